@@ -1,0 +1,1 @@
+"""Commands that measure: each file opens with question, data, baseline and command."""

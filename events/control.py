@@ -1,0 +1,111 @@
+"""The CONTROL fold: what every index is set to now, and how it came to be. Pure.
+
+`fold(state, event, seq)` ignores a sequence it has seen, so delivery at least once changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+import msgspec
+
+from events.errors import NotFound
+from events.settings import IndexSettings
+from events.types import ControlEvent, IndexConfigured, IndexDeleted, WeightsChanged
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One entry of an index's weights history. weights: all of them after the change; changed: (before, after) each."""
+
+    version: int
+    seq: int
+    at: datetime
+    actor: str
+    actor_verified: bool
+    reason: str
+    changed: dict[str, tuple[float | None, float | None]]
+    weights: dict[str, float]
+
+
+class IndexControl(msgspec.Struct, frozen=True):
+    """One index as CONTROL has it.
+
+    created_seq: the sequence that created it, part of its CATALOG subjects. config_version: the sequence of its last
+    change. weights: feature name -> weight, in feature order. history: oldest first.
+    """
+
+    name: str
+    settings: IndexSettings
+    weights: Mapping[str, float]
+    weights_version: int
+    created_seq: int
+    settings_seq: int
+    config_version: int
+    history: tuple[Change, ...]
+
+
+class ControlState(msgspec.Struct, frozen=True):
+    """All indexes at one CONTROL sequence."""
+
+    seq: int = 0
+    indexes: Mapping[str, IndexControl] = MappingProxyType({})
+
+    def index(self, name: str) -> IndexControl:
+        """Raises NotFound where there is no index of that name."""
+        found = self.indexes.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.indexes)) or "none yet"
+            raise NotFound(
+                f"there is no index {name[:80]!r}; there are: {known}", field="index", value=name, limit=known
+            )
+        return found
+
+
+def fold(state: ControlState, event: ControlEvent, seq: int) -> ControlState:
+    """The state after `event`, which is stored at `seq`. A sequence that was folded already changes nothing."""
+    if seq <= state.seq:
+        return state
+    indexes = dict(state.indexes)
+    current = indexes.get(event.index)
+    match event:
+        case IndexConfigured():
+            indexes[event.index] = _configured(current, event, seq)
+        case WeightsChanged():
+            # One for an index that is gone is history without effect: it lost the race against the deletion.
+            if current is not None:
+                weights = {name: event.weights.get(name, value) for name, value in current.weights.items()}
+                indexes[event.index] = _changed(current, event, seq, weights, event.version)
+        case IndexDeleted():
+            indexes.pop(event.index, None)
+    return ControlState(seq, MappingProxyType(indexes))
+
+
+def _configured(current: IndexControl | None, event: IndexConfigured, seq: int) -> IndexControl:
+    if current is None:
+        blank = IndexControl(event.index, event.settings, {}, 0, seq, seq, seq, ())
+        return _changed(blank, event, seq, dict(event.default_weights), 1)
+    weights = {name: current.weights.get(name, value) for name, value in event.default_weights.items()}
+    renewed = msgspec.structs.replace(current, settings=event.settings, settings_seq=seq, config_version=seq)
+    same = list(weights) == list(current.weights)
+    return renewed if same else _changed(renewed, event, seq, weights, current.weights_version + 1)
+
+
+def _changed(
+    current: IndexControl, event: IndexConfigured | WeightsChanged, seq: int, weights: dict[str, float], version: int
+) -> IndexControl:
+    before = current.weights
+    changed = {
+        name: (before.get(name), weights.get(name))
+        for name in {**before, **weights}
+        if before.get(name) != weights.get(name)
+    }
+    change = Change(version, seq, event.at, event.actor, event.actor_verified, event.reason, changed, weights)
+    return msgspec.structs.replace(
+        current,
+        weights=MappingProxyType(weights),
+        weights_version=version,
+        config_version=seq,
+        history=(*current.history, change),
+    )

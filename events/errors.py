@@ -1,0 +1,71 @@
+"""The project's errors, in three families by who must act.
+
+    SearchsvcError
+    +-- InvalidInput          the caller sends something else (4xx)
+    |   +-- NotFound          the thing named does not exist (404)
+    |   +-- Conflict          the caller's expectation is stale (409)
+    |   +-- TooLarge          the body or batch is over its limit (413)
+    +-- Unavailable           try again later (503, with retry_after_s)
+    +-- Corrupt               the operator: stop, never skip
+
+Adapters translate every foreign exception into one of these, so callers never name a client library.
+"""
+
+from __future__ import annotations
+
+
+class SearchsvcError(Exception):
+    """The root, so that a shell can catch all that the project raises on purpose."""
+
+
+class InvalidInput(SearchsvcError):
+    """Something the caller sent is refused. Carries where, what and the limit as fields.
+
+    field: dotted path of the offending member, '' for the whole input.
+    value: what was sent, shortened; None where absent.
+    limit: what would have been accepted, in words.
+    """
+
+    def __init__(self, message: str, *, field: str = "", value: object = None, limit: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        self.value = _shorten(value)
+        self.limit = limit
+
+
+class NotFound(InvalidInput):
+    """The index, document or version named does not exist."""
+
+
+class Conflict(InvalidInput):
+    """The caller expected another state. `actual` is the current version or sequence."""
+
+    def __init__(self, message: str, *, field: str, value: object, actual: int) -> None:
+        super().__init__(message, field=field, value=value, limit=f"current is {actual}")
+        self.actual = actual
+
+
+class TooLarge(InvalidInput):
+    """A body, line or batch is over its limit."""
+
+
+class Unavailable(SearchsvcError):
+    """The outcome is unknown or the part is away: retry, with the same event id, after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.message = message
+        self.retry_after_s = retry_after_s
+
+
+class Corrupt(SearchsvcError):
+    """Stored bytes contradict what was promised. The operator must look; nothing is skipped."""
+
+
+def _shorten(value: object, limit: int = 100) -> object:
+    """Keep error answers small: a long string is cut, anything else that is not a plain scalar is shown as text."""
+    if value is None or isinstance(value, bool | int | float):
+        return value if not isinstance(value, float) or (value == value and abs(value) != float("inf")) else str(value)
+    text = value if isinstance(value, str) else str(value)
+    return text if len(text) <= limit else text[:limit] + "…"

@@ -1,0 +1,104 @@
+"""The log as the rest of the project sees it: append, read, follow, consume. Adapters: `jetstream`, `memory`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+import msgspec
+
+from events.errors import InvalidInput
+from events.streams import STREAMS, StreamName
+
+MAX_BATCH: Final = 1000
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One message to append. msg_id: an exact retry with the same id is stored once (within two minutes)."""
+
+    subject: str
+    data: bytes
+    msg_id: str = ""
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One stored message. seq: 1-based within its stream, never reused. at: when the log stored it (UTC)."""
+
+    stream: StreamName
+    subject: str
+    seq: int
+    at: datetime
+    data: bytes
+    msg_id: str = ""
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where a stream stands. last_seq is 0 while nothing was ever appended; count is what is still stored."""
+
+    last_seq: int
+    first_seq: int
+    count: int
+    created: datetime
+
+
+class Delivery(Protocol):
+    """One message handed to a durable consumer. It comes again until `ack` was called."""
+
+    @property
+    def record(self) -> Record: ...
+
+    async def ack(self) -> None: ...
+
+
+class EventLog(Protocol):
+    """An ordered, durable record of events in the streams of `events.streams`.
+
+    Every method raises Unavailable where the log is out of reach; an append that raised it may or may not be stored:
+    repeat it with the same msg_id.
+    """
+
+    async def append(
+        self,
+        stream: StreamName,
+        entry: Entry,
+        *,
+        expected_last_seq: int | None = None,
+        expected_subject_seq: int | None = None,
+    ) -> int:
+        """Store one message and return its sequence once it is on disk.
+
+        expected_last_seq: refuse (Conflict) unless the stream's last sequence is this.
+        expected_subject_seq: refuse (Conflict) unless the subject's last sequence is this; 0 for none yet.
+        """
+        ...
+
+    async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
+        """Store 1 to 1,000 messages, all or none, on consecutive sequences; return the last one's."""
+        ...
+
+    async def position(self, stream: StreamName) -> Position: ...
+
+    def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        """What is stored past `after` at the time of the call, in order. subject: a filter, wildcards allowed."""
+        ...
+
+    def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        """As `read`, then whatever is appended, as it comes, without end."""
+        ...
+
+    def consume(self, stream: StreamName, durable: str) -> AsyncIterator[Delivery]:
+        """Share a stream's messages among all who use the same `durable` name, remembering what was acknowledged."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def check_batch(stream: StreamName, entries: Sequence[Entry]) -> None:
+    """Raise InvalidInput where a batch is empty, over its limit, or holds a message that is over the stream's."""
+    if not 1 <= len(entries) <= MAX_BATCH:
+        raise InvalidInput(f"a batch of {len(entries)}; allowed: 1 to {MAX_BATCH}", value=len(entries))
+    limit = STREAMS[stream].max_message_bytes
+    for entry in entries:
+        if len(entry.data) > limit:
+            raise InvalidInput(f"a message of {len(entry.data)} bytes; {stream} takes {limit}", value=len(entry.data))

@@ -1,0 +1,125 @@
+"""The log in memory: for tests, and for the contract that JetStream has to meet too. Nothing survives the process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+
+from events.errors import Conflict
+from events.log import Entry, Position, Record, check_batch
+from events.streams import STREAMS, StreamName
+
+
+class MemoryEventLog:
+    """An `EventLog` of plain lists. clock: where `Record.at` comes from."""
+
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._clock = clock
+        self._created = clock()
+        self._records: dict[StreamName, list[Record]] = {name: [] for name in STREAMS}
+        self._last: dict[StreamName, int] = dict.fromkeys(STREAMS, 0)
+        self._grown = asyncio.Condition()
+        self._consumers: dict[tuple[StreamName, str], _DurableConsumer] = {}
+
+    async def append(
+        self,
+        stream: StreamName,
+        entry: Entry,
+        *,
+        expected_last_seq: int | None = None,
+        expected_subject_seq: int | None = None,
+    ) -> int:
+        known = self._by_msg_id(stream, entry.msg_id)
+        if known is not None:
+            return known.seq
+        if expected_last_seq is not None and expected_last_seq != self._last[stream]:
+            raise Conflict(
+                f"{stream} moved on", field="expected_last_seq", value=expected_last_seq, actual=self._last[stream]
+            )
+        if expected_subject_seq is not None:
+            actual = max((r.seq for r in self._records[stream] if r.subject == entry.subject), default=0)
+            if actual != expected_subject_seq:
+                raise Conflict(
+                    f"{entry.subject} moved on",
+                    field="expected_subject_seq",
+                    value=expected_subject_seq,
+                    actual=actual,
+                )
+        return await self.append_batch(stream, [entry])
+
+    async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
+        check_batch(stream, entries)
+        records = self._records[stream]
+        for entry in entries:
+            self._last[stream] += 1
+            if STREAMS[stream].compacted:
+                records[:] = [r for r in records if r.subject != entry.subject]
+            records.append(Record(stream, entry.subject, self._last[stream], self._clock(), entry.data, entry.msg_id))
+        async with self._grown:
+            self._grown.notify_all()
+        return self._last[stream]
+
+    async def position(self, stream: StreamName) -> Position:
+        records = self._records[stream]
+        first = records[0].seq if records else self._last[stream] + 1
+        return Position(self._last[stream], first, len(records), self._created)
+
+    async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        for record in self._matching(stream, after, subject):
+            yield record
+
+    async def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        while True:
+            for record in self._matching(stream, after, subject):
+                after = record.seq
+                yield record
+            async with self._grown:
+                await self._grown.wait_for(partial(self._matching, stream, after, subject))
+
+    async def consume(self, stream: StreamName, durable: str) -> AsyncIterator[_MemoryDelivery]:
+        consumer = self._consumers.setdefault((stream, durable), _DurableConsumer())
+        consumer.handed_out.clear()
+        while True:
+            for record in self._matching(stream, 0, None):
+                if record.seq not in consumer.acknowledged and record.seq not in consumer.handed_out:
+                    consumer.handed_out.add(record.seq)
+                    yield _MemoryDelivery(record, consumer)
+            async with self._grown:
+                await self._grown.wait_for(partial(self._matching, stream, self._last[stream], None))
+
+    async def close(self) -> None:
+        return
+
+    def _matching(self, stream: StreamName, after: int, subject: str | None) -> list[Record]:
+        return [r for r in self._records[stream] if r.seq > after and (subject is None or matches(subject, r.subject))]
+
+    def _by_msg_id(self, stream: StreamName, msg_id: str) -> Record | None:
+        return next((r for r in self._records[stream] if msg_id and r.msg_id == msg_id), None)
+
+
+class _DurableConsumer:
+    def __init__(self) -> None:
+        self.acknowledged: set[int] = set()
+        self.handed_out: set[int] = set()
+
+
+class _MemoryDelivery:
+    def __init__(self, record: Record, consumer: _DurableConsumer) -> None:
+        self.record = record
+        self._consumer = consumer
+
+    async def ack(self) -> None:
+        self._consumer.acknowledged.add(self.record.seq)
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """NATS subject matching: `*` is one token, a final `>` is one or more."""
+    wanted, given = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        wanted = wanted[:-1]
+        if len(given) <= len(wanted):
+            return False
+        given = given[: len(wanted)]
+    return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=True))

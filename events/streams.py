@@ -1,0 +1,78 @@
+"""The streams of the log: what each keeps, for how long, and how subjects are built.
+
+Configuration lives here, in code, because a stream that lost its metadata is adopted again from it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Final, Literal
+
+import msgspec
+
+StreamName = Literal["CONTROL", "CATALOG", "BEHAVIOR", "SIGNALS", "INGEST", "DEAD"]
+
+DAY_S: Final = 86_400.0
+MAX_SUBJECT_TOKEN_BYTES: Final = 128
+
+
+class StreamSpec(msgspec.Struct, frozen=True):
+    """How one stream stores.
+
+    max_age_s: 0 keeps for ever. compacted: only the newest message of a subject is kept.
+    append_only: neither message nor stream can be removed through the server. atomic: takes all-or-nothing batches.
+    """
+
+    name: StreamName
+    subjects: tuple[str, ...]
+    max_age_s: float = 0.0
+    compacted: bool = False
+    append_only: bool = False
+    atomic: bool = False
+    max_message_bytes: int = 8 * 1024 * 1024
+
+
+STREAMS: Final[dict[StreamName, StreamSpec]] = {
+    spec.name: spec
+    for spec in (
+        StreamSpec("CONTROL", ("control.>",), append_only=True),
+        StreamSpec("CATALOG", ("catalog.>",), compacted=True, atomic=True),
+        StreamSpec("BEHAVIOR", ("behavior.>",), max_age_s=90 * DAY_S),
+        StreamSpec("SIGNALS", ("signals.>",), compacted=True),
+        StreamSpec("INGEST", ("ingest.*",), max_age_s=4 * DAY_S, max_message_bytes=64 * 1024),
+        StreamSpec("DEAD", ("dead.>",), max_age_s=30 * DAY_S, compacted=True),
+    )
+}
+
+
+def subject_token(text: str) -> str:
+    """A NATS-safe token for any text: base64url without padding, or the hex SHA-256 where that passes 128 bytes."""
+    encoded = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+    return encoded if len(encoded) <= MAX_SUBJECT_TOKEN_BYTES else hashlib.sha256(text.encode()).hexdigest()
+
+
+def control_subject(index: str) -> str:
+    return f"control.{index}"
+
+
+def catalog_subject(index: str, created_seq: int, document_id: str) -> str:
+    """One subject a document. The CONTROL sequence that created the index is part of it, so an index that is deleted
+    and made again under its old name starts empty, whatever is still stored of the first."""
+    return f"catalog.{index}.{created_seq}.{subject_token(document_id)}"
+
+
+def catalog_filter(index: str, created_seq: int) -> str:
+    return f"catalog.{index}.{created_seq}.*"
+
+
+BEHAVIOR_SUBJECT: Final = "behavior.batch"
+
+
+def ingest_subject(index: str) -> str:
+    return f"ingest.{index}"
+
+
+def dead_subject(source: str, event_id: str) -> str:
+    """One subject a refused event, so that refusing it twice stores it once."""
+    return f"dead.{source}.{subject_token(event_id)}"

@@ -1,0 +1,155 @@
+"""Every event the log can hold. A tag names its meaning and version; it never changes either.
+
+CONTROL   IndexConfigured, IndexDeleted, WeightsChanged      what people and the tuner decided
+CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be found
+BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
+DEAD      EventRefused                                       what could not be used, and why
+
+Fields are only ever added, with defaults. Times are UTC. Floats are finite.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+from events.settings import IndexSettings
+
+InteractionType = Literal["click", "add_to_cart", "purchase", "view", "feedback"]
+
+
+class ControlFields(msgspec.Struct, frozen=True, kw_only=True):
+    """What every CONTROL event says of itself.
+
+    id: unique; it is also the message id, so an exact retry is stored once.
+    actor: who asked; unverified until keys exist.
+    """
+
+    id: str
+    at: datetime
+    index: str
+    actor: str = "anonymous"
+    actor_verified: bool = False
+    reason: str = ""
+
+
+class IndexConfigured(ControlFields, frozen=True, kw_only=True, tag="index_configured.v1"):
+    """An index was created or its settings replaced.
+
+    default_weights: the weight of each feature that these settings give; features the index already had keep theirs.
+        Stored, so that a replay does not depend on the code's defaults of the day. Its order is the feature order.
+    """
+
+    settings: IndexSettings
+    default_weights: dict[str, float]
+
+
+class IndexDeleted(ControlFields, frozen=True, kw_only=True, tag="index_deleted.v1"):
+    """An index and its documents are gone from serving. The history stays."""
+
+
+class WeightsChanged(ControlFields, frozen=True, kw_only=True, tag="weights_changed.v1"):
+    """Weights were set. `weights` holds only the names that were given; `version` counts up by one per index."""
+
+    version: int
+    weights: dict[str, float]
+
+
+ControlEvent = IndexConfigured | IndexDeleted | WeightsChanged
+
+
+class DocumentUpserted(msgspec.Struct, frozen=True, kw_only=True, tag="document_upserted.v1"):
+    """A document was written whole. `document` is its JSON text as received."""
+
+    index: str
+    id: str
+    document: msgspec.Raw
+
+
+class DocumentDeleted(msgspec.Struct, frozen=True, kw_only=True, tag="document_deleted.v1"):
+    """A document was removed. This is also the tombstone that compaction keeps."""
+
+    index: str
+    id: str
+
+
+CatalogEvent = DocumentUpserted | DocumentDeleted
+
+
+class RankingShown(msgspec.Struct, frozen=True, kw_only=True, tag="ranking_shown.v1"):
+    """One answered search: what learning and audits need and cannot be filled in afterwards.
+
+    id: the query_id of the answer. first_rank: rank of the first hit (offset + 1).
+    document_ids: hits in the order shown. features: one row per hit, columns as `feature_names`.
+    scores: one per hit. exploration: how the order was randomised; None while no policy explores, and then the
+        ranking is the deterministic argmax with logging propensity 1.
+    weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
+        the documents that were searched. degraded: parts that were missing.
+    """
+
+    id: str
+    at: datetime
+    index: str
+    query: str
+    user_token: str = ""
+    first_rank: int = 1
+    document_ids: list[str]
+    feature_names: list[str]
+    features: list[list[float]]
+    scores: list[float]
+    exploration: str | None = None
+    weights_version: int
+    config_version: int
+    applied_seq: int
+    applied_catalog_seq: int = 0
+    generation: str = ""
+    experiment: str | None = None
+    applied_rules: list[str] = []
+    degraded: list[str] = []
+
+
+class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, tag="interaction_recorded.v1"):
+    """Something a shopper did with a document.
+
+    at: the client's clock (data); received_at: the server's, which orders. value: money, grade or dwell by kind.
+    source: `http` or `nats`.
+    """
+
+    id: str
+    kind: InteractionType
+    index: str
+    document_id: str
+    query_id: str | None = None
+    rank: int | None = None
+    user_token: str = ""
+    at: datetime
+    received_at: datetime
+    value: float | None = None
+    source: str = "http"
+
+
+BehaviorEvent = RankingShown | InteractionRecorded
+
+
+class BehaviorBatch(msgspec.Struct, frozen=True, kw_only=True, tag="behavior_batch.v1"):
+    """Many behaviour events in one message, so that one fsync pays for all of them."""
+
+    events: list[BehaviorEvent]
+
+
+class EventRefused(msgspec.Struct, frozen=True, kw_only=True, tag="event_refused.v1"):
+    """An event that could not be used, with the reason a person can act on, and the bytes to replay it from.
+
+    source: `nats` (refused at the door) or `join` (no ranking came). payload: what was received, as text; bytes that
+    are not UTF-8 are shown with replacement characters.
+    """
+
+    id: str
+    at: datetime
+    source: str
+    subject: str
+    reason: str
+    field: str = ""
+    payload: str = ""

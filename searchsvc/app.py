@@ -1,0 +1,225 @@
+"""The composition root: the only place that names adapters and starts or stops anything.
+
+Start: lock and log -> CONTROL folded -> model -> indexes opened -> behaviour -> serving. Stop is the reverse; the log's
+server, which all else writes to, goes last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from events import control, jetstream, server
+from events.codec import decode_control
+from events.errors import Corrupt, InvalidInput, Unavailable
+from events.jetstream import JetStreamEventLog
+from searchsvc import __version__
+from searchsvc.behavior import BehaviorWriter, OutboxCounts, refill
+from searchsvc.commands import Commands
+from searchsvc.config import Config
+from searchsvc.embedding.cache import VectorCache
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.embedding.export import exported
+from searchsvc.embedding.model import find_model
+from searchsvc.indexing import DocumentEncoder, Indexers
+from searchsvc.ingest import IngestConsumer
+from searchsvc.known import KnownRankings
+from searchsvc.search import Searcher
+from searchsvc.service import Service
+from searchsvc.serving import Serving
+from searchsvc.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+class Health(msgspec.Struct, frozen=True):
+    """status: starting, ready, degraded or draining. reasons: why it is not plain ready."""
+
+    status: str
+    reasons: list[str]
+    version: str
+    applied_seq: int
+    indexes: dict[str, str]
+    outbox: OutboxCounts
+    known_rankings: int
+    started_at: datetime
+
+
+class App:
+    """A service on one data folder. `start` it on the event loop that serves it; `stop` ends all it started."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.started_at = datetime.now(UTC)
+        self.serving = Serving()
+        self.status = "starting"
+        self.reasons: dict[str, str] = {}
+        self._nats: server.NatsServer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._searches = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="search")
+        self._legs = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="vector")
+        self._log: JetStreamEventLog
+        self._writing: asyncio.Task[None]
+        self._writer: BehaviorWriter
+        self.indexers: Indexers
+        self.service: Service
+
+    async def start(self) -> None:
+        """Raises Unavailable or Corrupt where the service cannot run, having ended whatever it had started."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        config = self.config
+        data = config.data_path
+        data.mkdir(parents=True, exist_ok=True)
+        self._log = await self._connect()
+        await self._replay_control()
+        loop = asyncio.get_running_loop()
+        embedder, encoder = await loop.run_in_executor(None, self._load_model)
+        self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
+        rankings = KnownRankings(config.behavior.known_rankings)
+        self._writer = BehaviorWriter(self._log, outbox_size=config.behavior.outbox)
+        searcher = Searcher(
+            embedder,
+            self._legs,
+            n_candidates=config.search.candidates,
+            vector_deadline_s=config.search.vector_deadline_ms / 1e3,
+        )
+        self.service = Service(
+            self._log,
+            self.serving,
+            Commands(self._log, self.serving),
+            searcher,
+            self._searches,
+            self._writer,
+            rankings,
+            max_waiting=config.search.max_waiting,
+        )
+        await self.indexers.reconcile()
+        self._writing = asyncio.create_task(self._writer.run(), name="behavior writer")
+        self._keep(self._follow_control(), "control")
+        self._keep(refill(rankings, self._log), "known rankings")
+        ingest = IngestConsumer(
+            self._log, self._writer, rankings, lambda name: name in self.serving.current.control.indexes
+        )
+        self._keep(ingest.run(), "ingest")
+        if config.worker:
+            self._keep(Worker(self._log, join_wait_s=config.behavior.join_wait_s).run(), "worker")
+        self._keep(self._announce_ready(), "ready")
+
+    async def stop(self) -> None:
+        """Finish what was accepted, save, end what was started, the log's server last. Safe after a failed start."""
+        self.status = "draining"
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if hasattr(self, "_writing"):
+            self._writer.close()
+            await self._writing
+        if hasattr(self, "indexers"):
+            await self.indexers.close()
+        self._searches.shutdown(wait=True)
+        self._legs.shutdown(wait=True)
+        if hasattr(self, "_log"):
+            await self._log.close()
+        if self._nats is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self._nats.stop)
+
+    def health(self) -> Health:
+        current = self.serving.current
+        states = {
+            name: "failed" if name in self.indexers.failed else "ready" if name in current.snapshots else "building"
+            for name in current.control.indexes
+        }
+        reasons = [f"{part}: {reason}" for part, reason in self.reasons.items()]
+        reasons += [f"index {name}: {reason}" for name, reason in self.indexers.failed.items()]
+        status = "degraded" if self.status == "ready" and reasons else self.status
+        return Health(
+            status=status,
+            reasons=reasons,
+            version=__version__,
+            applied_seq=current.control.seq,
+            indexes=states,
+            outbox=self._writer.counts,
+            known_rankings=len(self.service.rankings),
+            started_at=self.started_at,
+        )
+
+    async def _connect(self) -> JetStreamEventLog:
+        nats = self.config.nats
+        if nats.url:
+            event_log = await jetstream.connect(nats.url, user=nats.user, password=nats.password)
+        else:
+            # Started from this thread, which lives as long as the process: the child is bound to it.
+            self._nats = server.start(self.config.data_path, port=nats.port, ingest_password=nats.ingest_password)
+            account = self._nats.address.accounts["service"]
+            event_log = await jetstream.connect(self._nats.address.url, user=account.user, password=account.password)
+        await event_log.ensure_streams(replicas=nats.replicas or event_log.default_replicas)
+        return event_log
+
+    async def _replay_control(self) -> None:
+        state = self.serving.current.control
+        async for record in self._log.read("CONTROL"):
+            state = control.fold(state, decode_control(record.data), record.seq)
+        await self.serving.set_control(state)
+
+    async def _follow_control(self) -> None:
+        async for record in self._log.follow("CONTROL", after=self.serving.current.control.seq):
+            before = self.serving.current.control
+            after = control.fold(before, decode_control(record.data), record.seq)
+            await self.serving.set_control(after)
+            if _structure(before) != _structure(after):
+                await self.indexers.reconcile()
+
+    def _load_model(self) -> tuple[Embedder | None, DocumentEncoder | None]:
+        """Without a model the service still answers keyword searches, and says that they are degraded."""
+        wanted = self.config.embedding
+        data = self.config.data_path
+        try:
+            folder = exported(find_model(wanted.model), data / "models")
+            embedder = Embedder(
+                folder,
+                cache_size=wanted.query_cache,
+                query_threads=wanted.query_threads,
+                document_threads=wanted.document_threads,
+            )
+            embedder.encode_query("warm up")
+        except (Unavailable, Corrupt, InvalidInput) as error:
+            self.reasons["embedding"] = str(error)
+            log.error("vector search is off: %s", error)
+            return None, None
+        cache = VectorCache(data / "vectors" / f"{embedder.digest[:16]}.sqlite", embedder.dimension)
+        return embedder, DocumentEncoder(embedder, cache)
+
+    async def _announce_ready(self) -> None:
+        await self.serving.until(
+            lambda s: all(n in s.snapshots or n in self.indexers.failed for n in s.control.indexes), 86_400, "ready"
+        )
+        self.status = "ready"
+
+    def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run something for as long as the app runs; its failure is said in `health` and in the log."""
+
+        async def watched() -> None:
+            try:
+                await work
+            except Exception as error:
+                self.reasons[name] = str(error) or type(error).__name__
+                log.exception("%s stopped", name)
+
+        self._tasks.append(asyncio.create_task(watched(), name=name))
+
+
+def _structure(state: control.ControlState) -> dict[str, tuple[int, int]]:
+    """What indexers depend on: which indexes there are, and the sequence of their settings."""
+    return {name: (index.created_seq, index.settings_seq) for name, index in state.indexes.items()}

@@ -1,0 +1,133 @@
+"""What shoppers saw and did, on its way into BEHAVIOR.
+
+`BehaviorWriter` packs events into messages: interactions are answered once they are on disk; rankings are offered and,
+when the log cannot keep up, shed and counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from events.codec import decode_behavior, encode
+from events.errors import Unavailable
+from events.log import Entry, EventLog
+from events.streams import BEHAVIOR_SUBJECT
+from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
+from searchsvc.known import KnownRankings
+
+MAX_PACK: Final = 200
+MAX_WAITING_INTERACTIONS: Final = 20_000
+APPEND_ATTEMPTS: Final = 3
+
+log = logging.getLogger(__name__)
+
+
+async def refill(rankings: KnownRankings, event_log: EventLog) -> None:
+    """Read the newest rankings back from BEHAVIOR."""
+    last = (await event_log.position("BEHAVIOR")).last_seq
+    async for record in event_log.read("BEHAVIOR", after=max(last - rankings.size, 0)):
+        for event in decode_behavior(record.data).events:
+            if isinstance(event, RankingShown):
+                rankings.remember(event)
+
+
+class OutboxCounts(msgspec.Struct, frozen=True):
+    """queued: waiting now. written, shed: since the start; shed rankings were shown and not logged."""
+
+    queued: int
+    written: int
+    shed: int
+
+
+class BehaviorWriter:
+    """One loop that writes whatever is waiting as one message, so that one fsync pays for many events."""
+
+    def __init__(self, event_log: EventLog, *, outbox_size: int) -> None:
+        self._log = event_log
+        self._outbox_size = outbox_size
+        self._rankings: deque[RankingShown] = deque()
+        self._interactions: deque[tuple[InteractionRecorded, asyncio.Future[int]]] = deque()
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._written = 0
+        self._shed = 0
+
+    def offer(self, ranking: RankingShown) -> None:
+        """Take a ranking to be written soon, or count it as shed where too many wait. Never blocks, never raises."""
+        if len(self._rankings) >= self._outbox_size:
+            self._shed += 1
+            return
+        self._rankings.append(ranking)
+        self._wake.set()
+
+    async def append(self, interactions: Sequence[InteractionRecorded]) -> int:
+        """Return the sequence under which the last of them is on disk.
+
+        Raises Unavailable where the log is away or too many wait: not, or perhaps not, stored.
+        """
+        if len(self._interactions) + len(interactions) > MAX_WAITING_INTERACTIONS or self._closing:
+            raise Unavailable("too many events wait to be written", retry_after_s=1.0)
+        loop = asyncio.get_running_loop()
+        written: list[asyncio.Future[int]] = [loop.create_future() for _ in interactions]
+        self._interactions.extend(zip(interactions, written, strict=True))
+        self._wake.set()
+        return max(await asyncio.gather(*written))
+
+    @property
+    def counts(self) -> OutboxCounts:
+        return OutboxCounts(len(self._rankings), self._written, self._shed)
+
+    async def run(self) -> None:
+        """Write until `close` was called and nothing waits."""
+        while not (self._closing and not self._rankings and not self._interactions):
+            if not self._rankings and not self._interactions:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            # A ranking goes before the interactions that may name it.
+            rankings = [self._rankings.popleft() for _ in range(min(len(self._rankings), MAX_PACK))]
+            room = min(len(self._interactions), MAX_PACK)
+            interactions = [self._interactions.popleft() for _ in range(room)]
+            await self._write(rankings, interactions)
+
+    def close(self) -> None:
+        """Take nothing more; `run` ends when what waits is written."""
+        self._closing = True
+        self._wake.set()
+
+    async def _write(
+        self, rankings: list[RankingShown], interactions: list[tuple[InteractionRecorded, asyncio.Future[int]]]
+    ) -> None:
+        batch: list[BehaviorEvent] = [*rankings, *(event for event, _ in interactions)]
+        entry = Entry(BEHAVIOR_SUBJECT, encode(BehaviorBatch(events=batch)), uuid.uuid4().hex)
+        try:
+            seq = await self._append(entry)
+        except Unavailable as error:
+            self._shed += len(rankings)
+            log.warning("%d rankings shed, %d events refused: %s", len(rankings), len(interactions), error)
+            for _, written in interactions:
+                if not written.done():
+                    written.set_exception(Unavailable(error.message, retry_after_s=error.retry_after_s))
+            return
+        self._written += len(batch)
+        for _, written in interactions:
+            if not written.done():
+                written.set_result(seq)
+
+    async def _append(self, entry: Entry) -> int:
+        for attempt in range(1, APPEND_ATTEMPTS + 1):
+            try:
+                return await self._log.append("BEHAVIOR", entry)
+            except Unavailable:
+                # The outcome is unknown: the same message id makes the retry safe.
+                if attempt == APPEND_ATTEMPTS:
+                    raise
+                await asyncio.sleep(0.05 * attempt)
+        raise AssertionError("unreachable: the loop returns or raises")

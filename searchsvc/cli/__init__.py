@@ -1,0 +1,38 @@
+"""The command line. Commands are found through the entry-point group `searchsvc.commands`.
+
+Exit status: 0 done; 1 it failed, and says why; 2 the call's words are off; 3 done, but some input was refused.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+import rich_click as click
+
+from events.errors import SearchsvcError
+from searchsvc import __version__
+
+
+class _Commands(click.RichGroup):
+    """Loads a command's module only when it is called or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(point.name for point in entry_points(group="searchsvc.commands"))
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        for point in entry_points(group="searchsvc.commands", name=name):
+            command: click.Command = point.load()
+            return command
+        return None
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SearchsvcError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SEARCHSVC"})
+@click.version_option(__version__, prog_name="searchsvc")
+def main() -> None:
+    """Live-tunable hybrid search: keyword and vector, with every ranking change an event in one log."""

@@ -1,0 +1,188 @@
+"""`events tail`: what is happening, as it is stored, with each interaction joined to its ranking."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import rich_click as click
+
+from events import jetstream
+from events.codec import decode_behavior, decode_control, decode_refused
+from events.log import EventLog, Record
+from events.server import read_address
+from events.streams import StreamName
+from events.types import (
+    BehaviorEvent,
+    EventRefused,
+    IndexConfigured,
+    IndexDeleted,
+    InteractionRecorded,
+    RankingShown,
+    WeightsChanged,
+)
+from searchsvc.cli.client import json_option
+from searchsvc.config import load_config
+
+TAILED: tuple[StreamName, ...] = ("CONTROL", "BEHAVIOR", "DEAD")
+REMEMBERED = 10_000
+LOOK_BACK = 2_000
+
+
+@click.group()
+def events() -> None:
+    """Look into the log."""
+
+
+@events.command()
+@click.option("--data-dir", help="Folder of the running service.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")
+@click.option("-n", "--last", default=10, show_default=True, help="Messages of each stream to start with.")
+@click.option("--follow/--no-follow", "-f", default=True, help="Whether to wait for more.  [default: follow]")
+@click.option("--stream", type=click.Choice(TAILED), multiple=True, help="Only this stream; may be repeated.")
+@json_option
+def tail(
+    data_dir: str | None,
+    config_file: Path | None,
+    last: int,
+    follow: bool,
+    stream: tuple[StreamName, ...],
+    as_json: bool,
+) -> None:
+    """Print events as they are stored. Interactions name the query and rank they belong to."""
+    config = load_config(config_file, {"data_dir": data_dir}).config
+    if config.nats.url:
+        connecting = jetstream.connect(
+            config.nats.url, user=config.nats.user, password=config.nats.password, role="reader"
+        )
+    else:
+        address = read_address(config.data_path)
+        account = address.accounts["reader"]
+        connecting = jetstream.connect(address.url, user=account.user, password=account.password, role="reader")
+    tailing = _Tail(as_json)
+
+    async def run() -> None:
+        event_log = await connecting
+        try:
+            async for record in _merged(event_log, stream or TAILED, last, follow, tailing):
+                tailing.show(record)
+        finally:
+            await event_log.close()
+
+    try:
+        asyncio.run(run())
+    except KeyboardInterrupt:
+        return
+
+
+async def _merged(
+    event_log: EventLog, streams: tuple[StreamName, ...], last: int, follow: bool, tailing: _Tail
+) -> AsyncIterator[Record]:
+    """The end of each stream in order of time, then all of them as they grow."""
+    recent: list[Record] = []
+    positions: dict[StreamName, int] = {}
+    for name in streams:
+        position = await event_log.position(name)
+        positions[name] = position.last_seq
+        if position.count:
+            back = max(last, LOOK_BACK) if name == "BEHAVIOR" else last
+            read = [r async for r in event_log.read(name, after=max(position.last_seq - back, 0))]
+            for record in read[: len(read) - last] if last else read:
+                tailing.learn(record)
+            recent += read[-last:] if last else []
+    for record in sorted(recent, key=lambda r: r.at):
+        yield record
+    if not follow:
+        return
+    queue: asyncio.Queue[Record] = asyncio.Queue(1000)
+
+    async def pump(name: StreamName) -> None:
+        async for record in event_log.follow(name, after=positions[name]):
+            await queue.put(record)
+
+    async with asyncio.TaskGroup() as tasks:
+        for name in streams:
+            tasks.create_task(pump(name))
+        while True:
+            yield await queue.get()
+
+
+class _Tail:
+    """Remembers rankings, to say what an interaction belongs to."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._rankings: OrderedDict[str, RankingShown] = OrderedDict()
+
+    def learn(self, record: Record) -> None:
+        if record.stream == "BEHAVIOR":
+            for event in decode_behavior(record.data).events:
+                self._remember(event)
+
+    def show(self, record: Record) -> None:
+        events: list[msgspec.Struct]
+        if record.stream == "BEHAVIOR":
+            events = list(decode_behavior(record.data).events)
+        elif record.stream == "CONTROL":
+            events = [decode_control(record.data)]
+        else:
+            events = [decode_refused(record.data)]
+        for event in events:
+            if isinstance(event, RankingShown | InteractionRecorded):
+                self._remember(event)
+            if self._as_json:
+                click.echo(msgspec.json.encode(self._joined(record, event)))
+            else:
+                click.echo(
+                    f"{record.at:%H:%M:%S}.{record.at.microsecond // 1000:03d} {record.stream:8} {self._line(event)}"
+                )
+
+    def _remember(self, event: BehaviorEvent) -> None:
+        if isinstance(event, RankingShown):
+            self._rankings[event.id] = event
+            if len(self._rankings) > REMEMBERED:
+                self._rankings.popitem(last=False)
+
+    def _joined(self, record: Record, event: msgspec.Struct) -> dict[str, object]:
+        said: dict[str, object] = {"stream": record.stream, "seq": record.seq, "stored_at": record.at, "event": event}
+        ranking = self._ranking_of(event)
+        if ranking is not None and isinstance(event, InteractionRecorded):
+            said["ranking"] = {"query": ranking.query, "at": ranking.at, "rank": _rank(ranking, event.document_id)}
+        return said
+
+    def _ranking_of(self, event: msgspec.Struct) -> RankingShown | None:
+        return self._rankings.get(event.query_id or "") if isinstance(event, InteractionRecorded) else None
+
+    def _line(self, event: msgspec.Struct) -> str:
+        match event:
+            case RankingShown():
+                shown = " ".join(event.document_ids[:5]) + (" …" if len(event.document_ids) > 5 else "")
+                missing = f" degraded: {','.join(event.degraded)}" if event.degraded else ""
+                return f"ranking      {event.index} {event.query!r} query_id={event.id} hits: {shown}{missing}"
+            case InteractionRecorded():
+                ranking = self._ranking_of(event)
+                if ranking is not None:
+                    belongs = f"rank {_rank(ranking, event.document_id)} of {ranking.query!r}"
+                else:
+                    belongs = "its ranking is not known here" if event.query_id else "no query"
+                named = f"{event.index} document={event.document_id} {belongs}"
+                return f"{event.kind:12} {named} query_id={event.query_id} via {event.source}"
+            case WeightsChanged():
+                given = " ".join(f"{name}={value:g}" for name, value in event.weights.items())
+                return f"weights      {event.index} version {event.version}: {given} by {event.actor} {event.reason!r}"
+            case IndexConfigured():
+                return f"settings     {event.index} by {event.actor} {event.reason!r}"
+            case IndexDeleted():
+                return f"deleted      {event.index} by {event.actor} {event.reason!r}"
+            case EventRefused():
+                return f"refused      {event.subject} from {event.source}: {event.reason} | {event.payload[:200]}"
+            case _:
+                return repr(event)
+
+
+def _rank(ranking: RankingShown, document_id: str) -> int | None:
+    ids = ranking.document_ids
+    return ranking.first_rank + ids.index(document_id) if document_id in ids else None

@@ -1,0 +1,137 @@
+"""Changes that people ask for: check against CONTROL, append one event, wait until it is served.
+
+A command decides on the newest state and appends with that state's sequence as its expectation: CONTROL is one
+linear history. Where another writer was first, it decides again on what that one wrote.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from events.codec import encode
+from events.control import ControlState, IndexControl
+from events.errors import Conflict, InvalidInput, Unavailable
+from events.log import Entry, EventLog
+from events.settings import IndexSettings, check_index_name, check_settings
+from events.streams import control_subject
+from events.types import ControlEvent, IndexConfigured, IndexDeleted, WeightsChanged
+from searchsvc.serving import Serving, ServingState
+from tuning.features import default_weights
+from tuning.weights import check_weights
+
+ATTEMPTS: Final = 8
+APPLY_TIMEOUT_S: Final = 5.0
+MAX_REASON_CHARS: Final = 1000
+MAX_ACTOR_CHARS: Final = 200
+
+
+class Author(msgspec.Struct, frozen=True):
+    """Who asks for a change and why. Unverified until keys exist."""
+
+    actor: str = "anonymous"
+    reason: str = ""
+
+    def check(self) -> None:
+        for field, value, limit in (("reason", self.reason, MAX_REASON_CHARS), ("actor", self.actor, MAX_ACTOR_CHARS)):
+            if len(value) > limit:
+                raise InvalidInput(
+                    f"{field} is {len(value)} characters long; allowed: at most {limit}",
+                    field=field,
+                    value=value,
+                    limit=f"at most {limit} characters",
+                )
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """seq: where the change stands in CONTROL; already served when this is returned. index: after it, None if gone."""
+
+    seq: int
+    index: IndexControl | None
+
+
+class Commands:
+    """The only writer of CONTROL in a service."""
+
+    def __init__(self, event_log: EventLog, serving: Serving) -> None:
+        self._log = event_log
+        self._serving = serving
+
+    async def configure_index(self, name: str, settings: IndexSettings, author: Author) -> Changed:
+        """Create an index or replace its settings; the weights of features that stay are kept."""
+        check_index_name(name)
+        check_settings(settings)
+
+        def decide(_: ControlState, event_id: str, at: datetime) -> ControlEvent:
+            return IndexConfigured(
+                id=event_id,
+                at=at,
+                index=name,
+                actor=author.actor,
+                reason=author.reason,
+                settings=settings,
+                default_weights=default_weights(settings),
+            )
+
+        return await self._append(name, decide, author)
+
+    async def delete_index(self, name: str, author: Author) -> Changed:
+        def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
+            state.index(name)
+            return IndexDeleted(id=event_id, at=at, index=name, actor=author.actor, reason=author.reason)
+
+        return await self._append(name, decide, author)
+
+    async def set_weights(
+        self, name: str, weights: Mapping[str, float], expected_version: int | None, author: Author
+    ) -> Changed:
+        """Merge the weights given. Raises Conflict where `expected_version` is not the current one."""
+
+        def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
+            index = state.index(name)
+            if expected_version is not None and expected_version != index.weights_version:
+                raise Conflict(
+                    f"weights of {name} are at version {index.weights_version}, not {expected_version}: "
+                    "look again, then retry",
+                    field="expected_version",
+                    value=expected_version,
+                    actual=index.weights_version,
+                )
+            check_weights(weights, index.weights)
+            return WeightsChanged(
+                id=event_id,
+                at=at,
+                index=name,
+                actor=author.actor,
+                reason=author.reason,
+                version=index.weights_version + 1,
+                weights=dict(weights),
+            )
+
+        return await self._append(name, decide, author)
+
+    async def _append(
+        self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent], author: Author
+    ) -> Changed:
+        author.check()
+        event_id = uuid.uuid4().hex
+        for _ in range(ATTEMPTS):
+            state = self._serving.current.control
+            event = decide(state, event_id, datetime.now(UTC))
+            entry = Entry(control_subject(name), encode(event), event_id)
+            try:
+                seq = await self._log.append("CONTROL", entry, expected_last_seq=state.seq)
+            except Conflict as conflict:
+                # Another writer was first: decide again once its event has come round to us.
+                await self._applied(conflict.actual)
+                continue
+            served = await self._applied(seq)
+            return Changed(seq, served.control.indexes.get(name))
+        raise Unavailable(f"{ATTEMPTS} other changes came first", retry_after_s=0.1)
+
+    async def _applied(self, seq: int) -> ServingState:
+        return await self._serving.until(lambda s: s.control.seq >= seq, APPLY_TIMEOUT_S, f"sequence {seq}")

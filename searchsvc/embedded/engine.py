@@ -1,0 +1,240 @@
+"""The embedded engine: one writer that turns changes into the next immutable snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from events.settings import IndexSettings, Signal
+from searchsvc.analysis import analyze, field_text
+from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from searchsvc.embedded.columns import Column
+from searchsvc.embedded.documents import DocumentFile, DocumentView
+from searchsvc.embedded.forward import ForwardIndex, ForwardView, StoredForward
+from searchsvc.embedded.keyword import KeywordIndex, KeywordView
+from searchsvc.embedded.vectors import VectorIndex, VectorView
+from searchsvc.engine import Delete, KeywordCandidates, Upsert, VectorCandidates
+
+# More dead slots than this share, and than this number, and the index is worth building anew.
+COMPACT_SHARE = 0.5
+COMPACT_MIN = 10_000
+
+
+class StoredEngine(msgspec.Struct, frozen=True):
+    """All columns of an engine as plain arrays; the rows of each are slots. Documents and tantivy keep their files."""
+
+    generation: str
+    catalog_seq: int
+    ids: list[str]
+    live: AnyArray
+    signals: AnyArray
+    document_ends: AnyArray
+    vectors: AnyArray
+    forward: StoredForward
+
+
+class EmbeddedEngine:
+    """An `Engine` in a folder of its own. `dimension` is that of the vectors, 0 where the index embeds nothing.
+
+    stored: what a snapshot on disk held; None starts empty. The folder's tantivy files and documents must match it.
+    generation: a name for this build of the index, used once.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: IndexSettings,
+        dimension: int,
+        generation: str,
+        stored: StoredEngine | None = None,
+    ) -> None:
+        n_fields = len(settings.searchable)
+        self._settings = settings
+        self.folder = folder
+        self.dimension = dimension if settings.embedding is not None else 0
+        self.generation = generation
+        folder.mkdir(parents=True, exist_ok=True)
+        self.keyword_index = KeywordIndex(folder / "tantivy", n_fields)
+        self.documents = DocumentFile(folder / "documents", stored.document_ends if stored else None)
+        self._forward = ForwardIndex(n_fields, stored.forward if stored else None)
+        self._vectors = VectorIndex(self.dimension, stored.vectors if stored else None) if self.dimension else None
+        self._signals = Column(np.float32, len(settings.signals), stored.signals if stored else None)
+        self._ids: list[str] = list(stored.ids) if stored else []
+        self._live = Column(np.bool_, rows=np.array(stored.live) if stored else None)
+        self._slots = {self._ids[slot]: int(slot) for slot in np.flatnonzero(self._live.view())}
+        self._snapshot = self._view(self.keyword_index.view(), stored.catalog_seq if stored else 0)
+
+    @property
+    def settings(self) -> IndexSettings:
+        return self._settings
+
+    @property
+    def wasteful(self) -> bool:
+        """Whether most slots are dead, so that building anew would pay."""
+        n_dead = len(self._ids) - len(self._slots)
+        return n_dead > max(COMPACT_MIN, COMPACT_SHARE * len(self._ids))
+
+    def snapshot(self) -> EmbeddedSnapshot:
+        return self._snapshot
+
+    def apply(self, changes: Sequence[Upsert | Delete], catalog_seq: int) -> EmbeddedSnapshot:
+        """Make changes visible together. Of several for one document the last counts."""
+        last = {change.id: change for change in changes}
+        upserts = [change for change in last.values() if isinstance(change, Upsert)]
+        dead = [self._slots.pop(name) for name in last if name in self._slots]
+        for slot in dead:
+            self._forward.remove(slot)
+            self.keyword_index.remove(slot)
+        live = self._live.view().copy()
+        live[dead] = False
+        self._live = Column(np.bool_, rows=live)
+        if upserts:
+            self._append(upserts)
+        keyword = self.keyword_index.commit() if last else self.keyword_index.view()
+        self._snapshot = self._view(keyword, catalog_seq)
+        return self._snapshot
+
+    def live_slots(self) -> IntArray:
+        return np.flatnonzero(self._live.view())
+
+    def store(self) -> StoredEngine:
+        """All columns, for a snapshot on disk."""
+        return StoredEngine(
+            generation=self.generation,
+            catalog_seq=self._snapshot.catalog_seq,
+            ids=self._ids,
+            live=self._live.view(),
+            signals=self._signals.view(),
+            document_ends=self.documents.store(),
+            vectors=self._vectors.store() if self._vectors else np.empty((0, 0), np.float16),
+            forward=self._forward.store(),
+        )
+
+    def close(self) -> None:
+        self.keyword_index.close()
+
+    def _append(self, upserts: list[Upsert]) -> None:
+        for upsert in upserts:
+            texts = [field_text(upsert.members, field) for field in self._settings.searchable]
+            slot = self._forward.add([analyze(text) for text in texts])
+            self.keyword_index.add(slot, texts)
+            self._slots[upsert.id] = slot
+            self._ids.append(upsert.id)
+        self.documents.append([upsert.text for upsert in upserts])
+        self._signals.extend(_signal_rows(self._settings.signals, [upsert.members for upsert in upserts]))
+        self._live.extend(np.ones(len(upserts), np.bool_))
+        if self._vectors is not None:
+            rows = np.zeros((len(upserts), self.dimension), np.float32)
+            for row, upsert in zip(rows, upserts, strict=True):
+                if upsert.vector is not None:
+                    row[:] = upsert.vector
+            self._vectors.extend(rows)
+
+    def _view(self, keyword: KeywordView, catalog_seq: int) -> EmbeddedSnapshot:
+        live = self._live.view()
+        return EmbeddedSnapshot(
+            settings=self._settings,
+            generation=self.generation,
+            catalog_seq=catalog_seq,
+            n_documents=len(self._slots),
+            keyword=keyword,
+            forward=self._forward.view(),
+            vectors=self._vectors.view(live) if self._vectors else None,
+            signals=self._signals.view(),
+            live=live,
+            all_ids=self._ids,
+            documents=self.documents.view(),
+            slots=self._slots,
+        )
+
+
+class EmbeddedSnapshot:
+    """An `EngineSnapshot` of views."""
+
+    def __init__(
+        self,
+        *,
+        settings: IndexSettings,
+        generation: str,
+        catalog_seq: int,
+        n_documents: int,
+        keyword: KeywordView,
+        forward: ForwardView,
+        vectors: VectorView | None,
+        signals: AnyArray,
+        live: BoolArray,
+        all_ids: list[str],
+        documents: DocumentView,
+        slots: Mapping[str, int],
+    ) -> None:
+        self.settings = settings
+        self.generation = generation
+        self.catalog_seq = catalog_seq
+        self.n_documents = n_documents
+        self._keyword = keyword
+        self._forward = forward
+        self._vectors = vectors
+        self._signals = signals
+        self._live = live
+        self._all_ids = all_ids
+        self._documents = documents
+        self._slots = slots
+
+    def keyword(self, terms: Sequence[str], boosts: Mapping[str, float], k: int) -> KeywordCandidates:
+        by_field = [max(boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
+        return self._keyword.search(terms, by_field, k)
+
+    def nearest(self, vector: FloatArray, k: int) -> VectorCandidates:
+        if self._vectors is None:
+            return VectorCandidates(np.empty(0, np.int64), np.empty(0, np.float32))
+        return VectorCandidates(*self._vectors.nearest(vector, k))
+
+    def browse(self, weights: FloatArray, k: int) -> IntArray:
+        scores = self._signals @ weights if len(weights) else np.zeros(len(self._live), np.float32)
+        order = self._id_order
+        return order[np.argsort(-scores[order], kind="stable")[:k]]
+
+    def bm25(self, slots: IntArray, terms: Sequence[str]) -> FloatArray:
+        return self._forward.bm25(slots, terms)
+
+    def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
+        return self._vectors.cosines(slots, vector) if self._vectors else np.zeros(len(slots), np.float32)
+
+    def signals(self, slots: IntArray) -> FloatArray:
+        rows: FloatArray = self._signals[slots]
+        return rows
+
+    def ids(self, slots: IntArray) -> list[str]:
+        return [self._all_ids[slot] for slot in slots.tolist()]
+
+    def document(self, slot: int) -> msgspec.Raw:
+        return self._documents.read(slot)
+
+    def find(self, document_id: str) -> int | None:
+        # The writer's map may be newer than this snapshot: what it names counts only if it is live here.
+        slot = self._slots.get(document_id)
+        return slot if slot is not None and slot < len(self._live) and self._live[slot] else None
+
+    @cached_property
+    def _id_order(self) -> IntArray:
+        """Live slots in the order of their ids."""
+        live = np.flatnonzero(self._live)
+        return live[np.argsort(np.array([self._all_ids[slot] for slot in live.tolist()], dtype=object), kind="stable")]
+
+
+def signal_value(signal: Signal, members: Mapping[str, object]) -> float:
+    """The feature of one signal, in [0, 1]; 0 where the document has no number there."""
+    value = members.get(signal.field)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+        return 0.0
+    scaled = (np.log1p(value) if signal.transform == "log1p" else float(value)) / signal.scale
+    return float(min(scaled, 1.0))
+
+
+def _signal_rows(signals: Sequence[Signal], documents: Sequence[Mapping[str, object]]) -> FloatArray:
+    rows = [[signal_value(signal, members) for signal in signals] for members in documents]
+    return np.array(rows, np.float32).reshape(len(documents), len(signals))

@@ -1,0 +1,206 @@
+"""The routes. Each handler decodes, calls one method of the service and encodes; nothing is decided here."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar, MediaType, Request, Response, delete, get, post, put
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from events.errors import SearchsvcError
+from searchsvc import __version__
+from searchsvc.app import App, Health
+from searchsvc.commands import Author
+from searchsvc.http import shapes
+from searchsvc.http.body import Body, decode_query
+from searchsvc.http.openapi import describe
+from searchsvc.http.problems import answer_problem
+from searchsvc.intake import EventsInput
+from searchsvc.search import SearchAnswer, SearchOutcome, SearchRequest
+from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
+
+KIB: Final = 1024
+SEARCH: Final = Body(SearchRequest, max_bytes=16 * KIB)
+EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
+WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
+SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
+MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
+
+AnyRequest = Request[Any, Any, State]
+STOREFRONT: Final = {"index.html": MediaType.HTML, "storefront.js": "text/javascript", "storefront.css": MediaType.CSS}
+SECURITY_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def _json(answer: object, status_code: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    return Response(
+        msgspec.json.encode(answer), status_code=status_code, media_type=MediaType.JSON, headers=headers or {}
+    )
+
+
+def _author(request: AnyRequest, reason: str = "") -> Author:
+    return Author(request.headers.get("X-Searchsvc-Actor", "anonymous"), reason)
+
+
+def _searched(outcome: SearchOutcome) -> Response[bytes]:
+    stages = msgspec.structs.asdict(outcome.timings)
+    timing = ", ".join(f"{stage};dur={ms:g}" for stage, ms in stages.items())
+    return _json(outcome.answer, headers={"Server-Timing": f"{timing}, total;dur={outcome.answer.took_ms:g}"})
+
+
+@post("/v1/indexes/{index:str}/search", **describe("Search", SEARCH, SearchAnswer))
+async def search(app: App, index: str, body: bytes) -> Response[bytes]:
+    return _searched(await app.service.search(index, SEARCH.decode(body)))
+
+
+@get("/v1/indexes/{index:str}/search", **describe("Search, as a link", None, SearchAnswer, SearchRequest))
+async def search_link(app: App, index: str, request: AnyRequest) -> Response[bytes]:
+    return _searched(await app.service.search(index, decode_query(SearchRequest, request.query_params.dict())))
+
+
+@post("/v1/events", status_code=202, **describe("Record interactions, all or none", EVENTS, shapes.EventsAccepted))
+async def events(app: App, body: bytes) -> Response[bytes]:
+    ids = await app.service.record_events(EVENTS.decode(body).events)
+    return _json(shapes.EventsAccepted(len(ids), ids), 202)
+
+
+@get("/v1/indexes", **describe("All indexes", None, shapes.IndexList))
+async def list_indexes(app: App) -> Response[bytes]:
+    names = sorted(app.serving.current.control.indexes)
+    return _json(shapes.IndexList([_info(app, name) for name in names]))
+
+
+@get("/v1/indexes/{index:str}", **describe("One index", None, shapes.IndexInfo))
+async def get_index(app: App, index: str) -> Response[bytes]:
+    return _json(_info(app, index))
+
+
+@put("/v1/indexes/{index:str}", **describe("Create an index or replace its settings", SETTINGS, shapes.IndexChanged))
+async def put_index(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.IndexInput = SETTINGS.decode(body)
+    changed = await app.service.commands.configure_index(index, given.settings(), _author(request, given.reason))
+    return _json(shapes.IndexChanged(changed.seq, _info(app, index)))
+
+
+@delete("/v1/indexes/{index:str}", status_code=200, **describe("Delete an index", None, shapes.IndexChanged))
+async def delete_index(app: App, index: str, request: AnyRequest) -> Response[bytes]:
+    reason = request.query_params.get("reason", "")
+    changed = await app.service.commands.delete_index(index, _author(request, reason))
+    return _json(shapes.IndexChanged(changed.seq, None))
+
+
+@post(
+    "/v1/indexes/{index:str}/documents",
+    status_code=200,
+    request_max_body_size=MAX_DOCUMENTS_BYTES,
+    **describe("Write documents, NDJSON; creates the index where there is none", None, shapes.DocumentsAccepted),
+)
+async def post_documents(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    written = await app.service.write_documents(index, body, _author(request, "created by a document upload"))
+    return _json(shapes.DocumentsAccepted(written.accepted, written.refused, written.catalog_seq, written.created))
+
+
+@get("/v1/indexes/{index:str}/documents/{document_id:path}", **describe("One document", None, None))
+async def get_document(app: App, index: str, document_id: str) -> Response[bytes]:
+    return _json(app.service.document(index, document_id.removeprefix("/")))
+
+
+@delete(
+    "/v1/indexes/{index:str}/documents/{document_id:path}",
+    status_code=200,
+    **describe("Delete a document", None, shapes.DocumentDeletedAnswer),
+)
+async def delete_document(app: App, index: str, document_id: str) -> Response[bytes]:
+    seq = await app.service.delete_document(index, document_id.removeprefix("/"))
+    return _json(shapes.DocumentDeletedAnswer(seq))
+
+
+@get("/v1/indexes/{index:str}/weights", **describe("The weights in force", None, shapes.WeightsInfo))
+async def get_weights(app: App, index: str) -> Response[bytes]:
+    control = app.serving.current.control.index(index)
+    weights = dict(control.weights)
+    return _json(shapes.WeightsInfo(index, control.weights_version, weights, MIN_WEIGHT, MAX_WEIGHT))
+
+
+@put(
+    "/v1/indexes/{index:str}/weights",
+    **describe("Set weights; live when answered", WEIGHTS, shapes.WeightsChangedAnswer),
+)
+async def put_weights(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.WeightsInput = WEIGHTS.decode(body)
+    author = _author(request, given.reason)
+    changed = await app.service.commands.set_weights(index, given.weights, given.expected_version, author)
+    control = changed.index or app.serving.current.control.index(index)
+    return _json(shapes.WeightsChangedAnswer(control.weights_version, changed.seq, dict(control.weights)))
+
+
+@get("/v1/indexes/{index:str}/weights/history", **describe("Every change of the weights", None, shapes.WeightsHistory))
+async def get_weights_history(app: App, index: str) -> Response[bytes]:
+    history = app.serving.current.control.index(index).history
+    return _json(shapes.WeightsHistory(index, list(reversed(history))))
+
+
+@get("/health/live", **describe("Whether the process runs", None, None))
+async def health_live() -> Response[bytes]:
+    return _json({"status": "live"})
+
+
+@get("/health/ready", **describe("Whether it answers searches: 503 only while starting or draining", None, Health))
+async def health_ready(app: App) -> Response[bytes]:
+    health = app.health()
+    return _json(health, 503 if health.status in ("starting", "draining") else 200)
+
+
+@get(["/", "/storefront.js", "/storefront.css"], include_in_schema=False)
+async def storefront(request: AnyRequest) -> Response[bytes]:
+    name = request.url.path.strip("/") or "index.html"
+    content = files("searchsvc.storefront").joinpath(name).read_bytes()
+    return Response(content, media_type=STOREFRONT[name], headers={**SECURITY_HEADERS, "Cache-Control": "no-cache"})
+
+
+def build_api(app: App) -> Litestar:
+    """The ASGI application of a running `App`."""
+
+    def provide() -> App:
+        return app
+
+    return Litestar(
+        route_handlers=[
+            search,
+            search_link,
+            events,
+            list_indexes,
+            get_index,
+            put_index,
+            delete_index,
+            post_documents,
+            get_document,
+            delete_document,
+            get_weights,
+            put_weights,
+            get_weights_history,
+            health_live,
+            health_ready,
+            storefront,
+        ],
+        dependencies={"app": Provide(provide, sync_to_thread=False)},
+        request_max_body_size=KIB * KIB,
+        exception_handlers={SearchsvcError: answer_problem, Exception: answer_problem},
+        openapi_config=OpenAPIConfig(
+            title="searchsvc", version=__version__, path="/schema", render_plugins=[JsonRenderPlugin()]
+        ),
+    )
+
+
+def _info(app: App, name: str) -> shapes.IndexInfo:
+    state = app.serving.current
+    return shapes.index_info(state.control.index(name), state.snapshots.get(name), app.indexers.failed.get(name, ""))

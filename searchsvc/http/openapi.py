@@ -1,0 +1,58 @@
+"""What OpenAPI says of a route whose handler takes bytes: the schemas come from the same structs that decode."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Parameter, RequestBody
+
+from searchsvc.http.body import Body
+from searchsvc.http.problems import MEDIA_TYPE, Problem
+
+
+def describe(
+    summary: str, body: Body | None, answer: type[Any] | None, query: type[Any] | None = None
+) -> dict[str, Any]:
+    """Keyword arguments for a route decorator. query: the struct whose members are query parameters."""
+    answers = {
+        "200": _response("what was asked for", answer, "application/json"),
+        "default": _response("a problem document (RFC 9457)", Problem, MEDIA_TYPE),
+    }
+
+    @dataclass
+    class Described(Operation):
+        def __post_init__(self) -> None:
+            status = next(iter(self.responses or {}), "200")
+            self.responses = {status: answers["200"], "default": answers["default"]}
+            if body is not None:
+                content = {"application/json": OpenAPIMediaType(schema=_schema(body.kind))}
+                self.request_body = RequestBody(content=content, required=True)
+            if query is not None:
+                fields = msgspec.structs.fields(query)
+                parameters = [Parameter(field.name, "query", schema=_schema(field.type)) for field in fields]
+                self.parameters = [*(self.parameters or []), *parameters]
+
+    return {"summary": summary, "operation_class": Described}
+
+
+def _response(description: str, kind: type[Any] | None, media_type: str) -> OpenAPIResponse:
+    content = {media_type: OpenAPIMediaType(schema=_schema(kind))} if kind is not None else None
+    return OpenAPIResponse(description=description, content=content)
+
+
+def _schema(kind: Any) -> Any:
+    """A JSON schema without references, which any reader of the document can resolve."""
+    (schema,), components = msgspec.json.schema_components([kind], ref_template="{name}")
+    return _inlined(schema, components)
+
+
+def _inlined(schema: Any, components: dict[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(item, components) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _inlined(components[schema["$ref"]], components)
+    return {name: _inlined(value, components) for name, value in schema.items()}

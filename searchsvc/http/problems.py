@@ -1,0 +1,71 @@
+"""Errors as RFC 9457 problem documents: one table from the error families to statuses."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+
+from events.errors import Conflict, Corrupt, InvalidInput, NotFound, SearchsvcError, TooLarge, Unavailable
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+log = logging.getLogger(__name__)
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """type: a stable name for programs. field, value, limit: where, what was sent, and what would be accepted."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = ""
+    field: str = ""
+    value: Any = None
+    limit: str = ""
+    actual: int | None = None
+    retry_after_s: float | None = None
+
+
+# The first family that an error belongs to counts.
+STATUS: Final[tuple[tuple[type[SearchsvcError], int, str], ...]] = (
+    (NotFound, 404, "not-found"),
+    (Conflict, 409, "conflict"),
+    (TooLarge, 413, "too-large"),
+    (InvalidInput, 400, "invalid-input"),
+    (Unavailable, 503, "unavailable"),
+    (Corrupt, 500, "corrupt"),
+)
+
+
+def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """The answer for any exception of a handler."""
+    problem = _problem(error)
+    problem.instance = request.url.path
+    headers = {}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
+    if problem.status >= 500 and not isinstance(error, Unavailable):
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def _problem(error: Exception) -> Problem:
+    for family, status, name in STATUS:
+        if isinstance(error, family):
+            problem = Problem(f"urn:searchsvc:{name}", name.replace("-", " "), status, str(error))
+            if isinstance(error, InvalidInput):
+                problem.field, problem.value, problem.limit = error.field, error.value, error.limit
+            if isinstance(error, Conflict):
+                problem.actual = error.actual
+            if isinstance(error, Unavailable):
+                problem.retry_after_s = error.retry_after_s
+            return problem
+    if isinstance(error, HTTPException):
+        return Problem("about:blank", error.detail, error.status_code, error.detail)
+    return Problem("urn:searchsvc:internal", "internal error", 500, "something failed inside; the service's log has it")

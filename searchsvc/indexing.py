@@ -1,0 +1,250 @@
+"""From CATALOG to what searches see: one indexer an index, following its documents.
+
+open the newest good snapshot, or start empty  ->  read what the log has past it  ->  show it
+then follow: batch what is there, encode, write, commit, show; save a snapshot when it is quiet
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from events.codec import decode_catalog
+from events.control import IndexControl
+from events.errors import Corrupt, Unavailable
+from events.log import EventLog, Record
+from events.streams import catalog_filter
+from events.types import DocumentUpserted
+from searchsvc.analysis import embedding_text
+from searchsvc.arrays import FloatArray
+from searchsvc.embedded import storage
+from searchsvc.embedded.engine import EmbeddedEngine
+from searchsvc.embedding.cache import VectorCache
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.engine import Delete, Upsert
+from searchsvc.serving import Serving
+
+BATCH: Final = 256
+QUIET_S: Final = 2.0
+RETRY_S: Final = 1.0
+# Unsaved documents are replayed from the log at the next start: this bounds how many.
+SAVE_AFTER: Final = 1000
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class DocumentEncoder:
+    """Vectors for documents: from the cache where the text is known, else from the model. For the indexing thread."""
+
+    def __init__(self, embedder: Embedder, cache: VectorCache) -> None:
+        self._embedder = embedder
+        self._cache = cache
+        self.dimension = embedder.dimension
+        self.digest = embedder.digest
+
+    def encode(self, texts: Sequence[str]) -> list[FloatArray]:
+        distinct = list(dict.fromkeys(texts))
+        known = self._cache.get(distinct)
+        missing = [text for text in distinct if text not in known]
+        if missing:
+            vectors = self._embedder.encode_documents(missing)
+            self._cache.put(missing, vectors)
+            known.update(zip(missing, vectors, strict=True))
+        return [known[text] for text in texts]
+
+
+class Indexer:
+    """Keeps one index in step with CATALOG. `run` goes on until it is cancelled."""
+
+    def __init__(
+        self,
+        control: IndexControl,
+        folder: Path,
+        event_log: EventLog,
+        serving: Serving,
+        encoder: DocumentEncoder | None,
+        thread: ThreadPoolExecutor,
+    ) -> None:
+        self.control = control
+        self._folder = folder
+        self._log = event_log
+        self._serving = serving
+        self._encoder = encoder
+        self._thread = thread
+        self._engine: EmbeddedEngine | None = None
+        self._n_unsaved = 0
+
+    async def run(self) -> None:
+        name, subject = self.control.name, catalog_filter(self.control.name, self.control.created_seq)
+        self._engine = engine = await self._on_thread(self._open)
+        batch: list[Record] = []
+        async for record in self._log.read("CATALOG", after=engine.snapshot().catalog_seq, subject=subject):
+            batch.append(record)
+            if len(batch) == BATCH:
+                await self._on_thread(partial(self._apply, batch))
+                batch = []
+        await self._on_thread(partial(self._apply, batch))
+        await self._serving.set_snapshot(name, engine.snapshot())
+        storage.drop_others(self._folder, engine.generation)
+        queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fill(queue, engine.snapshot().catalog_seq, subject))
+            tasks.create_task(self._drain(queue))
+
+    async def close(self) -> None:
+        """Save what is unsaved and let go of the files. After `run` has ended."""
+        if self._engine is not None:
+            engine = self._engine
+            self._engine = None
+            await self._on_thread(partial(self._save, engine))
+            await self._on_thread(engine.close)
+
+    async def _fill(self, queue: asyncio.Queue[Record], after: int, subject: str) -> None:
+        async for record in self._log.follow("CATALOG", after=after, subject=subject):
+            await queue.put(record)
+
+    async def _drain(self, queue: asyncio.Queue[Record]) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    batch = [await queue.get()]
+            except TimeoutError:
+                if self._n_unsaved >= SAVE_AFTER and self._engine is not None:
+                    await self._on_thread(partial(self._save, self._engine))
+                continue
+            while len(batch) < BATCH and not queue.empty():
+                batch.append(queue.get_nowait())
+            await self._on_thread(partial(self._apply, batch))
+            if self._engine is not None:
+                await self._serving.set_snapshot(self.control.name, self._engine.snapshot())
+
+    def _open(self) -> EmbeddedEngine:
+        settings, model = self.control.settings, self._encoder.digest if self._encoder else ""
+        for snapshot in storage.snapshots(self._folder):
+            try:
+                engine = storage.load(snapshot, self._folder, settings, model)
+            except Corrupt as error:
+                log.warning("index %s: %s; taking an older snapshot or the log", self.control.name, error)
+                shutil.rmtree(snapshot, ignore_errors=True)
+                continue
+            if engine is not None:
+                return engine
+        return storage.empty(self._folder, settings, self._encoder.dimension if self._encoder else 0)
+
+    def _apply(self, batch: Sequence[Record]) -> None:
+        engine = self._engine
+        if engine is None or not batch:
+            return
+        changes = self._encoded([_decoded(record) for record in batch])
+        engine.apply(changes, batch[-1].seq)
+        self._n_unsaved += len(batch)
+        if engine.wasteful:
+            self._engine = self._compacted(engine)
+
+    def _encoded(self, changes: list[Upsert | Delete]) -> list[Upsert | Delete]:
+        embedding = self.control.settings.embedding
+        upserts = [change for change in changes if isinstance(change, Upsert)]
+        if embedding is None or self._encoder is None or not upserts:
+            return changes
+        vectors = self._encoder.encode([embedding_text(upsert.members, embedding) for upsert in upserts])
+        with_vector = {id(u): msgspec.structs.replace(u, vector=v) for u, v in zip(upserts, vectors, strict=True)}
+        return [with_vector.get(id(change), change) for change in changes]
+
+    def _compacted(self, old: EmbeddedEngine) -> EmbeddedEngine:
+        """The same documents in an engine without dead slots."""
+        snapshot = old.snapshot()
+        fresh = storage.empty(self._folder, self.control.settings, old.dimension)
+        slots = old.live_slots()
+        for start in range(0, len(slots), BATCH):
+            part = [_upsert(bytes(snapshot.document(int(slot)))) for slot in slots[start : start + BATCH]]
+            fresh.apply(self._encoded(list(part)), snapshot.catalog_seq)
+        old.close()
+        return fresh
+
+    def _save(self, engine: EmbeddedEngine) -> None:
+        if self._n_unsaved:
+            storage.save(engine, self._folder, self._encoder.digest if self._encoder else "")
+            self._n_unsaved = 0
+
+    async def _on_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+class Indexers:
+    """One running indexer for every index that CONTROL has; started, replaced and ended as CONTROL changes."""
+
+    def __init__(self, folder: Path, event_log: EventLog, serving: Serving, encoder: DocumentEncoder | None) -> None:
+        self._folder = folder
+        self._log = event_log
+        self._serving = serving
+        self._encoder = encoder
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="indexing")
+        self._running: dict[str, tuple[Indexer, asyncio.Task[None]]] = {}
+        self.failed: dict[str, str] = {}
+
+    async def reconcile(self) -> None:
+        """Bring the running indexers in line with the current CONTROL state."""
+        wanted = self._serving.current.control.indexes
+        for name, (indexer, _) in list(self._running.items()):
+            now = wanted.get(name)
+            if now is None or (now.created_seq, now.settings) != (
+                indexer.control.created_seq,
+                indexer.control.settings,
+            ):
+                await self._stop(name)
+        for name, control in wanted.items():
+            if name not in self._running:
+                folder = self._folder / f"{name}-{control.created_seq}"
+                indexer = Indexer(control, folder, self._log, self._serving, self._encoder, self._thread)
+                task = asyncio.create_task(self._supervise(indexer), name=f"indexer {name}")
+                self._running[name] = (indexer, task)
+        gone = {f"{name}-{control.created_seq}" for name, control in wanted.items()}
+        for folder in self._folder.glob("*"):
+            if folder.name not in gone:
+                await asyncio.get_running_loop().run_in_executor(self._thread, shutil.rmtree, folder, True)
+
+    async def close(self) -> None:
+        for name in list(self._running):
+            await self._stop(name)
+        self._thread.shutdown()
+
+    async def _stop(self, name: str) -> None:
+        indexer, task = self._running.pop(name)
+        task.cancel()
+        await asyncio.wait([task])
+        await indexer.close()
+
+    async def _supervise(self, indexer: Indexer) -> None:
+        name = indexer.control.name
+        while True:
+            try:
+                await indexer.run()
+            except* Unavailable as group:
+                self.failed[name] = str(group.exceptions[0])
+                log.warning("index %s waits: %s", name, group.exceptions[0])
+            except* Exception as group:
+                # What an engine can raise is open-ended; the index is named as failed and serves what it had.
+                self.failed[name] = str(group.exceptions[0])
+                log.exception("index %s failed; it is opened again", name)
+            await indexer.close()
+            await asyncio.sleep(RETRY_S)
+            self.failed.pop(name, None)
+
+
+def _decoded(record: Record) -> Upsert | Delete:
+    event = decode_catalog(record.data)
+    return _upsert(bytes(event.document)) if isinstance(event, DocumentUpserted) else Delete(event.id)
+
+
+def _upsert(text: bytes) -> Upsert:
+    members: dict[str, object] = msgspec.json.decode(text)
+    return Upsert(str(members["id"]), text, members, None)

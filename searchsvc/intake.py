@@ -1,0 +1,91 @@
+"""Interactions at the door: one shape for HTTP and NATS, checked the same way. Pure."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from events.errors import InvalidInput
+from events.settings import INDEX_NAME
+from events.types import InteractionRecorded, InteractionType
+from searchsvc.known import KnownRankings
+
+MAX_BATCH: Final = 1000
+MAX_ID_CHARS: Final = 128
+MAX_DOCUMENT_ID_BYTES: Final = 512
+MAX_AGE: Final = timedelta(days=4)
+MAX_AHEAD: Final = timedelta(hours=1)
+
+
+class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One event as sent. id: chosen by the sender, so that a retry counts once; made where absent.
+
+    timestamp: RFC 3339, by default the time of receipt. value: money, grade or dwell, by type.
+    """
+
+    type: InteractionType
+    document_id: str
+    index: str = ""
+    id: str | None = None
+    query_id: str | None = None
+    rank: int | None = None
+    user_token: str = ""
+    timestamp: datetime | None = None
+    value: float | None = None
+
+
+class EventsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    events: list[EventInput]
+
+
+def interaction(
+    event: EventInput, *, index: str, now: datetime, source: str, default_id: str, rankings: KnownRankings
+) -> InteractionRecorded:
+    """The event to record. Raises InvalidInput naming the first member that cannot be right.
+
+    index: the one it counts for. rankings: a ranking known here must have shown the document.
+    """
+    _require("index", INDEX_NAME.match(index) is not None, index, "the name of an index")
+    for name, text in (("id", event.id), ("query_id", event.query_id)):
+        _require(
+            name, text is None or 0 < len(text) <= MAX_ID_CHARS, text, f"1 to {MAX_ID_CHARS} characters, or absent"
+        )
+    size = len(event.document_id.encode())
+    _require("document_id", 0 < size <= MAX_DOCUMENT_ID_BYTES, event.document_id, f"1 to {MAX_DOCUMENT_ID_BYTES} bytes")
+    _require("rank", event.rank is None or event.rank >= 1, event.rank, "1 or more, or absent")
+    _require("user_token", len(event.user_token) <= 129, event.user_token, "at most 129 characters")
+    _require("value", event.value is None or math.isfinite(event.value), event.value, "a finite number, or absent")
+    at = event.timestamp or now
+    _require("timestamp", at.tzinfo is not None, str(at), "RFC 3339 with a time zone")
+    at = at.astimezone(UTC)
+    allowed = f"from {MAX_AGE.days} days ago to one hour ahead of {now.isoformat(timespec='seconds')}"
+    _require("timestamp", now - MAX_AGE <= at <= now + MAX_AHEAD, at.isoformat(), allowed)
+    if event.query_id is not None:
+        wrong = rankings.contradiction(event.query_id, index, event.document_id, event.rank)
+        if wrong is not None:
+            field, reason = wrong
+            raise InvalidInput(
+                reason, field=field, value=getattr(event, field) or index, limit="what the ranking showed"
+            )
+    return InteractionRecorded(
+        id=event.id or default_id,
+        kind=event.type,
+        index=index,
+        document_id=event.document_id,
+        query_id=event.query_id,
+        rank=event.rank,
+        user_token=event.user_token,
+        at=at,
+        received_at=now,
+        value=event.value,
+        source=source,
+    )
+
+
+def _require(field: str, holds: bool, value: object, limit: str) -> None:
+    if not holds:
+        shown = repr(value)[:90]
+        raise InvalidInput(f"{field} is {shown}; allowed: {limit}", field=field, value=value, limit=limit)

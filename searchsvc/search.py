@@ -1,0 +1,376 @@
+"""One search, from request to answer. This is the file to read first.
+
+    one serving state, one engine snapshot
+    analyse the query -> keyword leg here, vector leg on another thread, with a deadline
+    candidates of both legs -> feature matrix -> weighted score -> order -> hits
+    the answer, and `RankingShown` for the log
+
+Runs on an executor thread: nothing here waits for the log or for the network.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as LegTimeout
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from events.control import IndexControl
+from events.errors import InvalidInput, Unavailable
+from events.types import RankingShown
+from searchsvc import ranking
+from searchsvc.analysis import query_terms
+from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.engine import EngineSnapshot, KeywordCandidates, VectorCandidates
+from searchsvc.serving import ServingState
+from tuning.features import BM25_PREFIX, SIGNAL_PREFIX, feature_names
+
+MAX_QUERY_CHARS: Final = 512
+MAX_WINDOW: Final = 1000
+MAX_TOKEN_CHARS: Final = 129
+
+
+class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A search. An empty query browses: all documents, by signals.
+
+    min_seq: wait (bounded) until this CONTROL sequence is applied, to read one's own write. min_catalog_seq: the same
+    for documents. user_token: a pseudonym of the shopper.
+    """
+
+    query: str = ""
+    limit: int = 10
+    offset: int = 0
+    explain: bool = False
+    user_token: str = ""
+    min_seq: int = 0
+    min_catalog_seq: int = 0
+
+    def check(self) -> None:
+        """Raise InvalidInput naming the first member out of its limits."""
+        _require("query", len(self.query) <= MAX_QUERY_CHARS, self.query, f"at most {MAX_QUERY_CHARS} characters")
+        _require("limit", 0 <= self.limit <= MAX_WINDOW, self.limit, f"0 to {MAX_WINDOW}")
+        _require("offset", 0 <= self.offset <= MAX_WINDOW, self.offset, f"0 to {MAX_WINDOW}")
+        window = self.offset + self.limit
+        _require("offset", window <= MAX_WINDOW, self.offset, f"offset + limit at most {MAX_WINDOW}, here {window}")
+        _require(
+            "user_token",
+            len(self.user_token) <= MAX_TOKEN_CHARS,
+            self.user_token,
+            f"at most {MAX_TOKEN_CHARS} characters",
+        )
+        _require("min_seq", self.min_seq >= 0, self.min_seq, "0 or more")
+        _require("min_catalog_seq", self.min_catalog_seq >= 0, self.min_catalog_seq, "0 or more")
+
+
+class FeatureShare(msgspec.Struct, frozen=True):
+    """What one feature adds to a score: contribution = value * weight."""
+
+    value: float
+    weight: float
+    contribution: float
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why a hit stands where it stands. The contributions add up to the score. Ranks are None where a leg missed it."""
+
+    features: dict[str, FeatureShare]
+    keyword_rank: int | None
+    vector_rank: int | None
+
+
+class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One document of the answer. rank: 1-based over all pages."""
+
+    id: str
+    rank: int
+    score: float
+    document: msgspec.Raw
+    explanation: Explanation | None = None
+
+
+class SearchAnswer(msgspec.Struct, frozen=True):
+    """total: documents that match the query's words or are among the nearest vectors. took_ms: inside the service.
+
+    config_version: CONTROL sequence of the index's last change. applied_seq, applied_catalog_seq: what was applied.
+    degraded: parts that were missing: `vector` where the encoder failed or was late.
+    """
+
+    query_id: str
+    index: str
+    hits: list[Hit]
+    total: int
+    took_ms: float
+    applied_seq: int
+    config_version: int
+    weights_version: int
+    applied_catalog_seq: int
+    applied_rules: list[str]
+    experiment: str | None
+    degraded: list[str]
+
+
+class Timings(msgspec.Struct):
+    """Milliseconds by stage. encode and vector ran beside keyword."""
+
+    analyse: float = 0.0
+    keyword: float = 0.0
+    encode: float = 0.0
+    vector: float = 0.0
+    wait: float = 0.0
+    rank: float = 0.0
+    hits: float = 0.0
+
+
+class SearchOutcome(msgspec.Struct, frozen=True):
+    answer: SearchAnswer
+    shown: RankingShown
+    timings: Timings
+
+
+class Searcher:
+    """Answers searches.
+
+    embedder: None where no model could be loaded: every hybrid answer is then degraded. n_candidates: from each leg.
+    vector_deadline_s: how long the vector leg may take, from the start of the search.
+    """
+
+    def __init__(
+        self, embedder: Embedder | None, legs: ThreadPoolExecutor, *, n_candidates: int, vector_deadline_s: float
+    ) -> None:
+        self._embedder = embedder
+        self._legs = legs
+        self._n_candidates = n_candidates
+        self._vector_deadline_s = vector_deadline_s
+
+    def search(
+        self, state: ServingState, index: str, request: SearchRequest, *, query_id: str, now: datetime
+    ) -> SearchOutcome:
+        """Raises NotFound for an unknown index, Unavailable while it is being built."""
+        started = time.perf_counter()
+        timings = Timings()
+        control, snapshot = state.control.index(index), state.snapshot(index)
+        window = request.offset + request.limit
+        if request.query.strip():
+            found = self._retrieve(control, snapshot, request.query, window, timings, started)
+        else:
+            found = _browse(control, snapshot, window)
+        mark = time.perf_counter()
+        names = feature_names(snapshot.settings)
+        features = _features(snapshot, found)
+        weights = np.array([control.weights.get(name, 0.0) for name in names], np.float64)
+        scores = ranking.score(features, weights)
+        ids = snapshot.ids(found.slots)
+        ranked = ranking.order(scores[: found.n_ranked], ids[: found.n_ranked])
+        shown = (ranked + list(range(found.n_ranked, len(ids))))[request.offset : window]
+        timings.rank, mark = _lap(mark)
+        hits = _hits(snapshot, found, shown, ids, scores, request.offset)
+        if request.explain:
+            explanations = _explain(found, shown, names, features, weights)
+            hits = [msgspec.structs.replace(h, explanation=e) for h, e in zip(hits, explanations, strict=True)]
+        timings.hits, _ = _lap(mark)
+        answer = SearchAnswer(
+            query_id=query_id,
+            index=index,
+            hits=hits,
+            total=found.total,
+            took_ms=round((time.perf_counter() - started) * 1e3, 3),
+            applied_seq=state.control.seq,
+            config_version=control.config_version,
+            weights_version=control.weights_version,
+            applied_catalog_seq=snapshot.catalog_seq,
+            applied_rules=[],
+            experiment=None,
+            degraded=found.degraded,
+        )
+        record = RankingShown(
+            id=query_id,
+            at=now,
+            index=index,
+            query=request.query,
+            user_token=request.user_token,
+            first_rank=request.offset + 1,
+            document_ids=[hit.id for hit in hits],
+            feature_names=list(names),
+            features=features[shown].tolist(),
+            scores=[hit.score for hit in hits],
+            weights_version=control.weights_version,
+            config_version=control.config_version,
+            applied_seq=state.control.seq,
+            applied_catalog_seq=snapshot.catalog_seq,
+            generation=snapshot.generation,
+            degraded=found.degraded,
+        )
+        return SearchOutcome(answer, record, timings)
+
+    def _retrieve(
+        self,
+        control: IndexControl,
+        snapshot: EngineSnapshot,
+        query: str,
+        window: int,
+        timings: Timings,
+        started: float,
+    ) -> _Found:
+        k = self._n_candidates
+        leg: Future[tuple[FloatArray, VectorCandidates]] | None = None
+        embeds = snapshot.settings.embedding is not None
+        if embeds and self._embedder is not None:
+            leg = self._legs.submit(_vector_leg, self._embedder, snapshot, query, k, timings)
+        mark = time.perf_counter()
+        terms = query_terms(query)
+        timings.analyse, mark = _lap(mark)
+        keyword = _keyword_leg(snapshot, control.weights, terms, max(k, window))
+        timings.keyword, mark = _lap(mark)
+
+        vector, nearest = None, VectorCandidates(np.empty(0, np.int64), np.empty(0, np.float32))
+        degraded = ["vector"] if embeds else []
+        if leg is not None:
+            try:
+                left_s = self._vector_deadline_s - (time.perf_counter() - started)
+                vector, nearest = leg.result(max(left_s, 0.0))
+                degraded = []
+            except (LegTimeout, Unavailable):
+                leg.cancel()
+        timings.wait, mark = _lap(mark)
+        return _fuse(snapshot, terms, keyword, vector, nearest, k, window, degraded)
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """Candidates of one search. The first n_ranked are ordered by score; what follows is in keyword order.
+
+    slots: (n,). bm25: (n, n_searchable). keyword_ranks, vector_ranks: 1-based, 0 where a leg missed the candidate.
+    """
+
+    slots: IntArray
+    n_ranked: int
+    total: int
+    bm25: FloatArray
+    vector: FloatArray | None
+    keyword_ranks: IntArray
+    vector_ranks: IntArray
+    degraded: list[str]
+
+
+def _vector_leg(
+    embedder: Embedder, snapshot: EngineSnapshot, query: str, k: int, timings: Timings
+) -> tuple[FloatArray, VectorCandidates]:
+    mark = time.perf_counter()
+    vector = embedder.encode_query(query)
+    timings.encode, mark = _lap(mark)
+    nearest = snapshot.nearest(vector, k)
+    timings.vector, _ = _lap(mark)
+    return vector, nearest
+
+
+def _keyword_leg(
+    snapshot: EngineSnapshot, weights: Mapping[str, float], terms: tuple[str, ...], k: int
+) -> KeywordCandidates:
+    """The leg weighs fields as the score does, so that what the score would rank first is among the candidates."""
+    if not terms:
+        return KeywordCandidates(np.empty(0, np.int64), np.empty(0, np.float32), 0)
+    boosts = {field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in snapshot.settings.searchable}
+    return snapshot.keyword(terms, boosts, k)
+
+
+def _fuse(
+    snapshot: EngineSnapshot,
+    terms: tuple[str, ...],
+    keyword: KeywordCandidates,
+    vector: FloatArray | None,
+    nearest: VectorCandidates,
+    k: int,
+    window: int,
+    degraded: list[str],
+) -> _Found:
+    """The union of both legs' first k, then as much of the keyword leg's rest as the page needs."""
+    ranked = np.union1d(keyword.slots[:k], nearest.slots)
+    rest = keyword.slots[k:][~np.isin(keyword.slots[k:], ranked)] if window > len(ranked) else keyword.slots[:0]
+    slots = np.concatenate([ranked, rest])
+    bm25 = snapshot.bm25(slots, terms)
+    keyword_ranks, vector_ranks = _ranks(slots, keyword.slots), _ranks(slots, nearest.slots)
+    # A document that only the vector leg knows holds none of the words, so every BM25 of its row is 0.
+    only_vector = (vector_ranks > 0) & ~bm25.any(axis=1)
+    return _Found(
+        slots=slots,
+        n_ranked=len(ranked),
+        total=keyword.total + int(only_vector.sum()),
+        bm25=bm25,
+        vector=vector,
+        keyword_ranks=keyword_ranks,
+        vector_ranks=vector_ranks,
+        degraded=degraded,
+    )
+
+
+def _browse(control: IndexControl, snapshot: EngineSnapshot, window: int) -> _Found:
+    signals = snapshot.settings.signals
+    weights = np.array([control.weights.get(SIGNAL_PREFIX + s.field, 0.0) for s in signals], np.float32)
+    slots = snapshot.browse(weights, window)
+    none = np.zeros(len(slots), np.int64)
+    bm25 = np.zeros((len(slots), len(snapshot.settings.searchable)), np.float32)
+    return _Found(slots, 0, snapshot.n_documents, bm25, None, none, none, [])
+
+
+def _features(snapshot: EngineSnapshot, found: _Found) -> FloatArray:
+    """(n, n_features) in the order of `tuning.features.feature_names`."""
+    columns: list[AnyArray] = [found.bm25]
+    if snapshot.settings.embedding is not None:
+        known = found.vector is not None
+        cosines = snapshot.cosines(found.slots, found.vector) if known else np.zeros(len(found.slots))  # type: ignore[arg-type]
+        columns.append(cosines[:, None])
+    columns.append(snapshot.signals(found.slots))
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def _hits(
+    snapshot: EngineSnapshot, found: _Found, shown: list[int], ids: list[str], scores: ScoreArray, offset: int
+) -> list[Hit]:
+    return [
+        Hit(ids[i], offset + n, float(scores[i]), snapshot.document(int(found.slots[i])))
+        for n, i in enumerate(shown, start=1)
+    ]
+
+
+def _explain(
+    found: _Found, shown: list[int], names: tuple[str, ...], features: FloatArray, weights: ScoreArray
+) -> list[Explanation]:
+    parts = ranking.contributions(features, weights)
+    return [
+        Explanation(
+            features={
+                name: FeatureShare(float(features[i, j]), float(weights[j]), float(parts[i, j]))
+                for j, name in enumerate(names)
+            },
+            keyword_rank=int(found.keyword_ranks[i]) or None,
+            vector_rank=int(found.vector_ranks[i]) or None,
+        )
+        for i in shown
+    ]
+
+
+def _ranks(slots: IntArray, leg: IntArray) -> IntArray:
+    """1-based rank of each slot in a leg, 0 where it is not there."""
+    ranks = np.zeros(len(slots), np.int64)
+    if len(leg):
+        by_slot = np.argsort(leg)
+        at = np.minimum(np.searchsorted(leg, slots, sorter=by_slot), len(leg) - 1)
+        position = by_slot[at]
+        ranks = np.where(leg[position] == slots, position + 1, 0)
+    return ranks
+
+
+def _lap(since: float) -> tuple[float, float]:
+    now = time.perf_counter()
+    return round((now - since) * 1e3, 3), now
+
+
+def _require(field: str, holds: bool, value: object, limit: str) -> None:
+    if not holds:
+        shown = f"{len(value)} characters long" if isinstance(value, str) else value
+        raise InvalidInput(f"{field} is {shown}; allowed: {limit}", field=field, value=value, limit=limit)

@@ -1,0 +1,205 @@
+"""The service behind the API: each public method is one call of it, free of HTTP. `app` builds one."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from events.codec import encode
+from events.control import IndexControl
+from events.errors import InvalidInput, NotFound, TooLarge, Unavailable
+from events.log import MAX_BATCH, Entry, EventLog
+from events.settings import IndexSettings, check_index_name
+from events.streams import catalog_subject
+from events.types import DocumentDeleted, DocumentUpserted
+from searchsvc.behavior import BehaviorWriter
+from searchsvc.commands import Author, Commands
+from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
+from searchsvc.infer import infer_settings
+from searchsvc.intake import MAX_BATCH as MAX_EVENTS
+from searchsvc.intake import EventInput, interaction
+from searchsvc.known import KnownRankings
+from searchsvc.search import Searcher, SearchOutcome, SearchRequest
+from searchsvc.serving import Serving, ServingState
+
+READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0
+# One atomic batch of the log is held in the server's memory until it commits.
+MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+
+
+class DocumentsWritten(msgspec.Struct, frozen=True):
+    accepted: int
+    refused: list[RefusedDocument]
+    catalog_seq: int
+    created: IndexSettings | None
+
+
+class Service:
+    """searches: the executor that answers. max_waiting: searches under way or queued before one more is refused."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        serving: Serving,
+        commands: Commands,
+        searcher: Searcher,
+        searches: ThreadPoolExecutor,
+        writer: BehaviorWriter,
+        rankings: KnownRankings,
+        *,
+        max_waiting: int,
+    ) -> None:
+        self.serving = serving
+        self.commands = commands
+        self.writer = writer
+        self.rankings = rankings
+        self._log = event_log
+        self._searcher = searcher
+        self._searches = searches
+        self._max_waiting = max_waiting
+        self._n_searching = 0
+
+    async def search(self, index: str, request: SearchRequest) -> SearchOutcome:
+        """Raises InvalidInput, NotFound, or Unavailable where the index is being built or too many searches wait."""
+        request.check()
+        if self._n_searching >= self._max_waiting:
+            raise Unavailable(f"{self._n_searching} searches are under way", retry_after_s=1.0)
+        state = self.serving.current
+        if request.min_seq > state.control.seq or request.min_catalog_seq:
+            state = await self._caught_up(index, request)
+        self._n_searching += 1
+        try:
+            query_id, now = uuid.uuid4().hex, datetime.now(UTC)
+            outcome = await asyncio.get_running_loop().run_in_executor(
+                self._searches,
+                lambda: self._searcher.search(state, index, request, query_id=query_id, now=now),
+            )
+        finally:
+            self._n_searching -= 1
+        self.rankings.remember(outcome.shown)
+        self.writer.offer(outcome.shown)
+        return outcome
+
+    async def write_documents(self, index: str, body: bytes, author: Author) -> DocumentsWritten:
+        """Append every good line to the log; where the index does not exist, create it with inferred settings.
+
+        Raises InvalidInput where no line is good and there is no index to refuse them for.
+        """
+        check_index_name(index)
+        results = list(parse_documents(body))
+        documents = [result for result in results if isinstance(result, AcceptedDocument)]
+        control, created = self.serving.current.control.indexes.get(index), None
+        if control is None:
+            if not documents:
+                raise _nothing_to_infer_from(index, results)
+            created = infer_settings([document.members for document in documents])
+            changed = await self.commands.configure_index(index, created, author)
+            control = changed.index
+            if control is None:
+                raise Unavailable(f"index {index} was deleted while it was created")
+        refused = [result for result in results if isinstance(result, RefusedDocument)]
+        good: list[AcceptedDocument] = []
+        for document in documents:
+            reason = refusal(document, control.settings)
+            if reason is not None:
+                refused.append(reason)
+            else:
+                good.append(document)
+        refused.sort(key=lambda one: one.line)
+        seq = await self._append_documents(control, good)
+        return DocumentsWritten(len(good), refused, seq, created)
+
+    async def delete_document(self, index: str, document_id: str) -> int:
+        """The CATALOG sequence of the deletion. Raises NotFound where the document is not served."""
+        control = self.serving.current.control.index(index)
+        if self.serving.current.snapshot(index).find(document_id) is None:
+            raise NotFound(
+                f"index {index} has no document {document_id[:80]!r}", field="document_id", value=document_id
+            )
+        subject = catalog_subject(index, control.created_seq, document_id)
+        return await self._log.append("CATALOG", Entry(subject, encode(DocumentDeleted(index=index, id=document_id))))
+
+    def document(self, index: str, document_id: str) -> msgspec.Raw:
+        """Raises NotFound where the document is not served."""
+        self.serving.current.control.index(index)
+        snapshot = self.serving.current.snapshot(index)
+        slot = snapshot.find(document_id)
+        if slot is None:
+            raise NotFound(
+                f"index {index} has no document {document_id[:80]!r}", field="document_id", value=document_id
+            )
+        return snapshot.document(slot)
+
+    async def record_events(self, events: list[EventInput]) -> list[str]:
+        """Store all or none; return their ids once they are on disk. Raises InvalidInput naming the position."""
+        if not 1 <= len(events) <= MAX_EVENTS:
+            limit = f"1 to {MAX_EVENTS} events"
+            raise TooLarge(f"{len(events)} events; allowed: {limit}", field="events", value=len(events), limit=limit)
+        now = datetime.now(UTC)
+        known: Mapping[str, IndexControl] = self.serving.current.control.indexes
+        records = []
+        for position, event in enumerate(events):
+            try:
+                if event.index not in known:
+                    self.serving.current.control.index(event.index)
+                records.append(
+                    interaction(
+                        event,
+                        index=event.index,
+                        now=now,
+                        source="http",
+                        default_id=uuid.uuid4().hex,
+                        rankings=self.rankings,
+                    )
+                )
+            except InvalidInput as refused:
+                field = f"events[{position}].{refused.field}"
+                raise InvalidInput(
+                    f"events[{position}]: {refused.message}; none of the {len(events)} was stored",
+                    field=field,
+                    value=refused.value,
+                    limit=refused.limit,
+                ) from refused
+        await self.writer.append(records)
+        return [record.id for record in records]
+
+    async def _append_documents(self, control: IndexControl, documents: list[AcceptedDocument]) -> int:
+        seq = 0
+        batch: list[Entry] = []
+        size = 0
+        for document in documents:
+            event = DocumentUpserted(index=control.name, id=document.id, document=msgspec.Raw(document.text))
+            entry = Entry(catalog_subject(control.name, control.created_seq, document.id), encode(event))
+            if batch and (len(batch) == MAX_BATCH or size + len(entry.data) > MAX_BATCH_BYTES):
+                seq = await self._log.append_batch("CATALOG", batch)
+                batch, size = [], 0
+            batch.append(entry)
+            size += len(entry.data)
+        return await self._log.append_batch("CATALOG", batch) if batch else seq
+
+    async def _caught_up(self, index: str, request: SearchRequest) -> ServingState:
+        """Wait until the writes that the caller wants to see are served."""
+
+        def holds(state: ServingState) -> bool:
+            snapshot = state.snapshots.get(index)
+            applied = snapshot.catalog_seq if snapshot else 0
+            return state.control.seq >= request.min_seq and applied >= request.min_catalog_seq
+
+        waiting_for = f"min_seq {request.min_seq} and min_catalog_seq {request.min_catalog_seq}"
+        return await self.serving.until(holds, READ_YOUR_WRITE_TIMEOUT_S, waiting_for)
+
+
+def _nothing_to_infer_from(index: str, results: list[AcceptedDocument | RefusedDocument]) -> InvalidInput:
+    first = next((result for result in results if isinstance(result, RefusedDocument)), None)
+    detail = f"line {first.line}: {first.reason}" if first else "the body is empty"
+    return InvalidInput(
+        f"there is no index {index!r} and no good document to infer its settings from ({detail})",
+        field="documents",
+        limit="NDJSON, one document a line",
+    )

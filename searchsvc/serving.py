@@ -1,0 +1,62 @@
+"""What searches see: one immutable state, swapped in one reference.
+
+Nothing tells serving to change but the log: the CONTROL follower and the indexers fold what they read and put it here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from events.control import ControlState
+from events.errors import Unavailable
+from searchsvc.engine import EngineSnapshot
+
+
+class ServingState(msgspec.Struct, frozen=True):
+    """CONTROL at one sequence, and the newest snapshot of each index. A search takes one and nothing newer."""
+
+    control: ControlState = ControlState()
+    snapshots: Mapping[str, EngineSnapshot] = MappingProxyType({})
+
+    def snapshot(self, name: str) -> EngineSnapshot:
+        """Raises Unavailable while an index is being opened or built."""
+        found = self.snapshots.get(name)
+        if found is None:
+            raise Unavailable(f"index {name} is being built", retry_after_s=1.0)
+        return found
+
+
+class Serving:
+    """Holds the current state. Written on the event loop only; read from any thread through `current`."""
+
+    def __init__(self) -> None:
+        self.current = ServingState()
+        self._changed = asyncio.Condition()
+
+    async def set_control(self, control: ControlState) -> None:
+        kept = {name: s for name, s in self.current.snapshots.items() if name in control.indexes}
+        await self._swap(ServingState(control, MappingProxyType(kept)))
+
+    async def set_snapshot(self, name: str, snapshot: EngineSnapshot) -> None:
+        snapshots = {**self.current.snapshots, name: snapshot}
+        await self._swap(ServingState(self.current.control, MappingProxyType(snapshots)))
+
+    async def until(self, holds: Callable[[ServingState], bool], timeout_s: float, waiting_for: str) -> ServingState:
+        """Wait until the current state satisfies `holds` and return it. Raises Unavailable past `timeout_s`."""
+        if holds(self.current):
+            return self.current
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(lambda: holds(self.current))
+                return self.current
+        except TimeoutError:
+            raise Unavailable(f"{waiting_for} was not reached within {timeout_s:g} s") from None
+
+    async def _swap(self, state: ServingState) -> None:
+        self.current = state
+        async with self._changed:
+            self._changed.notify_all()

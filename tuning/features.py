@@ -1,0 +1,49 @@
+"""The feature schema: which numbers describe a candidate, in which order. One definition for serving and learning.
+
+    bm25.<field>    BM25 of one searchable field, as a share of the query's ceiling; about [0, 1]
+    cosine          cosine of query and document vectors; [-1, 1], 0 where either is missing
+    signal.<field>  a number of the document, transformed and scaled; [0, 1]
+
+The ceiling is the largest sum that the query's terms could earn if each were as rare as in the field that holds it
+most often. It belongs to the query and the collection, not to the candidates: the best of a bad list stays bad.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from events.settings import IndexSettings
+
+COSINE: Final = "cosine"
+BM25_PREFIX: Final = "bm25."
+SIGNAL_PREFIX: Final = "signal."
+
+# One BM25 unit for every field, three for the title (the usual first boost of a shop), and a vector leg that weighs
+# about as much as a title match: cosines of unrelated and well-matching texts lie some 0.6 apart. No label was used.
+TITLE_WEIGHT: Final = 3.0
+FIELD_WEIGHT: Final = 1.0
+COSINE_WEIGHT: Final = 1.5
+SIGNALS_WEIGHT: Final = 0.15
+
+
+def feature_names(settings: IndexSettings) -> tuple[str, ...]:
+    """The names of an index's features in column order: text fields, cosine, signals."""
+    fields = [BM25_PREFIX + field.name for field in settings.searchable]
+    cosine = [COSINE] if settings.embedding is not None else []
+    signals = [SIGNAL_PREFIX + signal.field for signal in settings.signals]
+    return (*fields, *cosine, *signals)
+
+
+def default_weights(settings: IndexSettings) -> dict[str, float]:
+    """Weights that work without labels on an unseen catalogue. Keys are `feature_names(settings)`, in order.
+
+    Several signals share one small budget, so that popularity breaks ties and never drowns a match.
+    """
+    weights: dict[str, float] = {}
+    for field in settings.searchable:
+        weights[BM25_PREFIX + field.name] = TITLE_WEIGHT if field.name == settings.title else FIELD_WEIGHT
+    if settings.embedding is not None:
+        weights[COSINE] = COSINE_WEIGHT
+    for signal in settings.signals:
+        weights[SIGNAL_PREFIX + signal.field] = round(SIGNALS_WEIGHT / len(settings.signals), 4)
+    return weights
