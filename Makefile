@@ -7,7 +7,7 @@ FILE ?=
 PORT ?= 8000
 DATA ?= ../shared/data
 
-.PHONY: help demo test test-quick lint bench bench-quick browser clean
+.PHONY: help demo test test-quick lint bench browser clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,7 +40,7 @@ lint: $(VENV)/dev  ## style, types and import direction
 	$(BIN)/lint-imports
 
 bench: $(VENV)/dev  ## the figures of README, written to benchmarks/results/
-	$(BIN)/searchsvc bench relevance $(DATA)/movies --json benchmarks/results/relevance-movies.json
+	$(BIN)/searchsvc bench relevance $(DATA)/movies --reference --json benchmarks/results/relevance-movies.json
 	$(BIN)/searchsvc bench latency $(DATA)/electronics --json benchmarks/results/latency-electronics.json
 
 # The storefront is tested in a real browser: Debian's, where we may install it; the tests say so where there is none.

@@ -70,7 +70,7 @@ def infer_settings(documents: Sequence[Mapping[str, object]]) -> IndexSettings:
     fields += [SearchableField(prefix.rstrip("_.-"), (prefix + "*",)) for prefix in groups]
     words = [name for name in chosen if not _code_like(single[name])]
     embedded = sorted(words, key=lambda name: (name != title, _mean_chars(single[name]) > SHORT_TEXT_CHARS))
-    signals = [_signal(name, m) for name, m in members.items() if _tells_popularity(name, m)]
+    signals = [_signal(name, m) for name, m in members.items() if _tells_popularity(name, m, len(documents))]
     return IndexSettings(
         searchable=tuple(fields),
         title=title,
@@ -140,9 +140,11 @@ def _code_like(member: _Member) -> bool:
     return sum(any(c.isdigit() for c in word) for word in words) > 0.5 * len(words)
 
 
-def _tells_popularity(name: str, member: _Member) -> bool:
+def _tells_popularity(name: str, member: _Member, n_documents: int) -> bool:
+    """A number named after popularity, never negative, that at least half of the documents have."""
     named = POPULARITY_WORDS & set(re.split(r"[_.-]", name.lower()))
-    return bool(named and member.numbers and min(member.numbers) >= 0 and max(member.numbers) > 0)
+    common = len(member.numbers) >= max(n_documents / 2, 1)
+    return bool(named) and common and min(member.numbers) >= 0 and max(member.numbers) > 0
 
 
 def _signal(name: str, member: _Member) -> Signal:

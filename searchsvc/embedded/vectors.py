@@ -14,6 +14,10 @@ import numpy as np
 from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from searchsvc.embedded.columns import Column
 
+# A search is a few hundred microseconds: threads of FAISS's own would cost more than they bring, and take the core
+# that the keyword leg runs on.
+faiss.omp_set_num_threads(1)
+
 MIN_DELTA: Final = 2048
 DELTA_SHARE: Final = 0.125
 

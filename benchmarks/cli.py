@@ -1,0 +1,60 @@
+"""`searchsvc bench`: found through the entry-point group, so that nothing below imports benchmarks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import rich_click as click
+
+from benchmarks import latency as latency_benchmark
+from benchmarks import relevance as relevance_benchmark
+from benchmarks import report
+
+collection = click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
+json_file = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result there.")
+
+
+@click.group()
+def bench() -> None:
+    """Measure: each command prints its figures, and whether those asked for were reached."""
+
+
+@bench.command()
+@collection
+@json_file
+@click.option("--queries", default=1000, show_default=True, help="Distinct queries, each cold and cached.")
+@click.option("--changes", default=200, show_default=True, help="Weight changes.")
+@click.option("--restarts", default=3, show_default=True, help="Restarts of each kind.")
+@click.option("--reference", default=512, show_default=True, help="Texts for SentenceTransformer.encode; 0: none.")
+def latency(
+    collection: Path, json_file: Path | None, queries: int, changes: int, restarts: int, reference: int
+) -> None:
+    """Search, weight change, import and restart times of a service of its own on COLLECTION."""
+    result = latency_benchmark.measure(
+        collection,
+        n_queries=queries + latency_benchmark.WARM_UP,
+        n_changes=changes,
+        n_restarts=restarts,
+        n_reference=reference,
+        say=_say,
+    )
+    latency_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@collection
+@json_file
+@click.option("--queries", type=int, help="A seeded sample of so many queries.  [default: all]")
+@click.option("--reference", is_flag=True, help="Also encode everything with sentence-transformers in fp32.")
+def relevance(collection: Path, json_file: Path | None, queries: int | None, reference: bool) -> None:
+    """nDCG@10 of the default ranking beside each leg alone and RRF, on the judged COLLECTION."""
+    result = relevance_benchmark.measure(collection, n_queries=queries, reference=reference, say=_say)
+    relevance_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+def _say(text: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(text, err=True)

@@ -1,0 +1,305 @@
+"""How long does a search take, from question to answer, and what of that is ours?
+
+Question   `took_ms` of hybrid searches, cold and with the query's vector cached, against the sum of the bare parts;
+           a weight change to the first search that uses it; import; restart.
+Data       a folder with docs.jsonl[.gz]; queries are seeded titles of its documents and their first two words.
+Baseline   in alternation, query by query, in this process on one thread: tokenizer + onnxruntime session, one tantivy
+           query over the searchable fields for 100 hits, one search of the FAISS index in use for 100; and
+           `SentenceTransformer.encode` in place of the first. Import against `SentenceTransformer.encode`, batch 64.
+Command    searchsvc bench latency ../shared/data/electronics
+"""
+
+from __future__ import annotations
+
+import http.client
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import msgspec
+import numpy as np
+import tantivy
+
+from benchmarks import report
+from benchmarks.collection import documents_file, lines
+from benchmarks.running import RunningService, call, server_timing
+from events.settings import IndexSettings
+from searchsvc.analysis import ANALYZER_NAME, build_analyzer, embedding_text, query_terms
+from searchsvc.cli.data import import_documents
+from searchsvc.embedded.storage import snapshots
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.embedding.model import find_model
+
+INDEX: Final = "bench"
+CANDIDATES: Final = 100
+WARM_UP: Final = 50
+HEAD_WORDS: Final = 2
+
+
+def measure(
+    folder: Path, *, n_queries: int, n_changes: int, n_restarts: int, n_reference: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The result as JSON would have it. n_reference: texts for `SentenceTransformer.encode`; 0 leaves it out."""
+    with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
+        data_dir = Path(scratch) / "data"
+        service = RunningService(data_dir)
+        try:
+            reference = _Reference(n_reference)
+            say("importing")
+            imported, settings = _import(service, folder, reference)
+            _await_snapshot(data_dir)
+            say("searching")
+            queries = sample_queries(folder, settings.title, n_queries)
+            bare = BareParts(data_dir, settings, reference)
+            searches = _search(service, bare, queries)
+            say("changing weights")
+            changes = _change_weights(service, settings, queries, n_changes)
+            say("restarting")
+            restarts = {}
+            for name, end in (("after SIGTERM", RunningService.stop), ("after kill -9", RunningService.kill)):
+                times = []
+                for _ in range(n_restarts):
+                    end(service)
+                    service, seconds = _restart(data_dir, service.port, queries[0])
+                    times.append(round(seconds, 3))
+                restarts[name] = times
+        finally:
+            service.stop()
+    figures = {
+        "import": imported,
+        "search_ms": {name: report.latency(values) for name, values in searches.items()},
+        "weight_change_ms": report.latency(changes),
+        "restart_to_first_answer_s": restarts,
+    }
+    return {
+        "benchmark": "latency",
+        "question": "took_ms of hybrid searches against the sum of their bare parts; weight change, import, restart",
+        "collection": folder.name,
+        **report.environment(),
+        "settings": settings,
+        "n_queries": len(queries),
+        **figures,
+        "checks": _checks(figures),
+    }
+
+
+def sample_queries(folder: Path, title: str, n: int) -> list[str]:
+    """n distinct queries: seeded titles, and the first two words of others, in turn."""
+    titles = [str(msgspec.json.decode(line).get(title) or "") for line in lines(documents_file(folder))]
+    rng = np.random.default_rng(report.SEED)
+    queries: dict[str, None] = {}
+    for i in rng.permutation(len(titles)):
+        whole = titles[i][:512].strip()
+        query = whole if len(queries) % 2 == 0 else " ".join(whole.split()[:HEAD_WORDS])
+        if query:
+            queries.setdefault(query)
+        if len(queries) == n:
+            break
+    return list(queries)
+
+
+class BareParts:
+    """The parts alone, as a script would call them, on the service's own files."""
+
+    def __init__(self, data_dir: Path, settings: IndexSettings, reference: _Reference) -> None:
+        faiss.omp_set_num_threads(1)
+        snapshot = snapshots(next((data_dir / "indexes").glob(f"{INDEX}-*")))[0]
+        self._tantivy = tantivy.Index.open(str(snapshot / "tantivy"))
+        self._tantivy.register_tokenizer(ANALYZER_NAME, build_analyzer())
+        self._searcher = self._tantivy.searcher()
+        self._fields = [f"f{i}" for i in range(len(settings.searchable))]
+        vectors = np.load(snapshot / "vectors.npy").astype(np.float32)
+        self._faiss: Any = faiss.IndexScalarQuantizer(
+            vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        self._faiss.add(vectors)
+        self._embedder = Embedder(next((data_dir / "models").glob("*/")), cache_size=0)
+        self._reference = reference
+
+    def run(self, query: str) -> dict[str, float]:
+        """Milliseconds of each part for one query."""
+        vector, encode = _timed(lambda: self._embedder.encode_query(query))
+        terms = query_terms(query)
+        _, keyword = _timed(lambda: self._keyword(terms))
+        _, nearest = _timed(lambda: self._faiss.search(vector[None, :], CANDIDATES))
+        times = {"encode": encode, "tantivy": keyword, "faiss": nearest, "sum": encode + keyword + nearest}
+        reference = self._reference.encode_query(query)
+        if reference is not None:
+            times["SentenceTransformer.encode"] = reference
+            times["sum with SentenceTransformer"] = reference + keyword + nearest
+        return times
+
+    def _keyword(self, terms: tuple[str, ...]) -> object:
+        schema, should = self._tantivy.schema, tantivy.Occur.Should
+        clauses = [(should, tantivy.Query.term_query(schema, field, term)) for term in terms for field in self._fields]
+        return self._searcher.search(tantivy.Query.boolean_query(clauses), CANDIDATES)
+
+
+class _Reference:
+    """sentence-transformers as a user would call it; nothing where it is not wanted or not installed."""
+
+    def __init__(self, n_texts: int) -> None:
+        self.n_texts = n_texts
+        self._model: Any = None
+        if n_texts:
+            try:
+                from sentence_transformers import SentenceTransformer
+            except ImportError:
+                return
+            self._model = SentenceTransformer(str(find_model("all-MiniLM-L6-v2").folder), device="cpu")
+            self._model.encode(["warm up"] * 64, batch_size=64)
+
+    def encode_query(self, query: str) -> float | None:
+        return _timed(lambda: self._model.encode(query))[1] if self._model is not None else None
+
+    def documents_per_s(self, texts: list[str]) -> float | None:
+        if self._model is None:
+            return None
+        _, ms = _timed(lambda: self._model.encode(texts, batch_size=64))
+        return len(texts) / ms * 1e3
+
+
+def _import(service: RunningService, folder: Path, reference: _Reference) -> tuple[dict[str, Any], IndexSettings]:
+    """Whole imports over HTTP until searchable; the reference before and after, so that drift of the machine shows."""
+    file = documents_file(folder)
+    documents = [msgspec.json.decode(line) for line in lines(file)]
+    started = time.perf_counter()
+    import_documents(service.url, INDEX, [], file)
+    seconds = time.perf_counter() - started
+    _, info = call(service.connection(), "GET", f"/v1/indexes/{INDEX}")
+    settings = msgspec.convert(info["settings"], IndexSettings)
+    rates: list[float | None] = []
+    if settings.embedding is not None:
+        rng = np.random.default_rng(report.SEED)
+        chosen = rng.choice(len(documents), min(reference.n_texts, len(documents)), replace=False)
+        texts = [embedding_text(documents[i], settings.embedding) for i in chosen]
+        rates = [reference.documents_per_s(texts) for _ in range(2)] if texts else []
+    measured = [rate for rate in rates if rate is not None]
+    rate = info["n_documents"] / seconds
+    figures: dict[str, Any] = {
+        "n_documents": info["n_documents"],
+        "seconds": round(seconds, 2),
+        "documents_per_s": round(rate, 1),
+    }
+    if measured:
+        figures["SentenceTransformer_documents_per_s"] = [round(one, 1) for one in measured]
+        figures["ratio"] = round(rate / float(np.mean(measured)), 2)
+    return figures, settings
+
+
+def _search(service: RunningService, bare: BareParts, queries: list[str]) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {}
+
+    def note(name: str, value: float) -> None:
+        times.setdefault(name, []).append(value)
+
+    connection = service.connection()
+    for i, query in enumerate(queries):
+        parts = bare.run(query)
+        cold, cold_http = _one_search(connection, query)
+        warm, warm_http = _one_search(connection, query)
+        if i < WARM_UP:
+            continue
+        for name, ms in parts.items():
+            note(f"bare {name}", ms)
+        note("service cold", cold["total"])
+        note("service cached", warm["total"])
+        note("service cold over HTTP", cold_http)
+        note("service cached over HTTP", warm_http)
+        for stage, ms in cold.items():
+            if stage != "total":
+                note(f"stage {stage}", ms)
+    return times
+
+
+def _one_search(connection: http.client.HTTPConnection, query: str) -> tuple[dict[str, float], float]:
+    started = time.perf_counter()
+    connection.request("POST", f"/v1/indexes/{INDEX}/search", msgspec.json.encode({"query": query}))
+    response = connection.getresponse()
+    body = response.read()
+    elapsed = (time.perf_counter() - started) * 1e3
+    answer = msgspec.json.decode(body)
+    if response.status != 200 or answer["degraded"]:
+        raise AssertionError(f"{query!r} answered {response.status}, degraded {answer.get('degraded')}")
+    return {**server_timing(response.headers["Server-Timing"]), "total": answer["took_ms"]}, elapsed
+
+
+def _change_weights(service: RunningService, settings: IndexSettings, queries: list[str], n: int) -> list[float]:
+    """From sending the change to holding the first answer that was ranked with it."""
+    connection = service.connection()
+    times = []
+    for i in range(n):
+        weights = {f"bm25.{settings.title}": 3.0 + (i % 2)}
+        started = time.perf_counter()
+        status, changed = call(
+            connection, "PUT", f"/v1/indexes/{INDEX}/weights", {"weights": weights, "reason": "bench"}
+        )
+        _, answer = call(connection, "POST", f"/v1/indexes/{INDEX}/search", {"query": queries[i % len(queries)]})
+        times.append((time.perf_counter() - started) * 1e3)
+        if status != 200 or answer["weights_version"] != changed["version"]:
+            raise AssertionError(f"version {changed} was set, but {answer['weights_version']} ranked")
+    return times
+
+
+def _restart(data_dir: Path, port: int, query: str) -> tuple[RunningService, float]:
+    started = time.perf_counter()
+    service = RunningService(data_dir, port)
+    status, answer = call(service.connection(), "POST", f"/v1/indexes/{INDEX}/search", {"query": query})
+    seconds = time.perf_counter() - started
+    if status != 200 or not answer["hits"]:
+        raise AssertionError(f"after a restart the first search answered {status}")
+    return service, seconds
+
+
+def _await_snapshot(data_dir: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if any(snapshots(folder) for folder in (data_dir / "indexes").glob(f"{INDEX}-*")):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the index was not saved within 60 s of the import")
+
+
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    started = time.perf_counter()
+    result = work()
+    return result, (time.perf_counter() - started) * 1e3
+
+
+def _checks(figures: dict[str, Any]) -> list[report.Check]:
+    search: dict[str, report.Latency] = figures["search_ms"]
+    cold, cached, bare = search["service cold"], search["service cached"], search["bare sum"]
+    ratio = cold.p50.value / bare.p50.value
+    changed = figures["weight_change_ms"].p99.value
+    slowest = max(max(times) for times in figures["restart_to_first_answer_s"].values())
+    checks = [
+        report.Check("cold p50 / p50 of the bare parts' sum", "<= 1.5", f"{ratio:.2f}", ratio <= 1.5),
+        report.Check("cold p99", "<= 8 ms", f"{cold.p99.value:.2f} ms", cold.p99.value <= 8),
+        report.Check("cached p50", "<= 1.5 ms", f"{cached.p50.value:.2f} ms", cached.p50.value <= 1.5),
+        report.Check("weight change to first search, p99", "<= 50 ms", f"{changed:.1f} ms", changed <= 50),
+        report.Check("restart to first answer, slowest", "<= 5 s", f"{slowest:.2f} s", slowest <= 5),
+    ]
+    if "sum with SentenceTransformer" in {name.removeprefix("bare ") for name in search}:
+        gain = search["bare sum with SentenceTransformer"].p50.value / cold.p50.value
+        checks.append(
+            report.Check("SentenceTransformer + bare retrieval / cold, p50", ">= 2", f"{gain:.2f}", gain >= 2)
+        )
+    if "ratio" in figures["import"]:
+        faster = figures["import"]["ratio"]
+        checks.append(
+            report.Check("import / SentenceTransformer.encode, documents a second", ">= 2", f"{faster}", faster >= 2)
+        )
+    return checks
+
+
+def print_result(result: dict[str, Any]) -> None:
+    print(f"{result['collection']}, {result['n_queries']} queries, milliseconds")
+    for name, figures in result["search_ms"].items():
+        report.print_latency(name, figures)
+    report.print_latency("weight change to first search", result["weight_change_ms"])
+    print(f"import: {result['import']}")
+    print(f"restart to first answer (s): {result['restart_to_first_answer_s']}")
+    report.print_checks(result["checks"])

@@ -1,0 +1,102 @@
+"""A service of the benchmark's own: a real process on a free port, ended by its process id."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from events.errors import Unavailable
+
+START_TIMEOUT_S = 120.0
+STOP_TIMEOUT_S = 30.0
+
+
+class RunningService:
+    """`searchsvc serve` on a data folder. start_s: from starting the process to its first 200 on /health/ready."""
+
+    def __init__(self, data_dir: Path, port: int = 0) -> None:
+        self.data_dir = data_dir
+        started = time.perf_counter()
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_")}
+        self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from searchsvc.cli import main; main()", "serve"]
+            + ["--data-dir", str(data_dir), "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=environment,
+            text=True,
+        )
+        self.port = self._read_port()
+        self._wait_ready(started + START_TIMEOUT_S)
+        self.start_s = time.perf_counter() - started
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connection(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def stop(self) -> float:
+        """End it politely; return how long that took (s)."""
+        started = time.perf_counter()
+        self.process.terminate()
+        self.process.wait(STOP_TIMEOUT_S)
+        self._close()
+        return time.perf_counter() - started
+
+    def kill(self) -> None:
+        """kill -9 of the service's own pid; its child must go by itself."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        self._log.close()
+
+    def _read_port(self) -> int:
+        line = self.process.stdout.readline() if self.process.stdout else ""
+        if "listens on" not in line:
+            self.process.kill()
+            self.process.wait()
+            self._close()
+            raise Unavailable(f"the service did not start; its log is {self._log.name}")
+        return int(line.split("listens on ")[1].split()[0].rpartition(":")[2])
+
+    def _wait_ready(self, deadline: float) -> None:
+        while time.perf_counter() < deadline:
+            try:
+                status, _ = call(self.connection(), "GET", "/health/ready")
+                if status == 200:
+                    return
+            except OSError:
+                pass
+            time.sleep(0.02)
+        self.stop()
+        raise Unavailable(f"the service was not ready within {START_TIMEOUT_S:.0f} s; its log is {self._log.name}")
+
+
+def call(
+    connection: http.client.HTTPConnection, method: str, path: str, body: object = None
+) -> tuple[int, dict[str, Any]]:
+    """(status, decoded answer) of one request on a kept connection."""
+    connection.request(method, path, msgspec.json.encode(body) if body is not None else None)
+    response = connection.getresponse()
+    return response.status, msgspec.json.decode(response.read())
+
+
+def server_timing(header: str) -> dict[str, float]:
+    """Milliseconds by stage, from a Server-Timing header."""
+    parts = (part.strip().split(";dur=") for part in header.split(","))
+    return {name: float(ms) for name, ms in parts}
