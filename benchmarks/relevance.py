@@ -13,7 +13,6 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -75,7 +74,7 @@ def measure(folder: Path, *, n_queries: int | None, reference: bool, say: Callab
         queries = [queries[i] for i in sorted(chosen)]
     documents = [d for d in parse_documents(b"".join(lines(documents_file(folder)))) if isinstance(d, AcceptedDocument)]
     settings = infer_settings([document.members for document in documents[:SAMPLE]])
-    with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch, ThreadPoolExecutor(1) as legs:
+    with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         embedder = Embedder(exported(find_model("all-MiniLM-L6-v2"), Path(scratch) / "models"), cache_size=0)
         say(f"encoding {len(documents)} documents")
         started = time.monotonic()
@@ -83,7 +82,7 @@ def measure(folder: Path, *, n_queries: int | None, reference: bool, say: Callab
         vectors = embedder.encode_documents(texts, lambda n: say(f"encoded {n}") if n % 1600 == 0 else None)
         encoded_per_s = len(texts) / (time.monotonic() - started)
         snapshot = _index(Path(scratch), documents, settings, vectors)
-        searcher = Searcher(embedder, legs, n_candidates=CANDIDATES, vector_deadline_s=60.0)
+        searcher = Searcher(embedder, n_candidates=CANDIDATES)
         runs = _runs(searcher, _state(settings, snapshot), queries, say)
         if reference:
             runs.append(_reference(texts, documents, queries, say))
@@ -173,7 +172,7 @@ def _orders(hits: list[Hit]) -> dict[str, list[str]]:
     )
     fused = ranking.reciprocal_rank_fusion(ranks)
     by_leg = [[ids[i] for i in np.argsort(leg, kind="stable") if np.isfinite(leg[i])] for leg in ranks]
-    rrf = [ids[i] for i in ranking.order(fused, ids)]
+    rrf = [ids[i] for i in ranking.best(fused, len(ids), ids.__getitem__)]
     return {"keyword": by_leg[0], "vector": by_leg[1], "RRF(60)": rrf, "hybrid (default)": ids}
 
 

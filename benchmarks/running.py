@@ -17,6 +17,7 @@ from events.errors import Unavailable
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
+RUN = "from searchsvc.cli import main; main()"
 
 
 class RunningService:
@@ -28,8 +29,7 @@ class RunningService:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_")}
         self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", "from searchsvc.cli import main; main()", "serve"]
-            + ["--data-dir", str(data_dir), "--port", str(port)],
+            [sys.executable, "-c", RUN, "serve", "--data-dir", str(data_dir), "--port", str(port)],
             stdout=subprocess.PIPE,
             stderr=self._log,
             env=environment,

@@ -63,7 +63,7 @@ class App:
         self._nats: server.NatsServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._searches = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="search")
-        self._legs = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="vector")
+        self._late_searches = ThreadPoolExecutor(1, thread_name_prefix="late search")
         self._log: JetStreamEventLog
         self._writing: asyncio.Task[None]
         self._writer: BehaviorWriter
@@ -89,20 +89,17 @@ class App:
         self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
         rankings = KnownRankings(config.behavior.known_rankings)
         self._writer = BehaviorWriter(self._log, outbox_size=config.behavior.outbox)
-        searcher = Searcher(
-            embedder,
-            self._legs,
-            n_candidates=config.search.candidates,
-            vector_deadline_s=config.search.vector_deadline_ms / 1e3,
-        )
+        searcher = Searcher(embedder, n_candidates=config.search.candidates)
         self.service = Service(
             self._log,
             self.serving,
             Commands(self._log, self.serving),
             searcher,
             self._searches,
+            self._late_searches,
             self._writer,
             rankings,
+            vector_deadline_s=config.search.vector_deadline_ms / 1e3,
             max_waiting=config.search.max_waiting,
         )
         await self.indexers.reconcile()
@@ -129,7 +126,7 @@ class App:
         if hasattr(self, "indexers"):
             await self.indexers.close()
         self._searches.shutdown(wait=True)
-        self._legs.shutdown(wait=True)
+        self._late_searches.shutdown(wait=True)
         if hasattr(self, "_log"):
             await self._log.close()
         if self._nats is not None:

@@ -23,6 +23,7 @@ from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, Rank
 from searchsvc.known import KnownRankings
 
 MAX_PACK: Final = 200
+LINGER_S: Final = 0.05
 MAX_WAITING_INTERACTIONS: Final = 20_000
 APPEND_ATTEMPTS: Final = 3
 
@@ -65,7 +66,8 @@ class BehaviorWriter:
             self._shed += 1
             return
         self._rankings.append(ranking)
-        self._wake.set()
+        if len(self._rankings) in (1, MAX_PACK):
+            self._wake.set()
 
     async def append(self, interactions: Sequence[InteractionRecorded]) -> int:
         """Return the sequence under which the last of them is on disk.
@@ -81,16 +83,24 @@ class BehaviorWriter:
         return max(await asyncio.gather(*written))
 
     @property
+    def _urgent(self) -> bool:
+        return bool(self._interactions) or self._closing or len(self._rankings) >= MAX_PACK
+
+    @property
     def counts(self) -> OutboxCounts:
         return OutboxCounts(len(self._rankings), self._written, self._shed)
 
     async def run(self) -> None:
         """Write until `close` was called and nothing waits."""
         while not (self._closing and not self._rankings and not self._interactions):
-            if not self._rankings and not self._interactions:
+            if not self._urgent:
+                # Nobody waits for a ranking to be written: let some gather, and searches have the event loop.
                 self._wake.clear()
-                await self._wake.wait()
-                continue
+                try:
+                    await asyncio.wait_for(self._wake.wait(), LINGER_S if self._rankings else None)
+                    continue
+                except TimeoutError:
+                    pass
             # A ranking goes before the interactions that may name it.
             rankings = [self._rankings.popleft() for _ in range(min(len(self._rankings), MAX_PACK))]
             room = min(len(self._interactions), MAX_PACK)

@@ -5,7 +5,7 @@ The score is a plain sum, so a ranking can be read, explained and undone: score 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import numpy as np
 
@@ -28,10 +28,17 @@ def contributions(features: FloatArray, weights: ScoreArray) -> ScoreArray:
     return parts
 
 
-def order(scores: ScoreArray, ids: Sequence[str]) -> list[int]:
-    """Positions of the candidates from best to worst; equal scores by id, so that a ranking repeats."""
-    values = scores.tolist()
-    return sorted(range(len(values)), key=lambda i: (-values[i], ids[i]))
+def best(scores: ScoreArray, k: int, id_of: Callable[[int], str]) -> list[int]:
+    """Positions of the k best candidates, best first; equal scores by id, so that a ranking repeats.
+
+    id_of: position -> document id; asked only of candidates that are in play.
+    """
+    if k < len(scores):
+        worst = np.partition(scores, len(scores) - k)[len(scores) - k] if k else np.inf
+        in_play = np.flatnonzero(scores >= worst).tolist()
+    else:
+        in_play = list(range(len(scores)))
+    return sorted(in_play, key=lambda i: (-scores[i], id_of(i)))[:k]
 
 
 def reciprocal_rank_fusion(ranks: ScoreArray, k: float = 60.0) -> ScoreArray:

@@ -1,19 +1,19 @@
 """One search, from request to answer. This is the file to read first.
 
     one serving state, one engine snapshot
-    analyse the query -> keyword leg here, vector leg on another thread, with a deadline
+    analyse the query -> keyword leg -> encode -> vector leg
     candidates of both legs -> feature matrix -> weighted score -> order -> hits
     the answer, and `RankingShown` for the log
 
-Runs on an executor thread: nothing here waits for the log or for the network.
+Runs on one executor thread from end to end: the legs are shorter than the hand-over between threads would be (see
+docs/decisions/one-thread-a-search.md), and `Service.search` keeps the vector leg's deadline from outside.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as LegTimeout
 from datetime import datetime
 from typing import Final
 
@@ -34,6 +34,8 @@ from tuning.features import BM25_PREFIX, SIGNAL_PREFIX, feature_names
 MAX_QUERY_CHARS: Final = 512
 MAX_WINDOW: Final = 1000
 MAX_TOKEN_CHARS: Final = 129
+
+log = logging.getLogger(__name__)
 
 
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,7 +97,8 @@ class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
-    """total: documents that match the query's words or are among the nearest vectors. took_ms: inside the service.
+    """total: documents that match the query's words or are among the nearest vectors. took_ms: inside the service, from
+    the request to the hits.
 
     config_version: CONTROL sequence of the index's last change. applied_seq, applied_catalog_seq: what was applied.
     degraded: parts that were missing: `vector` where the encoder failed or was late.
@@ -116,13 +119,14 @@ class SearchAnswer(msgspec.Struct, frozen=True):
 
 
 class Timings(msgspec.Struct):
-    """Milliseconds by stage. encode and vector ran beside keyword."""
+    """Milliseconds by stage, in order."""
 
+    queue: float = 0.0
     analyse: float = 0.0
     keyword: float = 0.0
     encode: float = 0.0
     vector: float = 0.0
-    wait: float = 0.0
+    fuse: float = 0.0
     rank: float = 0.0
     hits: float = 0.0
 
@@ -134,52 +138,62 @@ class SearchOutcome(msgspec.Struct, frozen=True):
 
 
 class Searcher:
-    """Answers searches.
+    """Answers searches. Safe for many threads.
 
     embedder: None where no model could be loaded: every hybrid answer is then degraded. n_candidates: from each leg.
-    vector_deadline_s: how long the vector leg may take, from the start of the search.
     """
 
-    def __init__(
-        self, embedder: Embedder | None, legs: ThreadPoolExecutor, *, n_candidates: int, vector_deadline_s: float
-    ) -> None:
+    def __init__(self, embedder: Embedder | None, *, n_candidates: int) -> None:
         self._embedder = embedder
-        self._legs = legs
         self._n_candidates = n_candidates
-        self._vector_deadline_s = vector_deadline_s
 
     def search(
-        self, state: ServingState, index: str, request: SearchRequest, *, query_id: str, now: datetime
+        self,
+        state: ServingState,
+        index: str,
+        request: SearchRequest,
+        *,
+        query_id: str,
+        now: datetime,
+        asked_at: float | None = None,
+        vector_leg: bool = True,
     ) -> SearchOutcome:
-        """Raises NotFound for an unknown index, Unavailable while it is being built."""
-        started = time.perf_counter()
-        timings = Timings()
+        """Answer a search on one serving state.
+
+        asked_at: time.perf_counter() when the request came, where the clock is to start. vector_leg: False leaves it
+        out, and the answer says so: for when it was late.
+        Raises NotFound for an unknown index, Unavailable while it is being built.
+        """
+        laps = _Laps(asked_at)
+        laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index)
         window = request.offset + request.limit
         if request.query.strip():
-            found = self._retrieve(control, snapshot, request.query, window, timings, started)
+            found = self._retrieve(control, snapshot, request.query, window, laps, vector_leg)
         else:
             found = _browse(control, snapshot, window)
-        mark = time.perf_counter()
         names = feature_names(snapshot.settings)
         features = _features(snapshot, found)
         weights = np.array([control.weights.get(name, 0.0) for name in names], np.float64)
         scores = ranking.score(features, weights)
-        ids = snapshot.ids(found.slots)
-        ranked = ranking.order(scores[: found.n_ranked], ids[: found.n_ranked])
-        shown = (ranked + list(range(found.n_ranked, len(ids))))[request.offset : window]
-        timings.rank, mark = _lap(mark)
-        hits = _hits(snapshot, found, shown, ids, scores, request.offset)
+        slots = found.slots.tolist()
+        ranked = ranking.best(scores[: found.n_ranked], window, lambda i: snapshot.id(slots[i]))
+        shown = (ranked + list(range(found.n_ranked, len(slots))))[request.offset : window]
+        laps.timings.rank = laps.lap()
+        hits = [
+            Hit(snapshot.id(slots[i]), rank, float(scores[i]), snapshot.document(slots[i]))
+            for rank, i in enumerate(shown, start=request.offset + 1)
+        ]
         if request.explain:
             explanations = _explain(found, shown, names, features, weights)
             hits = [msgspec.structs.replace(h, explanation=e) for h, e in zip(hits, explanations, strict=True)]
-        timings.hits, _ = _lap(mark)
+        laps.timings.hits = laps.lap()
         answer = SearchAnswer(
             query_id=query_id,
             index=index,
             hits=hits,
             total=found.total,
-            took_ms=round((time.perf_counter() - started) * 1e3, 3),
+            took_ms=laps.total(),
             applied_seq=state.control.seq,
             config_version=control.config_version,
             weights_version=control.weights_version,
@@ -206,7 +220,7 @@ class Searcher:
             generation=snapshot.generation,
             degraded=found.degraded,
         )
-        return SearchOutcome(answer, record, timings)
+        return SearchOutcome(answer, record, laps.timings)
 
     def _retrieve(
         self,
@@ -214,58 +228,69 @@ class Searcher:
         snapshot: EngineSnapshot,
         query: str,
         window: int,
-        timings: Timings,
-        started: float,
+        laps: _Laps,
+        vector_leg: bool,
     ) -> _Found:
-        k = self._n_candidates
-        leg: Future[tuple[FloatArray, VectorCandidates]] | None = None
-        embeds = snapshot.settings.embedding is not None
-        if embeds and self._embedder is not None:
-            leg = self._legs.submit(_vector_leg, self._embedder, snapshot, query, k, timings)
-        mark = time.perf_counter()
+        k, timings = self._n_candidates, laps.timings
         terms = query_terms(query)
-        timings.analyse, mark = _lap(mark)
+        timings.analyse = laps.lap()
         keyword = _keyword_leg(snapshot, control.weights, terms, max(k, window))
-        timings.keyword, mark = _lap(mark)
+        timings.keyword = laps.lap()
+        vector, degraded = None, []
+        nearest = VectorCandidates(np.empty(0, np.int64), np.empty(0, np.float32))
+        if snapshot.settings.embedding is not None:
+            vector = self._encode(query) if vector_leg else None
+            timings.encode = laps.lap()
+            if vector is None:
+                degraded = ["vector"]
+            else:
+                nearest = snapshot.nearest(vector, k)
+            timings.vector = laps.lap()
+        found = _fuse(snapshot, terms, keyword, vector, nearest, k, window, degraded)
+        timings.fuse = laps.lap()
+        return found
 
-        vector, nearest = None, VectorCandidates(np.empty(0, np.int64), np.empty(0, np.float32))
-        degraded = ["vector"] if embeds else []
-        if leg is not None:
-            try:
-                left_s = self._vector_deadline_s - (time.perf_counter() - started)
-                vector, nearest = leg.result(max(left_s, 0.0))
-                degraded = []
-            except (LegTimeout, Unavailable):
-                leg.cancel()
-        timings.wait, mark = _lap(mark)
-        return _fuse(snapshot, terms, keyword, vector, nearest, k, window, degraded)
+    def _encode(self, query: str) -> FloatArray | None:
+        """None where there is no model or it failed: then keyword hits are still worth having."""
+        try:
+            return self._embedder.encode_query(query) if self._embedder is not None else None
+        except Unavailable as error:
+            log.warning("a query was answered without vectors: %s", error)
+            return None
+
+
+class _Laps:
+    """A stopwatch over the stages of one search."""
+
+    def __init__(self, started: float | None) -> None:
+        self.timings = Timings()
+        self._started = self._mark = time.perf_counter() if started is None else started
+
+    def lap(self) -> float:
+        """Milliseconds since the last lap."""
+        before, self._mark = self._mark, time.perf_counter()
+        return round((self._mark - before) * 1e3, 3)
+
+    def total(self) -> float:
+        """Milliseconds since the start."""
+        return round((time.perf_counter() - self._started) * 1e3, 3)
 
 
 class _Found(msgspec.Struct, frozen=True):
     """Candidates of one search. The first n_ranked are ordered by score; what follows is in keyword order.
 
-    slots: (n,). bm25: (n, n_searchable). keyword_ranks, vector_ranks: 1-based, 0 where a leg missed the candidate.
+    slots: (n,). bm25: (n, n_searchable). cosines: (n,), 0 without a vector leg. keyword_ranks, vector_ranks: 1-based, 0
+    where a leg missed the candidate.
     """
 
     slots: IntArray
     n_ranked: int
     total: int
     bm25: FloatArray
-    vector: FloatArray | None
+    cosines: FloatArray
     keyword_ranks: IntArray
     vector_ranks: IntArray
     degraded: list[str]
-
-
-def _vector_leg(
-    embedder: Embedder, snapshot: EngineSnapshot, query: str, k: int, timings: Timings
-) -> tuple[FloatArray, VectorCandidates]:
-    mark = time.perf_counter()
-    vector = embedder.encode_query(query)
-    timings.encode, mark = _lap(mark)
-    nearest = snapshot.nearest(vector, k)
-    timings.vector, _ = _lap(mark)
-    return vector, nearest
 
 
 def _keyword_leg(
@@ -301,7 +326,7 @@ def _fuse(
         n_ranked=len(ranked),
         total=keyword.total + int(only_vector.sum()),
         bm25=bm25,
-        vector=vector,
+        cosines=_cosines(snapshot, slots, vector, nearest, vector_ranks),
         keyword_ranks=keyword_ranks,
         vector_ranks=vector_ranks,
         degraded=degraded,
@@ -314,27 +339,32 @@ def _browse(control: IndexControl, snapshot: EngineSnapshot, window: int) -> _Fo
     slots = snapshot.browse(weights, window)
     none = np.zeros(len(slots), np.int64)
     bm25 = np.zeros((len(slots), len(snapshot.settings.searchable)), np.float32)
-    return _Found(slots, 0, snapshot.n_documents, bm25, None, none, none, [])
+    return _Found(slots, 0, snapshot.n_documents, bm25, np.zeros(len(slots), np.float32), none, none, [])
+
+
+def _cosines(
+    snapshot: EngineSnapshot,
+    slots: IntArray,
+    vector: FloatArray | None,
+    nearest: VectorCandidates,
+    vector_ranks: IntArray,
+) -> FloatArray:
+    """(n,) the vector leg knows those of its own candidates; only the others are worked out."""
+    cosines = np.zeros(len(slots), np.float32)
+    if vector is not None:
+        known = vector_ranks > 0
+        cosines[known] = nearest.cosines[vector_ranks[known] - 1]
+        cosines[~known] = snapshot.cosines(slots[~known], vector)
+    return cosines
 
 
 def _features(snapshot: EngineSnapshot, found: _Found) -> FloatArray:
     """(n, n_features) in the order of `tuning.features.feature_names`."""
     columns: list[AnyArray] = [found.bm25]
     if snapshot.settings.embedding is not None:
-        known = found.vector is not None
-        cosines = snapshot.cosines(found.slots, found.vector) if known else np.zeros(len(found.slots))  # type: ignore[arg-type]
-        columns.append(cosines[:, None])
+        columns.append(found.cosines[:, None])
     columns.append(snapshot.signals(found.slots))
     return np.concatenate(columns, axis=1).astype(np.float32)
-
-
-def _hits(
-    snapshot: EngineSnapshot, found: _Found, shown: list[int], ids: list[str], scores: ScoreArray, offset: int
-) -> list[Hit]:
-    return [
-        Hit(ids[i], offset + n, float(scores[i]), snapshot.document(int(found.slots[i])))
-        for n, i in enumerate(shown, start=1)
-    ]
 
 
 def _explain(
@@ -363,11 +393,6 @@ def _ranks(slots: IntArray, leg: IntArray) -> IntArray:
         position = by_slot[at]
         ranks = np.where(leg[position] == slots, position + 1, 0)
     return ranks
-
-
-def _lap(since: float) -> tuple[float, float]:
-    now = time.perf_counter()
-    return round((now - since) * 1e3, 3), now
 
 
 def _require(field: str, holds: bool, value: object, limit: str) -> None:

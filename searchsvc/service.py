@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -41,7 +43,11 @@ class DocumentsWritten(msgspec.Struct, frozen=True):
 
 
 class Service:
-    """searches: the executor that answers. max_waiting: searches under way or queued before one more is refused."""
+    """What the API calls.
+
+    searches: the executor that answers. late_searches: a small one in reserve, for answers without the vector leg once
+    `vector_deadline_s` has passed. max_waiting: searches under way or queued before one more is refused.
+    """
 
     def __init__(
         self,
@@ -50,9 +56,11 @@ class Service:
         commands: Commands,
         searcher: Searcher,
         searches: ThreadPoolExecutor,
+        late_searches: ThreadPoolExecutor,
         writer: BehaviorWriter,
         rankings: KnownRankings,
         *,
+        vector_deadline_s: float,
         max_waiting: int,
     ) -> None:
         self.serving = serving
@@ -62,6 +70,8 @@ class Service:
         self._log = event_log
         self._searcher = searcher
         self._searches = searches
+        self._late_searches = late_searches
+        self._vector_deadline_s = vector_deadline_s
         self._max_waiting = max_waiting
         self._n_searching = 0
 
@@ -75,16 +85,32 @@ class Service:
             state = await self._caught_up(index, request)
         self._n_searching += 1
         try:
-            query_id, now = uuid.uuid4().hex, datetime.now(UTC)
-            outcome = await asyncio.get_running_loop().run_in_executor(
-                self._searches,
-                lambda: self._searcher.search(state, index, request, query_id=query_id, now=now),
-            )
+            outcome = await self._search_in_time(state, index, request)
         finally:
             self._n_searching -= 1
         self.rankings.remember(outcome.shown)
         self.writer.offer(outcome.shown)
         return outcome
+
+    async def _search_in_time(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
+        """The whole search if it is done by the deadline; else the same one without the vector leg."""
+        loop = asyncio.get_running_loop()
+        search = partial(
+            self._searcher.search,
+            state,
+            index,
+            request,
+            query_id=uuid.uuid4().hex,
+            now=datetime.now(UTC),
+            asked_at=time.perf_counter(),
+        )
+        whole = loop.run_in_executor(self._searches, search)
+        done, _ = await asyncio.wait([whole], timeout=self._vector_deadline_s)
+        if done:
+            return whole.result()
+        # Whatever becomes of the late one, its outcome is not this answer's; one that has not begun is dropped.
+        whole.cancel()
+        return await loop.run_in_executor(self._late_searches, partial(search, vector_leg=False))
 
     async def write_documents(self, index: str, body: bytes, author: Author) -> DocumentsWritten:
         """Append every good line to the log; where the index does not exist, create it with inferred settings.

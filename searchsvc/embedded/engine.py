@@ -208,8 +208,8 @@ class EmbeddedSnapshot:
         rows: FloatArray = self._signals[slots]
         return rows
 
-    def ids(self, slots: IntArray) -> list[str]:
-        return [self._all_ids[slot] for slot in slots.tolist()]
+    def id(self, slot: int) -> str:
+        return self._all_ids[slot]
 
     def document(self, slot: int) -> msgspec.Raw:
         return self._documents.read(slot)
