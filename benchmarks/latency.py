@@ -17,6 +17,7 @@ import http.client
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -172,11 +173,10 @@ class _Reference:
 
 def _import(service: RunningService, folder: Path) -> tuple[dict[str, Any], IndexSettings]:
     """A whole import over HTTP, until every document is searchable."""
-    file = documents_file(folder)
     started = time.perf_counter()
-    import_documents(service.url, INDEX, [], file)
+    import_documents(service.url, INDEX, documents_file(folder))
     seconds = time.perf_counter() - started
-    _, info = call(service.connection(), "GET", f"/v1/indexes/{INDEX}")
+    _, info = service.call("GET", f"/v1/indexes/{INDEX}")
     figures = {
         "n_documents": info["n_documents"],
         "seconds": round(seconds, 2),
@@ -208,22 +208,22 @@ def _search(service: RunningService, bare: BareParts, queries: list[str]) -> dic
     def note(name: str, value: float) -> None:
         times.setdefault(name, []).append(value)
 
-    connection = service.connection()
-    for i, query in enumerate(queries):
-        parts = bare.run(query)
-        cold, cold_http = _one_search(connection, query)
-        warm, warm_http = _one_search(connection, query)
-        if i < WARM_UP:
-            continue
-        for name, ms in parts.items():
-            note(f"bare {name}", ms)
-        note("service cold", cold["total"])
-        note("service cached", warm["total"])
-        note("service cold over HTTP", cold_http)
-        note("service cached over HTTP", warm_http)
-        for stage, ms in cold.items():
-            if stage != "total":
-                note(f"stage {stage}", ms)
+    with closing(service.connection()) as connection:
+        for i, query in enumerate(queries):
+            parts = bare.run(query)
+            cold, cold_http = _one_search(connection, query)
+            warm, warm_http = _one_search(connection, query)
+            if i < WARM_UP:
+                continue
+            for name, ms in parts.items():
+                note(f"bare {name}", ms)
+            note("service cold", cold["total"])
+            note("service cached", warm["total"])
+            note("service cold over HTTP", cold_http)
+            note("service cached over HTTP", warm_http)
+            for stage, ms in cold.items():
+                if stage != "total":
+                    note(f"stage {stage}", ms)
     return times
 
 
@@ -254,25 +254,24 @@ def _one_search(connection: http.client.HTTPConnection, query: str) -> tuple[dic
 
 def _change_weights(service: RunningService, settings: IndexSettings, queries: list[str], n: int) -> list[float]:
     """From sending the change to holding the first answer that was ranked with it."""
-    connection = service.connection()
     times = []
-    for i in range(n):
-        weights = {f"bm25.{settings.title}": 3.0 + (i % 2)}
-        started = time.perf_counter()
-        status, changed = call(
-            connection, "PUT", f"/v1/indexes/{INDEX}/weights", {"weights": weights, "reason": "bench"}
-        )
-        _, answer = call(connection, "POST", f"/v1/indexes/{INDEX}/search", {"query": queries[i % len(queries)]})
-        times.append((time.perf_counter() - started) * 1e3)
-        if status != 200 or answer["weights_version"] != changed["version"]:
-            raise AssertionError(f"version {changed} was set, but {answer['weights_version']} ranked")
+    with closing(service.connection()) as connection:
+        for i in range(n):
+            change = {"weights": {f"bm25.{settings.title}": 3.0 + (i % 2)}, "reason": "bench"}
+            started = time.perf_counter()
+            status, changed = call(connection, "PUT", f"/v1/indexes/{INDEX}/weights", change)
+            search = {"query": queries[i % len(queries)]}
+            _, answer = call(connection, "POST", f"/v1/indexes/{INDEX}/search", search)
+            times.append((time.perf_counter() - started) * 1e3)
+            if status != 200 or answer["weights_version"] != changed["version"]:
+                raise AssertionError(f"{changed} was set, but version {answer['weights_version']} ranked")
     return times
 
 
 def _restart(data_dir: Path, port: int, query: str) -> tuple[RunningService, float]:
     started = time.perf_counter()
     service = RunningService(data_dir, port)
-    status, answer = call(service.connection(), "POST", f"/v1/indexes/{INDEX}/search", {"query": query})
+    status, answer = service.call("POST", f"/v1/indexes/{INDEX}/search", {"query": query})
     seconds = time.perf_counter() - started
     if status != 200 or not answer["hits"]:
         raise AssertionError(f"after a restart the first search answered {status}")

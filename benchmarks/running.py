@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +23,21 @@ RUN = "from searchsvc.cli import main; main()"
 
 
 class RunningService:
-    """`searchsvc serve` on a data folder. start_s: from starting the process to its first 200 on /health/ready."""
+    """`searchsvc serve` on a data folder. environment: settings on top of a clean one.
 
-    def __init__(self, data_dir: Path, port: int = 0) -> None:
+    start_s: from starting the process to its first 200 on /health/ready.
+    """
+
+    def __init__(self, data_dir: Path, port: int = 0, environment: Mapping[str, str] | None = None) -> None:
         self.data_dir = data_dir
         started = time.perf_counter()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_")}
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_")}
         self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
         self.process = subprocess.Popen(
             [sys.executable, "-c", RUN, "serve", "--data-dir", str(data_dir), "--port", str(port)],
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=environment,
+            env={**clean, **(environment or {})},
             text=True,
         )
         self.port = self._read_port()
@@ -42,6 +47,11 @@ class RunningService:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def call(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
+        """(status, decoded answer) of one request on a connection of its own."""
+        with closing(self.connection()) as connection:
+            return call(connection, method, path, body)
 
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -77,7 +87,7 @@ class RunningService:
     def _wait_ready(self, deadline: float) -> None:
         while time.perf_counter() < deadline:
             try:
-                status, _ = call(self.connection(), "GET", "/health/ready")
+                status, _ = self.call("GET", "/health/ready")
                 if status == 200:
                     return
             except OSError:

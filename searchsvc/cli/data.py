@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import msgspec
 import rich_click as click
@@ -53,14 +52,10 @@ def import_(index: str, file: Path, url: str, as_json: bool) -> None:
     Returns when every accepted document is searchable. Lines that are refused are listed with the reason and do not
     stop the others; the exit status is then 3.
     """
-    source: Iterable[bytes]
-    if str(file) == "-":
-        source = sys.stdin.buffer
-    elif not file.is_file():
+    standard_input = str(file) == "-"
+    if not standard_input and not file.is_file():
         raise click.BadParameter(f"{file} is no file", param_hint="FILE")
-    else:
-        source = _open(file)
-    report = import_documents(url, index, source, None if str(file) == "-" else file)
+    report = import_documents(url, index, sys.stdin.buffer if standard_input else file)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=1).decode())
     else:
@@ -69,10 +64,11 @@ def import_(index: str, file: Path, url: str, as_json: bool) -> None:
         sys.exit(3)
 
 
-def import_documents(url: str, index: str, source: Iterable[bytes], file: Path | None = None) -> ImportReport:
-    """Send lines in chunks and wait until all are searchable. file: where they come from, to know how many."""
-    if file is not None:
-        source = _open(file)
+def import_documents(url: str, index: str, source: Path | Iterable[bytes]) -> ImportReport:
+    """Send the lines of a file, or of anything else, in chunks, and wait until all are searchable."""
+    if isinstance(source, Path):
+        with _opened(source) as lines:
+            return import_documents(url, index, lines)
     report = ImportReport(index)
     started = time.monotonic()
     catalog_seq = 0
@@ -112,11 +108,17 @@ def _wait(
         time.sleep(POLL_S)
 
 
-def _open(file: Path) -> IO[bytes]:
-    opened = file.open("rb")
-    compressed = opened.read(2) == b"\x1f\x8b"
-    opened.seek(0)
-    return gzip.GzipFile(fileobj=opened) if compressed else opened  # type: ignore[return-value]
+@contextmanager
+def _opened(file: Path) -> Iterator[Iterable[bytes]]:
+    """The lines of a file, unpacked where it begins as gzip does."""
+    with file.open("rb") as raw:
+        compressed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        if not compressed:
+            yield raw
+            return
+        with gzip.GzipFile(fileobj=raw) as unpacked:
+            yield unpacked
 
 
 def _chunks(source: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:

@@ -69,8 +69,7 @@ def demo(
     name = index or (_index_name(file) if file else "demo")
 
     async def load(url: str) -> None:
-        source = file.open("rb") if file else sample_catalogue()
-        report = await asyncio.to_thread(import_documents, url, name, source, file)
+        report = await asyncio.to_thread(import_documents, url, name, file or sample_catalogue())
         click.echo(f"{report.accepted} documents in index {name}, {report.n_refused} refused")
         click.echo(
             f"\n  storefront  {url}/\n  search      curl '{url}/v1/indexes/{name}/search?query=wireless+headphones'"

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any, Final
 
@@ -135,7 +136,9 @@ def trace(source: ModelSource, target: Path, full: Path) -> tuple[int, int]:
 
     ids = torch.ones((2, 8), dtype=torch.int64)
     axes = {0: "b", 1: "l"}
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # The exporter that torch recommends instead needs another package, and warns of less but breaks on more models.
+        warnings.simplefilter("ignore")
         torch.onnx.export(
             Whole(),
             (ids, torch.ones_like(ids)),
@@ -147,7 +150,7 @@ def trace(source: ModelSource, target: Path, full: Path) -> tuple[int, int]:
             dynamo=False,
         )
     model.tokenizer.backend_tokenizer.save(str(target / TOKENIZER_FILE))
-    return int(model.get_sentence_embedding_dimension()), int(model.max_seq_length or 256)
+    return int(model.get_embedding_dimension()), int(model.max_seq_length or 256)
 
 
 def _sha256(path: Path) -> str:

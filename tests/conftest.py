@@ -1,0 +1,101 @@
+"""Fixtures: real servers, started once, each in a folder of its own on a port of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from benchmarks.running import RunningService
+from events import jetstream, server
+from events.log import EventLog
+from events.memory import MemoryEventLog
+from searchsvc.cli.data import import_documents
+from searchsvc.embedding.export import exported
+from searchsvc.embedding.model import find_model
+from searchsvc.sample import sample_catalogue
+
+# Names of what must not be skipped (browser, torch): CI sets this, so that a missing part fails there.
+REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
+N_SAMPLE = 300
+
+
+def need(part: str, present: bool, reason: str) -> None:
+    """Skip with a plain reason where a part is missing, or fail where it is required."""
+    if not present:
+        if part in REQUIRED:
+            pytest.fail(f"{part} is required here: {reason}")
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def torch() -> None:
+    present = find_spec("torch") is not None and find_spec("sentence_transformers") is not None
+    need("torch", present, "torch and sentence-transformers are not installed (requirements/torch.lock)")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    found = which("chromium")
+    need("browser", found is not None, "no chromium on the PATH (Debian: apt-get install chromium)")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def model_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged model, exported once for all tests."""
+    return exported(find_model("all-MiniLM-L6-v2"), tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def nats_server(tmp_path: Path) -> Iterator[server.NatsServer]:
+    running = server.start(tmp_path / "store")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+async def event_log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
+    """Every adapter of the log, empty."""
+    if request.param == "memory":
+        yield MemoryEventLog()
+        return
+    running: server.NatsServer = request.getfixturevalue("nats_server")
+    account = running.address.accounts["service"]
+    connected = await jetstream.connect(running.address.url, user=account.user, password=account.password)
+    await connected.ensure_streams()
+    yield connected
+    await connected.close()
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    """A running service with the sample catalogue in index `shop`."""
+    running = RunningService(tmp_path_factory.mktemp("service") / "data")
+    import_documents(running.url, "shop", sample_catalogue(N_SAMPLE))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> Iterator[Callable[..., RunningService]]:
+    """Starts services that belong to one test: start_service(folder name, port)."""
+    started: list[RunningService] = []
+
+    def start(name: str = "data", port: int = 0, **environment: str) -> RunningService:
+        started.append(RunningService(tmp_path / name, port, environment))
+        return started[-1]
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.stop()

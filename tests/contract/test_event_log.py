@@ -1,0 +1,128 @@
+"""What every adapter of the log owes. Run by memory and by JetStream on a real nats-server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import pytest
+
+from events.errors import Conflict, InvalidInput
+from events.log import Delivery, Entry, EventLog
+
+pytestmark = pytest.mark.anyio
+T = TypeVar("T")
+
+
+async def take(source: AsyncIterator[T], n: int, timeout_s: float = 5.0) -> list[T]:
+    found: list[T] = []
+    async with asyncio.timeout(timeout_s):
+        async for item in source:
+            found.append(item)
+            if len(found) == n:
+                break
+    return found
+
+
+async def read_all(log: EventLog, subject: str | None = None, after: int = 0) -> list[tuple[int, bytes]]:
+    return [(r.seq, r.data) async for r in log.read("CONTROL", after=after, subject=subject)]
+
+
+async def test_appended_messages_are_read_in_order_with_rising_sequences(event_log: EventLog) -> None:
+    seqs = [await event_log.append("CONTROL", Entry("control.a", f"{i}".encode())) for i in range(3)]
+    assert seqs == [1, 2, 3]
+    assert await read_all(event_log) == [(1, b"0"), (2, b"1"), (3, b"2")]
+
+
+async def test_reading_starts_after_a_sequence_and_keeps_to_a_subject(event_log: EventLog) -> None:
+    for subject in ("control.a", "control.b", "control.a"):
+        await event_log.append("CONTROL", Entry(subject, subject.encode()))
+    assert await read_all(event_log, "control.a") == [(1, b"control.a"), (3, b"control.a")]
+    assert await read_all(event_log, "control.a", after=1) == [(3, b"control.a")]
+
+
+async def test_reading_an_empty_stream_ends_at_once(event_log: EventLog) -> None:
+    async with asyncio.timeout(3):
+        assert await read_all(event_log) == []
+        assert await read_all(event_log, "control.nobody", after=7) == []
+
+
+async def test_an_exact_retry_is_stored_once(event_log: EventLog) -> None:
+    entry = Entry("control.a", b"x", "id-1")
+    assert await event_log.append("CONTROL", entry) == await event_log.append("CONTROL", entry) == 1
+    assert len(await read_all(event_log)) == 1
+
+
+async def test_an_exact_retry_with_an_expectation_is_no_conflict(event_log: EventLog) -> None:
+    entry = Entry("control.a", b"x", "id-1")
+    assert await event_log.append("CONTROL", entry, expected_last_seq=0) == 1
+    assert await event_log.append("CONTROL", entry, expected_last_seq=0) == 1
+
+
+async def test_a_stale_expectation_is_a_conflict_that_names_the_sequence(event_log: EventLog) -> None:
+    await event_log.append("CONTROL", Entry("control.a", b"x"))
+    with pytest.raises(Conflict) as conflict:
+        await event_log.append("CONTROL", Entry("control.b", b"y"), expected_last_seq=0)
+    assert conflict.value.actual == 1
+    with pytest.raises(Conflict):
+        await event_log.append("CONTROL", Entry("control.a", b"y"), expected_subject_seq=0)
+    assert await event_log.append("CONTROL", Entry("control.b", b"y"), expected_subject_seq=0) == 2
+
+
+async def test_of_many_writers_with_one_expectation_exactly_one_wins(event_log: EventLog) -> None:
+    async def write(i: int) -> bool:
+        try:
+            await event_log.append("CONTROL", Entry("control.a", b"x", f"id-{i}"), expected_last_seq=0)
+        except Conflict:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(write(i) for i in range(20)))) == 1
+
+
+async def test_a_batch_is_stored_whole_on_consecutive_sequences(event_log: EventLog) -> None:
+    entries = [Entry(f"catalog.shop.1.{i}", f"{i}".encode()) for i in range(50)]
+    assert await event_log.append_batch("CATALOG", entries) == 50
+    assert [r.data async for r in event_log.read("CATALOG")] == [entry.data for entry in entries]
+
+
+async def test_a_compacted_stream_keeps_the_newest_message_of_a_subject(event_log: EventLog) -> None:
+    await event_log.append_batch("CATALOG", [Entry("catalog.s.1.a", b"1"), Entry("catalog.s.1.b", b"2")])
+    await event_log.append_batch("CATALOG", [Entry("catalog.s.1.a", b"3"), Entry("catalog.s.1.a", b"4")])
+    assert [(r.seq, r.data) async for r in event_log.read("CATALOG")] == [(2, b"2"), (4, b"4")]
+    position = await event_log.position("CATALOG")
+    assert (position.last_seq, position.count) == (4, 2)
+
+
+@pytest.mark.parametrize("n", [0, 1001])
+async def test_a_batch_out_of_its_limits_is_refused(event_log: EventLog, n: int) -> None:
+    with pytest.raises(InvalidInput):
+        await event_log.append_batch("CATALOG", [Entry("catalog.s.1.a", b"x")] * n)
+
+
+async def test_a_message_over_the_streams_limit_is_refused(event_log: EventLog) -> None:
+    with pytest.raises(InvalidInput):
+        await event_log.append("INGEST", Entry("ingest.shop", b"x" * 70_000))
+
+
+async def test_following_gives_what_is_stored_and_then_what_comes(event_log: EventLog) -> None:
+    await event_log.append("CONTROL", Entry("control.a", b"old"))
+    following = event_log.follow("CONTROL")
+    first = asyncio.create_task(take(following, 3))
+    await asyncio.sleep(0)
+    for data in (b"new", b"newer"):
+        await event_log.append("CONTROL", Entry("control.a", data))
+    assert [r.data for r in await first] == [b"old", b"new", b"newer"]
+
+
+async def test_a_durable_consumer_is_handed_again_what_it_did_not_acknowledge(event_log: EventLog) -> None:
+    for i in range(3):
+        await event_log.append("INGEST", Entry("ingest.shop", f"{i}".encode()))
+    deliveries: list[Delivery] = await take(event_log.consume("INGEST", "worker"), 3)
+    assert [d.record.data for d in deliveries] == [b"0", b"1", b"2"]
+    await deliveries[0].ack()
+    await deliveries[2].ack()
+    if type(event_log).__name__ == "MemoryEventLog":  # JetStream hands out again after its ack_wait of 30 s
+        again: list[Delivery] = await take(event_log.consume("INGEST", "worker"), 1)
+        assert again[0].record.data == b"1"

@@ -1,0 +1,97 @@
+"""The storefront in a real browser: search, see why, click, move a weight."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from benchmarks.running import RunningService
+from searchsvc.cli.data import import_documents
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(chromium: str, service: RunningService, tmp_path: Path) -> Iterator[Page]:
+    """The storefront; any error on the page's console fails the test."""
+    errors: list[str] = []
+    with sync_playwright() as playwright:
+        context = playwright.chromium.launch_persistent_context(
+            str(tmp_path / "profile"), executable_path=chromium, headless=True, args=FLAGS
+        )
+        opened = context.pages[0]
+        opened.on("pageerror", lambda error: errors.append(str(error)))
+        opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        opened.goto(f"{service.url}/?index=shop")
+        yield opened
+        context.close()
+    assert errors == []
+
+
+def test_typing_searches_and_says_why(page: Page) -> None:
+    expect(page.locator("#hits li")).to_have_count(10)
+    page.fill("#query", "wireless headphones")
+    expect(page.locator("#hits li").first).to_contain_text("headphones")
+    page.locator("#hits details summary").first.click()
+    expect(page.locator("#hits .why").first).to_contain_text("bm25.title")
+    expect(page).to_have_url(re.compile("q=wireless"))
+
+
+def test_opening_a_document_shows_it_and_sends_the_click(page: Page, service: RunningService) -> None:
+    page.fill("#query", "kettle")
+    expect(page.locator("#hits li").first).to_contain_text("kettle")
+    page.locator("#hits .open").first.click()
+    expect(page.locator("#document")).to_be_visible()
+    expect(page.locator("#document-members")).to_contain_text("price")
+    expect(page.locator("#said")).to_contain_text("recorded")
+    page.keyboard.press("Escape")
+    expect(page.locator("#document")).not_to_be_visible()
+
+
+def test_a_slider_moves_a_weight_and_the_ranking_at_once(page: Page, service: RunningService) -> None:
+    page.fill("#query", "norvik laptop")
+    expect(page.locator("#hits li").first).to_contain_text("laptop")
+    slider = page.locator("input[data-weight='bm25.brand']")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(page.locator("#said")).to_contain_text("bm25.brand = 5")
+    expect(page.locator("#hits li").first).to_contain_text("Norvik")
+    _, weights = service.call("GET", "/v1/indexes/shop/weights")
+    assert weights["weights"]["bm25.brand"] == 5.0
+    _, history = service.call("GET", "/v1/indexes/shop/weights/history")
+    assert (history["changes"][0]["actor"], history["changes"][0]["reason"]) == (
+        "storefront",
+        "moved in the storefront",
+    )
+
+
+def test_markup_in_a_document_is_shown_as_text(page: Page, service: RunningService) -> None:
+    document = (
+        b'{"id":"xss","title":"<img src=x onerror=alert(1)> zebracrossing","description":"<script>alert(2)</script> b"}'
+    )
+    import_documents(service.url, "shop", [document])
+    page.fill("#query", "zebracrossing")
+    expect(page.locator("#hits li").first).to_contain_text("<img src=x onerror=alert(1)>", timeout=10_000)
+    assert page.locator("#hits img").count() == 0
+
+
+def test_pages_go_forward_and_back(page: Page) -> None:
+    page.fill("#query", "shoes")
+    expect(page.locator("#hits .rank").first).to_have_text("1.")
+    page.click("#next")
+    expect(page.locator("#hits .rank").first).to_have_text("11.")
+    page.click("#previous")
+    expect(page.locator("#hits .rank").first).to_have_text("1.")

@@ -1,0 +1,67 @@
+"""Small valid things, so that a test names only what it is about."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from events.settings import Embedding, IndexSettings, SearchableField, Signal
+from events.types import InteractionRecorded, RankingShown
+from searchsvc.arrays import FloatArray
+from searchsvc.embedded import storage
+from searchsvc.embedded.engine import EmbeddedEngine
+from searchsvc.engine import Upsert
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DIMENSION = 8
+SETTINGS = IndexSettings(
+    searchable=(SearchableField("title"), SearchableField("text")),
+    title="title",
+    embedding=Embedding(("title",)),
+    signals=(Signal("votes", "identity", 10.0),),
+)
+
+
+def vector(seed: int) -> FloatArray:
+    """A random vector of length 1, always the same for a seed."""
+    drawn = np.random.default_rng(seed).normal(size=DIMENSION).astype(np.float32)
+    return drawn / np.linalg.norm(drawn)
+
+
+def upsert(document_id: str, title: str, text: str = "", seed: int | None = None, **members: object) -> Upsert:
+    whole: Mapping[str, object] = {"id": document_id, "title": title, "text": text, **members}
+    encoded = msgspec.json.encode(whole)
+    return Upsert(document_id, encoded, whole, vector(seed if seed is not None else zlib.crc32(title.encode())))
+
+
+def engine(folder: Path, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS) -> EmbeddedEngine:
+    made = storage.empty(folder, settings, DIMENSION)
+    made.apply(documents, len(documents))
+    return made
+
+
+def ranking(query_id: str = "q1", index: str = "shop", ids: Sequence[str] = ("a", "b", "c")) -> RankingShown:
+    return RankingShown(
+        id=query_id,
+        at=NOW,
+        index=index,
+        query="red shoe",
+        document_ids=list(ids),
+        feature_names=["bm25.title"],
+        features=[[0.5] for _ in ids],
+        scores=[1.0 for _ in ids],
+        weights_version=1,
+        config_version=1,
+        applied_seq=1,
+    )
+
+
+def click(event_id: str = "e1", query_id: str | None = "q1", document_id: str = "a") -> InteractionRecorded:
+    return InteractionRecorded(
+        id=event_id, kind="click", index="shop", document_id=document_id, query_id=query_id, at=NOW, received_at=NOW
+    )

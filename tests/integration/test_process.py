@@ -1,0 +1,201 @@
+"""The process: restarts, kills, locks, ports, commands. Every server is a real one and ends by its own id."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.running import RUN, RunningService
+from events import server
+from events.errors import Unavailable
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
+
+Start = Callable[..., RunningService]
+
+
+def run(*words: str, stdin: bytes | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *words],
+        input=stdin,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def answers(service: RunningService, query: str) -> list[tuple[str, float]]:
+    _, answer = service.call("POST", "/v1/indexes/shop/search", {"query": query, "limit": 20})
+    return [(hit["id"], hit["score"]) for hit in answer["hits"]]
+
+
+def test_after_kill_9_and_a_restart_at_once_everything_is_as_it_was(start_service: Start) -> None:
+    first = start_service()
+    import_documents(first.url, "shop", sample_catalogue(60))
+    _, changed = first.call("PUT", "/v1/indexes/shop/weights", {"weights": {"cosine": 3.5}, "reason": "x"})
+    before = answers(first, "warm winter boots")
+    child = server.read_address(first.data_dir).pid
+    first.kill()
+    second = start_service(port=first.port)
+    assert answers(second, "warm winter boots") == before
+    _, weights = second.call("GET", "/v1/indexes/shop/weights")
+    assert (weights["version"], weights["weights"]["cosine"]) == (changed["version"], 3.5)
+    assert not alive(child)
+    _, health = second.call("GET", "/health/ready")
+    assert health["known_rankings"] >= 1
+
+
+def test_after_sigterm_the_child_is_gone_and_a_saved_index_opens(start_service: Start) -> None:
+    first = start_service()
+    import_documents(first.url, "shop", sample_catalogue(60))
+    before = answers(first, "pruning shears")
+    child = server.read_address(first.data_dir).pid
+    assert first.stop() < 10
+    assert not alive(child)
+    assert list((first.data_dir / "indexes").glob("shop-*/snapshots/*/manifest.json"))
+    assert answers(start_service(port=first.port), "pruning shears") == before
+
+
+def test_a_flipped_bit_in_the_saved_index_is_rebuilt_from_the_log(start_service: Start) -> None:
+    first = start_service()
+    import_documents(first.url, "shop", sample_catalogue(60))
+    before = answers(first, "bike helmet")
+    first.stop()
+    vectors = next((first.data_dir / "indexes").glob("shop-*/snapshots/*/vectors.npy"))
+    data = bytearray(vectors.read_bytes())
+    data[-100] ^= 0x40
+    vectors.write_bytes(data)
+    again = start_service()
+    assert answers(again, "bike helmet") == before
+    log = (again.data_dir.parent / f"{again.data_dir.name}.log").read_text()
+    assert "not what its manifest vouches for" in log
+
+
+def test_a_second_service_on_one_folder_is_refused_naming_the_first(start_service: Start) -> None:
+    first = start_service()
+    second = run("serve", "--data-dir", str(first.data_dir), "--port", "0")
+    assert second.returncode == 1
+    assert str(first.process.pid) in second.stderr.decode()
+    assert first.call("GET", "/health/live")[0] == 200
+
+
+def test_a_busy_port_is_refused(tmp_path: Path) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        refused = run("serve", "--data-dir", str(tmp_path / "d"), "--port", str(busy.getsockname()[1]))
+    assert refused.returncode == 1
+    assert "is not free" in refused.stderr.decode()
+
+
+def test_an_orphaned_server_is_ended_before_another_one_opens_the_store(tmp_path: Path) -> None:
+    holder = """
+import sys, time
+from pathlib import Path
+from events import server
+running = server.start(Path(sys.argv[1]))
+print(running.address.pid, flush=True)
+time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", holder, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    with pytest.raises(Unavailable, match=str(parent.pid)):
+        server.lock_store(tmp_path, wait_s=1)
+    # SIGSTOP keeps the child from acting on its parent's death: an orphan that holds the lock.
+    os.kill(child, signal.SIGSTOP)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    started = time.monotonic()
+    second = server.start(tmp_path)
+    assert time.monotonic() - started < 8
+    assert not alive(child)
+    assert second.running
+    second.stop()
+
+
+def test_the_child_fsyncs_every_write_and_keeps_its_secrets(tmp_path: Path) -> None:
+    running = server.start(tmp_path)
+    try:
+        assert (tmp_path / "nats.json").stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "run" / "nats-server.conf").stat().st_mode & 0o777 == 0o600
+        assert "sync_interval: always" in (tmp_path / "run" / "nats-server.conf").read_text()
+    finally:
+        running.stop()
+    assert not running.running
+
+
+def test_import_reports_refused_lines_and_ends_with_3(service: RunningService, tmp_path: Path) -> None:
+    done = run("import", "cli", "-", "--url", service.url, "--json", stdin=b'{"id":"1","title":"One"}\nbad\n')
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["accepted"]) == (3, 1)
+    assert report["refused"][0]["line"] == 2
+    assert report["created"]["title"] == "title"
+    missing = run("import", "cli", str(tmp_path / "none.jsonl"), "--url", service.url)
+    assert missing.returncode == 2
+    away = run("import", "cli", "-", "--url", "http://127.0.0.1:9", stdin=b'{"id":"1","title":"One"}\n')
+    assert (away.returncode, b"no service answers" in away.stderr) == (1, True)
+
+
+def test_weights_commands_set_show_and_trace(service: RunningService) -> None:
+    done = run("weights", "set", "shop", "cosine=1.25", "--reason", "by hand", "--url", service.url, "--json")
+    version = json.loads(done.stdout)["version"]
+    shown = json.loads(run("weights", "show", "shop", "--url", service.url, "--json").stdout)
+    assert (shown["version"], shown["weights"]["cosine"]) == (version, 1.25)
+    assert b"by hand" in run("weights", "history", "shop", "--url", service.url, COLUMNS="200").stdout
+    refused = run("weights", "set", "shop", "cosine=nan", "--url", service.url)
+    assert (refused.returncode, b"finite" in refused.stderr) == (1, True)
+    assert run("weights", "set", "shop", "cosine", "--url", service.url).returncode == 2
+    stale = run("weights", "set", "shop", "cosine=1", "--expected-version", "1", "--url", service.url)
+    assert (stale.returncode, b"409" in stale.stderr) == (1, True)
+
+
+def test_config_show_tells_where_each_value_comes_from(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('port = 8100\n[nats]\ningest_password = "secret"\n')
+    done = run("config", "show", "--config", str(file), "--origin", "--json", SEARCHSVC_SEARCH_CANDIDATES="50")
+    values = json.loads(done.stdout)
+    assert values["port"] == {"value": 8100, "origin": str(file)}
+    assert values["search.candidates"] == {"value": 50, "origin": "SEARCHSVC_SEARCH_CANDIDATES"}
+    assert values["host"]["origin"] == "default"
+    assert b"secret" not in done.stdout
+
+
+def test_doctor_finds_a_running_service_and_tells_how_to_publish(service: RunningService) -> None:
+    done = run("doctor", "--data-dir", str(service.data_dir), "--url", service.url, "--json")
+    said = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert {check["check"]: check["status"] for check in said["checks"]}["service"] == "ok"
+    assert said["nats"]["ingest"]["user"] == "ingest"
+    away = run("doctor", "--data-dir", str(service.data_dir), "--url", "http://127.0.0.1:9")
+    assert away.returncode == 1
+
+
+def test_an_encoder_that_cannot_load_leaves_keyword_search_and_says_so(start_service: Start, tmp_path: Path) -> None:
+    service = start_service(SEARCHSVC_EMBEDDING_MODEL=str(tmp_path))
+    import_documents(service.url, "shop", sample_catalogue(30))
+    _, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoes boots jacket"})
+    assert answer["hits"]
+    assert answer["degraded"] == ["vector"]
+    status, health = service.call("GET", "/health/ready")
+    assert (status, health["status"]) == (200, "degraded")
+    assert "model.safetensors" in health["reasons"][0]

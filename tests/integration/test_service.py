@@ -1,0 +1,310 @@
+"""A real service over HTTP: what a website, a merchandiser and a catalogue owner do, and what they do wrong."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.running import RunningService, call
+
+Calling = Callable[..., tuple[int, dict[str, Any]]]
+
+
+@pytest.fixture
+def http(service: RunningService) -> Iterator[Calling]:
+    connection = service.connection()
+
+    def calling(method: str, path: str, body: object = None, raw: bytes | None = None) -> tuple[int, dict[str, Any]]:
+        if raw is None:
+            return call(connection, method, path, body)
+        connection.request(method, path, raw)
+        response = connection.getresponse()
+        return response.status, msgspec.json.decode(response.read())
+
+    yield calling
+    connection.close()
+
+
+def eventually(holds: Callable[[], bool], timeout_s: float = 5.0) -> bool:
+    """Whether something becomes true in time; asked again and again, never assumed."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+    return holds()
+
+
+def test_a_search_answers_hits_with_scores_and_says_what_was_applied(http: Calling) -> None:
+    status, answer = http(
+        "POST", "/v1/indexes/shop/search", {"query": "wireless headphones", "limit": 5, "explain": True}
+    )
+    assert status == 200
+    assert len(answer["hits"]) == 5
+    assert "headphones" in answer["hits"][0]["document"]["title"]
+    assert answer["degraded"] == []
+    assert answer["applied_seq"] >= answer["config_version"] >= 1
+    assert len(answer["query_id"]) == 32
+    parts = answer["hits"][0]["explanation"]["features"]
+    assert sum(p["contribution"] for p in parts.values()) == pytest.approx(answer["hits"][0]["score"])
+
+
+def test_the_link_form_answers_the_same_hits(http: Calling) -> None:
+    _, posted = http("POST", "/v1/indexes/shop/search", {"query": "hiking boots", "limit": 4})
+    status, linked = http("GET", "/v1/indexes/shop/search?query=hiking+boots&limit=4")
+    assert status == 200
+    assert [h["id"] for h in linked["hits"]] == [h["id"] for h in posted["hits"]]
+
+
+def test_a_weight_that_was_set_ranks_the_next_search(http: Calling) -> None:
+    _, before = http("GET", "/v1/indexes/shop/weights")
+    wanted = {"bm25.title": 0.0, "bm25.brand": 9.0}
+    status, changed = http(
+        "PUT", "/v1/indexes/shop/weights", {"weights": wanted, "reason": "test", "expected_version": before["version"]}
+    )
+    assert status == 200
+    assert changed["version"] == before["version"] + 1
+    _, answer = http("POST", "/v1/indexes/shop/search", {"query": "norvik laptop", "min_seq": changed["seq"]})
+    assert answer["weights_version"] == changed["version"]
+    assert answer["config_version"] == changed["seq"]
+    assert all(hit["document"]["brand"] == "Norvik" for hit in answer["hits"][:3])
+    _, history = http("GET", "/v1/indexes/shop/weights/history")
+    newest = history["changes"][0]
+    assert (newest["reason"], newest["seq"]) == ("test", changed["seq"])
+    assert newest["changed"]["bm25.brand"][1] == 9.0
+    http("PUT", "/v1/indexes/shop/weights", {"weights": before["weights"], "reason": "back"})
+    _, after = http("GET", "/v1/indexes/shop/weights")
+    assert after["weights"] == before["weights"]
+
+
+BAD_REQUESTS = [
+    ("malformed JSON", "POST", "/v1/indexes/shop/search", b'{"query":', 400, None, "JSON"),
+    ("nested JSON", "POST", "/v1/indexes/shop/search", b'{"query":' + b"[" * 10_000, 400, None, None),
+    ("invalid UTF-8", "POST", "/v1/indexes/shop/search", b'{"query":"\xff\xfe"}', 400, None, None),
+    ("no object", "POST", "/v1/indexes/shop/search", b"[1]", 400, "", "an object"),
+    ("wrong type", "POST", "/v1/indexes/shop/search", b'{"query":7}', 400, "query", "a string"),
+    ("text for a number", "POST", "/v1/indexes/shop/search", b'{"limit":"3"}', 400, "limit", "an integer"),
+    ("unknown field", "POST", "/v1/indexes/shop/search", b'{"quarry":"x"}', 400, "quarry", "a known member"),
+    ("unknown parameter", "GET", "/v1/indexes/shop/search?quarry=x", None, 400, "quarry", "a known member"),
+    ("a parameter that is no number", "GET", "/v1/indexes/shop/search?limit=x", None, 400, "limit", "an integer"),
+    ("unknown index", "POST", "/v1/indexes/shp/search", b"{}", 404, "index", "shop"),
+    (
+        "a long query",
+        "POST",
+        "/v1/indexes/shop/search",
+        json.dumps({"query": "x" * 10_000}).encode(),
+        400,
+        "query",
+        "512",
+    ),
+    ("negative limit", "POST", "/v1/indexes/shop/search", b'{"limit":-1}', 400, "limit", "0 to 1000"),
+    ("too deep", "POST", "/v1/indexes/shop/search", b'{"offset":995}', 400, "offset", "1000"),
+    ("huge number", "POST", "/v1/indexes/shop/search", b'{"limit":1e400}', 400, None, None),
+    ("oversized body", "POST", "/v1/indexes/shop/search", b" " * 20_000, 413, None, "16384"),
+    ("NaN weight", "PUT", "/v1/indexes/shop/weights", b'{"weights":{"cosine":NaN}}', 400, "weights.cosine", "finite"),
+    (
+        "infinite weight",
+        "PUT",
+        "/v1/indexes/shop/weights",
+        b'{"weights":{"cosine":-Infinity}}',
+        400,
+        "weights.cosine",
+        "finite",
+    ),
+    (
+        "weight out of bounds",
+        "PUT",
+        "/v1/indexes/shop/weights",
+        b'{"weights":{"cosine":101}}',
+        400,
+        "weights.cosine",
+        "100",
+    ),
+    ("unknown weight", "PUT", "/v1/indexes/shop/weights", b'{"weights":{"cosin":1}}', 400, "weights.cosin", "cosine"),
+    ("no weight", "PUT", "/v1/indexes/shop/weights", b'{"weights":{}}', 400, "weights", "one"),
+    (
+        "one bad of two",
+        "PUT",
+        "/v1/indexes/shop/weights",
+        b'{"weights":{"cosine":1,"x":2}}',
+        400,
+        "weights.x",
+        "cosine",
+    ),
+    (
+        "stale version",
+        "PUT",
+        "/v1/indexes/shop/weights",
+        b'{"weights":{"cosine":1},"expected_version":999}',
+        409,
+        "expected_version",
+        "current is",
+    ),
+    (
+        "long reason",
+        "PUT",
+        "/v1/indexes/shop/weights",
+        json.dumps({"weights": {"cosine": 1}, "reason": "x" * 1001}).encode(),
+        400,
+        "reason",
+        "1000",
+    ),
+    (
+        "unknown event type",
+        "POST",
+        "/v1/events",
+        b'{"events":[{"type":"clack","index":"shop","document_id":"P00001"}]}',
+        400,
+        "events[0].type",
+        "click",
+    ),
+    (
+        "event without document",
+        "POST",
+        "/v1/events",
+        b'{"events":[{"type":"click","index":"shop"}]}',
+        400,
+        "events[0].document_id",
+        "required",
+    ),
+    (
+        "event of an unknown index",
+        "POST",
+        "/v1/events",
+        b'{"events":[{"type":"click","index":"x","document_id":"1"}]}',
+        400,
+        "events[0].index",
+        "shop",
+    ),
+    (
+        "old event",
+        "POST",
+        "/v1/events",
+        b'{"events":[{"type":"click","index":"shop","document_id":"1","timestamp":"2020-01-01T00:00:00Z"}]}',
+        400,
+        "events[0].timestamp",
+        "4 days",
+    ),
+    (
+        "time without zone",
+        "POST",
+        "/v1/events",
+        b'{"events":[{"type":"click","index":"shop","document_id":"1","timestamp":"2026-01-01T00:00:00"}]}',
+        400,
+        "events[0].timestamp",
+        "RFC 3339",
+    ),
+    (
+        "rank 0",
+        "POST",
+        "/v1/events",
+        b'{"events":[{"type":"click","index":"shop","document_id":"1","rank":0}]}',
+        400,
+        "events[0].rank",
+        "1 or more",
+    ),
+    ("no events", "POST", "/v1/events", b'{"events":[]}', 413, "events", "1000"),
+    ("bad index name", "POST", "/v1/indexes/Shop!/documents", b'{"id":"1","t":"x"}', 400, "index", "a-z"),
+    ("nothing to infer from", "POST", "/v1/indexes/new/documents", b"{}", 400, "documents", "NDJSON"),
+    ("bad settings", "PUT", "/v1/indexes/new", b'{"searchable":[{"name":"t"}],"title":"u"}', 400, "title", "one of t"),
+    ("unknown document", "DELETE", "/v1/indexes/shop/documents/nope", None, 404, "document_id", None),
+    ("unknown page", "GET", "/v1/nothing", None, 404, None, None),
+    ("wrong method", "DELETE", "/v1/events", None, 405, None, None),
+]
+
+
+@pytest.mark.parametrize("case", BAD_REQUESTS, ids=[case[0] for case in BAD_REQUESTS])
+def test_bad_input_is_refused_naming_field_value_and_limit(http: Calling, case: tuple[Any, ...]) -> None:
+    _, method, path, raw, wanted_status, field, limit = case
+    _, before = http("GET", "/v1/indexes/shop/weights")
+    status, problem = http(method, path, raw=raw if raw is not None else b"")
+    assert (status, problem["status"]) == (wanted_status, wanted_status), problem
+    assert problem["detail"]
+    if field is not None:
+        assert problem.get("field", "") == field, problem
+    if limit is not None:
+        assert limit in problem["limit"], problem
+    assert http("GET", "/v1/indexes/shop/weights")[1] == before
+
+
+def test_a_click_is_checked_against_the_ranking_it_names_and_all_or_none_is_stored(http: Calling) -> None:
+    _, answer = http("POST", "/v1/indexes/shop/search", {"query": "espresso"})
+    good = {
+        "type": "click",
+        "index": "shop",
+        "query_id": answer["query_id"],
+        "document_id": answer["hits"][2]["id"],
+        "rank": 3,
+    }
+    assert http("POST", "/v1/events", {"events": [good]})[0] == 202
+    for wrong, field in (({"document_id": "P99999"}, "document_id"), ({"rank": 4}, "rank")):
+        status, problem = http("POST", "/v1/events", {"events": [good, {**good, **wrong}]})
+        assert (status, problem["field"]) == (400, f"events[1].{field}")
+        assert "none of the 2 was stored" in problem["detail"]
+
+
+def test_documents_are_searchable_and_gone_within_a_second_and_bad_lines_stop_nothing(http: Calling) -> None:
+    lines = b"""{"id":"new1","title":"Quokkaphone deluxe","price":5}
+
+not json
+{"title":"no id"}
+{"id":7}
+{"id":"new2","title":"Quokkaphone mini","reviews":"many"}
+"""
+    started = time.monotonic()
+    status, answer = http("POST", "/v1/indexes/shop/documents", raw=lines)
+    assert (status, answer["accepted"]) == (200, 1)
+    assert [(r["line"], r.get("id")) for r in answer["refused"]] == [(3, None), (4, None), (5, None), (6, "new2")]
+    search = {"query": "quokkaphone", "min_catalog_seq": answer["catalog_seq"]}
+    _, found = http("POST", "/v1/indexes/shop/search", search)
+    assert found["hits"][0]["id"] == "new1"
+    assert time.monotonic() - started < 1.0
+    started = time.monotonic()
+    status, gone = http("DELETE", "/v1/indexes/shop/documents/new1")
+    assert status == 200
+    _, left = http("POST", "/v1/indexes/shop/search", {**search, "min_catalog_seq": gone["catalog_seq"], "limit": 100})
+    assert "new1" not in [hit["id"] for hit in left["hits"]]
+    assert time.monotonic() - started < 1.0
+
+
+def test_an_index_can_be_made_changed_and_deleted_and_starts_empty_again(http: Calling) -> None:
+    documents = b'{"id":"a/b","title":"Blue whale","kind":"animal"}\n{"id":"2","title":"Red fox","kind":"animal"}'
+    _, written = http("POST", "/v1/indexes/zoo/documents", raw=documents)
+    assert written["created"]["title"] == "title"
+    search = {"query": "whale", "min_catalog_seq": written["catalog_seq"]}
+    assert http("POST", "/v1/indexes/zoo/search", search)[1]["hits"][0]["id"] == "a/b"
+    assert http("GET", "/v1/indexes/zoo/documents/a/b")[1]["title"] == "Blue whale"
+    settings = {"searchable": [{"name": "kind"}], "title": "kind", "reason": "only kinds"}
+    status, changed = http("PUT", "/v1/indexes/zoo", settings)
+    assert (status, list(changed["index"]["weights"])) == (200, ["bm25.kind"])
+    assert eventually(lambda: http("POST", "/v1/indexes/zoo/search", {"query": "animal"})[1].get("total") == 2)
+    assert http("DELETE", "/v1/indexes/zoo?reason=done")[0] == 200
+    assert http("POST", "/v1/indexes/zoo/search", {})[0] == 404
+    assert http("PUT", "/v1/indexes/zoo", settings)[0] == 200
+    assert eventually(lambda: http("POST", "/v1/indexes/zoo/search", {"query": "animal"})[1].get("total") == 0)
+    http("DELETE", "/v1/indexes/zoo")
+
+
+def test_health_and_openapi_answer(http: Calling) -> None:
+    assert http("GET", "/health/live") == (200, {"status": "live"})
+    status, health = http("GET", "/health/ready")
+    assert (status, health["status"], health["outbox"]["shed"]) == (200, "ready", 0)
+    _, schema = http("GET", "/schema/openapi.json")
+    search = schema["paths"]["/v1/indexes/{index}/search"]["post"]
+    assert "query" in search["requestBody"]["content"]["application/json"]["schema"]["properties"]
+
+
+def test_many_searches_at_once_all_answer(service: RunningService) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    def search(i: int) -> int:
+        return sum(
+            service.call("POST", "/v1/indexes/shop/search", {"query": f"lamp {i} {n}"})[0] == 200 for n in range(10)
+        )
+
+    with ThreadPoolExecutor(16) as clients:
+        assert sum(clients.map(search, range(16))) == 160

@@ -1,0 +1,64 @@
+"""Layers of the configuration: defaults < file < environment < flags; what is wrong is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from events.errors import InvalidInput
+from searchsvc.config import SECRETS, keys, load_config, shown, variable
+
+
+def test_later_layers_win_and_origins_tell(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('port = 1\nhost = "a"\n[search]\ncandidates = 7\n[nats]\nport = 5\n')
+    environment = {"SEARCHSVC_HOST": "b", "SEARCHSVC_SEARCH_CANDIDATES": "8", "HOME": "/h"}
+    loaded = load_config(file, {"search.candidates": 9, "port": None}, environment)
+    config = loaded.config
+    assert (config.port, config.host, config.search.candidates, config.nats.port) == (1, "b", 9, 5)
+    assert loaded.origins["port"] == str(file)
+    assert loaded.origins["host"] == "SEARCHSVC_HOST"
+    assert loaded.origins["search.candidates"] == "flag"
+    assert loaded.origins["worker"] == "default"
+    assert config.data_dir == "/h/.local/state/searchsvc"
+
+
+def test_a_secret_can_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2\n")
+    loaded = load_config(None, None, {"SEARCHSVC_NATS_PASSWORD_FILE": str(tmp_path / "secret")})
+    assert loaded.config.nats.password == "hunter2"
+    assert "hunter2" not in str(shown(loaded))
+    assert set(keys()) >= SECRETS
+
+
+def test_every_key_can_be_set_by_its_environment_variable() -> None:
+    assert len({variable(key) for key in keys()}) == len(keys())
+    loaded = load_config(None, None, {"SEARCHSVC_WORKER": "false", "SEARCHSVC_BEHAVIOR_JOIN_WAIT_S": "1.5"})
+    assert loaded.config.worker is False
+    assert loaded.config.behavior.join_wait_s == 1.5
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "said"),
+    [
+        ({"SEARCHSVC_PORT": "many"}, {}, "port"),
+        ({"SEARCHSVC_PORT": "70000"}, {}, "0 to 65535"),
+        ({"SEARCHSVC_SEARCH_CANDIDATES": "0"}, {}, "search.candidates"),
+        ({"SEARCHSVC_LOG_LEVEL": "loud"}, {}, "debug, info"),
+        ({"SEARCHSVC_NATS_PASSWORD_FILE": "/no/such"}, {}, "nats.password"),
+        ({"SEARCHSVC_CONFIG": "/no/such.toml"}, {}, "/no/such.toml"),
+        ({}, {"colour": "red"}, "colour"),
+    ],
+)
+def test_what_is_wrong_is_named(environment: dict[str, str], flags: dict[str, object], said: str) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        load_config(None, flags, environment)
+
+
+@pytest.mark.parametrize("text", ["port = ", "[nats]\nurll = 'x'\n", "prt = 1\n"])
+def test_a_file_with_a_mistake_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    with pytest.raises(InvalidInput):
+        load_config(file, None, {})

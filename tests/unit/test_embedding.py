@@ -1,0 +1,123 @@
+"""The encoder: our graph is the model's, lateness and failure are said, caches are keyed right."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from events.errors import Corrupt, InvalidInput, Unavailable
+from searchsvc.embedding import bert
+from searchsvc.embedding.cache import VectorCache
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.embedding.export import exported, quantise, read_manifest, trace
+from searchsvc.embedding.model import find_model
+
+TEXTS = ["wireless mouse", "HP toner cartridge black, 2,300 pages", "Zahnbürste für Kinder", "x " * 300]
+MODEL = "all-MiniLM-L6-v2"
+
+
+@pytest.fixture(scope="module")
+def sentence_transformer(torch: None) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(str(find_model(MODEL).folder), device="cpu")
+
+
+def test_our_graph_gives_the_vectors_of_sentence_transformers(tmp_path: Path, sentence_transformer: Any) -> None:
+    import onnx
+
+    folder = find_model(MODEL).folder
+    assert folder is not None
+    config = bert.supported(folder)
+    assert config is not None
+    onnx.save(bert.build(folder, config), tmp_path / "full.onnx")
+    session = onnxruntime.InferenceSession(str(tmp_path / "full.onnx"), providers=["CPUExecutionProvider"])
+    tokens = sentence_transformer.tokenizer(TEXTS[:3], padding=True, return_tensors="np")
+    ours = session.run(None, {name: tokens[name].astype(np.int64) for name in ("input_ids", "attention_mask")})[0]
+    np.testing.assert_allclose(ours, sentence_transformer.encode(TEXTS[:3]), atol=1e-5)
+
+
+def test_the_int8_model_stays_close_to_the_original(model_export: Path, sentence_transformer: Any) -> None:
+    ours = Embedder(model_export).encode_documents(TEXTS)
+    cosines = (ours * sentence_transformer.encode(TEXTS)).sum(axis=1)
+    assert cosines.min() > 0.97
+    assert cosines.mean() > 0.98
+
+
+def test_a_traced_model_gives_the_same_vectors_as_the_built_one(
+    tmp_path: Path, sentence_transformer: Any, model_export: Path
+) -> None:
+    source = find_model(MODEL)
+    dimension, max_tokens = trace(source, tmp_path, tmp_path / "full.onnx")
+    assert (dimension, max_tokens) == (384, 256)
+    quantise(tmp_path / "full.onnx", tmp_path / "model.onnx")
+    tokens = sentence_transformer.tokenizer(TEXTS[:1], return_tensors="np")
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
+    traced = session.run(None, {name: tokens[name].astype(np.int64) for name in ("input_ids", "attention_mask")})[0][0]
+    assert float(traced @ Embedder(model_export).encode_query(TEXTS[0])) > 0.98
+
+
+def test_a_query_is_encoded_once_and_remembered(model_export: Path) -> None:
+    embedder = Embedder(model_export, cache_size=2)
+    first = embedder.encode_query("a")
+    assert embedder.encode_query("a") is first
+    embedder.encode_query("b")
+    embedder.encode_query("c")
+    assert embedder.cached("a") is None
+    np.testing.assert_array_equal(embedder.encode_query("a"), first)
+
+
+def test_documents_come_back_in_the_order_given(model_export: Path) -> None:
+    embedder = Embedder(model_export)
+    texts = [TEXTS[i % 3] + " more" * (i % 5) for i in range(20)]
+    together = embedder.encode_documents(texts)
+    alone = np.array([embedder.encode_documents([text])[0] for text in texts])
+    # int8 activations are scaled per batch, so a text's neighbours move its vector a little.
+    assert (together * alone).sum(axis=1).min() > 0.97
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
+
+
+def test_a_failing_model_is_unavailable_and_not_remembered(model_export: Path) -> None:
+    class Broken:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("no memory")
+
+    embedder = Embedder(model_export)
+    embedder._query_session = Broken()
+    with pytest.raises(Unavailable, match="no memory"):
+        embedder.encode_query("a")
+    assert embedder.cached("a") is None
+
+
+def test_an_export_with_a_flipped_bit_is_found_and_made_again(tmp_path: Path) -> None:
+    folder = exported(find_model(MODEL), tmp_path)
+    data = bytearray((folder / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.onnx").write_bytes(data)
+    with pytest.raises(Corrupt, match="not what was exported"):
+        read_manifest(folder)
+    good = read_manifest(exported(find_model(MODEL), tmp_path))
+    assert good.files["model.onnx"] == hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["", "no-such-model", "/no/such/folder"])
+def test_an_unknown_model_is_refused_by_name(name: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        find_model(name or "./nothing")
+    assert refused.value.field == "embedding.model"
+
+
+def test_cached_vectors_come_back_in_half_precision(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path / "v.sqlite", 3)
+    vectors = np.array([[0.1, 0.2, 0.3], [1, 0, 0]], np.float32)
+    cache.put(["a", "b"], vectors)
+    cache.close()
+    again = VectorCache(tmp_path / "v.sqlite", 3).get(["b", "a", "c"])
+    assert set(again) == {"a", "b"}
+    np.testing.assert_array_equal(again["a"], vectors[0].astype(np.float16).astype(np.float32))
+    assert VectorCache(tmp_path / "v.sqlite", 4).get(["a"]) == {}

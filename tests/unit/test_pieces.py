@@ -1,0 +1,183 @@
+"""Analysis, ranking, columns, weights, the behaviour writer, and the benchmarks' own arithmetic."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import relevance, report
+from events.codec import decode_behavior
+from events.errors import InvalidInput, Unavailable
+from events.log import Entry, Record
+from events.memory import MemoryEventLog
+from events.settings import Embedding, SearchableField
+from events.streams import StreamName
+from searchsvc import ranking
+from searchsvc.analysis import analyze, embedding_text, field_text, query_terms
+from searchsvc.behavior import BehaviorWriter, refill
+from searchsvc.embedded.columns import Column
+from searchsvc.known import KnownRankings
+from tests.factories import click
+from tests.factories import ranking as shown
+from tuning.weights import check_weights
+
+
+def test_case_accents_and_english_endings_are_folded() -> None:
+    assert analyze('Café CAFÉS ﬁne Notebooks 17" dv7-1211ea') == [
+        "cafe",
+        "cafe",
+        "fine",
+        "notebook",
+        "17",
+        "dv7",
+        "1211ea",
+    ]
+    assert query_terms("shoe Shoes SHOE boots") == ("shoe", "boot")
+    assert query_terms("!!! ???") == ()
+
+
+def test_field_text_joins_members_and_prefixes() -> None:
+    document = {"id": "1", "tags": ["a", "b"], "attr_x": "c", "attr_y": 5, "flag": True, "deep": {"k": "d"}}
+    assert field_text(document, SearchableField("all", ("tags", "attr_*", "flag", "deep", "none"))) == "a b c 5 d"
+    assert embedding_text(document, Embedding(("tags", "none", "attr_x"), 3)) == "a, . c"
+
+
+def test_the_best_come_first_and_equal_ones_by_id() -> None:
+    scores = np.array([0.5, 0.9, 0.5, 0.1, 0.5])
+    ids = ["e", "d", "c", "b", "a"]
+    assert ranking.best(scores, 5, ids.__getitem__) == [1, 4, 2, 0, 3]
+    assert ranking.best(scores, 2, ids.__getitem__) == [1, 4]
+    assert ranking.best(scores, 0, ids.__getitem__) == []
+
+
+def test_contributions_add_up_to_the_score() -> None:
+    rng = np.random.default_rng(0)
+    features, weights = rng.random((50, 9)).astype(np.float32), rng.normal(size=9)
+    parts = ranking.contributions(features, weights)
+    np.testing.assert_array_equal(parts.sum(axis=1), ranking.score(features, weights))
+
+
+def test_reciprocal_rank_fusion_is_that_of_the_paper() -> None:
+    fused = ranking.reciprocal_rank_fusion(np.array([[1.0, 2.0, np.inf], [3.0, np.inf, 1.0]]))
+    np.testing.assert_allclose(fused, [1 / 61 + 1 / 63, 1 / 62, 1 / 61])
+
+
+def test_a_view_of_a_column_never_changes() -> None:
+    column = Column(np.int64)
+    column.extend(np.array([1, 2]))
+    before = column.view()
+    for i in range(5000):
+        column.extend(np.array([i]))
+    np.testing.assert_array_equal(before, [1, 2])
+    assert len(column.view()) == 5002
+    with pytest.raises(ValueError, match="read-only"):
+        before[0] = 9
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 100.1, -100.1])
+def test_weights_out_of_bounds_are_refused(value: float) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_weights({"a": 1.0, "b": value}, {"a": 0.0, "b": 0.0})
+    assert refused.value.field == "weights.b"
+
+
+class FailingLog(MemoryEventLog):
+    """Is away for the first appends."""
+
+    def __init__(self, n_failures: int) -> None:
+        super().__init__()
+        self.n_failures = n_failures
+
+    async def append(self, stream: StreamName, entry: Entry, **expectations: int | None) -> int:
+        if self.n_failures > 0:
+            self.n_failures -= 1
+            raise Unavailable("away")
+        return await super().append(stream, entry, **expectations)
+
+
+async def stored(log: MemoryEventLog) -> list[Record]:
+    return [record async for record in log.read("BEHAVIOR")]
+
+
+async def drained(log: MemoryEventLog, outbox_size: int, n_rankings: int, n_clicks: int) -> BehaviorWriter:
+    writer = BehaviorWriter(log, outbox_size=outbox_size)
+    for i in range(n_rankings):
+        writer.offer(shown(f"q{i}"))
+    running = asyncio.create_task(writer.run())
+    await asyncio.gather(*(writer.append([click(f"e{i}", f"q{i}")]) for i in range(n_clicks)))
+    writer.close()
+    await running
+    return writer
+
+
+def test_many_events_share_a_message_and_rankings_go_before_their_clicks() -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        writer = await drained(log, 100, 30, 20)
+        records = await stored(log)
+        events = [event for record in records for event in decode_behavior(record.data).events]
+        assert len(records) <= 2
+        assert [event.id for event in events] == [f"q{i}" for i in range(30)] + [f"e{i}" for i in range(20)]
+        assert (writer.counts.written, writer.counts.shed, writer.counts.queued) == (50, 0, 0)
+
+    asyncio.run(run())
+
+
+def test_what_the_outbox_cannot_hold_is_shed_and_counted() -> None:
+    async def run() -> None:
+        writer = await drained(MemoryEventLog(), 10, 25, 1)
+        assert (writer.counts.written, writer.counts.shed) == (11, 15)
+
+    asyncio.run(run())
+
+
+def test_a_log_that_is_away_for_a_moment_loses_nothing_and_one_that_stays_away_is_said() -> None:
+    async def run() -> None:
+        log = FailingLog(2)
+        assert (await drained(log, 10, 3, 2)).counts.written == 5
+        assert len(await stored(log)) == 1
+        with pytest.raises(Unavailable):
+            await drained(FailingLog(100), 10, 3, 2)
+
+    asyncio.run(run())
+
+
+def test_known_rankings_are_read_back_from_the_log() -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        await drained(log, 100, 5, 2)
+        known = KnownRankings(100)
+        await refill(known, log)
+        assert len(known) == 5
+        assert known.contradiction("q3", "shop", "nope", None) is not None
+
+    asyncio.run(run())
+
+
+def test_ndcg_is_that_of_the_formula() -> None:
+    grades = {"a": 1, "b": 0, "c": 2}
+    ideal = 3 / np.log2(2) + 1 / np.log2(3)
+    assert relevance.ndcg(["c", "a"], grades) == pytest.approx(1.0)
+    assert relevance.ndcg(["b", "a", "c"], grades) == pytest.approx((1 / np.log2(3) + 3 / np.log2(4)) / ideal)
+    assert relevance.ndcg(["x"], grades) == 0.0
+
+
+def test_intervals_hold_the_figure_and_repeat() -> None:
+    values = np.random.default_rng(1).normal(10, 2, 400)
+    interval = report.mean_interval(values)
+    assert interval.low < interval.value < interval.high
+    assert interval == report.mean_interval(values)
+    figures = report.latency(values.tolist())
+    assert figures.p50.low <= figures.p50.value <= figures.p50.high <= figures.p99.high
+    assert figures.n == 400
+
+
+def test_every_published_result_names_commit_machine_versions_and_seed() -> None:
+    import msgspec
+
+    for file in (Path(report.__file__).parent / "results").glob("*.json"):
+        result = msgspec.json.decode(file.read_bytes())
+        assert {"benchmark", "question", "commit", "machine", "versions", "seed", "checks"} <= set(result), file

@@ -1,0 +1,148 @@
+"""One search on a small engine: order, pages, totals, explanations, degradation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from events import control
+from events.errors import InvalidInput, NotFound, Unavailable
+from events.types import IndexConfigured
+from searchsvc.arrays import FloatArray
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.search import SearchAnswer, Searcher, SearchOutcome, SearchRequest
+from searchsvc.serving import ServingState
+from tests.factories import NOW, SETTINGS, engine, upsert, vector
+from tuning.features import default_weights
+
+
+class FakeEmbedder(Embedder):
+    """Knows the vectors of a few queries; fails for `broken`."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode_query(self, query: str) -> FloatArray:
+        self.asked.append(query)
+        if query == "broken":
+            raise Unavailable("the embedding model failed")
+        return vector(int(query.split()[-1]) if query.split()[-1].isdigit() else 99)
+
+
+def state(folder: Path, n: int = 40, **weights: float) -> ServingState:
+    snapshot = engine(
+        folder, [upsert(f"d{i:02d}", f"Red shoe {i}", f"text {i % 3}", seed=i) for i in range(n)]
+    ).snapshot()
+    names = {name.replace("__", "."): value for name, value in weights.items()}
+    event = IndexConfigured(
+        id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **names}
+    )
+    return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
+
+
+def search(serving: ServingState, query: str, n_candidates: int = 100, **request: object) -> SearchOutcome:
+    searcher = Searcher(FakeEmbedder(), n_candidates=n_candidates)
+    asked = SearchRequest(query=query, **request)  # type: ignore[arg-type]
+    asked.check()
+    return searcher.search(serving, "shop", asked, query_id="q", now=NOW)
+
+
+def ids(answer: SearchAnswer) -> list[str]:
+    return [hit.id for hit in answer.hits]
+
+
+def test_the_best_match_of_both_legs_comes_first(tmp_path: Path) -> None:
+    answer = search(state(tmp_path), "red shoe 7").answer
+    assert ids(answer)[0] == "d07"
+    assert answer.total == 40
+    assert [hit.rank for hit in answer.hits] == list(range(1, 11))
+    assert [hit.score for hit in answer.hits] == sorted((hit.score for hit in answer.hits), reverse=True)
+
+
+def test_pages_add_up_to_the_whole_list_without_gaps_or_repeats(tmp_path: Path) -> None:
+    serving = state(tmp_path)
+    whole = ids(search(serving, "red shoe", n_candidates=5, limit=40).answer)
+    paged = [
+        one
+        for at in range(0, 40, 7)
+        for one in ids(search(serving, "red shoe", n_candidates=5, limit=7, offset=at).answer)
+    ]
+    assert sorted(whole) == [f"d{i:02d}" for i in range(40)]
+    assert paged == whole
+
+
+def test_an_explanation_adds_up_to_the_score(tmp_path: Path) -> None:
+    for hit in search(state(tmp_path), "red 3", explain=True).answer.hits:
+        assert hit.explanation is not None
+        parts = hit.explanation.features
+        assert sum(part.contribution for part in parts.values()) == pytest.approx(hit.score, abs=1e-12)
+        assert all(part.contribution == pytest.approx(part.value * part.weight) for part in parts.values())
+
+
+def test_what_is_logged_is_what_was_shown(tmp_path: Path) -> None:
+    outcome = search(state(tmp_path), "red shoe", limit=3, offset=2, explain=True)
+    shown = outcome.shown
+    assert shown.document_ids == ids(outcome.answer)
+    assert (shown.first_rank, shown.weights_version, shown.applied_seq) == (3, 1, 1)
+    weights = default_weights(SETTINGS)
+    assert list(weights) == shown.feature_names
+    again = np.array(shown.features) @ np.array(list(weights.values()))
+    np.testing.assert_allclose(again, shown.scores, rtol=1e-6)
+
+
+def test_weights_decide_the_order(tmp_path: Path) -> None:
+    lexical = ids(search(state(tmp_path / "a", cosine=0.0), "shoe 7").answer)
+    semantic = ids(search(state(tmp_path / "b", bm25__title=0.0, bm25__text=0.0, cosine=1.0), "something 12").answer)
+    assert lexical[0] == "d07"
+    assert semantic[0] == "d12"
+
+
+def test_equal_scores_are_ordered_by_id(tmp_path: Path) -> None:
+    flat = state(tmp_path, bm25__title=0.0, bm25__text=0.0, cosine=0.0, signal__votes=0.0)
+    assert ids(search(flat, "shoe", limit=40).answer) == [f"d{i:02d}" for i in range(40)]
+
+
+def test_a_failing_encoder_degrades_to_keyword_hits_and_says_so(tmp_path: Path) -> None:
+    answer = search(state(tmp_path), "broken").answer
+    assert answer.degraded == ["vector"]
+    late = Searcher(FakeEmbedder(), n_candidates=100).search(
+        state(tmp_path / "b"), "shop", SearchRequest(query="red"), query_id="q", now=NOW, vector_leg=False
+    )
+    assert late.answer.degraded == ["vector"]
+    assert len(late.answer.hits) == 10
+
+
+def test_an_empty_query_browses_everything_and_is_not_degraded(tmp_path: Path) -> None:
+    answer = search(state(tmp_path), "  ").answer
+    assert (answer.total, answer.degraded) == (40, [])
+    assert ids(answer) == [f"d{i:02d}" for i in range(10)]
+
+
+def test_words_that_nobody_uses_still_find_by_vector(tmp_path: Path) -> None:
+    answer = search(state(tmp_path), "zzz qqq", n_candidates=5).answer
+    assert answer.total == 5
+    assert len(answer.hits) == 5
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("limit", -1), ("limit", 1001), ("offset", -1), ("offset", 995), ("user_token", "x" * 130), ("min_seq", -1)],
+)
+def test_a_request_out_of_its_limits_names_field_value_and_limit(field: str, value: object) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        SearchRequest(query="x", **{field: value}).check()  # type: ignore[arg-type]
+    assert refused.value.field == field
+    assert refused.value.limit
+
+
+def test_an_unknown_index_is_not_found_and_one_without_a_snapshot_is_unavailable(tmp_path: Path) -> None:
+    serving = state(tmp_path)
+    with pytest.raises(NotFound, match="there are: shop"):
+        Searcher(None, n_candidates=5).search(serving, "shp", SearchRequest(), query_id="q", now=NOW)
+    with pytest.raises(Unavailable, match="being built"):
+        Searcher(None, n_candidates=5).search(
+            ServingState(serving.control), "shop", SearchRequest(), query_id="q", now=NOW
+        )

@@ -1,0 +1,91 @@
+"""Snapshots on disk: reopened as they were, refused when a byte is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from events.errors import Corrupt
+from events.settings import IndexSettings, SearchableField
+from searchsvc.embedded import storage
+from searchsvc.embedded.engine import EmbeddedEngine
+from searchsvc.engine import Delete
+from tests.factories import SETTINGS, engine, upsert, vector
+
+MODEL = "model digest"
+
+
+def saved(folder: Path) -> Path:
+    made = engine(folder, [upsert(str(i), f"Red shoe {i}", f"text {i}", seed=i, votes=i) for i in range(30)])
+    made.apply([Delete("7")], 31)
+    return storage.save(made, folder, MODEL)
+
+
+def reopened(snapshot: Path, folder: Path) -> EmbeddedEngine:
+    made = storage.load(snapshot, folder, SETTINGS, MODEL)
+    assert made is not None
+    return made
+
+
+def test_a_reopened_engine_answers_as_before(tmp_path: Path) -> None:
+    made = engine(tmp_path, [upsert(str(i), f"Red shoe {i}", seed=i) for i in range(30)])
+    made.apply([Delete("7")], 31)
+    before = made.snapshot()
+    after = reopened(storage.save(made, tmp_path, MODEL), tmp_path).snapshot()
+    assert (after.catalog_seq, after.n_documents, after.generation) == (31, 29, before.generation)
+    assert after.keyword(("shoe",), {}, 50).total == 29
+    np.testing.assert_array_equal(after.nearest(vector(3), 9).slots, before.nearest(vector(3), 9).slots)
+    slots = after.nearest(vector(3), 9).slots
+    np.testing.assert_array_equal(after.bm25(slots, ("red", "3")), before.bm25(slots, ("red", "3")))
+    assert bytes(after.document(int(slots[0]))) == bytes(before.document(int(slots[0])))
+
+
+def test_a_reopened_engine_takes_further_changes(tmp_path: Path) -> None:
+    made = reopened(saved(tmp_path), tmp_path)
+    snapshot = made.apply([upsert("new", "Green hat"), Delete("8")], 40)
+    assert snapshot.n_documents == 29
+    assert snapshot.keyword(("hat",), {}, 5).total == 1
+    assert snapshot.find("8") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["vectors.npy", "entry_terms.npy", "ids.json", "terms.json", "documents", "tantivy", "manifest.json"]
+)
+def test_a_flipped_bit_in_any_file_is_found(tmp_path: Path, name: str) -> None:
+    snapshot = saved(tmp_path)
+    if name == "documents":
+        path = next(tmp_path.glob("work-*/documents"))
+    elif name == "tantivy":
+        path = max((snapshot / "tantivy").glob("*.store"), key=lambda p: p.stat().st_size)
+    else:
+        path = snapshot / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.unlink()
+    path.write_bytes(data)
+    with pytest.raises(Corrupt, match=r"not what its manifest vouches for|not readable"):
+        storage.load(snapshot, tmp_path, SETTINGS, MODEL)
+
+
+def test_a_missing_file_is_found(tmp_path: Path) -> None:
+    snapshot = saved(tmp_path)
+    (snapshot / "live.npy").unlink()
+    with pytest.raises(Corrupt, match="missing"):
+        storage.load(snapshot, tmp_path, SETTINGS, MODEL)
+
+
+def test_a_snapshot_of_other_settings_or_another_model_is_not_taken(tmp_path: Path) -> None:
+    snapshot = saved(tmp_path)
+    other = IndexSettings((SearchableField("title"),), "title")
+    assert storage.load(snapshot, tmp_path, other, MODEL) is None
+    assert storage.load(snapshot, tmp_path, SETTINGS, "another") is None
+
+
+def test_only_the_newest_snapshots_are_kept(tmp_path: Path) -> None:
+    made = engine(tmp_path, [upsert("1", "one")])
+    for seq in range(2, 6):
+        made.apply([upsert(str(seq), "more")], seq)
+        storage.save(made, tmp_path, MODEL)
+    assert [p.name.lstrip("0") for p in storage.snapshots(tmp_path)] == ["5", "4"]
