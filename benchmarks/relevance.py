@@ -28,6 +28,7 @@ from events.settings import IndexSettings
 from events.types import IndexConfigured
 from searchsvc import ranking
 from searchsvc.analysis import embedding_text
+from searchsvc.answer import Hit, SearchRequest
 from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedded import storage
@@ -36,7 +37,7 @@ from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engine import EngineSnapshot, Upsert
 from searchsvc.infer import infer_settings
-from searchsvc.search import Hit, Searcher, SearchRequest
+from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tuning.features import default_weights
 

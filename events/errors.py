@@ -63,6 +63,13 @@ class Corrupt(SearchsvcError):
     """Stored bytes contradict what was promised. The operator must look; nothing is skipped."""
 
 
+def require(holds: bool, field: str, value: object, limit: str) -> None:
+    """Raise InvalidInput naming field, value and limit unless the condition holds."""
+    if not holds:
+        shown = f"{len(value)} characters long" if isinstance(value, str) and len(value) > 80 else repr(value)
+        raise InvalidInput(f"{field} is {shown}; allowed: {limit}", field=field, value=value, limit=limit)
+
+
 def _shorten(value: object, limit: int = 100) -> object:
     """Keep error answers small: a long string is cut, anything else that is not a plain scalar is shown as text."""
     if value is None or isinstance(value, bool | int | float):

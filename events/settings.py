@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from events.errors import InvalidInput
+from events.errors import require
 
 INDEX_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
 FIELD_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")
@@ -69,39 +69,29 @@ class IndexSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def check_index_name(name: str) -> str:
     """Return `name`, or raise InvalidInput where it is no index name."""
-    if not INDEX_NAME.match(name):
-        limit = "1 to 64 of a-z, 0-9, _ and -, not starting with _ or -"
-        raise InvalidInput(f"index name {name[:70]!r} is not allowed: {limit}", field="index", value=name, limit=limit)
+    limit = "1 to 64 of a-z, 0-9, _ and -, not starting with _ or -"
+    require(INDEX_NAME.fullmatch(name) is not None, "index", name, limit)
     return name
 
 
 def check_settings(settings: IndexSettings) -> None:
     """Raise InvalidInput naming the first member that cannot be honoured."""
-    if not 1 <= len(settings.searchable) <= MAX_SEARCHABLE_FIELDS:
-        _refuse("searchable", len(settings.searchable), f"1 to {MAX_SEARCHABLE_FIELDS} fields")
+    n_fields = len(settings.searchable)
+    require(1 <= n_fields <= MAX_SEARCHABLE_FIELDS, "searchable", n_fields, f"1 to {MAX_SEARCHABLE_FIELDS} fields")
     names = [field.name for field in settings.searchable]
-    for i, field in enumerate(settings.searchable):
-        if not FIELD_NAME.match(field.name):
-            _refuse(f"searchable[{i}].name", field.name, FIELD_NAME.pattern)
-        if field.name in names[:i]:
-            _refuse(f"searchable[{i}].name", field.name, "each name once")
-    if settings.title not in names:
-        _refuse("title", settings.title, f"one of {', '.join(names)}")
-    if settings.embedding is not None:
-        if not settings.embedding.fields:
-            _refuse("embedding.fields", 0, "at least one field, or embedding null")
-        if not 1 <= settings.embedding.max_chars <= 2000:
-            _refuse("embedding.max_chars", settings.embedding.max_chars, "1 to 2000")
-    if len(settings.signals) > MAX_SIGNALS:
-        _refuse("signals", len(settings.signals), f"at most {MAX_SIGNALS}")
+    for i, name in enumerate(names):
+        require(FIELD_NAME.fullmatch(name) is not None, f"searchable[{i}].name", name, FIELD_NAME.pattern)
+        require(name not in names[:i], f"searchable[{i}].name", name, "each name once")
+    require(settings.title in names, "title", settings.title, f"one of {', '.join(names)}")
+    embedding = settings.embedding
+    if embedding is not None:
+        require(bool(embedding.fields), "embedding.fields", 0, "at least one field, or embedding null")
+        require(1 <= embedding.max_chars <= 2000, "embedding.max_chars", embedding.max_chars, "1 to 2000")
+    n_signals = len(settings.signals)
+    require(n_signals <= MAX_SIGNALS, "signals", n_signals, f"at most {MAX_SIGNALS}")
+    members = [signal.field for signal in settings.signals]
     for i, signal in enumerate(settings.signals):
-        if not FIELD_NAME.match(signal.field):
-            _refuse(f"signals[{i}].field", signal.field, FIELD_NAME.pattern)
-        if signal.field in [other.field for other in settings.signals[:i]]:
-            _refuse(f"signals[{i}].field", signal.field, "each field once")
-        if not 0.0 < signal.scale < float("inf"):
-            _refuse(f"signals[{i}].scale", signal.scale, "a finite number above 0")
-
-
-def _refuse(field: str, value: object, limit: str) -> None:
-    raise InvalidInput(f"{field} is {value!r}; allowed: {limit}", field=field, value=value, limit=limit)
+        require(FIELD_NAME.fullmatch(signal.field) is not None, f"signals[{i}].field", signal.field, FIELD_NAME.pattern)
+        require(signal.field not in members[:i], f"signals[{i}].field", signal.field, "each field once")
+        positive = 0.0 < signal.scale < float("inf")
+        require(positive, f"signals[{i}].scale", signal.scale, "a finite number above 0")

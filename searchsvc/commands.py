@@ -15,7 +15,7 @@ import msgspec
 
 from events.codec import encode
 from events.control import ControlState, IndexControl
-from events.errors import Conflict, InvalidInput, Unavailable
+from events.errors import Conflict, Unavailable, require
 from events.log import Entry, EventLog
 from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
@@ -37,14 +37,8 @@ class Author(msgspec.Struct, frozen=True):
     reason: str = ""
 
     def check(self) -> None:
-        for field, value, limit in (("reason", self.reason, MAX_REASON_CHARS), ("actor", self.actor, MAX_ACTOR_CHARS)):
-            if len(value) > limit:
-                raise InvalidInput(
-                    f"{field} is {len(value)} characters long; allowed: at most {limit}",
-                    field=field,
-                    value=value,
-                    limit=f"at most {limit} characters",
-                )
+        require(len(self.reason) <= MAX_REASON_CHARS, "reason", self.reason, f"at most {MAX_REASON_CHARS} characters")
+        require(len(self.actor) <= MAX_ACTOR_CHARS, "actor", self.actor, f"at most {MAX_ACTOR_CHARS} characters")
 
 
 class Changed(msgspec.Struct, frozen=True):

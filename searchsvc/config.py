@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from events.errors import InvalidInput
+from events.errors import InvalidInput, require
 from searchsvc.embedding.model import DEFAULT_MODEL
 
 ENVIRONMENT_PREFIX: Final = "SEARCHSVC_"
@@ -158,14 +158,9 @@ def _check(config: Config) -> None:
         ("behavior.join_wait_s", config.behavior.join_wait_s, 0, 86_400),
     ]
     for key, value, low, high in limits:
-        if not low <= value <= high:
-            limit = f"{low:g} to {high:g}"
-            raise InvalidInput(f"configuration {key} is {value}; allowed: {limit}", field=key, value=value, limit=limit)
-    if config.log_level not in ("debug", "info", "warning", "error"):
-        limit = "debug, info, warning or error"
-        raise InvalidInput(
-            f"configuration log_level is {config.log_level!r}; allowed: {limit}", field="log_level", limit=limit
-        )
+        require(low <= value <= high, key, value, f"{low:g} to {high:g}")
+    levels = ("debug", "info", "warning", "error")
+    require(config.log_level in levels, "log_level", config.log_level, " or ".join(levels))
 
 
 def _put(values: dict[str, Any], origins: dict[str, str], key: str, value: object, origin: str) -> None:

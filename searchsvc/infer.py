@@ -99,7 +99,7 @@ def _survey(documents: Sequence[Mapping[str, object]]) -> dict[str, _Member]:
 def _searchable(name: str, member: _Member, n_documents: int) -> bool:
     """Text, often enough, and neither an address nor a date."""
     texts = member.texts
-    if not texts or len(texts) < member.seen / 2 or not FIELD_NAME.match(name):
+    if not texts or len(texts) < member.seen / 2 or not FIELD_NAME.fullmatch(name):
         return False
     if _share(texts, _ADDRESS) > 0.5 or _share(texts, _DATE) > 0.8:
         return False

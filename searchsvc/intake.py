@@ -8,9 +8,10 @@ from typing import Final
 
 import msgspec
 
-from events.errors import InvalidInput
+from events.errors import InvalidInput, require
 from events.settings import INDEX_NAME
 from events.types import InteractionRecorded, InteractionType
+from searchsvc.answer import MAX_TOKEN_CHARS
 from searchsvc.known import KnownRankings
 
 MAX_BATCH: Final = 1000
@@ -48,21 +49,22 @@ def interaction(
 
     index: the one it counts for. rankings: a ranking known here must have shown the document.
     """
-    _require("index", INDEX_NAME.match(index) is not None, index, "the name of an index")
-    for name, text in (("id", event.id), ("query_id", event.query_id)):
-        _require(
-            name, text is None or 0 < len(text) <= MAX_ID_CHARS, text, f"1 to {MAX_ID_CHARS} characters, or absent"
-        )
-    size = len(event.document_id.encode())
-    _require("document_id", 0 < size <= MAX_DOCUMENT_ID_BYTES, event.document_id, f"1 to {MAX_DOCUMENT_ID_BYTES} bytes")
-    _require("rank", event.rank is None or event.rank >= 1, event.rank, "1 or more, or absent")
-    _require("user_token", len(event.user_token) <= 129, event.user_token, "at most 129 characters")
-    _require("value", event.value is None or math.isfinite(event.value), event.value, "a finite number, or absent")
+    require(INDEX_NAME.fullmatch(index) is not None, "index", index, "the name of an index")
+    ids = f"1 to {MAX_ID_CHARS} characters, or absent"
+    require(event.id is None or 0 < len(event.id) <= MAX_ID_CHARS, "id", event.id, ids)
+    require(event.query_id is None or 0 < len(event.query_id) <= MAX_ID_CHARS, "query_id", event.query_id, ids)
+    n_bytes = len(event.document_id.encode())
+    documents = f"1 to {MAX_DOCUMENT_ID_BYTES} bytes"
+    require(0 < n_bytes <= MAX_DOCUMENT_ID_BYTES, "document_id", event.document_id, documents)
+    require(event.rank is None or event.rank >= 1, "rank", event.rank, "1 or more, or absent")
+    tokens = f"at most {MAX_TOKEN_CHARS} characters"
+    require(len(event.user_token) <= MAX_TOKEN_CHARS, "user_token", event.user_token, tokens)
+    require(event.value is None or math.isfinite(event.value), "value", event.value, "a finite number, or absent")
     at = event.timestamp or now
-    _require("timestamp", at.tzinfo is not None, str(at), "RFC 3339 with a time zone")
+    require(at.tzinfo is not None, "timestamp", str(at), "RFC 3339 with a time zone")
     at = at.astimezone(UTC)
     allowed = f"from {MAX_AGE.days} days ago to one hour ahead of {now.isoformat(timespec='seconds')}"
-    _require("timestamp", now - MAX_AGE <= at <= now + MAX_AHEAD, at.isoformat(), allowed)
+    require(now - MAX_AGE <= at <= now + MAX_AHEAD, "timestamp", at.isoformat(), allowed)
     if event.query_id is not None:
         wrong = rankings.contradiction(event.query_id, index, event.document_id, event.rank)
         if wrong is not None:
@@ -83,9 +85,3 @@ def interaction(
         value=event.value,
         source=source,
     )
-
-
-def _require(field: str, holds: bool, value: object, limit: str) -> None:
-    if not holds:
-        shown = repr(value)[:90]
-        raise InvalidInput(f"{field} is {shown}; allowed: {limit}", field=field, value=value, limit=limit)

@@ -20,6 +20,7 @@ from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted
+from searchsvc.answer import SearchOutcome, SearchRequest
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
@@ -27,7 +28,7 @@ from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
 from searchsvc.known import KnownRankings
-from searchsvc.search import Searcher, SearchOutcome, SearchRequest
+from searchsvc.search import Searcher
 from searchsvc.serving import Serving, ServingState
 
 READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0

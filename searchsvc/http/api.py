@@ -14,6 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from events.errors import SearchsvcError
 from searchsvc import __version__
+from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.app import App, Health
 from searchsvc.commands import Author
 from searchsvc.http import shapes
@@ -21,7 +22,6 @@ from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.problems import answer_problem
 from searchsvc.intake import EventsInput
-from searchsvc.search import SearchAnswer, SearchOutcome, SearchRequest
 from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
 
 KIB: Final = 1024

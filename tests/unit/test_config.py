@@ -45,7 +45,7 @@ def test_every_key_can_be_set_by_its_environment_variable() -> None:
         ({"SEARCHSVC_PORT": "many"}, {}, "port"),
         ({"SEARCHSVC_PORT": "70000"}, {}, "0 to 65535"),
         ({"SEARCHSVC_SEARCH_CANDIDATES": "0"}, {}, "search.candidates"),
-        ({"SEARCHSVC_LOG_LEVEL": "loud"}, {}, "debug, info"),
+        ({"SEARCHSVC_LOG_LEVEL": "loud"}, {}, "debug or info"),
         ({"SEARCHSVC_NATS_PASSWORD_FILE": "/no/such"}, {}, "nats.password"),
         ({"SEARCHSVC_CONFIG": "/no/such.toml"}, {}, "/no/such.toml"),
         ({}, {"colour": "red"}, "colour"),

@@ -114,7 +114,7 @@ def test_settings_that_cannot_be_honoured_are_refused_by_field(change: dict[str,
     assert refused.value.field == field
 
 
-@pytest.mark.parametrize("name", ["", "A", "-a", "a" * 65, "a.b", "a/b", "a b", "ä"])
+@pytest.mark.parametrize("name", ["", "a\n", "A", "-a", "a" * 65, "a.b", "a/b", "a b", "ä"])
 def test_index_names_that_are_no_subject_token_are_refused(name: str) -> None:
     with pytest.raises(InvalidInput):
         check_index_name(name)

@@ -11,9 +11,10 @@ import pytest
 from events import control
 from events.errors import InvalidInput, NotFound, Unavailable
 from events.types import IndexConfigured
+from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.arrays import FloatArray
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.search import SearchAnswer, Searcher, SearchOutcome, SearchRequest
+from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tests.factories import NOW, SETTINGS, engine, upsert, vector
 from tuning.features import default_weights
