@@ -52,6 +52,11 @@ class JetStreamEventLog:
         self._reconnects = reconnects
 
     @property
+    def connected(self) -> bool:
+        """Whether the server answers now; a lost connection is being regained."""
+        return bool(self._client.is_connected)
+
+    @property
     def default_replicas(self) -> int:
         """3 on a cluster, else 1: a single server refuses more."""
         return 3 if len(self._client.discovered_servers) + len(self._client.servers) >= 3 else 1

@@ -207,7 +207,8 @@ def server_config(data_dir: Path, accounts: dict[Role, Account], port: int) -> s
         account = accounts[role]
         return f"{{ user: {account.user}, password: {json.dumps(account.password)}{permissions} }}"
 
-    reading = '"$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.NAMES", "$JS.API.CONSUMER.>", "$JS.FC.>"'
+    api = ("INFO", "STREAM.INFO.*", "STREAM.NAMES", "CONSUMER.CREATE.>", "CONSUMER.INFO.>")
+    reading = ", ".join([*(f'"$JS.API.{call}"' for call in api), '"$JS.FC.>"'])
     return f"""\
 listen: "127.0.0.1:{port}"
 http: "127.0.0.1:-1"

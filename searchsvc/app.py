@@ -60,6 +60,7 @@ class App:
         self.serving = Serving()
         self.status = "starting"
         self.reasons: dict[str, str] = {}
+        self._structure_changed = asyncio.Event()
         self._nats: server.NatsServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._searches = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="search")
@@ -105,6 +106,7 @@ class App:
         await self.indexers.reconcile()
         self._writing = asyncio.create_task(self._writer.run(), name="behavior writer")
         self._keep(self._follow_control(), "control")
+        self._keep(self._reconcile(), "indexers")
         self._keep(refill(rankings, self._log), "known rankings")
         ingest = IngestConsumer(
             self._log, self._writer, rankings, lambda name: name in self.serving.current.control.indexes
@@ -139,6 +141,8 @@ class App:
             for name in current.control.indexes
         }
         reasons = [f"{part}: {reason}" for part, reason in self.reasons.items()]
+        if not self._log.connected:
+            reasons.append("log: not connected; searches go on, changes and events answer 503")
         reasons += [f"index {name}: {reason}" for name, reason in self.indexers.failed.items()]
         status = "degraded" if self.status == "ready" and reasons else self.status
         return Health(
@@ -176,7 +180,14 @@ class App:
             after = control.fold(before, decode_control(record.data), record.seq)
             await self.serving.set_control(after)
             if _structure(before) != _structure(after):
-                await self.indexers.reconcile()
+                self._structure_changed.set()
+
+    async def _reconcile(self) -> None:
+        """Apart from the follower: ending an indexer can take seconds, and changes of weights must not wait for it."""
+        while True:
+            await self._structure_changed.wait()
+            self._structure_changed.clear()
+            await self.indexers.reconcile()
 
     def _load_model(self) -> tuple[Embedder | None, DocumentEncoder | None]:
         """Without a model the service still answers keyword searches, and says that they are degraded."""

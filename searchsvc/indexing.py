@@ -84,7 +84,7 @@ class Indexer:
         self._n_unsaved = 0
 
     async def run(self) -> None:
-        name, subject = self.control.name, catalog_filter(self.control.name, self.control.created_seq)
+        subject = catalog_filter(self.control.name, self.control.created_seq)
         self._engine = engine = await self._on_thread(self._open)
         batch: list[Record] = []
         async for record in self._log.read("CATALOG", after=engine.snapshot().catalog_seq, subject=subject):
@@ -93,11 +93,10 @@ class Indexer:
                 await self._on_thread(partial(self._apply, batch))
                 batch = []
         await self._on_thread(partial(self._apply, batch))
-        await self._serving.set_snapshot(name, engine.snapshot())
-        storage.drop_others(self._folder, engine.generation)
+        await self._show()
         queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._fill(queue, engine.snapshot().catalog_seq, subject))
+            tasks.create_task(self._fill(queue, self._engine.snapshot().catalog_seq, subject))
             tasks.create_task(self._drain(queue))
 
     async def close(self) -> None:
@@ -124,8 +123,12 @@ class Indexer:
             while len(batch) < BATCH and not queue.empty():
                 batch.append(queue.get_nowait())
             await self._on_thread(partial(self._apply, batch))
-            if self._engine is not None:
-                await self._serving.set_snapshot(self.control.name, self._engine.snapshot())
+            await self._show()
+
+    async def _show(self) -> None:
+        if self._engine is not None:
+            snapshot = self._engine.snapshot()
+            await self._serving.set_snapshot(self.control.name, self.control.created_seq, snapshot)
 
     def _open(self) -> EmbeddedEngine:
         settings, model = self.control.settings, self._encoder.digest if self._encoder else ""
@@ -137,8 +140,11 @@ class Indexer:
                 shutil.rmtree(snapshot, ignore_errors=True)
                 continue
             if engine is not None:
-                return engine
-        return storage.empty(self._folder, settings, self._encoder.dimension if self._encoder else 0)
+                break
+        else:
+            engine = storage.empty(self._folder, settings, self._encoder.dimension if self._encoder else 0)
+        storage.drop_others(self._folder, engine.generation)
+        return engine
 
     def _apply(self, batch: Sequence[Record]) -> None:
         engine = self._engine
@@ -168,6 +174,7 @@ class Indexer:
             part = [_upsert(bytes(snapshot.document(int(slot)))) for slot in slots[start : start + BATCH]]
             fresh.apply(self._encoded(list(part)), snapshot.catalog_seq)
         old.close()
+        storage.drop_others(self._folder, fresh.generation)
         return fresh
 
     def _save(self, engine: EmbeddedEngine) -> None:

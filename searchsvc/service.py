@@ -110,6 +110,7 @@ class Service:
         if done:
             return whole.result()
         # Whatever becomes of the late one, its outcome is not this answer's; one that has not begun is dropped.
+        whole.add_done_callback(lambda late: late.cancelled() or late.exception())
         whole.cancel()
         return await loop.run_in_executor(self._late_searches, partial(search, vector_leg=False))
 
@@ -119,28 +120,25 @@ class Service:
         Raises InvalidInput where no line is good and there is no index to refuse them for.
         """
         check_index_name(index)
-        results = list(parse_documents(body))
+        results = await asyncio.to_thread(_parsed, body)
         documents = [result for result in results if isinstance(result, AcceptedDocument)]
         control, created = self.serving.current.control.indexes.get(index), None
         if control is None:
             if not documents:
                 raise _nothing_to_infer_from(index, results)
-            created = infer_settings([document.members for document in documents])
+            created = await asyncio.to_thread(infer_settings, [document.members for document in documents])
             changed = await self.commands.configure_index(index, created, author)
             control = changed.index
             if control is None:
                 raise Unavailable(f"index {index} was deleted while it was created")
-        refused = [result for result in results if isinstance(result, RefusedDocument)]
-        good: list[AcceptedDocument] = []
-        for document in documents:
-            reason = refusal(document, control.settings)
-            if reason is not None:
-                refused.append(reason)
-            else:
-                good.append(document)
-        refused.sort(key=lambda one: one.line)
-        seq = await self._append_documents(control, good)
-        return DocumentsWritten(len(good), refused, seq, created)
+        checked = [refusal(document, control.settings) for document in documents]
+        unfit = [refused for refused in checked if refused is not None]
+        lines = {refused.line for refused in unfit}
+        good = [document for document in documents if document.line not in lines]
+        refused = [result for result in results if isinstance(result, RefusedDocument)] + unfit
+        entries = await asyncio.to_thread(_entries, control, good)
+        seq = await self._append_documents(entries)
+        return DocumentsWritten(len(good), sorted(refused, key=lambda one: one.line), seq, created)
 
     async def delete_document(self, index: str, document_id: str) -> int:
         """The CATALOG sequence of the deletion. Raises NotFound where the document is not served."""
@@ -196,13 +194,10 @@ class Service:
         await self.writer.append(records)
         return [record.id for record in records]
 
-    async def _append_documents(self, control: IndexControl, documents: list[AcceptedDocument]) -> int:
-        seq = 0
-        batch: list[Entry] = []
-        size = 0
-        for document in documents:
-            event = DocumentUpserted(index=control.name, id=document.id, document=msgspec.Raw(document.text))
-            entry = Entry(catalog_subject(control.name, control.created_seq, document.id), encode(event))
+    async def _append_documents(self, entries: list[Entry]) -> int:
+        """The sequence of the last; 0 where there are none. Each batch is stored whole or not at all."""
+        seq, batch, size = 0, list[Entry](), 0
+        for entry in entries:
             if batch and (len(batch) == MAX_BATCH or size + len(entry.data) > MAX_BATCH_BYTES):
                 seq = await self._log.append_batch("CATALOG", batch)
                 batch, size = [], 0
@@ -220,6 +215,18 @@ class Service:
 
         waiting_for = f"min_seq {request.min_seq} and min_catalog_seq {request.min_catalog_seq}"
         return await self.serving.until(holds, READ_YOUR_WRITE_TIMEOUT_S, waiting_for)
+
+
+def _parsed(body: bytes) -> list[AcceptedDocument | RefusedDocument]:
+    return list(parse_documents(body))
+
+
+def _entries(control: IndexControl, documents: list[AcceptedDocument]) -> list[Entry]:
+    def entry(document: AcceptedDocument) -> Entry:
+        event = DocumentUpserted(index=control.name, id=document.id, document=msgspec.Raw(document.text))
+        return Entry(catalog_subject(control.name, control.created_seq, document.id), encode(event))
+
+    return [entry(document) for document in documents]
 
 
 def _nothing_to_infer_from(index: str, results: list[AcceptedDocument | RefusedDocument]) -> InvalidInput:

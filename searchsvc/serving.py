@@ -38,10 +38,19 @@ class Serving:
         self._changed = asyncio.Condition()
 
     async def set_control(self, control: ControlState) -> None:
-        kept = {name: s for name, s in self.current.snapshots.items() if name in control.indexes}
+        before, after = self.current.control.indexes, control.indexes
+        kept = {
+            name: snapshot
+            for name, snapshot in self.current.snapshots.items()
+            if name in after and after[name].created_seq == before[name].created_seq
+        }
         await self._swap(ServingState(control, MappingProxyType(kept)))
 
-    async def set_snapshot(self, name: str, snapshot: EngineSnapshot) -> None:
+    async def set_snapshot(self, name: str, created_seq: int, snapshot: EngineSnapshot) -> None:
+        """Ignored where the index of that creation is gone: its name may mean another index by now."""
+        index = self.current.control.indexes.get(name)
+        if index is None or index.created_seq != created_seq:
+            return
         snapshots = {**self.current.snapshots, name: snapshot}
         await self._swap(ServingState(self.current.control, MappingProxyType(snapshots)))
 

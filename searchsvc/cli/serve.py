@@ -18,9 +18,11 @@ from granian.server.embed import Server
 
 from events.errors import InvalidInput, Unavailable
 from searchsvc.app import App
+from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
 from searchsvc.config import Config, load_config
 from searchsvc.http.api import build_api
+from searchsvc.http.shapes import IndexList
 from searchsvc.sample import sample_catalogue
 
 # A thread that waits for the interpreter takes it over after this long; the default 5 ms is a whole search.
@@ -69,8 +71,14 @@ def demo(
     name = index or (_index_name(file) if file else "demo")
 
     async def load(url: str) -> None:
-        report = await asyncio.to_thread(import_documents, url, name, file or sample_catalogue())
-        click.echo(f"{report.accepted} documents in index {name}, {report.n_refused} refused")
+        with ServiceClient(url) as client:
+            listed = await asyncio.to_thread(client.call, "GET", "/v1/indexes", IndexList)
+        if file is None and any(info.name == name and info.n_documents for info in listed.indexes):
+            click.echo(f"index {name} is there from an earlier start")
+        else:
+            click.echo("loading the catalogue ...")
+            report = await asyncio.to_thread(import_documents, url, name, file or sample_catalogue())
+            click.echo(f"{report.accepted} documents in index {name}, {report.n_refused} refused")
         click.echo(
             f"\n  storefront  {url}/\n  search      curl '{url}/v1/indexes/{name}/search?query=wireless+headphones'"
         )

@@ -215,9 +215,11 @@ class EmbeddedSnapshot:
         return self._documents.read(slot)
 
     def find(self, document_id: str) -> int | None:
-        # The writer's map may be newer than this snapshot: what it names counts only if it is live here.
         slot = self._slots.get(document_id)
-        return slot if slot is not None and slot < len(self._live) and self._live[slot] else None
+        if slot is None or (slot < len(self._live) and self._live[slot]):
+            return slot
+        # The writer's map is ahead of this snapshot while a new version of the document is being written.
+        return next((old for old in np.flatnonzero(self._live).tolist() if self._all_ids[old] == document_id), None)
 
     @cached_property
     def _id_order(self) -> IntArray:

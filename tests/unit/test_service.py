@@ -1,0 +1,128 @@
+"""The service without HTTP: deadlines, overload, reading one's own write, compaction."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from events import control
+from events.errors import Unavailable
+from events.memory import MemoryEventLog
+from events.types import IndexConfigured
+from searchsvc.answer import SearchRequest
+from searchsvc.arrays import FloatArray
+from searchsvc.behavior import BehaviorWriter
+from searchsvc.commands import Commands
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.engine import Delete
+from searchsvc.indexing import Indexer
+from searchsvc.known import KnownRankings
+from searchsvc.search import Searcher
+from searchsvc.service import Service
+from searchsvc.serving import Serving
+from tests.factories import NOW, SETTINGS, engine, upsert, vector
+from tuning.features import default_weights
+
+
+class StuckEmbedder(Embedder):
+    """Hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.let_go = threading.Event()
+
+    def encode_query(self, query: str) -> FloatArray:
+        self.let_go.wait(30)
+        return vector(1)
+
+
+async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> Service:
+    log, serving = MemoryEventLog(), Serving()
+    event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+    await serving.set_control(control.fold(control.ControlState(), event, 1))
+    documents = [upsert(str(i), f"red shoe {i}") for i in range(20)]
+    await serving.set_snapshot("shop", 1, engine(folder, documents).snapshot())
+    return Service(
+        log,
+        serving,
+        Commands(log, serving),
+        Searcher(embedder, n_candidates=10),
+        ThreadPoolExecutor(2),
+        ThreadPoolExecutor(1),
+        BehaviorWriter(log, outbox_size=10),
+        KnownRankings(10),
+        vector_deadline_s=0.1,
+        max_waiting=max_waiting,
+    )
+
+
+def test_a_stuck_encoder_degrades_every_answer_within_the_deadline(tmp_path: Path) -> None:
+    async def run() -> None:
+        embedder = StuckEmbedder()
+        running = await service(tmp_path, embedder)
+        for _ in range(4):  # more than there are threads to hang
+            started = time.monotonic()
+            answer = (await running.search("shop", SearchRequest(query="red shoe"))).answer
+            assert answer.degraded == ["vector"]
+            assert len(answer.hits) == 10
+            assert time.monotonic() - started < 1.0
+        embedder.let_go.set()
+
+    asyncio.run(run())
+
+
+def test_only_the_answer_that_went_out_is_remembered(tmp_path: Path) -> None:
+    async def run() -> None:
+        embedder = StuckEmbedder()
+        running = await service(tmp_path, embedder)
+        await running.search("shop", SearchRequest(query="red shoe"))
+        embedder.let_go.set()
+        await running.search("shop", SearchRequest(query="red shoe"))
+        assert len(running.rankings) == 2
+
+    asyncio.run(run())
+
+
+def test_too_many_searches_at_once_are_refused_and_the_others_answered(tmp_path: Path) -> None:
+    async def run() -> None:
+        embedder = StuckEmbedder()
+        running = await service(tmp_path, embedder, max_waiting=3)
+        asked = [running.search("shop", SearchRequest(query="red shoe")) for _ in range(5)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert sum(isinstance(outcome, Unavailable) for outcome in outcomes) == 2
+        embedder.let_go.set()
+
+    asyncio.run(run())
+
+
+def test_a_sequence_that_never_comes_is_unavailable_and_a_stale_snapshot_is_not_shown(tmp_path: Path) -> None:
+    async def run() -> None:
+        serving = (await service(tmp_path, StuckEmbedder())).serving
+        with pytest.raises(Unavailable, match="sequence 9"):
+            await serving.until(lambda s: s.control.seq >= 9, 0.05, "sequence 9")
+        before = serving.current.snapshots["shop"]
+        await serving.set_snapshot("shop", 77, engine(tmp_path / "other").snapshot())
+        assert serving.current.snapshots["shop"] is before
+
+    asyncio.run(run())
+
+
+def test_compaction_drops_dead_slots_and_keeps_every_answer(tmp_path: Path) -> None:
+    made = engine(tmp_path, [upsert(str(i), f"red shoe {i}", seed=i, votes=i) for i in range(30)])
+    made.apply([Delete(str(i)) for i in range(0, 30, 2)], 31)
+    before = made.snapshot()
+    event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={})
+    index = control.fold(control.ControlState(), event, 1).index("shop")
+    indexer = Indexer(index, tmp_path, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
+    after = indexer._compacted(made).snapshot()
+    assert (after.n_documents, after.catalog_seq) == (15, 31)
+    assert after.generation != before.generation
+    for document_id in ("1", "29"):
+        old, new = (np.array([snapshot.find(document_id)]) for snapshot in (before, after))
+        np.testing.assert_array_equal(before.bm25(old, ("red", "29")), after.bm25(new, ("red", "29")))
+    assert after.find("2") is None
