@@ -118,6 +118,7 @@ async def _run(config: Config, when_up: Callable[[str], Awaitable[None]] | None)
     serving = asyncio.create_task(http.serve(), name="http")
     stopping = asyncio.create_task(told.wait(), name="signal")
     url = f"http://{config.host}:{port}"
+    await _listening(config.host, port, serving)
     click.echo(f"searchsvc listens on {url} (data in {config.data_path})")
     extra = asyncio.create_task(_tell(when_up, url), name="when up")
     try:
@@ -129,6 +130,18 @@ async def _run(config: Config, when_up: Callable[[str], Awaitable[None]] | None)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(serving, DRAIN_TIMEOUT_S)
         await app.stop()
+
+
+async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
+    """Wait until a connection is taken: granian binds its port some time after it was started."""
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        return
 
 
 async def _tell(when_up: Callable[[str], Awaitable[None]] | None, url: str) -> None:

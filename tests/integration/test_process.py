@@ -199,3 +199,24 @@ def test_an_encoder_that_cannot_load_leaves_keyword_search_and_says_so(start_ser
     status, health = service.call("GET", "/health/ready")
     assert (status, health["status"]) == (200, "degraded")
     assert "model.safetensors" in health["reasons"][0]
+
+
+def test_demo_loads_its_catalogue_and_says_where_to_look(tmp_path: Path) -> None:
+    demo = subprocess.Popen(
+        [sys.executable, "-c", RUN, "demo", "--data-dir", str(tmp_path / "d"), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "SEARCHSVC_EMBEDDING_MODEL": str(tmp_path)},  # without vectors, to be quick
+    )
+    assert demo.stdout is not None
+    said = []
+    for line in demo.stdout:
+        said.append(line)
+        if "stops it" in line:
+            break
+    demo.terminate()
+    demo.stdout.close()
+    assert demo.wait(20) == 0
+    assert "3000 documents in index demo, 0 refused" in "".join(said)
+    assert "storefront  http://127.0.0.1:" in "".join(said)
