@@ -39,6 +39,7 @@ T = TypeVar("T")
 WRONG_LAST_SEQUENCE: Final = 10071
 MESSAGE_TOO_LARGE: Final = 10054
 TIMEOUT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 5
 # How often a quiet follower looks whether the connection was lost and regained under it.
 FOLLOW_CHECK_S: Final = 0.25
 
@@ -241,21 +242,32 @@ async def connect(url: str, *, user: str = "", password: str = "", role: str = "
     role: the prefix of this connection's reply subjects, so that no role can read another's replies.
     """
     reconnects = _Reconnects()
+    said: list[str] = []
+
+    async def note(error: Exception) -> None:
+        """While connecting, why it failed. Later, nats-py reports lost connections here; what was under way then fails
+        or is retried where it was asked for."""
+        said[:] = [str(error) or type(error).__name__]
+
     try:
-        client = await nats.connect(
-            url,
-            user=user or None,
-            password=password or None,
-            name=f"searchsvc-{role}",
-            inbox_prefix=f"_INBOX_{role}".encode(),
-            connect_timeout=5,
-            reconnect_time_wait=0.05,
-            max_reconnect_attempts=-1,
-            allow_reconnect=True,
-            reconnected_cb=reconnects.came_back,
-            error_cb=_ignore,
-        )
-    except (TimeoutError, nats.errors.Error, OSError) as error:
+        # Endless attempts are for a connection that was lost; nats-py would make them for the first one too.
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            client = await nats.connect(
+                url,
+                user=user or None,
+                password=password or None,
+                name=f"searchsvc-{role}",
+                inbox_prefix=f"_INBOX_{role}".encode(),
+                connect_timeout=CONNECT_TIMEOUT_S,
+                reconnect_time_wait=0.05,
+                max_reconnect_attempts=-1,
+                allow_reconnect=True,
+                reconnected_cb=reconnects.came_back,
+                error_cb=note,
+            )
+    except TimeoutError as error:
+        raise Unavailable(f"no NATS answers at {url}: {said[0] if said else 'timed out'}") from error
+    except (nats.errors.Error, OSError) as error:
         raise translate(error, f"connecting to NATS at {url}") from error
     return JetStreamEventLog(client, reconnects=reconnects)
 
@@ -285,10 +297,6 @@ async def _quietly(call: Awaitable[None]) -> None:
         await call
     except (TimeoutError, nats.errors.Error, OSError):
         return
-
-
-async def _ignore(error: Exception) -> None:
-    """nats-py reports lost connections here; what was under way fails or is retried where it was asked for."""
 
 
 def _record(stream: StreamName, message: Msg) -> Record:

@@ -220,3 +220,57 @@ def test_demo_loads_its_catalogue_and_says_where_to_look(tmp_path: Path) -> None
     assert demo.wait(20) == 0
     assert "3000 documents in index demo, 0 refused" in "".join(said)
     assert "storefront  http://127.0.0.1:" in "".join(said)
+
+
+def test_serving_does_not_import_torch() -> None:
+    check = "import sys, searchsvc.cli.serve, searchsvc.app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], timeout=60, check=False).returncode == 0
+
+
+def test_help_lists_every_command_and_each_has_help() -> None:
+    listed = run("--help").stdout.decode()
+    for command in ("serve", "demo", "import", "events", "weights", "config", "doctor", "bench"):
+        assert command in listed
+        assert run(command, "--help").returncode == 0
+
+
+def test_looking_into_a_log_that_is_not_running_says_so_in_seconds(start_service: Start) -> None:
+    service = start_service()
+    service.stop()
+    started = time.monotonic()
+    done = run("events", "tail", "--data-dir", str(service.data_dir), "--no-follow")
+    assert (done.returncode, b"no NATS answers" in done.stderr) == (1, True)
+    assert time.monotonic() - started < 15
+
+
+def test_a_wrong_password_for_nats_is_said(tmp_path: Path) -> None:
+    running = server.start(tmp_path / "store")
+    try:
+        done = run(
+            "serve",
+            "--data-dir",
+            str(tmp_path / "d"),
+            SEARCHSVC_PORT="0",
+            SEARCHSVC_NATS_URL=running.address.url,
+            SEARCHSVC_NATS_USER="service",
+            SEARCHSVC_NATS_PASSWORD="wrong",
+        )
+        assert (done.returncode, b"uthorization" in done.stderr) == (1, True), done.stderr
+    finally:
+        running.stop()
+
+
+def test_a_configured_nats_server_is_used_instead_of_a_child(start_service: Start, tmp_path: Path) -> None:
+    running = server.start(tmp_path / "store")
+    account = running.address.accounts["service"]
+    service = start_service(
+        SEARCHSVC_NATS_URL=running.address.url,
+        SEARCHSVC_NATS_USER=account.user,
+        SEARCHSVC_NATS_PASSWORD=account.password,
+    )
+    import_documents(service.url, "shop", sample_catalogue(30))
+    assert answers(service, "lamp")
+    assert not (service.data_dir / "nats.json").exists()
+    service.stop()
+    assert running.running
+    running.stop()
