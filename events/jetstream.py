@@ -123,14 +123,19 @@ class JetStreamEventLog:
         return Position(info.state.last_seq, info.state.first_seq, info.state.messages, created)
 
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        last_seq = (await self.position(stream)).last_seq
         subscription = await self._subscribe(stream, after, subject)
         try:
             info = await _translated(subscription.consumer_info(), f"reading {stream}")
-            remaining = (info.num_pending or 0) + info.delivered.consumer_seq if info.delivered else 0
+            n_delivered = info.delivered.consumer_seq if info.delivered else 0
+            remaining = (info.num_pending or 0) + n_delivered
             while remaining:
                 message = await _translated(subscription.next_msg(timeout=TIMEOUT_S), f"reading {stream}")
+                record = _record(stream, message)
+                if record.seq > last_seq:  # appended since the call: compaction may have moved a subject's last there
+                    return
                 remaining = message.metadata.num_pending
-                yield _record(stream, message)
+                yield record
         finally:
             await _quietly(subscription.unsubscribe())
 
