@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from events.codec import decode_behavior, encode
-from events.errors import Unavailable
+from events.errors import InvalidInput, Unavailable
 from events.log import Entry, EventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
@@ -119,6 +119,21 @@ class BehaviorWriter:
         entry = Entry(BEHAVIOR_SUBJECT, encode(BehaviorBatch(events=batch)), uuid.uuid4().hex)
         try:
             seq = await self._append(entry)
+        except InvalidInput:
+            if len(batch) == 1:
+                raise
+            # Too large for one message, as long rankings in a full pack are. What was validated fits by itself.
+            half, other = len(rankings) // 2, len(interactions) // 2
+            if len(rankings) > 1:
+                await self._write(rankings[:half], [])
+                await self._write(rankings[half:], interactions)
+            elif rankings:
+                await self._write(rankings, [])
+                await self._write([], interactions)
+            else:
+                await self._write([], interactions[:other])
+                await self._write([], interactions[other:])
+            return
         except Unavailable as error:
             self._shed += len(rankings)
             log.warning("%d rankings shed, %d events refused: %s", len(rankings), len(interactions), error)

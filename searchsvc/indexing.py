@@ -99,12 +99,13 @@ class Indexer:
             tasks.create_task(self._fill(queue, self._engine.snapshot().catalog_seq, subject))
             tasks.create_task(self._drain(queue))
 
-    async def close(self) -> None:
-        """Save what is unsaved and let go of the files. After `run` has ended."""
+    async def close(self, *, save: bool = True) -> None:
+        """Let go of the files, after `run` has ended; save what is unsaved first, unless a write may be half done."""
         if self._engine is not None:
             engine = self._engine
             self._engine = None
-            await self._on_thread(partial(self._save, engine))
+            if save:
+                await self._on_thread(partial(self._save, engine))
             await self._on_thread(engine.close)
 
     async def _fill(self, queue: asyncio.Queue[Record], after: int, subject: str) -> None:
@@ -242,7 +243,8 @@ class Indexers:
                 # What an engine can raise is open-ended; the index is named as failed and serves what it had.
                 self.failed[name] = str(group.exceptions[0])
                 log.exception("index %s failed; it is opened again", name)
-            await indexer.close()
+            # An engine that raised may hold half of a batch: it is built again from the last good snapshot and the log.
+            await indexer.close(save=False)
             await asyncio.sleep(RETRY_S)
             self.failed.pop(name, None)
 

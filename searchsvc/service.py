@@ -24,6 +24,7 @@ from searchsvc.answer import SearchOutcome, SearchRequest
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
+from searchsvc.engine import EngineSnapshot
 from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
@@ -142,23 +143,13 @@ class Service:
 
     async def delete_document(self, index: str, document_id: str) -> int:
         """The CATALOG sequence of the deletion. Raises NotFound where the document is not served."""
-        control = self.serving.current.control.index(index)
-        if self.serving.current.snapshot(index).find(document_id) is None:
-            raise NotFound(
-                f"index {index} has no document {document_id[:80]!r}", field="document_id", value=document_id
-            )
+        control, _, _ = self._served(index, document_id)
         subject = catalog_subject(index, control.created_seq, document_id)
         return await self._log.append("CATALOG", Entry(subject, encode(DocumentDeleted(index=index, id=document_id))))
 
     def document(self, index: str, document_id: str) -> msgspec.Raw:
         """Raises NotFound where the document is not served."""
-        self.serving.current.control.index(index)
-        snapshot = self.serving.current.snapshot(index)
-        slot = snapshot.find(document_id)
-        if slot is None:
-            raise NotFound(
-                f"index {index} has no document {document_id[:80]!r}", field="document_id", value=document_id
-            )
+        _, snapshot, slot = self._served(index, document_id)
         return snapshot.document(slot)
 
     async def record_events(self, events: list[EventInput]) -> list[str]:
@@ -193,6 +184,17 @@ class Service:
                 ) from refused
         await self.writer.append(records)
         return [record.id for record in records]
+
+    def _served(self, index: str, document_id: str) -> tuple[IndexControl, EngineSnapshot, int]:
+        """The index, its snapshot and the document's slot there. Raises NotFound."""
+        state = self.serving.current
+        control, snapshot = state.control.index(index), state.snapshot(index)
+        slot = snapshot.find(document_id)
+        if slot is None:
+            raise NotFound(
+                f"index {index} has no document {document_id[:80]!r}", field="document_id", value=document_id
+            )
+        return control, snapshot, slot
 
     async def _append_documents(self, entries: list[Entry]) -> int:
         """The sequence of the last; 0 where there are none. Each batch is stored whole or not at all."""

@@ -145,6 +145,27 @@ def test_a_log_that_is_away_for_a_moment_loses_nothing_and_one_that_stays_away_i
     asyncio.run(run())
 
 
+def test_rankings_too_large_for_one_message_are_spread_over_several() -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        writer = BehaviorWriter(log, outbox_size=100)
+        ids = [f"{i:0500d}" for i in range(1000)]  # half a megabyte a ranking, eight to a message
+        for i in range(40):
+            writer.offer(shown(f"q{i}", ids=ids))
+        running = asyncio.create_task(writer.run())
+        await asyncio.gather(*(writer.append([click(f"e{i}", f"q{i}")]) for i in range(20)))
+        writer.close()
+        await running
+        records = await stored(log)
+        events = [event.id for record in records for event in decode_behavior(record.data).events]
+        assert len(records) > 2
+        assert sorted(events) == sorted([f"q{i}" for i in range(40)] + [f"e{i}" for i in range(20)])
+        assert events.index("q39") < events.index("e0")
+        assert (writer.counts.written, writer.counts.shed) == (60, 0)
+
+    asyncio.run(run())
+
+
 def test_known_rankings_are_read_back_from_the_log() -> None:
     async def run() -> None:
         log = MemoryEventLog()

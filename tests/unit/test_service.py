@@ -19,6 +19,7 @@ from searchsvc.answer import SearchRequest
 from searchsvc.arrays import FloatArray
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
+from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete
 from searchsvc.indexing import Indexer
@@ -108,6 +109,21 @@ def test_a_sequence_that_never_comes_is_unavailable_and_a_stale_snapshot_is_not_
         before = serving.current.snapshots["shop"]
         await serving.set_snapshot("shop", 77, engine(tmp_path / "other").snapshot())
         assert serving.current.snapshots["shop"] is before
+
+    asyncio.run(run())
+
+
+def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={})
+        index = control.fold(control.ControlState(), event, 1).index("shop")
+        for save in (False, True):
+            folder = tmp_path / str(save)
+            indexer = Indexer(index, folder, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
+            indexer._engine = engine(folder, [upsert("1", "red shoe")])
+            indexer._n_unsaved = 1
+            await indexer.close(save=save)
+            assert bool(storage.snapshots(folder)) is save
 
     asyncio.run(run())
 
