@@ -40,6 +40,8 @@ WRONG_LAST_SEQUENCE: Final = 10071
 MESSAGE_TOO_LARGE: Final = 10054
 TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 5
+# A refused sign-in shows now as its reason, now as a closed connection: all that was said is worth telling.
+MAX_SAID: Final = 5
 # How often a quiet follower looks whether the connection was lost and regained under it.
 FOLLOW_CHECK_S: Final = 0.25
 
@@ -252,7 +254,7 @@ async def connect(url: str, *, user: str = "", password: str = "", role: str = "
     async def note(error: Exception) -> None:
         """While connecting, why it failed. Later, nats-py reports lost connections here; what was under way then fails
         or is retried where it was asked for."""
-        said[:] = [str(error) or type(error).__name__]
+        said[:] = dict.fromkeys([*said, str(error) or type(error).__name__][:MAX_SAID])
 
     try:
         # Endless attempts are for a connection that was lost; nats-py would make them for the first one too.
@@ -271,7 +273,7 @@ async def connect(url: str, *, user: str = "", password: str = "", role: str = "
                 error_cb=note,
             )
     except TimeoutError as error:
-        raise Unavailable(f"no NATS answers at {url}: {said[0] if said else 'timed out'}") from error
+        raise Unavailable(f"no NATS answers at {url}: {'; '.join(said) or 'timed out'}") from error
     except (nats.errors.Error, OSError) as error:
         raise translate(error, f"connecting to NATS at {url}") from error
     return JetStreamEventLog(client, reconnects=reconnects)

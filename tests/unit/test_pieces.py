@@ -153,9 +153,10 @@ def test_rankings_too_large_for_one_message_are_spread_over_several() -> None:
         for i in range(40):
             writer.offer(shown(f"q{i}", ids=ids))
         running = asyncio.create_task(writer.run())
-        await asyncio.gather(*(writer.append([click(f"e{i}", f"q{i}")]) for i in range(20)))
-        writer.close()
-        await running
+        async with asyncio.timeout(20):  # a writer that ended on the way would leave them waiting
+            await asyncio.gather(*(writer.append([click(f"e{i}", f"q{i}")]) for i in range(20)))
+            writer.close()
+            await running
         records = await stored(log)
         events = [event.id for record in records for event in decode_behavior(record.data).events]
         assert len(records) > 2
