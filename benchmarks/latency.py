@@ -33,6 +33,7 @@ from events.settings import IndexSettings
 from searchsvc.analysis import ANALYZER_NAME, build_analyzer, embedding_text, query_terms
 from searchsvc.cli.data import import_documents
 from searchsvc.embedded.storage import snapshots
+from searchsvc.embedded.vectors import build_indexes
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.model import find_model
 
@@ -117,11 +118,9 @@ class BareParts:
         self._tantivy.register_tokenizer(ANALYZER_NAME, build_analyzer())
         self._searcher = self._tantivy.searcher()
         self._fields = [f"f{i}" for i in range(len(settings.searchable))]
-        vectors = np.load(snapshot / "vectors.npy").astype(np.float32)
-        self._faiss: Any = faiss.IndexScalarQuantizer(
-            vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-        )
-        self._faiss.add(vectors)
+        vectors = np.load(snapshot / "vectors.npy")
+        exact, sieved = build_indexes(vectors)
+        self._faiss: Any = sieved or exact
         self._embedder = Embedder(next((data_dir / "models").glob("*/")), cache_size=0)
 
     def run(self, query: str) -> dict[str, float]:

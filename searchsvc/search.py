@@ -211,13 +211,20 @@ def _fuse(
     degraded: list[str],
 ) -> _Found:
     """The union of both legs' first k, then as much of the keyword leg's rest as the page needs."""
-    ranked = np.union1d(keyword.slots[:k], nearest.slots)
-    rest = keyword.slots[k:][~np.isin(keyword.slots[k:], ranked)] if window > len(ranked) else keyword.slots[:0]
-    slots = np.concatenate([ranked, rest])
+    ranked = slots = _union(keyword.slots[:k], nearest.slots)
+    keyword_ranks, vector_ranks = _ranks(ranked, keyword.slots[:k]), _ranks(ranked, nearest.slots)
+    if len(keyword.slots) > k:
+        # A page past the re-ranked candidates goes on in keyword order.
+        tail_ranks = np.arange(k, len(keyword.slots)) + 1
+        known = np.isin(keyword.slots[k:], ranked)
+        keyword_ranks[np.searchsorted(ranked, keyword.slots[k:][known])] = tail_ranks[known]
+        if window > len(ranked):
+            slots = np.concatenate([ranked, keyword.slots[k:][~known]])
+            keyword_ranks = np.concatenate([keyword_ranks, tail_ranks[~known]])
+            vector_ranks = np.concatenate([vector_ranks, np.zeros(len(slots) - len(ranked), np.int64)])
     bm25 = snapshot.bm25(slots, terms)
-    keyword_ranks, vector_ranks = _ranks(slots, keyword.slots), _ranks(slots, nearest.slots)
     # A document that only the vector leg knows holds none of the words, so every BM25 of its row is 0.
-    only_vector = (vector_ranks > 0) & ~bm25.any(axis=1)
+    only_vector = (vector_ranks > 0) & (bm25.max(axis=1, initial=0.0) == 0.0)
     return _Found(
         slots=slots,
         n_ranked=len(ranked),
@@ -281,12 +288,17 @@ def _explain(
     ]
 
 
+def _union(one: IntArray, other: IntArray) -> IntArray:
+    """The distinct slots of both, ascending. A third of the time of np.union1d, which is made for larger arrays."""
+    both = np.concatenate([one, other])
+    both.sort()
+    first = np.ones(len(both), np.bool_)
+    np.not_equal(both[1:], both[:-1], out=first[1:])
+    return both[first]
+
+
 def _ranks(slots: IntArray, leg: IntArray) -> IntArray:
-    """1-based rank of each slot in a leg, 0 where it is not there."""
+    """1-based rank of each of the ascending slots in a leg, all of which are among them; 0 where it is not there."""
     ranks = np.zeros(len(slots), np.int64)
-    if len(leg):
-        by_slot = np.argsort(leg)
-        at = np.minimum(np.searchsorted(leg, slots, sorter=by_slot), len(leg) - 1)
-        position = by_slot[at]
-        ranks = np.where(leg[position] == slots, position + 1, 0)
+    ranks[np.searchsorted(slots, leg)] = np.arange(1, len(leg) + 1)
     return ranks

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -15,13 +16,18 @@ from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.documents import DocumentFile, DocumentView
 from searchsvc.embedded.forward import ForwardIndex, ForwardView, StoredForward
-from searchsvc.embedded.keyword import KeywordIndex, KeywordView
+from searchsvc.embedded.keyword import REBUILD_HEAP_BYTES, KeywordIndex, KeywordView
 from searchsvc.embedded.vectors import VectorIndex, VectorView
 from searchsvc.engine import Delete, KeywordCandidates, Upsert, VectorCandidates
 
 # More dead slots than this share, and than this number, and the index is worth building anew.
 COMPACT_SHARE = 0.5
 COMPACT_MIN = 10_000
+# More segments than this, and a keyword search takes twice as long as on one.
+MAX_SEGMENTS = 3
+# The keyword index is written anew once so many slots, or this share of all, have come since the last time.
+REBUILD_MIN = 1000
+REBUILD_SHARE = 0.125
 
 
 class StoredEngine(msgspec.Struct, frozen=True):
@@ -35,6 +41,13 @@ class StoredEngine(msgspec.Struct, frozen=True):
     document_ends: AnyArray
     vectors: AnyArray
     forward: StoredForward
+
+
+class RebuiltKeyword(msgspec.Struct, frozen=True):
+    """A keyword index of what was live when it was begun. live: (n_slots,) at that moment."""
+
+    index: KeywordIndex
+    live: BoolArray
 
 
 class EmbeddedEngine:
@@ -66,6 +79,7 @@ class EmbeddedEngine:
         self._ids: list[str] = list(stored.ids) if stored else []
         self._live = Column(np.bool_, rows=np.array(stored.live) if stored else None)
         self._slots = {self._ids[slot]: int(slot) for slot in np.flatnonzero(self._live.view())}
+        self._n_slots_rebuilt = 0
         self._snapshot = self._view(self.keyword_index.view(), stored.catalog_seq if stored else 0)
 
     @property
@@ -98,6 +112,47 @@ class EmbeddedEngine:
         self._snapshot = self._view(keyword, catalog_seq)
         return self._snapshot
 
+    @property
+    def fragmented(self) -> bool:
+        """Whether writing the keyword index anew would pay."""
+        n_slots = len(self._ids)
+        grown = n_slots - self._n_slots_rebuilt >= max(REBUILD_MIN, REBUILD_SHARE * n_slots)
+        return grown and self.keyword_index.n_segments > MAX_SEGMENTS
+
+    def rebuild_keyword(self, stopped: Callable[[], bool]) -> RebuiltKeyword | None:
+        """The keyword index of the present snapshot in as few segments as can be; None once `stopped` says so.
+
+        Reads only what no write touches, so it may run beside the writer, which then adopts the result.
+        """
+        snapshot = self._snapshot
+        folder = self.folder / f"tantivy-{snapshot.catalog_seq}"
+        shutil.rmtree(folder, ignore_errors=True)
+        fresh = KeywordIndex(folder, len(self._settings.searchable), REBUILD_HEAP_BYTES)
+        for slot in np.flatnonzero(snapshot.live).tolist():
+            if stopped():
+                fresh.close()
+                shutil.rmtree(folder, ignore_errors=True)
+                return None
+            fresh.add(slot, self._texts(msgspec.json.decode(snapshot.document(slot))))
+        fresh.commit()
+        fresh.settle()
+        return RebuiltKeyword(fresh, snapshot.live)
+
+    def adopt_keyword(self, rebuilt: RebuiltKeyword) -> EmbeddedSnapshot:
+        """Bring a rebuilt keyword index up to the last commit and use it from now on."""
+        live, n_then = self._live.view(), len(rebuilt.live)
+        for slot in np.flatnonzero(rebuilt.live & ~live[:n_then]).tolist():
+            rebuilt.index.remove(slot)
+        for slot in (np.flatnonzero(live[n_then:]) + n_then).tolist():
+            rebuilt.index.add(slot, self._texts(msgspec.json.decode(self._snapshot.document(slot))))
+        old, self.keyword_index = self.keyword_index, rebuilt.index
+        self._n_slots_rebuilt = len(live)
+        self._snapshot = self._view(self.keyword_index.commit(), self._snapshot.catalog_seq)
+        old.close()
+        # Readers of older snapshots keep the removed files open.
+        shutil.rmtree(old.folder, ignore_errors=True)
+        return self._snapshot
+
     def live_slots(self) -> IntArray:
         return np.flatnonzero(self._live.view())
 
@@ -119,7 +174,7 @@ class EmbeddedEngine:
 
     def _append(self, upserts: list[Upsert]) -> None:
         for upsert in upserts:
-            texts = [field_text(upsert.members, field) for field in self._settings.searchable]
+            texts = self._texts(upsert.members)
             slot = self._forward.add([analyze(text) for text in texts])
             self.keyword_index.add(slot, texts)
             self._slots[upsert.id] = slot
@@ -133,6 +188,9 @@ class EmbeddedEngine:
                 if upsert.vector is not None:
                     row[:] = upsert.vector
             self._vectors.extend(rows)
+
+    def _texts(self, members: Mapping[str, object]) -> list[str]:
+        return [field_text(members, field) for field in self._settings.searchable]
 
     def _view(self, keyword: KeywordView, catalog_seq: int) -> EmbeddedSnapshot:
         live = self._live.view()
@@ -153,7 +211,7 @@ class EmbeddedEngine:
 
 
 class EmbeddedSnapshot:
-    """An `EngineSnapshot` of views."""
+    """An `EngineSnapshot` of views. live: (n_slots,)."""
 
     def __init__(
         self,
@@ -179,14 +237,14 @@ class EmbeddedSnapshot:
         self._forward = forward
         self._vectors = vectors
         self._signals = signals
-        self._live = live
+        self.live = live
         self._all_ids = all_ids
         self._documents = documents
         self._slots = slots
 
     def keyword(self, terms: Sequence[str], boosts: Mapping[str, float], k: int) -> KeywordCandidates:
         by_field = [max(boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
-        return self._keyword.search(terms, by_field, k)
+        return self._keyword.search(self._forward.held(terms), by_field, k)
 
     def nearest(self, vector: FloatArray, k: int) -> VectorCandidates:
         if self._vectors is None:
@@ -194,7 +252,7 @@ class EmbeddedSnapshot:
         return VectorCandidates(*self._vectors.nearest(vector, k))
 
     def browse(self, weights: FloatArray, k: int) -> IntArray:
-        scores = self._signals @ weights if len(weights) else np.zeros(len(self._live), np.float32)
+        scores = self._signals @ weights if len(weights) else np.zeros(len(self.live), np.float32)
         order = self._id_order
         return order[np.argsort(-scores[order], kind="stable")[:k]]
 
@@ -216,15 +274,15 @@ class EmbeddedSnapshot:
 
     def find(self, document_id: str) -> int | None:
         slot = self._slots.get(document_id)
-        if slot is None or (slot < len(self._live) and self._live[slot]):
+        if slot is None or (slot < len(self.live) and self.live[slot]):
             return slot
         # The writer's map is ahead of this snapshot while a new version of the document is being written.
-        return next((old for old in np.flatnonzero(self._live).tolist() if self._all_ids[old] == document_id), None)
+        return next((old for old in np.flatnonzero(self.live).tolist() if self._all_ids[old] == document_id), None)
 
     @cached_property
     def _id_order(self) -> IntArray:
         """Live slots in the order of their ids."""
-        live = np.flatnonzero(self._live)
+        live = np.flatnonzero(self.live)
         return live[np.argsort(np.array([self._all_ids[slot] for slot in live.tolist()], dtype=object), kind="stable")]
 
 

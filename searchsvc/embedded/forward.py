@@ -144,6 +144,13 @@ class ForwardView(msgspec.Struct, frozen=True):
     average_lengths: AnyArray
     n_live: int
 
+    def held(self, terms: Sequence[str]) -> list[tuple[str, int]]:
+        """Each (term, field) that a live document holds: the others cost a search time and find nothing."""
+        n_terms = self.document_frequencies.shape[1]
+        known = {word: term for word in terms if (term := self.vocabulary.get(word, n_terms)) < n_terms}
+        frequencies = self.document_frequencies[:, list(known.values())].T.tolist()
+        return [(word, i) for word, row in zip(known, frequencies, strict=True) for i, n in enumerate(row) if n]
+
     def bm25(self, slots: IntArray, terms: Sequence[str]) -> FloatArray:
         """BM25 of each slot and field as a share of the query's ceiling; see `tuning.features`.
 

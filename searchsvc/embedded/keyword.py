@@ -12,12 +12,14 @@ from searchsvc.analysis import ANALYZER_NAME, build_analyzer
 from searchsvc.engine import KeywordCandidates
 
 WRITER_HEAP_BYTES = 64_000_000
+# What is added to a writer of this size before a commit becomes one segment: some 100,000 documents of a shop.
+REBUILD_HEAP_BYTES = 256_000_000
 
 
 class KeywordIndex:
-    """The writer's side. Text fields are numbered; the slot stands beside them."""
+    """The writer's side. Text fields are numbered; the slot stands beside them. heap_bytes: of the writer."""
 
-    def __init__(self, folder: Path, n_fields: int) -> None:
+    def __init__(self, folder: Path, n_fields: int, heap_bytes: int = WRITER_HEAP_BYTES) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         builder = tantivy.SchemaBuilder()
         for i in range(n_fields):
@@ -28,7 +30,12 @@ class KeywordIndex:
         self._n_fields = n_fields
         self._index = tantivy.Index(self._schema, path=str(folder))
         self._index.register_tokenizer(ANALYZER_NAME, build_analyzer())
-        self._writer = self._index.writer(WRITER_HEAP_BYTES, 1)
+        self._writer = self._index.writer(heap_bytes, 1)
+
+    @property
+    def n_segments(self) -> int:
+        """A search looks every term up in each of them."""
+        return self._index.searcher().num_segments
 
     def add(self, slot: int, texts: Sequence[str]) -> None:
         document = tantivy.Document()
@@ -67,14 +74,13 @@ class KeywordView:
         self._searcher = searcher
         self._n_fields = n_fields
 
-    def search(self, terms: Sequence[str], boosts: Sequence[float], k: int) -> KeywordCandidates:
-        """The k best documents that hold any of the terms in any field. boosts: one per field, at least 0."""
+    def search(self, terms: Sequence[tuple[str, int]], boosts: Sequence[float], k: int) -> KeywordCandidates:
+        """The k best documents that hold any of the terms in its field. boosts: one per field, at least 0."""
         should = tantivy.Occur.Should
         clauses = []
-        for term in terms:
-            for i, boost in enumerate(boosts):
-                clause = tantivy.Query.term_query(self._schema, f"f{i}", term)
-                clauses.append((should, clause if boost == 1.0 else tantivy.Query.boost_query(clause, boost)))
+        for term, i in terms:
+            clause = tantivy.Query.term_query(self._schema, f"f{i}", term)
+            clauses.append((should, clause if boosts[i] == 1.0 else tantivy.Query.boost_query(clause, boosts[i])))
         result = self._searcher.search(tantivy.Query.boolean_query(clauses), k, count=True)
         slots = self._searcher.fast_field_values("slot", [address for _, address in result.hits])
         scores = np.array([score for score, _ in result.hits], np.float32)

@@ -23,7 +23,7 @@ from searchsvc.arrays import AnyArray
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
 
-SCHEMA = 1
+SCHEMA = 2
 KEPT_SNAPSHOTS = 2
 
 
@@ -31,7 +31,7 @@ class Manifest(msgspec.Struct, frozen=True):
     """What a snapshot is of, and the SHA-256 of each of its files.
 
     schema: of this layout. model: digest of the model that made the vectors. documents_*: of the document file's
-    beginning.
+    beginning. seal: SHA-256 of the manifest itself, written without it.
     """
 
     schema: int
@@ -44,6 +44,12 @@ class Manifest(msgspec.Struct, frozen=True):
     documents_bytes: int
     documents_sha256: str
     files: dict[str, str]
+    seal: str = ""
+
+    def sealed(self) -> Manifest:
+        """The same with its seal."""
+        bare = msgspec.structs.replace(self, seal="")
+        return msgspec.structs.replace(bare, seal=hashlib.sha256(msgspec.json.encode(bare)).hexdigest())
 
 
 def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
@@ -92,7 +98,7 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
     )
     for file in partial.rglob("*"):
         _fsync(file)
-    (partial / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
+    (partial / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest.sealed()), indent=1))
     _fsync(partial / "manifest.json")
     _fsync(partial)
     shutil.rmtree(target, ignore_errors=True)
@@ -117,14 +123,17 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         manifest = msgspec.json.decode((snapshot / "manifest.json").read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError) as error:
         raise Corrupt(f"{snapshot}/manifest.json is not readable: {error}") from error
+    if manifest.schema == SCHEMA and manifest != manifest.sealed():
+        raise Corrupt(f"{snapshot}/manifest.json is not what was sealed")
     if manifest.schema != SCHEMA or manifest.settings != settings or manifest.model != model:
         return None
     for name, digest in manifest.files.items():
         _require(snapshot / name, digest)
     work = work_folder(folder, manifest.generation)
     _require(work / "documents", manifest.documents_sha256, manifest.documents_bytes)
+    for stale in work.glob("tantivy*"):
+        shutil.rmtree(stale)
     fresh_tantivy = work / "tantivy"
-    shutil.rmtree(fresh_tantivy, ignore_errors=True)
     fresh_tantivy.mkdir(parents=True)
     for file in (snapshot / "tantivy").iterdir():
         copy = shutil.copyfile if file.suffix == ".json" else os.link

@@ -112,6 +112,12 @@ def _session(folder: Path, threads: int) -> Any:
     # Idle workers would spin on the core that the keyword leg needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(folder / "model.onnx"),
+            options,
+            providers=["CPUExecutionProvider"],
+            # The fused operator adds and normalises one number at a time: 67 us where the plain two take 20.
+            disabled_optimizers=["SkipLayerNormFusion"],
+        )
     except Exception as error:  # onnxruntime raises a class of its own per status code, all straight from Exception
         raise Corrupt(f"{folder / 'model.onnx'} does not load: {error}") from error

@@ -119,7 +119,9 @@ def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp_path:
         index = control.fold(control.ControlState(), event, 1).index("shop")
         for save in (False, True):
             folder = tmp_path / str(save)
-            indexer = Indexer(index, folder, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
+            indexer = Indexer(
+                index, folder, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+            )
             indexer._engine = engine(folder, [upsert("1", "red shoe")])
             indexer._n_unsaved = 1
             await indexer.close(save=save)
@@ -134,7 +136,7 @@ def test_compaction_drops_dead_slots_and_keeps_every_answer(tmp_path: Path) -> N
     before = made.snapshot()
     event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={})
     index = control.fold(control.ControlState(), event, 1).index("shop")
-    indexer = Indexer(index, tmp_path, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
+    indexer = Indexer(index, tmp_path, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1), ThreadPoolExecutor(1))
     after = indexer._compacted(made).snapshot()
     assert (after.n_documents, after.catalog_seq) == (15, 31)
     assert after.generation != before.generation

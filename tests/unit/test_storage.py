@@ -65,7 +65,7 @@ def test_a_flipped_bit_in_any_file_is_found(tmp_path: Path, name: str) -> None:
     data[len(data) // 2] ^= 0x10
     path.unlink()
     path.write_bytes(data)
-    with pytest.raises(Corrupt, match=r"not what its manifest vouches for|not readable"):
+    with pytest.raises(Corrupt, match=r"not what its manifest vouches for|not readable|not what was sealed"):
         storage.load(snapshot, tmp_path, SETTINGS, MODEL)
 
 
