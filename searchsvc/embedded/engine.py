@@ -139,7 +139,7 @@ class EmbeddedEngine:
         return RebuiltKeyword(fresh, snapshot.live)
 
     def adopt_keyword(self, rebuilt: RebuiltKeyword) -> EmbeddedSnapshot:
-        """Bring a rebuilt keyword index up to the last commit and use it from now on."""
+        """Bring a rebuilt keyword index up to the last commit and use it from now on; merge the vectors too."""
         live, n_then = self._live.view(), len(rebuilt.live)
         for slot in np.flatnonzero(rebuilt.live & ~live[:n_then]).tolist():
             rebuilt.index.remove(slot)
@@ -147,6 +147,8 @@ class EmbeddedEngine:
             rebuilt.index.add(slot, self._texts(msgspec.json.decode(self._snapshot.document(slot))))
         old, self.keyword_index = self.keyword_index, rebuilt.index
         self._n_slots_rebuilt = len(live)
+        if self._vectors is not None:
+            self._vectors.merge()
         self._snapshot = self._view(self.keyword_index.commit(), self._snapshot.catalog_seq)
         old.close()
         # Readers of older snapshots keep the removed files open.

@@ -45,12 +45,17 @@ class VectorIndex:
         """Append (n, dimension) vectors."""
         self._rows.extend(vectors.astype(np.float16))
 
+    def merge(self) -> None:
+        """Make all rows the base: one segment to search."""
+        if len(self._rows) > self._base.end:
+            self._base = _Segment(self._rows.view(), 0)
+
     def view(self, live: BoolArray) -> VectorView:
         """live: (n_slots,) which slots are live at this commit."""
         rows = self._rows.view()
         n_base = self._base.end
         if len(rows) - n_base > max(MIN_DELTA, DELTA_SHARE * n_base):
-            self._base = _Segment(rows, 0)
+            self.merge()
         segments = [self._base]
         if len(rows) > self._base.end:
             segments.append(_Segment(rows[self._base.end :], self._base.end))
