@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import nats
 import nats.errors
@@ -44,15 +45,17 @@ CONNECT_TIMEOUT_S: Final = 5
 MAX_SAID: Final = 5
 # How often a quiet follower looks whether the connection was lost and regained under it.
 FOLLOW_CHECK_S: Final = 0.25
+# So long after it was lost a connection may come back under a caller's hands; later, callers are refused at once.
+GRACE_S: Final = 2.0
 
 
 class JetStreamEventLog:
     """An `EventLog` on a connected client. Make one with `connect`."""
 
-    def __init__(self, client: Client, *, reconnects: _Reconnects) -> None:
+    def __init__(self, client: Client, *, connection: _Connection) -> None:
         self._client = client
         self._js: JetStreamContext = client.jetstream(timeout=TIMEOUT_S)
-        self._reconnects = reconnects
+        self._connection = connection
 
     @property
     def connected(self) -> bool:
@@ -86,7 +89,8 @@ class JetStreamEventLog:
         if expected_subject_seq is not None:
             headers["Nats-Expected-Last-Subject-Sequence"] = str(expected_subject_seq)
         try:
-            ack = await self._js.publish(entry.subject, entry.data, stream=stream, headers=headers or None)
+            publishing = self._js.publish(entry.subject, entry.data, stream=stream, headers=headers or None)
+            ack = await self._connection.hold(publishing, f"appending to {stream}")
         except nats.js.errors.APIError as error:
             if error.err_code == WRONG_LAST_SEQUENCE:
                 return await self._resolve_conflict(stream, entry, expected_last_seq, expected_subject_seq)
@@ -107,9 +111,10 @@ class JetStreamEventLog:
                     entry.subject, entry.data, headers={**headers, "Nats-Batch-Sequence": str(i)}
                 )
             last = {**headers, "Nats-Batch-Sequence": str(len(entries)), "Nats-Batch-Commit": "1"}
-            reply = await self._client.request(
+            committing = self._client.request(
                 entries[-1].subject, entries[-1].data, timeout=2 * TIMEOUT_S, headers=last
             )
+            reply = await self._connection.hold(committing, f"appending to {stream}")
         except (nats.errors.Error, OSError) as error:
             raise translate(error, f"appending {len(entries)} messages to {stream}") from error
         answer = json.loads(reply.data)
@@ -143,7 +148,7 @@ class JetStreamEventLog:
 
     async def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         while True:
-            epoch = self._reconnects.count
+            epoch = self._connection.n_reconnects
             try:
                 subscription = await self._subscribe(stream, after, subject)
             except Unavailable:
@@ -152,7 +157,7 @@ class JetStreamEventLog:
                 await asyncio.sleep(FOLLOW_CHECK_S)
                 continue
             try:
-                while epoch == self._reconnects.count:
+                while epoch == self._connection.n_reconnects:
                     try:
                         message = await subscription.next_msg(timeout=FOLLOW_CHECK_S)
                     except nats.errors.TimeoutError:
@@ -179,8 +184,8 @@ class JetStreamEventLog:
                     raise translate(error, f"consuming {stream}") from error
                 await asyncio.sleep(FOLLOW_CHECK_S)
                 continue
-            epoch = self._reconnects.count
-            while epoch == self._reconnects.count:
+            epoch = self._connection.n_reconnects
+            while epoch == self._connection.n_reconnects:
                 try:
                     messages = await subscription.fetch(256, timeout=FOLLOW_CHECK_S * 4)
                 except nats.errors.TimeoutError:
@@ -233,14 +238,46 @@ class _JetStreamDelivery:
         await _translated(self._message.ack(), "acknowledging")
 
 
-class _Reconnects:
-    """Counts how often the connection came back."""
+class _Connection:
+    """Whether the server is reached. n_reconnects: how often it was, again."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.n_reconnects = 0
+        self._up = asyncio.Event()
+        self._up.set()
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._lost_at = 0.0
+
+    async def went(self) -> None:
+        if self._up.is_set():
+            self._up.clear()
+            self._lost_at = time.monotonic()
+            self._lost.set_result(None)
 
     async def came_back(self) -> None:
-        self.count += 1
+        self.n_reconnects += 1
+        self._lost = asyncio.get_running_loop().create_future()
+        self._up.set()
+
+    async def hold(self, call: Coroutine[Any, Any, T], doing: str) -> T:
+        """The result of a call that waits for a reply. Raises Unavailable as soon as the connection is lost under it,
+        because the reply will not come then; and before it is begun where the connection does not come back in time."""
+        if not self._up.is_set():
+            try:
+                async with asyncio.timeout(max(self._lost_at + GRACE_S - time.monotonic(), 0.0)):
+                    await self._up.wait()
+            except TimeoutError:
+                call.close()
+                raise Unavailable(f"{doing}: the connection to NATS is lost") from None
+        under_way = asyncio.ensure_future(call)
+        try:
+            await asyncio.wait([under_way, self._lost], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not under_way.done():
+                under_way.cancel()
+        if under_way.cancelled() or not under_way.done():
+            raise Unavailable(f"{doing}: the connection to NATS was lost meanwhile")
+        return under_way.result()
 
 
 async def connect(url: str, *, user: str = "", password: str = "", role: str = "service") -> JetStreamEventLog:
@@ -248,7 +285,7 @@ async def connect(url: str, *, user: str = "", password: str = "", role: str = "
 
     role: the prefix of this connection's reply subjects, so that no role can read another's replies.
     """
-    reconnects = _Reconnects()
+    connection = _Connection()
     said: list[str] = []
 
     async def note(error: Exception) -> None:
@@ -269,14 +306,15 @@ async def connect(url: str, *, user: str = "", password: str = "", role: str = "
                 reconnect_time_wait=0.05,
                 max_reconnect_attempts=-1,
                 allow_reconnect=True,
-                reconnected_cb=reconnects.came_back,
+                disconnected_cb=connection.went,
+                reconnected_cb=connection.came_back,
                 error_cb=note,
             )
     except TimeoutError as error:
         raise Unavailable(f"no NATS answers at {url}: {'; '.join(said) or 'timed out'}") from error
     except (nats.errors.Error, OSError) as error:
         raise translate(error, f"connecting to NATS at {url}") from error
-    return JetStreamEventLog(client, reconnects=reconnects)
+    return JetStreamEventLog(client, connection=connection)
 
 
 def translate(error: BaseException, doing: str) -> SearchsvcError:

@@ -7,9 +7,11 @@ to be ended with its parent, and a start that finds the lock held tells a live o
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import fcntl
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -23,6 +25,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -34,6 +37,15 @@ START_TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 10.0
 MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 PR_SET_PDEATHSIG: Final = 1
+LOG_NAME: Final = "nats-server.log"
+
+SUPERVISE_EVERY_S: Final = 0.02
+# A child that lived this long ended by accident: it is started again at once.
+STEADY_S: Final = 5.0
+FIRST_DELAY_S: Final = 0.1
+MAX_DELAY_S: Final = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -58,7 +70,10 @@ class ServerAddress(msgspec.Struct, frozen=True):
 class NatsServer:
     """A running child. Make one with `start`; `stop` ends it and frees the store."""
 
-    def __init__(self, process: subprocess.Popen[bytes], address: ServerAddress, lock: StoreLock) -> None:
+    def __init__(
+        self, data_dir: Path, process: subprocess.Popen[bytes], address: ServerAddress, lock: StoreLock
+    ) -> None:
+        self._data_dir = data_dir
         self._process = process
         self._lock = lock
         self.address = address
@@ -66,6 +81,24 @@ class NatsServer:
     @property
     def running(self) -> bool:
         return self._process.poll() is None
+
+    @property
+    def last_words(self) -> str:
+        """How an ended child ended, and the last lines it logged."""
+        return f"status {self._process.returncode}: {_tail(self._data_dir)}"
+
+    def respawn(self) -> None:
+        """Start an ended child again, on its old ports and with its old accounts, so that clients find it.
+
+        The child is bound to the calling thread, which has to live as long as the service. Returns at once; whether the
+        child answers is for `await_answer` to say.
+        """
+        client, monitor = (urlsplit(url).port or -1 for url in (self.address.url, self.address.monitor_url))
+        self._process = _spawn(self._data_dir, self._lock, self.address.accounts, client, monitor)
+
+    def await_answer(self) -> None:
+        """Wait until the child answers. Where it does not or is unfit, end it and raise Unavailable or Corrupt."""
+        self.address = _answering(self._data_dir, self._process, self.address.accounts)
 
     def stop(self) -> None:
         """End the child (politely, then not) and release the lock. Safe to call twice."""
@@ -77,6 +110,31 @@ class NatsServer:
                 self._process.kill()
                 self._process.wait()
         self._lock.release()
+
+
+async def supervise(server: NatsServer, tell: Callable[[str], None]) -> None:
+    """Start the child again whenever it ends, sooner after a long life than after a short one, until cancelled.
+
+    tell: given the reason while there is no child that answers, and '' once there is one again. Runs on the loop of a
+    thread that lives as long as the service (see `NatsServer.respawn`).
+    """
+    delay_s = 0.0
+    while True:
+        began = time.monotonic()
+        while server.running:  # noqa: ASYNC110 - a process ends without telling the loop
+            await asyncio.sleep(SUPERVISE_EVERY_S)
+        delay_s = 0.0 if time.monotonic() - began > STEADY_S else min(max(2 * delay_s, FIRST_DELAY_S), MAX_DELAY_S)
+        reason = f"nats-server ended with {server.last_words}"
+        log.error("%s; it is started again in %g s", reason, delay_s)
+        tell(reason)
+        await asyncio.sleep(delay_s)
+        server.respawn()
+        try:
+            await asyncio.to_thread(server.await_answer)
+        except (Unavailable, Corrupt) as error:
+            tell(str(error))
+            continue
+        tell("")
 
 
 class StoreLock:
@@ -163,44 +221,55 @@ def read_address(data_dir: Path) -> ServerAddress:
 
 
 def _start_locked(data_dir: Path, lock: StoreLock, port: int, ingest_password: str) -> NatsServer:
-    run = data_dir / "run"
-    run.mkdir(exist_ok=True, mode=0o700)
-    for stale in run.glob("nats-server_*.ports"):
-        stale.unlink()
+    (data_dir / "run").mkdir(exist_ok=True, mode=0o700)
     accounts: dict[Role, Account] = {
         "service": Account("service", secrets.token_urlsafe(24)),
         "reader": Account("reader", secrets.token_urlsafe(24)),
         "ingest": Account("ingest", ingest_password or secrets.token_urlsafe(24)),
     }
-    config = run / "nats-server.conf"
+    process = _spawn(data_dir, lock, accounts, port, -1)
+    return NatsServer(data_dir, process, _answering(data_dir, process, accounts), lock)
+
+
+def _spawn(
+    data_dir: Path, lock: StoreLock, accounts: dict[Role, Account], port: int, monitor_port: int
+) -> subprocess.Popen[bytes]:
+    """Start a child and write down that it holds the lock. Ports of -1 are chosen by the child."""
+    for stale in (data_dir / "run").glob("nats-server_*.ports"):
+        stale.unlink()
+    config = data_dir / "run" / "nats-server.conf"
     config.touch(mode=0o600)
-    config.write_text(server_config(data_dir, accounts, port))
-    log_path = data_dir / "nats-server.log"
-    with log_path.open("ab") as log:
+    config.write_text(server_config(data_dir, accounts, port, monitor_port))
+    with (data_dir / LOG_NAME).open("ab") as output:
         process = subprocess.Popen(
             [find_binary(), "-c", str(config)],
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=output,
+            stderr=output,
             pass_fds=(lock.descriptor,),
             preexec_fn=_end_with_parent(),
         )
     lock.record(child_pid=process.pid)
+    return process
+
+
+def _answering(data_dir: Path, process: subprocess.Popen[bytes], accounts: dict[Role, Account]) -> ServerAddress:
+    """The address of a child once it answers, written to `nats.json`. Ends the child where it does not or is unfit."""
     try:
-        url, monitor_url = _wait_for_ports(run, process, log_path)
-        address = ServerAddress(url, monitor_url, process.pid, accounts)
+        url, monitor_url = _wait_for_ports(data_dir, process)
         _require_fsync(monitor_url)
     except BaseException:
         process.kill()
         process.wait()
         raise
+    address = ServerAddress(url, monitor_url, process.pid, accounts)
     path = data_dir / "nats.json"
     path.touch(mode=0o600)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(address), indent=1))
-    return NatsServer(process, address, lock)
+    return address
 
 
-def server_config(data_dir: Path, accounts: dict[Role, Account], port: int) -> str:
+def server_config(data_dir: Path, accounts: dict[Role, Account], port: int, monitor_port: int = -1) -> str:
     """nats-server's configuration file. One setting a line: two without a comma between them do not parse."""
 
     def user(role: Role, permissions: str) -> str:
@@ -211,7 +280,7 @@ def server_config(data_dir: Path, accounts: dict[Role, Account], port: int) -> s
     reading = ", ".join([*(f'"$JS.API.{call}"' for call in api), '"$JS.FC.>"'])
     return f"""\
 listen: "127.0.0.1:{port}"
-http: "127.0.0.1:-1"
+http: "127.0.0.1:{monitor_port}"
 server_name: searchsvc
 ports_file_dir: {json.dumps(str(data_dir / "run"))}
 max_payload: {MAX_PAYLOAD_BYTES}
@@ -245,13 +314,12 @@ def _require_fsync(monitor_url: str) -> None:
         raise Corrupt("nats-server does not fsync every write (sync_always): what it acknowledges may be lost")
 
 
-def _wait_for_ports(run: Path, process: subprocess.Popen[bytes], log_path: Path) -> tuple[str, str]:
-    ports = run / f"nats-server_{process.pid}.ports"
+def _wait_for_ports(data_dir: Path, process: subprocess.Popen[bytes]) -> tuple[str, str]:
+    ports = data_dir / "run" / f"nats-server_{process.pid}.ports"
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            tail = log_path.read_text(errors="replace").splitlines()[-3:]
-            raise Unavailable(f"nats-server ended at once with status {process.returncode}: {' | '.join(tail)}")
+            raise Unavailable(f"nats-server ended at once with status {process.returncode}: {_tail(data_dir)}")
         try:
             said = json.loads(ports.read_bytes())
             monitor = str(said["monitoring"][0])
@@ -259,7 +327,17 @@ def _wait_for_ports(run: Path, process: subprocess.Popen[bytes], log_path: Path)
                 return str(said["nats"][0]), monitor
         except (OSError, ValueError, KeyError, IndexError, urllib.error.URLError):
             time.sleep(0.01)
-    raise Unavailable(f"nats-server did not answer within {START_TIMEOUT_S:.0f} s; see {log_path}")
+    raise Unavailable(f"nats-server did not answer within {START_TIMEOUT_S:.0f} s; see {data_dir / LOG_NAME}")
+
+
+def _tail(data_dir: Path) -> str:
+    """The last lines of the child's log. Read from its end: it may be long."""
+    try:
+        with (data_dir / LOG_NAME).open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - 2000, 0))
+            return " | ".join(file.read().decode(errors="replace").splitlines()[-3:])
+    except OSError:
+        return ""
 
 
 def _end_with_parent() -> Callable[[], None] | None:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -114,6 +115,8 @@ class App:
         self._keep(ingest.run(), "ingest")
         if config.worker:
             self._keep(Worker(self._log, join_wait_s=config.behavior.join_wait_s).run(), "worker")
+        if self._nats is not None:
+            self._keep(server.supervise(self._nats, partial(self._note, "nats-server")), "nats-server")
         self._keep(self._announce_ready(), "ready")
 
     async def stop(self) -> None:
@@ -214,6 +217,13 @@ class App:
             lambda s: all(n in s.snapshots or n in self.indexers.failed for n in s.control.indexes), 86_400, "ready"
         )
         self.status = "ready"
+
+    def _note(self, part: str, reason: str) -> None:
+        """Why a part is not well, for `health`; '' where it is."""
+        if reason:
+            self.reasons[part] = reason
+        else:
+            self.reasons.pop(part, None)
 
     def _keep(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run something for as long as the app runs; its failure is said in `health` and in the log."""

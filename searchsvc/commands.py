@@ -118,7 +118,7 @@ class Commands:
             event = decide(state, event_id, datetime.now(UTC))
             entry = Entry(control_subject(name), encode(event), event_id)
             try:
-                seq = await self._log.append("CONTROL", entry, expected_last_seq=state.seq)
+                seq = await self._stored(entry, state.seq)
             except Conflict as conflict:
                 # Another writer was first: decide again once its event has come round to us.
                 await self._applied(conflict.actual)
@@ -126,6 +126,13 @@ class Commands:
             served = await self._applied(seq)
             return Changed(seq, served.control.indexes.get(name))
         raise Unavailable(f"{ATTEMPTS} other changes came first", retry_after_s=0.1)
+
+    async def _stored(self, entry: Entry, expected_last_seq: int) -> int:
+        try:
+            return await self._log.append("CONTROL", entry, expected_last_seq=expected_last_seq)
+        except Unavailable:
+            # Perhaps stored: the same id on the same expectation is stored once, and says where.
+            return await self._log.append("CONTROL", entry, expected_last_seq=expected_last_seq)
 
     async def _applied(self, seq: int) -> ServingState:
         return await self._serving.until(lambda s: s.control.seq >= seq, APPLY_TIMEOUT_S, f"sequence {seq}")
