@@ -271,7 +271,8 @@ class _Connection:
                 raise Unavailable(f"{doing}: the connection to NATS is lost") from None
         under_way = asyncio.ensure_future(call)
         try:
-            await asyncio.wait([under_way, self._lost], return_when=asyncio.FIRST_COMPLETED)
+            waited_for: list[asyncio.Future[Any]] = [under_way, self._lost]
+            await asyncio.wait(waited_for, return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not under_way.done():
                 under_way.cancel()
