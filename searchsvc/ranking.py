@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from searchsvc.arrays import FloatArray, ScoreArray
+from searchsvc.arrays import FloatArray, IntArray, ScoreArray
 
 
 def score(features: FloatArray, weights: ScoreArray) -> ScoreArray:
@@ -39,6 +39,19 @@ def best(scores: ScoreArray, k: int, id_of: Callable[[int], str]) -> list[int]:
     else:
         in_play = list(range(len(scores)))
     return sorted(in_play, key=lambda i: (-scores[i], id_of(i)))[:k]
+
+
+def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> FloatArray:
+    """(n,) 1, (k - 1) / k ... 1 / k for the k nearest vectors where the k best by score hold none of them; else all 0.
+
+    scores: (n,) without this feature. vector_ranks: (n,), 1-based, 0 where the vector leg missed the candidate. Whoever
+    equals the last of the best counts as one of them, so that the order of the candidates does not matter.
+    """
+    nearest = (vector_ranks > 0) & (vector_ranks <= k)
+    in_best = scores >= np.partition(scores, -k)[-k] if len(scores) > k else np.ones(len(scores), np.bool_)
+    if (nearest & in_best).any():
+        return np.zeros(len(scores), np.float32)
+    return np.where(nearest, (k + 1 - vector_ranks) / k, 0.0).astype(np.float32)
 
 
 def reciprocal_rank_fusion(ranks: ScoreArray, k: float = 60.0) -> ScoreArray:

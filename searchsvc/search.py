@@ -29,7 +29,7 @@ from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import EngineSnapshot, KeywordCandidates, VectorCandidates
 from searchsvc.serving import ServingState
-from tuning.features import BM25_PREFIX, SIGNAL_PREFIX, feature_names
+from tuning.features import BM25_PREFIX, OVERLOOKED, SIGNAL_PREFIX, feature_names
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Searcher:
         names = feature_names(snapshot.settings)
         features = _features(snapshot, found)
         weights = np.array([control.weights.get(name, 0.0) for name in names], np.float64)
-        scores = ranking.score(features, weights)
+        scores = _scores(found, names, features, weights)
         slots = found.slots.tolist()
         ranked = ranking.best(scores[: found.n_ranked], window, lambda i: snapshot.id(slots[i]))
         shown = (ranked + list(range(found.n_ranked, len(slots))))[request.offset : window]
@@ -263,12 +263,23 @@ def _cosines(
 
 
 def _features(snapshot: EngineSnapshot, found: _Found) -> FloatArray:
-    """(n, n_features) in the order of `tuning.features.feature_names`."""
+    """(n, n_features) in the order of `tuning.features.feature_names`; `overlooked` is left to `_scores`."""
     columns: list[AnyArray] = [found.bm25]
     if snapshot.settings.embedding is not None:
-        columns.append(found.cosines[:, None])
+        columns += [found.cosines[:, None], np.zeros((len(found.slots), 1), np.float32)]
     columns.append(snapshot.signals(found.slots))
     return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def _scores(found: _Found, names: tuple[str, ...], features: FloatArray, weights: ScoreArray) -> ScoreArray:
+    """(n,) and, in `features`, what only the scores can tell: whether the nearest vectors would be overlooked."""
+    scores = ranking.score(features, weights)
+    if OVERLOOKED in names:
+        column = ranking.overlooked(scores[: found.n_ranked], found.vector_ranks[: found.n_ranked])
+        if column.any():
+            features[: found.n_ranked, names.index(OVERLOOKED)] = column
+            return ranking.score(features, weights)
+    return scores
 
 
 def _explain(

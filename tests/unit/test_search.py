@@ -147,3 +147,38 @@ def test_an_unknown_index_is_not_found_and_one_without_a_snapshot_is_unavailable
         Searcher(None, n_candidates=5).search(
             ServingState(serving.control), "shop", SearchRequest(), query_id="q", now=NOW
         )
+
+
+def test_where_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: Path) -> None:
+    """Sleeves hold the query's word and are not near it; notebooks are near and hold none of its words."""
+    seeds = range(1000, 4000)
+    near_seeds = [seed for seed in seeds if vector(seed) @ vector(7) > 0.55][:10]
+    far_seeds = [seed for seed in seeds if -0.1 < vector(seed) @ vector(7) < 0.2][:90]
+    words = [("laptop sleeve", "for a laptop")] * 30 + [("garden chair", "wood")] * 60
+    far = [upsert(f"f{i:02d}", *pair, seed=seed) for i, (pair, seed) in enumerate(zip(words, far_seeds, strict=True))]
+    notebooks = [upsert(f"n{i}", "notebook", "portable", seed=seed) for i, seed in enumerate(near_seeds)]
+    near = {notebook.id for notebook in notebooks}
+    snapshot = engine(tmp_path, [*far, *notebooks]).snapshot()
+
+    def serving(**weights: float) -> ServingState:
+        event = IndexConfigured(
+            id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **weights}
+        )
+        return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
+
+    both = search(serving(), "laptop 7", explain=True)
+    found = set(ids(both.answer))
+    assert found & near
+    assert found - near
+    first = next(hit for hit in both.answer.hits if hit.id in near)
+    assert first.explanation is not None
+    share = first.explanation.features["overlooked"]
+    assert (share.value, share.contribution) == (1.0, 4.0)
+    parts = sum(one.contribution for one in first.explanation.features.values())
+    assert first.score == pytest.approx(parts)
+    column = both.shown.feature_names.index("overlooked")
+    assert max(row[column] for row in both.shown.features) == 1.0
+    assert not set(ids(search(serving(overlooked=0.0), "laptop 7").answer)) & near
+    # Nothing is overlooked where the words find what is near.
+    agreeing = search(serving(), "notebook 7", explain=True).answer
+    assert all(h.explanation and h.explanation.features["overlooked"].value == 0.0 for h in agreeing.hits)
