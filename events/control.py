@@ -5,15 +5,29 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any, Final
 
 import msgspec
 
-from events.errors import NotFound
+from events.chain import GENESIS, link
+from events.codec import decode_control
+from events.errors import Corrupt, NotFound
 from events.settings import IndexSettings
 from events.types import ControlEvent, IndexConfigured, IndexDeleted, WeightsChanged
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec does not know: read-only mappings."""
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    raise NotImplementedError(f"{type(value)} in a CONTROL state")
+
+
+_canonical: Final = msgspec.json.Encoder(enc_hook=_plain, order="deterministic")
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -47,10 +61,11 @@ class IndexControl(msgspec.Struct, frozen=True):
 
 
 class ControlState(msgspec.Struct, frozen=True):
-    """All indexes at one CONTROL sequence."""
+    """All indexes at one CONTROL sequence. chain: the hash of every message up to it; see `events.chain`."""
 
     seq: int = 0
     indexes: Mapping[str, IndexControl] = MappingProxyType({})
+    chain: str = GENESIS
 
     def index(self, name: str) -> IndexControl:
         """Raises NotFound where there is no index of that name."""
@@ -61,6 +76,23 @@ class ControlState(msgspec.Struct, frozen=True):
                 f"there is no index {name[:80]!r}; there are: {known}", field="index", value=name, limit=known
             )
         return found
+
+
+def fold_message(state: ControlState, data: bytes, seq: int) -> ControlState:
+    """As `fold`, from the bytes stored at `seq`, and with the chain carried on.
+
+    Raises Corrupt where the bytes are no event, or where `seq` leaves a gap: nothing ever leaves CONTROL.
+    """
+    if seq <= state.seq:
+        return state
+    if seq != state.seq + 1:
+        raise Corrupt(f"CONTROL {seq} comes after {state.seq}: what was between is missing")
+    return msgspec.structs.replace(fold(state, decode_control(data), seq), chain=link(state.chain, data))
+
+
+def control_hash(state: ControlState) -> str:
+    """SHA-256 of a state, in hex: equal for equal states, however they were reached."""
+    return hashlib.sha256(_canonical.encode(state)).hexdigest()
 
 
 def fold(state: ControlState, event: ControlEvent, seq: int) -> ControlState:
@@ -79,7 +111,7 @@ def fold(state: ControlState, event: ControlEvent, seq: int) -> ControlState:
                 indexes[event.index] = _changed(current, event, seq, weights, event.version)
         case IndexDeleted():
             indexes.pop(event.index, None)
-    return ControlState(seq, MappingProxyType(indexes))
+    return msgspec.structs.replace(state, seq=seq, indexes=MappingProxyType(indexes))
 
 
 def _configured(current: IndexControl | None, event: IndexConfigured, seq: int) -> IndexControl:

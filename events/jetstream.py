@@ -32,7 +32,7 @@ from nats.js.api import (
 )
 
 from events.errors import Conflict, Corrupt, InvalidInput, SearchsvcError, Unavailable
-from events.log import Entry, Position, Record, check_batch
+from events.log import Entry, Position, Record, check_batch, require_reached
 from events.streams import STREAMS, StreamName, StreamSpec
 
 T = TypeVar("T")
@@ -150,6 +150,7 @@ class JetStreamEventLog:
         while True:
             epoch = self._connection.n_reconnects
             try:
+                require_reached(stream, (await self.position(stream)).last_seq, after)
                 subscription = await self._subscribe(stream, after, subject)
             except Unavailable:
                 if self._client.is_closed:

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.errors import InvalidInput
+from events.errors import Corrupt, InvalidInput
 from events.streams import STREAMS, StreamName
 
 MAX_BATCH: Final = 1000
@@ -84,7 +84,10 @@ class EventLog(Protocol):
         ...
 
     def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
-        """As `read`, then whatever is appended, as it comes, without end."""
+        """As `read`, then whatever is appended, as it comes, without end.
+
+        Raises Corrupt where the stream ends before `after`: what was there once is lost.
+        """
         ...
 
     def consume(self, stream: StreamName, durable: str) -> AsyncIterator[Delivery]:
@@ -102,3 +105,9 @@ def check_batch(stream: StreamName, entries: Sequence[Entry]) -> None:
     for entry in entries:
         if len(entry.data) > limit:
             raise InvalidInput(f"a message of {len(entry.data)} bytes; {stream} takes {limit}", value=len(entry.data))
+
+
+def require_reached(stream: StreamName, last_seq: int, after: int) -> None:
+    """Raise Corrupt where a stream ends before a sequence that was read from it: its end is lost, and numbers recur."""
+    if last_seq < after:
+        raise Corrupt(f"{stream} ends at {last_seq}, but {after} was read from it: its end is lost")

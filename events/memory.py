@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from events.errors import Conflict
-from events.log import Entry, Position, Record, check_batch
+from events.log import Entry, Position, Record, check_batch, require_reached
 from events.streams import STREAMS, StreamName
 
 
@@ -71,6 +71,7 @@ class MemoryEventLog:
             yield record
 
     async def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        require_reached(stream, self._last[stream], after)
         while True:
             for record in self._matching(stream, after, subject):
                 after = record.seq

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from events import control, jetstream, server
-from events.codec import decode_control
+from events.copy import COPY_NAME, ControlCopy
 from events.errors import Corrupt, InvalidInput, Unavailable
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class Health(msgspec.Struct, frozen=True):
-    """status: starting, ready, degraded or draining. reasons: why it is not plain ready."""
+    """status: starting, ready, degraded, draining or corrupt. reasons: why it is not plain ready."""
 
     status: str
     reasons: list[str]
@@ -67,6 +67,7 @@ class App:
         self._searches = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="search")
         self._late_searches = ThreadPoolExecutor(1, thread_name_prefix="late search")
         self._log: JetStreamEventLog
+        self._copy: ControlCopy
         self._writing: asyncio.Task[None]
         self._writer: BehaviorWriter
         self.indexers: Indexers
@@ -85,6 +86,7 @@ class App:
         data = config.data_path
         data.mkdir(parents=True, exist_ok=True)
         self._log = await self._connect()
+        self._copy = ControlCopy(data / COPY_NAME)
         await self._replay_control()
         loop = asyncio.get_running_loop()
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
@@ -134,6 +136,8 @@ class App:
         self._late_searches.shutdown(wait=True)
         if hasattr(self, "_log"):
             await self._log.close()
+        if hasattr(self, "_copy"):
+            self._copy.close()
         if self._nats is not None:
             await asyncio.get_running_loop().run_in_executor(None, self._nats.stop)
 
@@ -174,13 +178,21 @@ class App:
     async def _replay_control(self) -> None:
         state = self.serving.current.control
         async for record in self._log.read("CONTROL"):
-            state = control.fold(state, decode_control(record.data), record.seq)
+            state = control.fold_message(state, record.data, record.seq)
+            self._copy.keep(record, state.chain)
+        if state.seq < self._copy.seq:
+            raise Corrupt(
+                f"CONTROL ends at {state.seq}, but {self._copy.path} holds {self._copy.seq}: what is missing was lost. "
+                f"`searchsvc events import {self._copy.path}` puts it back"
+            )
         await self.serving.set_control(state)
 
     async def _follow_control(self) -> None:
         async for record in self._log.follow("CONTROL", after=self.serving.current.control.seq):
             before = self.serving.current.control
-            after = control.fold(before, decode_control(record.data), record.seq)
+            after = control.fold_message(before, record.data, record.seq)
+            # Nothing is served that could not be shown again: the copy first.
+            await asyncio.to_thread(self._copy.keep, record, after.chain)
             await self.serving.set_control(after)
             if _structure(before) != _structure(after):
                 self._structure_changed.set()
@@ -216,7 +228,8 @@ class App:
         await self.serving.until(
             lambda s: all(n in s.snapshots or n in self.indexers.failed for n in s.control.indexes), 86_400, "ready"
         )
-        self.status = "ready"
+        if self.status == "starting":
+            self.status = "ready"
 
     def _note(self, part: str, reason: str) -> None:
         """Why a part is not well, for `health`; '' where it is."""
@@ -233,6 +246,8 @@ class App:
                 await work
             except Exception as error:
                 self.reasons[name] = str(error) or type(error).__name__
+                if isinstance(error, Corrupt):
+                    self.status = "corrupt"
                 log.exception("%s stopped", name)
 
         self._tasks.append(asyncio.create_task(watched(), name=name))

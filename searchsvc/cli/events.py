@@ -10,10 +10,8 @@ from pathlib import Path
 import msgspec
 import rich_click as click
 
-from events import jetstream
 from events.codec import decode_behavior, decode_control, decode_refused
 from events.log import EventLog, Record
-from events.server import read_address
 from events.streams import StreamName
 from events.types import (
     BehaviorEvent,
@@ -25,6 +23,7 @@ from events.types import (
     WeightsChanged,
 )
 from searchsvc.cli.client import json_option
+from searchsvc.cli.log import connect_as_reader, export, import_, log_options, verify
 from searchsvc.config import load_config
 
 TAILED: tuple[StreamName, ...] = ("CONTROL", "BEHAVIOR", "DEAD")
@@ -34,12 +33,15 @@ LOOK_BACK = 2_000
 
 @click.group()
 def events() -> None:
-    """Look into the log."""
+    """Look into the log, check it, move it."""
+
+
+for command in (verify, export, import_):
+    events.add_command(command)
 
 
 @events.command()
-@click.option("--data-dir", help="Folder of the running service.")
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML).")
+@log_options
 @click.option("-n", "--last", default=10, show_default=True, help="Messages of each stream to start with.")
 @click.option("--follow/--no-follow", "-f", default=True, help="Whether to wait for more.  [default: follow]")
 @click.option("--stream", type=click.Choice(TAILED), multiple=True, help="Only this stream; may be repeated.")
@@ -54,18 +56,10 @@ def tail(
 ) -> None:
     """Print events as they are stored. Interactions name the query and rank they belong to."""
     config = load_config(config_file, {"data_dir": data_dir}).config
-    if config.nats.url:
-        connecting = jetstream.connect(
-            config.nats.url, user=config.nats.user, password=config.nats.password, role="reader"
-        )
-    else:
-        address = read_address(config.data_path)
-        account = address.accounts["reader"]
-        connecting = jetstream.connect(address.url, user=account.user, password=account.password, role="reader")
     tailing = _Tail(as_json)
 
     async def run() -> None:
-        event_log = await connecting
+        event_log = await connect_as_reader(config)
         try:
             async for record in _merged(event_log, stream or TAILED, last, follow, tailing):
                 tailing.show(record)

@@ -12,6 +12,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from events.control import control_hash
 from events.errors import SearchsvcError
 from searchsvc import __version__
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
@@ -154,10 +155,16 @@ async def health_live() -> Response[bytes]:
     return _json({"status": "live"})
 
 
-@get("/health/ready", **describe("Whether it answers searches: 503 only while starting or draining", None, Health))
+@get("/v1/state", **describe("The CONTROL state that is served, as hashes", None, shapes.StateInfo))
+async def get_state(app: App) -> Response[bytes]:
+    state = app.serving.current.control
+    return _json(shapes.StateInfo(state.seq, state.chain, control_hash(state)))
+
+
+@get("/health/ready", **describe("Whether it is fit to answer: 503 while starting, draining or corrupt", None, Health))
 async def health_ready(app: App) -> Response[bytes]:
     health = app.health()
-    return _json(health, 503 if health.status in ("starting", "draining") else 200)
+    return _json(health, 503 if health.status in ("starting", "draining", "corrupt") else 200)
 
 
 @get(["/", "/storefront.js", "/storefront.css"], include_in_schema=False)
@@ -188,6 +195,7 @@ def build_api(app: App) -> Litestar:
             get_weights,
             put_weights,
             get_weights_history,
+            get_state,
             health_live,
             health_ready,
             storefront,

@@ -91,6 +91,14 @@ class WeightsHistory(msgspec.Struct, frozen=True):
     changes: list[Change]
 
 
+class StateInfo(msgspec.Struct, frozen=True):
+    """seq: of CONTROL. chain: hash of its messages up to there. control_hash: of the state folded from them."""
+
+    seq: int
+    chain: str
+    control_hash: str
+
+
 class EventsAccepted(msgspec.Struct, frozen=True):
     """ids: of every event, in order; all are on disk."""
 

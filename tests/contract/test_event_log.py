@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from events.errors import Conflict, InvalidInput
+from events.errors import Conflict, Corrupt, InvalidInput
 from events.log import Delivery, Entry, EventLog
 
 pytestmark = pytest.mark.anyio
@@ -126,3 +126,9 @@ async def test_a_durable_consumer_is_handed_again_what_it_did_not_acknowledge(ev
     if type(event_log).__name__ == "MemoryEventLog":  # JetStream hands out again after its ack_wait of 30 s
         again: list[Delivery] = await take(event_log.consume("INGEST", "worker"), 1)
         assert again[0].record.data == b"1"
+
+
+async def test_following_past_the_end_of_a_stream_is_corrupt(event_log: EventLog) -> None:
+    await event_log.append("CONTROL", Entry("control.a", b"x"))
+    with pytest.raises(Corrupt, match="ends at 1, but 3"):
+        await take(event_log.follow("CONTROL", after=3), 1)

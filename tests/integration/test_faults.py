@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -15,6 +17,7 @@ from events import server
 from searchsvc.cli.data import import_documents
 from searchsvc.sample import sample_catalogue
 from tests.integration.test_events import tail
+from tests.integration.test_process import run
 
 Start = Callable[..., RunningService]
 MAX_WRITE_GAP_S = 1.0
@@ -122,3 +125,45 @@ def test_a_change_of_weights_survives_a_kill_of_the_log_under_it(start_service: 
     assert set(versions) <= set(stored)
     reasons = [change["reason"] for change in history["changes"] if change["reason"].startswith("change")]
     assert len(reasons) == len(set(reasons)), "a change was applied twice"
+
+
+def test_a_whole_log_is_vouched_for_and_a_lost_change_is_named_and_put_back(start_service: Start) -> None:
+    service = start_service()
+    import_documents(service.url, "shop", sample_catalogue(30))
+    for cosine in (1.0, 1.5, 2.5):
+        service.call("PUT", "/v1/indexes/shop/weights", {"weights": {"cosine": cosine}, "reason": "x"})
+    _, before = service.call("GET", "/v1/state")
+    folder = ("--data-dir", str(service.data_dir))
+    verified = run("events", "verify", *folder, "--url", service.url, "--json")
+    said = json.loads(verified.stdout)
+    assert (verified.returncode, said["holds"]) == (0, True), said
+    assert [finding["check"] for finding in said["findings"]] == ["service", "copy", "CONTROL", "state", "log and copy"]
+    export = service.data_dir.parent / "log.ndjson"
+    assert run("events", "export", *folder, str(export)).returncode == 0
+    service.stop()
+
+    # The store is lost; the copy beside it knows, and no service starts on what is left.
+    shutil.rmtree(service.data_dir / "nats")
+    refused = run("serve", *folder, "--port", "0")
+    assert (refused.returncode, b"CONTROL ends at 0" in refused.stderr) == (1, True), refused.stderr
+    assert run("events", "import", *folder, str(export)).returncode == 0
+    again = start_service()
+    assert again.call("GET", "/v1/state")[1] == before
+    _, weights = again.call("GET", "/v1/indexes/shop/weights")
+    assert weights["weights"]["cosine"] == 2.5
+    assert again.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})[1]["applied_seq"] == before["seq"]
+
+
+def test_a_changed_copy_is_a_doubt_and_keeps_the_service_from_starting(start_service: Start) -> None:
+    service = start_service()
+    import_documents(service.url, "shop", sample_catalogue(30))
+    service.call("PUT", "/v1/indexes/shop/weights", {"weights": {"cosine": 1.0}, "reason": "honest"})
+    copy = service.data_dir / "control.ndjson"
+    copy.write_bytes(copy.read_bytes().replace(b"honest", b"forged"))
+    doubted = run("events", "verify", "--data-dir", str(service.data_dir), "--url", service.url)
+    assert doubted.returncode == 1
+    assert b"DOUBT" in doubted.stdout
+    assert b"line 2: the hash of CONTROL 2" in doubted.stdout
+    service.stop()
+    refused = run("serve", "--data-dir", str(service.data_dir), "--port", "0")
+    assert (refused.returncode, b"hash of CONTROL 2" in refused.stderr) == (1, True), refused.stderr

@@ -1,0 +1,45 @@
+"""Messages of the log as lines of NDJSON, to be kept or moved as a file. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from events.errors import Corrupt
+from events.log import Record
+from events.streams import StreamName
+
+
+class ArchivedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One message. chain: hash of CONTROL up to this message, '' in other streams. data: its JSON, byte for byte."""
+
+    stream: StreamName
+    seq: int
+    at: datetime
+    subject: str
+    msg_id: str
+    chain: str
+    data: msgspec.Raw
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(ArchivedRecord)
+
+
+def archive_line(record: Record, chain: str = "") -> bytes:
+    """The line of a message, newline included. Raises Corrupt where its data is no single line of JSON."""
+    if b"\n" in record.data:
+        raise Corrupt(f"{record.stream} {record.seq} holds a line break, which none of our events does")
+    raw = msgspec.Raw(record.data)
+    archived = ArchivedRecord(record.stream, record.seq, record.at, record.subject, record.msg_id, chain, raw)
+    return _encoder.encode(archived) + b"\n"
+
+
+def read_line(line: bytes) -> ArchivedRecord:
+    """Raises Corrupt where a line is not one that `archive_line` wrote."""
+    try:
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Corrupt(f"no archived message: {error}; the line begins {line[:80]!r}") from error

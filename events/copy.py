@@ -1,0 +1,76 @@
+"""The fsynced copy of CONTROL beside the store: what vouches for the stream, and what restores it.
+
+A nats-server on one disk can lose acknowledged messages without a word: a flipped bit hides them, and their sequences
+are used again. So each CONTROL message is copied, with the hash of all before it, before anything is served from it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from events.archive import ArchivedRecord, archive_line, read_line
+from events.chain import GENESIS, link
+from events.errors import Corrupt
+from events.log import Record
+
+COPY_NAME: Final = "control.ndjson"
+
+
+class ControlCopy:
+    """`DATA/control.ndjson`, opened for appending. seq: of its last message, 0 while it is empty.
+
+    A last line without its end was never vouched for: it is cut off. Raises Corrupt, naming the line, where the file
+    contradicts itself.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._chains = [GENESIS]
+        path.touch(mode=0o600)
+        content = path.read_bytes()
+        whole = content[: content.rfind(b"\n") + 1]
+        for archived in read_archive(path, whole):
+            self._chains.append(archived.chain)
+        self._file = path.open("r+b")
+        self._file.truncate(len(whole))
+        self._file.seek(len(whole))
+
+    @property
+    def seq(self) -> int:
+        return len(self._chains) - 1
+
+    def keep(self, record: Record, chain: str) -> None:
+        """Vouch for one message: append it durably, or hold it against what was kept. Raises Corrupt if it differs."""
+        if record.seq <= self.seq:
+            if self._chains[record.seq] != chain:
+                raise Corrupt(f"CONTROL {record.seq} is not what {self.path} holds: it was changed or lost")
+            return
+        if record.seq != self.seq + 1:
+            raise Corrupt(f"CONTROL {record.seq} came after {self.seq}: what was between is missing")
+        self._file.write(archive_line(record, chain))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._chains.append(chain)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_archive(path: Path, content: bytes | None = None) -> Iterator[ArchivedRecord]:
+    """The messages of an archive, in order. Raises Corrupt, naming the line, at a gap in CONTROL or a broken chain."""
+    seq, chain = 0, GENESIS
+    for number, line in enumerate((path.read_bytes() if content is None else content).splitlines(), start=1):
+        try:
+            archived = read_line(line)
+        except Corrupt as error:
+            raise Corrupt(f"{path} line {number}: {error}") from error
+        if archived.stream == "CONTROL":
+            seq, chain = seq + 1, link(chain, bytes(archived.data))
+            if archived.seq != seq:
+                raise Corrupt(f"{path} line {number}: CONTROL {archived.seq} where {seq} belongs")
+            if archived.chain != chain:
+                raise Corrupt(f"{path} line {number}: the hash of CONTROL {seq} is not that of the messages up to it")
+        yield archived
