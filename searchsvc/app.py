@@ -30,7 +30,7 @@ from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.indexing import DocumentEncoder, Indexers
 from searchsvc.ingest import IngestConsumer
-from searchsvc.known import KnownRankings
+from searchsvc.known import KnownRankings, StoredEvents
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -62,6 +62,7 @@ class App:
         self.status = "starting"
         self.reasons: dict[str, str] = {}
         self._structure_changed = asyncio.Event()
+        self._refilled = asyncio.Event()
         self._nats: server.NatsServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._searches = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="search")
@@ -92,7 +93,8 @@ class App:
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
         self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
         rankings = KnownRankings(config.behavior.known_rankings)
-        self._writer = BehaviorWriter(self._log, outbox_size=config.behavior.outbox)
+        stored = StoredEvents(config.behavior.stored_events)
+        self._writer = BehaviorWriter(self._log, stored, outbox_size=config.behavior.outbox)
         searcher = Searcher(embedder, n_candidates=config.search.candidates)
         self.service = Service(
             self._log,
@@ -110,7 +112,7 @@ class App:
         self._writing = asyncio.create_task(self._writer.run(), name="behavior writer")
         self._keep(self._follow_control(), "control")
         self._keep(self._reconcile(), "indexers")
-        self._keep(refill(rankings, self._log), "known rankings")
+        self._keep(self._refill(rankings, stored), "known rankings")
         ingest = IngestConsumer(
             self._log, self._writer, rankings, lambda name: name in self.serving.current.control.indexes
         )
@@ -224,7 +226,14 @@ class App:
         cache = VectorCache(data / "vectors" / f"{embedder.digest[:16]}.sqlite", embedder.dimension)
         return embedder, DocumentEncoder(embedder, cache)
 
+    async def _refill(self, rankings: KnownRankings, stored: StoredEvents) -> None:
+        try:
+            await refill(rankings, stored, self._log)
+        finally:
+            self._refilled.set()
+
     async def _announce_ready(self) -> None:
+        await self._refilled.wait()
         await self.serving.until(
             lambda s: all(n in s.snapshots or n in self.indexers.failed for n in s.control.indexes), 86_400, "ready"
         )

@@ -20,7 +20,7 @@ from events.errors import InvalidInput, Unavailable
 from events.log import Entry, EventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
-from searchsvc.known import KnownRankings
+from searchsvc.known import KnownRankings, StoredEvents
 
 MAX_PACK: Final = 200
 LINGER_S: Final = 0.05
@@ -30,13 +30,15 @@ APPEND_ATTEMPTS: Final = 3
 log = logging.getLogger(__name__)
 
 
-async def refill(rankings: KnownRankings, event_log: EventLog) -> None:
-    """Read the newest rankings back from BEHAVIOR."""
+async def refill(rankings: KnownRankings, stored: StoredEvents, event_log: EventLog) -> None:
+    """Read the newest rankings, and the ids of the newest interactions, back from BEHAVIOR."""
     last = (await event_log.position("BEHAVIOR")).last_seq
     async for record in event_log.read("BEHAVIOR", after=max(last - rankings.size, 0)):
         for event in decode_behavior(record.data).events:
             if isinstance(event, RankingShown):
                 rankings.remember(event)
+            else:
+                stored.add(event.id)
 
 
 class OutboxCounts(msgspec.Struct, frozen=True):
@@ -48,13 +50,18 @@ class OutboxCounts(msgspec.Struct, frozen=True):
 
 
 class BehaviorWriter:
-    """One loop that writes whatever is waiting as one message, so that one fsync pays for many events."""
+    """One loop that writes whatever is waiting as one message, so that one fsync pays for many events.
 
-    def __init__(self, event_log: EventLog, *, outbox_size: int) -> None:
+    stored: interactions that need not be written again.
+    """
+
+    def __init__(self, event_log: EventLog, stored: StoredEvents, *, outbox_size: int) -> None:
         self._log = event_log
+        self._stored = stored
+        self._under_way: dict[str, asyncio.Future[None]] = {}
         self._outbox_size = outbox_size
         self._rankings: deque[RankingShown] = deque()
-        self._interactions: deque[tuple[InteractionRecorded, asyncio.Future[int]]] = deque()
+        self._interactions: deque[tuple[InteractionRecorded, asyncio.Future[None]]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._written = 0
@@ -69,18 +76,23 @@ class BehaviorWriter:
         if len(self._rankings) in (1, MAX_PACK):
             self._wake.set()
 
-    async def append(self, interactions: Sequence[InteractionRecorded]) -> int:
-        """Return the sequence under which the last of them is on disk.
+    async def append(self, interactions: Sequence[InteractionRecorded]) -> None:
+        """Return once all of them are on disk, each once, however often and from how many sides it is sent.
 
         Raises Unavailable where the log is away or too many wait: not, or perhaps not, stored.
         """
-        if len(self._interactions) + len(interactions) > MAX_WAITING_INTERACTIONS or self._closing:
+        new = {event.id: event for event in interactions if event.id not in self._stored}
+        fresh = {event_id: event for event_id, event in new.items() if event_id not in self._under_way}
+        if len(self._interactions) + len(fresh) > MAX_WAITING_INTERACTIONS or self._closing:
             raise Unavailable("too many events wait to be written", retry_after_s=1.0)
         loop = asyncio.get_running_loop()
-        written: list[asyncio.Future[int]] = [loop.create_future() for _ in interactions]
-        self._interactions.extend(zip(interactions, written, strict=True))
+        for event_id, event in fresh.items():
+            written: asyncio.Future[None] = loop.create_future()
+            self._under_way[event_id] = written
+            self._interactions.append((event, written))
         self._wake.set()
-        return max(await asyncio.gather(*written))
+        # Shielded: another sender of the same event may wait for it too.
+        await asyncio.gather(*(asyncio.shield(self._under_way[event_id]) for event_id in new))
 
     @property
     def _urgent(self) -> bool:
@@ -113,12 +125,12 @@ class BehaviorWriter:
         self._wake.set()
 
     async def _write(
-        self, rankings: list[RankingShown], interactions: list[tuple[InteractionRecorded, asyncio.Future[int]]]
+        self, rankings: list[RankingShown], interactions: list[tuple[InteractionRecorded, asyncio.Future[None]]]
     ) -> None:
         batch: list[BehaviorEvent] = [*rankings, *(event for event, _ in interactions)]
         entry = Entry(BEHAVIOR_SUBJECT, encode(BehaviorBatch(events=batch)), uuid.uuid4().hex)
         try:
-            seq = await self._append(entry)
+            await self._append(entry)
         except InvalidInput:
             if len(batch) == 1:
                 raise
@@ -137,14 +149,16 @@ class BehaviorWriter:
         except Unavailable as error:
             self._shed += len(rankings)
             log.warning("%d rankings shed, %d events refused: %s", len(rankings), len(interactions), error)
-            for _, written in interactions:
-                if not written.done():
-                    written.set_exception(Unavailable(error.message, retry_after_s=error.retry_after_s))
+            for event, written in interactions:
+                del self._under_way[event.id]
+                written.set_exception(Unavailable(error.message, retry_after_s=error.retry_after_s))
+                written.exception()  # whoever waited may be gone
             return
         self._written += len(batch)
-        for _, written in interactions:
-            if not written.done():
-                written.set_result(seq)
+        for event, written in interactions:
+            self._stored.add(event.id)
+            del self._under_way[event.id]
+            written.set_result(None)
 
     async def _append(self, entry: Entry) -> int:
         for attempt in range(1, APPEND_ATTEMPTS + 1):

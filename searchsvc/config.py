@@ -53,10 +53,12 @@ class SearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class BehaviorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """known_rankings: remembered to check clicks against. outbox: rankings that may wait to be logged. join_wait_s: how
-    long an interaction waits for a ranking that is not known."""
+    """known_rankings: remembered to check clicks against. stored_events: ids remembered, to store each event once.
+    outbox: rankings that may wait to be logged. join_wait_s: how long an interaction waits for a ranking that is not
+    known."""
 
     known_rankings: int = 100_000
+    stored_events: int = 1_000_000
     outbox: int = 10_000
     join_wait_s: float = 60.0
 
@@ -154,6 +156,7 @@ def _check(config: Config) -> None:
         ("search.concurrency", config.search.concurrency, 1, 256),
         ("search.max_waiting", config.search.max_waiting, 1, 100_000),
         ("behavior.known_rankings", config.behavior.known_rankings, 1, 10_000_000),
+        ("behavior.stored_events", config.behavior.stored_events, 1, 100_000_000),
         ("behavior.outbox", config.behavior.outbox, 1, 10_000_000),
         ("behavior.join_wait_s", config.behavior.join_wait_s, 0, 86_400),
     ]

@@ -1,8 +1,9 @@
-"""Who was shown what: the newest rankings, to check interactions against. Pure but for its own memory."""
+"""Who was shown what and which interactions are stored: the newest of each. Pure but for its own memory."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import hashlib
+from collections import OrderedDict, deque
 
 from events.types import RankingShown
 
@@ -39,3 +40,34 @@ class KnownRankings:
         if rank is not None and rank != actual:
             return "rank", f"ranking {query_id} showed document {document_id[:80]!r} at rank {actual}, not {rank}"
         return None
+
+
+class StoredEvents:
+    """The ids of the newest `size` interactions in the log, so that one sent again is not stored again.
+
+    Kept as digests of 16 bytes, about 100 bytes each in all. Used on the event loop only.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._digests: set[bytes] = set()
+        self._order: deque[bytes] = deque()
+
+    def __len__(self) -> int:
+        return len(self._digests)
+
+    def __contains__(self, event_id: str) -> bool:
+        return _digest(event_id) in self._digests
+
+    def add(self, event_id: str) -> None:
+        """Remember an id, forgetting the oldest where there are too many."""
+        digest = _digest(event_id)
+        if digest not in self._digests:
+            self._digests.add(digest)
+            self._order.append(digest)
+            if len(self._order) > self._size:
+                self._digests.discard(self._order.popleft())
+
+
+def _digest(event_id: str) -> bytes:
+    return hashlib.blake2b(event_id.encode(), digest_size=16).digest()

@@ -167,3 +167,16 @@ def test_a_changed_copy_is_a_doubt_and_keeps_the_service_from_starting(start_ser
     service.stop()
     refused = run("serve", "--data-dir", str(service.data_dir), "--port", "0")
     assert (refused.returncode, b"hash of CONTROL 2" in refused.stderr) == (1, True), refused.stderr
+
+
+def test_an_event_sent_again_is_stored_once_across_a_restart_too(start_service: Start) -> None:
+    service = start_service()
+    import_documents(service.url, "shop", sample_catalogue(30))
+    events = [{"id": f"again-{i}", "type": "click", "index": "shop", "document_id": "x"} for i in range(3)]
+    for _ in range(2):
+        assert service.call("POST", "/v1/events", {"events": events})[0] == 202
+    service.kill()
+    service = start_service(port=service.port)
+    assert service.call("POST", "/v1/events", {"events": events[:1]})[0] == 202
+    stored = [entry["event"]["id"] for entry in tail(service, 1000) if entry["stream"] == "BEHAVIOR"]
+    assert sorted(event_id for event_id in stored if event_id.startswith("again")) == ["again-0", "again-1", "again-2"]

@@ -19,7 +19,7 @@ from searchsvc import ranking
 from searchsvc.analysis import analyze, embedding_text, field_text, query_terms
 from searchsvc.behavior import BehaviorWriter, refill
 from searchsvc.embedded.columns import Column
-from searchsvc.known import KnownRankings
+from searchsvc.known import KnownRankings, StoredEvents
 from tests.factories import click
 from tests.factories import ranking as shown
 from tuning.weights import check_weights
@@ -115,7 +115,7 @@ async def stored(log: MemoryEventLog) -> list[Record]:
 
 
 async def drained(log: MemoryEventLog, outbox_size: int, n_rankings: int, n_clicks: int) -> BehaviorWriter:
-    writer = BehaviorWriter(log, outbox_size=outbox_size)
+    writer = BehaviorWriter(log, StoredEvents(100), outbox_size=outbox_size)
     for i in range(n_rankings):
         writer.offer(shown(f"q{i}"))
     running = asyncio.create_task(writer.run())
@@ -157,10 +157,48 @@ def test_a_log_that_is_away_for_a_moment_loses_nothing_and_one_that_stays_away_i
     asyncio.run(run())
 
 
+def test_an_interaction_sent_again_is_stored_once_however_it_is_sent() -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        writer = BehaviorWriter(log, StoredEvents(100), outbox_size=10)
+        running = asyncio.create_task(writer.run())
+        # At once from two sides, twice in one batch, and again once it is stored.
+        await asyncio.gather(writer.append([click("a")]), writer.append([click("a"), click("b"), click("b")]))
+        await writer.append([click("b"), click("c")])
+        writer.close()
+        await running
+        events = [event.id for record in await stored(log) for event in decode_behavior(record.data).events]
+        assert sorted(events) == ["a", "b", "c"]
+
+    asyncio.run(run())
+
+
+def test_an_interaction_that_could_not_be_stored_can_be_sent_again() -> None:
+    async def run() -> None:
+        log = FailingLog(3)
+        writer = BehaviorWriter(log, StoredEvents(100), outbox_size=10)
+        running = asyncio.create_task(writer.run())
+        refused = await asyncio.gather(writer.append([click("a")]), writer.append([click("a")]), return_exceptions=True)
+        assert [type(error) for error in refused] == [Unavailable, Unavailable]
+        await writer.append([click("a")])
+        writer.close()
+        await running
+        assert len(await stored(log)) == 1
+
+    asyncio.run(run())
+
+
+def test_the_oldest_stored_ids_are_forgotten_first() -> None:
+    events = StoredEvents(2)
+    for event_id in ("a", "b", "a", "c"):
+        events.add(event_id)
+    assert ["a" in events, "b" in events, "c" in events, len(events)] == [False, True, True, 2]
+
+
 def test_rankings_too_large_for_one_message_are_spread_over_several() -> None:
     async def run() -> None:
         log = MemoryEventLog()
-        writer = BehaviorWriter(log, outbox_size=100)
+        writer = BehaviorWriter(log, StoredEvents(100), outbox_size=100)
         ids = [f"{i:0500d}" for i in range(1000)]  # half a megabyte a ranking, eight to a message
         for i in range(40):
             writer.offer(shown(f"q{i}", ids=ids))
@@ -184,7 +222,8 @@ def test_known_rankings_are_read_back_from_the_log() -> None:
         log = MemoryEventLog()
         await drained(log, 100, 5, 2)
         known = KnownRankings(100)
-        await refill(known, log)
+        await refill(known, events := StoredEvents(10), log)
+        assert "e0" in events
         assert len(known) == 5
         assert known.contradiction("q3", "shop", "nope", None) is not None
 

@@ -23,7 +23,7 @@ from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete
 from searchsvc.indexing import Indexer
-from searchsvc.known import KnownRankings
+from searchsvc.known import KnownRankings, StoredEvents
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -55,7 +55,7 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
         Searcher(embedder, n_candidates=10),
         ThreadPoolExecutor(2),
         ThreadPoolExecutor(1),
-        BehaviorWriter(log, outbox_size=10),
+        BehaviorWriter(log, StoredEvents(10), outbox_size=10),
         KnownRankings(10),
         vector_deadline_s=0.1,
         max_waiting=max_waiting,
