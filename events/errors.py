@@ -6,6 +6,7 @@
     |   +-- Conflict          the caller's expectation is stale (409)
     |   +-- TooLarge          the body or batch is over its limit (413)
     +-- Unavailable           try again later (503, with retry_after_s)
+    |   +-- StorageFull       once there is room on the disk (507)
     +-- Corrupt               the operator: stop, never skip
 
 Adapters translate every foreign exception into one of these, so callers never name a client library.
@@ -57,6 +58,10 @@ class Unavailable(SearchsvcError):
         super().__init__(message)
         self.message = message
         self.retry_after_s = retry_after_s
+
+
+class StorageFull(Unavailable):
+    """There is no room to write. Nothing was stored."""
 
 
 class Corrupt(SearchsvcError):

@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -50,10 +50,14 @@ GRACE_S: Final = 2.0
 
 
 class JetStreamEventLog:
-    """An `EventLog` on a connected client. Make one with `connect`."""
+    """An `EventLog` on a connected client. Make one with `connect`.
+
+    before_append: called before anything is written; what it raises refuses the write.
+    """
 
     def __init__(self, client: Client, *, connection: _Connection) -> None:
         self._client = client
+        self.before_append: Callable[[], None] = lambda: None
         self._js: JetStreamContext = client.jetstream(timeout=TIMEOUT_S)
         self._connection = connection
 
@@ -81,6 +85,7 @@ class JetStreamEventLog:
         expected_subject_seq: int | None = None,
     ) -> int:
         check_batch(stream, [entry])
+        self.before_append()
         headers: dict[str, str] = {}
         if entry.msg_id:
             headers["Nats-Msg-Id"] = entry.msg_id
@@ -103,6 +108,7 @@ class JetStreamEventLog:
         check_batch(stream, entries)
         if len(entries) == 1:
             return await self.append(stream, entries[0])
+        self.before_append()
         batch_id = uuid.uuid4().hex
         headers = {"Nats-Batch-Id": batch_id}
         try:

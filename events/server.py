@@ -100,6 +100,18 @@ class NatsServer:
         """Wait until the child answers. Where it does not or is unfit, end it and raise Unavailable or Corrupt."""
         self.address = _answering(self._data_dir, self._process, self.address.accounts)
 
+    def healthy(self) -> bool:
+        """Whether the child says that it can store. Blocks for up to a second."""
+        try:
+            with urllib.request.urlopen(f"{self.address.monitor_url}/healthz", timeout=1):  # noqa: S310 - our own child
+                return True
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def end(self) -> None:
+        """End the child politely; whoever supervises it starts it again."""
+        self._process.terminate()
+
     def stop(self) -> None:
         """End the child (politely, then not) and release the lock. Safe to call twice."""
         if self.running:

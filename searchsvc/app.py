@@ -24,6 +24,7 @@ from searchsvc import __version__
 from searchsvc.behavior import BehaviorWriter, OutboxCounts, refill
 from searchsvc.commands import Commands
 from searchsvc.config import Config
+from searchsvc.disk import DiskGuard
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
@@ -35,6 +36,8 @@ from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
 from searchsvc.worker import Worker
+
+DISK_LOOK_EVERY_S = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +90,13 @@ class App:
         data = config.data_path
         data.mkdir(parents=True, exist_ok=True)
         self._log = await self._connect()
+        disk = DiskGuard(
+            data,
+            warn_share=config.disk.warn_share,
+            stop_share=config.disk.stop_share,
+            enough_bytes=config.disk.enough_mb * 1_000_000,
+        )
+        self._log.before_append = disk.require
         self._copy = ControlCopy(data / COPY_NAME)
         await self._replay_control()
         loop = asyncio.get_running_loop()
@@ -121,6 +131,7 @@ class App:
             self._keep(Worker(self._log, join_wait_s=config.behavior.join_wait_s).run(), "worker")
         if self._nats is not None:
             self._keep(server.supervise(self._nats, partial(self._note, "nats-server")), "nats-server")
+        self._keep(self._watch_disk(disk), "disk watch")
         self._keep(self._announce_ready(), "ready")
 
     async def stop(self) -> None:
@@ -225,6 +236,17 @@ class App:
             return None, None
         cache = VectorCache(data / "vectors" / f"{embedder.digest[:16]}.sqlite", embedder.dimension)
         return embedder, DocumentEncoder(embedder, cache)
+
+    async def _watch_disk(self, disk: DiskGuard) -> None:
+        while True:
+            was_full = disk.full
+            await asyncio.to_thread(disk.look)
+            self._note("disk", disk.reason)
+            room_again = was_full and not disk.full
+            # A server that met the end of the disk refuses writes until it is started again.
+            if room_again and self._nats is not None and not await asyncio.to_thread(self._nats.healthy):
+                self._nats.end()
+            await asyncio.sleep(DISK_LOOK_EVERY_S)
 
     async def _refill(self, rankings: KnownRankings, stored: StoredEvents) -> None:
         try:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from events.codec import decode_behavior, encode
-from events.errors import InvalidInput, Unavailable
+from events.errors import InvalidInput, StorageFull, Unavailable
 from events.log import Entry, EventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
@@ -151,7 +151,7 @@ class BehaviorWriter:
             log.warning("%d rankings shed, %d events refused: %s", len(rankings), len(interactions), error)
             for event, written in interactions:
                 del self._under_way[event.id]
-                written.set_exception(Unavailable(error.message, retry_after_s=error.retry_after_s))
+                written.set_exception(type(error)(error.message, retry_after_s=error.retry_after_s))
                 written.exception()  # whoever waited may be gone
             return
         self._written += len(batch)
@@ -164,6 +164,8 @@ class BehaviorWriter:
         for attempt in range(1, APPEND_ATTEMPTS + 1):
             try:
                 return await self._log.append("BEHAVIOR", entry)
+            except StorageFull:
+                raise
             except Unavailable:
                 # The outcome is unknown: the same message id makes the retry safe.
                 if attempt == APPEND_ATTEMPTS:

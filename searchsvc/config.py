@@ -63,6 +63,15 @@ class BehaviorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     join_wait_s: float = 60.0
 
 
+class DiskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Shares of the data folder's disk: from warn_share on health says so, at stop_share writes answer 507. Neither
+    counts while enough_mb are free."""
+
+    warn_share: float = 0.8
+    stop_share: float = 0.9
+    enough_mb: int = 2048
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data_dir: str = ""
     host: str = "127.0.0.1"
@@ -73,6 +82,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     embedding: EmbeddingConfig = EmbeddingConfig()
     search: SearchConfig = SearchConfig()
     behavior: BehaviorConfig = BehaviorConfig()
+    disk: DiskConfig = DiskConfig()
 
     @property
     def data_path(self) -> Path:
@@ -158,6 +168,9 @@ def _check(config: Config) -> None:
         ("behavior.known_rankings", config.behavior.known_rankings, 1, 10_000_000),
         ("behavior.stored_events", config.behavior.stored_events, 1, 100_000_000),
         ("behavior.outbox", config.behavior.outbox, 1, 10_000_000),
+        ("disk.warn_share", config.disk.warn_share, 0, 1),
+        ("disk.stop_share", config.disk.stop_share, 0, 1),
+        ("disk.enough_mb", config.disk.enough_mb, 0, 1e9),
         ("behavior.join_wait_s", config.behavior.join_wait_s, 0, 86_400),
     ]
     for key, value, low, high in limits:

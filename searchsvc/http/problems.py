@@ -10,7 +10,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from events.errors import Conflict, Corrupt, InvalidInput, NotFound, SearchsvcError, TooLarge, Unavailable
+from events.errors import Conflict, Corrupt, InvalidInput, NotFound, SearchsvcError, StorageFull, TooLarge, Unavailable
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -38,6 +38,7 @@ STATUS: Final[tuple[tuple[type[SearchsvcError], int, str], ...]] = (
     (Conflict, 409, "conflict"),
     (TooLarge, 413, "too-large"),
     (InvalidInput, 400, "invalid-input"),
+    (StorageFull, 507, "storage-full"),
     (Unavailable, 503, "unavailable"),
     (Corrupt, 500, "corrupt"),
 )

@@ -6,16 +6,21 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
 
 from benchmarks.running import RunningService
 from events import server
 from searchsvc.cli.data import import_documents
 from searchsvc.sample import sample_catalogue
+from tests.conftest import need
 from tests.integration.test_events import tail
 from tests.integration.test_process import run
 
@@ -180,3 +185,55 @@ def test_an_event_sent_again_is_stored_once_across_a_restart_too(start_service: 
     assert service.call("POST", "/v1/events", {"events": events[:1]})[0] == 202
     stored = [entry["event"]["id"] for entry in tail(service, 1000) if entry["stream"] == "BEHAVIOR"]
     assert sorted(event_id for event_id in stored if event_id.startswith("again")) == ["again-0", "again-1", "again-2"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    need("tmpfs", mounted.returncode == 0, f"no right to mount a tmpfs: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_answers_507_and_recovers_by_itself(small_disk: Path) -> None:
+    service = RunningService(small_disk / "data")
+    try:
+        import_documents(service.url, "shop", sample_catalogue(30))
+
+        def click(event_id: str) -> int:
+            event = {"id": event_id, "type": "click", "index": "shop", "document_id": "x"}
+            return service.call("POST", "/v1/events", {"events": [event]})[0]
+
+        def until(status: int) -> float:
+            started = time.monotonic()
+            n = 0
+            while (said := click(f"{status}-{n}")) != status:
+                assert time.monotonic() - started < 10, said
+                n += 1
+                time.sleep(RETRY_S)
+            return time.monotonic() - started
+
+        assert click("before") == 202
+        ballast = small_disk / "ballast"
+        free = shutil.disk_usage(small_disk).free
+        ballast.write_bytes(bytes(free - 15_000_000))
+        until(507)
+        change = {"weights": {"cosine": 1.0}, "reason": "x"}
+        status, problem = service.call("PUT", "/v1/indexes/shop/weights", change)
+        assert (status, problem["type"]) == (507, "urn:searchsvc:storage-full")
+        assert service.call("POST", "/v1/indexes/shop/documents", {"id": "new", "title": "x"})[0] == 507
+        searched = service.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})
+        assert (searched[0], searched[1]["degraded"]) == (200, [])
+        health = service.call("GET", "/health/ready")
+        assert (health[0], health[1]["status"]) == (200, "degraded")
+        ballast.unlink()
+        assert until(202) < 5
+        assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
+        _, history = service.call("GET", "/v1/indexes/shop/weights/history")
+        assert [one["reason"] for one in history["changes"]].count("x") == 1
+    finally:
+        service.stop()

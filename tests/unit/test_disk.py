@@ -1,0 +1,56 @@
+"""When writes are refused for want of room, and when they go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from events.errors import StorageFull
+from searchsvc.disk import DiskGuard
+
+
+class Usage(msgspec.Struct):
+    total: int
+    free: int
+
+
+def guard(usage: Usage, enough_bytes: int = 10**9) -> DiskGuard:
+    return DiskGuard(Path("d"), warn_share=0.8, stop_share=0.9, enough_bytes=enough_bytes, usage=lambda _: usage)
+
+
+def test_writes_stop_at_the_mark_and_go_on_below_it() -> None:
+    usage = Usage(1000, 500)
+    disk = guard(usage)
+    seen = []
+    for free in (500, 190, 101, 100, 50, 105, 119, 121, 300):
+        usage.free = free
+        disk.look()
+        seen.append((free, disk.full, bool(disk.reason)))
+    assert seen == [
+        (500, False, False),
+        (190, False, True),
+        (101, False, True),
+        (100, True, True),
+        (50, True, True),
+        (105, True, True),
+        (119, True, True),
+        (121, False, True),
+        (300, False, False),
+    ]
+
+
+def test_a_full_disk_is_named_and_when_to_come_again() -> None:
+    disk = guard(Usage(1000, 50))
+    disk.require()
+    disk.look()
+    with pytest.raises(StorageFull, match="95% full") as refused:
+        disk.require()
+    assert refused.value.retry_after_s == 10
+
+
+def test_the_last_tenth_of_a_large_disk_is_plenty() -> None:
+    disk = guard(Usage(10**12, 10**10))
+    disk.look()
+    assert (disk.full, disk.reason) == (False, "")
