@@ -7,7 +7,9 @@ from pathlib import Path
 
 import rich_click as click
 
+from benchmarks import events as events_benchmark
 from benchmarks import latency as latency_benchmark
+from benchmarks import recovery as recovery_benchmark
 from benchmarks import relevance as relevance_benchmark
 from benchmarks import report
 
@@ -52,6 +54,30 @@ def relevance(collection: Path, json_file: Path | None, queries: int | None, ref
     """nDCG@10 of the default ranking beside each leg alone and RRF, on the judged COLLECTION."""
     result = relevance_benchmark.measure(collection, n_queries=queries, reference=reference, say=_say)
     relevance_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@click.argument("collection", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@json_file
+@click.option("--events", "n_events", default=200_000, show_default=True, help="Events sent as fast as they are taken.")
+@click.option("--seconds", default=10.0, show_default=True, help="How long each rate is offered.")
+@click.option("--rounds", default=2, show_default=True, help="How often the rates take turns.")
+def events(collection: Path | None, json_file: Path | None, n_events: int, seconds: float, rounds: int) -> None:
+    """Events a second that are on disk, and what searches feel of them. Without COLLECTION: the made-up catalogue."""
+    result = events_benchmark.measure(collection, n_events=n_events, seconds=seconds, rounds=rounds, say=_say)
+    events_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@click.argument("collection", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@json_file
+@click.option("--events", "n_events", default=1_000_000, show_default=True, help="Events in BEHAVIOR.")
+def recovery(collection: Path | None, json_file: Path | None, n_events: int) -> None:
+    """Start times over a long log: from nothing, from a snapshot, after kill -9; and an index built anew."""
+    result = recovery_benchmark.measure(collection, n_events=n_events, say=_say)
+    recovery_benchmark.print_result(result)
     report.write(json_file, result)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import http.client
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +56,8 @@ def measure(
             imported, settings = _import(service, folder)
             _await_snapshot(data_dir)
             say("searching")
-            queries = sample_queries(folder, settings.title, n_queries)
+            documents = [msgspec.json.decode(line) for line in lines(documents_file(folder))]
+            queries = sample_queries(documents, settings.title, n_queries)
             bare = BareParts(data_dir, settings)
             searches = _search(service, bare, queries)
             say("changing weights")
@@ -93,9 +94,9 @@ def measure(
     }
 
 
-def sample_queries(folder: Path, title: str, n: int) -> list[str]:
-    """n distinct queries: seeded titles, and the first two words of others, in turn."""
-    titles = [str(msgspec.json.decode(line).get(title) or "") for line in lines(documents_file(folder))]
+def sample_queries(documents: Sequence[Mapping[str, Any]], title: str, n: int) -> list[str]:
+    """At most n distinct queries: seeded titles, and the first two words of others, in turn."""
+    titles = [str(document.get(title) or "") for document in documents]
     rng = np.random.default_rng(report.SEED)
     queries: dict[str, None] = {}
     for i in rng.permutation(len(titles)):

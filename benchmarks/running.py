@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from events import jetstream, server
 from events.errors import Unavailable
+from events.jetstream import JetStreamEventLog
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
@@ -110,3 +112,15 @@ def server_timing(header: str) -> dict[str, float]:
     """Milliseconds by stage, from a Server-Timing header."""
     parts = (part.strip().split(";dur=") for part in header.split(","))
     return {name: float(ms) for name, ms in parts}
+
+
+@asynccontextmanager
+async def event_log(service: RunningService) -> AsyncIterator[JetStreamEventLog]:
+    """The log of a running service, to be looked at."""
+    address = server.read_address(service.data_dir)
+    account = address.accounts["reader"]
+    log = await jetstream.connect(address.url, user=account.user, password=account.password, role="reader")
+    try:
+        yield log
+    finally:
+        await log.close()

@@ -6,6 +6,7 @@
     |   +-- Conflict          the caller's expectation is stale (409)
     |   +-- TooLarge          the body or batch is over its limit (413)
     +-- Unavailable           try again later (503, with retry_after_s)
+    |   +-- Overloaded        more slowly (429)
     |   +-- StorageFull       once there is room on the disk (507)
     +-- Corrupt               the operator: stop, never skip
 
@@ -58,6 +59,10 @@ class Unavailable(SearchsvcError):
         super().__init__(message)
         self.message = message
         self.retry_after_s = retry_after_s
+
+
+class Overloaded(Unavailable):
+    """More comes than can be taken. Nothing was stored."""
 
 
 class StorageFull(Unavailable):

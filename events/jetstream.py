@@ -135,6 +135,17 @@ class JetStreamEventLog:
         created = info.created or datetime.fromtimestamp(0, UTC)
         return Position(info.state.last_seq, info.state.first_seq, info.state.messages, created)
 
+    async def get(self, stream: StreamName, seq: int) -> Record | None:
+        try:
+            found = await self._js.get_msg(stream, seq, direct=True)
+        except nats.js.errors.NotFoundError:
+            return None
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, f"looking at {stream} {seq}") from error
+        headers = found.headers or {}
+        at = datetime.fromisoformat(headers.get("Nats-Time-Stamp", "1970-01-01T00:00:00Z"))
+        return Record(stream, found.subject or "", seq, at, found.data or b"", headers.get("Nats-Msg-Id", ""))
+
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         last_seq = (await self.position(stream)).last_seq
         subscription = await self._subscribe(stream, after, subject)

@@ -79,6 +79,10 @@ class EventLog(Protocol):
 
     async def position(self, stream: StreamName) -> Position: ...
 
+    async def get(self, stream: StreamName, seq: int) -> Record | None:
+        """The message at `seq`; None where there is none (any more)."""
+        ...
+
     def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         """What is stored past `after` at the time of the call, in order. subject: a filter, wildcards allowed."""
         ...

@@ -66,6 +66,9 @@ class MemoryEventLog:
         first = records[0].seq if records else self._last[stream] + 1
         return Position(self._last[stream], first, len(records), self._created)
 
+    async def get(self, stream: StreamName, seq: int) -> Record | None:
+        return next((record for record in self._records[stream] if record.seq == seq), None)
+
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         for record in self._matching(stream, after, subject):
             yield record
@@ -89,6 +92,10 @@ class MemoryEventLog:
                     yield _MemoryDelivery(record, consumer)
             async with self._grown:
                 await self._grown.wait_for(partial(self._matching, stream, self._last[stream], None))
+
+    def lose(self, stream: StreamName, seq: int) -> None:
+        """Be without a message, as a server with a damaged store is."""
+        self._records[stream] = [record for record in self._records[stream] if record.seq != seq]
 
     async def close(self) -> None:
         return

@@ -5,7 +5,8 @@ CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be
 BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
 DEAD      EventRefused                                       what could not be used, and why
 
-Fields are only ever added, with defaults. Times are UTC. Floats are finite.
+Fields are only ever added, with defaults. Times are UTC. Floats are finite. Behaviour events come by the million and
+refer to nothing that refers back: tuples, and `gc=False`, keep them out of the garbage collector's way.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class DocumentDeleted(msgspec.Struct, frozen=True, kw_only=True, tag="document_d
 CatalogEvent = DocumentUpserted | DocumentDeleted
 
 
-class RankingShown(msgspec.Struct, frozen=True, kw_only=True, tag="ranking_shown.v1"):
+class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v1"):
     """One answered search: what learning and audits need and cannot be filled in afterwards.
 
     id: the query_id of the answer. first_rank: rank of the first hit (offset + 1).
@@ -95,10 +96,10 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, tag="ranking_shown
     query: str
     user_token: str = ""
     first_rank: int = 1
-    document_ids: list[str]
-    feature_names: list[str]
-    features: list[list[float]]
-    scores: list[float]
+    document_ids: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    features: tuple[tuple[float, ...], ...]
+    scores: tuple[float, ...]
     exploration: str | None = None
     weights_version: int
     config_version: int
@@ -106,11 +107,11 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, tag="ranking_shown
     applied_catalog_seq: int = 0
     generation: str = ""
     experiment: str | None = None
-    applied_rules: list[str] = []
-    degraded: list[str] = []
+    applied_rules: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
 
 
-class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, tag="interaction_recorded.v1"):
+class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v1"):
     """Something a shopper did with a document.
 
     at: the client's clock (data); received_at: the server's, which orders. value: money, grade or dwell by kind.

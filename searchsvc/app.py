@@ -7,6 +7,7 @@ server, which all else writes to, goes last.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,7 @@ from events.copy import COPY_NAME, ControlCopy
 from events.errors import Corrupt, InvalidInput, Unavailable
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
-from searchsvc.behavior import BehaviorWriter, OutboxCounts, refill
+from searchsvc.behavior import BehaviorWriter, OutboxCounts
 from searchsvc.commands import Commands
 from searchsvc.config import Config
 from searchsvc.disk import DiskGuard
@@ -29,9 +30,10 @@ from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
+from searchsvc.follower import BehaviorFollower
 from searchsvc.indexing import DocumentEncoder, Indexers
 from searchsvc.ingest import IngestConsumer
-from searchsvc.known import KnownRankings, StoredEvents
+from searchsvc.known import BehaviorMemory
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -65,7 +67,6 @@ class App:
         self.status = "starting"
         self.reasons: dict[str, str] = {}
         self._structure_changed = asyncio.Event()
-        self._refilled = asyncio.Event()
         self._nats: server.NatsServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._searches = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="search")
@@ -74,6 +75,7 @@ class App:
         self._copy: ControlCopy
         self._writing: asyncio.Task[None]
         self._writer: BehaviorWriter
+        self._follower: BehaviorFollower
         self.indexers: Indexers
         self.service: Service
 
@@ -102,9 +104,12 @@ class App:
         loop = asyncio.get_running_loop()
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
         self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
-        rankings = KnownRankings(config.behavior.known_rankings)
-        stored = StoredEvents(config.behavior.stored_events)
-        self._writer = BehaviorWriter(self._log, stored, outbox_size=config.behavior.outbox)
+        memory = BehaviorMemory(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)
+        rankings = memory.rankings
+        self._writer = BehaviorWriter(self._log, memory, outbox_size=config.behavior.outbox)
+        worker = Worker(self._log, rankings, join_wait_s=config.behavior.join_wait_s) if config.worker else None
+        self._follower = BehaviorFollower(self._log, memory, worker, data / "behavior")
+        await loop.run_in_executor(None, self._follower.restore)
         searcher = Searcher(embedder, n_candidates=config.search.candidates)
         self.service = Service(
             self._log,
@@ -115,6 +120,7 @@ class App:
             self._late_searches,
             self._writer,
             rankings,
+            max_events_per_s=config.behavior.max_events_per_s,
             vector_deadline_s=config.search.vector_deadline_ms / 1e3,
             max_waiting=config.search.max_waiting,
         )
@@ -122,13 +128,13 @@ class App:
         self._writing = asyncio.create_task(self._writer.run(), name="behavior writer")
         self._keep(self._follow_control(), "control")
         self._keep(self._reconcile(), "indexers")
-        self._keep(self._refill(rankings, stored), "known rankings")
+        self._keep(self._follower.run(), "behavior")
+        if worker is not None:
+            self._keep(worker.run(), "worker")
         ingest = IngestConsumer(
             self._log, self._writer, rankings, lambda name: name in self.serving.current.control.indexes
         )
         self._keep(ingest.run(), "ingest")
-        if config.worker:
-            self._keep(Worker(self._log, join_wait_s=config.behavior.join_wait_s).run(), "worker")
         if self._nats is not None:
             self._keep(server.supervise(self._nats, partial(self._note, "nats-server")), "nats-server")
         self._keep(self._watch_disk(disk), "disk watch")
@@ -143,6 +149,7 @@ class App:
         if hasattr(self, "_writing"):
             self._writer.close()
             await self._writing
+            await self._follower.save()
         if hasattr(self, "indexers"):
             await self.indexers.close()
         self._searches.shutdown(wait=True)
@@ -248,19 +255,16 @@ class App:
                 self._nats.end()
             await asyncio.sleep(DISK_LOOK_EVERY_S)
 
-    async def _refill(self, rankings: KnownRankings, stored: StoredEvents) -> None:
-        try:
-            await refill(rankings, stored, self._log)
-        finally:
-            self._refilled.set()
-
     async def _announce_ready(self) -> None:
-        await self._refilled.wait()
+        await self._follower.caught_up.wait()
         await self.serving.until(
             lambda s: all(n in s.snapshots or n in self.indexers.failed for n in s.control.indexes), 86_400, "ready"
         )
         if self.status == "starting":
             self.status = "ready"
+        # What a start made stays: full collections need not go through it again and again, under searches.
+        gc.collect()
+        gc.freeze()
 
     def _note(self, part: str, reason: str) -> None:
         """Why a part is not well, for `health`; '' where it is."""

@@ -15,30 +15,20 @@ from typing import Final
 
 import msgspec
 
-from events.codec import decode_behavior, encode
-from events.errors import InvalidInput, StorageFull, Unavailable
+from events.codec import encode
+from events.errors import InvalidInput, Overloaded, StorageFull, Unavailable
 from events.log import Entry, EventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
-from searchsvc.known import KnownRankings, StoredEvents
+from searchsvc.known import BehaviorMemory
 
-MAX_PACK: Final = 200
+MAX_PACK: Final = 1000
+MAX_PACK_RANKINGS: Final = 200
 LINGER_S: Final = 0.05
 MAX_WAITING_INTERACTIONS: Final = 20_000
 APPEND_ATTEMPTS: Final = 3
 
 log = logging.getLogger(__name__)
-
-
-async def refill(rankings: KnownRankings, stored: StoredEvents, event_log: EventLog) -> None:
-    """Read the newest rankings, and the ids of the newest interactions, back from BEHAVIOR."""
-    last = (await event_log.position("BEHAVIOR")).last_seq
-    async for record in event_log.read("BEHAVIOR", after=max(last - rankings.size, 0)):
-        for event in decode_behavior(record.data).events:
-            if isinstance(event, RankingShown):
-                rankings.remember(event)
-            else:
-                stored.add(event.id)
 
 
 class OutboxCounts(msgspec.Struct, frozen=True):
@@ -49,19 +39,26 @@ class OutboxCounts(msgspec.Struct, frozen=True):
     shed: int
 
 
+class _Group(msgspec.Struct, frozen=True):
+    """What one caller sent, to be stored in one message. written: done once it is on disk."""
+
+    events: Sequence[InteractionRecorded]
+    written: asyncio.Future[None]
+
+
 class BehaviorWriter:
     """One loop that writes whatever is waiting as one message, so that one fsync pays for many events.
 
-    stored: interactions that need not be written again.
+    memory: which interactions are stored already, and is told of those that now are.
     """
 
-    def __init__(self, event_log: EventLog, stored: StoredEvents, *, outbox_size: int) -> None:
+    def __init__(self, event_log: EventLog, memory: BehaviorMemory, *, outbox_size: int) -> None:
         self._log = event_log
-        self._stored = stored
+        self._memory = memory
         self._under_way: dict[str, asyncio.Future[None]] = {}
         self._outbox_size = outbox_size
         self._rankings: deque[RankingShown] = deque()
-        self._interactions: deque[tuple[InteractionRecorded, asyncio.Future[None]]] = deque()
+        self._groups: deque[_Group] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._written = 0
@@ -73,30 +70,34 @@ class BehaviorWriter:
             self._shed += 1
             return
         self._rankings.append(ranking)
-        if len(self._rankings) in (1, MAX_PACK):
+        if len(self._rankings) in (1, MAX_PACK_RANKINGS):
             self._wake.set()
 
     async def append(self, interactions: Sequence[InteractionRecorded]) -> None:
         """Return once all of them are on disk, each once, however often and from how many sides it is sent.
 
-        Raises Unavailable where the log is away or too many wait: not, or perhaps not, stored.
+        What is new among them is stored whole or not at all. Raises Overloaded where too many wait, and Unavailable
+        where the log is away: not, or perhaps not, stored.
         """
-        new = {event.id: event for event in interactions if event.id not in self._stored}
-        fresh = {event_id: event for event_id, event in new.items() if event_id not in self._under_way}
-        if len(self._interactions) + len(fresh) > MAX_WAITING_INTERACTIONS or self._closing:
-            raise Unavailable("too many events wait to be written", retry_after_s=1.0)
-        loop = asyncio.get_running_loop()
-        for event_id, event in fresh.items():
-            written: asyncio.Future[None] = loop.create_future()
-            self._under_way[event_id] = written
-            self._interactions.append((event, written))
-        self._wake.set()
+        new = {event.id: event for event in interactions if not self._memory.has_stored(event.id)}
+        waited_for = {self._under_way[event_id] for event_id in new if event_id in self._under_way}
+        fresh = [event for event_id, event in new.items() if event_id not in self._under_way]
+        if self._closing:
+            raise Unavailable("the service is stopping", retry_after_s=1.0)
+        if len(self._under_way) + len(fresh) > MAX_WAITING_INTERACTIONS:
+            raise Overloaded(f"{len(self._under_way)} events wait to be written", retry_after_s=1.0)
+        if fresh:
+            group = _Group(fresh, asyncio.get_running_loop().create_future())
+            self._under_way.update((event.id, group.written) for event in fresh)
+            self._groups.append(group)
+            waited_for.add(group.written)
+            self._wake.set()
         # Shielded: another sender of the same event may wait for it too.
-        await asyncio.gather(*(asyncio.shield(self._under_way[event_id]) for event_id in new))
+        await asyncio.gather(*map(asyncio.shield, waited_for))
 
     @property
     def _urgent(self) -> bool:
-        return bool(self._interactions) or self._closing or len(self._rankings) >= MAX_PACK
+        return bool(self._groups) or self._closing or len(self._rankings) >= MAX_PACK_RANKINGS
 
     @property
     def counts(self) -> OutboxCounts:
@@ -104,7 +105,7 @@ class BehaviorWriter:
 
     async def run(self) -> None:
         """Write until `close` was called and nothing waits."""
-        while not (self._closing and not self._rankings and not self._interactions):
+        while not (self._closing and not self._rankings and not self._groups):
             if not self._urgent:
                 # Nobody waits for a ranking to be written: let some gather, and searches have the event loop.
                 self._wake.clear()
@@ -114,51 +115,56 @@ class BehaviorWriter:
                 except TimeoutError:
                     pass
             # A ranking goes before the interactions that may name it.
-            rankings = [self._rankings.popleft() for _ in range(min(len(self._rankings), MAX_PACK))]
-            room = min(len(self._interactions), MAX_PACK)
-            interactions = [self._interactions.popleft() for _ in range(room)]
-            await self._write(rankings, interactions)
+            rankings = [self._rankings.popleft() for _ in range(min(len(self._rankings), MAX_PACK_RANKINGS))]
+            groups: list[_Group] = []
+            n_events = 0
+            while self._groups and (not groups or n_events + len(self._groups[0].events) <= MAX_PACK):
+                groups.append(self._groups.popleft())
+                n_events += len(groups[-1].events)
+            await self._write(rankings, groups)
 
     def close(self) -> None:
         """Take nothing more; `run` ends when what waits is written."""
         self._closing = True
         self._wake.set()
 
-    async def _write(
-        self, rankings: list[RankingShown], interactions: list[tuple[InteractionRecorded, asyncio.Future[None]]]
-    ) -> None:
-        batch: list[BehaviorEvent] = [*rankings, *(event for event, _ in interactions)]
+    async def _write(self, rankings: list[RankingShown], groups: list[_Group]) -> None:
+        batch: list[BehaviorEvent] = [*rankings, *(event for group in groups for event in group.events)]
         entry = Entry(BEHAVIOR_SUBJECT, encode(BehaviorBatch(events=batch)), uuid.uuid4().hex)
         try:
             await self._append(entry)
         except InvalidInput:
-            if len(batch) == 1:
+            if len(rankings) + len(groups) == 1:
                 raise
             # Too large for one message, as long rankings in a full pack are. What was validated fits by itself.
-            half, other = len(rankings) // 2, len(interactions) // 2
+            half, other = len(rankings) // 2, len(groups) // 2
             if len(rankings) > 1:
                 await self._write(rankings[:half], [])
-                await self._write(rankings[half:], interactions)
+                await self._write(rankings[half:], groups)
             elif rankings:
                 await self._write(rankings, [])
-                await self._write([], interactions)
+                await self._write([], groups)
             else:
-                await self._write([], interactions[:other])
-                await self._write([], interactions[other:])
+                await self._write([], groups[:other])
+                await self._write([], groups[other:])
             return
         except Unavailable as error:
             self._shed += len(rankings)
-            log.warning("%d rankings shed, %d events refused: %s", len(rankings), len(interactions), error)
-            for event, written in interactions:
-                del self._under_way[event.id]
-                written.set_exception(type(error)(error.message, retry_after_s=error.retry_after_s))
-                written.exception()  # whoever waited may be gone
+            log.warning("%d rankings shed, %d events refused: %s", len(rankings), len(batch) - len(rankings), error)
+            for group in groups:
+                self._done(group)
+                group.written.set_exception(type(error)(error.message, retry_after_s=error.retry_after_s))
+                group.written.exception()  # whoever waited may be gone
             return
         self._written += len(batch)
-        for event, written in interactions:
-            self._stored.add(event.id)
+        for group in groups:
+            self._memory.acknowledge(event.id for event in group.events)
+            self._done(group)
+            group.written.set_result(None)
+
+    def _done(self, group: _Group) -> None:
+        for event in group.events:
             del self._under_way[event.id]
-            written.set_result(None)
 
     async def _append(self, entry: Entry) -> int:
         for attempt in range(1, APPEND_ATTEMPTS + 1):

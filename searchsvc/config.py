@@ -54,12 +54,13 @@ class SearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 class BehaviorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """known_rankings: remembered to check clicks against. stored_events: ids remembered, to store each event once.
-    outbox: rankings that may wait to be logged. join_wait_s: how long an interaction waits for a ranking that is not
-    known."""
+    outbox: rankings that may wait to be logged. max_events_per_s: over HTTP; more are answered 429.
+    join_wait_s: how long an interaction waits for a ranking that is not known."""
 
     known_rankings: int = 100_000
     stored_events: int = 1_000_000
     outbox: int = 10_000
+    max_events_per_s: float = 30_000.0
     join_wait_s: float = 60.0
 
 
@@ -168,6 +169,7 @@ def _check(config: Config) -> None:
         ("behavior.known_rankings", config.behavior.known_rankings, 1, 10_000_000),
         ("behavior.stored_events", config.behavior.stored_events, 1, 100_000_000),
         ("behavior.outbox", config.behavior.outbox, 1, 10_000_000),
+        ("behavior.max_events_per_s", config.behavior.max_events_per_s, 1, 1e9),
         ("disk.warn_share", config.disk.warn_share, 0, 1),
         ("disk.stop_share", config.disk.stop_share, 0, 1),
         ("disk.enough_mb", config.disk.enough_mb, 0, 1e9),

@@ -106,16 +106,16 @@ class Searcher:
             query=request.query,
             user_token=request.user_token,
             first_rank=request.offset + 1,
-            document_ids=[hit.id for hit in hits],
-            feature_names=list(names),
-            features=features[shown].tolist(),
-            scores=[hit.score for hit in hits],
+            document_ids=tuple(hit.id for hit in hits),
+            feature_names=tuple(names),
+            features=tuple(map(tuple, features[shown].tolist())),
+            scores=tuple(hit.score for hit in hits),
             weights_version=control.weights_version,
             config_version=control.config_version,
             applied_seq=state.control.seq,
             applied_catalog_seq=snapshot.catalog_seq,
             generation=snapshot.generation,
-            degraded=found.degraded,
+            degraded=tuple(found.degraded),
         )
         return SearchOutcome(answer, record, laps.timings)
 

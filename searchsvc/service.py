@@ -20,6 +20,7 @@ from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted
+from searchsvc.admission import Allowance
 from searchsvc.answer import SearchOutcome, SearchRequest
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
@@ -62,6 +63,7 @@ class Service:
         writer: BehaviorWriter,
         rankings: KnownRankings,
         *,
+        max_events_per_s: float,
         vector_deadline_s: float,
         max_waiting: int,
     ) -> None:
@@ -69,6 +71,7 @@ class Service:
         self.commands = commands
         self.writer = writer
         self.rankings = rankings
+        self._allowance = Allowance(max_events_per_s)
         self._log = event_log
         self._searcher = searcher
         self._searches = searches
@@ -152,8 +155,13 @@ class Service:
         _, snapshot, slot = self._served(index, document_id)
         return snapshot.document(slot)
 
+    def require_allowance(self) -> None:
+        """Raise Overloaded where too many events came lately; to be asked before their bytes are looked at."""
+        self._allowance.require(time.monotonic())
+
     async def record_events(self, events: list[EventInput]) -> list[str]:
         """Store all or none; return their ids once they are on disk. Raises InvalidInput naming the position."""
+        self._allowance.take(len(events))
         if not 1 <= len(events) <= MAX_EVENTS:
             limit = f"1 to {MAX_EVENTS} events"
             raise TooLarge(f"{len(events)} events; allowed: {limit}", field="events", value=len(events), limit=limit)

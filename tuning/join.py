@@ -43,6 +43,14 @@ class ClickthroughJoin:
         self._waiting: OrderedDict[str, InteractionRecorded] = OrderedDict()
         self._counted: OrderedDict[str, None] = OrderedDict()
 
+    def knows(self, query_id: str) -> bool:
+        """Whether the ranking of this id is held."""
+        return query_id in self._rankings
+
+    def waiting(self) -> list[InteractionRecorded]:
+        """Those that wait for their ranking."""
+        return list(self._waiting.values())
+
     def apply(self, event: BehaviorEvent) -> list[Clickthrough | Orphan]:
         """What becomes known with this event."""
         if isinstance(event, RankingShown):

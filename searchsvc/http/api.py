@@ -70,6 +70,7 @@ async def search_link(app: App, index: str, request: AnyRequest) -> Response[byt
 
 @post("/v1/events", status_code=202, **describe("Record interactions, all or none", EVENTS, shapes.EventsAccepted))
 async def events(app: App, body: bytes) -> Response[bytes]:
+    app.service.require_allowance()
     ids = await app.service.record_events(EVENTS.decode(body).events)
     return _json(shapes.EventsAccepted(len(ids), ids), 202)
 

@@ -10,7 +10,17 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 
-from events.errors import Conflict, Corrupt, InvalidInput, NotFound, SearchsvcError, StorageFull, TooLarge, Unavailable
+from events.errors import (
+    Conflict,
+    Corrupt,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+    SearchsvcError,
+    StorageFull,
+    TooLarge,
+    Unavailable,
+)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -38,6 +48,7 @@ STATUS: Final[tuple[tuple[type[SearchsvcError], int, str], ...]] = (
     (Conflict, 409, "conflict"),
     (TooLarge, 413, "too-large"),
     (InvalidInput, 400, "invalid-input"),
+    (Overloaded, 429, "overloaded"),
     (StorageFull, 507, "storage-full"),
     (Unavailable, 503, "unavailable"),
     (Corrupt, 500, "corrupt"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import TypeVar
 
 import pytest
@@ -132,3 +133,13 @@ async def test_following_past_the_end_of_a_stream_is_corrupt(event_log: EventLog
     await event_log.append("CONTROL", Entry("control.a", b"x"))
     with pytest.raises(Corrupt, match="ends at 1, but 3"):
         await take(event_log.follow("CONTROL", after=3), 1)
+
+
+async def test_a_message_is_found_by_its_sequence_and_none_where_there_is_none(event_log: EventLog) -> None:
+    await event_log.append("CONTROL", Entry("control.a", b"x", "id-1"))
+    found = await event_log.get("CONTROL", 1)
+    assert found is not None
+    assert (found.subject, found.seq, found.data, found.msg_id) == ("control.a", 1, b"x", "id-1")
+    (read,) = [record async for record in event_log.read("CONTROL")]
+    assert abs(found.at - read.at) < timedelta(milliseconds=1)
+    assert await event_log.get("CONTROL", 2) is None

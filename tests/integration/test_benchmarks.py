@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import latency, relevance
+from benchmarks import events, latency, recovery, relevance
 from searchsvc.sample import sample_catalogue
 
 
@@ -44,3 +44,18 @@ def test_latency_measures_search_change_and_restart(collection: Path) -> None:
     assert result["search_ms"]["bare sum"].p50.value > 0
     assert set(result["restart_to_first_answer_s"]) == {"after SIGTERM", "after kill -9"}
     assert msgspec.json.encode(result)
+
+
+def test_events_measures_what_was_taken_and_what_searches_feel() -> None:
+    result = events.measure(None, n_events=2_000, seconds=0.5, rounds=1, say=lambda _: None)
+    events.print_result(result)
+    assert (result["accepted_but_missing"], result["stored_more_than_once"]) == (0, 0)
+    assert result["accepted"] >= 2_000
+    assert result["offered"]["2000"]["search_ms"].n == 10
+
+
+def test_recovery_measures_every_kind_of_start() -> None:
+    result = recovery.measure(None, n_events=2_000, say=lambda _: None)
+    recovery.print_result(result)
+    assert len(result["start_to_ready_s"]) == 6
+    assert [check.holds for check in result["checks"]] == [True] * 3

@@ -17,9 +17,9 @@ from events.settings import Embedding, SearchableField
 from events.streams import StreamName
 from searchsvc import ranking
 from searchsvc.analysis import analyze, embedding_text, field_text, query_terms
-from searchsvc.behavior import BehaviorWriter, refill
+from searchsvc.behavior import BehaviorWriter
 from searchsvc.embedded.columns import Column
-from searchsvc.known import KnownRankings, StoredEvents
+from searchsvc.known import BLOCK_IDS, BehaviorMemory, StoredEvents
 from tests.factories import click
 from tests.factories import ranking as shown
 from tuning.weights import check_weights
@@ -114,8 +114,12 @@ async def stored(log: MemoryEventLog) -> list[Record]:
     return [record async for record in log.read("BEHAVIOR")]
 
 
+def memory() -> BehaviorMemory:
+    return BehaviorMemory(n_rankings=100, n_events=100)
+
+
 async def drained(log: MemoryEventLog, outbox_size: int, n_rankings: int, n_clicks: int) -> BehaviorWriter:
-    writer = BehaviorWriter(log, StoredEvents(100), outbox_size=outbox_size)
+    writer = BehaviorWriter(log, memory(), outbox_size=outbox_size)
     for i in range(n_rankings):
         writer.offer(shown(f"q{i}"))
     running = asyncio.create_task(writer.run())
@@ -160,7 +164,7 @@ def test_a_log_that_is_away_for_a_moment_loses_nothing_and_one_that_stays_away_i
 def test_an_interaction_sent_again_is_stored_once_however_it_is_sent() -> None:
     async def run() -> None:
         log = MemoryEventLog()
-        writer = BehaviorWriter(log, StoredEvents(100), outbox_size=10)
+        writer = BehaviorWriter(log, memory(), outbox_size=10)
         running = asyncio.create_task(writer.run())
         # At once from two sides, twice in one batch, and again once it is stored.
         await asyncio.gather(writer.append([click("a")]), writer.append([click("a"), click("b"), click("b")]))
@@ -176,7 +180,7 @@ def test_an_interaction_sent_again_is_stored_once_however_it_is_sent() -> None:
 def test_an_interaction_that_could_not_be_stored_can_be_sent_again() -> None:
     async def run() -> None:
         log = FailingLog(3)
-        writer = BehaviorWriter(log, StoredEvents(100), outbox_size=10)
+        writer = BehaviorWriter(log, memory(), outbox_size=10)
         running = asyncio.create_task(writer.run())
         refused = await asyncio.gather(writer.append([click("a")]), writer.append([click("a")]), return_exceptions=True)
         assert [type(error) for error in refused] == [Unavailable, Unavailable]
@@ -188,17 +192,20 @@ def test_an_interaction_that_could_not_be_stored_can_be_sent_again() -> None:
     asyncio.run(run())
 
 
-def test_the_oldest_stored_ids_are_forgotten_first() -> None:
-    events = StoredEvents(2)
-    for event_id in ("a", "b", "a", "c"):
-        events.add(event_id)
-    assert ["a" in events, "b" in events, "c" in events, len(events)] == [False, True, True, 2]
+def test_at_least_so_many_stored_ids_are_remembered_and_the_oldest_are_forgotten_first() -> None:
+    events = StoredEvents(BLOCK_IDS)
+    for i in range(3 * BLOCK_IDS):
+        assert events.add(f"e{i}")
+        assert not events.add(f"e{i}")
+    assert BLOCK_IDS <= len(events) <= 2 * BLOCK_IDS
+    assert "e0" not in events
+    assert all(f"e{i}" in events for i in range(2 * BLOCK_IDS, 3 * BLOCK_IDS))
 
 
 def test_rankings_too_large_for_one_message_are_spread_over_several() -> None:
     async def run() -> None:
         log = MemoryEventLog()
-        writer = BehaviorWriter(log, StoredEvents(100), outbox_size=100)
+        writer = BehaviorWriter(log, memory(), outbox_size=100)
         ids = [f"{i:0500d}" for i in range(1000)]  # half a megabyte a ranking, eight to a message
         for i in range(40):
             writer.offer(shown(f"q{i}", ids=ids))
@@ -213,19 +220,6 @@ def test_rankings_too_large_for_one_message_are_spread_over_several() -> None:
         assert sorted(events) == sorted([f"q{i}" for i in range(40)] + [f"e{i}" for i in range(20)])
         assert events.index("q39") < events.index("e0")
         assert (writer.counts.written, writer.counts.shed) == (60, 0)
-
-    asyncio.run(run())
-
-
-def test_known_rankings_are_read_back_from_the_log() -> None:
-    async def run() -> None:
-        log = MemoryEventLog()
-        await drained(log, 100, 5, 2)
-        known = KnownRankings(100)
-        await refill(known, events := StoredEvents(10), log)
-        assert "e0" in events
-        assert len(known) == 5
-        assert known.contradiction("q3", "shop", "nope", None) is not None
 
     asyncio.run(run())
 

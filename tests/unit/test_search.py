@@ -86,10 +86,10 @@ def test_an_explanation_adds_up_to_the_score(tmp_path: Path) -> None:
 def test_what_is_logged_is_what_was_shown(tmp_path: Path) -> None:
     outcome = search(state(tmp_path), "red shoe", limit=3, offset=2, explain=True)
     shown = outcome.shown
-    assert shown.document_ids == ids(outcome.answer)
+    assert list(shown.document_ids) == ids(outcome.answer)
     assert (shown.first_rank, shown.weights_version, shown.applied_seq) == (3, 1, 1)
     weights = default_weights(SETTINGS)
-    assert list(weights) == shown.feature_names
+    assert tuple(weights) == shown.feature_names
     again = np.array(shown.features) @ np.array(list(weights.values()))
     np.testing.assert_allclose(again, shown.scores, rtol=1e-6)
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from events import control
-from events.errors import Unavailable
+from events.errors import Overloaded, Unavailable
 from events.memory import MemoryEventLog
 from events.types import IndexConfigured
+from searchsvc.admission import Allowance
 from searchsvc.answer import SearchRequest
 from searchsvc.arrays import FloatArray
 from searchsvc.behavior import BehaviorWriter
@@ -23,7 +24,7 @@ from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete
 from searchsvc.indexing import Indexer
-from searchsvc.known import KnownRankings, StoredEvents
+from searchsvc.known import BehaviorMemory
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -42,8 +43,22 @@ class StuckEmbedder(Embedder):
         return vector(1)
 
 
+def test_events_beyond_the_allowance_are_refused_until_time_has_passed() -> None:
+    allowance = Allowance(100)
+    allowance.require(50.0)
+    allowance.take(150)
+    with pytest.raises(Overloaded) as refused:
+        allowance.require(50.1)
+    assert refused.value.retry_after_s == pytest.approx(0.4)
+    allowance.require(50.5)
+    allowance.take(1)
+    with pytest.raises(Overloaded):
+        allowance.require(50.5)
+
+
 async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> Service:
     log, serving = MemoryEventLog(), Serving()
+    memory = BehaviorMemory(n_rankings=10, n_events=10)
     event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
     await serving.set_control(control.fold(control.ControlState(), event, 1))
     documents = [upsert(str(i), f"red shoe {i}") for i in range(20)]
@@ -55,8 +70,9 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
         Searcher(embedder, n_candidates=10),
         ThreadPoolExecutor(2),
         ThreadPoolExecutor(1),
-        BehaviorWriter(log, StoredEvents(10), outbox_size=10),
-        KnownRankings(10),
+        BehaviorWriter(log, memory, outbox_size=10),
+        memory.rankings,
+        max_events_per_s=1e9,
         vector_deadline_s=0.1,
         max_waiting=max_waiting,
     )

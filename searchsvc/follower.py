@@ -1,0 +1,150 @@
+"""Follows BEHAVIOR: what the door has to know and what the worker learns from, folded in one pass.
+
+newest good snapshot, or nothing  ->  the stream is the one it was taken of  ->  the log after it  ->  whatever comes
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from events.codec import decode_behavior
+from events.errors import Corrupt, Unavailable
+from events.log import EventLog, Record
+from events.snapshot import Checkpoint, Snapshots, digest, require_checkpoint
+from events.types import BehaviorEvent, InteractionRecorded
+from searchsvc.known import BehaviorMemory
+from searchsvc.worker import Worker
+
+SCHEMA: Final = 1
+RETRY_S: Final = 0.25
+# A snapshot is taken after so many events, but not more often than this, and of a few events not less often than that.
+SAVE_AFTER_EVENTS: Final = 100_000
+SAVE_AT_MOST_EVERY_S: Final = 30.0
+SAVE_AT_LEAST_EVERY_S: Final = 300.0
+
+log = logging.getLogger(__name__)
+
+
+class BehaviorFollower:
+    """Keeps `memory`, and the worker where there is one, in step with BEHAVIOR. `run` goes on until it is cancelled.
+
+    folder: for its snapshots. caught_up: set once everything that was in the log at the start is folded.
+    """
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        memory: BehaviorMemory,
+        worker: Worker | None,
+        folder: Path,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = event_log
+        self._memory = memory
+        self._worker = worker
+        self._snapshots = Snapshots(folder, SCHEMA)
+        self._clock = clock
+        self._checkpoint: Checkpoint | None = None
+        self._unfinished: list[InteractionRecorded] = []
+        self._n_unsaved = 0
+        self._saved_at = clock()
+        self.caught_up = asyncio.Event()
+
+    def restore(self) -> None:
+        """Start from the newest good snapshot. Blocks."""
+        snapshot = self._snapshots.newest()
+        if snapshot is None:
+            return
+        try:
+            self._memory.restore(snapshot.parts, snapshot.checkpoint.seq)
+            self._unfinished = _interactions.decode_lines(snapshot.parts["unfinished"])
+        except (KeyError, msgspec.DecodeError) as error:
+            raise Corrupt(f"a snapshot in {self._snapshots.folder} is whole but of no known shape: {error}") from error
+        self._checkpoint = snapshot.checkpoint
+
+    async def run(self) -> None:
+        """Raises Corrupt, naming it, where something that was in the log is not there any more."""
+        created, last_seq = await self._begin()
+        await self._hand_over(self._unfinished)
+        self._unfinished = []
+        if last_seq <= self._memory.seq:
+            self.caught_up.set()
+        first = max(self._memory.seq, last_seq - self._memory.events.size)
+        async for record in self._log.follow("BEHAVIOR", after=first):
+            await self._require_no_gap(record)
+            await self._fold(record)
+            self._checkpoint = Checkpoint("BEHAVIOR", created, record.seq, digest(record))
+            if record.seq >= last_seq:
+                self.caught_up.set()
+            if self._due:
+                await self.save()
+
+    async def save(self) -> None:
+        """Write a snapshot, where there is anything new."""
+        if not self._n_unsaved or self._checkpoint is None:
+            return
+        self._n_unsaved, self._saved_at = 0, self._clock()
+        parts = self._parts()
+        await asyncio.to_thread(self._snapshots.save, self._checkpoint, parts)
+
+    def _parts(self) -> Mapping[str, Iterator[bytes]]:
+        waiting = self._worker.unfinished() if self._worker is not None else []
+        return {**self._memory.parts(), "unfinished": iter([_encoder.encode_lines([*self._unfinished, *waiting])])}
+
+    async def _begin(self) -> tuple[datetime, int]:
+        """When the stream was created and where it ends, once the log is there and vouched for."""
+        while True:
+            try:
+                if self._checkpoint is not None:
+                    await require_checkpoint(self._log, self._checkpoint)
+                position = await self._log.position("BEHAVIOR")
+            except Unavailable:
+                await asyncio.sleep(RETRY_S)
+                continue
+            n_missing = position.last_seq - position.first_seq + 1 - position.count if position.count else 0
+            if n_missing:
+                raise Corrupt(
+                    f"BEHAVIOR holds {position.count} messages between {position.first_seq} and {position.last_seq}: "
+                    f"{n_missing} are missing"
+                )
+            return position.created, position.last_seq
+
+    async def _require_no_gap(self, record: Record) -> None:
+        """Messages leave BEHAVIOR by age only, and so only from its beginning."""
+        before = self._memory.seq
+        if record.seq > before + 1 and before:
+            first = (await self._log.position("BEHAVIOR")).first_seq
+            if first < record.seq:
+                raise Corrupt(f"BEHAVIOR {before + 1} to {record.seq - 1} are missing")
+
+    async def _fold(self, record: Record) -> None:
+        new = self._memory.fold(decode_behavior(record.data).events, record.seq)
+        self._n_unsaved += len(new)
+        await self._hand_over(new)
+
+    async def _hand_over(self, events: Sequence[BehaviorEvent]) -> None:
+        while self._worker is not None:
+            try:
+                return await self._worker.take(events)
+            except Unavailable:
+                # Joining twice changes nothing.
+                await asyncio.sleep(RETRY_S)
+        return None
+
+    @property
+    def _due(self) -> bool:
+        age_s = self._clock() - self._saved_at
+        return age_s > SAVE_AT_LEAST_EVERY_S or (self._n_unsaved >= SAVE_AFTER_EVENTS and age_s > SAVE_AT_MOST_EVERY_S)
+
+
+_encoder: Final = msgspec.json.Encoder()
+_interactions: Final = msgspec.json.Decoder(InteractionRecorded)

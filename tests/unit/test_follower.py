@@ -1,0 +1,185 @@
+"""BEHAVIOR folded once, from snapshots and the log: nothing counts twice, nothing waits for ever, no loss is silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from events.codec import decode_refused, encode
+from events.errors import Corrupt
+from events.log import Entry
+from events.memory import MemoryEventLog
+from events.snapshot import Checkpoint, Snapshots
+from events.streams import BEHAVIOR_SUBJECT
+from events.types import BehaviorBatch, BehaviorEvent
+from searchsvc.follower import BehaviorFollower
+from searchsvc.known import BehaviorMemory
+from searchsvc.worker import Worker
+from tests.factories import NOW, click, ranking
+
+WAIT_S = 60.0
+
+
+class Node:
+    """One service's share in BEHAVIOR: memory, worker and follower over one log and one folder."""
+
+    def __init__(self, log: MemoryEventLog, folder: Path) -> None:
+        self.now = NOW
+        self.memory = BehaviorMemory(n_rankings=100, n_events=100)
+        self.worker = Worker(log, self.memory.rankings, join_wait_s=WAIT_S, clock=lambda: self.now)
+        self.follower = BehaviorFollower(log, self.memory, self.worker, folder)
+        self._log = log
+
+    async def run(self, *, until: int) -> None:
+        """Follow until message `until` is folded; then save, as a stop does."""
+        self.follower.restore()
+        running = asyncio.create_task(self.follower.run())
+        async with asyncio.timeout(10):
+            while not ((self.follower.caught_up.is_set() and self.memory.seq >= until) or running.done()):  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.wait([running])
+        if not running.cancelled():
+            await running
+        await self.follower.save()
+
+
+async def append(log: MemoryEventLog, *events: BehaviorEvent) -> None:
+    await log.append("BEHAVIOR", Entry(BEHAVIOR_SUBJECT, encode(BehaviorBatch(events=list(events)))))
+
+
+def test_a_restart_goes_on_from_its_snapshot_and_counts_nothing_twice(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        await append(log, ranking("q1"), click("e1", "q1"), click("e2", "later"))
+        first = Node(log, tmp_path)
+        await first.run(until=1)
+        assert first.worker.n_joined == 1
+        # Stored a second time, as after an append whose outcome was lost; a click on a ranking from before the restart;
+        # and the ranking that e2 waits for.
+        await append(log, click("e1", "q1"))
+        await append(log, click("e3", "q1"), ranking("later"))
+        second = Node(log, tmp_path)
+        await second.run(until=3)
+        assert (second.worker.n_joined, second.worker.n_orphaned) == (2, 0)
+        assert second.memory.has_stored("e1")
+        assert second.memory.rankings.contradiction("q1", "shop", "nope", None) is not None
+        assert second.worker.unfinished() == []
+
+    asyncio.run(run())
+
+
+def test_what_waited_at_a_stop_is_given_up_after_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        await append(log, click("e1", "never"))
+        await Node(log, tmp_path).run(until=1)
+        again = Node(log, tmp_path)
+        await again.run(until=1)
+        again.now += timedelta(seconds=WAIT_S + 1)
+        async with asyncio.timeout(10):
+            await again.worker.expire()
+        refused = [decode_refused(record.data) async for record in log.read("DEAD")]
+        assert [one.id for one in refused] == ["e1"]
+        assert again.worker.unfinished() == []
+
+    asyncio.run(run())
+
+
+def spoil_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def of_another_schema(path: Path) -> None:
+    other = Snapshots(path.parent, 99)
+    other.save(Checkpoint("BEHAVIOR", NOW, 1, "x"), {"events": [b""]})
+
+
+@pytest.mark.parametrize("spoil", [spoil_a_byte, cut_short, of_another_schema])
+def test_a_snapshot_in_doubt_is_discarded_and_the_log_gives_the_same(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        await append(log, ranking("q1"), click("e1", "q1"), click("e2", None))
+        await Node(log, tmp_path).run(until=1)
+        (path,) = tmp_path.glob("*.snapshot")
+        spoil(path)
+        again = Node(log, tmp_path)
+        await again.run(until=1)
+        assert (again.memory.has_stored("e1"), again.memory.has_stored("e2")) == (True, True)
+        assert again.worker.n_joined == 2
+
+    asyncio.run(run())
+
+
+def test_a_state_restored_is_the_state_saved() -> None:
+    memory = BehaviorMemory(n_rankings=10, n_events=10_000)
+    events: Sequence[BehaviorEvent] = [ranking(f"q{i}") for i in range(12)] + [click(f"e{i}") for i in range(9_000)]
+    memory.fold(events, 7)
+    parts = {name: b"".join(pieces) for name, pieces in memory.parts().items()}
+    again = BehaviorMemory(n_rankings=10, n_events=10_000)
+    again.restore(parts, 7)
+    assert {name: b"".join(pieces) for name, pieces in again.parts().items()} == parts
+    assert again.fold(events, 7) == []
+    assert [event.id for event in again.fold([*events, click("new")], 8) if event.id.startswith(("e", "new"))] == [
+        "new"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ("end", "ends at 1, but 3 was read"),
+        ("middle", "holds 2 messages between 1 and 3: 1 are missing"),
+        ("changed", "BEHAVIOR 3 is another message"),
+        ("whole", "was created"),
+    ],
+)
+def test_a_loss_is_named(tmp_path: Path, loss: str, said: str) -> None:
+    async def run() -> None:
+        log = MemoryEventLog(clock=lambda: NOW)
+        for i in range(3):
+            await append(log, click(f"e{i}", None))
+        await Node(log, tmp_path).run(until=3)
+        damaged = MemoryEventLog(clock=(lambda: NOW + timedelta(days=1)) if loss == "whole" else (lambda: NOW))
+        for i in range(1 if loss == "end" else 3):
+            await append(damaged, click(f"e{i}" if loss != "changed" else f"other{i}", None))
+        if loss == "middle":
+            damaged.lose("BEHAVIOR", 2)
+        with pytest.raises(Corrupt, match=said):
+            await Node(damaged, tmp_path).run(until=99)
+
+    asyncio.run(run())
+
+
+def test_a_hole_that_opens_while_following_is_named(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        node = Node(log, tmp_path)
+        await append(log, click("e0", None))
+        await node.run(until=1)
+        for i in (1, 2):
+            await append(log, click(f"e{i}", None))
+        again = Node(log, tmp_path)
+        again.follower.restore()
+        running = asyncio.create_task(again.follower.run())
+        async with asyncio.timeout(10):
+            await again.follower.caught_up.wait()
+        await append(log, click("e3", None))
+        log.lose("BEHAVIOR", 4)
+        await append(log, click("e4", None))
+        with pytest.raises(Corrupt, match="4 to 4 are missing"):
+            await running
+
+    asyncio.run(run())
