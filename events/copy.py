@@ -13,6 +13,7 @@ from typing import Final
 
 from events.archive import ArchivedRecord, archive_line, read_line
 from events.chain import GENESIS, link
+from events.control import ControlState, fold_message
 from events.errors import Corrupt
 from events.log import Record
 
@@ -22,8 +23,8 @@ COPY_NAME: Final = "control.ndjson"
 class ControlCopy:
     """`DATA/control.ndjson`, opened for appending. seq: of its last message, 0 while it is empty.
 
-    A last line without its end was never vouched for: it is cut off. Raises Corrupt, naming the line, where the file
-    contradicts itself.
+    state: CONTROL as the copy had it when it was opened: what is served until the log is there. A last line without its
+    end was never vouched for: it is cut off. Raises Corrupt, naming the line, where the file contradicts itself.
     """
 
     def __init__(self, path: Path) -> None:
@@ -32,8 +33,10 @@ class ControlCopy:
         path.touch(mode=0o600)
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
+        self.state = ControlState()
         for archived in read_archive(path, whole):
             self._chains.append(archived.chain)
+            self.state = fold_message(self.state, bytes(archived.data), archived.seq)
         self._file = path.open("r+b")
         self._file.truncate(len(whole))
         self._file.seek(len(whole))

@@ -8,11 +8,15 @@ is gone, so a follower subscribes anew, after its last sequence, whenever the co
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
+import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import nats
@@ -48,18 +52,57 @@ FOLLOW_CHECK_S: Final = 0.25
 # So long after it was lost a connection may come back under a caller's hands; later, callers are refused at once.
 GRACE_S: Final = 2.0
 
+log = logging.getLogger(__name__)
+
 
 class JetStreamEventLog:
-    """An `EventLog` on a connected client. Make one with `connect`.
+    """An `EventLog` on a NATS server. Until `connect` has returned, everything else raises Unavailable.
 
     before_append: called before anything is written; what it raises refuses the write.
     """
 
-    def __init__(self, client: Client, *, connection: _Connection) -> None:
-        self._client = client
+    def __init__(self) -> None:
+        self._client = Client()
         self.before_append: Callable[[], None] = lambda: None
-        self._js: JetStreamContext = client.jetstream(timeout=TIMEOUT_S)
-        self._connection = connection
+        self._js: JetStreamContext = self._client.jetstream(timeout=TIMEOUT_S)
+        self._connection = _Connection()
+        self._replicas = 1
+        self._said: list[str] = []
+
+    async def connect(self, url: str, *, user: str = "", password: str = "", role: str = "service") -> None:
+        """Try until the server answers and lets us in; `said` tells why it has not so far. To be called once.
+
+        role: the prefix of this connection's reply subjects, so that no role can read another's replies.
+        """
+
+        async def note(error: Exception) -> None:
+            """While connecting, why it failed. Later, nats-py reports lost connections here; what was under way then
+            fails or is retried where it was asked for."""
+            self._said[:] = dict.fromkeys([*self._said, str(error) or type(error).__name__][:MAX_SAID])
+
+        try:
+            await self._client.connect(
+                url,
+                user=user or None,
+                password=password or None,
+                name=f"searchsvc-{role}",
+                inbox_prefix=f"_INBOX_{role}".encode(),
+                connect_timeout=CONNECT_TIMEOUT_S,
+                reconnect_time_wait=0.05,  # type: ignore[arg-type]  # it sleeps for as long
+                max_reconnect_attempts=-1,
+                allow_reconnect=True,
+                disconnected_cb=self._connection.went,
+                reconnected_cb=self._connection.came_back,
+                error_cb=note,
+            )
+        except (nats.errors.Error, OSError) as error:
+            raise translate(error, f"connecting to NATS at {url}") from error
+        await self._connection.came_back()
+
+    @property
+    def said(self) -> str:
+        """Why there is no connection yet; '' where nothing was heard."""
+        return "; ".join(self._said)
 
     @property
     def connected(self) -> bool:
@@ -73,8 +116,14 @@ class JetStreamEventLog:
 
     async def ensure_streams(self, *, replicas: int = 1) -> None:
         """Create what is missing; leave what is there. Raises Unavailable."""
-        for spec in STREAMS.values():
-            await _translated(self._js.add_stream(_stream_config(spec, replicas)), f"creating stream {spec.name}")
+        self._replicas = replicas
+        for name in STREAMS:
+            await self._ensure(name)
+
+    async def _ensure(self, stream: StreamName) -> None:
+        """A stream that lost its metadata is adopted again, messages and all."""
+        adding = self._js.add_stream(_stream_config(STREAMS[stream], self._replicas))
+        await self._call(adding, f"creating stream {stream}")
 
     async def append(
         self,
@@ -131,37 +180,42 @@ class JetStreamEventLog:
         return int(answer["seq"])
 
     async def position(self, stream: StreamName) -> Position:
-        info = await _translated(self._js.stream_info(stream), f"looking at {stream}")
+        info = await self._call(self._js.stream_info(stream), f"looking at {stream}")
         created = info.created or datetime.fromtimestamp(0, UTC)
         return Position(info.state.last_seq, info.state.first_seq, info.state.messages, created)
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
+        doing = f"looking at {stream} {seq}"
         try:
-            found = await self._js.get_msg(stream, seq, direct=True)
+            found = await self._connection.hold(self._js.get_msg(stream, seq, direct=True), doing)
         except nats.js.errors.NotFoundError:
             return None
         except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise translate(error, f"looking at {stream} {seq}") from error
+            raise translate(error, doing) from error
         headers = found.headers or {}
         at = datetime.fromisoformat(headers.get("Nats-Time-Stamp", "1970-01-01T00:00:00Z"))
         return Record(stream, found.subject or "", seq, at, found.data or b"", headers.get("Nats-Msg-Id", ""))
 
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
-        last_seq = (await self.position(stream)).last_seq
+        began = await self.position(stream)
         subscription = await self._subscribe(stream, after, subject)
+        n_read = 0
         try:
-            info = await _translated(subscription.consumer_info(), f"reading {stream}")
+            info = await self._call(subscription.consumer_info(), f"reading {stream}")
             n_delivered = info.delivered.consumer_seq if info.delivered else 0
-            remaining = (info.num_pending or 0) + n_delivered
+            promised = remaining = (info.num_pending or 0) + n_delivered
             while remaining:
-                message = await _translated(subscription.next_msg(timeout=TIMEOUT_S), f"reading {stream}")
+                message = await self._call(subscription.next_msg(timeout=TIMEOUT_S), f"reading {stream}")
                 record = _record(stream, message)
-                if record.seq > last_seq:  # appended since the call: compaction may have moved a subject's last there
-                    return
+                if record.seq > began.last_seq:  # appended since: compaction may have moved a subject's last there
+                    break
                 remaining = message.metadata.num_pending
+                n_read += 1
                 yield record
         finally:
             await _quietly(subscription.unsubscribe())
+        if n_read < promised:
+            await self._require_explained(stream, promised - n_read, began)
 
     async def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         while True:
@@ -169,9 +223,11 @@ class JetStreamEventLog:
             try:
                 require_reached(stream, (await self.position(stream)).last_seq, after)
                 subscription = await self._subscribe(stream, after, subject)
-            except Unavailable:
+            except Unavailable as error:
                 if self._client.is_closed:
                     raise
+                if isinstance(error.__cause__, nats.js.errors.NotFoundError):
+                    await self._adopt(stream)
                 await asyncio.sleep(FOLLOW_CHECK_S)
                 continue
             try:
@@ -195,9 +251,9 @@ class JetStreamEventLog:
         while True:
             try:
                 # Made anew each round: a store that lost its metadata has lost its durable consumers too.
-                await self._js.add_consumer(stream, config)
+                await self._call(self._js.add_consumer(stream, config), f"consuming {stream}")
                 subscription = await self._js.pull_subscribe_bind(durable, stream)
-            except (nats.errors.Error, OSError) as error:
+            except (Unavailable, nats.errors.Error, OSError) as error:
                 if self._client.is_closed:
                     raise translate(error, f"consuming {stream}") from error
                 await asyncio.sleep(FOLLOW_CHECK_S)
@@ -213,7 +269,7 @@ class JetStreamEventLog:
                         raise translate(error, f"consuming {stream}") from error
                     break
                 for message in messages:
-                    yield _JetStreamDelivery(_record(stream, message), message)
+                    yield _JetStreamDelivery(_record(stream, message), partial(self._acknowledge, message))
 
     async def close(self) -> None:
         await _quietly(self._client.close())
@@ -223,10 +279,36 @@ class JetStreamEventLog:
     ) -> JetStreamContext.PushSubscription:
         config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1)
         wanted = subject or STREAMS[stream].subjects[0]
-        return await _translated(
+        return await self._call(
             self._js.subscribe(wanted, stream=stream, config=config, ordered_consumer=True, idle_heartbeat=1.0),
             f"reading {stream}",
         )
+
+    async def _adopt(self, stream: StreamName) -> None:
+        """Where the server does not know a stream that was there, make it again over its messages; whoever follows it
+        then sees whether they are all there."""
+        log.error("%s is gone from the server; it is made again over what its store holds", stream)
+        with contextlib.suppress(Unavailable):
+            await self._ensure(stream)
+
+    async def _require_explained(self, stream: StreamName, n_unread: int, began: Position) -> None:
+        """Raise Corrupt where fewer messages could be read than were promised, and nothing that is meant to happen
+        explains it: what came since is not read, nor what it replaced, and age takes the oldest."""
+        now = await self.position(stream)
+        if n_unread > 2 * (now.last_seq - began.last_seq) + (now.first_seq - began.first_seq):
+            raise Corrupt(
+                f"{n_unread} messages of {stream} are counted by the server but cannot be read: they are lost"
+            )
+
+    async def _acknowledge(self, message: Msg) -> None:
+        await self._call(message.ack(), "acknowledging")
+
+    async def _call(self, call: Coroutine[Any, Any, T], doing: str) -> T:
+        """The result of a request to the server. Raises what `translate` makes of its failure."""
+        try:
+            return await self._connection.hold(call, doing)
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, doing) from error
 
     async def _resolve_conflict(
         self, stream: StreamName, entry: Entry, expected_last: int | None, expected_subject: int | None
@@ -248,23 +330,22 @@ class JetStreamEventLog:
 
 
 class _JetStreamDelivery:
-    def __init__(self, record: Record, message: Msg) -> None:
+    def __init__(self, record: Record, acknowledge: Callable[[], Awaitable[None]]) -> None:
         self.record = record
-        self._message = message
+        self._acknowledge = acknowledge
 
     async def ack(self) -> None:
-        await _translated(self._message.ack(), "acknowledging")
+        await self._acknowledge()
 
 
 class _Connection:
-    """Whether the server is reached. n_reconnects: how often it was, again."""
+    """Whether the server is reached. n_reconnects: how often it was."""
 
     def __init__(self) -> None:
         self.n_reconnects = 0
         self._up = asyncio.Event()
-        self._up.set()
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._lost_at = 0.0
+        self._lost_at = -math.inf
 
     async def went(self) -> None:
         if self._up.is_set():
@@ -300,40 +381,15 @@ class _Connection:
 
 
 async def connect(url: str, *, user: str = "", password: str = "", role: str = "service") -> JetStreamEventLog:
-    """Connect to a NATS server that runs JetStream. Raises Unavailable where none answers or it turns us away.
-
-    role: the prefix of this connection's reply subjects, so that no role can read another's replies.
-    """
-    connection = _Connection()
-    said: list[str] = []
-
-    async def note(error: Exception) -> None:
-        """While connecting, why it failed. Later, nats-py reports lost connections here; what was under way then fails
-        or is retried where it was asked for."""
-        said[:] = dict.fromkeys([*said, str(error) or type(error).__name__][:MAX_SAID])
-
+    """A connected log. Raises Unavailable where no server that runs JetStream answers in time or it turns us away."""
+    event_log = JetStreamEventLog()
     try:
         # Endless attempts are for a connection that was lost; nats-py would make them for the first one too.
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            client = await nats.connect(
-                url,
-                user=user or None,
-                password=password or None,
-                name=f"searchsvc-{role}",
-                inbox_prefix=f"_INBOX_{role}".encode(),
-                connect_timeout=CONNECT_TIMEOUT_S,
-                reconnect_time_wait=0.05,
-                max_reconnect_attempts=-1,
-                allow_reconnect=True,
-                disconnected_cb=connection.went,
-                reconnected_cb=connection.came_back,
-                error_cb=note,
-            )
+            await event_log.connect(url, user=user, password=password, role=role)
     except TimeoutError as error:
-        raise Unavailable(f"no NATS answers at {url}: {'; '.join(said) or 'timed out'}") from error
-    except (nats.errors.Error, OSError) as error:
-        raise translate(error, f"connecting to NATS at {url}") from error
-    return JetStreamEventLog(client, connection=connection)
+        raise Unavailable(f"no NATS answers at {url}: {event_log.said or 'timed out'}") from error
+    return event_log
 
 
 def translate(error: BaseException, doing: str) -> SearchsvcError:
@@ -346,13 +402,6 @@ def translate(error: BaseException, doing: str) -> SearchsvcError:
     if isinstance(error, nats.js.errors.ConsumerSequenceMismatchError | nats.js.errors.DigestMismatchError):
         return Corrupt(f"{doing}: {detail}")
     return Unavailable(f"{doing}: {detail}")
-
-
-async def _translated(call: Awaitable[T], doing: str) -> T:
-    try:
-        return await call
-    except (TimeoutError, nats.errors.Error, OSError) as error:
-        raise translate(error, doing) from error
 
 
 async def _quietly(call: Awaitable[None]) -> None:

@@ -34,7 +34,9 @@ from events.errors import Corrupt, Unavailable
 Role = Literal["service", "reader", "ingest"]
 
 START_TIMEOUT_S: Final = 20.0
-STOP_TIMEOUT_S: Final = 10.0
+LOCK_TIMEOUT_S: Final = 10.0
+# A child that hangs is ended all the same: what it acknowledged is on disk.
+STOP_TIMEOUT_S: Final = 4.0
 MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 PR_SET_PDEATHSIG: Final = 1
 LOG_NAME: Final = "nats-server.log"
@@ -68,37 +70,56 @@ class ServerAddress(msgspec.Struct, frozen=True):
 
 
 class NatsServer:
-    """A running child. Make one with `start`; `stop` ends it and frees the store."""
+    """The child of one data folder, and the right to that folder. `stop` ends both.
 
-    def __init__(
-        self, data_dir: Path, process: subprocess.Popen[bytes], address: ServerAddress, lock: StoreLock
-    ) -> None:
+    port: -1 takes a free one. ingest_password: fixed by configuration where other systems keep it; else random.
+    Raises Unavailable where a live service owns the folder.
+    """
+
+    def __init__(self, data_dir: Path, *, port: int = -1, ingest_password: str = "") -> None:
         self._data_dir = data_dir
-        self._process = process
-        self._lock = lock
-        self.address = address
+        self._ports = (port, -1)
+        self._lock = lock_store(data_dir)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._accounts: dict[Role, Account] = {
+            "service": Account("service", secrets.token_urlsafe(24)),
+            "reader": Account("reader", secrets.token_urlsafe(24)),
+            "ingest": Account("ingest", ingest_password or secrets.token_urlsafe(24)),
+        }
+        self._address: ServerAddress | None = None
+
+    @property
+    def address(self) -> ServerAddress:
+        """Raises Unavailable before the child has answered for the first time."""
+        if self._address is None:
+            raise Unavailable("nats-server has not come up yet")
+        return self._address
 
     @property
     def running(self) -> bool:
-        return self._process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     @property
     def last_words(self) -> str:
         """How an ended child ended, and the last lines it logged."""
-        return f"status {self._process.returncode}: {_tail(self._data_dir)}"
+        status = self._process.returncode if self._process is not None else None
+        return f"status {status}: {_tail(self._data_dir)}"
 
-    def respawn(self) -> None:
-        """Start an ended child again, on its old ports and with its old accounts, so that clients find it.
+    def spawn(self) -> None:
+        """Start the child; again on its old ports and with its old accounts, so that clients find it.
 
         The child is bound to the calling thread, which has to live as long as the service. Returns at once; whether the
-        child answers is for `await_answer` to say.
+        child answers is for `await_answer` to say. Raises Unavailable where there is no binary.
         """
-        client, monitor = (urlsplit(url).port or -1 for url in (self.address.url, self.address.monitor_url))
-        self._process = _spawn(self._data_dir, self._lock, self.address.accounts, client, monitor)
+        self._process = _spawn(self._data_dir, self._lock, self._accounts, *self._ports)
 
     def await_answer(self) -> None:
         """Wait until the child answers. Where it does not or is unfit, end it and raise Unavailable or Corrupt."""
-        self.address = _answering(self._data_dir, self._process, self.address.accounts)
+        if self._process is None:
+            raise Unavailable("nats-server was not started")
+        self._address = _answering(self._data_dir, self._process, self._accounts)
+        client, monitor = (urlsplit(url).port or -1 for url in (self._address.url, self._address.monitor_url))
+        self._ports = (client, monitor)
 
     def healthy(self) -> bool:
         """Whether the child says that it can store. Blocks for up to a second."""
@@ -110,11 +131,12 @@ class NatsServer:
 
     def end(self) -> None:
         """End the child politely; whoever supervises it starts it again."""
-        self._process.terminate()
+        if self._process is not None:
+            self._process.terminate()
 
     def stop(self) -> None:
         """End the child (politely, then not) and release the lock. Safe to call twice."""
-        if self.running:
+        if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             try:
                 self._process.wait(STOP_TIMEOUT_S)
@@ -125,28 +147,27 @@ class NatsServer:
 
 
 async def supervise(server: NatsServer, tell: Callable[[str], None]) -> None:
-    """Start the child again whenever it ends, sooner after a long life than after a short one, until cancelled.
+    """Start the child, and again whenever it ends, sooner after a long life than after a short one, until cancelled.
 
-    tell: given the reason while there is no child that answers, and '' once there is one again. Runs on the loop of a
-    thread that lives as long as the service (see `NatsServer.respawn`).
+    tell: given the reason while there is no child that answers, and '' once there is one. Runs on the loop of a thread
+    that lives as long as the service (see `NatsServer.spawn`).
     """
     delay_s = 0.0
     while True:
         began = time.monotonic()
-        while server.running:  # noqa: ASYNC110 - a process ends without telling the loop
-            await asyncio.sleep(SUPERVISE_EVERY_S)
+        try:
+            server.spawn()
+            await asyncio.to_thread(server.await_answer)
+            tell("")
+            while server.running:  # noqa: ASYNC110 - a process ends without telling the loop
+                await asyncio.sleep(SUPERVISE_EVERY_S)
+            reason = f"nats-server ended with {server.last_words}"
+        except (Unavailable, Corrupt, OSError) as error:
+            reason = str(error)
         delay_s = 0.0 if time.monotonic() - began > STEADY_S else min(max(2 * delay_s, FIRST_DELAY_S), MAX_DELAY_S)
-        reason = f"nats-server ended with {server.last_words}"
         log.error("%s; it is started again in %g s", reason, delay_s)
         tell(reason)
         await asyncio.sleep(delay_s)
-        server.respawn()
-        try:
-            await asyncio.to_thread(server.await_answer)
-        except (Unavailable, Corrupt) as error:
-            tell(str(error))
-            continue
-        tell("")
 
 
 class StoreLock:
@@ -172,7 +193,7 @@ class StoreLock:
             self.descriptor = -1
 
 
-def lock_store(data_dir: Path, *, wait_s: float = STOP_TIMEOUT_S) -> StoreLock:
+def lock_store(data_dir: Path, *, wait_s: float = LOCK_TIMEOUT_S) -> StoreLock:
     """Take the lock of a data folder, ending an orphaned server that still holds it.
 
     Raises Unavailable naming the process where a live service owns the folder.
@@ -207,16 +228,17 @@ def lock_store(data_dir: Path, *, wait_s: float = STOP_TIMEOUT_S) -> StoreLock:
 def start(data_dir: Path, *, port: int = -1, ingest_password: str = "") -> NatsServer:
     """Start a nats-server on loopback with its store under `data_dir`, and wait until it answers.
 
-    port: -1 takes a free one. ingest_password: fixed by configuration where other systems keep it; else random.
     Raises Unavailable where the folder is in use, the binary is missing or the server does not come up, and Corrupt
     where it runs without an fsync for every write.
     """
-    lock = lock_store(data_dir)
+    server = NatsServer(data_dir, port=port, ingest_password=ingest_password)
     try:
-        return _start_locked(data_dir, lock, port, ingest_password)
+        server.spawn()
+        server.await_answer()
     except BaseException:
-        lock.release()
+        server.stop()
         raise
+    return server
 
 
 def read_address(data_dir: Path) -> ServerAddress:
@@ -232,21 +254,11 @@ def read_address(data_dir: Path) -> ServerAddress:
         raise Corrupt(f"{path} is not readable: {error}") from error
 
 
-def _start_locked(data_dir: Path, lock: StoreLock, port: int, ingest_password: str) -> NatsServer:
-    (data_dir / "run").mkdir(exist_ok=True, mode=0o700)
-    accounts: dict[Role, Account] = {
-        "service": Account("service", secrets.token_urlsafe(24)),
-        "reader": Account("reader", secrets.token_urlsafe(24)),
-        "ingest": Account("ingest", ingest_password or secrets.token_urlsafe(24)),
-    }
-    process = _spawn(data_dir, lock, accounts, port, -1)
-    return NatsServer(data_dir, process, _answering(data_dir, process, accounts), lock)
-
-
 def _spawn(
     data_dir: Path, lock: StoreLock, accounts: dict[Role, Account], port: int, monitor_port: int
 ) -> subprocess.Popen[bytes]:
     """Start a child and write down that it holds the lock. Ports of -1 are chosen by the child."""
+    (data_dir / "run").mkdir(exist_ok=True, mode=0o700)
     for stale in (data_dir / "run").glob("nats-server_*.ports"):
         stale.unlink()
     config = data_dir / "run" / "nats-server.conf"
@@ -288,7 +300,7 @@ def server_config(data_dir: Path, accounts: dict[Role, Account], port: int, moni
         account = accounts[role]
         return f"{{ user: {account.user}, password: {json.dumps(account.password)}{permissions} }}"
 
-    api = ("INFO", "STREAM.INFO.*", "STREAM.NAMES", "CONSUMER.CREATE.>", "CONSUMER.INFO.>")
+    api = ("INFO", "STREAM.INFO.*", "STREAM.NAMES", "CONSUMER.CREATE.>", "CONSUMER.INFO.>", "DIRECT.GET.>")
     reading = ", ".join([*(f'"$JS.API.{call}"' for call in api), '"$JS.FC.>"'])
     return f"""\
 listen: "127.0.0.1:{port}"

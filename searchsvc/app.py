@@ -1,7 +1,8 @@
 """The composition root: the only place that names adapters and starts or stops anything.
 
-Start: lock and log -> CONTROL folded -> model -> indexes opened -> behaviour -> serving. Stop is the reverse; the log's
-server, which all else writes to, goes last.
+Start: lock -> CONTROL from its copy -> the log is reached, and the model loaded meanwhile -> CONTROL from the log ->
+indexes, behaviour, serving. Where the log does not come up in time, what is on disk is served, and the log joins later.
+Stop is the reverse; the log's server, which all else writes to, goes last.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import msgspec
 
-from events import control, jetstream, server
+from events import control, server
 from events.copy import COPY_NAME, ControlCopy
 from events.errors import Corrupt, InvalidInput, Unavailable
 from events.jetstream import JetStreamEventLog
@@ -40,6 +41,11 @@ from searchsvc.serving import Serving
 from searchsvc.worker import Worker
 
 DISK_LOOK_EVERY_S = 0.5
+# With something on disk to serve, a start waits no longer than this for the log.
+ALONE_AFTER_S = 1.0
+HOPELESS_AFTER_S = 25.0
+RETRY_S = 0.25
+DRAIN_S = 3.0
 
 log = logging.getLogger(__name__)
 
@@ -63,15 +69,18 @@ class App:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.started_at = datetime.now(UTC)
+        self._began = time.monotonic()
         self.serving = Serving()
         self.status = "starting"
         self.reasons: dict[str, str] = {}
         self._structure_changed = asyncio.Event()
+        self._alone = asyncio.Event()
+        self._child_up = asyncio.Event()
         self._nats: server.NatsServer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._searches = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="search")
         self._late_searches = ThreadPoolExecutor(1, thread_name_prefix="late search")
-        self._log: JetStreamEventLog
+        self._log = JetStreamEventLog()
         self._copy: ControlCopy
         self._writing: asyncio.Task[None]
         self._writer: BehaviorWriter
@@ -91,7 +100,8 @@ class App:
         config = self.config
         data = config.data_path
         data.mkdir(parents=True, exist_ok=True)
-        self._log = await self._connect()
+        if not config.nats.url:
+            self._nats = server.NatsServer(data, port=config.nats.port, ingest_password=config.nats.ingest_password)
         disk = DiskGuard(
             data,
             warn_share=config.disk.warn_share,
@@ -100,9 +110,12 @@ class App:
         )
         self._log.before_append = disk.require
         self._copy = ControlCopy(data / COPY_NAME)
-        await self._replay_control()
+        await self.serving.set_control(self._copy.state)
+        reaching = asyncio.create_task(self._reach_log(), name="reach log")
+        self._tasks.append(reaching)
         loop = asyncio.get_running_loop()
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
+        await self._reached_in_time(reaching)
         self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
         memory = BehaviorMemory(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)
         rankings = memory.rankings
@@ -126,7 +139,7 @@ class App:
         )
         await self.indexers.reconcile()
         self._writing = asyncio.create_task(self._writer.run(), name="behavior writer")
-        self._keep(self._follow_control(), "control")
+        self._keep(self._follow_control(reaching), "control")
         self._keep(self._reconcile(), "indexers")
         self._keep(self._follower.run(), "behavior")
         if worker is not None:
@@ -135,8 +148,6 @@ class App:
             self._log, self._writer, rankings, lambda name: name in self.serving.current.control.indexes
         )
         self._keep(ingest.run(), "ingest")
-        if self._nats is not None:
-            self._keep(server.supervise(self._nats, partial(self._note, "nats-server")), "nats-server")
         self._keep(self._watch_disk(disk), "disk watch")
         self._keep(self._announce_ready(), "ready")
 
@@ -148,14 +159,14 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if hasattr(self, "_writing"):
             self._writer.close()
-            await self._writing
+            await asyncio.wait([self._writing], timeout=DRAIN_S)
+            self._writing.cancel()
             await self._follower.save()
         if hasattr(self, "indexers"):
             await self.indexers.close()
         self._searches.shutdown(wait=True)
         self._late_searches.shutdown(wait=True)
-        if hasattr(self, "_log"):
-            await self._log.close()
+        await self._log.close()
         if hasattr(self, "_copy"):
             self._copy.close()
         if self._nats is not None:
@@ -169,7 +180,8 @@ class App:
         }
         reasons = [f"{part}: {reason}" for part, reason in self.reasons.items()]
         if not self._log.connected:
-            reasons.append("log: not connected; searches go on, changes and events answer 503")
+            said = f" ({self._log.said})" if self._log.said else ""
+            reasons.append(f"log: not connected{said}; searches go on, changes and events answer 503")
         reasons += [f"index {name}: {reason}" for name, reason in self.indexers.failed.items()]
         status = "degraded" if self.status == "ready" and reasons else self.status
         return Health(
@@ -183,20 +195,57 @@ class App:
             started_at=self.started_at,
         )
 
-    async def _connect(self) -> JetStreamEventLog:
+    async def _reach_log(self) -> None:
+        """Return once the log is connected, has its streams, and CONTROL from it is served. Raises Corrupt."""
         nats = self.config.nats
-        if nats.url:
-            event_log = await jetstream.connect(nats.url, user=nats.user, password=nats.password)
-        else:
+        url, user, password = nats.url, nats.user, nats.password
+        if self._nats is not None:
             # Started from this thread, which lives as long as the process: the child is bound to it.
-            self._nats = server.start(self.config.data_path, port=nats.port, ingest_password=nats.ingest_password)
+            self._keep(server.supervise(self._nats, self._child_said), "nats-server")
+            await self._child_up.wait()
             account = self._nats.address.accounts["service"]
-            event_log = await jetstream.connect(self._nats.address.url, user=account.user, password=account.password)
-        await event_log.ensure_streams(replicas=nats.replicas or event_log.default_replicas)
-        return event_log
+            url, user, password = self._nats.address.url, account.user, account.password
+        await self._log.connect(url, user=user, password=password)
+        while True:
+            try:
+                await self._log.ensure_streams(replicas=nats.replicas or self._log.default_replicas)
+                return await self._replay_control()
+            except Unavailable as error:
+                self._note("log", str(error))
+                await asyncio.sleep(RETRY_S)
+                self._note("log", "")
+
+    async def _reached_in_time(self, reaching: asyncio.Task[None]) -> None:
+        """Wait for the log while there is hope; without anything on disk to serve, for as long as a server may take.
+
+        Raises Corrupt, and Unavailable where there is neither a log nor anything to serve.
+        """
+        patience_s = ALONE_AFTER_S if self._copy.seq else HOPELESS_AFTER_S
+        deadline = self._began + patience_s
+        while not reaching.done() and not self._log_trouble and time.monotonic() < deadline:
+            await asyncio.wait([reaching], timeout=RETRY_S / 10)
+        if reaching.done():
+            reaching.result()
+            return
+        if not self._copy.seq:
+            raise Unavailable(self._log_trouble or f"the log was not reached within {patience_s:g} s")
+        log.warning("the log is not there yet: serving what is on disk, as of CONTROL %d", self._copy.seq)
+        self._alone.set()
+
+    @property
+    def _log_trouble(self) -> str:
+        """What was heard of the log's server that keeps it from being reached; '' while nothing was."""
+        if self._nats is not None:
+            return self.reasons.get("nats-server", "")
+        return f"no NATS answers at {self.config.nats.url}: {self._log.said}" if self._log.said else ""
+
+    def _child_said(self, reason: str) -> None:
+        self._note("nats-server", reason)
+        if not reason:
+            self._child_up.set()
 
     async def _replay_control(self) -> None:
-        state = self.serving.current.control
+        state = control.ControlState()
         async for record in self._log.read("CONTROL"):
             state = control.fold_message(state, record.data, record.seq)
             self._copy.keep(record, state.chain)
@@ -207,7 +256,8 @@ class App:
             )
         await self.serving.set_control(state)
 
-    async def _follow_control(self) -> None:
+    async def _follow_control(self, reaching: asyncio.Task[None]) -> None:
+        await reaching
         async for record in self._log.follow("CONTROL", after=self.serving.current.control.seq):
             before = self.serving.current.control
             after = control.fold_message(before, record.data, record.seq)
@@ -256,7 +306,10 @@ class App:
             await asyncio.sleep(DISK_LOOK_EVERY_S)
 
     async def _announce_ready(self) -> None:
-        await self._follower.caught_up.wait()
+        ready = [asyncio.ensure_future(event.wait()) for event in (self._follower.caught_up, self._alone)]
+        await asyncio.wait(ready, return_when=asyncio.FIRST_COMPLETED)
+        for waiting in ready:
+            waiting.cancel()
         await self.serving.until(
             lambda s: all(n in s.snapshots or n in self.indexers.failed for n in s.control.indexes), 86_400, "ready"
         )

@@ -88,14 +88,15 @@ class Indexer:
 
     async def run(self) -> None:
         subject = catalog_filter(self.control.name, self.control.created_seq)
-        self._engine = engine = await self._on_thread(self._open)
-        batch: list[Record] = []
-        async for record in self._log.read("CATALOG", after=engine.snapshot().catalog_seq, subject=subject):
-            batch.append(record)
-            if len(batch) == BATCH:
-                await self._on_thread(partial(self._apply, batch))
-                batch = []
-        await self._on_thread(partial(self._apply, batch))
+        self._engine = await self._on_thread(self._open)
+        while True:
+            try:
+                await self._catch_up(subject)
+                break
+            except Unavailable:
+                if self._engine.snapshot().catalog_seq:
+                    await self._show()  # what was saved is better than nothing while the log is away
+                await asyncio.sleep(RETRY_S)
         await self._show()
         queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
         quiet = asyncio.Event()
@@ -103,6 +104,16 @@ class Indexer:
             tasks.create_task(self._fill(queue, self._engine.snapshot().catalog_seq, subject))
             tasks.create_task(self._drain(queue, quiet))
             tasks.create_task(self._tidy(quiet))
+
+    async def _catch_up(self, subject: str) -> None:
+        after = self._engine.snapshot().catalog_seq if self._engine is not None else 0
+        batch: list[Record] = []
+        async for record in self._log.read("CATALOG", after=after, subject=subject):
+            batch.append(record)
+            if len(batch) == BATCH:
+                await self._on_thread(partial(self._apply, batch))
+                batch = []
+        await self._on_thread(partial(self._apply, batch))
 
     async def close(self, *, save: bool = True) -> None:
         """Let go of the files, after `run` has ended; save what is unsaved first, unless a write may be half done."""

@@ -237,3 +237,65 @@ def test_a_full_disk_answers_507_and_recovers_by_itself(small_disk: Path) -> Non
         assert [one["reason"] for one in history["changes"]].count("x") == 1
     finally:
         service.stop()
+
+
+def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_it_comes(
+    start_service: Start, tmp_path: Path
+) -> None:
+    nats = server.start(tmp_path / "store")
+    account = nats.address.accounts["service"]
+    environment = {
+        "SEARCHSVC_NATS_URL": nats.address.url,
+        "SEARCHSVC_NATS_USER": account.user,
+        "SEARCHSVC_NATS_PASSWORD": account.password,
+    }
+    service = start_service(**environment)
+    import_documents(service.url, "shop", sample_catalogue(1100))
+    service.call("PUT", "/v1/indexes/shop/weights", {"weights": {"cosine": 2.5}, "reason": "x"})
+    _, before = service.call("GET", "/v1/state")
+    service.stop()
+    nats.end()
+    while nats.running:
+        time.sleep(0.01)
+
+    started = time.monotonic()
+    alone = start_service(**environment)
+    status, answer = alone.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})
+    first_search_s = time.monotonic() - started
+    assert (status, answer["applied_seq"], len(answer["hits"])) == (200, before["seq"], 10)
+    status, health = alone.call("GET", "/health/ready")
+    assert (status, health["status"]) == (200, "degraded"), health
+    change = {"weights": {"cosine": 1.0}, "reason": "y"}
+    started = time.monotonic()
+    assert alone.call("PUT", "/v1/indexes/shop/weights", change)[0] == 503
+    assert time.monotonic() - started < 1, "refused at once"
+    event = {"id": "e", "type": "click", "index": "shop", "document_id": "x"}
+    assert alone.call("POST", "/v1/events", {"events": [event]})[0] == 503
+
+    nats.spawn()
+    nats.await_answer()
+    deadline = time.monotonic() + 10
+    while alone.call("GET", "/health/ready")[1]["status"] != "ready":
+        assert time.monotonic() < deadline, alone.call("GET", "/health/ready")
+        time.sleep(0.05)
+    assert alone.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
+    assert alone.call("POST", "/v1/events", {"events": [event]})[0] == 202
+    sys.stdout.write(f"without NATS: first search after {first_search_s:.2f} s\n")
+    assert first_search_s <= 2.0
+    nats.end()
+    seconds = alone.stop()
+    assert seconds <= 10, "SIGTERM with the log away"
+    nats.stop()
+
+
+def test_sigterm_ends_within_ten_seconds_also_while_the_log_hangs(start_service: Start) -> None:
+    service = start_service()
+    import_documents(service.url, "shop", sample_catalogue(60))
+    child = server.read_address(service.data_dir).pid
+    os.kill(child, signal.SIGSTOP)
+    for i in range(20):
+        assert service.call("POST", "/v1/indexes/shop/search", {"query": f"lamp {i}"})[0] == 200
+    seconds = service.stop()
+    sys.stdout.write(f"SIGTERM with a log that hangs: ended after {seconds:.1f} s\n")
+    assert seconds <= 10
+    assert not Path(f"/proc/{child}").exists()
