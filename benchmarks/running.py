@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -25,25 +25,35 @@ RUN = "from searchsvc.cli import main; main()"
 
 
 class RunningService:
-    """`searchsvc serve` on a data folder. environment: settings on top of a clean one.
+    """`searchsvc serve` on a data folder. environment: settings on top of a clean one. patience_s: to be ready within;
+    0 does not wait for that. before: a command that runs it, such as faketime.
 
-    start_s: from starting the process to its first 200 on /health/ready.
+    start_s: from starting the process to its first 200 on /health/ready. Raises Unavailable where it does not come up.
     """
 
-    def __init__(self, data_dir: Path, port: int = 0, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        *,
+        patience_s: float = START_TIMEOUT_S,
+        before: Sequence[str] = (),
+    ) -> None:
         self.data_dir = data_dir
         started = time.perf_counter()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_")}
         self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", RUN, "serve", "--data-dir", str(data_dir), "--port", str(port)],
+            [*before, sys.executable, "-c", RUN, "serve", "--data-dir", str(data_dir), "--port", str(port)],
             stdout=subprocess.PIPE,
             stderr=self._log,
             env={**clean, **(environment or {})},
             text=True,
         )
         self.port = self._read_port()
-        self._wait_ready(started + START_TIMEOUT_S)
+        if patience_s:
+            self._wait_ready(patience_s)
         self.start_s = time.perf_counter() - started
 
     @property
@@ -86,7 +96,8 @@ class RunningService:
             raise Unavailable(f"the service did not start; its log is {self._log.name}")
         return int(line.split("listens on ")[1].split()[0].rpartition(":")[2])
 
-    def _wait_ready(self, deadline: float) -> None:
+    def _wait_ready(self, patience_s: float) -> None:
+        deadline = time.perf_counter() + patience_s
         while time.perf_counter() < deadline:
             try:
                 status, _ = self.call("GET", "/health/ready")
@@ -96,7 +107,7 @@ class RunningService:
                 pass
             time.sleep(0.02)
         self.stop()
-        raise Unavailable(f"the service was not ready within {START_TIMEOUT_S:.0f} s; its log is {self._log.name}")
+        raise Unavailable(f"the service was not ready within {patience_s:.0f} s; its log is {self._log.name}")
 
 
 def call(

@@ -44,6 +44,8 @@ T = TypeVar("T")
 WRONG_LAST_SEQUENCE: Final = 10071
 MESSAGE_TOO_LARGE: Final = 10054
 TIMEOUT_S: Final = 5.0
+READ_TIMEOUT_S: Final = 1.0
+READ_ATTEMPTS: Final = 10
 CONNECT_TIMEOUT_S: Final = 5
 # A refused sign-in shows now as its reason, now as a closed connection: all that was said is worth telling.
 MAX_SAID: Final = 5
@@ -204,8 +206,12 @@ class JetStreamEventLog:
             info = await self._call(subscription.consumer_info(), f"reading {stream}")
             n_delivered = info.delivered.consumer_seq if info.delivered else 0
             promised = remaining = (info.num_pending or 0) + n_delivered
+            if subject is None and after < began.first_seq:
+                promised = max(promised, began.count)  # a consumer stops counting what it found unreadable
             while remaining:
-                message = await self._call(subscription.next_msg(timeout=TIMEOUT_S), f"reading {stream}")
+                message = await self._next(subscription, stream)
+                if message is None:
+                    break
                 record = _record(stream, message)
                 if record.seq > began.last_seq:  # appended since: compaction may have moved a subject's last there
                     break
@@ -272,7 +278,8 @@ class JetStreamEventLog:
                     yield _JetStreamDelivery(_record(stream, message), partial(self._acknowledge, message))
 
     async def close(self) -> None:
-        await _quietly(self._client.close())
+        if self._connection.n_reconnects:  # one that was never connected has nothing to close, and cannot
+            await _quietly(self._client.close())
 
     async def _subscribe(
         self, stream: StreamName, after: int, subject: str | None
@@ -283,6 +290,22 @@ class JetStreamEventLog:
             self._js.subscribe(wanted, stream=stream, config=config, ordered_consumer=True, idle_heartbeat=1.0),
             f"reading {stream}",
         )
+
+    async def _next(self, subscription: JetStreamContext.PushSubscription, stream: StreamName) -> Msg | None:
+        """The next message of those that were promised; None where the server has no more of them after all."""
+        delivered = -1
+        for _ in range(READ_ATTEMPTS):
+            try:
+                return await self._connection.hold(subscription.next_msg(timeout=READ_TIMEOUT_S), f"reading {stream}")
+            except nats.errors.TimeoutError:
+                info = await self._call(subscription.consumer_info(), f"reading {stream}")
+                before, delivered = delivered, info.delivered.consumer_seq if info.delivered else 0
+                # It answers, and has sent nothing since we asked before: what it still counts, it cannot read.
+                if subscription.pending_msgs == 0 and (not info.num_pending or delivered == before):
+                    return None
+            except (nats.errors.Error, OSError) as error:
+                raise translate(error, f"reading {stream}") from error
+        raise Unavailable(f"reading {stream}: no message came for {READ_ATTEMPTS * READ_TIMEOUT_S:g} s")
 
     async def _adopt(self, stream: StreamName) -> None:
         """Where the server does not know a stream that was there, make it again over its messages; whoever follows it

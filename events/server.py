@@ -347,7 +347,9 @@ def _wait_for_ports(data_dir: Path, process: subprocess.Popen[bytes]) -> tuple[s
         try:
             said = json.loads(ports.read_bytes())
             monitor = str(said["monitoring"][0])
-            with urllib.request.urlopen(f"{monitor}/healthz", timeout=1):  # noqa: S310 - our own child on loopback
+            # Its streams are for `ensure_streams`: one that lost its metadata is adopted again there.
+            healthy = f"{monitor}/healthz?js-server-only=true"
+            with urllib.request.urlopen(healthy, timeout=1):  # noqa: S310 - our own child on loopback
                 return str(said["nats"][0]), monitor
         except (OSError, ValueError, KeyError, IndexError, urllib.error.URLError):
             time.sleep(0.01)

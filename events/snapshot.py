@@ -10,7 +10,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -18,30 +18,43 @@ import msgspec
 
 from events.errors import Corrupt
 from events.log import EventLog, Record
-from events.streams import StreamName
+from events.streams import STREAMS, StreamName
 
 KEPT: Final = 2
+# A stream forgets by its server's clock, which may differ from ours.
+CLOCK_SLACK_S: Final = 7200.0
 SUFFIX: Final = ".snapshot"
 
 log = logging.getLogger(__name__)
 
 
-class Checkpoint(msgspec.Struct, frozen=True):
-    """Where a stream stood: when it was created, and the SHA-256 of its message at `seq` ('' where there was none)."""
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    seq: int
+    at: datetime
+
+
+class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a stream stood: when it was made, how many messages it held then, and the SHA-256 of the one at `seq`.
+
+    count: 0 where it says nothing. digest: '' where there was no message. marks: messages and when they were stored,
+    oldest first: what is younger than the stream's age limit has to be there.
+    """
 
     stream: StreamName
     created: datetime
     seq: int
     digest: str
+    count: int = 0
+    marks: tuple[Mark, ...] = ()
 
 
-class Part(msgspec.Struct, frozen=True):
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     size_bytes: int
     sha256: str
 
 
-class Manifest(msgspec.Struct, frozen=True):
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """schema: of what the parts hold. seal: SHA-256 of the manifest itself, written without it."""
 
     schema: int
@@ -102,10 +115,10 @@ class Snapshots:
                 path.unlink()
         return None
 
-    def discard(self) -> None:
-        """Remove them all: the fold starts from the log."""
-        for path in self._paths():
-            path.unlink()
+    def checkpoint(self) -> Checkpoint | None:
+        """That of the newest, which is left as it is. Raises Corrupt where it is in doubt."""
+        paths = self._paths()
+        return self._read(paths[0]).checkpoint if paths else None
 
     def _read(self, path: Path) -> Snapshot:
         content = path.read_bytes()
@@ -136,23 +149,46 @@ def digest(record: Record) -> str:
     return hashlib.sha256(record.data).hexdigest()
 
 
-async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint) -> None:
-    """Raise Corrupt, naming what is missing or changed, where a stream is not the one that was checkpointed."""
+async def take_checkpoint(event_log: EventLog, stream: StreamName) -> Checkpoint:
+    """Where a stream stands now. Raises Unavailable."""
+    position = await event_log.position(stream)
+    record = await event_log.get(stream, position.last_seq) if position.last_seq else None
+    return Checkpoint(
+        stream, position.created, position.last_seq, digest(record) if record is not None else "", position.count
+    )
+
+
+async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: datetime) -> None:
+    """Raise Corrupt, naming what is missing or changed, where a stream is not the one that was checkpointed.
+
+    One that was made anew over the messages of the old, as after its metadata was lost, is the same.
+    """
     stream = checkpoint.stream
     position = await event_log.position(stream)
-    if position.created != checkpoint.created:
-        raise Corrupt(
-            f"{stream} was created {position.created:%Y-%m-%d %H:%M:%S}, but it was read when it was the one of "
-            f"{checkpoint.created:%Y-%m-%d %H:%M:%S}: all {checkpoint.seq} messages of that one are missing"
-        )
     if position.last_seq < checkpoint.seq:
+        anew = f" (made anew {position.created:%Y-%m-%d %H:%M:%S})" if position.created != checkpoint.created else ""
         raise Corrupt(
-            f"{stream} ends at {position.last_seq}, but {checkpoint.seq} was read from it: "
+            f"{stream}{anew} ends at {position.last_seq}, but {checkpoint.seq} was read from it: "
             f"{position.last_seq + 1} to {checkpoint.seq} are missing"
+        )
+    compacted = STREAMS[stream].compacted
+    if compacted and position.count < checkpoint.count:
+        raise Corrupt(
+            f"{stream} holds {position.count} messages, but it held {checkpoint.count} at {checkpoint.seq} and "
+            f"replaces them one by one: at least {checkpoint.count - position.count} are missing"
         )
     record = await event_log.get(stream, checkpoint.seq) if checkpoint.seq else None
     if record is not None and digest(record) != checkpoint.digest:
         raise Corrupt(f"{stream} {checkpoint.seq} is another message than the one that was read")
+    if compacted:
+        return
+    kept_since = now - timedelta(seconds=STREAMS[stream].max_age_s - CLOCK_SLACK_S)
+    for mark in checkpoint.marks:
+        if mark.at > kept_since and position.first_seq > mark.seq:
+            raise Corrupt(
+                f"{stream} begins at {position.first_seq}, but {mark.seq}, of {mark.at:%Y-%m-%d %H:%M}, is too young "
+                f"to have left: {mark.seq} to {position.first_seq - 1} are missing"
+            )
     if record is None and checkpoint.seq >= position.first_seq:
         raise Corrupt(f"{stream} {checkpoint.seq} was read once and is missing")
 

@@ -38,6 +38,7 @@ from searchsvc.known import BehaviorMemory
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
+from searchsvc.watch import LogWatch
 from searchsvc.worker import Worker
 
 DISK_LOOK_EVERY_S = 0.5
@@ -51,7 +52,10 @@ log = logging.getLogger(__name__)
 
 
 class Health(msgspec.Struct, frozen=True):
-    """status: starting, ready, degraded, draining or corrupt. reasons: why it is not plain ready."""
+    """status: starting, ready, degraded, draining or corrupt. reasons: why it is not plain ready.
+
+    log_read_at: when all of the log had been read since the start, and nothing was missing; null before.
+    """
 
     status: str
     reasons: list[str]
@@ -61,6 +65,7 @@ class Health(msgspec.Struct, frozen=True):
     outbox: OutboxCounts
     known_rankings: int
     started_at: datetime
+    log_read_at: datetime | None
 
 
 class App:
@@ -85,6 +90,7 @@ class App:
         self._writing: asyncio.Task[None]
         self._writer: BehaviorWriter
         self._follower: BehaviorFollower
+        self._watch: LogWatch
         self.indexers: Indexers
         self.service: Service
 
@@ -142,6 +148,8 @@ class App:
         self._keep(self._follow_control(reaching), "control")
         self._keep(self._reconcile(), "indexers")
         self._keep(self._follower.run(), "behavior")
+        self._watch = LogWatch(self._log, data / "catalog")
+        self._keep(self._watch.run(), "log watch")
         if worker is not None:
             self._keep(worker.run(), "worker")
         ingest = IngestConsumer(
@@ -162,6 +170,7 @@ class App:
             await asyncio.wait([self._writing], timeout=DRAIN_S)
             self._writing.cancel()
             await self._follower.save()
+            await self._watch.save()
         if hasattr(self, "indexers"):
             await self.indexers.close()
         self._searches.shutdown(wait=True)
@@ -193,6 +202,7 @@ class App:
             outbox=self._writer.counts,
             known_rankings=len(self.service.rankings),
             started_at=self.started_at,
+            log_read_at=self._watch.read_at,
         )
 
     async def _reach_log(self) -> None:
@@ -333,8 +343,9 @@ class App:
             try:
                 await work
             except Exception as error:
-                self.reasons[name] = str(error) or type(error).__name__
-                if isinstance(error, Corrupt):
+                cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+                self.reasons[name] = str(cause) or type(cause).__name__
+                if isinstance(cause, Corrupt):
                     self.status = "corrupt"
                 log.exception("%s stopped", name)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.arrays import FloatArray, IntArray
 
@@ -32,7 +33,8 @@ class VectorCandidates(msgspec.Struct, frozen=True):
 class EngineSnapshot(Protocol):
     """An index at one moment. A *slot* names a document within one snapshot.
 
-    generation: changes whenever the index is built anew. catalog_seq: the last CATALOG message it holds.
+    generation: changes whenever the index is built anew. catalog_seq: the last CATALOG message it holds. digest: of all
+    its documents.
     """
 
     @property
@@ -41,6 +43,8 @@ class EngineSnapshot(Protocol):
     def generation(self) -> str: ...
     @property
     def catalog_seq(self) -> int: ...
+    @property
+    def digest(self) -> DocumentsDigest: ...
     @property
     def n_documents(self) -> int: ...
 

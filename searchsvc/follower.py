@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -18,13 +19,16 @@ import msgspec
 from events.codec import decode_behavior
 from events.errors import Corrupt, Unavailable
 from events.log import EventLog, Record
-from events.snapshot import Checkpoint, Snapshots, digest, require_checkpoint
+from events.snapshot import Checkpoint, Mark, Snapshots, digest, require_checkpoint
+from events.streams import STREAMS
 from events.types import BehaviorEvent, InteractionRecorded
 from searchsvc.known import BehaviorMemory
 from searchsvc.worker import Worker
 
 SCHEMA: Final = 1
 RETRY_S: Final = 0.25
+MAX_AGE: Final = timedelta(seconds=STREAMS["BEHAVIOR"].max_age_s)
+MARK_EVERY: Final = timedelta(hours=6)
 # A snapshot is taken after so many events, but not more often than this, and of a few events not less often than that.
 SAVE_AFTER_EVENTS: Final = 100_000
 SAVE_AT_MOST_EVERY_S: Final = 30.0
@@ -74,6 +78,7 @@ class BehaviorFollower:
     async def run(self) -> None:
         """Raises Corrupt, naming it, where something that was in the log is not there any more."""
         created, last_seq = await self._begin()
+        marks = deque(self._checkpoint.marks if self._checkpoint is not None else ())
         await self._hand_over(self._unfinished)
         self._unfinished = []
         if last_seq <= self._memory.seq:
@@ -82,7 +87,11 @@ class BehaviorFollower:
         async for record in self._log.follow("BEHAVIOR", after=first):
             await self._require_no_gap(record)
             await self._fold(record)
-            self._checkpoint = Checkpoint("BEHAVIOR", created, record.seq, digest(record))
+            if not marks or record.at - marks[-1].at > MARK_EVERY:
+                marks.append(Mark(record.seq, record.at))
+            while record.at - marks[0].at > MAX_AGE:
+                marks.popleft()
+            self._checkpoint = Checkpoint("BEHAVIOR", created, record.seq, digest(record), marks=tuple(marks))
             if record.seq >= last_seq:
                 self.caught_up.set()
             if self._due:
@@ -105,7 +114,7 @@ class BehaviorFollower:
         while True:
             try:
                 if self._checkpoint is not None:
-                    await require_checkpoint(self._log, self._checkpoint)
+                    await require_checkpoint(self._log, self._checkpoint, datetime.now(UTC))
                 position = await self._log.position("BEHAVIOR")
             except Unavailable:
                 await asyncio.sleep(RETRY_S)

@@ -23,7 +23,8 @@ from events.types import (
     WeightsChanged,
 )
 from searchsvc.cli.client import json_option
-from searchsvc.cli.log import connect_as_reader, export, import_, log_options, verify
+from searchsvc.cli.log import connect_as_reader, export, import_, log_options
+from searchsvc.cli.verify import verify
 from searchsvc.config import load_config
 
 TAILED: tuple[StreamName, ...] = ("CONTROL", "BEHAVIOR", "DEAD")

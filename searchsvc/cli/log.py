@@ -1,32 +1,31 @@
-"""`events verify`, `export` and `import`: check the log, and move it as a file."""
+"""`events export` and `import`: the log as a file."""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import rich_click as click
 
 from events import jetstream, server
 from events.archive import archive_line
 from events.chain import GENESIS, link
-from events.control import ControlState, control_hash, fold_message
-from events.copy import COPY_NAME, read_archive
-from events.errors import Conflict, Corrupt, InvalidInput, SearchsvcError
+from events.copy import read_archive
+from events.errors import Conflict, Corrupt, InvalidInput
 from events.jetstream import JetStreamEventLog
 from events.log import Entry, Record
 from events.streams import STREAMS, StreamName
-from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.config import Config, load_config
-from searchsvc.http.shapes import StateInfo
 
 # CONTROL comes first: the subjects of all others name sequences of it.
 EXPORTED: Final[tuple[StreamName, ...]] = ("CONTROL", "CATALOG", "BEHAVIOR", "SIGNALS", "DEAD")
 TELL_EVERY: Final = 1000
+# What the data folder holds that names sequences of a stream.
+KEPT_OF: Final[dict[StreamName, tuple[str, ...]]] = {"CATALOG": ("catalog", "indexes"), "BEHAVIOR": ("behavior",)}
 
 
 def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -47,104 +46,6 @@ async def connect_as_reader(config: Config) -> JetStreamEventLog:
     address = server.read_address(config.data_path)
     account = address.accounts["reader"]
     return await jetstream.connect(address.url, user=account.user, password=account.password, role="reader")
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """One thing that was checked. holds: False where there is any doubt."""
-
-    check: str
-    holds: bool
-    detail: str
-
-
-@click.command()
-@log_options
-@url_option
-@json_option
-def verify(data_dir: str | None, config_file: Path | None, url: str, as_json: bool) -> None:
-    """Check that CONTROL is whole, that its copy and the running service agree with it. Ends with 1 on any doubt."""
-    config = load_config(config_file, {"data_dir": data_dir}).config
-    findings = asyncio.run(_verify(config, url))
-    holds = all(finding.holds for finding in findings)
-    if as_json:
-        click.echo(msgspec.json.encode({"holds": holds, "findings": findings}))
-    else:
-        for finding in findings:
-            click.echo(f"{'holds' if finding.holds else 'DOUBT':6} {finding.check}: {finding.detail}")
-        click.echo("the log is what it was" if holds else "the log cannot be vouched for")
-    if not holds:
-        sys.exit(1)
-
-
-async def _verify(config: Config, url: str) -> list[Finding]:
-    findings: list[Finding] = []
-
-    def look(check: str, work: Callable[[], str]) -> None:
-        try:
-            findings.append(Finding(check, True, work()))
-        except (SearchsvcError, click.ClickException, OSError) as error:
-            said = error.message if isinstance(error, click.ClickException) else str(error)
-            findings.append(Finding(check, False, said))
-
-    # What is served has to be in the copy, and what is in the copy in the log: so they are read in this order.
-    served: list[StateInfo] = []
-    copied = [GENESIS]
-    look("service", lambda: _served(url, served))
-    look("copy", lambda: _copied(config.data_path / COPY_NAME, served, copied))
-    states = [ControlState()]
-    try:
-        event_log = await connect_as_reader(config)
-        try:
-            last_seq = (await event_log.position("CONTROL")).last_seq
-            async for record in event_log.read("CONTROL"):
-                states.append(fold_message(states[-1], record.data, record.seq))
-        finally:
-            await event_log.close()
-        whole = states[-1].seq >= last_seq
-        detail = f"{states[-1].seq} messages, no gap, each an event; chain ends in {states[-1].chain[:12]}"
-        ends = f"the stream says it ends at {last_seq}, but {states[-1].seq} can be read"
-        findings.append(Finding("CONTROL", whole, detail if whole else ends))
-    except SearchsvcError as error:
-        findings.append(Finding("CONTROL", False, str(error)))
-    if served:
-        look("state", lambda: _same_state(states, served[0]))
-    look("log and copy", lambda: _same_copy(copied, states))
-    return findings
-
-
-def _served(url: str, served: list[StateInfo]) -> str:
-    with ServiceClient(url) as client:
-        served.append(client.call("GET", "/v1/state", StateInfo))
-    return f"serves CONTROL {served[0].seq}"
-
-
-def _same_state(states: Sequence[ControlState], served: StateInfo) -> str:
-    if served.seq >= len(states):
-        raise Corrupt(f"the service serves CONTROL {served.seq}; the log ends at {len(states) - 1}")
-    replayed = states[served.seq]
-    if replayed.chain != served.chain:
-        raise Corrupt(f"at CONTROL {served.seq} the log's chain is {replayed.chain[:12]}, the service's another")
-    if control_hash(replayed) != served.control_hash:
-        raise Corrupt(f"a replay up to CONTROL {served.seq} gives another state than the one that is served")
-    return f"a replay up to CONTROL {served.seq} gives what is served, hash {served.control_hash[:12]}"
-
-
-def _copied(path: Path, served: Sequence[StateInfo], chains: list[str]) -> str:
-    chains += [archived.chain for archived in read_archive(path)]
-    n = len(chains) - 1
-    if served and n < served[0].seq:
-        raise Corrupt(f"{path} ends at CONTROL {n}, but {served[0].seq} is served")
-    return f"{path} holds {n} messages, their chain unbroken"
-
-
-def _same_copy(copied: Sequence[str], states: Sequence[ControlState]) -> str:
-    for seq, (chain, state) in enumerate(zip(copied, states, strict=False)):
-        if chain != state.chain:
-            raise Corrupt(f"CONTROL {seq} is not what the copy holds")
-    if len(copied) > len(states):
-        missing = f"CONTROL {len(states)} to {len(copied) - 1} are in the copy and not in the log"
-        raise Corrupt(f"{missing}: `searchsvc events import` puts them back")
-    return f"the same up to CONTROL {len(copied) - 1}"
 
 
 @click.command()
@@ -183,7 +84,8 @@ def import_(data_dir: str | None, config_file: Path | None, file: Path) -> None:
     """Put the messages of FILE into the log of a service that is stopped.
 
     FILE is what `events export` wrote, or a service's own control.ndjson. CONTROL keeps its sequences: what is there
-    has to be the beginning of what FILE holds. Every other stream has to be empty.
+    has to be the beginning of what FILE holds. Every other stream has to be empty; what was kept to vouch for it,
+    and the indexes, which name its sequences, are made anew (vectors are not encoded again).
     """
     config = load_config(config_file, {"data_dir": data_dir}).config
     nats = None
@@ -231,4 +133,8 @@ async def _import(config: Config, nats: server.NatsServer | None, file: Path) ->
                 click.echo(f"{sum(counts.values())} messages", err=True)
     finally:
         await event_log.close()
+    for name, folder in KEPT_OF.items():
+        if name in counts:
+            for kept in folder:
+                shutil.rmtree(config.data_path / kept, ignore_errors=True)
     return counts

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from events.digest import DocumentsDigest
 from events.settings import IndexSettings, Signal
 from searchsvc.analysis import analyze, field_text
 from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray
@@ -35,6 +36,7 @@ class StoredEngine(msgspec.Struct, frozen=True):
 
     generation: str
     catalog_seq: int
+    digest: DocumentsDigest
     ids: list[str]
     live: AnyArray
     signals: AnyArray
@@ -80,6 +82,7 @@ class EmbeddedEngine:
         self._live = Column(np.bool_, rows=np.array(stored.live) if stored else None)
         self._slots = {self._ids[slot]: int(slot) for slot in np.flatnonzero(self._live.view())}
         self._n_slots_rebuilt = 0
+        self._digest = stored.digest if stored else DocumentsDigest()
         self._snapshot = self._view(self.keyword_index.view(), stored.catalog_seq if stored else 0)
 
     @property
@@ -100,6 +103,8 @@ class EmbeddedEngine:
         last = {change.id: change for change in changes}
         upserts = [change for change in last.values() if isinstance(change, Upsert)]
         dead = [self._slots.pop(name) for name in last if name in self._slots]
+        removed = [bytes(self._snapshot.document(slot)) for slot in dead]
+        self._digest = self._digest.changed([upsert.text for upsert in upserts], removed)
         for slot in dead:
             self._forward.remove(slot)
             self.keyword_index.remove(slot)
@@ -163,6 +168,7 @@ class EmbeddedEngine:
         return StoredEngine(
             generation=self.generation,
             catalog_seq=self._snapshot.catalog_seq,
+            digest=self._digest,
             ids=self._ids,
             live=self._live.view(),
             signals=self._signals.view(),
@@ -200,7 +206,7 @@ class EmbeddedEngine:
             settings=self._settings,
             generation=self.generation,
             catalog_seq=catalog_seq,
-            n_documents=len(self._slots),
+            digest=self._digest,
             keyword=keyword,
             forward=self._forward.view(),
             vectors=self._vectors.view(live) if self._vectors else None,
@@ -221,7 +227,7 @@ class EmbeddedSnapshot:
         settings: IndexSettings,
         generation: str,
         catalog_seq: int,
-        n_documents: int,
+        digest: DocumentsDigest,
         keyword: KeywordView,
         forward: ForwardView,
         vectors: VectorView | None,
@@ -234,7 +240,7 @@ class EmbeddedSnapshot:
         self.settings = settings
         self.generation = generation
         self.catalog_seq = catalog_seq
-        self.n_documents = n_documents
+        self.digest = digest
         self._keyword = keyword
         self._forward = forward
         self._vectors = vectors
@@ -243,6 +249,10 @@ class EmbeddedSnapshot:
         self._all_ids = all_ids
         self._documents = documents
         self._slots = slots
+
+    @property
+    def n_documents(self) -> int:
+        return self.digest.count
 
     def keyword(self, terms: Sequence[str], boosts: Mapping[str, float], k: int) -> KeywordCandidates:
         by_field = [max(boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]

@@ -17,13 +17,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from events.digest import DocumentsDigest, text_hash
 from events.errors import Corrupt
 from events.settings import IndexSettings
 from searchsvc.arrays import AnyArray
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
 
-SCHEMA = 2
+SCHEMA = 3
 KEPT_SNAPSHOTS = 2
 
 
@@ -41,6 +42,7 @@ class Manifest(msgspec.Struct, frozen=True):
     model: str
     dimension: int
     n_live: int
+    digest: DocumentsDigest
     documents_bytes: int
     documents_sha256: str
     files: dict[str, str]
@@ -92,6 +94,7 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         model=model,
         dimension=engine.dimension,
         n_live=stored.forward.n_live,
+        digest=stored.digest,
         documents_bytes=engine.documents.size,
         documents_sha256=_sha256(engine.documents.path, engine.documents.size),
         files={str(file.relative_to(partial)): _sha256(file) for file in sorted(partial.rglob("*")) if file.is_file()},
@@ -157,6 +160,7 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
     stored = StoredEngine(
         generation=manifest.generation,
         catalog_seq=manifest.catalog_seq,
+        digest=manifest.digest,
         ids=msgspec.json.decode((snapshot / "ids.json").read_bytes(), type=list[str]),
         live=array("live"),
         signals=array("signals"),
@@ -165,6 +169,21 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         forward=forward,
     )
     return EmbeddedEngine(work, settings, manifest.dimension, manifest.generation, stored)
+
+
+def stored_documents(folder: Path) -> dict[str, int]:
+    """Document id -> `text_hash` of all that the newest snapshot of an index has; {} where it has none.
+
+    Only reads, so that it may be called beside a running service.
+    """
+    for snapshot in snapshots(folder):
+        manifest = msgspec.json.decode((snapshot / "manifest.json").read_bytes(), type=Manifest)
+        texts = (work_folder(folder, manifest.generation) / "documents").read_bytes()
+        ids = msgspec.json.decode((snapshot / "ids.json").read_bytes(), type=list[str])
+        ends = np.load(snapshot / "document_ends.npy").tolist()
+        live = np.flatnonzero(np.load(snapshot / "live.npy")).tolist()
+        return {ids[slot]: text_hash(texts[ends[slot] : ends[slot + 1]]) for slot in live}
+    return {}
 
 
 def empty(folder: Path, settings: IndexSettings, dimension: int) -> EmbeddedEngine:

@@ -12,7 +12,6 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from events.control import control_hash
 from events.errors import SearchsvcError
 from searchsvc import __version__
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
@@ -156,10 +155,9 @@ async def health_live() -> Response[bytes]:
     return _json({"status": "live"})
 
 
-@get("/v1/state", **describe("The CONTROL state that is served, as hashes", None, shapes.StateInfo))
+@get("/v1/state", **describe("What is served, as hashes", None, shapes.StateInfo))
 async def get_state(app: App) -> Response[bytes]:
-    state = app.serving.current.control
-    return _json(shapes.StateInfo(state.seq, state.chain, control_hash(state)))
+    return _json(shapes.state_info(app.serving.current))
 
 
 @get("/health/ready", **describe("Whether it is fit to answer: 503 while starting, draining or corrupt", None, Health))

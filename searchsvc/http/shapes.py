@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from events.control import Change, IndexControl
+from events.control import Change, IndexControl, control_hash
+from events.digest import DocumentsDigest, state_hash
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from searchsvc.documents import RefusedDocument
 from searchsvc.engine import EngineSnapshot
+from searchsvc.serving import ServingState
 
 
 class IndexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -91,12 +93,25 @@ class WeightsHistory(msgspec.Struct, frozen=True):
     changes: list[Change]
 
 
+class IndexState(msgspec.Struct, frozen=True):
+    """created_seq: the CONTROL message that created the index. documents: what is served, as of applied_catalog_seq."""
+
+    created_seq: int
+    applied_catalog_seq: int
+    documents: DocumentsDigest
+
+
 class StateInfo(msgspec.Struct, frozen=True):
-    """seq: of CONTROL. chain: hash of its messages up to there. control_hash: of the state folded from them."""
+    """seq: of CONTROL. chain: hash of its messages up to there. control_hash: of the state folded from them.
+
+    indexes: those that are served. state_hash: over all of it; '' while an index is being built.
+    """
 
     seq: int
     chain: str
     control_hash: str
+    indexes: dict[str, IndexState]
+    state_hash: str
 
 
 class EventsAccepted(msgspec.Struct, frozen=True):
@@ -104,6 +119,21 @@ class EventsAccepted(msgspec.Struct, frozen=True):
 
     accepted: int
     ids: list[str]
+
+
+def state_info(state: ServingState) -> StateInfo:
+    control = state.control
+    digests = {name: snapshot.digest for name, snapshot in state.snapshots.items() if name in control.indexes}
+    return StateInfo(
+        seq=control.seq,
+        chain=control.chain,
+        control_hash=control_hash(control),
+        indexes={
+            name: IndexState(control.index(name).created_seq, state.snapshots[name].catalog_seq, digest)
+            for name, digest in sorted(digests.items())
+        },
+        state_hash=state_hash(control, digests) if len(digests) == len(control.indexes) else "",
+    )
 
 
 def index_info(control: IndexControl, snapshot: EngineSnapshot | None, error: str) -> IndexInfo:

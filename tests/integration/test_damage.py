@@ -1,0 +1,166 @@
+"""Damage to what is on disk: either nothing is missing afterwards, or what is missing is said. No loss is silent.
+
+`SEARCHSVC_TEST_ROUNDS` repeats the random ones with other seeds (`make test-faults`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.running import RunningService, event_log
+from events.codec import decode_behavior
+from events.errors import Corrupt, Unavailable
+from events.types import InteractionRecorded
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
+from tests.integration.test_process import run
+
+ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
+N_DOCUMENTS = 1100
+N_EVENTS = 60
+N_CHANGES = 8
+PATIENCE_S = 20.0
+Damage = Callable[[Path, random.Random], None]
+
+
+class Golden(msgspec.Struct):
+    """A data folder, and all that was acknowledged into it."""
+
+    folder: Path
+    state: dict[str, object]
+    events: set[str]
+
+
+def fill(service: RunningService) -> Golden:
+    import_documents(service.url, "shop", sample_catalogue(N_DOCUMENTS))
+    events = set[str]()
+    for i in range(N_EVENTS):
+        event = {"id": f"e{i}", "type": "click", "index": "shop", "document_id": "x" * 300}
+        assert service.call("POST", "/v1/events", {"events": [event]})[0] == 202
+        events.add(f"e{i}")
+    for i in range(N_CHANGES):
+        change = {"weights": {"cosine": float(i)}, "reason": "a change " * 50}
+        assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
+    # The saved index, and the checkpoints, that vouch for the documents.
+    deadline = time.monotonic() + 60
+    while not list((service.data_dir / "indexes").glob("*/snapshots/*/manifest.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return Golden(service.data_dir, service.call("GET", "/v1/state")[1], events)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Golden:
+    service = RunningService(tmp_path_factory.mktemp("stopped") / "data")
+    golden = fill(service)
+    service.stop()
+    return golden
+
+
+@pytest.fixture(scope="module")
+def killed(stopped: Golden, tmp_path_factory: pytest.TempPathFactory) -> Golden:
+    folder = tmp_path_factory.mktemp("killed") / "data"
+    shutil.copytree(stopped.folder, folder)
+    service = RunningService(folder)
+    extra = {"id": "last", "type": "click", "index": "shop", "document_id": "x"}
+    assert service.call("POST", "/v1/events", {"events": [extra]})[0] == 202
+    golden = Golden(folder, service.call("GET", "/v1/state")[1], {*stopped.events, "last"})
+    time.sleep(0.5)
+    service.kill()
+    return golden
+
+
+def flip_a_bit(stream: Path, rng: random.Random) -> None:
+    """Somewhere in the messages."""
+    block = max((stream / "msgs").glob("*.blk"), key=lambda path: path.stat().st_size)
+    content = bytearray(block.read_bytes())
+    place = rng.randrange(len(content))
+    content[place] ^= 1 << rng.randrange(8)
+    block.write_bytes(content)
+
+
+def truncate(stream: Path, rng: random.Random) -> None:
+    block = max((stream / "msgs").glob("*.blk"), key=lambda path: path.stat().st_size)
+    os.truncate(block, rng.randrange(block.stat().st_size))
+
+
+def lose_metadata(stream: Path, _: random.Random) -> None:
+    (stream / "meta.inf").unlink()
+
+
+def lose_block(stream: Path, _: random.Random) -> None:
+    for block in (stream / "msgs").glob("*.blk"):
+        block.unlink()
+
+
+def damaged(golden: Golden, folder: Path, stream: str, damage: Damage, rng: random.Random) -> Path:
+    shutil.copytree(golden.folder, folder)
+    damage(folder / "nats" / "jetstream" / "$G" / "streams" / stream, rng)
+    return folder
+
+
+async def stored_events(service: RunningService) -> set[str]:
+    found = set[str]()
+    async with event_log(service) as log:
+        try:
+            async for record in log.read("BEHAVIOR"):
+                events = decode_behavior(record.data).events
+                found.update(event.id for event in events if isinstance(event, InteractionRecorded))
+        except (Corrupt, Unavailable) as error:
+            sys.stdout.write(f"  reading BEHAVIOR: {error}\n")
+    return found
+
+
+def outcome(folder: Path, golden: Golden) -> tuple[str, bool]:
+    """What a start on the folder says ('' where it is well), and whether anything acknowledged is missing then."""
+    try:
+        service = RunningService(folder, patience_s=0)
+    except Unavailable:
+        return (folder.parent / f"{folder.name}.log").read_text()[-600:], True
+    try:
+        # What the server can still read is read through in the background: that takes a moment.
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            _, health = service.call("GET", "/health/ready")
+            if health["status"] == "corrupt" or health["log_read_at"] or time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        said = "" if health["status"] == "ready" else f"{health['status']}: {health['reasons']}"
+        _, state = service.call("GET", "/v1/state")
+        whole = state["state_hash"] == golden.state["state_hash"] and golden.events <= asyncio.run(
+            stored_events(service)
+        )
+        verified = run("events", "verify", "--data-dir", str(folder), "--url", service.url, "--json")
+        doubts = [f"{f['check']}: {f['detail']}" for f in json.loads(verified.stdout)["findings"] if not f["holds"]]
+        assert bool(doubts) == bool(said), f"the service says {said!r}, and verify doubts {doubts}"
+        return said, not whole
+    finally:
+        service.stop()
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize("damage", [flip_a_bit, truncate, lose_metadata, lose_block])
+@pytest.mark.parametrize("stream", ["CONTROL", "CATALOG", "BEHAVIOR"])
+@pytest.mark.parametrize("ended", ["stopped", "killed"])
+def test_damage_to_the_store_loses_nothing_silently(
+    request: pytest.FixtureRequest, tmp_path: Path, ended: str, stream: str, damage: Damage, seed: int
+) -> None:
+    golden: Golden = request.getfixturevalue(ended)
+    rng = random.Random(f"{ended} {stream} {damage.__name__} {seed}")
+    folder = damaged(golden, tmp_path / "data", stream, damage, rng)
+    said, missing = outcome(folder, golden)
+    sys.stdout.write(
+        f"{ended}, {stream}, {damage.__name__}: missing {missing}, said {' '.join(said.split())[-300:]!r}\n"
+    )
+    assert said or not missing, "lost without a word"
