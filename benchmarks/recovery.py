@@ -133,7 +133,7 @@ def _events(message: int) -> Iterator[BehaviorEvent]:
                 at=now,
                 index=INDEX,
                 query="noise cancelling headphones",
-                user_token=f"shopper-{number % 5000}",
+                user=f"shopper-{number % 5000}",
                 document_ids=documents,
                 feature_names=tuple(f"feature.{j}" for j in range(N_FEATURES)),
                 features=tuple(tuple(0.125 * (j + k) for j in range(N_FEATURES)) for k in range(N_HITS)),
@@ -149,7 +149,7 @@ def _events(message: int) -> Iterator[BehaviorEvent]:
                 index=INDEX,
                 document_id=documents[i % N_HITS],
                 query_id=query_id,
-                user_token=f"shopper-{number % 5000}",
+                user=f"shopper-{number % 5000}",
                 at=now,
                 received_at=now,
             )

@@ -1,25 +1,49 @@
 """Bytes of the log to events and back. JSON, so that any NATS tool can read what is stored.
 
-The tag (`type`) carries the version: a new shape of an event gets a new tag and an upcaster here, never a new meaning.
+The tag (`type`) carries the version: a new shape of an event gets a new tag and an upcaster in `upcast`, never a new
+meaning. An event of a later version is not guessed at: it is skipped where it says that it may be, else nothing goes
+past it.
 """
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+import re
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from events.errors import Corrupt
-from events.types import BehaviorBatch, CatalogEvent, ControlEvent, EventRefused
+from events.errors import Corrupt, LaterVersion
+from events.streams import StreamName
+from events.types import BehaviorBatch, BehaviorEvent, CatalogEvent, ControlEvent, EventRefused, Skipped
+from events.upcast import StoredBehaviorEvent, upcast
+
+
+class _StoredBatch(msgspec.Struct, tag="behavior_batch.v1"):
+    events: list[StoredBehaviorEvent]
+
+
+class _RawBatch(msgspec.Struct, tag="behavior_batch.v1"):
+    events: list[msgspec.Raw]
+
+
+class _Peek(msgspec.Struct):
+    type: str = ""
+    skippable: bool = False
+
+
+T = TypeVar("T")
+StoredEvent = ControlEvent | CatalogEvent | BehaviorBatch | EventRefused
 
 _encoder: Final = msgspec.json.Encoder()
 _control: Final[msgspec.json.Decoder[ControlEvent]] = msgspec.json.Decoder(ControlEvent)
 _catalog: Final[msgspec.json.Decoder[CatalogEvent]] = msgspec.json.Decoder(CatalogEvent)
-_behavior: Final = msgspec.json.Decoder(BehaviorBatch)
+_batch: Final = msgspec.json.Decoder(_StoredBatch)
+_raw_batch: Final = msgspec.json.Decoder(_RawBatch)
+_behavior: Final[msgspec.json.Decoder[StoredBehaviorEvent]] = msgspec.json.Decoder(StoredBehaviorEvent)
 _refused: Final = msgspec.json.Decoder(EventRefused)
+_peek: Final = msgspec.json.Decoder(_Peek)
 
-T = TypeVar("T")
-StoredEvent = ControlEvent | CatalogEvent | BehaviorBatch | EventRefused
+_TAG: Final = re.compile(r"[a-z_]+\.v[0-9]+")
 
 
 def encode(event: StoredEvent) -> bytes:
@@ -27,28 +51,64 @@ def encode(event: StoredEvent) -> bytes:
     return _encoder.encode(event)
 
 
-def decode_control(data: bytes) -> ControlEvent:
-    """Raises Corrupt where the bytes are no known CONTROL event."""
-    return _decode(_control, data, "CONTROL")
+def decode_control(data: bytes) -> ControlEvent | Skipped:
+    """Raises Corrupt where the bytes are no CONTROL event, and LaterVersion."""
+    return _decode(_control, ControlEvent, data, "CONTROL")
 
 
-def decode_catalog(data: bytes) -> CatalogEvent:
-    """Raises Corrupt where the bytes are no known CATALOG event."""
-    return _decode(_catalog, data, "CATALOG")
+def decode_catalog(data: bytes) -> CatalogEvent | Skipped:
+    """Raises Corrupt where the bytes are no CATALOG event, and LaterVersion."""
+    return _decode(_catalog, CatalogEvent, data, "CATALOG")
 
 
 def decode_behavior(data: bytes) -> BehaviorBatch:
-    """Raises Corrupt where the bytes are no known BEHAVIOR message."""
-    return _decode(_behavior, data, "BEHAVIOR")
+    """A batch as of today, without what it says may be skipped. Raises Corrupt where the bytes are no BEHAVIOR message,
+    and LaterVersion."""
+    try:
+        events = _batch.decode(data).events
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return BehaviorBatch(events=_one_by_one(data))
+    return BehaviorBatch(events=[upcast(event) for event in events])
 
 
 def decode_refused(data: bytes) -> EventRefused:
-    """Raises Corrupt where the bytes are no known DEAD event."""
-    return _decode(_refused, data, "DEAD")
+    """Raises Corrupt where the bytes are no DEAD event, and LaterVersion."""
+    refused = _decode(_refused, EventRefused, data, "DEAD")
+    if isinstance(refused, Skipped):
+        raise LaterVersion(f"DEAD holds {refused.type}, which a later version wrote")
+    return refused
 
 
-def _decode(decoder: msgspec.json.Decoder[T], data: bytes, stream: str) -> T:
+def _one_by_one(data: bytes) -> list[BehaviorEvent]:
+    batch = _decode(_raw_batch, _RawBatch, data, "BEHAVIOR")
+    if isinstance(batch, Skipped):
+        return []
+    events: list[BehaviorEvent] = []
+    for raw in batch.events:
+        event = _decode(_behavior, StoredBehaviorEvent, bytes(raw), "BEHAVIOR")
+        if not isinstance(event, Skipped):
+            events.append(upcast(event))
+    return events
+
+
+def _decode(decoder: msgspec.json.Decoder[T], kind: Any, data: bytes, stream: StreamName) -> T | Skipped:
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Corrupt(f"{stream} holds bytes that are no event: {error}; first bytes {data[:80]!r}") from error
+        try:
+            seen = _peek.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            seen = _Peek()
+        if not _TAG.fullmatch(seen.type) or seen.type in _tags(kind):
+            raise Corrupt(f"{stream} holds bytes that are no event: {error}; first bytes {data[:80]!r}") from error
+        if seen.skippable:
+            return Skipped(seen.type)
+        needed = f"{stream} holds {seen.type}, which a later version wrote: this one has to be upgraded"
+        raise LaterVersion(needed) from None
+
+
+def _tags(kind: Any) -> set[str]:
+    """The tags of a tagged type, or of a union of them."""
+    info = msgspec.inspect.type_info(kind)
+    kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
+    return {str(one.tag) for one in kinds if isinstance(one, msgspec.inspect.StructType)}

@@ -17,7 +17,7 @@ from events.chain import GENESIS, link
 from events.codec import decode_control
 from events.errors import Corrupt, NotFound
 from events.settings import IndexSettings
-from events.types import ControlEvent, IndexConfigured, IndexDeleted, WeightsChanged
+from events.types import ControlEvent, IndexConfigured, IndexDeleted, Skipped, WeightsChanged
 
 
 def _plain(value: Any) -> Any:
@@ -81,7 +81,8 @@ class ControlState(msgspec.Struct, frozen=True):
 def fold_message(state: ControlState, data: bytes, seq: int) -> ControlState:
     """As `fold`, from the bytes stored at `seq`, and with the chain carried on.
 
-    Raises Corrupt where the bytes are no event, or where `seq` leaves a gap: nothing ever leaves CONTROL.
+    Raises Corrupt where the bytes are no event, or where `seq` leaves a gap: nothing ever leaves CONTROL. Raises
+    LaterVersion where only a later version knows what the event means: the state before it is all that can be served.
     """
     if seq <= state.seq:
         return state
@@ -95,10 +96,12 @@ def control_hash(state: ControlState) -> str:
     return hashlib.sha256(_canonical.encode(state)).hexdigest()
 
 
-def fold(state: ControlState, event: ControlEvent, seq: int) -> ControlState:
+def fold(state: ControlState, event: ControlEvent | Skipped, seq: int) -> ControlState:
     """The state after `event`, which is stored at `seq`. A sequence that was folded already changes nothing."""
     if seq <= state.seq:
         return state
+    if isinstance(event, Skipped):
+        return msgspec.structs.replace(state, seq=seq)
     indexes = dict(state.indexes)
     current = indexes.get(event.index)
     match event:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from events.archive import ArchivedRecord, archive_line, read_line
 from events.chain import GENESIS, link
 from events.control import ControlState, fold_message
-from events.errors import Corrupt
+from events.errors import Corrupt, LaterVersion
 from events.log import Record
 
 COPY_NAME: Final = "control.ndjson"
@@ -36,7 +37,9 @@ class ControlCopy:
         self.state = ControlState()
         for archived in read_archive(path, whole):
             self._chains.append(archived.chain)
-            self.state = fold_message(self.state, bytes(archived.data), archived.seq)
+            if self.state.seq == archived.seq - 1:
+                with suppress(LaterVersion):
+                    self.state = fold_message(self.state, bytes(archived.data), archived.seq)
         self._file = path.open("r+b")
         self._file.truncate(len(whole))
         self._file.seek(len(whole))

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from events.control import ControlState, control_hash
-from events.types import CatalogEvent, DocumentUpserted
+from events.types import CatalogEvent, DocumentDeleted, DocumentUpserted, Skipped
 
 MODULUS: Final = 1 << 256
 
@@ -36,11 +36,11 @@ class CatalogFold:
     def __init__(self) -> None:
         self._hashes: dict[str, dict[str, int]] = {}
 
-    def apply(self, subject: str, event: CatalogEvent) -> None:
+    def apply(self, subject: str, event: CatalogEvent | Skipped) -> None:
         documents = self._hashes.setdefault(subject.rpartition(".")[0], {})
         if isinstance(event, DocumentUpserted):
             documents[event.id] = text_hash(bytes(event.document))
-        else:
+        elif isinstance(event, DocumentDeleted):
             documents.pop(event.id, None)
 
     def documents(self, index: str, created_seq: int) -> Mapping[str, int]:

@@ -9,6 +9,7 @@
     |   +-- Overloaded        more slowly (429)
     |   +-- StorageFull       once there is room on the disk (507)
     +-- Corrupt               the operator: stop, never skip
+    +-- LaterVersion          the operator: upgrade; stop before it, never skip
 
 Adapters translate every foreign exception into one of these, so callers never name a client library.
 """
@@ -71,6 +72,10 @@ class StorageFull(Unavailable):
 
 class Corrupt(SearchsvcError):
     """Stored bytes contradict what was promised. The operator must look; nothing is skipped."""
+
+
+class LaterVersion(SearchsvcError):
+    """An event that only a later version of this software can read. Nothing after it is applied until there is one."""
 
 
 def require(holds: bool, field: str, value: object, limit: str) -> None:

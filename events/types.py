@@ -79,13 +79,15 @@ class DocumentDeleted(msgspec.Struct, frozen=True, kw_only=True, tag="document_d
 CatalogEvent = DocumentUpserted | DocumentDeleted
 
 
-class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v1"):
+class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v2"):
     """One answered search: what learning and audits need and cannot be filled in afterwards.
 
-    id: the query_id of the answer. first_rank: rank of the first hit (offset + 1).
-    document_ids: hits in the order shown. features: one row per hit, columns as `feature_names`.
-    scores: one per hit. exploration: how the order was randomised; None while no policy explores, and then the
-        ranking is the deterministic argmax with logging propensity 1.
+    id: the query_id of the answer. user: a pseudonym that only the keyring can tie to a shopper; '' where none was
+        named. query: '' where it is tied to a user; then sealed_query holds it under that user's key.
+    first_rank: rank of the first hit (offset + 1). document_ids: hits in the order shown. features: one row per hit,
+        columns as `feature_names`. scores: one per hit.
+    exploration: how the order was randomised; None while no policy explores, and then the ranking is the deterministic
+        argmax with logging propensity 1.
     weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
         the documents that were searched. degraded: parts that were missing.
     """
@@ -94,7 +96,8 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     at: datetime
     index: str
     query: str
-    user_token: str = ""
+    user: str = ""
+    sealed_query: str = ""
     first_rank: int = 1
     document_ids: tuple[str, ...]
     feature_names: tuple[str, ...]
@@ -111,10 +114,11 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     degraded: tuple[str, ...] = ()
 
 
-class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v1"):
+class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v2"):
     """Something a shopper did with a document.
 
-    at: the client's clock (data); received_at: the server's, which orders. value: money, grade or dwell by kind.
+    user: a pseudonym, as in `RankingShown`. at: the client's clock (data); received_at: the server's, which orders.
+    value: money, grade or dwell by kind.
     source: `http` or `nats`.
     """
 
@@ -124,7 +128,7 @@ class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, t
     document_id: str
     query_id: str | None = None
     rank: int | None = None
-    user_token: str = ""
+    user: str = ""
     at: datetime
     received_at: datetime
     value: float | None = None
@@ -138,6 +142,12 @@ class BehaviorBatch(msgspec.Struct, frozen=True, kw_only=True, tag="behavior_bat
     """Many behaviour events in one message, so that one fsync pays for all of them."""
 
     events: list[BehaviorEvent]
+
+
+class Skipped(msgspec.Struct, frozen=True):
+    """An event of a later version that says of itself (`"skippable": true`) that readers may go on without it."""
+
+    type: str
 
 
 class EventRefused(msgspec.Struct, frozen=True, kw_only=True, tag="event_refused.v1"):

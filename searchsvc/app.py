@@ -19,8 +19,9 @@ from typing import Any
 import msgspec
 
 from events import control, server
+from events.chain import GENESIS, link
 from events.copy import COPY_NAME, ControlCopy
-from events.errors import Corrupt, InvalidInput, Unavailable
+from events.errors import Corrupt, InvalidInput, LaterVersion, Unavailable
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
 from searchsvc.behavior import BehaviorWriter, OutboxCounts
@@ -34,6 +35,7 @@ from searchsvc.embedding.model import find_model
 from searchsvc.follower import BehaviorFollower
 from searchsvc.indexing import DocumentEncoder, Indexers
 from searchsvc.ingest import IngestConsumer
+from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
 from searchsvc.search import Searcher
 from searchsvc.service import Service
@@ -46,6 +48,7 @@ DISK_LOOK_EVERY_S = 0.5
 ALONE_AFTER_S = 1.0
 HOPELESS_AFTER_S = 25.0
 RETRY_S = 0.25
+FORGET_EVERY_S = 86_400.0
 DRAIN_S = 3.0
 
 log = logging.getLogger(__name__)
@@ -91,6 +94,7 @@ class App:
         self._writer: BehaviorWriter
         self._follower: BehaviorFollower
         self._watch: LogWatch
+        self._keyring: Keyring
         self.indexers: Indexers
         self.service: Service
 
@@ -125,7 +129,10 @@ class App:
         self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
         memory = BehaviorMemory(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)
         rankings = memory.rankings
-        self._writer = BehaviorWriter(self._log, memory, outbox_size=config.behavior.outbox)
+        self._keyring = await loop.run_in_executor(None, Keyring, data / "privacy.sqlite")
+        self._writer = BehaviorWriter(
+            self._log, memory, outbox_size=config.behavior.outbox, before_write=self._keep_users
+        )
         worker = Worker(self._log, rankings, join_wait_s=config.behavior.join_wait_s) if config.worker else None
         self._follower = BehaviorFollower(self._log, memory, worker, data / "behavior")
         await loop.run_in_executor(None, self._follower.restore)
@@ -139,6 +146,7 @@ class App:
             self._late_searches,
             self._writer,
             rankings,
+            self._keyring,
             max_events_per_s=config.behavior.max_events_per_s,
             vector_deadline_s=config.search.vector_deadline_ms / 1e3,
             max_waiting=config.search.max_waiting,
@@ -153,10 +161,11 @@ class App:
         if worker is not None:
             self._keep(worker.run(), "worker")
         ingest = IngestConsumer(
-            self._log, self._writer, rankings, lambda name: name in self.serving.current.control.indexes
+            self._log, self._writer, rankings, self._keyring, lambda name: name in self.serving.current.control.indexes
         )
         self._keep(ingest.run(), "ingest")
         self._keep(self._watch_disk(disk), "disk watch")
+        self._keep(self._forget_users(), "keyring")
         self._keep(self._announce_ready(), "ready")
 
     async def stop(self) -> None:
@@ -175,6 +184,8 @@ class App:
             await self.indexers.close()
         self._searches.shutdown(wait=True)
         self._late_searches.shutdown(wait=True)
+        if hasattr(self, "_keyring"):
+            await asyncio.to_thread(self._keyring.close)
         await self._log.close()
         if hasattr(self, "_copy"):
             self._copy.close()
@@ -255,13 +266,18 @@ class App:
             self._child_up.set()
 
     async def _replay_control(self) -> None:
-        state = control.ControlState()
+        state, last_seq, hash_ = control.ControlState(), 0, GENESIS
         async for record in self._log.read("CONTROL"):
-            state = control.fold_message(state, record.data, record.seq)
-            self._copy.keep(record, state.chain)
-        if state.seq < self._copy.seq:
+            last_seq, hash_ = record.seq, link(hash_, record.data)
+            self._copy.keep(record, hash_)
+            if state.seq == record.seq - 1:
+                try:
+                    state = control.fold_message(state, record.data, record.seq)
+                except LaterVersion as error:
+                    self._note("control", str(error))
+        if last_seq < self._copy.seq:
             raise Corrupt(
-                f"CONTROL ends at {state.seq}, but {self._copy.path} holds {self._copy.seq}: what is missing was lost. "
+                f"CONTROL ends at {last_seq}, but {self._copy.path} holds {self._copy.seq}: what is missing was lost. "
                 f"`searchsvc events import {self._copy.path}` puts it back"
             )
         await self.serving.set_control(state)
@@ -314,6 +330,16 @@ class App:
             if room_again and self._nats is not None and not await asyncio.to_thread(self._nats.healthy):
                 self._nats.end()
             await asyncio.sleep(DISK_LOOK_EVERY_S)
+
+    async def _keep_users(self) -> None:
+        """A pseudonym and its key are on disk before any event that uses them."""
+        if self._keyring.dirty:
+            await asyncio.to_thread(self._keyring.flush)
+
+    async def _forget_users(self) -> None:
+        while True:
+            await asyncio.to_thread(self._keyring.forget, datetime.now(UTC))
+            await asyncio.sleep(FORGET_EVERY_S)
 
     async def _announce_ready(self) -> None:
         ready = [asyncio.ensure_future(event.wait()) for event in (self._follower.caught_up, self._alone)]

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import uuid
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -49,12 +49,21 @@ class _Group(msgspec.Struct, frozen=True):
 class BehaviorWriter:
     """One loop that writes whatever is waiting as one message, so that one fsync pays for many events.
 
-    memory: which interactions are stored already, and is told of those that now are.
+    memory: which interactions are stored already, and is told of those that now are. before_write: awaited before each
+    write, for what has to be on disk before an event that names it.
     """
 
-    def __init__(self, event_log: EventLog, memory: BehaviorMemory, *, outbox_size: int) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        memory: BehaviorMemory,
+        *,
+        outbox_size: int,
+        before_write: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self._log = event_log
         self._memory = memory
+        self._before_write = before_write
         self._under_way: dict[str, asyncio.Future[None]] = {}
         self._outbox_size = outbox_size
         self._rankings: deque[RankingShown] = deque()
@@ -167,6 +176,8 @@ class BehaviorWriter:
             del self._under_way[event.id]
 
     async def _append(self, entry: Entry) -> int:
+        if self._before_write is not None:
+            await self._before_write()
         for attempt in range(1, APPEND_ATTEMPTS + 1):
             try:
                 return await self._log.append("BEHAVIOR", entry)

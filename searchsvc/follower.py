@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from events.codec import decode_behavior
-from events.errors import Corrupt, Unavailable
+from events.errors import Corrupt, LaterVersion, Unavailable
 from events.log import EventLog, Record
 from events.snapshot import Checkpoint, Mark, Snapshots, digest, require_checkpoint
 from events.streams import STREAMS
@@ -76,7 +76,7 @@ class BehaviorFollower:
         self._checkpoint = snapshot.checkpoint
 
     async def run(self) -> None:
-        """Raises Corrupt, naming it, where something that was in the log is not there any more."""
+        """Raises Corrupt, naming it, where something that was in the log is not there any more, and LaterVersion."""
         created, last_seq = await self._begin()
         marks = deque(self._checkpoint.marks if self._checkpoint is not None else ())
         await self._hand_over(self._unfinished)
@@ -86,7 +86,12 @@ class BehaviorFollower:
         first = max(self._memory.seq, last_seq - self._memory.events.size)
         async for record in self._log.follow("BEHAVIOR", after=first):
             await self._require_no_gap(record)
-            await self._fold(record)
+            try:
+                await self._fold(record)
+            except LaterVersion:
+                # As far as this version can come. The snapshot ends before it, so a later version goes on from there.
+                self.caught_up.set()
+                raise
             if not marks or record.at - marks[-1].at > MARK_EVERY:
                 marks.append(Mark(record.seq, record.at))
             while record.at - marks[0].at > MAX_AGE:

@@ -20,10 +20,10 @@ import msgspec
 
 from events.codec import decode_catalog
 from events.control import IndexControl
-from events.errors import Corrupt, Unavailable
+from events.errors import Corrupt, LaterVersion, Unavailable
 from events.log import EventLog, Record
 from events.streams import catalog_filter
-from events.types import DocumentUpserted
+from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.analysis import embedding_text
 from searchsvc.arrays import FloatArray
 from searchsvc.embedded import storage
@@ -95,9 +95,9 @@ class Indexer:
                 break
             except Unavailable:
                 if self._engine.snapshot().catalog_seq:
-                    await self._show()  # what was saved is better than nothing while the log is away
+                    await self.show()  # what was saved is better than nothing while the log is away
                 await asyncio.sleep(RETRY_S)
-        await self._show()
+        await self.show()
         queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
         quiet = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
@@ -143,7 +143,7 @@ class Indexer:
             while len(batch) < BATCH and not queue.empty():
                 batch.append(queue.get_nowait())
             await self._on_thread(partial(self._apply, batch))
-            await self._show()
+            await self.show()
 
     async def _tidy(self, quiet: asyncio.Event) -> None:
         """In a quiet moment after much was written, write the keyword index anew, beside whatever comes meanwhile."""
@@ -174,9 +174,10 @@ class Indexer:
             if rebuilt is not None and engine is self._engine:
                 await self._on_thread(partial(engine.adopt_keyword, rebuilt))
                 self._n_unsaved += SAVE_AFTER
-                await self._show()
+                await self.show()
 
-    async def _show(self) -> None:
+    async def show(self) -> None:
+        """Let searches have what was written so far."""
         if self._engine is not None:
             snapshot = self._engine.snapshot()
             await self._serving.set_snapshot(self.control.name, self.control.created_seq, snapshot)
@@ -201,11 +202,19 @@ class Indexer:
         engine = self._engine
         if engine is None or not batch:
             return
-        changes = self._encoded([_decoded(record) for record in batch])
-        engine.apply(changes, batch[-1].seq)
-        self._n_unsaved += len(batch)
-        if engine.wasteful:
-            self._engine = self._compacted(engine)
+        changes, seq = list[Upsert | Delete](), 0
+        try:
+            for record in batch:
+                change = _decoded(record)
+                changes += [change] if change is not None else []
+                seq = record.seq
+        finally:
+            # Up to an event of a later version everything counts.
+            if seq:
+                engine.apply(self._encoded(changes), seq)
+                self._n_unsaved += len(changes)
+                if engine.wasteful:
+                    self._engine = self._compacted(engine)
 
     def _encoded(self, changes: list[Upsert | Delete]) -> list[Upsert | Delete]:
         embedding = self.control.settings.embedding
@@ -290,6 +299,11 @@ class Indexers:
         while True:
             try:
                 await indexer.run()
+            except* LaterVersion as group:
+                self.failed[name] = str(group.exceptions[0])
+                log.error("index %s goes no further: %s", name, group.exceptions[0])
+                await indexer.show()
+                await asyncio.Event().wait()
             except* Unavailable as group:
                 self.failed[name] = str(group.exceptions[0])
                 log.warning("index %s waits: %s", name, group.exceptions[0])
@@ -303,9 +317,14 @@ class Indexers:
             self.failed.pop(name, None)
 
 
-def _decoded(record: Record) -> Upsert | Delete:
-    event = decode_catalog(record.data)
-    return _upsert(bytes(event.document)) if isinstance(event, DocumentUpserted) else Delete(event.id)
+def _decoded(record: Record) -> Upsert | Delete | None:
+    match decode_catalog(record.data):
+        case DocumentUpserted(document=document):
+            return _upsert(bytes(document))
+        case DocumentDeleted(id=document_id):
+            return Delete(document_id)
+        case _:
+            return None
 
 
 def _upsert(text: bytes) -> Upsert:

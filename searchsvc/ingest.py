@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
@@ -21,6 +22,7 @@ from events.streams import dead_subject
 from events.types import EventRefused, InteractionRecorded
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.intake import EventInput, interaction
+from searchsvc.keyring import Keyring
 from searchsvc.known import KnownRankings
 
 DURABLE = "searchsvc-ingest"
@@ -37,11 +39,17 @@ class IngestConsumer:
     """
 
     def __init__(
-        self, event_log: EventLog, writer: BehaviorWriter, rankings: KnownRankings, knows_index: Callable[[str], bool]
+        self,
+        event_log: EventLog,
+        writer: BehaviorWriter,
+        rankings: KnownRankings,
+        keyring: Keyring,
+        knows_index: Callable[[str], bool],
     ) -> None:
         self._log = event_log
         self._writer = writer
         self._rankings = rankings
+        self._keyring = keyring
         self._knows_index = knows_index
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
@@ -81,7 +89,13 @@ class IngestConsumer:
             reason = f"index is {event.index[:80]!r} in a message on {record.subject}; leave it out there"
             raise InvalidInput(reason, field="index", value=event.index, limit=index)
         return interaction(
-            event, index=index, now=record.at, source="nats", default_id=f"ingest-{record.seq}", rankings=self._rankings
+            event,
+            index=index,
+            now=record.at,
+            source="nats",
+            default_id=f"ingest-{record.seq}",
+            rankings=self._rankings,
+            pseudonym=partial(self._keyring.pseudonym, now=record.at),
         )
 
     async def _refuse(self, delivery: Delivery, refusal: InvalidInput) -> None:

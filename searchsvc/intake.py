@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -43,11 +44,19 @@ class EventsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def interaction(
-    event: EventInput, *, index: str, now: datetime, source: str, default_id: str, rankings: KnownRankings
+    event: EventInput,
+    *,
+    index: str,
+    now: datetime,
+    source: str,
+    default_id: str,
+    rankings: KnownRankings,
+    pseudonym: Callable[[str], str],
 ) -> InteractionRecorded:
     """The event to record. Raises InvalidInput naming the first member that cannot be right.
 
-    index: the one it counts for. rankings: a ranking known here must have shown the document.
+    index: the one it counts for. rankings: a ranking known here must have shown the document. pseudonym: what the log
+    calls the user of a token.
     """
     require(INDEX_NAME.fullmatch(index) is not None, "index", index, "the name of an index")
     ids = f"1 to {MAX_ID_CHARS} characters, or absent"
@@ -79,7 +88,7 @@ def interaction(
         document_id=event.document_id,
         query_id=event.query_id,
         rank=event.rank,
-        user_token=event.user_token,
+        user=pseudonym(event.user_token),
         at=at,
         received_at=now,
         value=event.value,

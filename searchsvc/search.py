@@ -104,7 +104,6 @@ class Searcher:
             at=now,
             index=index,
             query=request.query,
-            user_token=request.user_token,
             first_rank=request.offset + 1,
             document_ids=tuple(hit.id for hit in hits),
             feature_names=tuple(names),

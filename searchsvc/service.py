@@ -15,13 +15,13 @@ import msgspec
 
 from events.codec import encode
 from events.control import IndexControl
-from events.errors import InvalidInput, NotFound, TooLarge, Unavailable
+from events.errors import InvalidInput, NotFound, TooLarge, Unavailable, require
 from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
-from events.types import DocumentDeleted, DocumentUpserted
+from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
-from searchsvc.answer import SearchOutcome, SearchRequest
+from searchsvc.answer import MAX_TOKEN_CHARS, SearchOutcome, SearchRequest
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
@@ -29,7 +29,9 @@ from searchsvc.engine import EngineSnapshot
 from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
+from searchsvc.keyring import Keyring
 from searchsvc.known import KnownRankings
+from searchsvc.redaction import redacted
 from searchsvc.search import Searcher
 from searchsvc.serving import Serving, ServingState
 
@@ -62,6 +64,7 @@ class Service:
         late_searches: ThreadPoolExecutor,
         writer: BehaviorWriter,
         rankings: KnownRankings,
+        keyring: Keyring,
         *,
         max_events_per_s: float,
         vector_deadline_s: float,
@@ -72,6 +75,7 @@ class Service:
         self.writer = writer
         self.rankings = rankings
         self._allowance = Allowance(max_events_per_s)
+        self._keyring = keyring
         self._log = event_log
         self._searcher = searcher
         self._searches = searches
@@ -93,8 +97,9 @@ class Service:
             outcome = await self._search_in_time(state, index, request)
         finally:
             self._n_searching -= 1
-        self.rankings.remember(outcome.shown)
-        self.writer.offer(outcome.shown)
+        shown = self._kept_private(outcome.shown, request.user_token)
+        self.rankings.remember(shown)
+        self.writer.offer(shown)
         return outcome
 
     async def _search_in_time(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
@@ -117,6 +122,19 @@ class Service:
         whole.add_done_callback(lambda late: late.cancelled() or late.exception())
         whole.cancel()
         return await loop.run_in_executor(self._late_searches, partial(search, vector_leg=False))
+
+    def _kept_private(self, shown: RankingShown, token: str) -> RankingShown:
+        """The ranking as the log may hold it: what was typed is redacted, and sealed where it is tied to a user."""
+        query = redacted(shown.query)
+        if not token:
+            return msgspec.structs.replace(shown, query=query)
+        user = self._keyring.user(token, shown.at)
+        return msgspec.structs.replace(shown, user=user.pseudonym, query="", sealed_query=user.seal(query))
+
+    async def erase_user(self, token: str) -> int:
+        """Destroy what ties the log to a user; return how many keys there were."""
+        require(0 < len(token) <= MAX_TOKEN_CHARS, "user_token", token, f"1 to {MAX_TOKEN_CHARS} characters")
+        return await asyncio.to_thread(self._keyring.erase, token, datetime.now(UTC))
 
     async def write_documents(self, index: str, body: bytes, author: Author) -> DocumentsWritten:
         """Append every good line to the log; where the index does not exist, create it with inferred settings.
@@ -166,6 +184,7 @@ class Service:
             limit = f"1 to {MAX_EVENTS} events"
             raise TooLarge(f"{len(events)} events; allowed: {limit}", field="events", value=len(events), limit=limit)
         now = datetime.now(UTC)
+        pseudonym = partial(self._keyring.pseudonym, now=now)
         known: Mapping[str, IndexControl] = self.serving.current.control.indexes
         records = []
         for position, event in enumerate(events):
@@ -180,6 +199,7 @@ class Service:
                         source="http",
                         default_id=uuid.uuid4().hex,
                         rankings=self.rankings,
+                        pseudonym=pseudonym,
                     )
                 )
             except InvalidInput as refused:

@@ -29,6 +29,7 @@ SEARCH: Final = Body(SearchRequest, max_bytes=16 * KIB)
 EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
 WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
 SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
+ERASURE: Final = Body(shapes.ErasureInput, max_bytes=4 * KIB)
 MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
 
 AnyRequest = Request[Any, Any, State]
@@ -72,6 +73,16 @@ async def events(app: App, body: bytes) -> Response[bytes]:
     app.service.require_allowance()
     ids = await app.service.record_events(EVENTS.decode(body).events)
     return _json(shapes.EventsAccepted(len(ids), ids), 202)
+
+
+@post(
+    "/v1/privacy/erase",
+    status_code=200,
+    **describe("Destroy what ties the log to a user", ERASURE, shapes.Erased),
+)
+async def erase_user(app: App, body: bytes) -> Response[bytes]:
+    given: shapes.ErasureInput = ERASURE.decode(body)
+    return _json(shapes.Erased(await app.service.erase_user(given.user_token)))
 
 
 @get("/v1/indexes", **describe("All indexes", None, shapes.IndexList))
@@ -195,6 +206,7 @@ def build_api(app: App) -> Litestar:
             put_weights,
             get_weights_history,
             get_state,
+            erase_user,
             health_live,
             health_ready,
             storefront,

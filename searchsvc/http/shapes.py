@@ -114,6 +114,18 @@ class StateInfo(msgspec.Struct, frozen=True):
     state_hash: str
 
 
+class ErasureInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """user_token: as the website sends it with searches and events."""
+
+    user_token: str
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """n_keys: how many of the user's keys were destroyed; 0 where nothing of them was known."""
+
+    n_keys: int
+
+
 class EventsAccepted(msgspec.Struct, frozen=True):
     """ids: of every event, in order; all are on disk."""
 

@@ -24,6 +24,7 @@ from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete
 from searchsvc.indexing import Indexer
+from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
 from searchsvc.search import Searcher
 from searchsvc.service import Service
@@ -72,6 +73,7 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
         ThreadPoolExecutor(1),
         BehaviorWriter(log, memory, outbox_size=10),
         memory.rankings,
+        Keyring(folder / "privacy.sqlite"),
         max_events_per_s=1e9,
         vector_deadline_s=0.1,
         max_waiting=max_waiting,

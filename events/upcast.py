@@ -1,0 +1,63 @@
+"""Events as earlier versions wrote them, and what they are today. Pure. Nothing here is ever removed."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+
+import msgspec
+
+from events.types import BehaviorEvent, InteractionRecorded, InteractionType, RankingShown
+
+
+class RankingShownV1(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v1"):
+    """user_token stood as it was sent, and the query was never sealed."""
+
+    id: str
+    at: datetime
+    index: str
+    query: str
+    user_token: str = ""
+    first_rank: int = 1
+    document_ids: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    features: tuple[tuple[float, ...], ...]
+    scores: tuple[float, ...]
+    exploration: str | None = None
+    weights_version: int
+    config_version: int
+    applied_seq: int
+    applied_catalog_seq: int = 0
+    generation: str = ""
+    experiment: str | None = None
+    applied_rules: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+
+
+class InteractionRecordedV1(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v1"):
+    """user_token stood as it was sent."""
+
+    id: str
+    kind: InteractionType
+    index: str
+    document_id: str
+    query_id: str | None = None
+    rank: int | None = None
+    user_token: str = ""
+    at: datetime
+    received_at: datetime
+    value: float | None = None
+    source: str = "http"
+
+
+StoredBehaviorEvent = RankingShown | InteractionRecorded | RankingShownV1 | InteractionRecordedV1
+
+
+def upcast(event: StoredBehaviorEvent) -> BehaviorEvent:
+    """The event as it would be written today."""
+    if isinstance(event, RankingShown | InteractionRecorded):
+        return event
+    members = msgspec.structs.asdict(event)
+    token = members.pop("user_token")
+    members["user"] = f"v1-{hashlib.sha256(token.encode()).hexdigest()[:24]}" if token else ""
+    return RankingShown(**members) if isinstance(event, RankingShownV1) else InteractionRecorded(**members)

@@ -1,0 +1,26 @@
+"""What people type into a search box and nobody may keep: e-mail addresses and telephone numbers. Pure.
+
+Meant to catch what is plainly one; part numbers, bar codes and years stay, because a shop is searched by them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_PHONE: Final = re.compile(
+    r"""(?<![\w+.-])(?:
+        \+\d(?:[\s./()-]*\d){7,14}                           # +41 44 123 45 67
+      | 00\d(?=\d*[\s./()-])(?:[\s./()-]*\d){7,14}           # 0041 44 123 45 67
+      | 0\d{1,4}[\s/-](?:\d[\s-]?){5,9}\d                    # 044 123 45 67, 030/1234567
+      | \(\d{2,5}\)[\s-]?\d(?:[\s.-]?\d){5,9}                # (555) 123-4567
+      | \d{3}[.-]\d{3}[.-]\d{4}                              # 555-123-4567
+    )(?![\w-])""",
+    re.VERBOSE,
+)
+
+
+def redacted(text: str) -> str:
+    """The text with `[e-mail]` and `[phone]` where one stood."""
+    return _PHONE.sub("[phone]", _EMAIL.sub("[e-mail]", text))

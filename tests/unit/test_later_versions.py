@@ -1,0 +1,96 @@
+"""Events of versions to come: skipped where they say that they may be, else nothing goes past them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from events import codec, control
+from events.chain import GENESIS, link
+from events.copy import ControlCopy
+from events.errors import LaterVersion
+from events.log import Entry, Record
+from events.memory import MemoryEventLog
+from events.streams import BEHAVIOR_SUBJECT, catalog_subject
+from events.types import DocumentUpserted, IndexConfigured, Skipped
+from searchsvc.indexing import Indexers
+from searchsvc.serving import Serving
+from tests.factories import NOW, SETTINGS, click
+from tests.unit.test_follower import Node, append
+from tuning.features import default_weights
+
+BARRIER = b'{"type":"rules_changed.v7","id":"x"}'
+SKIPPABLE = b'{"type":"note_left.v3","skippable":true,"text":"x"}'
+CONFIGURED = codec.encode(
+    IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+)
+
+
+def test_control_stops_before_what_it_cannot_read_and_goes_past_what_it_need_not() -> None:
+    state = control.fold_message(control.ControlState(), CONFIGURED, 1)
+    after = control.fold_message(state, SKIPPABLE, 2)
+    assert (after.seq, after.indexes) == (2, state.indexes)
+    assert after.chain != state.chain
+    with pytest.raises(LaterVersion, match=r"rules_changed\.v7"):
+        control.fold_message(after, BARRIER, 3)
+
+
+def test_the_copy_keeps_what_it_cannot_read_and_serves_what_is_before_it(tmp_path: Path) -> None:
+    copy, chain = ControlCopy(tmp_path / "control.ndjson"), GENESIS
+    for seq, data in enumerate((CONFIGURED, BARRIER, CONFIGURED), start=1):
+        chain = link(chain, data)
+        copy.keep(Record("CONTROL", "control.shop", seq, NOW, data), chain)
+    copy.close()
+    again = ControlCopy(tmp_path / "control.ndjson")
+    assert (again.seq, again.state.seq, list(again.state.indexes)) == (3, 1, ["shop"])
+    again.close()
+
+
+def test_a_batch_is_read_around_what_may_be_skipped() -> None:
+    known = msgspec.json.encode(click("e1"))
+    data = b'{"type":"behavior_batch.v1","events":[%b,%b]}' % (SKIPPABLE, known)
+    assert [event.id for event in codec.decode_behavior(data).events] == ["e1"]
+    assert codec.decode_behavior(SKIPPABLE).events == []
+    assert codec.decode_catalog(SKIPPABLE) == Skipped("note_left.v3")
+    with pytest.raises(LaterVersion):
+        codec.decode_behavior(data.replace(b'"skippable":true', b'"skippable":false'))
+
+
+def test_behaviour_stops_before_a_later_version_and_its_snapshot_lets_that_one_go_on(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        await append(log, click("e1", None))
+        await log.append("BEHAVIOR", Entry(BEHAVIOR_SUBJECT, BARRIER))
+        await append(log, click("e2", None))
+        node = Node(log, tmp_path)
+        with pytest.raises(LaterVersion):
+            await node.run(until=3)
+        assert node.follower.caught_up.is_set(), "a service at a barrier serves what is before it"
+        await node.follower.save()
+        again = Node(log, tmp_path)
+        again.follower.restore()
+        assert (again.memory.seq, again.memory.has_stored("e1"), again.memory.has_stored("e2")) == (1, True, False)
+
+    asyncio.run(run())
+
+
+def test_an_index_serves_what_is_before_a_later_version_and_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        log, serving = MemoryEventLog(), Serving()
+        await serving.set_control(control.fold_message(control.ControlState(), CONFIGURED, 1))
+        for name in ("a", "later", "b"):
+            text = msgspec.Raw(msgspec.json.encode({"id": name, "title": "x"}))
+            event = codec.encode(DocumentUpserted(index="shop", id=name, document=text))
+            data = BARRIER if name == "later" else event
+            await log.append("CATALOG", Entry(catalog_subject("shop", 1, name), data))
+        indexers = Indexers(tmp_path, log, serving, None)
+        await indexers.reconcile()
+        state = await serving.until(lambda s: "shop" in s.snapshots, 10, "the index")
+        assert (state.snapshots["shop"].n_documents, state.snapshots["shop"].catalog_seq) == (1, 1)
+        assert "rules_changed.v7" in indexers.failed["shop"]
+        await indexers.close()
+
+    asyncio.run(run())
