@@ -14,7 +14,7 @@ import msgspec
 
 from events.errors import Corrupt, LaterVersion
 from events.streams import StreamName
-from events.types import BehaviorBatch, BehaviorEvent, CatalogEvent, ControlEvent, EventRefused, Skipped
+from events.types import BehaviorBatch, BehaviorEvent, CatalogEvent, ControlEvent, DeadEvent, Skipped
 from events.upcast import StoredBehaviorEvent, upcast
 
 
@@ -32,7 +32,7 @@ class _Peek(msgspec.Struct):
 
 
 T = TypeVar("T")
-StoredEvent = ControlEvent | CatalogEvent | BehaviorBatch | EventRefused
+StoredEvent = ControlEvent | CatalogEvent | BehaviorBatch | DeadEvent
 
 _encoder: Final = msgspec.json.Encoder()
 _control: Final[msgspec.json.Decoder[ControlEvent]] = msgspec.json.Decoder(ControlEvent)
@@ -40,7 +40,7 @@ _catalog: Final[msgspec.json.Decoder[CatalogEvent]] = msgspec.json.Decoder(Catal
 _batch: Final = msgspec.json.Decoder(_StoredBatch)
 _raw_batch: Final = msgspec.json.Decoder(_RawBatch)
 _behavior: Final[msgspec.json.Decoder[StoredBehaviorEvent]] = msgspec.json.Decoder(StoredBehaviorEvent)
-_refused: Final = msgspec.json.Decoder(EventRefused)
+_dead: Final[msgspec.json.Decoder[DeadEvent]] = msgspec.json.Decoder(DeadEvent)
 _peek: Final = msgspec.json.Decoder(_Peek)
 
 _TAG: Final = re.compile(r"[a-z_]+\.v[0-9]+")
@@ -71,12 +71,15 @@ def decode_behavior(data: bytes) -> BehaviorBatch:
     return BehaviorBatch(events=[upcast(event) for event in events])
 
 
-def decode_refused(data: bytes) -> EventRefused:
+def decode_behavior_event(data: bytes) -> BehaviorEvent | Skipped:
+    """One event by itself, as of today. Raises Corrupt where the bytes are no BEHAVIOR event, and LaterVersion."""
+    event = _decode(_behavior, StoredBehaviorEvent, data, "BEHAVIOR")
+    return event if isinstance(event, Skipped) else upcast(event)
+
+
+def decode_dead(data: bytes) -> DeadEvent | Skipped:
     """Raises Corrupt where the bytes are no DEAD event, and LaterVersion."""
-    refused = _decode(_refused, EventRefused, data, "DEAD")
-    if isinstance(refused, Skipped):
-        raise LaterVersion(f"DEAD holds {refused.type}, which a later version wrote")
-    return refused
+    return _decode(_dead, DeadEvent, data, "DEAD")
 
 
 def _one_by_one(data: bytes) -> list[BehaviorEvent]:
@@ -85,9 +88,9 @@ def _one_by_one(data: bytes) -> list[BehaviorEvent]:
         return []
     events: list[BehaviorEvent] = []
     for raw in batch.events:
-        event = _decode(_behavior, StoredBehaviorEvent, bytes(raw), "BEHAVIOR")
+        event = decode_behavior_event(bytes(raw))
         if not isinstance(event, Skipped):
-            events.append(upcast(event))
+            events.append(event)
     return events
 
 

@@ -3,7 +3,7 @@
 CONTROL   IndexConfigured, IndexDeleted, WeightsChanged      what people and the tuner decided
 CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be found
 BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
-DEAD      EventRefused                                       what could not be used, and why
+DEAD      EventRefused, EventReplayed                        what could not be used, and why
 
 Fields are only ever added, with defaults. Times are UTC. Floats are finite. Behaviour events come by the million and
 refer to nothing that refers back: tuples, and `gc=False`, keep them out of the garbage collector's way.
@@ -119,7 +119,7 @@ class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, t
 
     user: a pseudonym, as in `RankingShown`. at: the client's clock (data); received_at: the server's, which orders.
     value: money, grade or dwell by kind.
-    source: `http` or `nats`.
+    source: `http` or `nats`. replay_of: the id of the refused event that was sent on its way again as this one.
     """
 
     id: str
@@ -133,6 +133,7 @@ class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, t
     received_at: datetime
     value: float | None = None
     source: str = "http"
+    replay_of: str | None = None
 
 
 BehaviorEvent = RankingShown | InteractionRecorded
@@ -153,8 +154,9 @@ class Skipped(msgspec.Struct, frozen=True):
 class EventRefused(msgspec.Struct, frozen=True, kw_only=True, tag="event_refused.v1"):
     """An event that could not be used, with the reason a person can act on, and the bytes to replay it from.
 
-    source: `nats` (refused at the door) or `join` (no ranking came). payload: what was received, as text; bytes that
-    are not UTF-8 are shown with replacement characters.
+    source: `nats` (refused at the door) or `join` (no ranking came). key: what has to stay in order with it: its
+    ranking, else itself. payload: what was received, as text; bytes that are not UTF-8 are shown with replacement
+    characters.
     """
 
     id: str
@@ -164,3 +166,16 @@ class EventRefused(msgspec.Struct, frozen=True, kw_only=True, tag="event_refused
     reason: str
     field: str = ""
     payload: str = ""
+    key: str = ""
+
+
+class EventReplayed(msgspec.Struct, frozen=True, kw_only=True, tag="event_replayed.v1"):
+    """A refused event was sent on its way again, as `new_id`. It takes the place of the refusal."""
+
+    id: str
+    at: datetime
+    source: str
+    new_id: str
+
+
+DeadEvent = EventRefused | EventReplayed

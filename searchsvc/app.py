@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -27,6 +27,7 @@ from searchsvc import __version__
 from searchsvc.behavior import BehaviorWriter, OutboxCounts
 from searchsvc.commands import Commands
 from searchsvc.config import Config
+from searchsvc.dead import DeadLetters
 from searchsvc.disk import DiskGuard
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
@@ -35,13 +36,14 @@ from searchsvc.embedding.model import find_model
 from searchsvc.follower import BehaviorFollower
 from searchsvc.indexing import DocumentEncoder, Indexers
 from searchsvc.ingest import IngestConsumer
-from searchsvc.keyring import Keyring
-from searchsvc.known import BehaviorMemory
+from searchsvc.keyring import KEYRING_NAME, Keyring
+from searchsvc.known import BehaviorMemory, KnownRankings
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
 from searchsvc.watch import LogWatch
 from searchsvc.worker import Worker
+from tuning.join import ClickthroughJoin
 
 DISK_LOOK_EVERY_S = 0.5
 # With something on disk to serve, a start waits no longer than this for the log.
@@ -50,6 +52,8 @@ HOPELESS_AFTER_S = 25.0
 RETRY_S = 0.25
 FORGET_EVERY_S = 86_400.0
 DRAIN_S = 3.0
+# Rankings that the worker holds whole; an interaction with an older one has it read from the log again.
+N_WHOLE_RANKINGS = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -129,13 +133,14 @@ class App:
         self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
         memory = BehaviorMemory(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)
         rankings = memory.rankings
-        self._keyring = await loop.run_in_executor(None, Keyring, data / "privacy.sqlite")
+        self._keyring = await loop.run_in_executor(None, Keyring, data / KEYRING_NAME)
         self._writer = BehaviorWriter(
             self._log, memory, outbox_size=config.behavior.outbox, before_write=self._keep_users
         )
-        worker = Worker(self._log, rankings, join_wait_s=config.behavior.join_wait_s) if config.worker else None
+        worker = self._worker(rankings) if config.worker else None
         self._follower = BehaviorFollower(self._log, memory, worker, data / "behavior")
         await loop.run_in_executor(None, self._follower.restore)
+        dead = DeadLetters(self._log, self._writer, rankings, self._keyring, self._knows_index)
         searcher = Searcher(embedder, n_candidates=config.search.candidates)
         self.service = Service(
             self._log,
@@ -147,6 +152,7 @@ class App:
             self._writer,
             rankings,
             self._keyring,
+            dead,
             max_events_per_s=config.behavior.max_events_per_s,
             vector_deadline_s=config.search.vector_deadline_ms / 1e3,
             max_waiting=config.search.max_waiting,
@@ -160,9 +166,7 @@ class App:
         self._keep(self._watch.run(), "log watch")
         if worker is not None:
             self._keep(worker.run(), "worker")
-        ingest = IngestConsumer(
-            self._log, self._writer, rankings, self._keyring, lambda name: name in self.serving.current.control.indexes
-        )
+        ingest = IngestConsumer(self._log, self._writer, rankings, self._keyring, self._knows_index)
         self._keep(ingest.run(), "ingest")
         self._keep(self._watch_disk(disk), "disk watch")
         self._keep(self._forget_users(), "keyring")
@@ -299,6 +303,13 @@ class App:
             await self._structure_changed.wait()
             self._structure_changed.clear()
             await self.indexers.reconcile()
+
+    def _knows_index(self, name: str) -> bool:
+        return name in self.serving.current.control.indexes
+
+    def _worker(self, rankings: KnownRankings) -> Worker:
+        wait = timedelta(seconds=self.config.behavior.join_wait_s)
+        return Worker(self._log, rankings, ClickthroughJoin(wait=wait, n_rankings=N_WHOLE_RANKINGS))
 
     def _load_model(self) -> tuple[Embedder | None, DocumentEncoder | None]:
         """Without a model the service still answers keyword searches, and says that they are degraded."""

@@ -17,9 +17,10 @@ import msgspec
 
 from events.codec import encode
 from events.errors import Conflict, InvalidInput, Unavailable
-from events.log import Delivery, Entry, EventLog
+from events.log import Delivery, Entry, EventLog, Record
 from events.streams import dead_subject
 from events.types import EventRefused, InteractionRecorded
+from searchsvc.answer import MAX_TOKEN_CHARS
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring
@@ -62,11 +63,15 @@ class IngestConsumer:
     async def _take(self, delivery: Delivery) -> None:
         try:
             try:
-                event = self._validated(delivery)
+                await self._writer.append([self._validated(delivery)])
             except InvalidInput as refusal:
                 await self._refuse(delivery, refusal)
-            else:
-                await self._writer.append([event])
+            except Unavailable:
+                raise
+            except Exception as error:
+                # Whatever it is, it must not keep the events of others.
+                log.exception("ingest message %d could not be worked on", delivery.record.seq)
+                await self._refuse(delivery, InvalidInput(f"it could not be worked on: {error!r}"))
             await delivery.ack()
         except Unavailable as error:
             # Not acknowledged: it is handed out again.
@@ -100,18 +105,36 @@ class IngestConsumer:
 
     async def _refuse(self, delivery: Delivery, refusal: InvalidInput) -> None:
         record = delivery.record
+        event_id = f"ingest-{record.seq}"
+        payload, key = self._kept_private(record)
+        if self._keyring.dirty:
+            await asyncio.to_thread(self._keyring.flush)
         await store_refusal(
             self._log,
             EventRefused(
-                id=f"ingest-{record.seq}",
+                id=event_id,
                 at=datetime.now(UTC),
                 source="nats",
                 subject=record.subject,
                 reason=refusal.message,
                 field=refusal.field,
-                payload=record.data.decode(errors="replace"),
+                payload=payload,
+                key=key or event_id,
             ),
         )
+
+    def _kept_private(self, record: Record) -> tuple[str, str]:
+        """The payload, with a pseudonym for its user, and the ranking that it names, as far as it can be read."""
+        payload = record.data.decode(errors="replace")
+        try:
+            members = msgspec.json.decode(record.data, type=dict[str, object])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return payload, ""
+        token, query_id = members.get("user_token"), members.get("query_id")
+        if isinstance(token, str) and token:
+            members["user_token"] = self._keyring.pseudonym(token[:MAX_TOKEN_CHARS], record.at)
+            payload = msgspec.json.encode(members).decode()
+        return payload, query_id if isinstance(query_id, str) else ""
 
 
 async def store_refusal(event_log: EventLog, refused: EventRefused) -> None:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from events.errors import Corrupt
 
+KEYRING_NAME: Final = "privacy.sqlite"
 EPOCH_DAYS: Final = 90
 # Behaviour of an epoch's last day is kept for 90 days more.
 KEPT_EPOCHS: Final = 2
@@ -94,6 +95,10 @@ class Keyring:
     def pseudonym(self, token: str, now: datetime) -> str:
         """What the log calls whoever has this token; '' for ''."""
         return self.user(token, now).pseudonym if token else ""
+
+    def pseudonym_again(self, token: str, now: datetime) -> str:
+        """The same of a token that may be a pseudonym already, as in an event that was refused."""
+        return token if token and self.by_pseudonym(token) is not None else self.pseudonym(token, now)
 
     def by_pseudonym(self, pseudonym: str) -> User | None:
         """None where there is no such user on disk, or not any more."""

@@ -24,6 +24,7 @@ from searchsvc.admission import Allowance
 from searchsvc.answer import MAX_TOKEN_CHARS, SearchOutcome, SearchRequest
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
+from searchsvc.dead import DeadLetters
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
 from searchsvc.engine import EngineSnapshot
 from searchsvc.infer import infer_settings
@@ -65,6 +66,7 @@ class Service:
         writer: BehaviorWriter,
         rankings: KnownRankings,
         keyring: Keyring,
+        dead: DeadLetters,
         *,
         max_events_per_s: float,
         vector_deadline_s: float,
@@ -76,6 +78,7 @@ class Service:
         self.rankings = rankings
         self._allowance = Allowance(max_events_per_s)
         self._keyring = keyring
+        self.dead = dead
         self._log = event_log
         self._searcher = searcher
         self._searches = searches

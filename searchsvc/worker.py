@@ -1,4 +1,8 @@
-"""The worker: joins what BEHAVIOR brings, and puts into DEAD what belongs to no ranking. Learning will start here."""
+"""The worker: joins what BEHAVIOR brings, and puts into DEAD what belongs to no ranking. Learning will start here.
+
+An event that breaks the work on it is put into DEAD too, and what comes after it for the same ranking, so that order is
+kept; events of all other rankings go on. A replay lets the ranking's events through again.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -20,8 +24,6 @@ from searchsvc.known import KnownRankings
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
 EXPIRE_EVERY_S: Final = 1.0
-# Rankings held whole; an interaction with an older one has it read from the log again.
-N_WHOLE_RANKINGS: Final = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -36,24 +38,39 @@ class Worker:
         self,
         event_log: EventLog,
         rankings: KnownRankings,
+        join: ClickthroughJoin,
         *,
-        join_wait_s: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = event_log
         self._rankings = rankings
-        self._join = ClickthroughJoin(wait=timedelta(seconds=join_wait_s), n_rankings=N_WHOLE_RANKINGS)
+        self._join = join
         self._clock = clock
         self._orphans: OrderedDict[str, Orphan] = OrderedDict()
+        self._parked: dict[str, str] = {}
         self.n_joined = 0
         self.n_orphaned = 0
 
     async def take(self, events: Sequence[BehaviorEvent]) -> None:
         """Raises Unavailable where the log is out of reach: then none of the rest was taken."""
         for event in events:
-            if isinstance(event, InteractionRecorded) and event.query_id and not self._join.knows(event.query_id):
-                await self._recall(event.query_id)
-            self._note(self._join.apply(event))
+            key = event.query_id or event.id if isinstance(event, InteractionRecorded) else event.id
+            if isinstance(event, InteractionRecorded):
+                if event.query_id and not self._join.knows(event.query_id):
+                    await self._recall(event.query_id)
+                if event.replay_of:
+                    self._parked.pop(key, None)
+                if key in self._parked:
+                    self._note([Orphan(event, f"parked behind {self._parked[key]}, which could not be worked on")])
+                    continue
+            try:
+                self._note(self._join.apply(event))
+            except Exception as error:
+                # Whatever it is, it must not keep the events of others.
+                log.exception("%s could not be worked on", event.id)
+                self._parked[key] = event.id
+                if isinstance(event, InteractionRecorded):
+                    self._note([Orphan(event, f"it could not be worked on: {error!r}")])
 
     async def run(self) -> None:
         while True:
@@ -103,4 +120,5 @@ class Worker:
             reason=orphan.reason,
             field="query_id",
             payload=msgspec.json.encode(event).decode(),
+            key=event.query_id or event.id,
         )

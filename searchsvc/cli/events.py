@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 import rich_click as click
 
-from events.codec import decode_behavior, decode_control, decode_refused
+from events.codec import decode_behavior, decode_control, decode_dead
 from events.log import EventLog, Record
 from events.streams import StreamName
 from events.types import (
     BehaviorEvent,
     EventRefused,
+    EventReplayed,
     IndexConfigured,
     IndexDeleted,
     InteractionRecorded,
@@ -23,13 +24,16 @@ from events.types import (
     WeightsChanged,
 )
 from searchsvc.cli.client import json_option
+from searchsvc.cli.dead import dead, replay
 from searchsvc.cli.log import connect_as_reader, export, import_, log_options
 from searchsvc.cli.verify import verify
 from searchsvc.config import load_config
+from searchsvc.keyring import KEYRING_NAME, Keyring
 
 TAILED: tuple[StreamName, ...] = ("CONTROL", "BEHAVIOR", "DEAD")
 REMEMBERED = 10_000
 LOOK_BACK = 2_000
+ERASED = "[no key]"
 
 
 @click.group()
@@ -37,7 +41,7 @@ def events() -> None:
     """Look into the log, check it, move it."""
 
 
-for command in (verify, export, import_):
+for command in (verify, export, import_, dead, replay):
     events.add_command(command)
 
 
@@ -57,7 +61,8 @@ def tail(
 ) -> None:
     """Print events as they are stored. Interactions name the query and rank they belong to."""
     config = load_config(config_file, {"data_dir": data_dir}).config
-    tailing = _Tail(as_json)
+    keys = config.data_path / KEYRING_NAME
+    tailing = _Tail(as_json, Keyring(keys) if keys.exists() else None)
 
     async def run() -> None:
         event_log = await connect_as_reader(config)
@@ -106,11 +111,12 @@ async def _merged(
 
 
 class _Tail:
-    """Remembers rankings, to say what an interaction belongs to."""
+    """Remembers rankings, to say what an interaction belongs to. keyring: opens what users typed."""
 
-    def __init__(self, as_json: bool) -> None:
+    def __init__(self, as_json: bool, keyring: Keyring | None) -> None:
         self._as_json = as_json
         self._rankings: OrderedDict[str, RankingShown] = OrderedDict()
+        self._keyring = keyring
 
     def learn(self, record: Record) -> None:
         if record.stream == "BEHAVIOR":
@@ -124,10 +130,12 @@ class _Tail:
         elif record.stream == "CONTROL":
             events = [decode_control(record.data)]
         else:
-            events = [decode_refused(record.data)]
+            events = [decode_dead(record.data)]
         for event in events:
             if isinstance(event, RankingShown | InteractionRecorded):
                 self._remember(event)
+            if isinstance(event, RankingShown):
+                event = self._opened(event)
             if self._as_json:
                 click.echo(msgspec.json.encode(self._joined(record, event)))
             else:
@@ -137,9 +145,17 @@ class _Tail:
 
     def _remember(self, event: BehaviorEvent) -> None:
         if isinstance(event, RankingShown):
-            self._rankings[event.id] = event
+            self._rankings[event.id] = self._opened(event)
             if len(self._rankings) > REMEMBERED:
                 self._rankings.popitem(last=False)
+
+    def _opened(self, ranking: RankingShown) -> RankingShown:
+        """With what was typed, where its user's key is there."""
+        if not ranking.sealed_query:
+            return ranking
+        user = self._keyring.by_pseudonym(ranking.user) if self._keyring is not None else None
+        query = user.open(ranking.sealed_query) if user is not None else ERASED
+        return msgspec.structs.replace(ranking, query=query)
 
     def _joined(self, record: Record, event: msgspec.Struct) -> dict[str, object]:
         said: dict[str, object] = {"stream": record.stream, "seq": record.seq, "stored_at": record.at, "event": event}
@@ -172,6 +188,8 @@ class _Tail:
                 return f"settings     {event.index} by {event.actor} {event.reason!r}"
             case IndexDeleted():
                 return f"deleted      {event.index} by {event.actor} {event.reason!r}"
+            case EventReplayed():
+                return f"sent again   {event.id} as {event.new_id}"
             case EventRefused():
                 return f"refused      {event.subject} from {event.source}: {event.reason} | {event.payload[:200]}"
             case _:

@@ -14,14 +14,14 @@ import msgspec
 import rich_click as click
 
 from events.chain import GENESIS
-from events.codec import decode_behavior, decode_catalog, decode_refused
+from events.codec import decode_behavior, decode_catalog, decode_dead
 from events.control import ControlState, control_hash, fold_message
 from events.copy import COPY_NAME, read_archive
 from events.digest import CatalogFold, DocumentsDigest, state_hash
 from events.errors import Corrupt, SearchsvcError
 from events.log import EventLog
 from events.snapshot import Snapshots, require_checkpoint
-from events.types import InteractionRecorded
+from events.types import EventRefused, InteractionRecorded
 from searchsvc import follower, watch
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.cli.log import connect_as_reader, log_options
@@ -194,8 +194,9 @@ class _Verification:
         return f"{n_messages} messages, no gap, with {n_interactions} interactions{again}"
 
     async def _read_dead(self, event_log: EventLog) -> str:
-        refused = [decode_refused(record.data) async for record in event_log.read("DEAD")]
-        return f"{len(refused)} events that could not be used, each with its reason"
+        dead = [decode_dead(record.data) async for record in event_log.read("DEAD")]
+        n_refused = sum(isinstance(event, EventRefused) for event in dead)
+        return f"{n_refused} events that could not be used, each with its reason; {len(dead) - n_refused} sent again"
 
     async def _hold_checkpoints(self, event_log: EventLog) -> str:
         held = []

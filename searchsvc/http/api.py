@@ -17,6 +17,7 @@ from searchsvc import __version__
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.app import App, Health
 from searchsvc.commands import Author
+from searchsvc.dead import Replayed
 from searchsvc.http import shapes
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
@@ -30,6 +31,7 @@ EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
 WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
 SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
 ERASURE: Final = Body(shapes.ErasureInput, max_bytes=4 * KIB)
+REPLAY: Final = Body(shapes.ReplayInput, max_bytes=256 * KIB)
 MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
 
 AnyRequest = Request[Any, Any, State]
@@ -73,6 +75,18 @@ async def events(app: App, body: bytes) -> Response[bytes]:
     app.service.require_allowance()
     ids = await app.service.record_events(EVENTS.decode(body).events)
     return _json(shapes.EventsAccepted(len(ids), ids), 202)
+
+
+@get("/v1/dead", **describe("Events that could not be used, and why", None, shapes.DeadList, shapes.DeadQuery))
+async def list_dead(app: App, request: AnyRequest) -> Response[bytes]:
+    asked = decode_query(shapes.DeadQuery, request.query_params.dict())
+    return _json(shapes.DeadList(await app.service.dead.letters(index=asked.index, key=asked.key)))
+
+
+@post("/v1/dead/replay", status_code=200, **describe("Send refused events on their way again", REPLAY, Replayed))
+async def replay_dead(app: App, body: bytes) -> Response[bytes]:
+    given: shapes.ReplayInput = REPLAY.decode(body)
+    return _json(await app.service.dead.replay(ids=given.ids, index=given.index, key=given.key))
 
 
 @post(
@@ -206,6 +220,8 @@ def build_api(app: App) -> Litestar:
             put_weights,
             get_weights_history,
             get_state,
+            list_dead,
+            replay_dead,
             erase_user,
             health_live,
             health_ready,

@@ -7,6 +7,7 @@ import msgspec
 from events.control import Change, IndexControl, control_hash
 from events.digest import DocumentsDigest, state_hash
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
+from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
 from searchsvc.engine import EngineSnapshot
 from searchsvc.serving import ServingState
@@ -124,6 +125,27 @@ class Erased(msgspec.Struct, frozen=True):
     """n_keys: how many of the user's keys were destroyed; 0 where nothing of them was known."""
 
     n_keys: int
+
+
+class DeadQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """index, key: only events of that index, of that ranking."""
+
+    index: str = ""
+    key: str = ""
+
+
+class DeadList(msgspec.Struct, frozen=True):
+    """Oldest first."""
+
+    dead: list[DeadLetter]
+
+
+class ReplayInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """ids: of refused events; without any, all of `index` and `key`, where given."""
+
+    ids: list[str] = []
+    index: str = ""
+    key: str = ""
 
 
 class EventsAccepted(msgspec.Struct, frozen=True):

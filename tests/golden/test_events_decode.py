@@ -16,6 +16,7 @@ from events.types import (
     DocumentDeleted,
     DocumentUpserted,
     EventRefused,
+    EventReplayed,
     IndexConfigured,
     IndexDeleted,
     InteractionRecorded,
@@ -32,7 +33,8 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "document_upserted.v1": codec.decode_catalog,
     "document_deleted.v1": codec.decode_catalog,
     "behavior_batch.v1": codec.decode_behavior,
-    "event_refused.v1": codec.decode_refused,
+    "event_refused.v1": codec.decode_dead,
+    "event_replayed.v1": codec.decode_dead,
 }
 WRITTEN = (
     IndexConfigured,
@@ -42,6 +44,7 @@ WRITTEN = (
     DocumentDeleted,
     BehaviorBatch,
     EventRefused,
+    EventReplayed,
 )
 KINDS = (*WRITTEN, RankingShown, InteractionRecorded, RankingShownV1, InteractionRecordedV1)
 
@@ -52,6 +55,12 @@ def test_golden_bytes_decode_and_encode_again(tag: str) -> None:
     event = DECODERS[tag](data)
     assert isinstance(event, WRITTEN)
     assert codec.encode(event) == data
+
+
+def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
+    refused = codec.decode_dead((FOLDER / "event_refused.v1-without-key.json").read_bytes())
+    assert isinstance(refused, EventRefused)
+    assert (refused.id, refused.key) == ("ingest-7", "")
 
 
 def test_every_event_type_ever_released_has_golden_bytes() -> None:

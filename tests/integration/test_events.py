@@ -14,6 +14,8 @@ import pytest
 
 from benchmarks.running import RUN, RunningService
 from events.server import read_address
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
 
 
 def command(*words: str) -> str:
@@ -134,3 +136,86 @@ def test_a_click_whose_ranking_never_comes_waits_and_then_lands_in_dead(start_se
             assert json.loads(dead[0]["payload"])["id"] == "lonely"
             return
     raise AssertionError("it never landed in DEAD")
+
+
+def test_a_refused_event_is_sent_again_once_what_was_wrong_is_mended(start_service: Any) -> None:
+    service = start_service(SEARCHSVC_BEHAVIOR_JOIN_WAIT_S="0.3")
+    url = ("--url", service.url)
+    payload = {"type": "click", "document_id": "1", "id": "early", "user_token": "token-of-anna"}
+    publish(service, "later", json.dumps(payload).encode(), b"hopeless")
+    tailed_dead(service, 2)
+    listed = json.loads(command("events", "dead", *url, "--json"))["dead"]
+    assert sorted(letter["refused"]["id"] for letter in listed) == ["ingest-1", "ingest-2"]
+    assert "token-of-anna" not in json.dumps(listed)
+    first = next(letter["refused"] for letter in listed if "early" in letter["refused"]["payload"])
+
+    service.call("PUT", "/v1/indexes/later", {"searchable": [{"name": "title"}], "title": "title"})
+    again = subprocess.run(
+        [sys.executable, "-c", RUN, "events", "replay", "--all", *url, "--json"], capture_output=True, check=False
+    )
+    assert again.returncode == 3, again.stderr
+    said = json.loads(again.stdout)
+    assert said["n_replayed"] == 1
+    assert "no event" in said["still_refused"][0]["reason"]
+    entry = tailed(service, "early")
+    assert (entry["event"]["replay_of"], entry["event"]["source"]) == (first["id"], "nats")
+    assert entry["event"]["user"] == json.loads(first["payload"])["user_token"], (
+        "the pseudonym that it was refused under"
+    )
+    left = json.loads(command("events", "dead", *url, "--json"))["dead"]
+    assert [letter["refused"]["payload"] for letter in left] == ["hopeless"]
+
+    # A click on a ranking that never came, replayed: it waits again, and is given up again, under an id of its own.
+    click = {"type": "click", "index": "later", "document_id": "1", "query_id": "f" * 32, "id": "lonely"}
+    assert service.call("POST", "/v1/events", {"events": [click]})[0] == 202
+    tailed_dead(service, 2)
+    assert "1 sent again" in command("events", "replay", "lonely", *url)
+    tailed_dead(service, 2)
+    left = json.loads(command("events", "dead", "--key", "f" * 32, *url, "--json"))["dead"]
+    assert [letter["refused"]["id"].startswith("lonely.r") for letter in left] == [True]
+    unknown = service.call("POST", "/v1/dead/replay", {"ids": ["nobody"]})
+    assert (unknown[0], unknown[1]["field"]) == (400, "ids")
+
+
+def tailed_dead(service: RunningService, n: int) -> None:
+    """Wait until so many refused events are in DEAD."""
+    deadline = time.monotonic() + 15
+    while time.monotonic() < deadline:
+        if len(service.call("GET", "/v1/dead")[1]["dead"]) == n:
+            return
+        time.sleep(0.05)
+    raise AssertionError(service.call("GET", "/v1/dead"))
+
+
+def test_no_token_and_no_address_reaches_the_disk_and_an_erased_user_is_nobodys(start_service: Any) -> None:
+    service = start_service()
+    import_documents(service.url, "shop", sample_catalogue(60))
+    token, typed = "secret-token-of-anna", "boots for anna.muster@mail.example.com"
+    _, answer = service.call("POST", "/v1/indexes/shop/search", {"query": typed, "user_token": token})
+    _, alone = service.call("POST", "/v1/indexes/shop/search", {"query": "call +41 44 123 45 67"})
+    click = {
+        "id": "private",
+        "type": "click",
+        "index": "shop",
+        "document_id": answer["hits"][0]["id"],
+        "query_id": answer["query_id"],
+        "user_token": token,
+    }
+    assert service.call("POST", "/v1/events", {"events": [click]})[0] == 202
+    entry = tailed(service, "private")
+    assert entry["ranking"]["query"] == "boots for [e-mail]"
+    before = tailed(service, answer["query_id"])["event"]
+    assert (before["user"], before["query"]) == (entry["event"]["user"], "boots for [e-mail]")
+    assert tailed(service, alone["query_id"])["event"]["query"] == "call [phone]"
+
+    assert "1 key destroyed" in command("privacy", "erase", token, "--url", service.url)
+    assert "nothing is known" in command("privacy", "erase", token, "--url", service.url)
+    assert tailed(service, answer["query_id"])["event"]["query"] == "[no key]"
+    assert service.call("POST", "/v1/events", {"events": [{**click, "id": "private-2"}]})[0] == 202
+    assert tailed(service, "private-2")["event"]["user"] != before["user"]
+    service.stop()
+    for file in service.data_dir.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes()
+            for secret in (token.encode(), b"anna.muster", b"123 45 67", b"boots for"):
+                assert secret not in content, f"{secret!r} in {file}"

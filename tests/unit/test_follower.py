@@ -7,19 +7,21 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from events.codec import decode_refused, encode
+from events.codec import decode_dead, encode
 from events.errors import Corrupt
 from events.log import Entry
 from events.memory import MemoryEventLog
 from events.snapshot import Checkpoint, Snapshots
 from events.streams import BEHAVIOR_SUBJECT
-from events.types import BehaviorBatch, BehaviorEvent
+from events.types import BehaviorBatch, BehaviorEvent, EventRefused
 from searchsvc.follower import BehaviorFollower
 from searchsvc.known import BehaviorMemory
 from searchsvc.worker import Worker
 from tests.factories import NOW, click, ranking
+from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
 WAIT_S = 60.0
 
@@ -27,10 +29,11 @@ WAIT_S = 60.0
 class Node:
     """One service's share in BEHAVIOR: memory, worker and follower over one log and one folder."""
 
-    def __init__(self, log: MemoryEventLog, folder: Path) -> None:
+    def __init__(self, log: MemoryEventLog, folder: Path, join: ClickthroughJoin | None = None) -> None:
         self.now = NOW
         self.memory = BehaviorMemory(n_rankings=100, n_events=100)
-        self.worker = Worker(log, self.memory.rankings, join_wait_s=WAIT_S, clock=lambda: self.now)
+        join = join or ClickthroughJoin(wait=timedelta(seconds=WAIT_S))
+        self.worker = Worker(log, self.memory.rankings, join, clock=lambda: self.now)
         self.follower = BehaviorFollower(log, self.memory, self.worker, folder)
         self._log = log
 
@@ -46,6 +49,11 @@ class Node:
         if not running.cancelled():
             await running
         await self.follower.save()
+
+
+async def dead(log: MemoryEventLog) -> list[EventRefused]:
+    events = [decode_dead(record.data) async for record in log.read("DEAD")]
+    return [event for event in events if isinstance(event, EventRefused)]
 
 
 async def append(log: MemoryEventLog, *events: BehaviorEvent) -> None:
@@ -83,8 +91,7 @@ def test_what_waited_at_a_stop_is_given_up_after_it(tmp_path: Path) -> None:
         again.now += timedelta(seconds=WAIT_S + 1)
         async with asyncio.timeout(10):
             await again.worker.expire()
-        refused = [decode_refused(record.data) async for record in log.read("DEAD")]
-        assert [one.id for one in refused] == ["e1"]
+        assert [event.id for event in await dead(log)] == ["e1"]
         assert again.worker.unfinished() == []
 
     asyncio.run(run())
@@ -202,5 +209,37 @@ def test_a_hole_that_opens_while_following_is_named(tmp_path: Path) -> None:
         await append(log, click("e4", None))
         with pytest.raises(Corrupt, match="4 to 4 are missing"):
             await running
+
+    asyncio.run(run())
+
+
+class Poisoned(ClickthroughJoin):
+    """Breaks on one event until it is mended."""
+
+    broken = True
+
+    def apply(self, event: BehaviorEvent) -> list[Clickthrough | Orphan]:
+        if event.id.startswith("poison") and self.broken:
+            raise ZeroDivisionError("poison")
+        return super().apply(event)
+
+
+def test_poison_parks_what_follows_for_its_ranking_and_nothing_else_until_it_is_replayed(tmp_path: Path) -> None:
+    async def run() -> None:
+        log, join = MemoryEventLog(), Poisoned(wait=timedelta(seconds=WAIT_S))
+        node = Node(log, tmp_path, join)
+        await append(
+            log, ranking("q1"), ranking("q2"), click("poison", "q1"), click("after", "q1"), click("other", "q2")
+        )
+        await node.run(until=1)
+        assert node.worker.n_joined == 1, "only the click on the other ranking"
+        await node.worker.expire()
+        refused = await dead(log)
+        assert [(one.id, one.key) for one in refused] == [("poison", "q1"), ("after", "q1")]
+        assert "parked behind poison" in refused[1].reason
+        join.broken = False
+        again = [msgspec.structs.replace(click(f"{one.id}.r1", "q1"), replay_of=one.id) for one in refused]
+        await node.worker.take(again)
+        assert node.worker.n_joined == 3
 
     asyncio.run(run())

@@ -20,6 +20,7 @@ from searchsvc.answer import SearchRequest
 from searchsvc.arrays import FloatArray
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
+from searchsvc.dead import DeadLetters
 from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete
@@ -64,6 +65,7 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
     await serving.set_control(control.fold(control.ControlState(), event, 1))
     documents = [upsert(str(i), f"red shoe {i}") for i in range(20)]
     await serving.set_snapshot("shop", 1, engine(folder, documents).snapshot())
+    writer, keyring = BehaviorWriter(log, memory, outbox_size=10), Keyring(folder / "privacy.sqlite")
     return Service(
         log,
         serving,
@@ -71,9 +73,10 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
         Searcher(embedder, n_candidates=10),
         ThreadPoolExecutor(2),
         ThreadPoolExecutor(1),
-        BehaviorWriter(log, memory, outbox_size=10),
+        writer,
         memory.rankings,
-        Keyring(folder / "privacy.sqlite"),
+        keyring,
+        DeadLetters(log, writer, memory.rankings, keyring, lambda name: name == "shop"),
         max_events_per_s=1e9,
         vector_deadline_s=0.1,
         max_waiting=max_waiting,
