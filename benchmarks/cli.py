@@ -9,6 +9,7 @@ import rich_click as click
 
 from benchmarks import events as events_benchmark
 from benchmarks import latency as latency_benchmark
+from benchmarks import propagation as propagation_benchmark
 from benchmarks import recovery as recovery_benchmark
 from benchmarks import relevance as relevance_benchmark
 from benchmarks import report
@@ -78,6 +79,18 @@ def recovery(collection: Path | None, json_file: Path | None, n_events: int) -> 
     """Start times over a long log: from nothing, from a snapshot, after kill -9; and an index built anew."""
     result = recovery_benchmark.measure(collection, n_events=n_events, say=_say)
     recovery_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@json_file
+@click.option("--services", default=3, show_default=True, help="Services on one NATS server.")
+@click.option("--changes", default=200, show_default=True, help="Changes of weights, and as many documents.")
+@click.option("--documents", default=1000, show_default=True, help="Documents in the index.")
+def propagation(json_file: Path | None, services: int, changes: int, documents: int) -> None:
+    """From a change on one service to the first answer of each of several that was ranked with it."""
+    result = propagation_benchmark.measure(n_services=services, n_changes=changes, n_documents=documents, say=_say)
+    propagation_benchmark.print_result(result)
     report.write(json_file, result)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks import events, latency, recovery, relevance
+from benchmarks import events, latency, propagation, recovery, relevance
 from searchsvc.sample import sample_catalogue
 
 
@@ -59,3 +59,10 @@ def test_recovery_measures_every_kind_of_start() -> None:
     recovery.print_result(result)
     assert len(result["start_to_ready_s"]) == 6
     assert [check.holds for check in result["checks"]] == [True] * 3
+
+
+def test_propagation_measures_every_service() -> None:
+    result = propagation.measure(n_services=2, n_changes=3, n_documents=30, say=lambda _: None)
+    propagation.print_result(result)
+    assert {name: figures.n for name, figures in result["weights_ms"].items()} == {"sent to": 3, "replica 1": 3}
+    assert set(result["documents_ms"]) == {"sent to", "replica 1"}

@@ -1,0 +1,145 @@
+"""How long until a change counts everywhere?
+
+Question   from sending a change of weights, or a document, to one of several services on one NATS server, to the first
+           answer of each that was ranked with it.
+Data       the made-up catalogue, on every service.
+Baseline   the service that was sent the change.
+Command    searchsvc bench propagation
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import report
+from benchmarks.running import RunningService, call
+from events import server
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
+
+INDEX: Final = "bench"
+LIMIT_MS: Final = 50.0
+PAUSE_S: Final = 0.02
+Send = Callable[[int], tuple[str, int]]
+
+
+def measure(*, n_services: int, n_changes: int, n_documents: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """The result as JSON would have it. n_documents: in the catalogue."""
+    with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch, ExitStack() as cleanup:
+        nats = server.start(Path(scratch) / "store")
+        cleanup.callback(nats.stop)
+        account = nats.address.accounts["service"]
+        environment = {
+            "SEARCHSVC_NATS_URL": nats.address.url,
+            "SEARCHSVC_NATS_USER": account.user,
+            "SEARCHSVC_NATS_PASSWORD": account.password,
+        }
+        services: list[RunningService] = []
+        for i in range(n_services):
+            say(f"starting service {i + 1} of {n_services}")
+            services.append(RunningService(Path(scratch) / f"service-{i}", environment=environment))
+            cleanup.callback(services[-1].stop)
+        say("importing")
+        import_documents(services[0].url, INDEX, sample_catalogue(n_documents))
+        for service in services:
+            _await_documents(service, n_documents)
+        say("changing weights")
+        weights = _changes(services, n_changes, "min_seq", _weights(services[0]))
+        say("writing documents")
+        documents = _changes(services, n_changes, "min_catalog_seq", _document(services[0]))
+    figures = {"weights_ms": _figures(weights), "documents_ms": _figures(documents)}
+    slowest = max(latency.p99.value for latency in figures["weights_ms"].values())
+    return {
+        "benchmark": "propagation",
+        "question": "a change sent to one service to the first answer of each that was ranked with it",
+        **report.environment(),
+        "n_services": n_services,
+        "n_documents": n_documents,
+        **figures,
+        "checks": [
+            report.Check(
+                "weights: slowest service, p99", f"<= {LIMIT_MS:g} ms", f"{slowest:.1f} ms", slowest <= LIMIT_MS
+            )
+        ],
+    }
+
+
+def _weights(service: RunningService) -> Send:
+    connection = service.connection()
+
+    def send(n: int) -> tuple[str, int]:
+        change = {"weights": {"cosine": 5.0 + n % 2}, "reason": "bench"}
+        status, changed = call(connection, "PUT", f"/v1/indexes/{INDEX}/weights", change)
+        return "seq", changed["seq"] if status == 200 else 0
+
+    return send
+
+
+def _document(service: RunningService) -> Send:
+    connection = service.connection()
+
+    def send(n: int) -> tuple[str, int]:
+        document = {"id": "bench", "title": f"a lamp, the {n}th"}
+        status, written = call(connection, "POST", f"/v1/indexes/{INDEX}/documents", document)
+        return "catalog_seq", written["catalog_seq"] if status == 200 else 0
+
+    return send
+
+
+def _changes(services: list[RunningService], n: int, waits_for: str, send: Send) -> list[list[float]]:
+    """For each service the milliseconds of every change. A search that waits for the change is under way on each before
+    it is sent: what is measured is the change's own way."""
+    _, expected = send(0)
+    times: list[list[float]] = [[] for _ in services]
+    for i in range(1, n + 1):
+        expected += 1
+        answered = [0.0] * len(services)
+
+        def search(at: int, seq: int, answered: list[float] = answered) -> None:
+            with closing(services[at].connection()) as connection:
+                asked = {"query": "desk lamp", waits_for: seq}
+                status, answer = call(connection, "POST", f"/v1/indexes/{INDEX}/search", asked)
+                answered[at] = time.perf_counter()
+                if status != 200:
+                    raise AssertionError(f"the search that waited was answered {status}: {answer}")
+
+        threads = [threading.Thread(target=search, args=(at, expected)) for at in range(len(services))]
+        for thread in threads:
+            thread.start()
+        time.sleep(PAUSE_S)
+        sent = time.perf_counter()
+        _, seq = send(i)
+        for thread in threads:
+            thread.join()
+        if seq != expected or not all(answered):
+            raise AssertionError(f"change {seq} came, {expected} was waited for")
+        for at, when in enumerate(answered):
+            times[at].append((when - sent) * 1e3)
+    return times
+
+
+def _await_documents(service: RunningService, n: int) -> None:
+    deadline = time.monotonic() + 120
+    while service.call("GET", f"/v1/indexes/{INDEX}")[1].get("n_documents") != n:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{service.url} did not get its {n} documents within 120 s")
+        time.sleep(0.1)
+
+
+def _figures(times: list[list[float]]) -> dict[str, report.Latency]:
+    names = ["sent to", *(f"replica {i}" for i in range(1, len(times)))]
+    return {name: report.latency(values) for name, values in zip(names, times, strict=True)}
+
+
+def print_result(result: dict[str, Any]) -> None:
+    print(f"{result['n_services']} services on one server, {result['n_documents']} documents")
+    for kind in ("weights_ms", "documents_ms"):
+        for name, figures in result[kind].items():
+            report.print_latency(f"{kind.removesuffix('_ms')}, {name}", figures)
+    report.print_checks(result["checks"])
