@@ -6,8 +6,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 FILE ?=
 PORT ?= 8000
 DATA ?= ../shared/data
+ROUNDS ?= 10
 
-.PHONY: help demo test test-quick lint bench browser clean
+.PHONY: help demo test test-quick test-faults lint bench tools clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,11 +28,16 @@ $(VENV)/dev: $(VENV)/service requirements/torch.lock requirements/dev.lock
 demo: $(VENV)/service  ## a running service with a catalogue (FILE=products.jsonl for yours, PORT=8000)
 	$(BIN)/searchsvc demo --data-dir .demo --port $(PORT) $(FILE)
 
-test: $(VENV)/dev browser  ## all tests
+test: $(VENV)/dev tools  ## all tests
 	$(BIN)/python -m pytest
 
 test-quick: $(VENV)/dev  ## unit, property and golden tests
 	$(BIN)/python -m pytest tests/unit tests/property tests/golden
+
+test-faults: $(VENV)/dev tools  ## faults, fuzz and the log's model, ROUNDS=10 times as long as in `make test`
+	SEARCHSVC_TEST_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/integration/test_faults.py \
+		tests/integration/test_damage.py tests/integration/test_clocks_and_writers.py \
+		tests/integration/test_fuzz.py tests/property/test_log_machine.py
 
 lint: $(VENV)/dev  ## style, types and import direction
 	$(BIN)/ruff check .
@@ -42,12 +48,17 @@ lint: $(VENV)/dev  ## style, types and import direction
 bench: $(VENV)/dev  ## the figures of README, written to benchmarks/results/
 	$(BIN)/searchsvc bench relevance $(DATA)/movies --reference --json benchmarks/results/relevance-movies.json
 	$(BIN)/searchsvc bench latency $(DATA)/electronics --json benchmarks/results/latency-electronics.json
+	$(BIN)/searchsvc bench events $(DATA)/electronics --json benchmarks/results/events-electronics.json
+	$(BIN)/searchsvc bench recovery $(DATA)/electronics --json benchmarks/results/recovery-electronics.json
+	$(BIN)/searchsvc bench propagation --json benchmarks/results/propagation.json
 
-# The storefront is tested in a real browser: Debian's, where we may install it; the tests say so where there is none.
-browser:
-	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-		&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; } \
-		|| echo "no chromium and no right to install it: browser tests will be skipped"
+# What tests drive beside Python, from Debian where we may install it; the tests say so where there is none.
+tools:
+	@for tool in chromium faketime strace; do \
+		command -v $$tool >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$tool >/dev/null; } \
+			|| echo "no $$tool and no right to install it: tests that need it will be skipped"; \
+	done
 
 clean:  ## remove the environment and the demo's data
 	rm -rf $(VENV) .demo .bench

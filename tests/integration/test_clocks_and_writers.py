@@ -1,0 +1,191 @@
+"""Several services on one log: writers that race, clocks and versions that differ; and an ack is an fsync."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from benchmarks.running import RunningService, call
+from events import jetstream, server
+from events.log import Entry
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
+from tests.conftest import need
+from tests.integration.test_process import run
+
+Start = Callable[..., RunningService]
+ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
+RACES = min(20 * ROUNDS, 200)
+N_ACKED = 30
+
+
+@pytest.fixture
+def shared_log(tmp_path: Path) -> Iterator[server.NatsServer]:
+    nats = server.start(tmp_path / "store")
+    yield nats
+    nats.stop()
+
+
+def on(nats: server.NatsServer) -> dict[str, str]:
+    account = nats.address.accounts["service"]
+    return {
+        "SEARCHSVC_NATS_URL": nats.address.url,
+        "SEARCHSVC_NATS_USER": account.user,
+        "SEARCHSVC_NATS_PASSWORD": account.password,
+    }
+
+
+def settled(services: list[RunningService]) -> list[dict[str, object]]:
+    """The states of all, once they have applied the same."""
+    deadline = time.monotonic() + 10
+    while True:
+        states = [service.call("GET", "/v1/state")[1] for service in services]
+        if all(state == states[0] for state in states) or time.monotonic() > deadline:
+            return states
+        time.sleep(0.05)
+
+
+def test_of_two_services_that_publish_on_one_version_exactly_one_wins(
+    start_service: Start, shared_log: server.NatsServer
+) -> None:
+    services = [start_service(name, **on(shared_log)) for name in ("one", "two")]
+    import_documents(services[0].url, "shop", sample_catalogue(30))
+    settled(services)
+    winners, connections = [], [service.connection() for service in services]
+    for race in range(RACES):
+        version = services[0].call("GET", "/v1/indexes/shop/weights")[1]["version"]
+        settled(services)
+        barrier, statuses = threading.Barrier(2), [0, 0]
+
+        def publish(at: int, version: int = version, race: int = race) -> None:
+            change = {
+                "weights": {"cosine": race + at / 10},
+                "expected_version": version,
+                "reason": f"race {race} by {at}",
+            }
+            barrier.wait()  # noqa: B023 - the race's own; both have passed it before the next
+            statuses[at] = call(connections[at], "PUT", "/v1/indexes/shop/weights", change)[0]  # noqa: B023 - as above
+
+        threads = [threading.Thread(target=publish, args=(at,)) for at in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(statuses) == [200, 409], f"race {race}: {statuses}"
+        winners.append(statuses.index(200))
+    for connection in connections:
+        connection.close()
+    states = settled(services)
+    assert states[0] == states[1]
+    history = services[1].call("GET", "/v1/indexes/shop/weights/history")[1]["changes"]
+    raced = [change["reason"] for change in history if change["reason"].startswith("race")]
+    assert raced == [f"race {race} by {winner}" for race, winner in reversed(list(enumerate(winners)))]
+    sys.stdout.write(f"exactly one winner in {RACES} of {RACES} races, {winners.count(0)} to {winners.count(1)}\n")
+
+
+def test_a_clock_that_is_an_hour_off_changes_no_state(
+    start_service: Start, shared_log: server.NatsServer, tmp_path: Path
+) -> None:
+    faketime = which("faketime")
+    need("faketime", faketime is not None, "no faketime on the PATH (Debian: apt-get install faketime)")
+    right = start_service("right", **on(shared_log))
+    # libfaketime makes waiting for a time that has a clock of its own wait for ever; only the calendar is moved.
+    environment = {**on(shared_log), "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    ahead = RunningService(tmp_path / "ahead", environment=environment, before=[str(faketime), "-f", "+1h"])
+    try:
+        import_documents(right.url, "shop", sample_catalogue(60))
+        settled([right, ahead])
+        for number, service in enumerate((right, ahead, right, ahead)):
+            change = {"weights": {"cosine": float(number)}, "reason": f"change {number}"}
+            assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
+            document = {"id": f"new-{number}", "title": "a lamp"}
+            assert service.call("POST", "/v1/indexes/shop/documents", document)[0] == 200
+            event = {"id": f"e{number}", "type": "click", "index": "shop", "document_id": "x"}
+            assert service.call("POST", "/v1/events", {"events": [event]})[0] == 202
+        states = settled([right, ahead])
+        assert states[0] == states[1]
+        assert states[0]["state_hash"]
+        changes = right.call("GET", "/v1/indexes/shop/weights/history")[1]["changes"]
+        assert [change["reason"] for change in changes][:4] == [f"change {number}" for number in (3, 2, 1, 0)]
+        assert changes[0]["at"] > changes[1]["at"], "the second clock is ahead"
+        assert changes[2]["at"] > changes[1]["at"], "so time does not order: the log does"
+        _, answer = ahead.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})
+        assert answer["hits"]
+        again = start_service("again", **on(shared_log))
+        assert settled([right, again])[1] == states[0]
+    finally:
+        ahead.stop()
+
+
+def test_a_change_of_a_later_version_holds_back_changes_and_no_search(
+    start_service: Start, shared_log: server.NatsServer
+) -> None:
+    service = start_service(**on(shared_log))
+    import_documents(service.url, "shop", sample_catalogue(60))
+    before = service.call("GET", "/v1/state")[1]
+
+    async def write(data: bytes) -> None:
+        account = shared_log.address.accounts["service"]
+        log = await jetstream.connect(shared_log.address.url, user=account.user, password=account.password)
+        await log.append("CONTROL", Entry("control.shop", data))
+        await log.close()
+
+    asyncio.run(write(b'{"type":"note_left.v3","skippable":true}'))
+    asyncio.run(write(b'{"type":"rules_changed.v7","rules":[]}'))
+    deadline = time.monotonic() + 10
+    while service.call("GET", "/health/ready")[1]["status"] != "degraded":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for current in (service, start_service("fresh", **on(shared_log))):
+        status, health = current.call("GET", "/health/ready")
+        assert (status, health["status"]) == (200, "degraded")
+        assert any("rules_changed.v7" in reason for reason in health["reasons"]), health
+        assert current.call("GET", "/v1/state")[1]["seq"] == before["seq"] + 1
+        assert current.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})[0] == 200
+    change = {"weights": {"cosine": 1.0}, "reason": "x"}
+    assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 503
+    event = {"id": "e", "type": "click", "index": "shop", "document_id": "x"}
+    assert service.call("POST", "/v1/events", {"events": [event]})[0] == 202
+
+
+def test_what_is_answered_202_was_fsynced_before(start_service: Start, tmp_path: Path) -> None:
+    strace = which("strace")
+    need("strace", strace is not None, "no strace on the PATH (Debian: apt-get install strace)")
+    service = start_service()
+    service.call("PUT", "/v1/indexes/shop", {"searchable": [{"name": "title"}], "title": "title"})
+    output = tmp_path / "calls"
+    pid = server.read_address(service.data_dir).pid
+    tracer = subprocess.Popen(
+        [str(strace), "-f", "-ttt", "-e", "trace=fsync,fdatasync", "-o", str(output), "-p", str(pid)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert tracer.stderr is not None
+        attached = tracer.stderr.readline()
+        need("strace", "attached" in attached, f"strace may not look at another process here: {attached.strip()}")
+        acked: list[tuple[float, float]] = []
+        with closing(service.connection()) as connection:
+            for i in range(N_ACKED):
+                event = {"id": f"e{i}", "type": "click", "index": "shop", "document_id": "x"}
+                sent = time.time()
+                assert call(connection, "POST", "/v1/events", {"events": [event]})[0] == 202
+                acked.append((sent, time.time()))
+    finally:
+        tracer.terminate()
+        tracer.communicate()
+    synced = [float(line.split()[1]) for line in output.read_text().splitlines() if "sync(" in line]
+    unsynced = [times for times in acked if not any(times[0] <= at <= times[1] for at in synced)]
+    sys.stdout.write(f"{len(acked)} events answered 202, {len(synced)} fsyncs of the log meanwhile\n")
+    assert unsynced == []
+    assert run("events", "verify", "--data-dir", str(service.data_dir), "--url", service.url).returncode == 0
