@@ -17,6 +17,10 @@ from benchmarks import report
 collection = click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 json_file = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result there.")
 
+documents_option = click.option(
+    "--documents", default=3000, show_default=True, help="Documents of the made-up catalogue."
+)
+
 
 @click.group()
 def bench() -> None:
@@ -61,12 +65,17 @@ def relevance(collection: Path, json_file: Path | None, queries: int | None, ref
 @bench.command()
 @click.argument("collection", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @json_file
+@documents_option
 @click.option("--events", "n_events", default=200_000, show_default=True, help="Events sent as fast as they are taken.")
 @click.option("--seconds", default=10.0, show_default=True, help="How long each rate is offered.")
 @click.option("--rounds", default=2, show_default=True, help="How often the rates take turns.")
-def events(collection: Path | None, json_file: Path | None, n_events: int, seconds: float, rounds: int) -> None:
+def events(
+    collection: Path | None, json_file: Path | None, n_events: int, documents: int, seconds: float, rounds: int
+) -> None:
     """Events a second that are on disk, and what searches feel of them. Without COLLECTION: the made-up catalogue."""
-    result = events_benchmark.measure(collection, n_events=n_events, seconds=seconds, rounds=rounds, say=_say)
+    result = events_benchmark.measure(
+        collection, n_events=n_events, n_documents=documents, seconds=seconds, rounds=rounds, say=_say
+    )
     events_benchmark.print_result(result)
     report.write(json_file, result)
 
@@ -74,10 +83,11 @@ def events(collection: Path | None, json_file: Path | None, n_events: int, secon
 @bench.command()
 @click.argument("collection", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @json_file
+@documents_option
 @click.option("--events", "n_events", default=1_000_000, show_default=True, help="Events in BEHAVIOR.")
-def recovery(collection: Path | None, json_file: Path | None, n_events: int) -> None:
+def recovery(collection: Path | None, json_file: Path | None, n_events: int, documents: int) -> None:
     """Start times over a long log: from nothing, from a snapshot, after kill -9; and an index built anew."""
-    result = recovery_benchmark.measure(collection, n_events=n_events, say=_say)
+    result = recovery_benchmark.measure(collection, n_events=n_events, n_documents=documents, say=_say)
     recovery_benchmark.print_result(result)
     report.write(json_file, result)
 

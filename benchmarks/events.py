@@ -45,18 +45,19 @@ SEARCHES_PER_S: Final = 20.0
 
 
 def measure(
-    folder: Path | None, *, n_events: int, seconds: float, rounds: int, say: Callable[[str], None]
+    folder: Path | None, *, n_events: int, n_documents: int, seconds: float, rounds: int, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """The result as JSON would have it.
 
-    n_events: sent as fast as they are taken. seconds: how long each rate is offered, `rounds` times.
+    n_events: sent as fast as they are taken. n_documents: in the made-up catalogue. seconds: how long each rate is
+        offered, `rounds` times.
     """
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         service = RunningService(Path(scratch) / "data")
         try:
             say("importing")
-            import_documents(service.url, INDEX, documents_file(folder) if folder else sample_catalogue())
-            shop = _Shop(service, folder)
+            import_documents(service.url, INDEX, documents_file(folder) if folder else sample_catalogue(n_documents))
+            shop = _Shop(service, folder, n_documents)
             fsyncs = _fsyncs_per_s(Path(scratch))
             say("warming up")
             _offer(service, shop, LOW_RATE, 1.0)
@@ -96,11 +97,11 @@ def measure(
 class _Shop:
     """What shoppers of one service do: clicks on its documents, and searches. accepted: ids that were answered 202."""
 
-    def __init__(self, service: RunningService, folder: Path | None) -> None:
+    def __init__(self, service: RunningService, folder: Path | None, n_documents: int) -> None:
         file = documents_file(folder) if folder else None
         documents = [msgspec.json.decode(line) for line in lines(file)] if file else []
         if not documents:
-            documents = [msgspec.json.decode(line) for line in sample_catalogue()]
+            documents = [msgspec.json.decode(line) for line in sample_catalogue(n_documents)]
         self._ids = [str(document["id"]) for document in documents]
         _, info = service.call("GET", f"/v1/indexes/{INDEX}")
         title = info["settings"]["title"]

@@ -14,6 +14,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +28,6 @@ from searchsvc.sample import sample_catalogue
 INDEX: Final = "bench"
 LIMIT_MS: Final = 50.0
 PAUSE_S: Final = 0.02
-Send = Callable[[int], tuple[str, int]]
 
 
 def measure(*, n_services: int, n_changes: int, n_documents: int, say: Callable[[str], None]) -> dict[str, Any]:
@@ -49,10 +50,11 @@ def measure(*, n_services: int, n_changes: int, n_documents: int, say: Callable[
         import_documents(services[0].url, INDEX, sample_catalogue(n_documents))
         for service in services:
             _await_documents(service, n_documents)
+        connection = cleanup.enter_context(closing(services[0].connection()))
         say("changing weights")
-        weights = _changes(services, n_changes, "min_seq", _weights(services[0]))
+        weights = _changes(services, n_changes, "min_seq", partial(_change_weights, connection))
         say("writing documents")
-        documents = _changes(services, n_changes, "min_catalog_seq", _document(services[0]))
+        documents = _changes(services, n_changes, "min_catalog_seq", partial(_write_document, connection))
     figures = {"weights_ms": _figures(weights), "documents_ms": _figures(documents)}
     slowest = max(latency.p99.value for latency in figures["weights_ms"].values())
     return {
@@ -70,32 +72,22 @@ def measure(*, n_services: int, n_changes: int, n_documents: int, say: Callable[
     }
 
 
-def _weights(service: RunningService) -> Send:
-    connection = service.connection()
-
-    def send(n: int) -> tuple[str, int]:
-        change = {"weights": {"cosine": 5.0 + n % 2}, "reason": "bench"}
-        status, changed = call(connection, "PUT", f"/v1/indexes/{INDEX}/weights", change)
-        return "seq", changed["seq"] if status == 200 else 0
-
-    return send
+def _change_weights(connection: HTTPConnection, n: int) -> int:
+    change = {"weights": {"cosine": 5.0 + n % 2}, "reason": "bench"}
+    status, changed = call(connection, "PUT", f"/v1/indexes/{INDEX}/weights", change)
+    return int(changed["seq"]) if status == 200 else 0
 
 
-def _document(service: RunningService) -> Send:
-    connection = service.connection()
-
-    def send(n: int) -> tuple[str, int]:
-        document = {"id": "bench", "title": f"a lamp, the {n}th"}
-        status, written = call(connection, "POST", f"/v1/indexes/{INDEX}/documents", document)
-        return "catalog_seq", written["catalog_seq"] if status == 200 else 0
-
-    return send
+def _write_document(connection: HTTPConnection, n: int) -> int:
+    document = {"id": "bench", "title": f"a lamp, the {n}th"}
+    status, written = call(connection, "POST", f"/v1/indexes/{INDEX}/documents", document)
+    return int(written["catalog_seq"]) if status == 200 else 0
 
 
-def _changes(services: list[RunningService], n: int, waits_for: str, send: Send) -> list[list[float]]:
+def _changes(services: list[RunningService], n: int, waits_for: str, send: Callable[[int], int]) -> list[list[float]]:
     """For each service the milliseconds of every change. A search that waits for the change is under way on each before
     it is sent: what is measured is the change's own way."""
-    _, expected = send(0)
+    expected = send(0)
     times: list[list[float]] = [[] for _ in services]
     for i in range(1, n + 1):
         expected += 1
@@ -114,7 +106,7 @@ def _changes(services: list[RunningService], n: int, waits_for: str, send: Send)
             thread.start()
         time.sleep(PAUSE_S)
         sent = time.perf_counter()
-        _, seq = send(i)
+        seq = send(i)
         for thread in threads:
             thread.join()
         if seq != expected or not all(answered):

@@ -35,8 +35,11 @@ N_FEATURES: Final = 8
 WINDOW: Final = 16
 
 
-def measure(folder: Path | None, *, n_events: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """The result as JSON would have it. n_events: in BEHAVIOR; a tenth of it lies after the snapshot."""
+def measure(folder: Path | None, *, n_events: int, n_documents: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """The result as JSON would have it. n_events: in BEHAVIOR; a tenth of it lies after the snapshot.
+
+    n_documents: in the made-up catalogue.
+    """
     tail = n_events // 10
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         data_dir = Path(scratch) / "data"
@@ -50,8 +53,8 @@ def measure(folder: Path | None, *, n_events: int, say: Callable[[str], None]) -
 
         say("importing")
         service = RunningService(data_dir)
-        import_documents(service.url, INDEX, documents_file(folder) if folder else sample_catalogue())
-        n_documents = service.call("GET", f"/v1/indexes/{INDEX}")[1]["n_documents"]
+        import_documents(service.url, INDEX, documents_file(folder) if folder else sample_catalogue(n_documents))
+        n_stored = service.call("GET", f"/v1/indexes/{INDEX}")[1]["n_documents"]
         service.stop()
         start("nothing in BEHAVIOR").stop()
         say(f"writing {n_events} events")
@@ -71,17 +74,17 @@ def measure(folder: Path | None, *, n_events: int, say: Callable[[str], None]) -
         service = start("index from CATALOG, its vectors from the cache")
         found = service.call("GET", f"/v1/indexes/{INDEX}")[1]["n_documents"]
         service.stop()
-        if found != n_documents:
-            raise AssertionError(f"{found} of {n_documents} documents came back")
+        if found != n_stored:
+            raise AssertionError(f"{found} of {n_stored} documents came back")
     baseline = times["nothing in BEHAVIOR"]
     replay_s = max(times["all events from nothing"] - baseline, 0.001)
     rebuild_s = max(times["index from CATALOG, its vectors from the cache"] - baseline, 0.001)
     figures = {
         "n_events": n_events,
-        "n_documents": n_documents,
+        "n_documents": n_stored,
         "start_to_ready_s": times,
         "events_per_s_replayed": round(n_events / replay_s),
-        "documents_per_s_rebuilt": round(n_documents / rebuild_s),
+        "documents_per_s_rebuilt": round(n_stored / rebuild_s),
     }
     return {
         "benchmark": "recovery",

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -52,6 +53,7 @@ HOPELESS_AFTER_S = 25.0
 RETRY_S = 0.25
 FORGET_EVERY_S = 86_400.0
 DRAIN_S = 3.0
+CHECKPOINT_TIMEOUT_S = 0.5
 # Rankings that the worker holds whole; an interaction with an older one has it read from the log again.
 N_WHOLE_RANKINGS = 10_000
 
@@ -183,7 +185,9 @@ class App:
             await asyncio.wait([self._writing], timeout=DRAIN_S)
             self._writing.cancel()
             await self._follower.save()
-            await self._watch.save()
+            # A log that hangs is not waited for: its next start has an older checkpoint then.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._watch.save(), CHECKPOINT_TIMEOUT_S)
         if hasattr(self, "indexers"):
             await self.indexers.close()
         self._searches.shutdown(wait=True)
