@@ -28,7 +28,7 @@ import tantivy
 
 from benchmarks import report
 from benchmarks.collection import documents_file, lines
-from benchmarks.running import RunningService, call, server_timing
+from benchmarks.running import RunningService, await_snapshot, call, server_timing
 from events.settings import IndexSettings
 from searchsvc.analysis import ANALYZER_NAME, build_analyzer, embedding_text, query_terms
 from searchsvc.cli.data import import_documents
@@ -54,7 +54,7 @@ def measure(
             reference = _Reference(n_reference)
             say("importing")
             imported, settings = _import(service, folder)
-            _await_snapshot(data_dir)
+            await_snapshot(data_dir, INDEX)
             say("searching")
             documents = [msgspec.json.decode(line) for line in lines(documents_file(folder))]
             queries = sample_queries(documents, settings.title, n_queries)
@@ -276,15 +276,6 @@ def _restart(data_dir: Path, port: int, query: str) -> tuple[RunningService, flo
     if status != 200 or not answer["hits"]:
         raise AssertionError(f"after a restart the first search answered {status}")
     return service, seconds
-
-
-def _await_snapshot(data_dir: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if any(snapshots(folder) for folder in (data_dir / "indexes").glob(f"{INDEX}-*")):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the index was not saved within 60 s of the import")
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -18,6 +18,7 @@ import msgspec
 from events import jetstream, server
 from events.errors import Unavailable
 from events.jetstream import JetStreamEventLog
+from searchsvc.embedded.storage import snapshots
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0
@@ -135,3 +136,13 @@ async def event_log(service: RunningService) -> AsyncIterator[JetStreamEventLog]
         yield log
     finally:
         await log.close()
+
+
+def await_snapshot(data_dir: Path, index: str) -> None:
+    """Wait until an index that was just loaded is tidied up and saved, and its service is quiet."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if any(snapshots(folder) for folder in (data_dir / "indexes").glob(f"{index}-*")):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"index {index} was not saved within 120 s of the import")

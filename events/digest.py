@@ -35,8 +35,14 @@ class CatalogFold:
 
     def __init__(self) -> None:
         self._hashes: dict[str, dict[str, int]] = {}
+        self._subjects: set[str] = set()
+
+    def knows(self, subject: str) -> bool:
+        """Whether there was a message of this subject: that its document is there, or that it is gone."""
+        return subject in self._subjects
 
     def apply(self, subject: str, event: CatalogEvent | Skipped) -> None:
+        self._subjects.add(subject)
         documents = self._hashes.setdefault(subject.rpartition(".")[0], {})
         if isinstance(event, DocumentUpserted):
             documents[event.id] = text_hash(bytes(event.document))

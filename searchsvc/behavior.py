@@ -22,7 +22,7 @@ from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
 from searchsvc.known import BehaviorMemory
 
-MAX_PACK: Final = 1000
+MAX_PACK: Final = 300
 MAX_PACK_RANKINGS: Final = 200
 LINGER_S: Final = 0.05
 MAX_WAITING_INTERACTIONS: Final = 20_000

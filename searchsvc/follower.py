@@ -99,6 +99,7 @@ class BehaviorFollower:
             self._checkpoint = Checkpoint("BEHAVIOR", created, record.seq, digest(record), marks=tuple(marks))
             if record.seq >= last_seq:
                 self.caught_up.set()
+            await asyncio.sleep(0)  # searches go between two messages
             if self._due:
                 await self.save()
 

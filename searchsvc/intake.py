@@ -20,6 +20,9 @@ MAX_ID_CHARS: Final = 128
 MAX_DOCUMENT_ID_BYTES: Final = 512
 MAX_AGE: Final = timedelta(days=4)
 MAX_AHEAD: Final = timedelta(hours=1)
+_IDS: Final = f"1 to {MAX_ID_CHARS} characters, or absent"
+_DOCUMENT_IDS: Final = f"1 to {MAX_DOCUMENT_ID_BYTES} bytes"
+_TOKENS: Final = f"at most {MAX_TOKEN_CHARS} characters"
 
 
 class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,21 +62,14 @@ def interaction(
     calls the user of a token.
     """
     require(INDEX_NAME.fullmatch(index) is not None, "index", index, "the name of an index")
-    ids = f"1 to {MAX_ID_CHARS} characters, or absent"
-    require(event.id is None or 0 < len(event.id) <= MAX_ID_CHARS, "id", event.id, ids)
-    require(event.query_id is None or 0 < len(event.query_id) <= MAX_ID_CHARS, "query_id", event.query_id, ids)
+    require(event.id is None or 0 < len(event.id) <= MAX_ID_CHARS, "id", event.id, _IDS)
+    require(event.query_id is None or 0 < len(event.query_id) <= MAX_ID_CHARS, "query_id", event.query_id, _IDS)
     n_bytes = len(event.document_id.encode())
-    documents = f"1 to {MAX_DOCUMENT_ID_BYTES} bytes"
-    require(0 < n_bytes <= MAX_DOCUMENT_ID_BYTES, "document_id", event.document_id, documents)
+    require(0 < n_bytes <= MAX_DOCUMENT_ID_BYTES, "document_id", event.document_id, _DOCUMENT_IDS)
     require(event.rank is None or event.rank >= 1, "rank", event.rank, "1 or more, or absent")
-    tokens = f"at most {MAX_TOKEN_CHARS} characters"
-    require(len(event.user_token) <= MAX_TOKEN_CHARS, "user_token", event.user_token, tokens)
+    require(len(event.user_token) <= MAX_TOKEN_CHARS, "user_token", event.user_token, _TOKENS)
     require(event.value is None or math.isfinite(event.value), "value", event.value, "a finite number, or absent")
-    at = event.timestamp or now
-    require(at.tzinfo is not None, "timestamp", str(at), "RFC 3339 with a time zone")
-    at = at.astimezone(UTC)
-    allowed = f"from {MAX_AGE.days} days ago to one hour ahead of {now.isoformat(timespec='seconds')}"
-    require(now - MAX_AGE <= at <= now + MAX_AHEAD, "timestamp", at.isoformat(), allowed)
+    at = now if event.timestamp is None else _checked_time(event.timestamp, now)
     if event.query_id is not None:
         wrong = rankings.contradiction(event.query_id, index, event.document_id, event.rank)
         if wrong is not None:
@@ -94,3 +90,12 @@ def interaction(
         value=event.value,
         source=source,
     )
+
+
+def _checked_time(timestamp: datetime, now: datetime) -> datetime:
+    """In UTC. Raises InvalidInput where it is too old, too far ahead, or without a zone."""
+    require(timestamp.tzinfo is not None, "timestamp", str(timestamp), "RFC 3339 with a time zone")
+    at = timestamp.astimezone(UTC)
+    allowed = f"from {MAX_AGE.days} days ago to one hour ahead of {now.isoformat(timespec='seconds')}"
+    require(now - MAX_AGE <= at <= now + MAX_AHEAD, "timestamp", at.isoformat(), allowed)
+    return at

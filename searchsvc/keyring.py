@@ -14,7 +14,7 @@ import secrets
 import sqlite3
 import threading
 from collections import OrderedDict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,7 @@ from events.errors import Corrupt
 
 KEYRING_NAME: Final = "privacy.sqlite"
 EPOCH_DAYS: Final = 90
+EPOCH_S: Final = EPOCH_DAYS * 86_400
 # Behaviour of an epoch's last day is kept for 90 days more.
 KEPT_EPOCHS: Final = 2
 CACHED: Final = 100_000
@@ -76,21 +77,22 @@ class Keyring:
         # Two connections, so that a look-up does not wait for a commit.
         self._reader = sqlite3.connect(path, check_same_thread=False)
         self._lock, self._writing = threading.Lock(), threading.Lock()
-        self._users: OrderedDict[bytes, User] = OrderedDict()
+        self._users: OrderedDict[tuple[str, int], User] = OrderedDict()
         self._new: dict[bytes, tuple[int, User]] = {}
 
     def user(self, token: str, now: datetime) -> User:
         """The user of a token, made where there is none yet in this epoch."""
-        epoch = _epoch(now)
+        epoch = int(now.timestamp()) // EPOCH_S
+        known = self._users.get((token, epoch))
+        if known is not None:
+            return known
         token_hash = self._hash(token, epoch)
         with self._lock:
-            known = self._users.get(token_hash)
-            if known is None:
-                known = self._stored(token_hash) or self._made(token_hash, epoch)
-                self._users[token_hash] = known
-                if len(self._users) > CACHED:
-                    self._users.popitem(last=False)
-            return known
+            known = self._stored(token_hash) or self._made(token_hash, epoch)
+            self._users[token, epoch] = known
+            if len(self._users) > CACHED:
+                self._users.popitem(last=False)
+        return known
 
     def pseudonym(self, token: str, now: datetime) -> str:
         """What the log calls whoever has this token; '' for ''."""
@@ -125,24 +127,26 @@ class Keyring:
 
     def erase(self, token: str, now: datetime) -> int:
         """Destroy pseudonym and key of a user, in every epoch that is kept; return how many there were. Blocks."""
-        hashes = [self._hash(token, epoch) for epoch in range(_epoch(now) - KEPT_EPOCHS, _epoch(now) + 1)]
+        current = int(now.timestamp()) // EPOCH_S
+        epochs = range(current - KEPT_EPOCHS, current + 1)
         n_erased = 0
         with self._writing:
-            for token_hash in hashes:
+            for epoch in epochs:
+                token_hash = self._hash(token, epoch)
                 with self._lock:
                     made = self._new.pop(token_hash, None)
                 n_deleted = self._writer.execute("DELETE FROM users WHERE token_hash = ?", [token_hash]).rowcount
                 n_erased += max(n_deleted, int(made is not None))
             self._commit_for_good()
             with self._lock:
-                for token_hash in hashes:
-                    self._users.pop(token_hash, None)
+                for epoch in epochs:
+                    self._users.pop((token, epoch), None)
         return n_erased
 
     def forget(self, now: datetime) -> int:
         """Destroy the keys of epochs whose behaviour the log holds no more; return how many. Blocks."""
         with self._writing:
-            oldest = _epoch(now) - KEPT_EPOCHS
+            oldest = int(now.timestamp()) // EPOCH_S - KEPT_EPOCHS
             n_forgotten = self._writer.execute("DELETE FROM users WHERE epoch < ?", [oldest]).rowcount
             self._commit_for_good()
         return n_forgotten
@@ -171,7 +175,3 @@ class Keyring:
         user = User(secrets.token_urlsafe(12), secrets.token_bytes(16))
         self._new[token_hash] = (epoch, user)
         return user
-
-
-def _epoch(now: datetime) -> int:
-    return (now - datetime.fromtimestamp(0, UTC)).days // EPOCH_DAYS

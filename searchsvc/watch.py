@@ -23,8 +23,8 @@ EVERY_S: Final = 10.0
 RETRY_S: Final = 0.25
 # So much is read, then so long waited: searches have the time in between.
 STEP_MESSAGES: Final = 100
-STEP_BYTES: Final = 500_000
-STEP_PAUSE_S: Final = 0.05
+STEP_BYTES: Final = 250_000
+STEP_PAUSE_S: Final = 0.1
 _READ: Final[tuple[tuple[StreamName, Callable[[bytes], object]], ...]] = (
     ("CATALOG", decode_catalog),
     ("BEHAVIOR", decode_behavior),

@@ -26,6 +26,7 @@ from events.types import (
 from searchsvc.cli.client import json_option
 from searchsvc.cli.dead import dead, replay
 from searchsvc.cli.log import connect_as_reader, export, import_, log_options
+from searchsvc.cli.repair import repair
 from searchsvc.cli.verify import verify
 from searchsvc.config import load_config
 from searchsvc.keyring import KEYRING_NAME, Keyring
@@ -41,7 +42,7 @@ def events() -> None:
     """Look into the log, check it, move it."""
 
 
-for command in (verify, export, import_, dead, replay):
+for command in (verify, export, import_, repair, dead, replay):
     events.add_command(command)
 
 

@@ -92,14 +92,15 @@ def import_(data_dir: str | None, config_file: Path | None, file: Path) -> None:
     if not config.nats.url:
         nats = server.start(config.data_path, port=config.nats.port, ingest_password=config.nats.ingest_password)
     try:
-        counts = asyncio.run(_import(config, nats, file))
+        counts = asyncio.run(import_archive(config, nats, file))
     finally:
         if nats is not None:
             nats.stop()
     click.echo(f"{', '.join(f'{name} {n}' for name, n in counts.items()) or 'nothing'} put into the log")
 
 
-async def _import(config: Config, nats: server.NatsServer | None, file: Path) -> dict[StreamName, int]:
+async def import_archive(config: Config, nats: server.NatsServer | None, file: Path) -> dict[StreamName, int]:
+    """Put an archive into the log; return how many messages of each stream. nats: the child, where it is our own."""
     if nats is not None:
         account, url = nats.address.accounts["service"], nats.address.url
         event_log = await jetstream.connect(url, user=account.user, password=account.password)

@@ -17,7 +17,7 @@ from events.chain import GENESIS
 from events.codec import decode_behavior, decode_catalog, decode_dead
 from events.control import ControlState, control_hash, fold_message
 from events.copy import COPY_NAME, read_archive
-from events.digest import CatalogFold, DocumentsDigest, state_hash
+from events.digest import CatalogFold, DocumentsDigest, state_hash, text_hash
 from events.errors import Corrupt, SearchsvcError
 from events.log import EventLog
 from events.snapshot import Snapshots, require_checkpoint
@@ -224,7 +224,8 @@ class _Verification:
         """Which documents differ, as far as the newest snapshot of the index can tell."""
         created_seq = self._require_served().indexes[name].created_seq
         there = self._catalog.documents(name, created_seq)
-        saved = stored_documents(self._config.data_path / "indexes" / f"{name}-{created_seq}")
+        folder = self._config.data_path / "indexes" / f"{name}-{created_seq}"
+        saved = {document_id: text_hash(text) for document_id, text in stored_documents(folder).items()}
         missing = [document_id for document_id in saved if document_id not in there]
         other = [document_id for document_id, kept in saved.items() if there.get(document_id, kept) != kept]
         said = [f"index {name} serves documents that are not those of CATALOG"]

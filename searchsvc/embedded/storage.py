@@ -12,12 +12,13 @@ import hashlib
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from events.digest import DocumentsDigest, text_hash
+from events.digest import DocumentsDigest
 from events.errors import Corrupt
 from events.settings import IndexSettings
 from searchsvc.arrays import AnyArray
@@ -122,12 +123,7 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
 
     Raises Corrupt naming the first file that is missing or not what the manifest vouches for.
     """
-    try:
-        manifest = msgspec.json.decode((snapshot / "manifest.json").read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise Corrupt(f"{snapshot}/manifest.json is not readable: {error}") from error
-    if manifest.schema == SCHEMA and manifest != manifest.sealed():
-        raise Corrupt(f"{snapshot}/manifest.json is not what was sealed")
+    manifest = _manifest(snapshot)
     if manifest.schema != SCHEMA or manifest.settings != settings or manifest.model != model:
         return None
     for name, digest in manifest.files.items():
@@ -171,19 +167,35 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
     return EmbeddedEngine(work, settings, manifest.dimension, manifest.generation, stored)
 
 
-def stored_documents(folder: Path) -> dict[str, int]:
-    """Document id -> `text_hash` of all that the newest snapshot of an index has; {} where it has none.
+def stored_documents(folder: Path) -> dict[str, bytes]:
+    """Document id -> text of all that the newest good snapshot of an index has; {} where it has none.
 
     Only reads, so that it may be called beside a running service.
     """
     for snapshot in snapshots(folder):
-        manifest = msgspec.json.decode((snapshot / "manifest.json").read_bytes(), type=Manifest)
-        texts = (work_folder(folder, manifest.generation) / "documents").read_bytes()
-        ids = msgspec.json.decode((snapshot / "ids.json").read_bytes(), type=list[str])
-        ends = np.load(snapshot / "document_ends.npy").tolist()
-        live = np.flatnonzero(np.load(snapshot / "live.npy")).tolist()
-        return {ids[slot]: text_hash(texts[ends[slot] : ends[slot + 1]]) for slot in live}
+        with suppress(Corrupt):
+            manifest = _manifest(snapshot)
+            for name in ("ids.json", "live.npy", "document_ends.npy"):
+                _require(snapshot / name, manifest.files[name])
+            texts = work_folder(folder, manifest.generation) / "documents"
+            _require(texts, manifest.documents_sha256, manifest.documents_bytes)
+            content = texts.read_bytes()
+            ids = msgspec.json.decode((snapshot / "ids.json").read_bytes(), type=list[str])
+            ends = np.load(snapshot / "document_ends.npy").tolist()
+            live = np.flatnonzero(np.load(snapshot / "live.npy")).tolist()
+            return {ids[slot]: content[ends[slot] : ends[slot + 1]] for slot in live}
     return {}
+
+
+def _manifest(snapshot: Path) -> Manifest:
+    """Raises Corrupt where it is not readable or not what was sealed."""
+    try:
+        manifest = msgspec.json.decode((snapshot / "manifest.json").read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise Corrupt(f"{snapshot}/manifest.json is not readable: {error}") from error
+    if manifest.schema == SCHEMA and manifest != manifest.sealed():
+        raise Corrupt(f"{snapshot}/manifest.json is not what was sealed")
+    return manifest
 
 
 def empty(folder: Path, settings: IndexSettings, dimension: int) -> EmbeddedEngine:

@@ -47,7 +47,7 @@ def test_latency_measures_search_change_and_restart(collection: Path) -> None:
 
 
 def test_events_measures_what_was_taken_and_what_searches_feel() -> None:
-    result = events.measure(None, n_events=2_000, n_documents=100, seconds=0.5, rounds=1, say=lambda _: None)
+    result = events.measure(None, n_events=2_000, n_documents=1100, seconds=0.5, rounds=1, say=lambda _: None)
     events.print_result(result)
     assert (result["accepted_but_missing"], result["stored_more_than_once"]) == (0, 0)
     assert result["accepted"] >= 2_000

@@ -164,3 +164,28 @@ def test_damage_to_the_store_loses_nothing_silently(
         f"{ended}, {stream}, {damage.__name__}: missing {missing}, said {' '.join(said.split())[-300:]!r}\n"
     )
     assert said or not missing, "lost without a word"
+
+
+def test_a_damaged_log_is_made_anew_from_all_that_is_left(stopped: Golden, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(stopped.folder, folder)
+    streams = folder / "nats" / "jetstream" / "$G" / "streams"
+    for name, damage in (("CONTROL", truncate), ("CATALOG", flip_a_bit), ("BEHAVIOR", flip_a_bit)):
+        damage(streams / name, random.Random(name))
+    repaired = run("events", "repair", "--data-dir", str(folder))
+    assert repaired.returncode == 0, repaired.stderr
+    said = repaired.stdout.decode()
+    assert f"CONTROL {N_CHANGES + 1}" in said
+    assert "documents that CATALOG had lost were put back from saved indexes" in said
+    service = RunningService(folder)
+    _, state = service.call("GET", "/v1/state")
+    assert (state["chain"], state["control_hash"]) == (stopped.state["chain"], stopped.state["control_hash"])
+    assert state["state_hash"] == stopped.state["state_hash"], "every document is back"
+    found = asyncio.run(stored_events(service))
+    lost = stopped.events - found
+    sys.stdout.write(f"{said}{len(lost)} of {len(stopped.events)} events are gone\n")
+    assert bool(lost) == ("of BEHAVIOR" in said or "BEHAVIOR " in said.partition("lost:")[2])
+    verified = run("events", "verify", "--data-dir", str(folder), "--url", service.url)
+    assert verified.returncode == 0, verified.stdout
+    assert run("events", "repair", "--data-dir", str(folder)).returncode == 1, "a running service is left alone"
+    service.stop()

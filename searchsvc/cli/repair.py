@@ -1,0 +1,144 @@
+"""`events repair`: after a loss was named, a log of all that is left.
+
+That is the copy of CONTROL, what the store still gives, and the documents that saved indexes hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import rich_click as click
+
+from events import jetstream, server
+from events.archive import archive_line
+from events.codec import decode_behavior, decode_catalog, decode_dead, encode
+from events.control import ControlState
+from events.copy import COPY_NAME, ControlCopy
+from events.digest import CatalogFold
+from events.errors import Corrupt, InvalidInput, LaterVersion
+from events.log import EventLog, Record
+from events.streams import StreamName, catalog_subject
+from events.types import DocumentUpserted
+from searchsvc.cli.log import import_archive, log_options
+from searchsvc.config import Config, load_config
+from searchsvc.embedded.storage import stored_documents
+
+# CONTROL comes from its copy. INGEST is handed out to consumers, whose places are lost with the store.
+READ: Final[dict[StreamName, Callable[[bytes], object]]] = {
+    "CATALOG": decode_catalog,
+    "BEHAVIOR": decode_behavior,
+    "SIGNALS": lambda data: data,
+    "DEAD": decode_dead,
+}
+
+
+class Salvage(msgspec.Struct):
+    """lost: what a damaged store did not give any more, in words. documents: put back from saved indexes."""
+
+    lost: list[str] = []
+    documents: int = 0
+
+
+@click.command()
+@log_options
+def repair(data_dir: str | None, config_file: Path | None) -> None:
+    """Make the log of a stopped service anew from all that is left of it, after a loss was named.
+
+    CONTROL comes from its copy, everything else from what the store can still read, and documents that are missing
+    there from the saved indexes. The damaged store is moved aside, not removed; what is lost for good is listed.
+    Messages get new sequences, so indexes are built anew (vectors are not encoded again).
+    """
+    config = load_config(config_file, {"data_dir": data_dir}).config
+    if config.nats.url:
+        raise click.ClickException("nats.url is set: the store is that server's, and so is its repair")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    aside, kept = config.data_path / f"nats-damaged-{stamp}", config.data_path / f"repair-{stamp}.ndjson"
+    salvage = Salvage()
+    nats = server.start(config.data_path)
+    try:
+        asyncio.run(_salvage(config, nats, kept, salvage))
+    finally:
+        nats.stop()
+    (config.data_path / "nats").rename(aside)
+    nats = server.start(config.data_path, port=config.nats.port, ingest_password=config.nats.ingest_password)
+    try:
+        counts = asyncio.run(import_archive(config, nats, kept))
+    finally:
+        nats.stop()
+    click.echo(f"{', '.join(f'{name} {n}' for name, n in counts.items()) or 'nothing'} put into a new log")
+    if salvage.documents:
+        click.echo(f"{salvage.documents} documents that CATALOG had lost were put back from saved indexes")
+    for lost in salvage.lost:
+        click.echo(f"lost: {lost}")
+    click.echo(f"the damaged store is {aside}, and what was read from it {kept}; remove them when you are content")
+
+
+async def _salvage(config: Config, nats: server.NatsServer, file: Path, salvage: Salvage) -> None:
+    account = nats.address.accounts["service"]
+    event_log = await jetstream.connect(nats.address.url, user=account.user, password=account.password)
+    copy = ControlCopy(config.data_path / COPY_NAME)
+    catalog = CatalogFold()
+    try:
+        await event_log.ensure_streams()
+        await _require_copy(event_log, copy)
+        with file.open("wb") as output:
+            output.write(copy.path.read_bytes())
+            for stream, decode in READ.items():
+                n_counted = (await event_log.position(stream)).count
+                n, n_lost = 0, len(salvage.lost)
+                try:
+                    async for record in event_log.read(stream):
+                        if _readable(record, decode, salvage):
+                            output.write(archive_line(record))
+                            n += 1
+                            if stream == "CATALOG":
+                                catalog.apply(record.subject, decode_catalog(record.data))
+                except Corrupt as error:
+                    salvage.lost.append(str(error))
+                if n < n_counted and len(salvage.lost) == n_lost:
+                    salvage.lost.append(f"{n_counted - n} messages of {stream}")
+            for record in _missing_documents(config, copy.state, catalog):
+                output.write(archive_line(record))
+                salvage.documents += 1
+    finally:
+        copy.close()
+        await event_log.close()
+
+
+def _readable(record: Record, decode: Callable[[bytes], object], salvage: Salvage) -> bool:
+    """Whether a message is what it was; one that is not is named."""
+    try:
+        decode(record.data)
+    except LaterVersion:
+        return True
+    except Corrupt as error:
+        salvage.lost.append(f"{record.stream} {record.seq}: {error}")
+        return False
+    return True
+
+
+async def _require_copy(event_log: EventLog, copy: ControlCopy) -> None:
+    """Raise InvalidInput where CONTROL holds more than its copy: then the copy cannot stand in for it."""
+    last_seq = (await event_log.position("CONTROL")).last_seq
+    if last_seq > copy.seq:
+        raise InvalidInput(
+            f"CONTROL reaches {last_seq}, but {copy.path} ends at {copy.seq}: start the service once, so it follows",
+            field="control.ndjson",
+            value=copy.seq,
+        )
+
+
+def _missing_documents(config: Config, control: ControlState, catalog: CatalogFold) -> Iterator[Record]:
+    """Documents of saved indexes of which CATALOG says nothing, neither that they are there nor that they are gone."""
+    for name, index in control.indexes.items():
+        folder = config.data_path / "indexes" / f"{name}-{index.created_seq}"
+        for document_id, text in stored_documents(folder).items():
+            subject = catalog_subject(name, index.created_seq, document_id)
+            if not catalog.knows(subject):
+                event = DocumentUpserted(index=name, id=document_id, document=msgspec.Raw(text))
+                yield Record("CATALOG", subject, 0, datetime.now(UTC), encode(event))
