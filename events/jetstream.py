@@ -43,6 +43,7 @@ T = TypeVar("T")
 
 WRONG_LAST_SEQUENCE: Final = 10071
 MESSAGE_TOO_LARGE: Final = 10054
+DUPLICATE_IN_BATCH: Final = 10201
 TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 1.0
 READ_ATTEMPTS: Final = 10
@@ -137,9 +138,7 @@ class JetStreamEventLog:
     ) -> int:
         check_batch(stream, [entry])
         self.before_append()
-        headers: dict[str, str] = {}
-        if entry.msg_id:
-            headers["Nats-Msg-Id"] = entry.msg_id
+        headers = _identity(entry)
         if expected_last_seq is not None:
             headers["Nats-Expected-Last-Sequence"] = str(expected_last_seq)
         if expected_subject_seq is not None:
@@ -164,10 +163,10 @@ class JetStreamEventLog:
         headers = {"Nats-Batch-Id": batch_id}
         try:
             for i, entry in enumerate(entries[:-1], start=1):
-                await self._client.publish(
-                    entry.subject, entry.data, headers={**headers, "Nats-Batch-Sequence": str(i)}
-                )
+                own = {**headers, "Nats-Batch-Sequence": str(i), **_identity(entry)}
+                await self._client.publish(entry.subject, entry.data, headers=own)
             last = {**headers, "Nats-Batch-Sequence": str(len(entries)), "Nats-Batch-Commit": "1"}
+            last |= _identity(entries[-1])
             committing = self._client.request(
                 entries[-1].subject, entries[-1].data, timeout=2 * TIMEOUT_S, headers=last
             )
@@ -175,11 +174,18 @@ class JetStreamEventLog:
         except (nats.errors.Error, OSError) as error:
             raise translate(error, f"appending {len(entries)} messages to {stream}") from error
         answer = json.loads(reply.data)
+        if "error" in answer and answer["error"].get("err_code") == DUPLICATE_IN_BATCH:
+            return await self._stored_before(stream, entries[-1])
         if "error" in answer:
             raise Unavailable(f"{stream} refused a batch: {answer['error'].get('description')}")
         if answer.get("count") != len(entries):
             raise Corrupt(f"{stream} stored {answer.get('count')} of a batch of {len(entries)}")
         return int(answer["seq"])
+
+    async def _stored_before(self, stream: StreamName, last: Entry) -> int:
+        """Where the last message of a batch stands that is sent again, or what has taken its place since."""
+        found = await self._call(self._js.get_last_msg(stream, last.subject), f"looking at {last.subject}")
+        return int(found.seq or 0)
 
     async def position(self, stream: StreamName) -> Position:
         info = await self._call(self._js.stream_info(stream), f"looking at {stream}")
@@ -433,6 +439,11 @@ async def _quietly(call: Awaitable[None]) -> None:
         await call
     except (TimeoutError, nats.errors.Error, OSError):
         return
+
+
+def _identity(entry: Entry) -> dict[str, str]:
+    """The header by which the server knows a message that is sent again."""
+    return {"Nats-Msg-Id": entry.msg_id} if entry.msg_id else {}
 
 
 def _record(stream: StreamName, message: Msg) -> Record:

@@ -74,7 +74,10 @@ class EventLog(Protocol):
         ...
 
     async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
-        """Store 1 to 1,000 messages, all or none, on consecutive sequences; return the last one's."""
+        """Store 1 to 1,000 messages, all or none, on consecutive sequences; return the last one's.
+
+        An exact retry, whose messages have the same ids, is stored once.
+        """
         ...
 
     async def position(self, stream: StreamName) -> Position: ...

@@ -20,6 +20,7 @@ class MemoryEventLog:
         self._created = clock()
         self._records: dict[StreamName, list[Record]] = {name: [] for name in STREAMS}
         self._last: dict[StreamName, int] = dict.fromkeys(STREAMS, 0)
+        self._seqs: dict[tuple[StreamName, str], int] = {}
         self._grown = asyncio.Condition()
         self._consumers: dict[tuple[StreamName, str], _DurableConsumer] = {}
 
@@ -31,9 +32,9 @@ class MemoryEventLog:
         expected_last_seq: int | None = None,
         expected_subject_seq: int | None = None,
     ) -> int:
-        known = self._by_msg_id(stream, entry.msg_id)
+        known = self._seqs.get((stream, entry.msg_id))
         if known is not None:
-            return known.seq
+            return known
         if expected_last_seq is not None and expected_last_seq != self._last[stream]:
             raise Conflict(
                 f"{stream} moved on", field="expected_last_seq", value=expected_last_seq, actual=self._last[stream]
@@ -51,9 +52,14 @@ class MemoryEventLog:
 
     async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
         check_batch(stream, entries)
+        known = self._seqs.get((stream, entries[-1].msg_id))
+        if known is not None:
+            return known
         records = self._records[stream]
         for entry in entries:
             self._last[stream] += 1
+            if entry.msg_id:
+                self._seqs[stream, entry.msg_id] = self._last[stream]
             if STREAMS[stream].compacted:
                 records[:] = [r for r in records if r.subject != entry.subject]
             records.append(Record(stream, entry.subject, self._last[stream], self._clock(), entry.data, entry.msg_id))
@@ -102,9 +108,6 @@ class MemoryEventLog:
 
     def _matching(self, stream: StreamName, after: int, subject: str | None) -> list[Record]:
         return [r for r in self._records[stream] if r.seq > after and (subject is None or matches(subject, r.subject))]
-
-    def _by_msg_id(self, stream: StreamName, msg_id: str) -> Record | None:
-        return next((r for r in self._records[stream] if msg_id and r.msg_id == msg_id), None)
 
 
 class _DurableConsumer:

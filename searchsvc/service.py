@@ -15,7 +15,7 @@ import msgspec
 
 from events.codec import encode
 from events.control import IndexControl
-from events.errors import InvalidInput, NotFound, TooLarge, Unavailable, require
+from events.errors import InvalidInput, NotFound, StorageFull, TooLarge, Unavailable, require
 from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
@@ -169,7 +169,8 @@ class Service:
         """The CATALOG sequence of the deletion. Raises NotFound where the document is not served."""
         control, _, _ = self._served(index, document_id)
         subject = catalog_subject(index, control.created_seq, document_id)
-        return await self._log.append("CATALOG", Entry(subject, encode(DocumentDeleted(index=index, id=document_id))))
+        event = DocumentDeleted(index=index, id=document_id)
+        return await self._stored([Entry(subject, encode(event), uuid.uuid4().hex)])
 
     def document(self, index: str, document_id: str) -> msgspec.Raw:
         """Raises NotFound where the document is not served."""
@@ -232,11 +233,20 @@ class Service:
         seq, batch, size = 0, list[Entry](), 0
         for entry in entries:
             if batch and (len(batch) == MAX_BATCH or size + len(entry.data) > MAX_BATCH_BYTES):
-                seq = await self._log.append_batch("CATALOG", batch)
+                seq = await self._stored(batch)
                 batch, size = [], 0
             batch.append(entry)
             size += len(entry.data)
-        return await self._log.append_batch("CATALOG", batch) if batch else seq
+        return await self._stored(batch) if batch else seq
+
+    async def _stored(self, batch: list[Entry]) -> int:
+        try:
+            return await self._log.append_batch("CATALOG", batch)
+        except StorageFull:
+            raise
+        except Unavailable:
+            # Perhaps stored: the same ids are stored once.
+            return await self._log.append_batch("CATALOG", batch)
 
     async def _caught_up(self, index: str, request: SearchRequest) -> ServingState:
         """Wait until the writes that the caller wants to see are served."""
@@ -257,7 +267,8 @@ def _parsed(body: bytes) -> list[AcceptedDocument | RefusedDocument]:
 def _entries(control: IndexControl, documents: list[AcceptedDocument]) -> list[Entry]:
     def entry(document: AcceptedDocument) -> Entry:
         event = DocumentUpserted(index=control.name, id=document.id, document=msgspec.Raw(document.text))
-        return Entry(catalog_subject(control.name, control.created_seq, document.id), encode(event))
+        subject = catalog_subject(control.name, control.created_seq, document.id)
+        return Entry(subject, encode(event), uuid.uuid4().hex)
 
     return [entry(document) for document in documents]
 

@@ -88,6 +88,15 @@ async def test_a_batch_is_stored_whole_on_consecutive_sequences(event_log: Event
     assert [r.data async for r in event_log.read("CATALOG")] == [entry.data for entry in entries]
 
 
+async def test_an_exact_retry_of_a_batch_is_stored_once_also_where_part_of_it_was_replaced(event_log: EventLog) -> None:
+    batch = [Entry(f"catalog.shop.1.{i}", b"x", f"id-{i}") for i in range(3)]
+    assert await event_log.append_batch("CATALOG", batch) == 3
+    assert await event_log.append_batch("CATALOG", batch) == 3
+    await event_log.append("CATALOG", Entry("catalog.shop.1.1", b"newer", "other"))
+    assert await event_log.append_batch("CATALOG", batch) == 3
+    assert [r.data async for r in event_log.read("CATALOG")] == [b"x", b"x", b"newer"]
+
+
 async def test_a_compacted_stream_keeps_the_newest_message_of_a_subject(event_log: EventLog) -> None:
     await event_log.append_batch("CATALOG", [Entry("catalog.s.1.a", b"1"), Entry("catalog.s.1.b", b"2")])
     await event_log.append_batch("CATALOG", [Entry("catalog.s.1.a", b"3"), Entry("catalog.s.1.a", b"4")])
