@@ -68,7 +68,10 @@ class ControlCopy:
 def read_archive(path: Path, content: bytes | None = None) -> Iterator[ArchivedRecord]:
     """The messages of an archive, in order. Raises Corrupt, naming the line, at a gap in CONTROL or a broken chain."""
     seq, chain = 0, GENESIS
-    for number, line in enumerate((path.read_bytes() if content is None else content).splitlines(), start=1):
+    lines = (path.read_bytes() if content is None else content).split(b"\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
         try:
             archived = read_line(line)
         except Corrupt as error:

@@ -262,7 +262,9 @@ class JetStreamEventLog:
         config = ConsumerConfig(durable_name=durable, ack_policy=AckPolicy.EXPLICIT, ack_wait=30, max_ack_pending=1000)
         while True:
             try:
-                # Made anew each round: a store that lost its metadata has lost its durable consumers too.
+                # Made anew each round: a store that lost its metadata has lost its streams and durable consumers too.
+                for name in STREAMS:
+                    await self._ensure(name)
                 await self._call(self._js.add_consumer(stream, config), f"consuming {stream}")
                 subscription = await self._js.pull_subscribe_bind(durable, stream)
             except (Unavailable, nats.errors.Error, OSError) as error:

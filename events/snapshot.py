@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -81,29 +82,32 @@ class Snapshots:
     def __init__(self, folder: Path, schema: int) -> None:
         self.folder = folder
         self._schema = schema
+        self._saving = threading.Lock()
 
     def save(self, checkpoint: Checkpoint, parts: Mapping[str, Iterable[bytes]]) -> Path:
         """Write one durably, then drop all but the newest few. Blocks; parts may be made while they are written."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self.folder / f"{checkpoint.seq:020d}{SUFFIX}"
-        partial = path.with_suffix(".partial")
-        described = []
-        with partial.open("wb") as output:
-            for name, pieces in parts.items():
-                digest, size = hashlib.sha256(), 0
-                for piece in pieces:
-                    digest.update(piece)
-                    size += output.write(piece)
-                described.append(Part(name, size, digest.hexdigest()))
-            manifest = Manifest(self._schema, checkpoint, tuple(described)).sealed()
-            output.write(b"\n" + msgspec.json.encode(manifest))
-            output.flush()
-            os.fsync(output.fileno())
-        partial.rename(path)
-        _fsync(self.folder)
-        for old in self._paths()[KEPT:]:
-            old.unlink()
-        return path
+        # A save that was cancelled goes on in its thread: the next waits for it.
+        with self._saving:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path = self.folder / f"{checkpoint.seq:020d}{SUFFIX}"
+            partial = path.with_suffix(".partial")
+            described = []
+            with partial.open("wb") as output:
+                for name, pieces in parts.items():
+                    digest, size = hashlib.sha256(), 0
+                    for piece in pieces:
+                        digest.update(piece)
+                        size += output.write(piece)
+                    described.append(Part(name, size, digest.hexdigest()))
+                manifest = Manifest(self._schema, checkpoint, tuple(described)).sealed()
+                output.write(b"\n" + msgspec.json.encode(manifest))
+                output.flush()
+                os.fsync(output.fileno())
+            partial.rename(path)
+            _fsync(self.folder)
+            for old in self._paths()[KEPT:]:
+                old.unlink()
+            return path
 
     def newest(self) -> Snapshot | None:
         """The newest that is whole; those in doubt are removed, and the log says why."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from datetime import datetime
 
 import msgspec
@@ -58,6 +57,6 @@ def upcast(event: StoredBehaviorEvent) -> BehaviorEvent:
     if isinstance(event, RankingShown | InteractionRecorded):
         return event
     members = msgspec.structs.asdict(event)
-    token = members.pop("user_token")
-    members["user"] = f"v1-{hashlib.sha256(token.encode()).hexdigest()[:24]}" if token else ""
+    # Without the keyring no pseudonym can be given, and a hash of the token could be tried out: it is nobody's.
+    del members["user_token"]
     return RankingShown(**members) if isinstance(event, RankingShownV1) else InteractionRecorded(**members)

@@ -11,9 +11,8 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,6 +46,7 @@ from searchsvc.worker import Worker
 from tuning.join import ClickthroughJoin
 
 DISK_LOOK_EVERY_S = 0.5
+INTERRUPTED_REPAIR = "repairing"
 # With something on disk to serve, a start waits no longer than this for the log.
 ALONE_AFTER_S = 1.0
 HOPELESS_AFTER_S = 25.0
@@ -116,6 +116,8 @@ class App:
         config = self.config
         data = config.data_path
         data.mkdir(parents=True, exist_ok=True)
+        if (data / INTERRUPTED_REPAIR).exists():
+            raise Corrupt(f"a repair of {data} was interrupted: run `searchsvc events repair` again, it goes on there")
         if not config.nats.url:
             self._nats = server.NatsServer(data, port=config.nats.port, ingest_password=config.nats.ingest_password)
         disk = DiskGuard(
@@ -168,8 +170,8 @@ class App:
         self._keep(self._watch.run(), "log watch")
         if worker is not None:
             self._keep(worker.run(), "worker")
-        ingest = IngestConsumer(self._log, self._writer, rankings, self._keyring, self._knows_index)
-        self._keep(ingest.run(), "ingest")
+        ingest = IngestConsumer(self._log, self._writer, rankings, self._keyring, lambda: self.serving.current.control)
+        self._keep(self._ingest(ingest, reaching), "ingest")
         self._keep(self._watch_disk(disk), "disk watch")
         self._keep(self._forget_users(), "keyring")
         self._keep(self._announce_ready(), "ready")
@@ -184,16 +186,15 @@ class App:
             self._writer.close()
             await asyncio.wait([self._writing], timeout=DRAIN_S)
             self._writing.cancel()
-            await self._follower.save()
+            await _as_far_as_it_goes(self._follower.save())
             # A log that hangs is not waited for: its next start has an older checkpoint then.
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._watch.save(), CHECKPOINT_TIMEOUT_S)
+            await _as_far_as_it_goes(asyncio.wait_for(self._watch.save(), CHECKPOINT_TIMEOUT_S))
         if hasattr(self, "indexers"):
-            await self.indexers.close()
+            await _as_far_as_it_goes(self.indexers.close())
         self._searches.shutdown(wait=True)
         self._late_searches.shutdown(wait=True)
         if hasattr(self, "_keyring"):
-            await asyncio.to_thread(self._keyring.close)
+            await _as_far_as_it_goes(asyncio.to_thread(self._keyring.close))
         await self._log.close()
         if hasattr(self, "_copy"):
             self._copy.close()
@@ -289,6 +290,7 @@ class App:
                 f"`searchsvc events import {self._copy.path}` puts it back"
             )
         await self.serving.set_control(state)
+        self._structure_changed.set()
 
     async def _follow_control(self, reaching: asyncio.Task[None]) -> None:
         await reaching
@@ -307,6 +309,10 @@ class App:
             await self._structure_changed.wait()
             self._structure_changed.clear()
             await self.indexers.reconcile()
+
+    async def _ingest(self, ingest: IngestConsumer, reaching: asyncio.Task[None]) -> None:
+        await reaching
+        await ingest.run()
 
     def _knows_index(self, name: str) -> bool:
         return name in self.serving.current.control.indexes
@@ -391,6 +397,14 @@ class App:
                 log.exception("%s stopped", name)
 
         self._tasks.append(asyncio.create_task(watched(), name=name))
+
+
+async def _as_far_as_it_goes(work: Awaitable[None]) -> None:
+    """One step of a stop: whatever keeps it from ending well must not keep the others from being done."""
+    try:
+        await work
+    except Exception as error:
+        log.warning("a step of the stop failed, the others go on: %s", repr(error))
 
 
 def _structure(state: control.ControlState) -> dict[str, tuple[int, int]]:

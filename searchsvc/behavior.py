@@ -144,7 +144,9 @@ class BehaviorWriter:
             await self._append(entry)
         except InvalidInput:
             if len(rankings) + len(groups) == 1:
-                raise
+                log.exception("an event that was validated does not fit into a message")
+                self._refuse(rankings, groups, Unavailable("the event does not fit into a message of the log"))
+                return
             # Too large for one message, as long rankings in a full pack are. What was validated fits by itself.
             half, other = len(rankings) // 2, len(groups) // 2
             if len(rankings) > 1:
@@ -158,18 +160,26 @@ class BehaviorWriter:
                 await self._write([], groups[other:])
             return
         except Unavailable as error:
-            self._shed += len(rankings)
-            log.warning("%d rankings shed, %d events refused: %s", len(rankings), len(batch) - len(rankings), error)
-            for group in groups:
-                self._done(group)
-                group.written.set_exception(type(error)(error.message, retry_after_s=error.retry_after_s))
-                group.written.exception()  # whoever waited may be gone
+            self._refuse(rankings, groups, error)
+            return
+        except Exception as error:
+            # Whatever it is, whoever waits has to be told, and the next ones written.
+            log.exception("events could not be written")
+            self._refuse(rankings, groups, Unavailable(f"the events could not be written: {error!r}"))
             return
         self._written += len(batch)
         for group in groups:
             self._memory.acknowledge(event.id for event in group.events)
             self._done(group)
             group.written.set_result(None)
+
+    def _refuse(self, rankings: list[RankingShown], groups: list[_Group], error: Unavailable) -> None:
+        self._shed += len(rankings)
+        log.warning("%d rankings shed, %d requests refused: %s", len(rankings), len(groups), error)
+        for group in groups:
+            self._done(group)
+            group.written.set_exception(type(error)(error.message, retry_after_s=error.retry_after_s))
+            group.written.exception()  # whoever waited may be gone
 
     def _done(self, group: _Group) -> None:
         for event in group.events:

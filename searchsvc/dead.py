@@ -69,7 +69,10 @@ class DeadLetters:
         """All that are there, oldest first; of one index or key where given. Raises Unavailable."""
         found = []
         async for record in self._log.read("DEAD"):
-            event = decode_dead(record.data)
+            try:
+                event = decode_dead(record.data)
+            except LaterVersion:
+                continue  # for a later version to replay
             if isinstance(event, EventRefused) and index in ("", _index(event)) and key in ("", event.key):
                 found.append(DeadLetter(record.seq, record.at, event))
         return found

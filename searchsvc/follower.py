@@ -18,7 +18,7 @@ import msgspec
 
 from events.codec import decode_behavior
 from events.errors import Corrupt, LaterVersion, Unavailable
-from events.log import EventLog, Record
+from events.log import EventLog, Position, Record
 from events.snapshot import Checkpoint, Mark, Snapshots, digest, require_checkpoint
 from events.streams import STREAMS
 from events.types import BehaviorEvent, InteractionRecorded
@@ -77,13 +77,13 @@ class BehaviorFollower:
 
     async def run(self) -> None:
         """Raises Corrupt, naming it, where something that was in the log is not there any more, and LaterVersion."""
-        created, last_seq = await self._begin()
+        position = await self._begin()
         marks = deque(self._checkpoint.marks if self._checkpoint is not None else ())
         await self._hand_over(self._unfinished)
-        self._unfinished = []
-        if last_seq <= self._memory.seq:
+        if position.last_seq <= self._memory.seq or not position.count:
             self.caught_up.set()
-        first = max(self._memory.seq, last_seq - self._memory.events.size)
+        # Without a snapshot, no further back than what could be remembered.
+        first = self._memory.seq or max(0, position.last_seq - self._memory.events.size)
         async for record in self._log.follow("BEHAVIOR", after=first):
             await self._require_no_gap(record)
             try:
@@ -96,12 +96,15 @@ class BehaviorFollower:
                 marks.append(Mark(record.seq, record.at))
             while record.at - marks[0].at > MAX_AGE:
                 marks.popleft()
-            self._checkpoint = Checkpoint("BEHAVIOR", created, record.seq, digest(record), marks=tuple(marks))
-            if record.seq >= last_seq:
+            self._checkpoint = Checkpoint("BEHAVIOR", position.created, record.seq, digest(record), marks=tuple(marks))
+            if record.seq >= position.last_seq:
                 self.caught_up.set()
             await asyncio.sleep(0)  # searches go between two messages
             if self._due:
-                await self.save()
+                try:
+                    await self.save()
+                except OSError as error:
+                    log.warning("no snapshot of BEHAVIOR could be written: %s", error)
 
     async def save(self) -> None:
         """Write a snapshot, where there is anything new."""
@@ -115,8 +118,8 @@ class BehaviorFollower:
         waiting = self._worker.unfinished() if self._worker is not None else []
         return {**self._memory.parts(), "unfinished": iter([_encoder.encode_lines([*self._unfinished, *waiting])])}
 
-    async def _begin(self) -> tuple[datetime, int]:
-        """When the stream was created and where it ends, once the log is there and vouched for."""
+    async def _begin(self) -> Position:
+        """Where the stream stands, once the log is there and vouched for."""
         while True:
             try:
                 if self._checkpoint is not None:
@@ -131,7 +134,7 @@ class BehaviorFollower:
                     f"BEHAVIOR holds {position.count} messages between {position.first_seq} and {position.last_seq}: "
                     f"{n_missing} are missing"
                 )
-            return position.created, position.last_seq
+            return position
 
     async def _require_no_gap(self, record: Record) -> None:
         """Messages leave BEHAVIOR by age only, and so only from its beginning."""
@@ -147,13 +150,17 @@ class BehaviorFollower:
         await self._hand_over(new)
 
     async def _hand_over(self, events: Sequence[BehaviorEvent]) -> None:
+        """Until it returns, what is handed over counts as unfinished: a stop on the way must not lose it."""
+        self._unfinished = [event for event in events if isinstance(event, InteractionRecorded)]
         while self._worker is not None:
             try:
-                return await self._worker.take(events)
+                await self._worker.take(events)
+                break
             except Unavailable:
                 # Joining twice changes nothing.
                 await asyncio.sleep(RETRY_S)
-        return None
+        self._unfinished = []
+        return
 
     @property
     def _due(self) -> bool:

@@ -89,13 +89,14 @@ class Indexer:
     async def run(self) -> None:
         subject = catalog_filter(self.control.name, self.control.created_seq)
         self._engine = await self._on_thread(self._open)
+        saved = bool(self._engine.snapshot().catalog_seq)
         while True:
             try:
                 await self._catch_up(subject)
                 break
             except Unavailable:
-                if self._engine.snapshot().catalog_seq:
-                    await self.show()  # what was saved is better than nothing while the log is away
+                if saved:
+                    await self.show()  # what was whole once is better than nothing while the log is away
                 await asyncio.sleep(RETRY_S)
         await self.show()
         queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)

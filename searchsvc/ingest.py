@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from functools import partial
 import msgspec
 
 from events.codec import encode
+from events.control import ControlState
 from events.errors import Conflict, InvalidInput, Unavailable
 from events.log import Delivery, Entry, EventLog, Record
 from events.streams import dead_subject
@@ -25,9 +27,13 @@ from searchsvc.behavior import BehaviorWriter
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring
 from searchsvc.known import KnownRankings
+from searchsvc.redaction import redacted
 
 DURABLE = "searchsvc-ingest"
 MAX_IN_FLIGHT = 256
+TOKEN_NAME = "user_token"  # noqa: S105 - the member's name
+# In what is no JSON: the name, a colon, and a string, whole or cut off, or whatever else stands there.
+_TOKEN = re.compile(r'("?user_token"?\s*[:=]\s*)("(?:[^"\\]|\\.)*"?|[^\s,}\]&]*)')
 
 log = logging.getLogger(__name__)
 _decoder = msgspec.json.Decoder(EventInput, strict=True)
@@ -36,7 +42,7 @@ _decoder = msgspec.json.Decoder(EventInput, strict=True)
 class IngestConsumer:
     """Shares INGEST with every other service on the same server. `run` goes on until it is cancelled.
 
-    knows_index: whether there is an index of a name.
+    control: CONTROL as it is served.
     """
 
     def __init__(
@@ -45,13 +51,13 @@ class IngestConsumer:
         writer: BehaviorWriter,
         rankings: KnownRankings,
         keyring: Keyring,
-        knows_index: Callable[[str], bool],
+        control: Callable[[], ControlState],
     ) -> None:
         self._log = event_log
         self._writer = writer
         self._rankings = rankings
         self._keyring = keyring
-        self._knows_index = knows_index
+        self._control = control
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     async def run(self) -> None:
@@ -65,6 +71,8 @@ class IngestConsumer:
             try:
                 await self._writer.append([self._validated(delivery)])
             except InvalidInput as refusal:
+                if refusal.field == "index":
+                    await self._require_current()
                 await self._refuse(delivery, refusal)
             except Unavailable:
                 raise
@@ -79,10 +87,16 @@ class IngestConsumer:
         finally:
             self._slots.release()
 
+    async def _require_current(self) -> None:
+        """Raise Unavailable where this service is behind: an index that it does not know may be there by now."""
+        last_seq = (await self._log.position("CONTROL")).last_seq
+        if last_seq > self._control().seq:
+            raise Unavailable(f"CONTROL reaches {last_seq}, and {self._control().seq} is served")
+
     def _validated(self, delivery: Delivery) -> InteractionRecorded:
         record = delivery.record
         index = record.subject.partition(".")[2]
-        if not self._knows_index(index):
+        if index not in self._control().indexes:
             raise InvalidInput(
                 f"there is no index {index[:80]!r}", field="index", value=index, limit="an index that exists"
             )
@@ -98,14 +112,14 @@ class IngestConsumer:
             index=index,
             now=record.at,
             source="nats",
-            default_id=f"ingest-{record.seq}",
+            default_id=_event_id(record),
             rankings=self._rankings,
             pseudonym=partial(self._keyring.pseudonym, now=record.at),
         )
 
     async def _refuse(self, delivery: Delivery, refusal: InvalidInput) -> None:
         record = delivery.record
-        event_id = f"ingest-{record.seq}"
+        event_id = _event_id(record)
         payload, key = self._kept_private(record)
         if self._keyring.dirty:
             await asyncio.to_thread(self._keyring.flush)
@@ -124,17 +138,35 @@ class IngestConsumer:
         )
 
     def _kept_private(self, record: Record) -> tuple[str, str]:
-        """The payload, with a pseudonym for its user, and the ranking that it names, as far as it can be read."""
-        payload = record.data.decode(errors="replace")
+        """The payload without its user's token, and the ranking that it names, as far as it can be read."""
+        text = record.data.decode(errors="replace")
         try:
-            members = msgspec.json.decode(record.data, type=dict[str, object])
+            payload: object = msgspec.json.decode(record.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return payload, ""
-        token, query_id = members.get("user_token"), members.get("query_id")
-        if isinstance(token, str) and token:
-            members["user_token"] = self._keyring.pseudonym(token[:MAX_TOKEN_CHARS], record.at)
-            payload = msgspec.json.encode(members).decode()
-        return payload, query_id if isinstance(query_id, str) else ""
+            return redacted(_TOKEN.sub(r'\1""', text)), ""
+        query_id = payload.get("query_id") if isinstance(payload, dict) else None
+        if TOKEN_NAME in text:
+            pseudonym = partial(self._keyring.pseudonym, now=record.at)
+            text = msgspec.json.encode(_pseudonymous(payload, pseudonym)).decode()
+        return text, query_id if isinstance(query_id, str) else ""
+
+
+def _pseudonymous(payload: object, pseudonym: Callable[[str], str]) -> object:
+    """The same with a pseudonym in place of every `user_token`, wherever it stands and whatever it is."""
+    if isinstance(payload, list):
+        return [_pseudonymous(item, pseudonym) for item in payload]
+    if not isinstance(payload, dict):
+        return payload
+    return {
+        name: pseudonym(str(value)[:MAX_TOKEN_CHARS]) if name == TOKEN_NAME else _pseudonymous(value, pseudonym)
+        for name, value in payload.items()
+    }
+
+
+def _event_id(record: Record) -> str:
+    """For an event that brought none: the same whenever its message is handed out again, and no other's, also after the
+    stream was made anew and counts from 1 again."""
+    return f"ingest-{record.seq}-{round(record.at.timestamp() * 1e6):x}"
 
 
 async def store_refusal(event_log: EventLog, refused: EventRefused) -> None:

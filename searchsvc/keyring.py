@@ -22,7 +22,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from events.errors import Corrupt
+from events.errors import Corrupt, Unavailable
 
 KEYRING_NAME: Final = "privacy.sqlite"
 EPOCH_DAYS: Final = 90
@@ -114,13 +114,17 @@ class Keyring:
         return bool(self._new)
 
     def flush(self) -> None:
-        """Return once every user that was handed out is on disk. Blocks."""
+        """Return once every user that was handed out is on disk. Blocks. Raises Unavailable where the disk refuses."""
         with self._writing:
             with self._lock:
                 new = dict(self._new)
             rows = [(token_hash, epoch, user.pseudonym, user.key) for token_hash, (epoch, user) in new.items()]
-            self._writer.executemany("INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?)", rows)
-            self._writer.commit()
+            try:
+                self._writer.executemany("INSERT OR IGNORE INTO users VALUES (?, ?, ?, ?)", rows)
+                self._writer.commit()
+            except sqlite3.Error as error:
+                self._writer.rollback()
+                raise Unavailable(f"the keyring cannot be written: {error}") from error
             with self._lock:
                 for token_hash in new:
                     self._new.pop(token_hash, None)

@@ -7,6 +7,7 @@ start, slowly, in the background. What CATALOG held is noted now and then, for t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Final
 from events.codec import decode_behavior, decode_catalog
 from events.errors import Corrupt, Unavailable
 from events.log import EventLog
-from events.snapshot import Snapshots, require_checkpoint, take_checkpoint
+from events.snapshot import Checkpoint, Snapshots, require_checkpoint, take_checkpoint
 from events.streams import STREAMS, StreamName
 
 SCHEMA: Final = 1
@@ -25,6 +26,8 @@ RETRY_S: Final = 0.25
 STEP_MESSAGES: Final = 100
 STEP_BYTES: Final = 250_000
 STEP_PAUSE_S: Final = 0.1
+log = logging.getLogger(__name__)
+
 _READ: Final[tuple[tuple[StreamName, Callable[[bytes], object]], ...]] = (
     ("CATALOG", decode_catalog),
     ("BEHAVIOR", decode_behavior),
@@ -40,35 +43,53 @@ class LogWatch:
     def __init__(self, event_log: EventLog, folder: Path) -> None:
         self._log = event_log
         self._checkpoints = Snapshots(folder, SCHEMA)
-        self._seq = -1
+        self._kept: Checkpoint | None = None
+        self._vouched = False
         self.read_at: datetime | None = None
 
     async def run(self) -> None:
         """Raises Corrupt, saying what, where something is missing."""
-        kept = await asyncio.to_thread(self._checkpoints.newest)
-        while kept is not None:
+        newest = await asyncio.to_thread(self._checkpoints.newest)
+        self._kept = newest.checkpoint if newest is not None else None
+        while self._kept is not None:
             try:
-                await require_checkpoint(self._log, kept.checkpoint, datetime.now(UTC))
+                await require_checkpoint(self._log, self._kept, datetime.now(UTC))
                 break
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_checkpoints())
-            tasks.create_task(self._read_through())
+        self._vouched = True
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_checkpoints())
+                tasks.create_task(self._read_through())
+        except BaseExceptionGroup:
+            self._vouched = False
+            raise
 
     async def save(self) -> None:
-        """Take a checkpoint where anything was written. One that cannot be taken now waits for the next time."""
+        """Take a checkpoint where anything was written, in place of one that still holds. Never of a log in doubt: the
+        next start has to find what this one found.
+
+        Raises Corrupt where the last one does not hold any more. One that cannot be taken now waits for the next time.
+        """
+        if not self._vouched:
+            return
         try:
+            if self._kept is not None:
+                await require_checkpoint(self._log, self._kept, datetime.now(UTC))
             now = await take_checkpoint(self._log, "CATALOG")
         except Unavailable:
             return
-        if now.seq != self._seq:
+        if self._kept is None or now.seq != self._kept.seq:
             await asyncio.to_thread(self._checkpoints.save, now, {})
-            self._seq = now.seq
+            self._kept = now
 
     async def _keep_checkpoints(self) -> None:
         while True:
-            await self.save()
+            try:
+                await self.save()
+            except OSError as error:
+                log.warning("no checkpoint of CATALOG could be written: %s", error)
             await asyncio.sleep(EVERY_S)
 
     async def _read_through(self) -> None:

@@ -56,15 +56,17 @@ class Worker:
         for event in events:
             key = event.query_id or event.id if isinstance(event, InteractionRecorded) else event.id
             if isinstance(event, InteractionRecorded):
-                if event.query_id and not self._join.knows(event.query_id):
-                    await self._recall(event.query_id)
                 if event.replay_of:
                     self._parked.pop(key, None)
                 if key in self._parked:
                     self._note([Orphan(event, f"parked behind {self._parked[key]}, which could not be worked on")])
                     continue
             try:
+                if isinstance(event, InteractionRecorded) and event.query_id and not self._join.knows(event.query_id):
+                    await self._recall(event.query_id)
                 self._note(self._join.apply(event))
+            except Unavailable:
+                raise
             except Exception as error:
                 # Whatever it is, it must not keep the events of others.
                 log.exception("%s could not be worked on", event.id)

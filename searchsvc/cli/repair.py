@@ -6,6 +6,7 @@ That is the copy of CONTROL, what the store still gives, and the documents that 
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,13 +19,16 @@ from events import jetstream, server
 from events.archive import archive_line
 from events.codec import decode_behavior, decode_catalog, decode_dead, encode
 from events.control import ControlState
-from events.copy import COPY_NAME, ControlCopy
+from events.copy import COPY_NAME, ControlCopy, read_archive
 from events.digest import CatalogFold
 from events.errors import Corrupt, InvalidInput, LaterVersion
 from events.log import EventLog, Record
+from events.snapshot import Snapshots, require_checkpoint
 from events.streams import StreamName, catalog_subject
-from events.types import DocumentUpserted
-from searchsvc.cli.log import import_archive, log_options
+from events.types import DocumentDeleted, DocumentUpserted, Skipped
+from searchsvc.app import INTERRUPTED_REPAIR
+from searchsvc.cli.log import KEPT_OF, import_archive, log_options
+from searchsvc.cli.verify import CHECKPOINTS
 from searchsvc.config import Config, load_config
 from searchsvc.embedded.storage import stored_documents
 
@@ -58,18 +62,28 @@ def repair(data_dir: str | None, config_file: Path | None) -> None:
         raise click.ClickException("nats.url is set: the store is that server's, and so is its repair")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     aside, kept = config.data_path / f"nats-damaged-{stamp}", config.data_path / f"repair-{stamp}.ndjson"
-    salvage = Salvage()
-    nats = server.start(config.data_path)
-    try:
-        asyncio.run(_salvage(config, nats, kept, salvage))
-    finally:
-        nats.stop()
+    salvage, marker = Salvage(), config.data_path / INTERRUPTED_REPAIR
+    if marker.exists():
+        # The store is half of what an interrupted repair was putting back; what that one had read is whole.
+        kept = Path(marker.read_text())
+    else:
+        nats = server.start(config.data_path)
+        try:
+            asyncio.run(_salvage(config, nats, kept, salvage))
+        finally:
+            nats.stop()
+        for _ in read_archive(kept):  # raises before anything is touched
+            pass
+        marker.write_text(str(kept))
     (config.data_path / "nats").rename(aside)
+    for folder in {folder for folders in KEPT_OF.values() for folder in folders}:
+        shutil.rmtree(config.data_path / folder, ignore_errors=True)
     nats = server.start(config.data_path, port=config.nats.port, ingest_password=config.nats.ingest_password)
     try:
         counts = asyncio.run(import_archive(config, nats, kept))
     finally:
         nats.stop()
+    marker.unlink()
     click.echo(f"{', '.join(f'{name} {n}' for name, n in counts.items()) or 'nothing'} put into a new log")
     if salvage.documents:
         click.echo(f"{salvage.documents} documents that CATALOG had lost were put back from saved indexes")
@@ -86,6 +100,7 @@ async def _salvage(config: Config, nats: server.NatsServer, file: Path, salvage:
     try:
         await event_log.ensure_streams()
         await _require_copy(event_log, copy)
+        await _hold_checkpoints(config, event_log, salvage)
         with file.open("wb") as output:
             output.write(copy.path.read_bytes())
             for stream, decode in READ.items():
@@ -93,11 +108,13 @@ async def _salvage(config: Config, nats: server.NatsServer, file: Path, salvage:
                 n, n_lost = 0, len(salvage.lost)
                 try:
                     async for record in event_log.read(stream):
-                        if _readable(record, decode, salvage):
-                            output.write(archive_line(record))
-                            n += 1
-                            if stream == "CATALOG":
-                                catalog.apply(record.subject, decode_catalog(record.data))
+                        event = _read(record, decode, salvage)
+                        if event is None:
+                            continue
+                        output.write(archive_line(record))
+                        n += 1
+                        if isinstance(event, DocumentUpserted | DocumentDeleted | Skipped):
+                            catalog.apply(record.subject, event)
                 except Corrupt as error:
                     salvage.lost.append(str(error))
                 if n < n_counted and len(salvage.lost) == n_lost:
@@ -110,16 +127,26 @@ async def _salvage(config: Config, nats: server.NatsServer, file: Path, salvage:
         await event_log.close()
 
 
-def _readable(record: Record, decode: Callable[[bytes], object], salvage: Salvage) -> bool:
-    """Whether a message is what it was; one that is not is named."""
+def _read(record: Record, decode: Callable[[bytes], object], salvage: Salvage) -> object | None:
+    """The event of a message; one of a later version is taken as it is; None where it is not what it was, and named."""
     try:
-        decode(record.data)
+        return decode(record.data)
     except LaterVersion:
-        return True
+        return Skipped("of a later version")
     except Corrupt as error:
         salvage.lost.append(f"{record.stream} {record.seq}: {error}")
-        return False
-    return True
+        return None
+
+
+async def _hold_checkpoints(config: Config, event_log: EventLog, salvage: Salvage) -> None:
+    """Name what was there once and is not any more."""
+    for folder, schema in CHECKPOINTS:
+        try:
+            kept = Snapshots(config.data_path / folder, schema).checkpoint()
+            if kept is not None:
+                await require_checkpoint(event_log, kept, datetime.now(UTC))
+        except Corrupt as error:
+            salvage.lost.append(str(error))
 
 
 async def _require_copy(event_log: EventLog, copy: ControlCopy) -> None:

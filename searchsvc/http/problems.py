@@ -14,6 +14,7 @@ from events.errors import (
     Conflict,
     Corrupt,
     InvalidInput,
+    LaterVersion,
     NotFound,
     Overloaded,
     SearchsvcError,
@@ -51,6 +52,7 @@ STATUS: Final[tuple[tuple[type[SearchsvcError], int, str], ...]] = (
     (Overloaded, 429, "overloaded"),
     (StorageFull, 507, "storage-full"),
     (Unavailable, 503, "unavailable"),
+    (LaterVersion, 503, "later-version"),
     (Corrupt, 500, "corrupt"),
 )
 

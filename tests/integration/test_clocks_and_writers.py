@@ -93,6 +93,28 @@ def test_of_two_services_that_publish_on_one_version_exactly_one_wins(
     sys.stdout.write(f"exactly one winner in {RACES} of {RACES} races, {winners.count(0)} to {winners.count(1)}\n")
 
 
+def test_a_service_that_started_alone_learns_of_an_index_that_was_made_meanwhile(
+    start_service: Start, shared_log: server.NatsServer
+) -> None:
+    writer, other = start_service("writer", **on(shared_log)), start_service("other", **on(shared_log))
+    import_documents(writer.url, "one", sample_catalogue(30))
+    settled([writer, other])
+    other.stop()
+    import_documents(writer.url, "two", sample_catalogue(30))
+    writer.stop()
+    shared_log.end()
+    while shared_log.running:
+        time.sleep(0.01)
+    alone = start_service("other", **on(shared_log))
+    assert alone.call("GET", "/health/ready")[1]["status"] == "degraded"
+    shared_log.spawn()
+    shared_log.await_answer()
+    deadline = time.monotonic() + 10
+    while alone.call("GET", "/health/ready")[1]["indexes"] != {"one": "ready", "two": "ready"}:
+        assert time.monotonic() < deadline, alone.call("GET", "/health/ready")
+        time.sleep(0.05)
+
+
 def test_a_clock_that_is_an_hour_off_changes_no_state(
     start_service: Start, shared_log: server.NatsServer, tmp_path: Path
 ) -> None:

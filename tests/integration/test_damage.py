@@ -13,15 +13,19 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from benchmarks.running import RunningService, event_log
+from events import jetstream, server
 from events.codec import decode_behavior
 from events.errors import Corrupt, Unavailable
+from events.log import Entry
 from events.types import InteractionRecorded
+from searchsvc.app import INTERRUPTED_REPAIR
 from searchsvc.cli.data import import_documents
 from searchsvc.sample import sample_catalogue
 from tests.integration.test_process import run
@@ -188,4 +192,47 @@ def test_a_damaged_log_is_made_anew_from_all_that_is_left(stopped: Golden, tmp_p
     verified = run("events", "verify", "--data-dir", str(folder), "--url", service.url)
     assert verified.returncode == 0, verified.stdout
     assert run("events", "repair", "--data-dir", str(folder)).returncode == 1, "a running service is left alone"
+    service.stop()
+
+
+def test_repair_takes_what_is_odd_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    service = RunningService(folder)
+    with closing(service.connection()) as connection:
+        # A carriage return between tokens is JSON.
+        connection.request(
+            "POST", "/v1/indexes/shop/documents", b'{"id":"a",\r"title":"a lamp"}\n{"id":"b","title":"b"}'
+        )
+        assert connection.getresponse().status == 200
+    event = {"id": "e1", "type": "click", "index": "shop", "document_id": "a"}
+    assert service.call("POST", "/v1/events", {"events": [event]})[0] == 202
+    service.stop()
+    nats = server.start(folder)
+
+    async def write() -> None:
+        account = nats.address.accounts["service"]
+        log = await jetstream.connect(nats.address.url, user=account.user, password=account.password)
+        await log.append("CATALOG", Entry("catalog.shop.1.later", b'{"type":"document_moved.v4"}'))
+        await log.close()
+
+    asyncio.run(write())
+    nats.stop()
+    shutil.rmtree(folder / "nats" / "jetstream" / "$G" / "streams" / "BEHAVIOR")
+    repaired = run("events", "repair", "--data-dir", str(folder))
+    assert (repaired.returncode, b"CATALOG 3" in repaired.stdout) == (0, True), repaired
+    assert b"lost: BEHAVIOR" in repaired.stdout
+    assert b"1 to 1 are missing" in repaired.stdout
+
+    # As if it had been killed after moving the store away: no start until it was finished.
+    (kept,) = folder.glob("repair-*.ndjson")
+    (folder / INTERRUPTED_REPAIR).write_text(str(kept))
+    refused = run("serve", "--data-dir", str(folder), "--port", "0")
+    assert (refused.returncode, b"interrupted" in refused.stderr) == (1, True), refused.stderr
+    again = run("events", "repair", "--data-dir", str(folder))
+    assert (again.returncode, b"CATALOG 3" in again.stdout) == (0, True), again
+    service = RunningService(folder)
+    assert service.call("GET", "/v1/indexes/shop")[1]["n_documents"] == 2
+    _, health = service.call("GET", "/health/ready")
+    assert health["status"] == "degraded"
+    assert all("document_moved.v4" in reason for reason in health["reasons"]), health
     service.stop()

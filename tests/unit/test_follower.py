@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from events.codec import decode_dead, encode
-from events.errors import Corrupt
-from events.log import Entry
+from events.errors import Corrupt, Unavailable
+from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.snapshot import Checkpoint, Snapshots
-from events.streams import BEHAVIOR_SUBJECT
+from events.streams import BEHAVIOR_SUBJECT, StreamName
 from events.types import BehaviorBatch, BehaviorEvent, EventRefused
 from searchsvc.follower import BehaviorFollower
 from searchsvc.known import BehaviorMemory
@@ -241,5 +241,88 @@ def test_poison_parks_what_follows_for_its_ranking_and_nothing_else_until_it_is_
         again = [msgspec.structs.replace(click(f"{one.id}.r1", "q1"), replay_of=one.id) for one in refused]
         await node.worker.take(again)
         assert node.worker.n_joined == 3
+
+    asyncio.run(run())
+
+
+def test_a_ranking_that_breaks_the_work_on_it_stops_nobody_else(tmp_path: Path) -> None:
+    async def run() -> None:
+        log, join = MemoryEventLog(), Poisoned(wait=timedelta(seconds=WAIT_S))
+        node = Node(log, tmp_path, join)
+        await append(log, ranking("poison"), ranking("q2"))
+        await append(log, click("e1", "poison"), click("e2", "q2"))
+        await node.run(until=2)
+        assert node.worker.n_joined == 1
+        await node.worker.expire()
+        assert [one.id for one in await dead(log)] == ["e1"]
+
+    asyncio.run(run())
+
+
+class Away(MemoryEventLog):
+    """Cannot be asked for single messages until it is back."""
+
+    away = True
+
+    async def get(self, stream: StreamName, seq: int) -> Record | None:
+        if self.away:
+            raise Unavailable("away")
+        return await super().get(stream, seq)
+
+
+def test_a_stop_while_the_worker_waits_for_the_log_loses_no_click(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = Away(clock=lambda: NOW)
+        await append(log, ranking("q1"))
+        first = Node(log, tmp_path)
+        await first.run(until=1)
+        await append(log, click("e1", "q1"))
+        # Its join does not hold q1 any more, and the log cannot be asked for it.
+        second = Node(log, tmp_path)
+        second.follower.restore()
+        log.away = False
+        running = asyncio.create_task(second.follower.run())
+        await second.follower.caught_up.wait()
+        log.away = True
+        await append(log, click("e2", "q1"))
+        third = Node(log, tmp_path)
+        running.cancel()
+        await asyncio.wait([running])
+        await second.follower.save()
+        third.follower.restore()
+        log.away = False
+        again = asyncio.create_task(third.follower.run())
+        await third.follower.caught_up.wait()
+        again.cancel()
+        joined = second.worker.n_joined + third.worker.n_joined
+        assert joined == 2
+
+    asyncio.run(run())
+
+
+def test_more_messages_than_are_remembered_after_a_snapshot_are_no_loss(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        await append(log, click("e0", None))
+        await Node(log, tmp_path).run(until=1)
+        for i in range(1, 251):  # a Node remembers 100
+            await append(log, click(f"e{i}", None))
+        again = Node(log, tmp_path)
+        await again.run(until=251)
+        assert again.worker.n_joined == 250
+
+    asyncio.run(run())
+
+
+def test_a_stream_whose_messages_have_all_left_by_age_is_caught_up(tmp_path: Path) -> None:
+    async def run() -> None:
+        log = MemoryEventLog()
+        await append(log, click("e0", None))
+        log.lose("BEHAVIOR", 1)
+        node = Node(log, tmp_path)
+        running = asyncio.create_task(node.follower.run())
+        async with asyncio.timeout(5):
+            await node.follower.caught_up.wait()
+        running.cancel()
 
     asyncio.run(run())

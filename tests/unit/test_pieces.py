@@ -192,6 +192,27 @@ def test_an_interaction_that_could_not_be_stored_can_be_sent_again() -> None:
     asyncio.run(run())
 
 
+def test_a_writer_that_meets_the_unforeseen_tells_who_waits_and_goes_on() -> None:
+    async def run() -> None:
+        broken = [True]
+
+        async def before_write() -> None:
+            if broken.pop() if broken else False:
+                raise ZeroDivisionError("unforeseen")
+
+        log = MemoryEventLog()
+        writer = BehaviorWriter(log, memory(), outbox_size=10, before_write=before_write)
+        running = asyncio.create_task(writer.run())
+        with pytest.raises(Unavailable, match="unforeseen"):
+            await writer.append([click("a")])
+        await writer.append([click("a")])
+        writer.close()
+        await running
+        assert len(await stored(log)) == 1
+
+    asyncio.run(run())
+
+
 def test_at_least_so_many_stored_ids_are_remembered_and_the_oldest_are_forgotten_first() -> None:
     events = StoredEvents(BLOCK_IDS)
     for i in range(3 * BLOCK_IDS):
