@@ -15,7 +15,7 @@ import msgspec
 from events.errors import Corrupt, LaterVersion
 from events.streams import StreamName
 from events.types import BehaviorBatch, BehaviorEvent, CatalogEvent, ControlEvent, DeadEvent, Skipped
-from events.upcast import StoredBehaviorEvent, upcast
+from events.upcast import CURRENT, StoredBehaviorEvent, upcast
 
 
 class _StoredBatch(msgspec.Struct, tag="behavior_batch.v1"):
@@ -68,7 +68,7 @@ def decode_behavior(data: bytes) -> BehaviorBatch:
         events = _batch.decode(data).events
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return BehaviorBatch(events=_one_by_one(data))
-    return BehaviorBatch(events=[upcast(event) for event in events])
+    return BehaviorBatch(events=[event if isinstance(event, CURRENT) else upcast(event) for event in events])
 
 
 def decode_behavior_event(data: bytes) -> BehaviorEvent | Skipped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
@@ -52,9 +53,12 @@ class InteractionRecordedV1(msgspec.Struct, frozen=True, kw_only=True, gc=False,
 StoredBehaviorEvent = RankingShown | InteractionRecorded | RankingShownV1 | InteractionRecordedV1
 
 
+CURRENT: Final = (InteractionRecorded, RankingShown)
+
+
 def upcast(event: StoredBehaviorEvent) -> BehaviorEvent:
     """The event as it would be written today."""
-    if isinstance(event, RankingShown | InteractionRecorded):
+    if isinstance(event, CURRENT):
         return event
     members = msgspec.structs.asdict(event)
     # Without the keyring no pseudonym can be given, and a hash of the token could be tried out: it is nobody's.

@@ -106,6 +106,8 @@ class App:
 
     async def start(self) -> None:
         """Raises Unavailable or Corrupt where the service cannot run, having ended whatever it had started."""
+        # A start makes much and drops little: collecting garbage meanwhile would only slow it down.
+        gc.disable()
         try:
             await self._start()
         except BaseException:
@@ -166,7 +168,7 @@ class App:
         self._keep(self._follow_control(reaching), "control")
         self._keep(self._reconcile(), "indexers")
         self._keep(self._follower.run(), "behavior")
-        self._watch = LogWatch(self._log, data / "catalog")
+        self._watch = LogWatch(self._log, data / "catalog", self._follower.caught_up)
         self._keep(self._watch.run(), "log watch")
         if worker is not None:
             self._keep(worker.run(), "worker")
@@ -179,6 +181,7 @@ class App:
     async def stop(self) -> None:
         """Finish what was accepted, save, end what was started, the log's server last. Safe after a failed start."""
         self.status = "draining"
+        gc.enable()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -372,9 +375,7 @@ class App:
         )
         if self.status == "starting":
             self.status = "ready"
-        # What a start made stays: full collections need not go through it again and again, under searches.
-        gc.collect()
-        gc.freeze()
+        _settle_memory()
 
     def _note(self, part: str, reason: str) -> None:
         """Why a part is not well, for `health`; '' where it is."""
@@ -397,6 +398,13 @@ class App:
                 log.exception("%s stopped", name)
 
         self._tasks.append(asyncio.create_task(watched(), name=name))
+
+
+def _settle_memory() -> None:
+    """What a start made stays: full garbage collections need not go through it again and again, under searches."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 async def _as_far_as_it_goes(work: Awaitable[None]) -> None:

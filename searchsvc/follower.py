@@ -57,7 +57,10 @@ class BehaviorFollower:
         self._worker = worker
         self._snapshots = Snapshots(folder, SCHEMA)
         self._clock = clock
-        self._checkpoint: Checkpoint | None = None
+        self._restored: Checkpoint | None = None
+        self._marks: deque[Mark] = deque()
+        self._created = datetime.fromtimestamp(0, UTC)
+        self._last: Record | None = None
         self._unfinished: list[InteractionRecorded] = []
         self._n_unsaved = 0
         self._saved_at = clock()
@@ -73,12 +76,13 @@ class BehaviorFollower:
             self._unfinished = _interactions.decode_lines(snapshot.parts["unfinished"])
         except (KeyError, msgspec.DecodeError) as error:
             raise Corrupt(f"a snapshot in {self._snapshots.folder} is whole but of no known shape: {error}") from error
-        self._checkpoint = snapshot.checkpoint
+        self._restored = snapshot.checkpoint
+        self._marks.extend(snapshot.checkpoint.marks)
 
     async def run(self) -> None:
         """Raises Corrupt, naming it, where something that was in the log is not there any more, and LaterVersion."""
         position = await self._begin()
-        marks = deque(self._checkpoint.marks if self._checkpoint is not None else ())
+        self._created = position.created
         await self._hand_over(self._unfinished)
         if position.last_seq <= self._memory.seq or not position.count:
             self.caught_up.set()
@@ -92,11 +96,9 @@ class BehaviorFollower:
                 # As far as this version can come. The snapshot ends before it, so a later version goes on from there.
                 self.caught_up.set()
                 raise
-            if not marks or record.at - marks[-1].at > MARK_EVERY:
-                marks.append(Mark(record.seq, record.at))
-            while record.at - marks[0].at > MAX_AGE:
-                marks.popleft()
-            self._checkpoint = Checkpoint("BEHAVIOR", position.created, record.seq, digest(record), marks=tuple(marks))
+            self._last = record
+            if not self._marks or record.at - self._marks[-1].at > MARK_EVERY:
+                self._mark(record)
             if record.seq >= position.last_seq:
                 self.caught_up.set()
             await asyncio.sleep(0)  # searches go between two messages
@@ -108,11 +110,18 @@ class BehaviorFollower:
 
     async def save(self) -> None:
         """Write a snapshot, where there is anything new."""
-        if not self._n_unsaved or self._checkpoint is None:
+        last = self._last
+        if not self._n_unsaved or last is None:
             return
         self._n_unsaved, self._saved_at = 0, self._clock()
-        parts = self._parts()
-        await asyncio.to_thread(self._snapshots.save, self._checkpoint, parts)
+        checkpoint = Checkpoint("BEHAVIOR", self._created, last.seq, digest(last), marks=tuple(self._marks))
+        await asyncio.to_thread(self._snapshots.save, checkpoint, self._parts())
+
+    def _mark(self, record: Record) -> None:
+        """Note when a message was stored, and forget those that may have left by now."""
+        self._marks.append(Mark(record.seq, record.at))
+        while record.at - self._marks[0].at > MAX_AGE:
+            self._marks.popleft()
 
     def _parts(self) -> Mapping[str, Iterator[bytes]]:
         waiting = self._worker.unfinished() if self._worker is not None else []
@@ -122,8 +131,8 @@ class BehaviorFollower:
         """Where the stream stands, once the log is there and vouched for."""
         while True:
             try:
-                if self._checkpoint is not None:
-                    await require_checkpoint(self._log, self._checkpoint, datetime.now(UTC))
+                if self._restored is not None:
+                    await require_checkpoint(self._log, self._restored, datetime.now(UTC))
                 position = await self._log.position("BEHAVIOR")
             except Unavailable:
                 await asyncio.sleep(RETRY_S)

@@ -156,13 +156,15 @@ class BehaviorMemory:
         if seq <= self.seq:
             return []
         self.seq = seq
-        return [event for event in events if self._is_new(event, seq)]
-
-    def _is_new(self, event: BehaviorEvent, seq: int) -> bool:
-        if isinstance(event, InteractionRecorded):
-            self._acknowledged.pop(event.id, None)
-            return self.events.add(event.id)
-        return self.rankings.remember(event, seq)
+        if self._acknowledged:
+            for event in events:
+                self._acknowledged.pop(event.id, None)
+        add, remember = self.events.add, self.rankings.remember
+        return [
+            event
+            for event in events
+            if (add(event.id) if isinstance(event, InteractionRecorded) else remember(event, seq))
+        ]
 
     def parts(self) -> Mapping[str, Iterator[bytes]]:
         """The state in pieces, each made when it is asked for: on any thread, from what is remembered now."""

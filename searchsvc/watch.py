@@ -35,13 +35,14 @@ _READ: Final[tuple[tuple[StreamName, Callable[[bytes], object]], ...]] = (
 
 
 class LogWatch:
-    """`run` goes on until it is cancelled. folder: for the checkpoints of CATALOG.
+    """`run` goes on until it is cancelled. folder: for the checkpoints of CATALOG. begin: set once there is time.
 
     read_at: when everything had been read; None before.
     """
 
-    def __init__(self, event_log: EventLog, folder: Path) -> None:
+    def __init__(self, event_log: EventLog, folder: Path, begin: asyncio.Event) -> None:
         self._log = event_log
+        self._begin = begin
         self._checkpoints = Snapshots(folder, SCHEMA)
         self._kept: Checkpoint | None = None
         self._vouched = False
@@ -94,6 +95,7 @@ class LogWatch:
 
     async def _read_through(self) -> None:
         """Every message of CATALOG and BEHAVIOR once; those of CONTROL were read before anything was served."""
+        await self._begin.wait()
         for stream, decode in _READ:
             while True:
                 try:

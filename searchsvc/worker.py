@@ -54,25 +54,31 @@ class Worker:
     async def take(self, events: Sequence[BehaviorEvent]) -> None:
         """Raises Unavailable where the log is out of reach: then none of the rest was taken."""
         for event in events:
-            key = event.query_id or event.id if isinstance(event, InteractionRecorded) else event.id
-            if isinstance(event, InteractionRecorded):
+            if isinstance(event, RankingShown):
+                await self._work_on(event, event.id)
+                continue
+            key = event.query_id or event.id
+            if self._parked:
                 if event.replay_of:
                     self._parked.pop(key, None)
                 if key in self._parked:
                     self._note([Orphan(event, f"parked behind {self._parked[key]}, which could not be worked on")])
                     continue
-            try:
-                if isinstance(event, InteractionRecorded) and event.query_id and not self._join.knows(event.query_id):
-                    await self._recall(event.query_id)
-                self._note(self._join.apply(event))
-            except Unavailable:
-                raise
-            except Exception as error:
-                # Whatever it is, it must not keep the events of others.
-                log.exception("%s could not be worked on", event.id)
-                self._parked[key] = event.id
-                if isinstance(event, InteractionRecorded):
-                    self._note([Orphan(event, f"it could not be worked on: {error!r}")])
+            await self._work_on(event, key)
+
+    async def _work_on(self, event: BehaviorEvent, key: str) -> None:
+        try:
+            if isinstance(event, InteractionRecorded) and event.query_id and not self._join.knows(event.query_id):
+                await self._recall(event.query_id)
+            self._note(self._join.apply(event))
+        except Unavailable:
+            raise
+        except Exception as error:
+            # Whatever it is, it must not keep the events of others.
+            log.exception("%s could not be worked on", event.id)
+            self._parked[key] = event.id
+            if isinstance(event, InteractionRecorded):
+                self._note([Orphan(event, f"it could not be worked on: {error!r}")])
 
     async def run(self) -> None:
         while True:

@@ -17,7 +17,9 @@ from searchsvc.watch import LogWatch
 
 async def watched(log: MemoryEventLog, folder: Path) -> LogWatch:
     """A watch that has run until it had read everything or found something, and was then stopped as a service is."""
-    watch = LogWatch(log, folder)
+    begin = asyncio.Event()
+    begin.set()
+    watch = LogWatch(log, folder, begin)
     running = asyncio.create_task(watch.run())
     async with asyncio.timeout(5):
         while watch.read_at is None and not running.done():  # noqa: ASYNC110 - nobody tells
