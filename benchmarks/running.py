@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ RUN = "from searchsvc.cli import main; main()"
 
 class RunningService:
     """`searchsvc serve` on a data folder. environment: settings on top of a clean one. patience_s: to be ready within;
-    0 does not wait for that. before: a command that runs it, such as faketime.
+    0 does not wait for that.
 
     start_s: from starting the process to its first 200 on /health/ready. Raises Unavailable where it does not come up.
     """
@@ -39,14 +39,13 @@ class RunningService:
         environment: Mapping[str, str] | None = None,
         *,
         patience_s: float = START_TIMEOUT_S,
-        before: Sequence[str] = (),
     ) -> None:
         self.data_dir = data_dir
         started = time.perf_counter()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_")}
         self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
         self.process = subprocess.Popen(
-            [*before, sys.executable, "-c", RUN, "serve", "--data-dir", str(data_dir), "--port", str(port)],
+            [sys.executable, "-c", RUN, "serve", "--data-dir", str(data_dir), "--port", str(port)],
             stdout=subprocess.PIPE,
             stderr=self._log,
             env={**clean, **(environment or {})},

@@ -41,6 +41,7 @@ from searchsvc.known import BehaviorMemory, KnownRankings
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
+from searchsvc.tasks import end
 from searchsvc.watch import LogWatch
 from searchsvc.worker import Worker
 from tuning.join import ClickthroughJoin
@@ -182,9 +183,7 @@ class App:
         """Finish what was accepted, save, end what was started, the log's server last. Safe after a failed start."""
         self.status = "draining"
         gc.enable()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         if hasattr(self, "_writing"):
             self._writer.close()
             await asyncio.wait([self._writing], timeout=DRAIN_S)

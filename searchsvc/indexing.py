@@ -32,6 +32,7 @@ from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete, Upsert
 from searchsvc.serving import Serving
+from searchsvc.tasks import end
 
 BATCH: Final = 256
 QUIET_S: Final = 2.0
@@ -291,8 +292,7 @@ class Indexers:
 
     async def _stop(self, name: str) -> None:
         indexer, task = self._running.pop(name)
-        task.cancel()
-        await asyncio.wait([task])
+        await end([task])
         await indexer.close()
 
     async def _supervise(self, indexer: Indexer) -> None:

@@ -30,6 +30,7 @@ from searchsvc.known import BehaviorMemory
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
+from searchsvc.tasks import end
 from tests.factories import NOW, SETTINGS, engine, upsert, vector
 from tuning.features import default_weights
 
@@ -165,3 +166,32 @@ def test_compaction_drops_dead_slots_and_keeps_every_answer(tmp_path: Path) -> N
         old, new = (np.array([snapshot.find(document_id)]) for snapshot in (before, after))
         np.testing.assert_array_equal(before.bm25(old, ("red", "29")), after.bm25(new, ("red", "29")))
     assert after.find("2") is None
+
+
+def test_a_task_that_swallows_a_cancellation_is_ended_all_the_same() -> None:
+    async def run() -> None:
+        swallowed = 0
+
+        async def stubborn() -> None:
+            nonlocal swallowed
+            while swallowed < 2:
+                try:
+                    await asyncio.sleep(3600)
+                except asyncio.CancelledError:
+                    swallowed += 1
+            await asyncio.sleep(3600)
+
+        async def failing() -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                raise ValueError("on the way out")
+
+        tasks = [asyncio.create_task(stubborn()), asyncio.create_task(failing())]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await end(tasks, again_s=0.01)
+        assert all(task.done() for task in tasks)
+        assert isinstance(tasks[1].exception(), ValueError)
+
+    asyncio.run(run())
