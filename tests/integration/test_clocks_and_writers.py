@@ -70,7 +70,7 @@ def test_of_two_services_that_publish_on_one_version_exactly_one_wins(
 
         def publish(at: int, version: int = version, race: int = race) -> None:
             change = {
-                "weights": {"cosine": race + at / 10},
+                "weights": {"cosine": race % 50 + at / 10},
                 "expected_version": version,
                 "reason": f"race {race} by {at}",
             }
