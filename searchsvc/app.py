@@ -52,6 +52,7 @@ INTERRUPTED_REPAIR = "repairing"
 ALONE_AFTER_S = 1.0
 HOPELESS_AFTER_S = 25.0
 RETRY_S = 0.25
+READY_CHECK_S = 0.02
 FORGET_EVERY_S = 86_400.0
 DRAIN_S = 3.0
 CHECKPOINT_TIMEOUT_S = 0.5
@@ -364,14 +365,20 @@ class App:
             await asyncio.to_thread(self._keyring.forget, datetime.now(UTC))
             await asyncio.sleep(FORGET_EVERY_S)
 
+    @property
+    def _all_indexes_told(self) -> bool:
+        """Whether each index is either served or known to have failed."""
+        current = self.serving.current
+        return all(name in current.snapshots or name in self.indexers.failed for name in current.control.indexes)
+
     async def _announce_ready(self) -> None:
         ready = [asyncio.ensure_future(event.wait()) for event in (self._follower.caught_up, self._alone)]
         await asyncio.wait(ready, return_when=asyncio.FIRST_COMPLETED)
         for waiting in ready:
             waiting.cancel()
-        await self.serving.until(
-            lambda s: all(n in s.snapshots or n in self.indexers.failed for n in s.control.indexes), 86_400, "ready"
-        )
+        _settle_memory()
+        while not self._all_indexes_told:  # noqa: ASYNC110 - one that failed tells nobody
+            await asyncio.sleep(READY_CHECK_S)
         if self.status == "starting":
             self.status = "ready"
         _settle_memory()

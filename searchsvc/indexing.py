@@ -96,8 +96,9 @@ class Indexer:
                 await self._catch_up(subject)
                 break
             except Unavailable:
-                if saved:
-                    await self.show()  # what was whole once is better than nothing while the log is away
+                if not saved:
+                    raise
+                await self.show()  # what was whole once is better than nothing while the log is away
                 await asyncio.sleep(RETRY_S)
         await self.show()
         queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
