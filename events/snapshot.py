@@ -104,7 +104,7 @@ class Snapshots:
                 output.flush()
                 os.fsync(output.fileno())
             partial.rename(path)
-            _fsync(self.folder)
+            sync(self.folder)
             for old in self._paths()[KEPT:]:
                 old.unlink()
             return path
@@ -197,8 +197,9 @@ async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: d
         raise Corrupt(f"{stream} {checkpoint.seq} was read once and is missing")
 
 
-def _fsync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Return once a file's content, or a folder's names, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

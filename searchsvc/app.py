@@ -148,7 +148,7 @@ class App:
         worker = self._worker(rankings) if config.worker else None
         self._follower = BehaviorFollower(self._log, memory, worker, data / "behavior")
         await loop.run_in_executor(None, self._follower.restore)
-        dead = DeadLetters(self._log, self._writer, rankings, self._keyring, self._knows_index)
+        dead = DeadLetters(self._log, self._writer, rankings, self._keyring, self._served_control)
         searcher = Searcher(embedder, n_candidates=config.search.candidates)
         self.service = Service(
             self._log,
@@ -174,7 +174,7 @@ class App:
         self._keep(self._watch.run(), "log watch")
         if worker is not None:
             self._keep(worker.run(), "worker")
-        ingest = IngestConsumer(self._log, self._writer, rankings, self._keyring, lambda: self.serving.current.control)
+        ingest = IngestConsumer(self._log, self._writer, rankings, self._keyring, self._served_control)
         self._keep(self._ingest(ingest, reaching), "ingest")
         self._keep(self._watch_disk(disk), "disk watch")
         self._keep(self._forget_users(), "keyring")
@@ -317,8 +317,8 @@ class App:
         await reaching
         await ingest.run()
 
-    def _knows_index(self, name: str) -> bool:
-        return name in self.serving.current.control.indexes
+    def _served_control(self) -> control.ControlState:
+        return self.serving.current.control
 
     def _worker(self, rankings: KnownRankings) -> Worker:
         wait = timedelta(seconds=self.config.behavior.join_wait_s)

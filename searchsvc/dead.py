@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 
 from events.codec import decode_behavior_event, decode_dead, encode
+from events.control import ControlState
 from events.errors import Corrupt, InvalidInput, LaterVersion
 from events.log import Entry, EventLog
 from events.streams import dead_subject
@@ -49,7 +50,7 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 class DeadLetters:
-    """DEAD of one service."""
+    """DEAD of one service. control: CONTROL as it is served."""
 
     def __init__(
         self,
@@ -57,13 +58,13 @@ class DeadLetters:
         writer: BehaviorWriter,
         rankings: KnownRankings,
         keyring: Keyring,
-        knows_index: Callable[[str], bool],
+        control: Callable[[], ControlState],
     ) -> None:
         self._log = event_log
         self._writer = writer
         self._rankings = rankings
         self._keyring = keyring
-        self._knows_index = knows_index
+        self._control = control
 
     async def letters(self, *, index: str = "", key: str = "") -> list[DeadLetter]:
         """All that are there, oldest first; of one index or key where given. Raises Unavailable."""
@@ -117,8 +118,7 @@ class DeadLetters:
         except (Corrupt, LaterVersion, msgspec.DecodeError, RecursionError) as error:
             raise InvalidInput(f"the payload is no event: {error}") from error
         index = _index(refused)
-        if not self._knows_index(index):
-            raise InvalidInput(f"there is no index {index[:80]!r}", field="index", value=index)
+        self._control().index(index)
         checked = interaction(
             event,
             index=index,

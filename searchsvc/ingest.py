@@ -96,10 +96,7 @@ class IngestConsumer:
     def _validated(self, delivery: Delivery) -> InteractionRecorded:
         record = delivery.record
         index = record.subject.partition(".")[2]
-        if index not in self._control().indexes:
-            raise InvalidInput(
-                f"there is no index {index[:80]!r}", field="index", value=index, limit="an index that exists"
-            )
+        self._control().index(index)
         try:
             event = _decoder.decode(record.data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

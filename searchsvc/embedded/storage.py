@@ -21,6 +21,7 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.errors import Corrupt
 from events.settings import IndexSettings
+from events.snapshot import sync
 from searchsvc.arrays import AnyArray
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
@@ -101,13 +102,13 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         files={str(file.relative_to(partial)): _sha256(file) for file in sorted(partial.rglob("*")) if file.is_file()},
     )
     for file in partial.rglob("*"):
-        _fsync(file)
+        sync(file)
     (partial / "manifest.json").write_bytes(msgspec.json.format(msgspec.json.encode(manifest.sealed()), indent=1))
-    _fsync(partial / "manifest.json")
-    _fsync(partial)
+    sync(partial / "manifest.json")
+    sync(partial)
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
-    _fsync(target.parent)
+    sync(target.parent)
     for old in snapshots(folder)[KEPT_SNAPSHOTS:]:
         shutil.rmtree(old)
     return target
@@ -237,11 +238,3 @@ def _sha256(path: Path, size: int | None = None) -> str:
             digest.update(part)
             size -= len(part)
         return digest.hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

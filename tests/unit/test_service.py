@@ -77,7 +77,7 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
         writer,
         memory.rankings,
         keyring,
-        DeadLetters(log, writer, memory.rankings, keyring, lambda name: name == "shop"),
+        DeadLetters(log, writer, memory.rankings, keyring, lambda: serving.current.control),
         max_events_per_s=1e9,
         vector_deadline_s=0.1,
         max_waiting=max_waiting,
