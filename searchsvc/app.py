@@ -143,7 +143,7 @@ class App:
         rankings = memory.rankings
         self._keyring = await loop.run_in_executor(None, Keyring, data / KEYRING_NAME)
         self._writer = BehaviorWriter(
-            self._log, memory, outbox_size=config.behavior.outbox, before_write=self._keep_users
+            self._log, memory, outbox_size=config.behavior.outbox, before_write=self._keyring.settle
         )
         worker = self._worker(rankings) if config.worker else None
         self._follower = BehaviorFollower(self._log, memory, worker, data / "behavior")
@@ -354,11 +354,6 @@ class App:
             if room_again and self._nats is not None and not await asyncio.to_thread(self._nats.healthy):
                 self._nats.end()
             await asyncio.sleep(DISK_LOOK_EVERY_S)
-
-    async def _keep_users(self) -> None:
-        """A pseudonym and its key are on disk before any event that uses them."""
-        if self._keyring.dirty:
-            await asyncio.to_thread(self._keyring.flush)
 
     async def _forget_users(self) -> None:
         while True:

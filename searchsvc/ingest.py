@@ -118,8 +118,7 @@ class IngestConsumer:
         record = delivery.record
         event_id = _event_id(record)
         payload, key = self._kept_private(record)
-        if self._keyring.dirty:
-            await asyncio.to_thread(self._keyring.flush)
+        await self._keyring.settle()
         await store_refusal(
             self._log,
             EventRefused(

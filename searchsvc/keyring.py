@@ -8,6 +8,7 @@ what they were for.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import secrets
@@ -108,10 +109,10 @@ class Keyring:
             row = self._reader.execute("SELECT key FROM users WHERE pseudonym = ?", [pseudonym]).fetchone()
         return User(pseudonym, row[0]) if row is not None else None
 
-    @property
-    def dirty(self) -> bool:
-        """Whether there is anything to flush."""
-        return bool(self._new)
+    async def settle(self) -> None:
+        """Return once every user that was handed out is on disk; at once where none is new. Raises Unavailable."""
+        if self._new:
+            await asyncio.to_thread(self.flush)
 
     def flush(self) -> None:
         """Return once every user that was handed out is on disk. Blocks. Raises Unavailable where the disk refuses."""
