@@ -24,13 +24,13 @@ from typing import Any, Final
 import faiss
 import msgspec
 import numpy as np
-import tantivy
 
 from benchmarks import report
+from benchmarks.bare import BareKeyword
 from benchmarks.collection import documents_file, lines
 from benchmarks.running import RunningService, await_snapshot, call, server_timing
 from events.settings import IndexSettings
-from searchsvc.analysis import ANALYZER_NAME, build_analyzer, embedding_text, query_terms
+from searchsvc.analysis import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedded.storage import snapshots
 from searchsvc.embedded.vectors import build_indexes
@@ -58,7 +58,7 @@ def measure(
             say("searching")
             documents = [msgspec.json.decode(line) for line in lines(documents_file(folder))]
             queries = sample_queries(documents, settings.title, n_queries)
-            bare = BareParts(data_dir, settings)
+            bare = BareParts(data_dir, settings, documents)
             searches = _search(service, bare, queries)
             say("changing weights")
             changes = _change_weights(service, settings, queries, n_changes)
@@ -110,32 +110,23 @@ def sample_queries(documents: Sequence[Mapping[str, Any]], title: str, n: int) -
 
 
 class BareParts:
-    """The parts alone, as a script would call them, on the service's own files."""
+    """The parts alone, as a script would call them: over the service's own vectors, and tantivy over its documents."""
 
-    def __init__(self, data_dir: Path, settings: IndexSettings) -> None:
+    def __init__(self, data_dir: Path, settings: IndexSettings, documents: Sequence[Mapping[str, Any]]) -> None:
         faiss.omp_set_num_threads(1)
         snapshot = snapshots(next((data_dir / "indexes").glob(f"{INDEX}-*")))[0]
-        self._tantivy = tantivy.Index.open(str(snapshot / "tantivy"))
-        self._tantivy.register_tokenizer(ANALYZER_NAME, build_analyzer())
-        self._searcher = self._tantivy.searcher()
-        self._fields = [f"f{i}" for i in range(len(settings.searchable))]
-        vectors = np.load(snapshot / "vectors.npy")
-        exact, sieved = build_indexes(vectors)
+        self._keyword = BareKeyword(documents, settings)
+        exact, sieved = build_indexes(np.load(snapshot / "vectors.npy"))
         self._faiss: Any = sieved or exact
         self._embedder = Embedder(next((data_dir / "models").glob("*/")), cache_size=0)
 
     def run(self, query: str) -> dict[str, float]:
         """Milliseconds of each part for one query."""
         vector, encode = _timed(lambda: self._embedder.encode_query(query))
-        terms = query_terms(query)
-        _, keyword = _timed(lambda: self._keyword(terms))
+        terms = self._keyword.terms(query)
+        _, keyword = _timed(lambda: self._keyword.search(terms, CANDIDATES))
         _, nearest = _timed(lambda: self._faiss.search(vector[None, :], CANDIDATES))
         return {"encode": encode, "tantivy": keyword, "faiss": nearest, "sum": encode + keyword + nearest}
-
-    def _keyword(self, terms: tuple[str, ...]) -> object:
-        schema, should = self._tantivy.schema, tantivy.Occur.Should
-        clauses = [(should, tantivy.Query.term_query(schema, field, term)) for term in terms for field in self._fields]
-        return self._searcher.search(tantivy.Query.boolean_query(clauses), CANDIDATES)
 
 
 class _Reference:

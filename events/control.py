@@ -16,8 +16,17 @@ import msgspec
 from events.chain import GENESIS, link
 from events.codec import decode_control
 from events.errors import Corrupt, NotFound
+from events.rules import Rule
 from events.settings import IndexSettings
-from events.types import ControlEvent, IndexConfigured, IndexDeleted, Skipped, WeightsChanged
+from events.types import (
+    ControlEvent,
+    IndexConfigured,
+    IndexDeleted,
+    RuleChanged,
+    RuleDeleted,
+    Skipped,
+    WeightsChanged,
+)
 
 
 def _plain(value: Any) -> Any:
@@ -43,11 +52,24 @@ class Change(msgspec.Struct, frozen=True):
     weights: dict[str, float]
 
 
+class StoredRule(msgspec.Struct, frozen=True):
+    """A rule and the change that wrote it. seq: of that change; created_seq: of the rule's first one."""
+
+    id: str
+    rule: Rule
+    seq: int
+    created_seq: int
+    at: datetime
+    actor: str
+    actor_verified: bool
+    reason: str
+
+
 class IndexControl(msgspec.Struct, frozen=True):
     """One index as CONTROL has it.
 
     created_seq: the sequence that created it, part of its CATALOG subjects. config_version: the sequence of its last
-    change. weights: feature name -> weight, in feature order. history: oldest first.
+    change. weights: feature name -> weight, in feature order. history: oldest first. rules: by id.
     """
 
     name: str
@@ -58,6 +80,14 @@ class IndexControl(msgspec.Struct, frozen=True):
     settings_seq: int
     config_version: int
     history: tuple[Change, ...]
+    rules: Mapping[str, StoredRule] = MappingProxyType({})
+
+    def rule(self, rule_id: str) -> StoredRule:
+        """Raises NotFound where there is no rule of that name."""
+        found = self.rules.get(rule_id)
+        if found is None:
+            raise NotFound(f"index {self.name} has no rule {rule_id[:80]!r}", field="rule", value=rule_id)
+        return found
 
 
 class ControlState(msgspec.Struct, frozen=True):
@@ -112,6 +142,9 @@ def fold(state: ControlState, event: ControlEvent | Skipped, seq: int) -> Contro
             if current is not None:
                 weights = {name: event.weights.get(name, value) for name, value in current.weights.items()}
                 indexes[event.index] = _changed(current, event, seq, weights, event.version)
+        case RuleChanged() | RuleDeleted():
+            if current is not None:
+                indexes[event.index] = _with_rule(current, event, seq)
         case IndexDeleted():
             indexes.pop(event.index, None)
     return msgspec.structs.replace(state, seq=seq, indexes=MappingProxyType(indexes))
@@ -125,6 +158,17 @@ def _configured(current: IndexControl | None, event: IndexConfigured, seq: int) 
     renewed = msgspec.structs.replace(current, settings=event.settings, settings_seq=seq, config_version=seq)
     same = list(weights) == list(current.weights)
     return renewed if same else _changed(renewed, event, seq, weights, current.weights_version + 1)
+
+
+def _with_rule(current: IndexControl, event: RuleChanged | RuleDeleted, seq: int) -> IndexControl:
+    rules = dict(current.rules)
+    before = rules.pop(event.rule_id, None)
+    if isinstance(event, RuleChanged):
+        created_seq = before.created_seq if before is not None else seq
+        rules[event.rule_id] = StoredRule(
+            event.rule_id, event.rule, seq, created_seq, event.at, event.actor, event.actor_verified, event.reason
+        )
+    return msgspec.structs.replace(current, rules=MappingProxyType(rules), config_version=seq)
 
 
 def _changed(

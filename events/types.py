@@ -1,6 +1,7 @@
 """Every event the log can hold. A tag names its meaning and version; it never changes either.
 
-CONTROL   IndexConfigured, IndexDeleted, WeightsChanged      what people and the tuner decided
+CONTROL   IndexConfigured, IndexDeleted, WeightsChanged,
+          RuleChanged, RuleDeleted                           what people and the tuner decided
 CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be found
 BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
 DEAD      EventRefused, EventReplayed                        what could not be used, and why
@@ -16,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from events.rules import Rule
 from events.settings import IndexSettings
 
 InteractionType = Literal["click", "add_to_cart", "purchase", "view", "feedback"]
@@ -58,7 +60,20 @@ class WeightsChanged(ControlFields, frozen=True, kw_only=True, tag="weights_chan
     weights: dict[str, float]
 
 
-ControlEvent = IndexConfigured | IndexDeleted | WeightsChanged
+class RuleChanged(ControlFields, frozen=True, kw_only=True, tag="rule_changed.v1"):
+    """A rule was written whole, new or in place of the one of that name."""
+
+    rule_id: str
+    rule: Rule
+
+
+class RuleDeleted(ControlFields, frozen=True, kw_only=True, tag="rule_deleted.v1"):
+    """A rule is gone from serving. The history stays."""
+
+    rule_id: str
+
+
+ControlEvent = IndexConfigured | IndexDeleted | WeightsChanged | RuleChanged | RuleDeleted
 
 
 class DocumentUpserted(msgspec.Struct, frozen=True, kw_only=True, tag="document_upserted.v1"):

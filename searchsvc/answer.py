@@ -8,15 +8,48 @@ import msgspec
 
 from events.errors import require
 from events.types import RankingShown
+from searchsvc.engine import Facet, FacetRequest, SortKey
+from searchsvc.filters import parse_filter
+from searchsvc.highlight import Highlight
+from searchsvc.laps import Timings
+from searchsvc.query import AskedOperator, Kind, Operator, QueryTerm
 
 MAX_QUERY_CHARS: Final = 512
 MAX_WINDOW: Final = 1000
 MAX_TOKEN_CHARS: Final = 129
+MAX_FACETS: Final = 50
+MAX_FACET_VALUES: Final = 1000
+MAX_SORT_KEYS: Final = 5
+MAX_TAG_CHARS: Final = 64
+
+
+class FacetInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A member to count the values of. disjunctive: as if the filters did not ask for any of its values."""
+
+    field: str
+    max_values: int = 20
+    disjunctive: bool = False
+
+
+class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the query's words stand. fields: of the searchable ones; none given means all. pre, post: around each.
+
+    words: of a snippet around the words found; 0 gives the whole text.
+    """
+
+    fields: list[str] = []
+    pre: str = "<em>"
+    post: str = "</em>"
+    words: int = 30
 
 
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search. An empty query browses: all documents, by signals.
 
+    typing: the last word may be unfinished. operator: what a document has to hold of the query's words; auto is all of
+    them where that fills a first page, else any. filters: see `searchsvc.filters`, as text or as JSON. facets: members
+    to count the values of. sort: `field:asc` or `field:desc`, in place of the score. distinct: only the best of those
+    with the same value in this member.
     min_seq: wait (bounded) until this CONTROL sequence is applied, to read one's own write. min_catalog_seq: the same
     for documents. user_token: a pseudonym of the shopper.
     """
@@ -24,22 +57,63 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query: str = ""
     limit: int = 10
     offset: int = 0
+    typing: bool = False
+    operator: AskedOperator = "auto"
+    filters: str | dict[str, object] | None = None
+    facets: list[str | FacetInput] = []
+    sort: list[str] = []
+    distinct: str = ""
+    highlight: bool | HighlightInput = False
     explain: bool = False
     user_token: str = ""
     min_seq: int = 0
     min_catalog_seq: int = 0
+
+    @property
+    def window(self) -> int:
+        """How many of the best are needed to answer."""
+        return self.offset + self.limit
 
     def check(self) -> None:
         """Raise InvalidInput naming the first member out of its limits."""
         require(len(self.query) <= MAX_QUERY_CHARS, "query", self.query, f"at most {MAX_QUERY_CHARS} characters")
         require(0 <= self.limit <= MAX_WINDOW, "limit", self.limit, f"0 to {MAX_WINDOW}")
         require(0 <= self.offset <= MAX_WINDOW, "offset", self.offset, f"0 to {MAX_WINDOW}")
-        window = self.offset + self.limit
-        require(window <= MAX_WINDOW, "offset", self.offset, f"offset + limit at most {MAX_WINDOW}, here {window}")
+        limit = f"offset + limit at most {MAX_WINDOW}, here {self.window}"
+        require(self.window <= MAX_WINDOW, "offset", self.offset, limit)
         tokens = f"at most {MAX_TOKEN_CHARS} characters"
         require(len(self.user_token) <= MAX_TOKEN_CHARS, "user_token", self.user_token, tokens)
         require(self.min_seq >= 0, "min_seq", self.min_seq, "0 or more")
         require(self.min_catalog_seq >= 0, "min_catalog_seq", self.min_catalog_seq, "0 or more")
+        require(len(self.facets) <= MAX_FACETS, "facets", len(self.facets), f"at most {MAX_FACETS}")
+        for i, facet in enumerate(self.facet_requests()):
+            limit = f"1 to {MAX_FACET_VALUES}"
+            require(1 <= facet.max_values <= MAX_FACET_VALUES, f"facets[{i}].max_values", facet.max_values, limit)
+        require(len(self.sort) <= MAX_SORT_KEYS, "sort", len(self.sort), f"at most {MAX_SORT_KEYS} keys")
+        for i, key in enumerate(self.sort):
+            field, _, direction = key.rpartition(":")
+            well = bool(field) and direction in ("asc", "desc")
+            require(well, f"sort[{i}]", key, "field:asc or field:desc")
+        highlight = self.highlighting()
+        if highlight is not None:
+            for name, tag in (("pre", highlight.pre), ("post", highlight.post)):
+                require(len(tag) <= MAX_TAG_CHARS, f"highlight.{name}", tag, f"at most {MAX_TAG_CHARS} characters")
+            require(0 <= highlight.words <= 1000, "highlight.words", highlight.words, "0 to 1000")
+        parse_filter(self.filters)
+
+    def facet_requests(self) -> tuple[FacetRequest, ...]:
+        inputs = [FacetInput(one) if isinstance(one, str) else one for one in self.facets]
+        return tuple(FacetRequest(one.field, one.max_values, one.disjunctive) for one in inputs)
+
+    def sort_keys(self) -> tuple[SortKey, ...]:
+        """Of a request that was checked."""
+        split = [key.rpartition(":") for key in self.sort]
+        return tuple(SortKey(field, direction == "desc") for field, _, direction in split)
+
+    def highlighting(self) -> HighlightInput | None:
+        if isinstance(self.highlight, HighlightInput):
+            return self.highlight
+        return HighlightInput() if self.highlight else None
 
 
 class FeatureShare(msgspec.Struct, frozen=True):
@@ -65,12 +139,39 @@ class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
     rank: int
     score: float
     document: msgspec.Raw
+    highlights: dict[str, Highlight] | None = None
     explanation: Explanation | None = None
 
 
+class AlternativeInfo(msgspec.Struct, frozen=True):
+    """A word that stands for one of the query. weight: what finding it is worth beside the word itself."""
+
+    word: str
+    kind: Kind
+    weight: float
+
+
+class TermInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was made of a word of the query. optional: a stop word. ignored: no document holds anything like it."""
+
+    word: str
+    alternatives: list[AlternativeInfo] = []
+    optional: bool = False
+    ignored: bool = False
+
+    @staticmethod
+    def of(term: QueryTerm, ignored: bool) -> TermInfo:
+        others = [AlternativeInfo(one.word, one.kind, one.weight) for one in term.alternatives if one.kind != "exact"]
+        return TermInfo(term.word, others, term.optional, ignored)
+
+
 class SearchAnswer(msgspec.Struct, frozen=True):
-    """total: documents that match the query's words or are among the nearest vectors. took_ms: inside the service, from
-    the request to the hits.
+    """total: documents that match the query's words or are among the nearest vectors, within the filters. groups: how
+    many there are to page through where the request was `distinct`. facets: counted over all that match. took_ms:
+    inside the service, from the request to the hits.
+
+    operator: what a document had to hold of the query's words: all, or any where all would not fill a page; null where
+    there was no query. terms: what was made of each word. did_you_mean: the query with its misspelt words replaced.
 
     config_version: CONTROL sequence of the index's last change. applied_seq, applied_catalog_seq: what was applied.
     degraded: parts that were missing: `vector` where the encoder failed or was late.
@@ -80,6 +181,11 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     index: str
     hits: list[Hit]
     total: int
+    groups: int | None
+    facets: dict[str, Facet]
+    operator: Operator | None
+    terms: list[TermInfo]
+    did_you_mean: str | None
     took_ms: float
     applied_seq: int
     config_version: int
@@ -88,19 +194,6 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     applied_rules: list[str]
     experiment: str | None
     degraded: list[str]
-
-
-class Timings(msgspec.Struct):
-    """Milliseconds by stage, in order."""
-
-    queue: float = 0.0
-    analyse: float = 0.0
-    keyword: float = 0.0
-    encode: float = 0.0
-    vector: float = 0.0
-    fuse: float = 0.0
-    rank: float = 0.0
-    hits: float = 0.0
 
 
 class SearchOutcome(msgspec.Struct, frozen=True):

@@ -14,12 +14,13 @@ from typing import Final
 import msgspec
 
 from events.codec import encode
-from events.control import ControlState, IndexControl
+from events.control import ControlState, IndexControl, StoredRule
 from events.errors import Conflict, Unavailable, require
 from events.log import Entry, EventLog
+from events.rules import MAX_RULES, Rule, check_rule, check_rule_id
 from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
-from events.types import ControlEvent, IndexConfigured, IndexDeleted, WeightsChanged
+from events.types import ControlEvent, IndexConfigured, IndexDeleted, RuleChanged, RuleDeleted, WeightsChanged
 from searchsvc.serving import Serving, ServingState
 from tuning.features import default_weights
 from tuning.weights import check_weights
@@ -108,6 +109,40 @@ class Commands:
 
         return await self._append(name, decide, author)
 
+    async def set_rule(self, name: str, rule_id: str, rule: Rule, expected_seq: int | None, author: Author) -> Changed:
+        """Write a rule whole. expected_seq: of the rule as the caller knows it, 0 for none. Raises Conflict."""
+        check_rule_id(rule_id)
+        check_rule(rule)
+
+        def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
+            rules = state.index(name).rules
+            _require_rule_at(rules, rule_id, expected_seq)
+            n_rules = len({*rules, rule_id})
+            require(n_rules <= MAX_RULES, "rule", n_rules, f"at most {MAX_RULES} rules")
+            return RuleChanged(
+                id=event_id,
+                at=at,
+                index=name,
+                actor=author.actor,
+                reason=author.reason,
+                rule_id=rule_id,
+                rule=rule,
+            )
+
+        return await self._append(name, decide, author)
+
+    async def delete_rule(self, name: str, rule_id: str, expected_seq: int | None, author: Author) -> Changed:
+        """Raises NotFound, or Conflict as `set_rule` does."""
+
+        def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
+            state.index(name).rule(rule_id)
+            _require_rule_at(state.index(name).rules, rule_id, expected_seq)
+            return RuleDeleted(
+                id=event_id, at=at, index=name, actor=author.actor, reason=author.reason, rule_id=rule_id
+            )
+
+        return await self._append(name, decide, author)
+
     async def _append(
         self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent], author: Author
     ) -> Changed:
@@ -136,3 +171,15 @@ class Commands:
 
     async def _applied(self, seq: int) -> ServingState:
         return await self._serving.until(lambda s: s.control.seq >= seq, APPLY_TIMEOUT_S, f"sequence {seq}")
+
+
+def _require_rule_at(rules: Mapping[str, StoredRule], rule_id: str, expected_seq: int | None) -> None:
+    known = rules.get(rule_id)
+    actual = known.seq if known is not None else 0
+    if expected_seq is not None and expected_seq != actual:
+        raise Conflict(
+            f"rule {rule_id} was last changed at sequence {actual}, not {expected_seq}: look again, then retry",
+            field="expected_seq",
+            value=expected_seq,
+            actual=actual,
+        )

@@ -9,25 +9,114 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.arrays import FloatArray, IntArray
+from searchsvc.filters import Filter
+from searchsvc.lexicon import Lexicon
+from searchsvc.query import AskedOperator, Operator, Query
 
 
-class KeywordCandidates(msgspec.Struct, frozen=True):
-    """slots: (n,) best first. scores: (n,) the leg's own. total: how many documents match, found or not."""
+class SortKey(msgspec.Struct, frozen=True):
+    """Order by a member of the documents; those without it come last."""
 
-    slots: IntArray
-    scores: FloatArray
-    total: int
+    field: str
+    descending: bool = False
 
 
-class VectorCandidates(msgspec.Struct, frozen=True):
-    """slots: (n,) nearest first. cosines: (n,)."""
+class FacetRequest(msgspec.Struct, frozen=True):
+    """Count the values of a member. disjunctive: as if the filters did not ask for any of its values, so that the
+    others a shopper could choose beside it are counted too."""
 
-    slots: IntArray
+    field: str
+    max_values: int = 20
+    disjunctive: bool = False
+
+
+class Retrieval(msgspec.Struct, frozen=True):
+    """What to find.
+
+    query: without a text, every document that passes the filters. vector: of the query, length 1; None leaves the
+    vector leg out. boosts: searchable field -> factor of its BM25, at least 0. signal_weights: (n_signals,) order where
+    there is no text. k: candidates of each leg. window: how far the keyword order has to reach; None for all of it.
+    operator: what a document has to hold; auto is all where that fills a first page, else any.
+    """
+
+    query: Query
+    vector: FloatArray | None
+    boosts: Mapping[str, float]
+    signal_weights: FloatArray
+    k: int
+    window: int | None
+    operator: AskedOperator = "auto"
+    filters: Filter | None = None
+    facets: tuple[FacetRequest, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+
+
+class Retrieved(msgspec.Struct, frozen=True):
+    """What was found. The match set is what the keyword query matches, and what the vector leg found, of what passes.
+
+    keyword: slots in keyword order (in the order of `sort` where one was given, then of the whole match set), `window`
+    or k of them. nearest, cosines: the vector leg's k, nearest first. total: size of the match set. operator: what a
+    document had to hold; None where there was no text. left_out: places of terms that no document holds. facets: by
+    field, over the match set.
+    """
+
+    keyword: IntArray
+    nearest: IntArray
     cosines: FloatArray
+    total: int
+    operator: Operator | None
+    left_out: tuple[int, ...]
+    facets: dict[str, Facet]
+
+
+class FacetValue(msgspec.Struct, frozen=True):
+    """A value as documents have it, and how many of the matching ones have it."""
+
+    value: str
+    count: int
+
+
+class FacetStats(msgspec.Struct, frozen=True):
+    """Of the numbers that matching documents have in a member."""
+
+    min: float
+    max: float
+    mean: float
+    sum: float
+
+
+class Facet(msgspec.Struct, frozen=True):
+    """values: the most frequent first. n_values: how many there are. stats: None where there are no numbers."""
+
+    values: list[FacetValue]
+    n_values: int
+    stats: FacetStats | None
+
+
+class TextFeatures(msgspec.Struct, frozen=True):
+    """What of a query each of n candidates holds; all 0 where it holds nothing.
+
+    bm25: (n, n_searchable) as a share of the query's ceiling. exact_title: (n,) 1 where the title is the query.
+    all_terms: (n,) 1 where it holds every term that is known and no stop word. coverage: (n,) the share of the query's
+    idf that it holds. phrase, proximity: (n,) in [0, 1], how many of the query's neighbours are neighbours, are near.
+    """
+
+    bm25: FloatArray
+    exact_title: FloatArray
+    all_terms: FloatArray
+    coverage: FloatArray
+    phrase: FloatArray
+    proximity: FloatArray
+
+    @staticmethod
+    def none(n: int, n_searchable: int) -> TextFeatures:
+        zeros = np.zeros(n, np.float32)
+        return TextFeatures(np.zeros((n, n_searchable), np.float32), zeros, zeros, zeros, zeros, zeros)
 
 
 class EngineSnapshot(Protocol):
@@ -48,20 +137,19 @@ class EngineSnapshot(Protocol):
     @property
     def n_documents(self) -> int: ...
 
-    def keyword(self, terms: Sequence[str], boosts: Mapping[str, float], k: int) -> KeywordCandidates:
-        """The k documents that match any term best. boosts: searchable field name -> factor, at least 0."""
+    @property
+    def lexicon(self) -> Lexicon: ...
+
+    def retrieve(self, asked: Retrieval) -> Retrieved:
+        """Candidates, totals and counts. Raises InvalidInput where a filter, facet or sort names an unknown member."""
         ...
 
-    def nearest(self, vector: FloatArray, k: int) -> VectorCandidates:
-        """The k documents nearest to a vector of length 1. Empty where the index embeds nothing."""
+    def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
+        """What of the query's words each document holds."""
         ...
 
-    def browse(self, weights: FloatArray, k: int) -> IntArray:
-        """The first k slots of all, by signals @ weights (n_signals,), equal ones by id."""
-        ...
-
-    def bm25(self, slots: IntArray, terms: Sequence[str]) -> FloatArray:
-        """(n, n_searchable) BM25 per field as a share of the query's ceiling."""
+    def groups(self, field: str, slots: IntArray) -> IntArray:
+        """(n,) equal for documents with the same value in a member; one without it is alone. Raises InvalidInput."""
         ...
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -75,7 +74,6 @@ class Indexer:
         serving: Serving,
         encoder: DocumentEncoder | None,
         thread: ThreadPoolExecutor,
-        rebuild_thread: ThreadPoolExecutor,
     ) -> None:
         self.control = control
         self._folder = folder
@@ -83,7 +81,6 @@ class Indexer:
         self._serving = serving
         self._encoder = encoder
         self._thread = thread
-        self._rebuild_thread = rebuild_thread
         self._engine: EmbeddedEngine | None = None
         self._n_unsaved = 0
 
@@ -102,11 +99,9 @@ class Indexer:
                 await asyncio.sleep(RETRY_S)
         await self.show()
         queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
-        quiet = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._fill(queue, self._engine.snapshot().catalog_seq, subject))
-            tasks.create_task(self._drain(queue, quiet))
-            tasks.create_task(self._tidy(quiet))
+            tasks.create_task(self._drain(queue))
 
     async def _catch_up(self, subject: str) -> None:
         after = self._engine.snapshot().catalog_seq if self._engine is not None else 0
@@ -125,59 +120,25 @@ class Indexer:
             self._engine = None
             if save:
                 await self._on_thread(partial(self._save, engine))
-            await self._on_thread(engine.close)
 
     async def _fill(self, queue: asyncio.Queue[Record], after: int, subject: str) -> None:
         async for record in self._log.follow("CATALOG", after=after, subject=subject):
             await queue.put(record)
 
-    async def _drain(self, queue: asyncio.Queue[Record], quiet: asyncio.Event) -> None:
+    async def _drain(self, queue: asyncio.Queue[Record]) -> None:
         while True:
             try:
                 async with asyncio.timeout(QUIET_S):
                     batch = [await queue.get()]
             except TimeoutError:
-                quiet.set()
                 engine = self._engine
-                # A fragmented one is saved once it is tidy.
-                if self._n_unsaved >= SAVE_AFTER and engine is not None and not engine.fragmented:
+                if self._n_unsaved >= SAVE_AFTER and engine is not None:
                     await self._on_thread(partial(self._save, engine))
                 continue
             while len(batch) < BATCH and not queue.empty():
                 batch.append(queue.get_nowait())
             await self._on_thread(partial(self._apply, batch))
             await self.show()
-
-    async def _tidy(self, quiet: asyncio.Event) -> None:
-        """In a quiet moment after much was written, write the keyword index anew, beside whatever comes meanwhile."""
-        stopped = threading.Event()
-        loop = asyncio.get_running_loop()
-        while True:
-            quiet.clear()
-            await quiet.wait()
-            engine = self._engine
-            if engine is None or not engine.fragmented:
-                continue
-            rebuilding = loop.run_in_executor(
-                self._rebuild_thread,
-                engine.rebuild_keyword,
-                lambda engine=engine: stopped.is_set() or engine is not self._engine,
-            )
-            try:
-                rebuilt = await asyncio.shield(rebuilding)
-            except asyncio.CancelledError:
-                stopped.set()
-                await asyncio.wait([rebuilding])
-                raise
-            except (OSError, ValueError):
-                # The folder of an engine that was replaced meanwhile is gone under it.
-                if engine is self._engine:
-                    raise
-                continue
-            if rebuilt is not None and engine is self._engine:
-                await self._on_thread(partial(engine.adopt_keyword, rebuilt))
-                self._n_unsaved += SAVE_AFTER
-                await self.show()
 
     async def show(self) -> None:
         """Let searches have what was written so far."""
@@ -236,7 +197,6 @@ class Indexer:
         for start in range(0, len(slots), BATCH):
             part = [_upsert(bytes(snapshot.document(int(slot)))) for slot in slots[start : start + BATCH]]
             fresh.apply(self._encoded(list(part)), snapshot.catalog_seq)
-        old.close()
         storage.drop_others(self._folder, fresh.generation)
         return fresh
 
@@ -258,7 +218,6 @@ class Indexers:
         self._serving = serving
         self._encoder = encoder
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="indexing")
-        self._rebuild_thread = ThreadPoolExecutor(1, thread_name_prefix="rebuilding")
         self._running: dict[str, tuple[Indexer, asyncio.Task[None]]] = {}
         self.failed: dict[str, str] = {}
 
@@ -275,9 +234,7 @@ class Indexers:
         for name, control in wanted.items():
             if name not in self._running:
                 folder = self._folder / f"{name}-{control.created_seq}"
-                indexer = Indexer(
-                    control, folder, self._log, self._serving, self._encoder, self._thread, self._rebuild_thread
-                )
+                indexer = Indexer(control, folder, self._log, self._serving, self._encoder, self._thread)
                 task = asyncio.create_task(self._supervise(indexer), name=f"indexer {name}")
                 self._running[name] = (indexer, task)
         gone = {f"{name}-{control.created_seq}" for name, control in wanted.items()}
@@ -289,7 +246,6 @@ class Indexers:
         for name in list(self._running):
             await self._stop(name)
         self._thread.shutdown()
-        self._rebuild_thread.shutdown()
 
     async def _stop(self, name: str) -> None:
         indexer, task = self._running.pop(name)

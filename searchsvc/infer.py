@@ -39,6 +39,8 @@ GROUP_FROM: Final = 8
 MIN_PRESENCE: Final = 0.01
 SHORT_TEXT_CHARS: Final = 80
 MAX_SIGNAL_FIELDS: Final = 3
+MIN_YEAR: Final = 1800
+MAX_YEAR: Final = 2200
 
 _ADDRESS = re.compile(r"^(https?://|//|data:|/)\S*$")
 _DATE = re.compile(r"^\d{4}-\d{2}-\d{2}([T ].*)?$")
@@ -58,15 +60,19 @@ def infer_settings(documents: Sequence[Mapping[str, object]]) -> IndexSettings:
     readable = {name: m for name, m in members.items() if _searchable(name, m, len(documents))}
     groups = _groups(readable)
     single = {name: m for name, m in readable.items() if not any(name.startswith(prefix) for prefix in groups)}
+    years = [name for name, m in members.items() if _tells_years(m, len(documents))]
     if not single:
         raise InvalidInput(
             "no member of the documents holds text to search", field="documents", limit="at least one text"
         )
     title = _title(single)
-    by_presence = sorted(single, key=lambda name: (name != title, -single[name].seen))[: MAX_FIELDS - len(groups)]
+    by_presence = sorted(single, key=lambda name: (name != title, -single[name].seen))[
+        : MAX_FIELDS - len(groups) - len(years)
+    ]
     chosen = [name for name in single if name in by_presence]
     chosen.sort(key=lambda name: name != title)
     fields = [SearchableField(name) for name in chosen]
+    fields += [SearchableField(name) for name in years]
     fields += [SearchableField(prefix.rstrip("_.-"), (prefix + "*",)) for prefix in groups]
     words = [name for name in chosen if not _code_like(single[name])]
     embedded = sorted(words, key=lambda name: (name != title, _mean_chars(single[name]) > SHORT_TEXT_CHARS))
@@ -104,6 +110,13 @@ def _searchable(name: str, member: _Member, n_documents: int) -> bool:
     if _share(texts, _ADDRESS) > 0.5 or _share(texts, _DATE) > 0.8:
         return False
     return member.seen >= MIN_PRESENCE * n_documents or _prefixes(name) != []
+
+
+def _tells_years(member: _Member, n_documents: int) -> bool:
+    """Whole numbers that are years, at least half of the documents': people type them beside a name."""
+    numbers = member.numbers
+    years = bool(numbers) and all(number.is_integer() and MIN_YEAR <= number <= MAX_YEAR for number in numbers)
+    return years and len(numbers) >= n_documents / 2 and len(set(numbers)) > 1
 
 
 def _groups(members: Mapping[str, _Member]) -> list[str]:

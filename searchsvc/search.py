@@ -1,8 +1,8 @@
 """One search, from request to answer. This is the file to read first.
 
     one serving state, one engine snapshot
-    analyse the query -> keyword leg -> encode -> vector leg
-    candidates of both legs -> feature matrix -> weighted score -> order -> hits
+    understand the query -> encode it -> candidates of both legs, totals, facets
+    feature matrix -> weighted score -> order -> hits
     the answer, and `RankingShown` for the log
 
 Runs on one executor thread from end to end: the legs are shorter than the hand-over between threads would be (see
@@ -12,7 +12,6 @@ docs/decisions/one-thread-a-search.md), and `Service.search` keeps the vector le
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -23,12 +22,17 @@ from events.control import IndexControl
 from events.errors import Unavailable
 from events.types import RankingShown
 from searchsvc import ranking
-from searchsvc.analysis import query_terms
-from searchsvc.answer import Explanation, FeatureShare, Hit, SearchAnswer, SearchOutcome, SearchRequest, Timings
+from searchsvc.answer import Explanation, FeatureShare, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
 from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import EngineSnapshot, KeywordCandidates, VectorCandidates
+from searchsvc.engine import EngineSnapshot, Retrieval, Retrieved, TextFeatures
+from searchsvc.filters import parse_filter
+from searchsvc.highlight import Highlighter
+from searchsvc.laps import Laps
+from searchsvc.query import Query
 from searchsvc.serving import ServingState
+from searchsvc.synonyms import SynonymTables
+from searchsvc.understanding import understand
 from tuning.features import BM25_PREFIX, OVERLOOKED, SIGNAL_PREFIX, feature_names
 
 log = logging.getLogger(__name__)
@@ -43,6 +47,7 @@ class Searcher:
     def __init__(self, embedder: Embedder | None, *, n_candidates: int) -> None:
         self._embedder = embedder
         self._n_candidates = n_candidates
+        self._synonyms = SynonymTables()
 
     def search(
         self,
@@ -59,45 +64,55 @@ class Searcher:
 
         asked_at: time.perf_counter() when the request came, where the clock is to start. vector_leg: False leaves it
         out, and the answer says so: for when it was late.
-        Raises NotFound for an unknown index, Unavailable while it is being built.
+        Raises NotFound for an unknown index, InvalidInput for a member that no document has, Unavailable while the
+        index is being built.
         """
-        laps = _Laps(asked_at)
+        laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index)
-        window = request.offset + request.limit
-        if request.query.strip():
-            found = self._retrieve(control, snapshot, request.query, window, laps, vector_leg)
-        else:
-            found = _browse(control, snapshot, window)
+        synonyms = self._synonyms.of(index, control.rules).at(now)
+        query = understand(request.query, snapshot.lexicon, synonyms, typing=request.typing)
+        laps.timings.analyse = laps.lap()
+        vector, degraded = self._encoded(snapshot, query, vector_leg)
+        laps.timings.encode = laps.lap()
+        retrieved = snapshot.retrieve(self._retrieval(control, snapshot, query, vector, request))
+        laps.timings.retrieve = laps.lap()
+        found = _found(snapshot, query, vector, retrieved, self._n_candidates, request)
         names = feature_names(snapshot.settings)
         features = _features(snapshot, found)
         weights = np.array([control.weights.get(name, 0.0) for name in names], np.float64)
+        laps.timings.features = laps.lap()
         scores = _scores(found, names, features, weights)
         slots = found.slots.tolist()
-        ranked = ranking.best(scores[: found.n_ranked], window, lambda i: snapshot.id(slots[i]))
-        shown = (ranked + list(range(found.n_ranked, len(slots))))[request.offset : window]
+        n_ordered = found.n_ranked if request.distinct else min(request.window, found.n_ranked)
+        order = ranking.best(scores[: found.n_ranked], n_ordered, lambda i: snapshot.id(slots[i]))
+        order += range(found.n_ranked, len(slots))
+        n_groups = None
+        if request.distinct:
+            order = _first_of_each(order, snapshot.groups(request.distinct, found.slots))
+            n_groups = len(order)
+        shown = order[request.offset : request.window]
         laps.timings.rank = laps.lap()
-        hits = [
-            Hit(snapshot.id(slots[i]), rank, float(scores[i]), snapshot.document(slots[i]))
-            for rank, i in enumerate(shown, start=request.offset + 1)
-        ]
-        if request.explain:
-            explanations = _explain(found, shown, names, features, weights)
-            hits = [msgspec.structs.replace(h, explanation=e) for h, e in zip(hits, explanations, strict=True)]
+        hits = self._hits(snapshot, request, query, found, shown, names, features, weights, scores)
         laps.timings.hits = laps.lap()
         answer = SearchAnswer(
             query_id=query_id,
             index=index,
             hits=hits,
-            total=found.total,
+            total=retrieved.total,
+            groups=n_groups,
+            facets=retrieved.facets,
+            operator=retrieved.operator,
+            terms=[TermInfo.of(term, place in retrieved.left_out) for place, term in enumerate(query.terms)],
+            did_you_mean=query.did_you_mean,
             took_ms=laps.total(),
             applied_seq=state.control.seq,
             config_version=control.config_version,
             weights_version=control.weights_version,
             applied_catalog_seq=snapshot.catalog_seq,
-            applied_rules=[],
+            applied_rules=list(query.rules),
             experiment=None,
-            degraded=found.degraded,
+            degraded=degraded,
         )
         record = RankingShown(
             id=query_id,
@@ -114,160 +129,160 @@ class Searcher:
             applied_seq=state.control.seq,
             applied_catalog_seq=snapshot.catalog_seq,
             generation=snapshot.generation,
-            degraded=tuple(found.degraded),
+            applied_rules=query.rules,
+            degraded=tuple(degraded),
         )
         return SearchOutcome(answer, record, laps.timings)
 
-    def _retrieve(
+    def _encoded(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool) -> tuple[FloatArray | None, list[str]]:
+        """The query's vector, and what is degraded without it: keyword hits alone are still worth having."""
+        if not query.text or snapshot.settings.embedding is None:
+            return None, []
+        try:
+            vector = self._embedder.encode_query(query.text) if self._embedder is not None and vector_leg else None
+        except Unavailable as error:
+            log.warning("a query was answered without vectors: %s", error)
+            vector = None
+        return vector, [] if vector is not None else ["vector"]
+
+    def _retrieval(
         self,
         control: IndexControl,
         snapshot: EngineSnapshot,
-        query: str,
-        window: int,
-        laps: _Laps,
-        vector_leg: bool,
-    ) -> _Found:
-        k, timings = self._n_candidates, laps.timings
-        terms = query_terms(query)
-        timings.analyse = laps.lap()
-        keyword = _keyword_leg(snapshot, control.weights, terms, max(k, window))
-        timings.keyword = laps.lap()
-        vector, degraded = None, []
-        nearest = VectorCandidates(np.empty(0, np.int64), np.empty(0, np.float32))
-        if snapshot.settings.embedding is not None:
-            vector = self._encode(query) if vector_leg else None
-            timings.encode = laps.lap()
-            if vector is None:
-                degraded = ["vector"]
-            else:
-                nearest = snapshot.nearest(vector, k)
-            timings.vector = laps.lap()
-        found = _fuse(snapshot, terms, keyword, vector, nearest, k, window, degraded)
-        timings.fuse = laps.lap()
-        return found
+        query: Query,
+        vector: FloatArray | None,
+        request: SearchRequest,
+    ) -> Retrieval:
+        """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""
+        weights, settings = control.weights, snapshot.settings
+        signals = [weights.get(SIGNAL_PREFIX + signal.field, 0.0) for signal in settings.signals]
+        return Retrieval(
+            query=query,
+            vector=vector,
+            boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
+            signal_weights=np.array(signals, np.float32),
+            k=self._n_candidates,
+            window=None if request.distinct else request.window,
+            operator=request.operator,
+            filters=parse_filter(request.filters),
+            facets=request.facet_requests(),
+            sort=request.sort_keys(),
+        )
 
-    def _encode(self, query: str) -> FloatArray | None:
-        """None where there is no model or it failed: then keyword hits are still worth having."""
-        try:
-            return self._embedder.encode_query(query) if self._embedder is not None else None
-        except Unavailable as error:
-            log.warning("a query was answered without vectors: %s", error)
-            return None
-
-
-class _Laps:
-    """A stopwatch over the stages of one search."""
-
-    def __init__(self, started: float | None) -> None:
-        self.timings = Timings()
-        self._started = self._mark = time.perf_counter() if started is None else started
-
-    def lap(self) -> float:
-        """Milliseconds since the last lap."""
-        before, self._mark = self._mark, time.perf_counter()
-        return round((self._mark - before) * 1e3, 3)
-
-    def total(self) -> float:
-        """Milliseconds since the start."""
-        return round((time.perf_counter() - self._started) * 1e3, 3)
+    def _hits(
+        self,
+        snapshot: EngineSnapshot,
+        request: SearchRequest,
+        query: Query,
+        found: _Found,
+        shown: list[int],
+        names: tuple[str, ...],
+        features: FloatArray,
+        weights: ScoreArray,
+        scores: ScoreArray,
+    ) -> list[Hit]:
+        slots = found.slots[shown].tolist()
+        explained = _explain(found, shown, names, features, weights) if request.explain else [None] * len(shown)
+        highlight = request.highlighting()
+        highlighter = Highlighter(query, snapshot.settings, highlight) if highlight is not None else None
+        hits = []
+        for rank, (i, slot, explanation) in enumerate(zip(shown, slots, explained, strict=True), request.offset + 1):
+            document = snapshot.document(slot)
+            highlights = highlighter.of(document) if highlighter is not None else None
+            hits.append(Hit(snapshot.id(slot), rank, float(scores[i]), document, highlights, explanation))
+        return hits
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """Candidates of one search. The first n_ranked are ordered by score; what follows is in keyword order.
+    """Candidates of one search. The first n_ranked are ordered by score; what follows is in its final order.
 
-    slots: (n,). bm25: (n, n_searchable). cosines: (n,), 0 without a vector leg. keyword_ranks, vector_ranks: 1-based, 0
-    where a leg missed the candidate.
+    slots: (n,). text: of all. cosines: (n,), 0 without a vector leg. keyword_ranks, vector_ranks: 1-based, 0 where a
+    leg missed the candidate.
     """
 
     slots: IntArray
     n_ranked: int
-    total: int
-    bm25: FloatArray
+    text: TextFeatures
     cosines: FloatArray
     keyword_ranks: IntArray
     vector_ranks: IntArray
-    degraded: list[str]
 
 
-def _keyword_leg(
-    snapshot: EngineSnapshot, weights: Mapping[str, float], terms: tuple[str, ...], k: int
-) -> KeywordCandidates:
-    """The leg weighs fields as the score does, so that what the score would rank first is among the candidates."""
-    if not terms:
-        return KeywordCandidates(np.empty(0, np.int64), np.empty(0, np.float32), 0)
-    boosts = {field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in snapshot.settings.searchable}
-    return snapshot.keyword(terms, boosts, k)
-
-
-def _fuse(
+def _found(
     snapshot: EngineSnapshot,
-    terms: tuple[str, ...],
-    keyword: KeywordCandidates,
+    query: Query,
     vector: FloatArray | None,
-    nearest: VectorCandidates,
+    retrieved: Retrieved,
     k: int,
-    window: int,
-    degraded: list[str],
+    request: SearchRequest,
 ) -> _Found:
-    """The union of both legs' first k, then as much of the keyword leg's rest as the page needs."""
-    ranked = slots = _union(keyword.slots[:k], nearest.slots)
-    keyword_ranks, vector_ranks = _ranks(ranked, keyword.slots[:k]), _ranks(ranked, nearest.slots)
-    if len(keyword.slots) > k:
-        # A page past the re-ranked candidates goes on in keyword order.
-        tail_ranks = np.arange(k, len(keyword.slots)) + 1
-        known = np.isin(keyword.slots[k:], ranked)
-        keyword_ranks[np.searchsorted(ranked, keyword.slots[k:][known])] = tail_ranks[known]
-        if window > len(ranked):
-            slots = np.concatenate([ranked, keyword.slots[k:][~known]])
-            keyword_ranks = np.concatenate([keyword_ranks, tail_ranks[~known]])
-            vector_ranks = np.concatenate([vector_ranks, np.zeros(len(slots) - len(ranked), np.int64)])
-    bm25 = snapshot.bm25(slots, terms)
-    # A document that only the vector leg knows holds none of the words, so every BM25 of its row is 0.
-    only_vector = (vector_ranks > 0) & (bm25.max(axis=1, initial=0.0) == 0.0)
-    return _Found(
-        slots=slots,
-        n_ranked=len(ranked),
-        total=keyword.total + int(only_vector.sum()),
-        bm25=bm25,
-        cosines=_cosines(snapshot, slots, vector, nearest, vector_ranks),
-        keyword_ranks=keyword_ranks,
-        vector_ranks=vector_ranks,
-        degraded=degraded,
-    )
+    """The union of both legs' first k, then as much of the keyword leg's rest as the page needs.
 
-
-def _browse(control: IndexControl, snapshot: EngineSnapshot, window: int) -> _Found:
-    signals = snapshot.settings.signals
-    weights = np.array([control.weights.get(SIGNAL_PREFIX + s.field, 0.0) for s in signals], np.float32)
-    slots = snapshot.browse(weights, window)
-    none = np.zeros(len(slots), np.int64)
-    bm25 = np.zeros((len(slots), len(snapshot.settings.searchable)), np.float32)
-    return _Found(slots, 0, snapshot.n_documents, bm25, np.zeros(len(slots), np.float32), none, none, [])
+    Where the request sorts, or asks for nothing, the order it came in is final.
+    """
+    ordered, nearest = retrieved.keyword, retrieved.nearest
+    if request.sort or not query.text:
+        slots, n_ranked = ordered, 0
+        keyword_ranks, vector_ranks = np.zeros(len(slots), np.int64), _ranks_in(slots, nearest)
+    else:
+        slots = _union(ordered[:k], nearest)
+        n_ranked = len(slots)
+        keyword_ranks, vector_ranks = _ranks(slots, ordered[:k]), _ranks(slots, nearest)
+        if len(ordered) > k:
+            # A page past the re-ranked candidates goes on in keyword order.
+            tail_ranks = np.arange(k, len(ordered)) + 1
+            known = np.isin(ordered[k:], slots)
+            keyword_ranks[np.searchsorted(slots, ordered[k:][known])] = tail_ranks[known]
+            if request.distinct or request.window > len(slots):
+                slots = np.concatenate([slots, ordered[k:][~known]])
+                keyword_ranks = np.concatenate([keyword_ranks, tail_ranks[~known]])
+                vector_ranks = np.concatenate([vector_ranks, np.zeros(len(slots) - n_ranked, np.int64)])
+    text = snapshot.text_features(slots, query)
+    cosines = _cosines(snapshot, slots, vector, retrieved, vector_ranks)
+    return _Found(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks)
 
 
 def _cosines(
     snapshot: EngineSnapshot,
     slots: IntArray,
     vector: FloatArray | None,
-    nearest: VectorCandidates,
+    retrieved: Retrieved,
     vector_ranks: IntArray,
 ) -> FloatArray:
     """(n,) the vector leg knows those of its own candidates; only the others are worked out."""
     cosines = np.zeros(len(slots), np.float32)
     if vector is not None:
         known = vector_ranks > 0
-        cosines[known] = nearest.cosines[vector_ranks[known] - 1]
+        cosines[known] = retrieved.cosines[vector_ranks[known] - 1]
         cosines[~known] = snapshot.cosines(slots[~known], vector)
     return cosines
 
 
 def _features(snapshot: EngineSnapshot, found: _Found) -> FloatArray:
     """(n, n_features) in the order of `tuning.features.feature_names`; `overlooked` is left to `_scores`."""
-    columns: list[AnyArray] = [found.bm25]
+    text = found.text
+    columns: list[AnyArray] = [
+        text.bm25,
+        text.exact_title[:, None],
+        text.all_terms[:, None],
+        text.coverage[:, None],
+        text.phrase[:, None],
+        text.proximity[:, None],
+        _reciprocal(found.keyword_ranks),
+    ]
     if snapshot.settings.embedding is not None:
-        columns += [found.cosines[:, None], np.zeros((len(found.slots), 1), np.float32)]
+        columns += [
+            found.cosines[:, None],
+            _reciprocal(found.vector_ranks),
+            np.zeros((len(found.slots), 1), np.float32),
+        ]
     columns.append(snapshot.signals(found.slots))
     return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def _reciprocal(ranks: IntArray) -> FloatArray:
+    """(n, 1) 1 / rank, 0 where the rank is 0."""
+    return np.where(ranks > 0, 1.0 / np.maximum(ranks, 1), 0.0).astype(np.float32)[:, None]
 
 
 def _scores(found: _Found, names: tuple[str, ...], features: FloatArray, weights: ScoreArray) -> ScoreArray:
@@ -283,7 +298,7 @@ def _scores(found: _Found, names: tuple[str, ...], features: FloatArray, weights
 
 def _explain(
     found: _Found, shown: list[int], names: tuple[str, ...], features: FloatArray, weights: ScoreArray
-) -> list[Explanation]:
+) -> list[Explanation | None]:
     parts = ranking.contributions(features, weights)
     return [
         Explanation(
@@ -296,6 +311,14 @@ def _explain(
         )
         for i in shown
     ]
+
+
+def _first_of_each(order: list[int], groups: IntArray) -> list[int]:
+    """The first position of each group, in order. groups: (n,) by position."""
+    first: dict[int, int] = {}
+    for i, group in zip(order, groups[order].tolist(), strict=True):
+        first.setdefault(group, i)
+    return list(first.values())
 
 
 def _union(one: IntArray, other: IntArray) -> IntArray:
@@ -312,3 +335,9 @@ def _ranks(slots: IntArray, leg: IntArray) -> IntArray:
     ranks = np.zeros(len(slots), np.int64)
     ranks[np.searchsorted(slots, leg)] = np.arange(1, len(leg) + 1)
     return ranks
+
+
+def _ranks_in(slots: IntArray, leg: IntArray) -> IntArray:
+    """The same for slots in any order, not all of which need hold the leg's."""
+    rank_of: Mapping[int, int] = {slot: rank for rank, slot in enumerate(leg.tolist(), start=1)}
+    return np.array([rank_of.get(slot, 0) for slot in slots.tolist()], np.int64)

@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from events.errors import Unavailable
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from events.types import InteractionRecorded, RankingShown
 from searchsvc.arrays import FloatArray
 from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
+from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Upsert
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -65,3 +67,16 @@ def click(event_id: str = "e1", query_id: str | None = "q1", document_id: str = 
     return InteractionRecorded(
         id=event_id, kind="click", index="shop", document_id=document_id, query_id=query_id, at=NOW, received_at=NOW
     )
+
+
+class FakeEmbedder(Embedder):
+    """Knows the vectors of a few queries; fails for `broken`."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode_query(self, query: str) -> FloatArray:
+        self.asked.append(query)
+        if query == "broken":
+            raise Unavailable("the embedding model failed")
+        return vector(int(query.split()[-1]) if query.split()[-1].isdigit() else 99)

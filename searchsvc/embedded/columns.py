@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +22,10 @@ class Column:
         self._buffer: AnyArray = np.empty(shape, dtype) if rows is None else rows
         self._n = len(self._buffer)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._buffer.dtype
+
     def __len__(self) -> int:
         return self._n
 
@@ -27,7 +33,7 @@ class Column:
         """Append rows of the column's width."""
         n = self._n + len(rows)
         if n > len(self._buffer):
-            grown = np.empty((max(n, 2 * len(self._buffer), 1024), *self._buffer.shape[1:]), self._buffer.dtype)
+            grown = np.empty((max(n, 2 * len(self._buffer), 16), *self._buffer.shape[1:]), self._buffer.dtype)
             grown[: self._n] = self._buffer[: self._n]
             self._buffer = grown
         self._buffer[self._n : n] = rows

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,26 +11,27 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings, Signal
 from searchsvc.analysis import analyze, field_text
-from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
+from searchsvc.embedded.attributes import Attributes, AttributesView, StoredAttribute
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.documents import DocumentFile, DocumentView
 from searchsvc.embedded.forward import ForwardIndex, ForwardView, StoredForward
-from searchsvc.embedded.keyword import REBUILD_HEAP_BYTES, KeywordIndex, KeywordView
+from searchsvc.embedded.lexicon import LexiconView
+from searchsvc.embedded.matching import Matching
+from searchsvc.embedded.order import IdOrder, first
+from searchsvc.embedded.postings import Postings, PostingsRun, PostingsView
 from searchsvc.embedded.vectors import VectorIndex, VectorView
-from searchsvc.engine import Delete, KeywordCandidates, Upsert, VectorCandidates
+from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
+from searchsvc.filters import Filter, without
+from searchsvc.query import Query
 
 # More dead slots than this share, and than this number, and the index is worth building anew.
 COMPACT_SHARE = 0.5
 COMPACT_MIN = 10_000
-# More segments than this, and a keyword search takes twice as long as on one.
-MAX_SEGMENTS = 3
-# The keyword index is written anew once so many slots, or this share of all, have come since the last time.
-REBUILD_MIN = 1000
-REBUILD_SHARE = 0.125
 
 
 class StoredEngine(msgspec.Struct, frozen=True):
-    """All columns of an engine as plain arrays; the rows of each are slots. Documents and tantivy keep their files."""
+    """All columns of an engine as plain arrays; the rows of each are slots. Documents keep their file."""
 
     generation: str
     catalog_seq: int
@@ -43,19 +42,14 @@ class StoredEngine(msgspec.Struct, frozen=True):
     document_ends: AnyArray
     vectors: AnyArray
     forward: StoredForward
-
-
-class RebuiltKeyword(msgspec.Struct, frozen=True):
-    """A keyword index of what was live when it was begun. live: (n_slots,) at that moment."""
-
-    index: KeywordIndex
-    live: BoolArray
+    postings: PostingsRun
+    attributes: dict[str, StoredAttribute]
 
 
 class EmbeddedEngine:
     """An `Engine` in a folder of its own. `dimension` is that of the vectors, 0 where the index embeds nothing.
 
-    stored: what a snapshot on disk held; None starts empty. The folder's tantivy files and documents must match it.
+    stored: what a snapshot on disk held; None starts empty. The folder's documents must match it.
     generation: a name for this build of the index, used once.
     """
 
@@ -73,17 +67,19 @@ class EmbeddedEngine:
         self.dimension = dimension if settings.embedding is not None else 0
         self.generation = generation
         folder.mkdir(parents=True, exist_ok=True)
-        self.keyword_index = KeywordIndex(folder / "tantivy", n_fields)
         self.documents = DocumentFile(folder / "documents", stored.document_ends if stored else None)
-        self._forward = ForwardIndex(n_fields, stored.forward if stored else None)
+        title = [field.name for field in settings.searchable].index(settings.title)
+        self._forward = ForwardIndex(n_fields, title, stored.forward if stored else None)
+        self._postings = Postings(stored.postings if stored else None)
+        self._attributes = Attributes(stored.attributes if stored else None)
         self._vectors = VectorIndex(self.dimension, stored.vectors if stored else None) if self.dimension else None
         self._signals = Column(np.float32, len(settings.signals), stored.signals if stored else None)
         self._ids: list[str] = list(stored.ids) if stored else []
+        self._id_order = IdOrder(self._ids)
         self._live = Column(np.bool_, rows=np.array(stored.live) if stored else None)
         self._slots = {self._ids[slot]: int(slot) for slot in np.flatnonzero(self._live.view())}
-        self._n_slots_rebuilt = 0
         self._digest = stored.digest if stored else DocumentsDigest()
-        self._snapshot = self._view(self.keyword_index.view(), stored.catalog_seq if stored else 0)
+        self._snapshot = self._view(stored.catalog_seq if stored else 0)
 
     @property
     def settings(self) -> IndexSettings:
@@ -107,57 +103,12 @@ class EmbeddedEngine:
         self._digest = self._digest.changed([upsert.text for upsert in upserts], removed)
         for slot in dead:
             self._forward.remove(slot)
-            self.keyword_index.remove(slot)
         live = self._live.view().copy()
         live[dead] = False
         self._live = Column(np.bool_, rows=live)
         if upserts:
             self._append(upserts)
-        keyword = self.keyword_index.commit() if last else self.keyword_index.view()
-        self._snapshot = self._view(keyword, catalog_seq)
-        return self._snapshot
-
-    @property
-    def fragmented(self) -> bool:
-        """Whether writing the keyword index anew would pay."""
-        n_slots = len(self._ids)
-        grown = n_slots - self._n_slots_rebuilt >= max(REBUILD_MIN, REBUILD_SHARE * n_slots)
-        return grown and self.keyword_index.n_segments > MAX_SEGMENTS
-
-    def rebuild_keyword(self, stopped: Callable[[], bool]) -> RebuiltKeyword | None:
-        """The keyword index of the present snapshot in as few segments as can be; None once `stopped` says so.
-
-        Reads only what no write touches, so it may run beside the writer, which then adopts the result.
-        """
-        snapshot = self._snapshot
-        folder = self.folder / f"tantivy-{snapshot.catalog_seq}"
-        shutil.rmtree(folder, ignore_errors=True)
-        fresh = KeywordIndex(folder, len(self._settings.searchable), REBUILD_HEAP_BYTES)
-        for slot in np.flatnonzero(snapshot.live).tolist():
-            if stopped():
-                fresh.close()
-                shutil.rmtree(folder, ignore_errors=True)
-                return None
-            fresh.add(slot, self._texts(msgspec.json.decode(snapshot.document(slot))))
-        fresh.commit()
-        fresh.settle()
-        return RebuiltKeyword(fresh, snapshot.live)
-
-    def adopt_keyword(self, rebuilt: RebuiltKeyword) -> EmbeddedSnapshot:
-        """Bring a rebuilt keyword index up to the last commit and use it from now on; merge the vectors too."""
-        live, n_then = self._live.view(), len(rebuilt.live)
-        for slot in np.flatnonzero(rebuilt.live & ~live[:n_then]).tolist():
-            rebuilt.index.remove(slot)
-        for slot in (np.flatnonzero(live[n_then:]) + n_then).tolist():
-            rebuilt.index.add(slot, self._texts(msgspec.json.decode(self._snapshot.document(slot))))
-        old, self.keyword_index = self.keyword_index, rebuilt.index
-        self._n_slots_rebuilt = len(live)
-        if self._vectors is not None:
-            self._vectors.merge()
-        self._snapshot = self._view(self.keyword_index.commit(), self._snapshot.catalog_seq)
-        old.close()
-        # Readers of older snapshots keep the removed files open.
-        shutil.rmtree(old.folder, ignore_errors=True)
+        self._snapshot = self._view(catalog_seq)
         return self._snapshot
 
     def live_slots(self) -> IntArray:
@@ -175,21 +126,23 @@ class EmbeddedEngine:
             document_ends=self.documents.store(),
             vectors=self._vectors.store() if self._vectors else np.empty((0, 0), np.float16),
             forward=self._forward.store(),
+            postings=self._postings.store(self._live.view()),
+            attributes=self._attributes.store(),
         )
 
-    def close(self) -> None:
-        self.keyword_index.close()
-
     def _append(self, upserts: list[Upsert]) -> None:
-        for upsert in upserts:
-            texts = self._texts(upsert.members)
-            slot = self._forward.add([analyze(text) for text in texts])
-            self.keyword_index.add(slot, texts)
-            self._slots[upsert.id] = slot
-            self._ids.append(upsert.id)
+        first_slot = len(self._ids)
+        fields = [[analyze(field_text(u.members, field)) for field in self._settings.searchable] for u in upserts]
+        terms, entries = self._forward.add(fields)
+        self._slots.update({upsert.id: first_slot + i for i, upsert in enumerate(upserts)})
+        ids = [upsert.id for upsert in upserts]
+        self._ids.extend(ids)
+        self._id_order.extend(ids)
         self.documents.append([upsert.text for upsert in upserts])
         self._signals.extend(_signal_rows(self._settings.signals, [upsert.members for upsert in upserts]))
         self._live.extend(np.ones(len(upserts), np.bool_))
+        self._attributes.add(first_slot, [upsert.members for upsert in upserts])
+        self._postings.add(terms, entries, self._live.view())
         if self._vectors is not None:
             rows = np.zeros((len(upserts), self.dimension), np.float32)
             for row, upsert in zip(rows, upserts, strict=True):
@@ -197,22 +150,21 @@ class EmbeddedEngine:
                     row[:] = upsert.vector
             self._vectors.extend(rows)
 
-    def _texts(self, members: Mapping[str, object]) -> list[str]:
-        return [field_text(members, field) for field in self._settings.searchable]
-
-    def _view(self, keyword: KeywordView, catalog_seq: int) -> EmbeddedSnapshot:
+    def _view(self, catalog_seq: int) -> EmbeddedSnapshot:
         live = self._live.view()
         return EmbeddedSnapshot(
             settings=self._settings,
             generation=self.generation,
             catalog_seq=catalog_seq,
             digest=self._digest,
-            keyword=keyword,
+            postings=self._postings.view(),
+            attributes=self._attributes.view(len(live)),
             forward=self._forward.view(),
-            vectors=self._vectors.view(live) if self._vectors else None,
+            vectors=self._vectors.view() if self._vectors else None,
             signals=self._signals.view(),
             live=live,
             all_ids=self._ids,
+            id_keys=self._id_order.view(),
             documents=self.documents.view(),
             slots=self._slots,
         )
@@ -228,12 +180,14 @@ class EmbeddedSnapshot:
         generation: str,
         catalog_seq: int,
         digest: DocumentsDigest,
-        keyword: KeywordView,
+        postings: PostingsView,
+        attributes: AttributesView,
         forward: ForwardView,
         vectors: VectorView | None,
         signals: AnyArray,
         live: BoolArray,
         all_ids: list[str],
+        id_keys: AnyArray,
         documents: DocumentView,
         slots: Mapping[str, int],
     ) -> None:
@@ -241,12 +195,14 @@ class EmbeddedSnapshot:
         self.generation = generation
         self.catalog_seq = catalog_seq
         self.digest = digest
-        self._keyword = keyword
+        self._postings = postings
+        self._attributes = attributes
         self._forward = forward
         self._vectors = vectors
         self._signals = signals
         self.live = live
         self._all_ids = all_ids
+        self._id_keys = id_keys
         self._documents = documents
         self._slots = slots
 
@@ -254,22 +210,74 @@ class EmbeddedSnapshot:
     def n_documents(self) -> int:
         return self.digest.count
 
-    def keyword(self, terms: Sequence[str], boosts: Mapping[str, float], k: int) -> KeywordCandidates:
-        by_field = [max(boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
-        return self._keyword.search(self._forward.held(terms), by_field, k)
+    @property
+    def lexicon(self) -> LexiconView:
+        return self._forward.lexicon
 
-    def nearest(self, vector: FloatArray, k: int) -> VectorCandidates:
-        if self._vectors is None:
-            return VectorCandidates(np.empty(0, np.int64), np.empty(0, np.float32))
-        return VectorCandidates(*self._vectors.nearest(vector, k))
+    def retrieve(self, asked: Retrieval) -> Retrieved:
+        allowed = self._allowed(asked.filters)
+        nearest, cosines = np.empty(0, np.int64), np.empty(0, np.float32)
+        if asked.vector is not None and self._vectors is not None:
+            nearest, cosines = self._nearest(self._vectors, asked, allowed)
+        matching = Matching(self._postings, self._forward, asked.query, len(self.live)) if asked.query.text else None
+        matched = matching.within(allowed, asked.operator) if matching else None
+        n_beside = len(nearest) if matched is None else int(np.count_nonzero(~matched.mask[nearest]))
+        wanted = asked.window if asked.window is None else max(asked.k, asked.window)
+        if matching is None or matched is None:
+            slots, operator = np.flatnonzero(allowed), None
+            total = len(slots)
+            keys: list[AnyArray] = [-(self._signals[slots] @ asked.signal_weights)]
+        else:
+            slots, operator = matched.slots, matched.operator
+            total = len(slots) + n_beside
+            # Rounded, so that what adds up to the same in another order is the same.
+            keys = [-matching.scores(matched, self._by_field(asked.boosts)).round(5)]
+        if asked.sort:
+            slots = np.flatnonzero(_with(matched.mask, nearest)) if matched is not None else slots
+            keys = [self._attributes.sort_key(one.field, slots, one.descending) for one in asked.sort]
+        ordered = slots[first(slots, keys, self._id_keys, self._all_ids, len(slots) if wanted is None else wanted)]
+        return Retrieved(
+            keyword=ordered,
+            nearest=nearest,
+            cosines=cosines,
+            total=total,
+            operator=operator,
+            left_out=matching.left_out if matching else (),
+            facets=self._facets(asked, matching, allowed if matched is None else _with(matched.mask, nearest)),
+        )
 
-    def browse(self, weights: FloatArray, k: int) -> IntArray:
-        scores = self._signals @ weights if len(weights) else np.zeros(len(self.live), np.float32)
-        order = self._id_order
-        return order[np.argsort(-scores[order], kind="stable")[:k]]
+    def groups(self, field: str, slots: IntArray) -> IntArray:
+        return self._attributes.groups(field, slots)
 
-    def bm25(self, slots: IntArray, terms: Sequence[str]) -> FloatArray:
-        return self._forward.bm25(slots, terms)
+    def _nearest(self, vectors: VectorView, asked: Retrieval, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
+        """The k nearest slots and their cosines, nearest first, equal ones by id."""
+        assert asked.vector is not None
+        slots, cosines = vectors.nearest(asked.vector, asked.k, allowed)
+        best = first(slots, [-cosines], self._id_keys, self._all_ids, asked.k)
+        return slots[best], cosines[best]
+
+    def _allowed(self, filters: Filter | None) -> BoolArray:
+        return self.live if filters is None else self.live & self._attributes.mask(filters)
+
+    def _facets(self, asked: Retrieval, matching: Matching | None, match_set: BoolArray) -> dict[str, Facet]:
+        facets = {}
+        for one in asked.facets:
+            within = match_set
+            if one.disjunctive:
+                others = without(asked.filters, one.field)
+                if others != asked.filters:
+                    allowed = self._allowed(others)
+                    within = matching.within(allowed, asked.operator).mask if matching else allowed
+                    if asked.vector is not None and self._vectors is not None and matching:
+                        within = _with(within, self._nearest(self._vectors, asked, allowed)[0])
+            facets[one.field] = self._attributes.facet(one.field, within, one.max_values)
+        return facets
+
+    def _by_field(self, boosts: Mapping[str, float]) -> ScoreArray:
+        return np.array([max(boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable])
+
+    def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
+        return self._forward.features(slots, query)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         return self._vectors.cosines(slots, vector) if self._vectors else np.zeros(len(slots), np.float32)
@@ -291,11 +299,11 @@ class EmbeddedSnapshot:
         # The writer's map is ahead of this snapshot while a new version of the document is being written.
         return next((old for old in np.flatnonzero(self.live).tolist() if self._all_ids[old] == document_id), None)
 
-    @cached_property
-    def _id_order(self) -> IntArray:
-        """Live slots in the order of their ids."""
-        live = np.flatnonzero(self.live)
-        return live[np.argsort(np.array([self._all_ids[slot] for slot in live.tolist()], dtype=object), kind="stable")]
+
+def _with(mask: BoolArray, slots: IntArray) -> BoolArray:
+    whole = mask.copy()
+    whole[slots] = True
+    return whole
 
 
 def signal_value(signal: Signal, members: Mapping[str, object]) -> float:

@@ -1,117 +1,49 @@
-"""The forward index: for each slot its terms, fields, frequencies and lengths; and BM25 per field from it.
+"""The forward index: what each slot's fields say, word by word; and what of a query is found there.
 
-Document frequencies and average lengths count live documents only, so scores do not depend on tombstones or merges.
+It answers for candidates only, so it costs the same in a large index and a small one. Document frequencies and average
+lengths count live documents only, so scores do not depend on tombstones or merges.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray, FloatArray, IntArray
+from searchsvc.analysis import Analysis
+from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from searchsvc.embedded.columns import Column
+from searchsvc.embedded.lexicon import Lexicon, LexiconView
+from searchsvc.embedded.postings import MAX_FREQUENCY, MAX_LENGTH, Entries
+from searchsvc.engine import TextFeatures
+from searchsvc.query import Query
 
 K1: Final = 1.2
 B: Final = 0.75
-MAX_FREQUENCY: Final = 65_535
-
-
-class ForwardIndex:
-    """The writer's side. Fields are columns 0 to n_fields - 1, as in the index settings."""
-
-    def __init__(self, n_fields: int, stored: StoredForward | None = None) -> None:
-        self.n_fields = n_fields
-        if stored is None:
-            stored = StoredForward.empty(n_fields)
-        self._vocabulary: dict[str, int] = {term: i for i, term in enumerate(stored.terms)}
-        self._starts = Column(np.int64, rows=stored.starts)
-        self._terms = Column(np.int32, rows=stored.entry_terms)
-        self._fields = Column(np.uint8, rows=stored.entry_fields)
-        self._frequencies = Column(np.uint16, rows=stored.entry_frequencies)
-        self._lengths = Column(np.int32, n_fields, rows=stored.lengths)
-        self._document_frequencies = np.array(stored.document_frequencies)
-        self._total_lengths = np.array(stored.total_lengths)
-        self._n_live = stored.n_live
-
-    def add(self, fields: Sequence[Sequence[str]]) -> int:
-        """Append one document, its analysed terms by field, and return its slot."""
-        terms: list[int] = []
-        columns: list[int] = []
-        frequencies: list[int] = []
-        for column, words in enumerate(fields):
-            for word, frequency in Counter(words).items():
-                terms.append(self._vocabulary.setdefault(word, len(self._vocabulary)))
-                columns.append(column)
-                frequencies.append(min(frequency, MAX_FREQUENCY))
-        if len(self._vocabulary) > self._document_frequencies.shape[1]:
-            grown = np.zeros((self.n_fields, 2 * len(self._vocabulary)), np.int32)
-            grown[:, : self._document_frequencies.shape[1]] = self._document_frequencies
-            self._document_frequencies = grown
-        lengths = np.array([[len(words) for words in fields]], np.int32)
-        self._terms.extend(np.array(terms, np.int32))
-        self._fields.extend(np.array(columns, np.uint8))
-        self._frequencies.extend(np.array(frequencies, np.uint16))
-        self._lengths.extend(lengths)
-        self._starts.extend(np.array([len(self._terms)], np.int64))
-        self._document_frequencies[columns, terms] += 1
-        self._total_lengths += lengths[0]
-        self._n_live += 1
-        return len(self._lengths) - 1
-
-    def remove(self, slot: int) -> None:
-        """Take one live slot out of the statistics. Its rows stay, unseen."""
-        start, end = self._starts.view()[slot : slot + 2]
-        self._document_frequencies[self._fields.view()[start:end], self._terms.view()[start:end]] -= 1
-        self._total_lengths -= self._lengths.view()[slot]
-        self._n_live -= 1
-
-    def view(self) -> ForwardView:
-        n_terms = len(self._vocabulary)
-        return ForwardView(
-            vocabulary=self._vocabulary,
-            starts=self._starts.view(),
-            entry_terms=self._terms.view(),
-            entry_fields=self._fields.view(),
-            entry_frequencies=self._frequencies.view(),
-            lengths=self._lengths.view(),
-            document_frequencies=self._document_frequencies[:, :n_terms].copy(),
-            average_lengths=self._total_lengths / max(self._n_live, 1),
-            n_live=self._n_live,
-        )
-
-    def store(self) -> StoredForward:
-        """All of it as plain arrays, for a snapshot on disk."""
-        n_terms = len(self._vocabulary)
-        return StoredForward(
-            terms=list(self._vocabulary),
-            starts=self._starts.view(),
-            entry_terms=self._terms.view(),
-            entry_fields=self._fields.view(),
-            entry_frequencies=self._frequencies.view(),
-            lengths=self._lengths.view(),
-            document_frequencies=self._document_frequencies[:, :n_terms].copy(),
-            total_lengths=self._total_lengths.copy(),
-            n_live=self._n_live,
-        )
+MAX_POSITION: Final = 65_535
+# Words of a query further apart than this do not belong together.
+WINDOW: Final = 8
 
 
 class StoredForward(msgspec.Struct, frozen=True):
     """A forward index as arrays.
 
-    terms: term id -> term. starts: (n_slots + 1,) where each slot's entries begin. entry_*: one row per (slot, field,
-    term). lengths: (n_slots, n_fields). document_frequencies: (n_fields, n_terms). total_lengths: (n_fields,).
+    words: word number -> word. starts: (n_slots + 1,) where each slot's entries begin. entry_*: one row per word and
+    compound of a slot, by field and position. lengths: (n_slots, n_fields) in words. titles: (n_slots,) hash of the
+    title's words. document_frequencies: (n_fields, n_terms). total_lengths: (n_fields,).
     """
 
-    terms: list[str]
+    words: list[str]
     starts: AnyArray
-    entry_terms: AnyArray
+    entry_words: AnyArray
     entry_fields: AnyArray
-    entry_frequencies: AnyArray
+    entry_positions: AnyArray
     lengths: AnyArray
+    titles: AnyArray
     document_frequencies: AnyArray
     total_lengths: AnyArray
     n_live: int
@@ -119,72 +51,242 @@ class StoredForward(msgspec.Struct, frozen=True):
     @staticmethod
     def empty(n_fields: int) -> StoredForward:
         return StoredForward(
-            terms=[],
+            words=[],
             starts=np.zeros(1, np.int64),
-            entry_terms=np.empty(0, np.int32),
+            entry_words=np.empty(0, np.int32),
             entry_fields=np.empty(0, np.uint8),
-            entry_frequencies=np.empty(0, np.uint16),
+            entry_positions=np.empty(0, np.uint16),
             lengths=np.empty((0, n_fields), np.int32),
+            titles=np.empty(0, np.uint64),
             document_frequencies=np.zeros((n_fields, 0), np.int32),
             total_lengths=np.zeros(n_fields, np.int64),
             n_live=0,
         )
 
 
+class ForwardIndex:
+    """The writer's side. Fields are columns 0 to n_fields - 1, as in the index settings; title: that of the title."""
+
+    def __init__(self, n_fields: int, title: int, stored: StoredForward | None = None) -> None:
+        self.n_fields = n_fields
+        self._title = title
+        if stored is None:
+            stored = StoredForward.empty(n_fields)
+        self.lexicon = Lexicon(stored.words)
+        self._starts = Column(np.int64, rows=stored.starts)
+        self._words = Column(np.int32, rows=stored.entry_words)
+        self._fields = Column(np.uint8, rows=stored.entry_fields)
+        self._positions = Column(np.uint16, rows=stored.entry_positions)
+        self._lengths = Column(np.int32, n_fields, rows=stored.lengths)
+        self._titles = Column(np.uint64, rows=stored.titles)
+        self._document_frequencies = np.array(stored.document_frequencies)
+        self._total_lengths = np.array(stored.total_lengths)
+        self._n_live = stored.n_live
+
+    def add(self, documents: Sequence[Sequence[Analysis]]) -> tuple[AnyArray, Entries]:
+        """Append documents, each its analysed fields, as the next slots; return their postings: terms, entries."""
+        first = len(self._lengths)
+        words: list[int] = []
+        fields: list[int] = []
+        positions: list[int] = []
+        ends: list[int] = []
+        postings: list[tuple[int, int, int, int, int]] = []
+        for slot, analyses in enumerate(documents, start=first):
+            for column, analysis in enumerate(analyses):
+                numbers = [self.lexicon.add(word) for word in analysis.words]
+                numbers += [self.lexicon.add(compound.text) for compound in analysis.compounds]
+                places = [*range(len(analysis.words)), *(compound.start for compound in analysis.compounds)]
+                words += numbers
+                positions += places
+                fields += [column] * len(numbers)
+                length = min(len(analysis.words), MAX_LENGTH)
+                for term, n in Counter(self.lexicon.term_of_word(number) for number in numbers).items():
+                    postings.append((term, slot, column, min(n, MAX_FREQUENCY), length))
+            ends.append(len(words))
+        lengths = np.array([[len(analysis.words) for analysis in analyses] for analyses in documents], np.int32)
+        self._starts.extend(len(self._words) + np.array(ends, np.int64))
+        self._words.extend(np.array(words, np.int32))
+        self._fields.extend(np.array(fields, np.uint8))
+        self._positions.extend(np.minimum(np.array(positions, np.int64), MAX_POSITION).astype(np.uint16))
+        self._lengths.extend(lengths.reshape(len(documents), self.n_fields))
+        self._titles.extend(np.array([words_hash(fields[self._title].words) for fields in documents], np.uint64))
+        self.lexicon.settle()
+        self._grow()
+        table = np.array(postings, np.int64).reshape(-1, 5)
+        np.add.at(self._document_frequencies, (table[:, 2], table[:, 0]), 1)
+        self._total_lengths += lengths.sum(axis=0)
+        self._n_live += len(documents)
+        entries = Entries(
+            table[:, 1].astype(np.int32),
+            table[:, 2].astype(np.uint8),
+            table[:, 3].astype(np.uint8),
+            table[:, 4].astype(np.uint16),
+        )
+        return table[:, 0], entries
+
+    def remove(self, slot: int) -> None:
+        """Take one live slot out of the statistics. Its rows stay, unseen."""
+        start, end = self._starts.view()[slot : slot + 2]
+        terms = self.lexicon.terms_of(self._words.view()[start:end])
+        held = np.unique(np.stack([self._fields.view()[start:end].astype(np.int64), terms]), axis=1)
+        self._document_frequencies[held[0], held[1]] -= 1
+        self._total_lengths -= self._lengths.view()[slot]
+        self._n_live -= 1
+
+    def view(self) -> ForwardView:
+        frequencies = self._document_frequencies[:, : self.lexicon.n_terms].copy()
+        return ForwardView(
+            lexicon=self.lexicon.view(frequencies),
+            starts=self._starts.view(),
+            entry_words=self._words.view(),
+            entry_fields=self._fields.view(),
+            entry_positions=self._positions.view(),
+            lengths=self._lengths.view(),
+            titles=self._titles.view(),
+            document_frequencies=frequencies,
+            average_lengths=self._total_lengths / max(self._n_live, 1),
+            n_live=self._n_live,
+        )
+
+    def store(self) -> StoredForward:
+        """All of it as plain arrays, for a snapshot on disk."""
+        return StoredForward(
+            words=self.lexicon.words,
+            starts=self._starts.view(),
+            entry_words=self._words.view(),
+            entry_fields=self._fields.view(),
+            entry_positions=self._positions.view(),
+            lengths=self._lengths.view(),
+            titles=self._titles.view(),
+            document_frequencies=self._document_frequencies[:, : self.lexicon.n_terms].copy(),
+            total_lengths=self._total_lengths.copy(),
+            n_live=self._n_live,
+        )
+
+    def _grow(self) -> None:
+        n_columns = self._document_frequencies.shape[1]
+        if self.lexicon.n_terms > n_columns:
+            grown = np.zeros((self.n_fields, 2 * self.lexicon.n_terms), np.int32)
+            grown[:, :n_columns] = self._document_frequencies
+            self._document_frequencies = grown
+
+
 class ForwardView(msgspec.Struct, frozen=True):
     """The reader's side: immutable, at one commit. Shapes as in `StoredForward`; average_lengths: (n_fields,)."""
 
-    vocabulary: Mapping[str, int]
+    lexicon: LexiconView
     starts: AnyArray
-    entry_terms: AnyArray
+    entry_words: AnyArray
     entry_fields: AnyArray
-    entry_frequencies: AnyArray
+    entry_positions: AnyArray
     lengths: AnyArray
+    titles: AnyArray
     document_frequencies: AnyArray
     average_lengths: AnyArray
     n_live: int
 
-    def held(self, terms: Sequence[str]) -> list[tuple[str, int]]:
-        """Each (term, field) that a live document holds: the others cost a search time and find nothing."""
-        n_terms = self.document_frequencies.shape[1]
-        known = {word: term for word in terms if (term := self.vocabulary.get(word, n_terms)) < n_terms}
-        frequencies = self.document_frequencies[:, list(known.values())].T.tolist()
-        return [(word, i) for word, row in zip(known, frequencies, strict=True) for i, n in enumerate(row) if n]
+    def statistics(self, query: Query) -> QueryStatistics:
+        """How much each term of a query tells in each field.
 
-    def bm25(self, slots: IntArray, terms: Sequence[str]) -> FloatArray:
-        """BM25 of each slot and field as a share of the query's ceiling; see `tuning.features`.
-
-        slots: (n,) live slots. terms: distinct analysed query terms; unknown ones earn nothing and cost nothing.
-        Returns (n, n_fields), at least 0.
-        Source: Robertson & Zaragoza 2009, eq. 3.15, with Lucene's idf log(1 + (N - df + .5) / (df + .5)).
+        A term is as frequent as its most frequent alternative. Source of the idf: Robertson & Zaragoza 2009, with
+        Lucene's log(1 + (N - df + .5) / (df + .5)).
         """
-        n_fields = self.lengths.shape[1]
-        scores = np.zeros((len(slots), n_fields), np.float32)
-        n_terms = self.document_frequencies.shape[1]
-        known = [term for word in terms if (term := self.vocabulary.get(word, n_terms)) < n_terms]
-        if not known or not len(slots):
-            return scores
-        frequencies = self.document_frequencies[:, known]
+        n_fields = self.document_frequencies.shape[0]
+        frequencies = np.zeros((len(query.terms), n_fields), np.int32)
+        for row, term in zip(frequencies, query.terms, strict=True):
+            known = [number for one in term.alternatives if (number := self.lexicon.term_id(one.stem)) is not None]
+            if known:
+                row[:] = self.document_frequencies[:, known].max(axis=1)
         idf = inverse_document_frequency(frequencies, self.n_live)
-        most = frequencies.max(axis=0)
-        ceiling = (K1 + 1.0) * inverse_document_frequency(most[most > 0], self.n_live).sum()
-        if ceiling <= 0.0:
-            return scores
+        most = frequencies.max(axis=1, initial=0)
+        known_terms = most > 0
+        most_telling = np.where(known_terms, inverse_document_frequency(most, self.n_live), 0.0)
+        idf[frequencies == 0] = 0.0
+        return QueryStatistics(idf, known_terms, most_telling, (K1 + 1.0) * float(most_telling.sum()))
 
-        position = np.full(n_terms, -1, np.int8)
-        position[known] = np.arange(len(known), dtype=np.int8)
-        entries, owners = _entries_of(slots, self.starts)
-        asked = position[self.entry_terms[entries]]
-        hit = np.flatnonzero(asked >= 0)
-        entries, owners, asked = entries[hit], owners[hit], asked[hit]
+    def features(self, slots: IntArray, query: Query) -> TextFeatures:
+        """What of a query each slot holds. slots: (n,) live."""
+        n, n_fields = len(slots), self.lengths.shape[1]
+        terms = query.terms
+        statistics = self.statistics(query)
+        if not n or statistics.ceiling <= 0.0:
+            return TextFeatures.none(n, n_fields)
+        owners, entries, places, weights = self._found(slots, query)
+        fields = self.entry_fields[entries].astype(np.int64)
+        lengths = self.lengths[slots]
+        frequency = np.bincount(
+            (owners * n_fields + fields) * len(terms) + places, weights=weights, minlength=n * n_fields * len(terms)
+        ).reshape(n, n_fields, len(terms))
+        norm = K1 * (1.0 - B + B * lengths / np.maximum(self.average_lengths, 1e-9))
+        saturated = frequency * (K1 + 1.0) / (frequency + norm[:, :, None])
+        bm25 = (saturated * statistics.idf.T).sum(axis=2) / statistics.ceiling
+        held = frequency.max(axis=1) > 0
+        needed = statistics.known & np.array([not term.optional for term in terms])
+        coverage = (held * statistics.most_telling).sum(axis=1) * (K1 + 1.0) / statistics.ceiling
+        positions = self.entry_positions[entries].astype(np.int64)
+        n_words = np.array([term.n_words for term in terms], np.int64)
+        phrase, proximity = _closeness(owners, fields, positions, places, n, n_words)
+        return TextFeatures(
+            bm25=bm25.astype(np.float32),
+            exact_title=(self.titles[slots] == np.uint64(words_hash(query.words))).astype(np.float32),
+            all_terms=held[:, needed].all(axis=1).astype(np.float32) if needed.any() else np.zeros(n, np.float32),
+            coverage=coverage.astype(np.float32),
+            phrase=phrase,
+            proximity=proximity,
+        )
 
-        fields = self.entry_fields[entries]
-        frequency = self.entry_frequencies[entries].astype(np.float64)
-        relative_length = self.lengths[slots[owners], fields] / np.maximum(self.average_lengths, 1e-9)[fields]
-        saturated = frequency * (K1 + 1.0) / (frequency + K1 * (1.0 - B + B * relative_length))
-        earned = idf[fields, asked] * saturated / ceiling
-        sums = np.bincount(owners * n_fields + fields, weights=earned, minlength=scores.size)
-        return sums.reshape(scores.shape).astype(np.float32)
+    def _found(self, slots: IntArray, query: Query) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
+        """Each place where a slot holds a term of the query: owners (indices into slots), entries, places (of the term
+        in the query), weights. All (n_found,), by owner, field and position."""
+        wanted: dict[int, list[tuple[int, float]]] = {}
+        for place, term in enumerate(query.terms):
+            for one in term.alternatives:
+                number = self.lexicon.term_id(one.stem)
+                for word in self.lexicon.word_ids(number) if number is not None else ():
+                    wanted.setdefault(word, []).append((place, one.weight))
+        code_of = np.full(self.lexicon.n_words, -1, np.int16)
+        codes = list(wanted.values())
+        code_of[list(wanted)] = np.arange(len(codes), dtype=np.int16)
+        begin, end = self.starts[slots], self.starts[slots + 1]
+        parts = [self.entry_words[b:e] for b, e in zip(begin.tolist(), end.tolist(), strict=True)]
+        found = code_of[np.concatenate(parts)]
+        hits = np.flatnonzero(found >= 0)
+        code = found[hits]
+        before = np.append(0, np.cumsum(end - begin))
+        owners = np.searchsorted(before, hits, side="right") - 1
+        entries = hits - before[owners] + begin[owners]
+        n_each = np.array([len(one) for one in codes], np.int64)
+        if n_each.max(initial=1) > 1:
+            # A word that stands for several terms (a compound) is found once for each.
+            repeats = n_each[code]
+            nth = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+            owners, entries, code = np.repeat(owners, repeats), np.repeat(entries, repeats), np.repeat(code, repeats)
+            flat = (np.cumsum(n_each) - n_each)[code] + nth
+        else:
+            flat = code
+        meanings = [meaning for one in codes for meaning in one]
+        places = np.array([meaning[0] for meaning in meanings], np.int64)[flat]
+        weights = np.array([meaning[1] for meaning in meanings], np.float64)[flat]
+        return owners, entries, places, weights
+
+
+class QueryStatistics(msgspec.Struct, frozen=True):
+    """idf: (n_terms, n_fields), 0 where a field never holds the term. known: (n_terms,) whether any field does.
+
+    most_telling: (n_terms,) the idf in the field that holds it most often, 0 where none does. ceiling: the largest BM25
+    that the query could earn in one field.
+    """
+
+    idf: ScoreArray
+    known: AnyArray
+    most_telling: ScoreArray
+    ceiling: float
+
+
+def words_hash(words: Sequence[str]) -> int:
+    """64 bits that tell one row of words from another; 0 for none."""
+    joined = "\x1f".join(words).encode()
+    return int.from_bytes(hashlib.blake2b(joined, digest_size=8).digest(), "little") if joined else 0
 
 
 def inverse_document_frequency(document_frequencies: AnyArray, n_documents: int) -> AnyArray:
@@ -193,10 +295,29 @@ def inverse_document_frequency(document_frequencies: AnyArray, n_documents: int)
     return idf
 
 
-def _entries_of(slots: IntArray, starts: AnyArray) -> tuple[AnyArray, AnyArray]:
-    """Positions of all entries of the slots, and for each the index into `slots` that owns it."""
-    begin = starts[slots]
-    counts = starts[slots + 1] - begin
-    owners = np.repeat(np.arange(len(slots)), counts)
-    before = np.cumsum(counts) - counts
-    return np.arange(counts.sum()) + np.repeat(begin - before, counts), owners
+def _closeness(
+    owners: AnyArray, fields: AnyArray, positions: AnyArray, places: AnyArray, n: int, n_words: AnyArray
+) -> tuple[FloatArray, FloatArray]:
+    """(n,) phrase: share of the query's neighbouring terms that stand side by side, in order, in one field.
+    (n,) proximity: the same where they stand within `WINDOW` words in any order, nearer ones counting more.
+
+    n_words: (n_terms,) how many words each term is made of."""
+    n_terms = len(n_words)
+    if n_terms < 2 or len(owners) < 2:
+        return np.zeros(n, np.float32), np.zeros(n, np.float32)
+    phrase = np.zeros((n, n_terms - 1))
+    near = np.zeros((n, n_terms - 1))
+    # Entries are in order, so neighbours in the text are neighbours here, or nearly so where words repeat.
+    for step in (1, 2):
+        one, other = slice(None, -step), slice(step, None)
+        same = (owners[one] == owners[other]) & (fields[one] == fields[other])
+        apart = np.abs(positions[other] - positions[one])
+        ahead = places[other] - places[one]
+        together = np.flatnonzero(same & (np.abs(ahead) == 1) & (apart >= 1) & (apart <= WINDOW))
+        pair = np.minimum(places[one], places[other])[together]
+        owner, gap = owners[one][together], apart[together]
+        np.maximum.at(near, (owner, pair), 1.0 / gap)
+        apart_in_order = (ahead * (positions[other] - positions[one]))[together]
+        adjacent = apart_in_order == n_words[pair]
+        phrase[owner[adjacent], pair[adjacent]] = 1.0
+    return phrase.mean(axis=1).astype(np.float32), near.mean(axis=1).astype(np.float32)

@@ -1,17 +1,16 @@
 """Engine snapshots on disk: immutable, checked by SHA-256 before they are opened, rebuilt from CATALOG when in doubt.
 
 INDEX/documents-<generation>     append-only; a snapshot vouches for its beginning
-INDEX/snapshots/<catalog_seq>/   arrays, terms, ids, hard links to tantivy's files, manifest.json written last
-INDEX/work-<generation>/         what the running engine writes. Its tantivy folder is made anew from a snapshot at
-                                 every start; its document file only grows, and snapshots vouch for its beginning
+INDEX/snapshots/<catalog_seq>/   arrays, words, ids, manifest.json written last
+INDEX/work-<generation>/         what the running engine writes: the document file
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,10 +22,12 @@ from events.errors import Corrupt
 from events.settings import IndexSettings
 from events.snapshot import sync
 from searchsvc.arrays import AnyArray
+from searchsvc.embedded.attributes import BLANK, StoredAttribute
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
+from searchsvc.embedded.postings import Entries, PostingsRun
 
-SCHEMA = 3
+SCHEMA = 4
 KEPT_SNAPSHOTS = 2
 
 
@@ -58,7 +59,6 @@ class Manifest(msgspec.Struct, frozen=True):
 
 def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
     """Write a snapshot of the engine's last commit and drop all but the newest few. Called by the writer's thread."""
-    engine.keyword_index.settle()
     stored = engine.store()
     target = folder / "snapshots" / f"{stored.catalog_seq:020d}"
     partial = target.with_suffix(".partial")
@@ -70,23 +70,28 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         "document_ends": stored.document_ends,
         "vectors": stored.vectors,
         "starts": stored.forward.starts,
-        "entry_terms": stored.forward.entry_terms,
+        "entry_words": stored.forward.entry_words,
         "entry_fields": stored.forward.entry_fields,
-        "entry_frequencies": stored.forward.entry_frequencies,
+        "entry_positions": stored.forward.entry_positions,
         "lengths": stored.forward.lengths,
+        "titles": stored.forward.titles,
         "document_frequencies": stored.forward.document_frequencies,
         "total_lengths": stored.forward.total_lengths,
+        "posting_terms": stored.postings.terms,
+        "posting_starts": stored.postings.starts,
+        "posting_slots": stored.postings.entries.slots,
+        "posting_fields": stored.postings.entries.fields,
+        "posting_frequencies": stored.postings.entries.frequencies,
+        "posting_lengths": stored.postings.entries.lengths,
     }
+    arrays |= _joined(stored.attributes)
     for name, array in arrays.items():
         np.save(partial / f"{name}.npy", array)
     (partial / "ids.json").write_bytes(msgspec.json.encode(stored.ids))
-    (partial / "terms.json").write_bytes(msgspec.json.encode(stored.forward.terms))
-    (partial / "tantivy").mkdir()
-    for file in engine.keyword_index.folder.iterdir():
-        # tantivy never rewrites a segment file, only its two JSON lists.
-        if not file.name.endswith(".lock"):
-            copy = shutil.copyfile if file.suffix == ".json" else os.link
-            copy(file, partial / "tantivy" / file.name)
+    (partial / "attributes.json").write_bytes(
+        msgspec.json.encode({name: one.texts for name, one in stored.attributes.items()})
+    )
+    (partial / "words.json").write_bytes(msgspec.json.encode(stored.forward.words))
     engine.documents.sync()
     manifest = Manifest(
         schema=SCHEMA,
@@ -131,29 +136,24 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         _require(snapshot / name, digest)
     work = work_folder(folder, manifest.generation)
     _require(work / "documents", manifest.documents_sha256, manifest.documents_bytes)
-    for stale in work.glob("tantivy*"):
-        shutil.rmtree(stale)
-    fresh_tantivy = work / "tantivy"
-    fresh_tantivy.mkdir(parents=True)
-    for file in (snapshot / "tantivy").iterdir():
-        copy = shutil.copyfile if file.suffix == ".json" else os.link
-        copy(file, fresh_tantivy / file.name)
 
     def array(name: str) -> AnyArray:
         loaded: AnyArray = np.load(snapshot / f"{name}.npy")
         return loaded
 
     forward = StoredForward(
-        terms=msgspec.json.decode((snapshot / "terms.json").read_bytes(), type=list[str]),
+        words=msgspec.json.decode((snapshot / "words.json").read_bytes(), type=list[str]),
         starts=array("starts"),
-        entry_terms=array("entry_terms"),
+        entry_words=array("entry_words"),
         entry_fields=array("entry_fields"),
-        entry_frequencies=array("entry_frequencies"),
+        entry_positions=array("entry_positions"),
         lengths=array("lengths"),
+        titles=array("titles"),
         document_frequencies=array("document_frequencies"),
         total_lengths=array("total_lengths"),
         n_live=manifest.n_live,
     )
+    texts = msgspec.json.decode((snapshot / "attributes.json").read_bytes(), type=dict[str, list[str]])
     stored = StoredEngine(
         generation=manifest.generation,
         catalog_seq=manifest.catalog_seq,
@@ -164,8 +164,63 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         document_ends=array("document_ends"),
         vectors=array("vectors"),
         forward=forward,
+        postings=PostingsRun(
+            array("posting_terms"),
+            array("posting_starts"),
+            Entries(
+                array("posting_slots"),
+                array("posting_fields"),
+                array("posting_frequencies"),
+                array("posting_lengths"),
+            ),
+        ),
+        attributes=_split(texts, {name: array(name) for name in _JOINED}),
     )
     return EmbeddedEngine(work, settings, manifest.dimension, manifest.generation, stored)
+
+
+# The columns of thousands of sparse attributes lie one after another in one file each.
+_JOINED = {
+    "attribute_code_slots": "code_slots",
+    "attribute_codes": "codes",
+    "attribute_number_slots": "number_slots",
+    "attribute_numbers": "numbers",
+    "attribute_date_slots": "date_slots",
+    "attribute_dates": "dates",
+    "attribute_ends": "",
+}
+
+
+def _joined(attributes: Mapping[str, StoredAttribute]) -> dict[str, AnyArray]:
+    """File name -> that column of all attributes; `attribute_ends` says where each ends, for the three kinds."""
+    stored = list(attributes.values())
+    joined = {
+        name: np.concatenate([getattr(one, member) for one in (BLANK, *stored)])
+        for name, member in _JOINED.items()
+        if member
+    }
+    n_values = [[len(one.codes), len(one.numbers), len(one.dates)] for one in stored]
+    joined["attribute_ends"] = np.cumsum(np.array(n_values, np.int64).reshape(-1, 3), axis=0)
+    return joined
+
+
+def _split(texts: Mapping[str, list[str]], joined: Mapping[str, AnyArray]) -> dict[str, StoredAttribute]:
+    """The reverse of `_joined`. texts: attribute -> its values, in the order of the columns."""
+    ends = joined["attribute_ends"]
+    starts = np.concatenate([np.zeros((1, 3), np.int64), ends[:-1]]) if len(ends) else ends
+    attributes = {}
+    for (name, values), begin, end in zip(texts.items(), starts.tolist(), ends.tolist(), strict=True):
+        cut = [slice(b, e) for b, e in zip(begin, end, strict=True)]
+        attributes[name] = StoredAttribute(
+            values,
+            joined["attribute_code_slots"][cut[0]],
+            joined["attribute_codes"][cut[0]],
+            joined["attribute_number_slots"][cut[1]],
+            joined["attribute_numbers"][cut[1]],
+            joined["attribute_date_slots"][cut[2]],
+            joined["attribute_dates"][cut[2]],
+        )
+    return attributes
 
 
 def stored_documents(folder: Path) -> dict[str, bytes]:

@@ -25,8 +25,11 @@ DELTA_SHARE: Final = 0.125
 
 # Below this many rows an exhaustive search costs less than 0.3 ms and has no recall to lose.
 SIEVE_FROM: Final = 8192
+# Of so few allowed rows the exact search is a matrix product.
+FEW: Final = 2048
 # Two dimensions share a code of four bits; four times k come through the sieve: recall@100 0.999.
 SIEVE_CODE_DIMENSIONS: Final = 2
+SPARE: Final = 8
 SIEVE_BITS: Final = 4
 SIEVE_FACTOR: Final = 4
 # k-means of 16 centroids: more rounds changed no recall.
@@ -50,8 +53,7 @@ class VectorIndex:
         if len(self._rows) > self._base.end:
             self._base = _Segment(self._rows.view(), 0)
 
-    def view(self, live: BoolArray) -> VectorView:
-        """live: (n_slots,) which slots are live at this commit."""
+    def view(self) -> VectorView:
         rows = self._rows.view()
         n_base = self._base.end
         if len(rows) - n_base > max(MIN_DELTA, DELTA_SHARE * n_base):
@@ -59,7 +61,7 @@ class VectorIndex:
         segments = [self._base]
         if len(rows) > self._base.end:
             segments.append(_Segment(rows[self._base.end :], self._base.end))
-        return VectorView(rows, [_Filtered(segment, live) for segment in segments if segment.size])
+        return VectorView(rows, [segment for segment in segments if segment.size])
 
     def store(self) -> AnyArray:
         return self._rows.view()
@@ -68,25 +70,23 @@ class VectorIndex:
 class VectorView:
     """The reader's side: immutable, at one commit."""
 
-    def __init__(self, rows: AnyArray, segments: list[_Filtered]) -> None:
+    def __init__(self, rows: AnyArray, segments: list[_Segment]) -> None:
         self._rows = rows
         self._segments = segments
 
-    def nearest(self, vector: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-        """The k live slots nearest to `vector` and their cosines, best first; fewer where there are fewer."""
-        found = [segment.nearest(vector, k) for segment in self._segments]
-        if not found:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        if len(found) == 1:
-            return found[0]
-        slots = np.concatenate([slots for slots, _ in found])
-        cosines = np.concatenate([cosines for _, cosines in found])
-        order = np.lexsort((slots, -cosines))[:k]
-        return slots[order], cosines[order]
+    def nearest(self, vector: FloatArray, k: int, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
+        """The k allowed slots nearest to `vector`, and some more, and their cosines, in no order.
+
+        Some more, because what is equally near should be cut off by document id and not by chance.
+        allowed: (n_slots,) live and within the filters.
+        """
+        found = [segment.nearest(vector, k + SPARE, allowed[segment.start : segment.end]) for segment in self._segments]
+        slots = np.concatenate([slots for slots, _ in found]) if found else np.empty(0, np.int64)
+        return slots, self.cosines(slots, vector)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
-        """(n,) cosine of each slot's vector with `vector`."""
-        products: FloatArray = self._rows[slots].astype(np.float32) @ vector
+        """(n,) cosine of each slot's vector with `vector`: to the last bit the same, whatever else is asked for."""
+        products: FloatArray = np.einsum("ij,j->i", self._rows[slots].astype(np.float32), vector)
         return products
 
 
@@ -120,43 +120,47 @@ class _Segment:
         self.start = start
         self.size = len(rows)
         self.end = start + self.size
+        self._rows = rows
         self.exact, self.sieved = build_indexes(rows)
 
-
-class _Filtered:
-    """A segment without the slots that are dead at one commit."""
-
-    def __init__(self, segment: _Segment, live: BoolArray) -> None:
-        self._segment = segment
-        self._live = live[segment.start : segment.end]
-        self._n_live = int(np.count_nonzero(self._live))
-        self._parameters: Any = None
-        if self._n_live < segment.size:
-            # FAISS keeps a bare pointer into the bitmap: both must live as long as this view.
-            self._bits = np.packbits(self._live, bitorder="little")
-            self._selector: Any = faiss.IDSelectorBitmap(self._bits)  # type: ignore[call-arg,arg-type]  # numpy is wrapped at run time
-            self._parameters = faiss.SearchParameters(sel=self._selector)  # type: ignore[call-arg]  # as above
-
-    def nearest(self, vector: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-        k = min(k, self._n_live)
+    def nearest(self, vector: FloatArray, k: int, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
+        """allowed: (size,)."""
+        n_allowed = int(np.count_nonzero(allowed))
+        k = min(k, n_allowed)
         if k == 0:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        rows, cosines = self._sieved(vector, k)
+        if n_allowed <= FEW and n_allowed < self.size:
+            return self._among(np.flatnonzero(allowed), vector, k)
+        rows, cosines = self._sieved(vector, k, allowed, n_allowed)
         if len(rows) < k:
-            found, found_rows = self._segment.exact.search(vector[None, :], k, params=self._parameters)
-            kept = found_rows[0] >= 0
-            rows, cosines = found_rows[0][kept], found[0][kept]
-        return rows + self._segment.start, cosines
+            rows, cosines = self._exact(vector, k, allowed, n_allowed)
+        return rows + self.start, cosines
 
-    def _sieved(self, vector: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-        """Up to k rows through the sieve; fewer where too many of the nearest are dead, none without a sieve.
+    def _among(self, rows: IntArray, vector: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+        """Of so few that it is cheaper to look at each."""
+        cosines = self._rows[rows].astype(np.float32) @ vector
+        best = np.argsort(-cosines, kind="stable")[:k]
+        return rows[best] + self.start, cosines[best]
 
-        Dead rows come through it too: as many more are asked for as there would be if the dead were spread evenly.
+    def _sieved(self, vector: FloatArray, k: int, allowed: BoolArray, n_allowed: int) -> tuple[IntArray, FloatArray]:
+        """Up to k rows through the sieve; fewer where too many of the nearest are not allowed, none without a sieve.
+
+        Others come through it too: as many more are asked for as there would be if they were spread evenly.
         """
-        segment = self._segment
-        wanted = k * segment.size // max(self._n_live, 1) + (k if self._parameters else 0)
-        if segment.sieved is None or SIEVE_FACTOR * wanted >= segment.size:
+        wanted = k * self.size // n_allowed + (k if n_allowed < self.size else 0)
+        if self.sieved is None or SIEVE_FACTOR * wanted >= self.size:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        found, found_rows = segment.sieved.search(vector[None, :], wanted)
-        kept = self._live[found_rows[0]] & (found_rows[0] >= 0)
+        found, found_rows = self.sieved.search(vector[None, :], wanted)
+        kept = allowed[found_rows[0]] & (found_rows[0] >= 0)
         return found_rows[0][kept][:k], found[0][kept][:k]
+
+    def _exact(self, vector: FloatArray, k: int, allowed: BoolArray, n_allowed: int) -> tuple[IntArray, FloatArray]:
+        parameters: Any = None
+        if n_allowed < self.size:
+            # FAISS keeps a bare pointer into the bitmap: both have to live until it has answered.
+            bits = np.packbits(allowed, bitorder="little")
+            selector: Any = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]  # numpy is wrapped at run time
+            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # as above
+        found, found_rows = self.exact.search(vector[None, :], k, params=parameters)
+        kept = found_rows[0] >= 0
+        return found_rows[0][kept], found[0][kept]

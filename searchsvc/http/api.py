@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ SEARCH: Final = Body(SearchRequest, max_bytes=16 * KIB)
 EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
 WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
 SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
+RULE: Final = Body(shapes.RuleInput, max_bytes=256 * KIB)
 ERASURE: Final = Body(shapes.ErasureInput, max_bytes=4 * KIB)
 REPLAY: Final = Body(shapes.ReplayInput, max_bytes=256 * KIB)
 MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
@@ -175,6 +177,42 @@ async def get_weights_history(app: App, index: str) -> Response[bytes]:
     return _json(shapes.WeightsHistory(index, list(reversed(history))))
 
 
+@get("/v1/indexes/{index:str}/rules", **describe("All rules of an index", None, shapes.RuleList))
+async def list_rules(app: App, index: str) -> Response[bytes]:
+    rules, now = app.serving.current.control.index(index).rules, datetime.now(UTC)
+    return _json(shapes.RuleList(index, [shapes.rule_info(rules[name], now) for name in sorted(rules)]))
+
+
+@get("/v1/indexes/{index:str}/rules/{rule:str}", **describe("One rule", None, shapes.RuleInfo))
+async def get_rule(app: App, index: str, rule: str) -> Response[bytes]:
+    return _json(shapes.rule_info(app.serving.current.control.index(index).rule(rule), datetime.now(UTC)))
+
+
+@put(
+    "/v1/indexes/{index:str}/rules/{rule:str}",
+    **describe("Write a rule, whole; live when answered", RULE, shapes.RuleChangedAnswer),
+)
+async def put_rule(app: App, index: str, rule: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.RuleInput = RULE.decode(body)
+    author = _author(request, given.reason)
+    changed = await app.service.commands.set_rule(index, rule, given.rule(), given.expected_seq, author)
+    stored = changed.index.rules.get(rule) if changed.index is not None else None
+    info = shapes.rule_info(stored, datetime.now(UTC)) if stored is not None else None
+    return _json(shapes.RuleChangedAnswer(changed.seq, info))
+
+
+@delete(
+    "/v1/indexes/{index:str}/rules/{rule:str}",
+    status_code=200,
+    **describe("Delete a rule", None, shapes.RuleChangedAnswer, shapes.DeletionQuery),
+)
+async def delete_rule(app: App, index: str, rule: str, request: AnyRequest) -> Response[bytes]:
+    asked = decode_query(shapes.DeletionQuery, request.query_params.dict())
+    author = _author(request, asked.reason)
+    changed = await app.service.commands.delete_rule(index, rule, asked.expected_seq, author)
+    return _json(shapes.RuleChangedAnswer(changed.seq, None))
+
+
 @get("/health/live", **describe("Whether the process runs", None, None))
 async def health_live() -> Response[bytes]:
     return _json({"status": "live"})
@@ -219,6 +257,10 @@ def build_api(app: App) -> Litestar:
             get_weights,
             put_weights,
             get_weights_history,
+            list_rules,
+            get_rule,
+            put_rule,
+            delete_rule,
             get_state,
             list_dead,
             replay_dead,

@@ -55,15 +55,25 @@ class Body:
 
 
 def decode_query(kind: type[T], parameters: Mapping[str, list[str]]) -> T:
-    """The same from a URL's query string, where every value is text. Raises InvalidInput."""
+    """The same from a URL's query string, where every value is text. Lists have commas in between, or are given again.
+
+    Raises InvalidInput.
+    """
+    lists = {field.encode_name for field in msgspec.structs.fields(kind) if _is_list(field.type)}  # type: ignore[arg-type]
     for name, values in parameters.items():
-        if len(values) > 1:
+        if len(values) > 1 and name not in lists:
             raise InvalidInput(f"{name} is given {len(values)} times", field=name, value=len(values), limit="once")
-    single = {name: values[0] for name, values in parameters.items()}
+    single: dict[str, object] = {name: values[0] for name, values in parameters.items()}
+    for name in lists & set(single):
+        single[name] = [item for value in parameters[name] for item in value.split(",") if item]
     try:
         return msgspec.convert(single, kind, strict=False)
     except msgspec.ValidationError as error:
         raise _refusal(str(error), single, kind) from error
+
+
+def _is_list(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) is list
 
 
 def _refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:

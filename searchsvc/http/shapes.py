@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
-from events.control import Change, IndexControl, control_hash
+from events.control import Change, IndexControl, StoredRule, control_hash
 from events.digest import DocumentsDigest, state_hash
+from events.rules import Action, Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
@@ -94,6 +97,59 @@ class WeightsHistory(msgspec.Struct, frozen=True):
     changes: list[Change]
 
 
+class RuleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule, whole, as in `events.rules.Rule`, and why. expected_seq: refuse (409) where the rule's last change is
+    another one; 0 where there should be none yet."""
+
+    actions: tuple[Action, ...]
+    enabled: bool = True
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+    reason: str = ""
+    expected_seq: int | None = None
+
+    def rule(self) -> Rule:
+        return Rule(self.actions, self.enabled, self.valid_from, self.valid_until)
+
+
+class DeletionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """expected_seq: as in `RuleInput`."""
+
+    reason: str = ""
+    expected_seq: int | None = None
+
+
+class RuleInfo(msgspec.Struct, frozen=True):
+    """One rule, and the change that wrote it. in_force: now, being enabled and within its window."""
+
+    id: str
+    actions: tuple[Action, ...]
+    enabled: bool
+    valid_from: datetime | None
+    valid_until: datetime | None
+    in_force: bool
+    seq: int
+    created_seq: int
+    at: datetime
+    actor: str
+    actor_verified: bool
+    reason: str
+
+
+class RuleList(msgspec.Struct, frozen=True):
+    """By id."""
+
+    index: str
+    rules: list[RuleInfo]
+
+
+class RuleChangedAnswer(msgspec.Struct, frozen=True):
+    """seq: of the change; it is served. rule: null where it was deleted."""
+
+    seq: int
+    rule: RuleInfo | None
+
+
 class IndexState(msgspec.Struct, frozen=True):
     """created_seq: the CONTROL message that created the index. documents: what is served, as of applied_catalog_seq."""
 
@@ -153,6 +209,24 @@ class EventsAccepted(msgspec.Struct, frozen=True):
 
     accepted: int
     ids: list[str]
+
+
+def rule_info(stored: StoredRule, now: datetime) -> RuleInfo:
+    rule = stored.rule
+    return RuleInfo(
+        id=stored.id,
+        actions=rule.actions,
+        enabled=rule.enabled,
+        valid_from=rule.valid_from,
+        valid_until=rule.valid_until,
+        in_force=rule.in_force(now),
+        seq=stored.seq,
+        created_seq=stored.created_seq,
+        at=stored.at,
+        actor=stored.actor,
+        actor_verified=stored.actor_verified,
+        reason=stored.reason,
+    )
 
 
 def state_info(state: ServingState) -> StateInfo:

@@ -1,135 +1,228 @@
-"""What every engine owes, held against a plain exhaustive oracle that is short enough to read."""
+"""What every engine owes: the embedded one and the plain oracle answer these alike."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from searchsvc.analysis import analyze
-from searchsvc.engine import Delete, EngineSnapshot, Upsert
+from events.errors import InvalidInput
+from searchsvc.answer import FacetInput, SearchRequest
+from searchsvc.engine import EngineSnapshot, Retrieval, Retrieved, Upsert
+from searchsvc.filters import parse_filter
+from searchsvc.query import Query
+from searchsvc.understanding import understand
 from tests.factories import SETTINGS, engine, upsert, vector
+from tests.oracle import OracleSnapshot
 
 DOCUMENTS = (
-    upsert("1", "Red running shoes", "light shoes for the road", seed=1, votes=3),
-    upsert("2", "Blue running shoes", "grip on wet rock", seed=2, votes=9),
-    upsert("3", "Red wool socks", "warm socks inside shoes", seed=3),
-    upsert("4", "Rain jacket", "dry on the road", seed=4, votes=20),
-    upsert("5", "Red", "", seed=5, votes=1),
+    upsert("1", "Red running shoes", "light shoes for the road", seed=1, votes=3, brand="Ab", sizes=[40, 41]),
+    upsert("2", "Blue running shoes", "grip on wet rock", seed=2, votes=9, brand="Cd", sizes=[41, 42]),
+    upsert("3", "Red wool socks", "warm socks inside shoes", seed=3, brand="ab", made="2021-05-06"),
+    upsert("4", "Rain jacket MX-5000", "dry on the road", seed=4, votes=20, brand="Cd", made="2020-01-01T10:00:00Z"),
+    upsert("5", "Red", "", seed=5, votes=1, soft=True),
+    upsert("6", '17" screen protector', "for a road trip", seed=6, brand="Ef", sizes=[17.5], soft=False),
 )
 
-
-class Oracle:
-    """BM25 and nearest vectors over a list, word for word from the formula."""
-
-    def __init__(self, documents: Sequence[Upsert]) -> None:
-        self.documents = documents
-        names = [field.name for field in SETTINGS.searchable]
-        self.fields = [[analyze(str(d.members[name])) for name in names] for d in documents]
-        self.n_fields = len(names)
-        self.n = len(documents)
-        self.mean_length = [sum(len(f[i]) for f in self.fields) / self.n for i in range(self.n_fields)]
-
-    def document_frequency(self, field: int, term: str) -> int:
-        return sum(term in f[field] for f in self.fields)
-
-    def idf(self, df: int) -> float:
-        return math.log(1 + (self.n - df + 0.5) / (df + 0.5))
-
-    def bm25(self, terms: Sequence[str]) -> dict[str, list[float]]:
-        most = {term: max(self.document_frequency(i, term) for i in range(self.n_fields)) for term in terms}
-        ceiling = sum(2.2 * self.idf(df) for df in most.values() if df)
-        return {
-            d.id: [self._score(f, i, terms) / ceiling for i in range(self.n_fields)]
-            for d, f in zip(self.documents, self.fields, strict=True)
-        }
-
-    def _score(self, fields: list[list[str]], i: int, terms: Sequence[str]) -> float:
-        counts, total = Counter(fields[i]), 0.0
-        for term in terms:
-            tf = counts[term]
-            norm = 1.2 * (1 - 0.75 + 0.75 * len(fields[i]) / self.mean_length[i])
-            total += self.idf(self.document_frequency(i, term)) * tf * 2.2 / (tf + norm) if tf else 0.0
-        return total
+Build = Callable[[Sequence[Upsert]], EngineSnapshot]
 
 
-def by_id(snapshot: EngineSnapshot, ids: Sequence[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    slots = [snapshot.find(one) for one in ids]
-    assert None not in slots
-    return np.array(slots, np.int64)
+@pytest.fixture(params=["embedded", "oracle"])
+def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
+    if request.param == "oracle":
+        return lambda documents: OracleSnapshot(documents, SETTINGS)
+    return lambda documents: engine(tmp_path, documents).snapshot()
 
 
-@pytest.mark.parametrize("query", ["red shoes", "running", "road dry", "red red nothing", "wool"])
-def test_bm25_per_field_is_that_of_the_formula(tmp_path: Path, query: str) -> None:
-    snapshot = engine(tmp_path, DOCUMENTS).snapshot()
-    terms = tuple(dict.fromkeys(analyze(query)))
-    expected = Oracle(DOCUMENTS).bm25(terms)
-    ids = [d.id for d in DOCUMENTS]
-    np.testing.assert_allclose(snapshot.bm25(by_id(snapshot, ids), terms), [expected[i] for i in ids], rtol=1e-5)
+def retrieve(
+    snapshot: EngineSnapshot, query: str = "", seed: int | None = None, k: int = 100, **asked: Any
+) -> Retrieved:
+    request = SearchRequest(query=query, **asked)
+    request.check()
+    return snapshot.retrieve(
+        Retrieval(
+            query=understand(query, snapshot.lexicon, typing=request.typing),
+            vector=vector(seed) if seed is not None else None,
+            boosts={"title": 3.0, "text": 1.0},
+            signal_weights=np.array([1.0], np.float32),
+            k=k,
+            window=request.window,
+            operator=request.operator,
+            filters=parse_filter(request.filters),
+            facets=request.facet_requests(),
+            sort=request.sort_keys(),
+        )
+    )
 
 
-def test_keyword_candidates_are_all_that_hold_a_term(tmp_path: Path) -> None:
-    snapshot = engine(tmp_path, DOCUMENTS).snapshot()
-    found = snapshot.keyword(("red", "jacket"), {"title": 3.0}, 10)
-    assert {snapshot.id(slot) for slot in found.slots.tolist()} == {"1", "3", "4", "5"}
-    assert found.total == 4
-    assert snapshot.keyword(("red", "jacket"), {}, 2).total == 4
-    assert snapshot.keyword(("absent",), {}, 10).total == 0
+def ids(snapshot: EngineSnapshot, slots: Any) -> list[str]:
+    return [snapshot.id(slot) for slot in slots.tolist()]
 
 
-def test_nearest_vectors_are_those_of_an_exhaustive_search(tmp_path: Path) -> None:
-    snapshot = engine(tmp_path, DOCUMENTS).snapshot()
+def features(snapshot: EngineSnapshot, query: str, *names: str) -> dict[str, Any]:
+    asked: Query = understand(query, snapshot.lexicon)
+    found = [snapshot.find(name) for name in names]
+    assert None not in found
+    made = snapshot.text_features(np.array(found, np.int64), asked)
+    return {name: getattr(made, name).tolist() for name in made.__struct_fields__}
+
+
+@pytest.mark.parametrize(
+    ("query", "operator", "expected"),
+    [
+        ("red shoes", "all", {"1", "3"}),
+        ("red shoes", "any", {"1", "2", "3", "5"}),
+        ("red shoes", "auto", {"1", "2", "3", "5"}),
+        ("RÉD shoe", "all", {"1", "3"}),
+        ("the road", "all", {"1", "4", "6"}),
+        ("the", "all", {"1", "4"}),
+        ("mx5000", "all", {"4"}),
+        ("mx 5000", "all", {"4"}),
+        ("MX-5000", "auto", {"4"}),
+        ("5000", "all", {"4"}),
+        ("17 inch", "all", {"6"}),
+        ("17in", "all", {"6"}),
+        ("jaket", "all", {"4"}),
+        ("runing", "all", {"1", "2"}),
+        ("scren protecter", "all", {"6"}),
+        ("raincoat zzzz", "auto", set()),
+        ("red zzzzz", "auto", {"1", "3", "5"}),
+        ("rainjacket", "auto", {"4"}),
+        ("jack", "auto", {"4"}),
+        ("!!!", "auto", set()),
+        ("", "auto", {"1", "2", "3", "4", "5", "6"}),
+    ],
+)
+def test_a_query_matches_what_holds_its_words(build: Build, query: str, operator: str, expected: set[str]) -> None:
+    snapshot = build(DOCUMENTS)
+    found = retrieve(snapshot, query, operator=operator)
+    assert set(ids(snapshot, found.keyword)) == expected
+    assert found.total == len(expected)
+
+
+def test_the_answer_says_when_any_word_was_enough_and_which_nobody_has(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    assert retrieve(snapshot, "red jacket").operator == "any"
+    assert retrieve(snapshot, "red").operator == "all"
+    assert retrieve(snapshot, "").operator is None
+    assert retrieve(snapshot, "red zzzzz").left_out == (1,)
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ("brand:ab", {"1", "3"}),
+        ("NOT brand:AB", {"2", "4", "5", "6"}),
+        ("brand:(ab OR ef)", {"1", "3", "6"}),
+        ("sizes:[41 TO 42]", {"1", "2"}),
+        ("sizes:{41 TO 42]", {"2"}),
+        ("sizes>=41 sizes<42", {"1", "2"}),
+        ("sizes:17.5", {"6"}),
+        ("soft:true OR soft:false", {"5", "6"}),
+        ("soft:*", {"5", "6"}),
+        ("made:[2020-01-01 TO 2020-01-01]", {"4"}),
+        ("made>2020-01-01", {"3"}),
+        ("made:[2020-01-01T12:00:00Z TO *]", {"3"}),
+        ("votes:[* TO 3] AND NOT (brand:ab OR soft:true)", set()),
+        ({"any": [{"field": "votes", "from": 9}, {"not": {"field": "brand", "exists": True}}]}, {"2", "4", "5"}),
+    ],
+)
+def test_filters_let_through_what_they_say(build: Build, filters: Any, expected: set[str]) -> None:
+    snapshot = build(DOCUMENTS)
+    found = retrieve(snapshot, filters=filters, seed=1)
+    assert set(ids(snapshot, found.keyword)) == expected
+    assert found.total == len(expected)
+    assert set(ids(snapshot, found.nearest)) == expected
+
+
+@pytest.mark.parametrize("asked", [{"filters": "nope:1"}, {"facets": ["nope"]}, {"sort": ["nope:asc"]}])
+def test_a_member_that_no_document_has_is_named(build: Build, asked: dict[str, Any]) -> None:
+    snapshot = build(DOCUMENTS)
+    if isinstance(snapshot, OracleSnapshot):
+        pytest.skip("the oracle does not refuse")
+    with pytest.raises(InvalidInput, match="nope"):
+        retrieve(snapshot, **asked)
+    assert retrieve(build(()), **asked).total == 0
+
+
+def test_facets_count_the_match_set_with_the_nearest_in_it(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    found = retrieve(snapshot, "jacket", seed=1, k=1, facets=["brand", "sizes", "soft"])
+    assert {one.value: one.count for one in found.facets["brand"].values} == {"Ab": 1, "Cd": 1}
+    assert [(v.value, v.count) for v in found.facets["sizes"].values] == [("40", 1), ("41", 1)]
+    stats = found.facets["sizes"].stats
+    assert stats is not None
+    assert (stats.min, stats.max, stats.mean, stats.sum) == (40.0, 41.0, 40.5, 81.0)
+    assert found.facets["soft"].values == []
+
+
+def test_a_disjunctive_facet_counts_what_else_could_be_chosen(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    facets = [FacetInput("brand", disjunctive=True), "votes"]
+    found = retrieve(snapshot, filters="brand:Cd AND votes>1", facets=facets)
+    assert {one.value: one.count for one in found.facets["brand"].values} == {"Ab": 1, "Cd": 2}
+    assert found.facets["votes"].n_values == 2
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [
+        (["votes:desc"], ["4", "2", "1", "5", "3", "6"]),
+        (["brand:asc", "votes:asc"], ["1", "3", "2", "4", "6", "5"]),
+        (["made:desc"], ["3", "4", "1", "2", "5", "6"]),
+        (["sizes:asc"], ["6", "1", "2", "3", "4", "5"]),
+        (["sizes:desc"], ["2", "1", "6", "3", "4", "5"]),
+    ],
+)
+def test_sorting_puts_what_has_no_value_last_and_equal_ones_by_id(
+    build: Build, sort: list[str], expected: list[str]
+) -> None:
+    snapshot = build(DOCUMENTS)
+    found = ids(snapshot, retrieve(snapshot, sort=sort).keyword)
+    # 1 and 3 differ in the case of their brand only: Ab comes before ab.
+    assert found == expected
+
+
+def test_browsing_orders_by_signals_and_then_by_id(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    assert ids(snapshot, retrieve(snapshot).keyword) == ["4", "2", "1", "5", "3", "6"]
+
+
+def test_features_say_what_of_the_query_is_there(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    made = features(snapshot, "red running shoes", "1", "2", "3", "5", "4")
+    assert made["exact_title"] == [1, 0, 0, 0, 0]
+    assert made["all_terms"] == [1, 0, 0, 0, 0]
+    assert made["phrase"] == [1, 0.5, 0, 0, 0]
+    assert made["coverage"][0] == pytest.approx(1.0)
+    assert made["coverage"] == sorted(made["coverage"], reverse=True)
+    assert made["proximity"][0] >= made["proximity"][1] > made["proximity"][3] == 0
+    assert made["bm25"][0][0] > made["bm25"][2][0] > made["bm25"][4][0] == 0
+
+
+def test_words_spelt_wrong_or_joined_count_less_than_the_word_itself(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    right, wrong = features(snapshot, "jacket", "4"), features(snapshot, "jaket", "4")
+    assert right["bm25"][0][0] > wrong["bm25"][0][0] > 0
+
+
+def test_groups_are_of_the_same_first_value(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    found = [snapshot.find(name) for name in ("2", "4", "1", "3", "5")]
+    groups = snapshot.groups("brand", np.array(found, np.int64)).tolist()
+    assert groups[0] == groups[1]
+    assert len(set(groups)) == 4
+
+
+def test_nearest_vectors_are_those_of_an_exhaustive_search(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
     asked = vector(77)
-    cosines = {str(i): float(vector(i) @ asked) for i in range(1, 6)}
-    found = snapshot.nearest(asked, 3)
-    assert [snapshot.id(s) for s in found.slots.tolist()] == sorted(cosines, key=lambda i: -cosines[i])[:3]
+    cosines = {str(i): float(vector(i) @ asked) for i in range(1, 7)}
+    found = retrieve(snapshot, "zzzzzz", seed=77, k=3)
+    assert ids(snapshot, found.nearest) == sorted(cosines, key=lambda i: -cosines[i])[:3]
     np.testing.assert_allclose(found.cosines, sorted(cosines.values(), reverse=True)[:3], atol=2e-3)
-    np.testing.assert_allclose(snapshot.cosines(found.slots, asked), found.cosines, atol=1e-5)
-
-
-def test_browsing_orders_by_signals_and_then_by_id(tmp_path: Path) -> None:
-    snapshot = engine(tmp_path, DOCUMENTS).snapshot()
-    order = [snapshot.id(s) for s in snapshot.browse(np.array([1.0], np.float32), 5).tolist()]
-    assert order == ["4", "2", "1", "5", "3"]
-    assert [snapshot.id(s) for s in snapshot.browse(np.array([0.0], np.float32), 3).tolist()] == ["1", "2", "3"]
-
-
-def test_a_deleted_document_is_gone_from_every_leg(tmp_path: Path) -> None:
-    made = engine(tmp_path, DOCUMENTS)
-    snapshot = made.apply([Delete("3"), Delete("never there")], 6)
-    assert snapshot.find("3") is None
-    assert snapshot.n_documents == 4
-    assert snapshot.keyword(("wool",), {}, 10).total == 0
-    assert "3" not in {snapshot.id(s) for s in snapshot.nearest(vector(3), 5).slots.tolist()}
-    assert "3" not in {snapshot.id(s) for s in snapshot.browse(np.zeros(1, np.float32), 9).tolist()}
-
-
-def test_an_older_snapshot_does_not_see_later_writes(tmp_path: Path) -> None:
-    made = engine(tmp_path, DOCUMENTS)
-    before = made.snapshot()
-    made.apply([Delete("1"), upsert("6", "Red hat", seed=6)], 7)
-    assert before.keyword(("red",), {}, 10).total == 3
-    assert before.find("6") is None
-    assert bytes(before.document(int(before.nearest(vector(1), 1).slots[0]))) == DOCUMENTS[0].text
-
-
-def test_deleting_and_adding_again_restores_every_score(tmp_path: Path) -> None:
-    made = engine(tmp_path, DOCUMENTS)
-    ids, terms = [d.id for d in DOCUMENTS], ("red", "shoe", "road")
-    before = made.snapshot()
-    scores = before.bm25(by_id(before, ids), terms)
-    made.apply([Delete("1"), Delete("4")], 7)
-    after = made.apply([DOCUMENTS[3], DOCUMENTS[0]], 9)
-    np.testing.assert_array_equal(after.bm25(by_id(after, ids), terms), scores)
-
-
-def test_of_several_changes_to_one_document_in_a_batch_the_last_counts(tmp_path: Path) -> None:
-    made = engine(tmp_path)
-    snapshot = made.apply([upsert("1", "first"), Delete("1"), upsert("1", "third")], 3)
-    assert snapshot.n_documents == 1
-    assert snapshot.keyword(("third",), {}, 5).total == 1
-    assert snapshot.keyword(("first",), {}, 5).total == 0
+    np.testing.assert_allclose(snapshot.cosines(found.nearest, asked), found.cosines, atol=1e-5)
+    assert found.total == 3

@@ -20,6 +20,8 @@ from events.types import (
     IndexDeleted,
     InteractionRecorded,
     RankingShown,
+    RuleChanged,
+    RuleDeleted,
     WeightsChanged,
 )
 from events.upcast import InteractionRecordedV1, RankingShownV1
@@ -29,6 +31,8 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "index_configured.v1": codec.decode_control,
     "index_deleted.v1": codec.decode_control,
     "weights_changed.v1": codec.decode_control,
+    "rule_changed.v1": codec.decode_control,
+    "rule_deleted.v1": codec.decode_control,
     "document_upserted.v1": codec.decode_catalog,
     "document_deleted.v1": codec.decode_catalog,
     "behavior_batch.v1": codec.decode_behavior,
@@ -39,6 +43,8 @@ WRITTEN = (
     IndexConfigured,
     IndexDeleted,
     WeightsChanged,
+    RuleChanged,
+    RuleDeleted,
     DocumentUpserted,
     DocumentDeleted,
     BehaviorBatch,

@@ -16,27 +16,13 @@ from events.memory import MemoryEventLog
 from events.settings import Embedding, SearchableField
 from events.streams import StreamName
 from searchsvc import ranking
-from searchsvc.analysis import analyze, embedding_text, field_text, query_terms
+from searchsvc.analysis import embedding_text, field_text
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.embedded.columns import Column
 from searchsvc.known import BLOCK_IDS, BehaviorMemory, StoredEvents
 from tests.factories import click
 from tests.factories import ranking as shown
 from tuning.weights import check_weights
-
-
-def test_case_accents_and_english_endings_are_folded() -> None:
-    assert analyze('Café CAFÉS ﬁne Notebooks 17" dv7-1211ea') == [
-        "cafe",
-        "cafe",
-        "fine",
-        "notebook",
-        "17",
-        "dv7",
-        "1211ea",
-    ]
-    assert query_terms("shoe Shoes SHOE boots") == ("shoe", "boot")
-    assert query_terms("!!! ???") == ()
 
 
 def test_field_text_joins_members_and_prefixes() -> None:

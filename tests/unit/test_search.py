@@ -12,25 +12,10 @@ from events import control
 from events.errors import InvalidInput, NotFound, Unavailable
 from events.types import IndexConfigured
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
-from searchsvc.arrays import FloatArray
-from searchsvc.embedding.embedder import Embedder
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
-from tests.factories import NOW, SETTINGS, engine, upsert, vector
+from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, upsert, vector
 from tuning.features import default_weights
-
-
-class FakeEmbedder(Embedder):
-    """Knows the vectors of a few queries; fails for `broken`."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-
-    def encode_query(self, query: str) -> FloatArray:
-        self.asked.append(query)
-        if query == "broken":
-            raise Unavailable("the embedding model failed")
-        return vector(int(query.split()[-1]) if query.split()[-1].isdigit() else 99)
 
 
 def state(folder: Path, n: int = 40, **weights: float) -> ServingState:

@@ -31,6 +31,7 @@ from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
 from searchsvc.tasks import end
+from searchsvc.understanding import understand
 from tests.factories import NOW, SETTINGS, engine, upsert, vector
 from tuning.features import default_weights
 
@@ -141,9 +142,7 @@ def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp_path:
         index = control.fold(control.ControlState(), event, 1).index("shop")
         for save in (False, True):
             folder = tmp_path / str(save)
-            indexer = Indexer(
-                index, folder, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1), ThreadPoolExecutor(1)
-            )
+            indexer = Indexer(index, folder, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
             indexer._engine = engine(folder, [upsert("1", "red shoe")])
             indexer._n_unsaved = 1
             await indexer.close(save=save)
@@ -158,13 +157,14 @@ def test_compaction_drops_dead_slots_and_keeps_every_answer(tmp_path: Path) -> N
     before = made.snapshot()
     event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={})
     index = control.fold(control.ControlState(), event, 1).index("shop")
-    indexer = Indexer(index, tmp_path, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1), ThreadPoolExecutor(1))
+    indexer = Indexer(index, tmp_path, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
     after = indexer._compacted(made).snapshot()
     assert (after.n_documents, after.catalog_seq) == (15, 31)
     assert after.generation != before.generation
     for document_id in ("1", "29"):
         old, new = (np.array([snapshot.find(document_id)]) for snapshot in (before, after))
-        np.testing.assert_array_equal(before.bm25(old, ("red", "29")), after.bm25(new, ("red", "29")))
+        query = understand("red 29", after.lexicon)
+        np.testing.assert_array_equal(before.text_features(old, query).bm25, after.text_features(new, query).bm25)
     assert after.find("2") is None
 
 

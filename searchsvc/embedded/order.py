@@ -1,0 +1,60 @@
+"""Best first, equal ones by document id, without asking Python about every document.
+
+The first sixteen bytes of each id stand in two integer columns, which order as the ids do; what they leave equal is
+settled by the ids themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from searchsvc.arrays import AnyArray, IntArray
+from searchsvc.embedded.columns import Column
+
+_BYTES = 16
+
+
+class IdOrder:
+    """The writer's side: one row a slot."""
+
+    def __init__(self, ids: Sequence[str] = ()) -> None:
+        self._keys = Column(np.uint64, 2)
+        self.extend(ids)
+
+    def extend(self, ids: Sequence[str]) -> None:
+        data = b"".join(one.encode()[:_BYTES].ljust(_BYTES, b"\0") for one in ids)
+        self._keys.extend(np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2))
+
+    def view(self) -> AnyArray:
+        """(n_slots, 2)."""
+        return self._keys.view()
+
+
+def first(slots: AnyArray, keys: Sequence[AnyArray], id_keys: AnyArray, ids: Sequence[str], k: int) -> IntArray:
+    """Positions in `slots` of the first k by ascending keys, the first key first, then by id.
+
+    slots: (n,). keys: one (n,) array or more, without nan. id_keys: of `IdOrder`, for all slots. ids: by slot.
+    """
+    n = len(slots)
+    if k <= 0 or not n:
+        return np.empty(0, np.int64)
+    in_play = np.arange(n)
+    if k < n:
+        in_play = np.flatnonzero(keys[0] <= np.partition(keys[0], k - 1)[k - 1])
+    prefix = id_keys[slots[in_play]]
+    columns = [*(key[in_play] for key in keys), prefix[:, 0], prefix[:, 1]]
+    order = np.lexsort(columns[::-1])
+    equal = np.ones(max(len(order) - 1, 0), np.bool_)
+    for column in columns:
+        equal &= column[order[1:]] == column[order[:-1]]
+    ordered: IntArray = in_play[order]
+    for start in np.flatnonzero(equal & ~np.append(False, equal[:-1])).tolist():
+        if start >= k:
+            break
+        end = start + 1
+        while end < len(order) and equal[end - 1]:
+            end += 1
+        ordered[start:end] = sorted(ordered[start:end].tolist(), key=lambda at: ids[int(slots[at])])
+    return ordered[:k]

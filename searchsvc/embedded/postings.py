@@ -1,0 +1,147 @@
+"""Which documents hold a term: postings in sorted runs, merged as they grow.
+
+An entry says that a slot's field holds a term so many times, and how long that field is: all that BM25 asks for, in one
+place. Each commit adds a small run; runs of like size are merged, so there are few of them and every entry is moved a
+bounded number of times. Slots only grow, so a later run holds later slots and a term's entries are in slot order.
+Entries of deleted slots stay until a merge drops them; readers leave them out by the live mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from searchsvc.arrays import AnyArray, BoolArray
+
+# A run is merged into its elder once it has this share of the elder's entries.
+MERGE_SHARE: Final = 0.25
+MAX_FREQUENCY: Final = 255
+MAX_LENGTH: Final = 65_535
+
+
+class Entries(msgspec.Struct, frozen=True):
+    """(n,) each: slots, fields (column numbers), frequencies, lengths (words of that field)."""
+
+    slots: AnyArray
+    fields: AnyArray
+    frequencies: AnyArray
+    lengths: AnyArray
+
+    def part(self, start: int, end: int) -> Entries:
+        return Entries(
+            self.slots[start:end], self.fields[start:end], self.frequencies[start:end], self.lengths[start:end]
+        )
+
+    def where(self, kept: AnyArray) -> Entries:
+        """kept: a mask or positions."""
+        return Entries(self.slots[kept], self.fields[kept], self.frequencies[kept], self.lengths[kept])
+
+    def __len__(self) -> int:
+        return len(self.slots)
+
+
+class PostingsRun(msgspec.Struct, frozen=True):
+    """terms: (n_terms,) ascending. starts: (n_terms + 1,) where the entries of each begin."""
+
+    terms: AnyArray
+    starts: AnyArray
+    entries: Entries
+
+
+def empty_entries() -> Entries:
+    return Entries(np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.uint8), np.empty(0, np.uint16))
+
+
+def run_of(terms: AnyArray, entries: Entries) -> PostingsRun:
+    """A run of entries in slot order. terms: (n,) of each entry."""
+    order = np.argsort(terms, kind="stable")
+    distinct, starts = np.unique(terms[order], return_index=True)
+    return PostingsRun(distinct.astype(np.int32), np.append(starts, len(terms)).astype(np.int64), entries.where(order))
+
+
+class Postings:
+    """The writer's side."""
+
+    def __init__(self, stored: PostingsRun | None = None) -> None:
+        self._runs: list[PostingsRun] = [stored] if stored is not None and len(stored.entries) else []
+
+    def add(self, terms: AnyArray, entries: Entries, live: BoolArray) -> None:
+        """Add entries of new slots, in slot order. live: (n_slots,); merges drop what is not."""
+        if not len(terms):
+            return
+        self._runs.append(run_of(terms, entries))
+        while len(self._runs) > 1 and len(self._runs[-1].entries) > MERGE_SHARE * len(self._runs[-2].entries):
+            later, elder = self._runs.pop(), self._runs.pop()
+            self._runs.append(_merged(elder, later, live))
+
+    def view(self) -> PostingsView:
+        return PostingsView(tuple(self._runs))
+
+    def store(self, live: BoolArray) -> PostingsRun:
+        """All live entries as one run, for a snapshot on disk."""
+        whole = PostingsRun(np.empty(0, np.int32), np.zeros(1, np.int64), empty_entries())
+        for run in self._runs:
+            whole = _merged(whole, run, live)
+        return whole
+
+
+class PostingsView:
+    """The reader's side: immutable, at one commit."""
+
+    def __init__(self, runs: tuple[PostingsRun, ...]) -> None:
+        self._runs = runs
+
+    def of(self, term: int) -> list[Entries]:
+        """The entries of a term, a part a run, in slot order."""
+        parts = []
+        for run in self._runs:
+            at = int(run.terms.searchsorted(term))
+            if at < len(run.terms) and run.terms[at] == term:
+                parts.append(run.entries.part(int(run.starts[at]), int(run.starts[at + 1])))
+        return parts
+
+
+def joined(parts: Sequence[Entries]) -> Entries:
+    """Parts one after another."""
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        return empty_entries()
+    return Entries(
+        np.concatenate([part.slots for part in parts]),
+        np.concatenate([part.fields for part in parts]),
+        np.concatenate([part.frequencies for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+    )
+
+
+def _merged(elder: PostingsRun, later: PostingsRun, live: BoolArray) -> PostingsRun:
+    """Both in one, without what is dead: each entry goes straight to its place, so it costs no sorting."""
+    elder, later = _living(elder, live), _living(later, live)
+    terms = np.union1d(elder.terms, later.terms)
+    counts = np.zeros((2, len(terms)), np.int64)
+    for row, run in zip(counts, (elder, later), strict=True):
+        row[np.searchsorted(terms, run.terms)] = np.diff(run.starts)
+    starts = np.append(0, np.cumsum(counts.sum(axis=0)))
+    n = int(starts[-1])
+    target = Entries(np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.uint8), np.empty(n, np.uint16))
+    for run, first in ((elder, starts[:-1]), (later, starts[:-1] + counts[0])):
+        shift = first[np.searchsorted(terms, run.terms)] - run.starts[:-1]
+        places = np.arange(len(run.entries)) + np.repeat(shift, np.diff(run.starts))
+        target.slots[places] = run.entries.slots
+        target.fields[places] = run.entries.fields
+        target.frequencies[places] = run.entries.frequencies
+        target.lengths[places] = run.entries.lengths
+    kept = np.diff(starts) > 0
+    return PostingsRun(terms[kept].astype(np.int32), np.append(starts[:-1][kept], n), target)
+
+
+def _living(run: PostingsRun, live: BoolArray) -> PostingsRun:
+    kept = live[run.entries.slots]
+    if kept.all():
+        return run
+    before = np.append(0, np.cumsum(kept))
+    return PostingsRun(run.terms, before[run.starts], run.entries.where(kept))

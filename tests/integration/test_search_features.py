@@ -1,0 +1,158 @@
+"""What a shopper's page and a merchandiser ask of a running service: filters, facets, sorting, synonyms."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.running import RunningService
+from tests.integration.test_service import Calling, http
+
+__all__ = ["http"]  # a fixture
+
+SEARCH = "/v1/indexes/shop/search"
+
+
+def test_filters_facets_and_sorting_come_together(http: Calling) -> None:
+    asked = {
+        "query": "wireless",
+        "limit": 100,
+        "filters": "category:(Audio OR computers) AND price:[20 TO 300] AND NOT brand:Norvik",
+        "facets": ["brand", {"field": "category", "disjunctive": True}, "price"],
+        "sort": ["price:asc"],
+        "highlight": {"fields": ["title"]},
+        "operator": "all",
+    }
+    status, answer = http("POST", SEARCH, asked)
+    assert status == 200, answer
+    found = [hit["document"] for hit in answer["hits"]]
+    assert len(found) == answer["total"] > 0
+    assert {one["category"] for one in found} <= {"Audio", "Computers"}
+    assert all(20 <= one["price"] <= 300 and one["brand"] != "Norvik" for one in found)
+    assert [one["price"] for one in found] == sorted(one["price"] for one in found)
+    brands = {one["value"]: one["count"] for one in answer["facets"]["brand"]["values"]}
+    assert brands == dict(Counter(one["brand"] for one in found))
+    stats = answer["facets"]["price"]["stats"]
+    assert (stats["min"], stats["max"]) == (found[0]["price"], found[-1]["price"])
+    marked = [hit["highlights"]["title"]["snippet"] for hit in answer["hits"] if "title" in hit.get("highlights", {})]
+    assert any("<em>wireless</em>" in one for one in marked)
+
+
+def test_the_link_form_takes_filters_facets_and_sort(http: Calling) -> None:
+    asked = "query=speaker&filters=price%3C100&facets=brand,colour&sort=price:desc&highlight=true&distinct=brand"
+    status, answer = http("GET", f"{SEARCH}?{asked}")
+    assert status == 200, answer
+    assert set(answer["facets"]) == {"brand", "colour"}
+    brands = [hit["document"]["brand"] for hit in answer["hits"]]
+    assert len(set(brands)) == len(brands) <= answer["groups"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "field", "said"),
+    [
+        ({"filters": "price:[1 TO"}, "filters", "expected a value"),
+        ({"filters": {"field": "price"}}, "filters", "field with is"),
+        ({"filters": "prise>3"}, "filters", "price"),
+        ({"filters": "brand>3"}, "filters", "no numbers"),
+        ({"facets": ["brnad"]}, "facets", "brand"),
+        ({"facets": [{"field": "brand", "max_values": 0}]}, "facets[0].max_values", "1 to 1000"),
+        ({"sort": ["price"]}, "sort[0]", "field:asc or field:desc"),
+        ({"sort": ["nope:asc"]}, "sort", "nope"),
+        ({"distinct": "nope"}, "distinct", "nope"),
+        ({"operator": "some"}, "operator", "all or any or auto"),
+        ({"highlight": {"fields": ["nope"]}}, "highlight.fields[0]", "one of"),
+        ({"highlight": 3}, "highlight", ""),
+    ],
+)
+def test_a_wrong_request_says_what_is_wrong(http: Calling, asked: dict[str, Any], field: str, said: str) -> None:
+    status, problem = http("POST", SEARCH, {"query": "speaker", **asked})
+    assert status == 400, problem
+    assert problem["field"] == field
+    assert said in problem["detail"]
+
+
+def test_a_misspelt_query_finds_what_was_meant_and_says_so(http: Calling) -> None:
+    _, answer = http("POST", SEARCH, {"query": "blutooth speeker"})
+    assert answer["did_you_mean"] == "bluetooth speaker"
+    assert "bluetooth speaker" in answer["hits"][0]["document"]["title"]
+    assert [term["alternatives"][0]["kind"] for term in answer["terms"]] == ["typo", "typo"]
+
+
+def test_a_synonym_is_live_when_answered_and_gone_when_deleted(http: Calling) -> None:
+    path = "/v1/indexes/shop/rules/couch"
+    rule = {"actions": [{"type": "synonym", "words": ["zweirad", "city bike"]}], "reason": "our shoppers' word"}
+    assert http("GET", path)[0] == 404
+    status, changed = http("PUT", path, {**rule, "expected_seq": 0})
+    assert status == 200, changed
+    assert changed["rule"]["in_force"] is True
+    _, answer = http("POST", SEARCH, {"query": "zweirad", "operator": "all", "min_seq": changed["seq"]})
+    assert answer["applied_rules"] == ["couch"]
+    assert "bike" in answer["hits"][0]["document"]["title"]
+    assert answer["config_version"] == changed["seq"]
+    assert http("PUT", path, {**rule, "expected_seq": 0})[0] == 409
+    assert [one["id"] for one in http("GET", "/v1/indexes/shop/rules")[1]["rules"]] == ["couch"]
+    assert http("PUT", path, {**rule, "enabled": False})[0] == 200
+    assert http("POST", SEARCH, {"query": "zweirad"})[1]["applied_rules"] == []
+    status, gone = http("DELETE", f"{path}?reason=done")
+    assert (status, gone["rule"]) == (200, None)
+    assert http("GET", "/v1/indexes/shop/rules")[1]["rules"] == []
+    assert http("DELETE", path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("rule", "field"),
+    [
+        ({"actions": []}, "actions"),
+        ({}, "actions"),
+        ({"actions": [{"type": "synonym"}]}, "actions[0]"),
+        ({"actions": [{"type": "synonym", "words": ["one"]}]}, "actions[0].words"),
+        ({"actions": [{"type": "synonym", "words": ["a", " "]}]}, "actions[0].words[1]"),
+        ({"actions": [{"type": "synonym", "from": ["a"]}]}, "actions[0].to"),
+        ({"actions": [{"type": "synonym", "words": ["a", "b"], "to": ["c"]}]}, "actions[0]"),
+        ({"actions": [{"type": "teleport"}]}, "actions[0].type"),
+        ({"actions": [{"type": "synonym", "words": ["a", "b"]}], "valid_from": "soon"}, "valid_from"),
+        ({"actions": [{"type": "synonym", "words": ["a", "b"]}], "valid_from": "2026-01-01T00:00:00"}, "valid_from"),
+        (
+            {
+                "actions": [{"type": "synonym", "words": ["a", "b"]}],
+                "valid_from": "2026-01-02T00:00:00Z",
+                "valid_until": "2026-01-01T00:00:00Z",
+            },
+            "valid_until",
+        ),
+    ],
+)
+def test_a_wrong_rule_is_refused_and_changes_nothing(http: Calling, rule: dict[str, Any], field: str) -> None:
+    seq = http("GET", "/v1/state")[1]["seq"]
+    status, problem = http("PUT", "/v1/indexes/shop/rules/x", rule)
+    assert status == 400, problem
+    assert problem["field"] == field
+    assert http("GET", "/v1/state")[1]["seq"] == seq
+    assert http("PUT", "/v1/indexes/shop/rules/a%20b", rule)[0] == 400
+
+
+def test_rules_from_the_command_line(service: RunningService, tmp_path: Path) -> None:
+    def searchsvc(*words: str, status: int = 0) -> str:
+        command = [str(Path(sys.executable).with_name("searchsvc")), "rules", *words, "--url", service.url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, done.stderr + done.stdout
+        return done.stdout + done.stderr
+
+    assert "live" in searchsvc("synonym", "shop", "laps", "laptop", "klapprechner", "--reason", "German shoppers")
+    assert "live" in searchsvc("synonym", "shop", "one", "fernseher", "--to", "soundbar")
+    listed = searchsvc("list", "shop")
+    assert "laptop = klapprechner" in listed
+    assert "fernseher → soundbar" in listed
+    file = tmp_path / "rule.json"
+    file.write_text('{"actions": [{"type": "synonym", "words": ["a", "b"]}], "enabled": false}')
+    searchsvc("set", "shop", "third", str(file))
+    assert '"enabled": false' in searchsvc("show", "shop", "third")
+    assert "rule third of shop is gone" in searchsvc("delete", "shop", "third")
+    assert "has no rule" in searchsvc("delete", "shop", "third", status=1)
+    for name in ("laps", "one"):
+        searchsvc("delete", "shop", name)

@@ -1,0 +1,62 @@
+"""Highlights: the right words, at the right code points, safe to put into a page."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from events.errors import InvalidInput
+from searchsvc.answer import HighlightInput
+from searchsvc.highlight import Highlight, Highlighter
+from searchsvc.query import Alternative, Query, QueryTerm
+from tests.factories import SETTINGS
+
+SHOE = Query("shoes", ("shoes",), (QueryTerm("shoes", (Alternative("shoe", "shoes", 1.0, "exact"),)),))
+
+
+def highlights(text: str, query: Query = SHOE, **wanted: object) -> dict[str, Highlight]:
+    asked = msgspec.convert({"pre": "[", "post": "]", **wanted}, HighlightInput)
+    document = msgspec.Raw(msgspec.json.encode({"id": "1", "title": text, "text": ["no", "shoe here"]}))
+    return Highlighter(query, SETTINGS, asked).of(document)
+
+
+def test_words_that_match_are_marked_and_lists_are_joined() -> None:
+    found = highlights("Red SHOES, <b>shoe</b> & more")
+    assert found["title"].snippet == "Red [SHOES], &lt;b&gt;[shoe]&lt;/b&gt; &amp; more"
+    assert found["title"].offsets == [(4, 9), (14, 18)]
+    assert found["text"].snippet == "no [shoe] here"
+    assert set(highlights("boots", fields=["title"])) == set()
+
+
+def test_offsets_count_code_points_of_the_text_as_it_is() -> None:
+    text = "😀 ﬁne Schöne Shoes"
+    ((start, end),) = highlights(text)["title"].offsets
+    assert text[start:end] == "Shoes"
+
+
+def test_a_snippet_is_cut_around_most_of_what_was_found() -> None:
+    text = "shoe " + "word " * 50 + "a shoe and a shoe " + "word " * 50
+    snippet = highlights(text, words=10)["title"].snippet
+    assert snippet.count("[shoe]") == 2
+    assert snippet.startswith("… ")
+    assert snippet.endswith(" …")
+    assert highlights(text, words=0)["title"].snippet.count("[shoe]") == 3
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="one of title, text"):
+        Highlighter(SHOE, SETTINGS, HighlightInput(fields=["nope"]))
+
+
+@given(st.text(max_size=200), st.integers(0, 5))
+def test_a_snippet_without_its_tags_is_a_part_of_the_text(text: str, words: int) -> None:
+    import html
+
+    text += " shoe"
+    found = highlights(text, pre="\x01", post="\x02", words=words)["title"]
+    plain = html.unescape(found.snippet.replace("\x01", "").replace("\x02", ""))
+    inner = plain.removeprefix("… ").removesuffix(" …")
+    assert inner in text.replace("\x01", "").replace("\x02", "") or "\x01" in text or "\x02" in text
+    assert all(text[start:end].casefold().startswith("shoe") for start, end in found.offsets)

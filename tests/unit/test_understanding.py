@@ -1,0 +1,141 @@
+"""Queries against a small vocabulary: typos, beginnings, splits, joins, synonyms, stop words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+
+from events.control import StoredRule
+from events.rules import Rule, SynonymAction
+from searchsvc.analysis import stem
+from searchsvc.query import Query
+from searchsvc.synonyms import SynonymTables
+from searchsvc.understanding import MAX_QUERY_TERMS, understand
+from tests.factories import NOW
+from tests.oracle import OracleLexicon
+
+WORDS = {
+    "printer": 50,
+    "printers": 50,
+    "print": 20,
+    "wireless": 30,
+    "mouse": 40,
+    "house": 90,
+    "notebook": 60,
+    "laptop": 9,
+    "hard": 15,
+    "drive": 15,
+    "television": 8,
+    "flat": 30,
+    "screen": 9,
+    "the": 99,
+    "who": 5,
+    "hose": 2,
+    "dv7": 3,
+    "7": 80,
+    "dv": 3,
+    "17": 20,
+    "inch": 20,
+    "17inch": 10,
+    "wifi": 4,
+}
+LEXICON = OracleLexicon(set(WORDS), {stem(word): n for word, n in WORDS.items()})
+
+
+def found(query: Query) -> list[list[str]]:
+    """Of each term, what it may stand for: the kind where it is not the word itself, and the word."""
+    return [
+        [one.word if one.kind == "exact" else f"{one.kind}:{one.word}" for one in term.alternatives]
+        for term in query.terms
+    ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected", "did_you_mean"),
+    [
+        ("Printers", [["printers"]], None),
+        ("wirelss mouse", [["typo:wireless"], ["mouse"]], "wireless mouse"),
+        ("muose", [["typo:mouse"]], "mouse"),
+        ("noteboks", [["typo:notebook"]], "notebook"),
+        ("notbok", [[]], None),
+        ("moose", [["typo:mouse"]], "mouse"),
+        ("teh", [[]], None),
+        ("dvx7", [[], ["7"]], None),
+        ("hose", [["hose", "typo:house"]], None),
+        ("tel", [["prefix:television"]], None),
+        ("tel mouse", [[], ["mouse"]], None),
+        ("harddrive", [["hard"], ["drive"]], "hard drive"),
+        ("note book", [["compound:notebook"], ["compound:notebook"]], None),
+        ("dv7", [["dv7"]], None),
+        ("dv-7", [["dv7"]], None),
+        ('17"', [["17inch"]], None),
+        ("17 inches mouse", [["17"], ["inches"], ["mouse"]], None),
+        ("Wi-Fi mouse", [["wifi"], ["mouse"]], None),
+        ("", [], None),
+    ],
+)
+def test_what_each_word_may_stand_for(typed: str, expected: list[list[str]], did_you_mean: str | None) -> None:
+    query = understand(typed, LEXICON)
+    assert found(query) == expected
+    assert query.did_you_mean == did_you_mean
+
+
+def test_the_last_word_may_be_unfinished_while_somebody_types() -> None:
+    typing = understand("wireless print", LEXICON, typing=True)
+    assert found(typing) == [["wireless"], ["print", "prefix:printer"]]
+    assert found(understand("wireless print", LEXICON)) == [["wireless"], ["print"]]
+
+
+def test_stop_words_are_optional_unless_there_is_nothing_else() -> None:
+    assert [term.optional for term in understand("the mouse", LEXICON).terms] == [True, False]
+    assert [term.optional for term in understand("the who", LEXICON).terms] == [False, False]
+    assert understand("the who", LEXICON).required == [0, 1]
+
+
+def test_a_very_long_query_is_cut() -> None:
+    assert len(understand("mouse house " * 100, LEXICON).terms) == MAX_QUERY_TERMS
+
+
+def rules(**actions: SynonymAction) -> Mapping[str, StoredRule]:
+    return {name: stored(name, Rule((action,))) for name, action in actions.items()}
+
+
+def stored(name: str, rule: Rule) -> StoredRule:
+    return StoredRule(name, rule, 1, 1, NOW, "a", False, "")
+
+
+def with_rules(typed: str, given: Mapping[str, StoredRule]) -> Query:
+    return understand(typed, LEXICON, SynonymTables().of("shop", given).at(NOW))
+
+
+def test_synonyms_work_both_ways_or_one_way() -> None:
+    both = rules(lap=SynonymAction(words=("Laptops", "notebook")))
+    assert found(with_rules("laptop", both)) == [["laptop", "synonym:notebook"]]
+    assert found(with_rules("notebooks", both)) == [["notebooks", "synonym:laptops"]]
+    assert with_rules("notebook", both).rules == ("lap",)
+    assert with_rules("mouse", both).rules == ()
+    one_way = rules(tv=SynonymAction(of=("tv",), to=("television",)))
+    assert found(with_rules("tv", one_way)) == [["synonym:television"]]
+    assert found(with_rules("television", one_way)) == [["television"]]
+
+
+def test_a_phrase_has_synonyms_and_its_rarest_word_stands_for_it() -> None:
+    given = rules(tv=SynonymAction(words=("television", "flat screen")))
+    assert found(with_rules("flat screen", given)) == [["flat", "synonym:television"], ["screen", "synonym:television"]]
+    assert found(with_rules("television", given)) == [["television", "synonym:screen"]]
+
+
+def test_a_rule_counts_only_while_it_is_enabled_and_within_its_window() -> None:
+    action = SynonymAction(words=("laptop", "notebook"))
+    hour = timedelta(hours=1)
+    given = {
+        "off": stored("off", Rule((action,), enabled=False)),
+        "later": stored("later", Rule((action,), valid_from=NOW + hour)),
+        "past": stored("past", Rule((action,), valid_until=NOW)),
+    }
+    table = SynonymTables().of("shop", given)
+    assert understand("laptop", LEXICON, table.at(NOW)).rules == ()
+    assert understand("laptop", LEXICON, table.at(NOW + hour)).rules == ("later",)
+    assert understand("laptop", LEXICON, table.at(NOW - hour)).rules == ("past",)
