@@ -33,7 +33,7 @@ from events.settings import IndexSettings
 from searchsvc.analysis import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedded.storage import snapshots
-from searchsvc.embedded.vectors import build_indexes
+from searchsvc.embedded.vectors import build_index
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.model import find_model
 
@@ -116,8 +116,8 @@ class BareParts:
         faiss.omp_set_num_threads(1)
         snapshot = snapshots(next((data_dir / "indexes").glob(f"{INDEX}-*")))[0]
         self._keyword = BareKeyword(documents, settings)
-        exact, sieved = build_indexes(np.load(snapshot / "vectors.npy"))
-        self._faiss: Any = sieved or exact
+        vectors = np.load(snapshot / "vectors.npy") * np.load(snapshot / "vector_scales.npy")[:, None]
+        self._faiss: Any = build_index(vectors)
         self._embedder = Embedder(next((data_dir / "models").glob("*/")), cache_size=0)
 
     def run(self, query: str) -> dict[str, float]:

@@ -133,6 +133,8 @@ class Indexer:
             except TimeoutError:
                 engine = self._engine
                 if self._n_unsaved >= SAVE_AFTER and engine is not None:
+                    await self._on_thread(engine.settle)
+                    await self.show()
                     await self._on_thread(partial(self._save, engine))
                 continue
             while len(batch) < BATCH and not queue.empty():

@@ -167,9 +167,7 @@ class OracleSnapshot:
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         rows = [self.documents[slot].vector for slot in slots.tolist()]
-        return np.array(
-            [row.astype(np.float16).astype(np.float32) @ vector for row in rows if row is not None], np.float32
-        )
+        return np.array([_as_bytes(row) @ vector for row in rows if row is not None], np.float32)
 
     def signals(self, slots: IntArray) -> FloatArray:
         signals = self.settings.signals
@@ -315,6 +313,13 @@ class OracleSnapshot:
         numbers = [v for slot in slots for v in self._values(slot, field) if isinstance(v, float)]
         stats = FacetStats(min(numbers), max(numbers), sum(numbers) / len(numbers), sum(numbers)) if numbers else None
         return Facet(values[:max_values], len(values), stats)
+
+
+def _as_bytes(vector: FloatArray) -> FloatArray:
+    """What is left of a vector that is kept as bytes with a scale."""
+    scale = np.float32(np.abs(vector).max() / 127)
+    kept: FloatArray = np.rint(vector / scale) * scale
+    return kept
 
 
 def _number(text: str) -> float | None:

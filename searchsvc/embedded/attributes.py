@@ -43,7 +43,7 @@ class _Pairs:
     def view(self, n_slots: int) -> tuple[AnyArray, AnyArray]:
         """slots, values: of the slots below n_slots. The writer may be ahead: values first, so none is missing."""
         slots = self.slots.view()
-        n = int(slots.searchsorted(n_slots))
+        n = int(slots.searchsorted(np.int32(n_slots)))
         return slots[:n], self.values.view()[:n]
 
 

@@ -15,12 +15,12 @@ from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArr
 from searchsvc.embedded.attributes import Attributes, AttributesView, StoredAttribute
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.documents import DocumentFile, DocumentView
-from searchsvc.embedded.forward import ForwardIndex, ForwardView, StoredForward
+from searchsvc.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward
 from searchsvc.embedded.lexicon import LexiconView
 from searchsvc.embedded.matching import Matching
 from searchsvc.embedded.order import IdOrder, first
 from searchsvc.embedded.postings import Postings, PostingsRun, PostingsView
-from searchsvc.embedded.vectors import VectorIndex, VectorView
+from searchsvc.embedded.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.filters import Filter, without
 from searchsvc.query import Query
@@ -40,7 +40,7 @@ class StoredEngine(msgspec.Struct, frozen=True):
     live: AnyArray
     signals: AnyArray
     document_ends: AnyArray
-    vectors: AnyArray
+    vectors: StoredVectors
     forward: StoredForward
     postings: PostingsRun
     attributes: dict[str, StoredAttribute]
@@ -111,6 +111,14 @@ class EmbeddedEngine:
         self._snapshot = self._view(catalog_seq)
         return self._snapshot
 
+    def settle(self) -> EmbeddedSnapshot:
+        """Bring what many writes left in parts together, so that searches look in one place: for a quiet moment."""
+        self._postings.merge(self._live.view())
+        if self._vectors is not None:
+            self._vectors.merge()
+        self._snapshot = self._view(self._snapshot.catalog_seq)
+        return self._snapshot
+
     def live_slots(self) -> IntArray:
         return np.flatnonzero(self._live.view())
 
@@ -124,7 +132,7 @@ class EmbeddedEngine:
             live=self._live.view(),
             signals=self._signals.view(),
             document_ends=self.documents.store(),
-            vectors=self._vectors.store() if self._vectors else np.empty((0, 0), np.float16),
+            vectors=self._vectors.store() if self._vectors else StoredVectors.empty(0),
             forward=self._forward.store(),
             postings=self._postings.store(self._live.view()),
             attributes=self._attributes.store(),
@@ -203,6 +211,7 @@ class EmbeddedSnapshot:
         self.live = live
         self._all_ids = all_ids
         self._id_keys = id_keys
+        self._last_statistics: tuple[Query | None, QueryStatistics] = None, QueryStatistics.none()
         self._documents = documents
         self._slots = slots
 
@@ -219,7 +228,7 @@ class EmbeddedSnapshot:
         nearest, cosines = np.empty(0, np.int64), np.empty(0, np.float32)
         if asked.vector is not None and self._vectors is not None:
             nearest, cosines = self._nearest(self._vectors, asked, allowed)
-        matching = Matching(self._postings, self._forward, asked.query, len(self.live)) if asked.query.text else None
+        matching = self._matching(asked.query) if asked.query.text else None
         matched = matching.within(allowed, asked.operator) if matching else None
         n_beside = len(nearest) if matched is None else int(np.count_nonzero(~matched.mask[nearest]))
         wanted = asked.window if asked.window is None else max(asked.k, asked.window)
@@ -245,6 +254,17 @@ class EmbeddedSnapshot:
             left_out=matching.left_out if matching else (),
             facets=self._facets(asked, matching, allowed if matched is None else _with(matched.mask, nearest)),
         )
+
+    def _matching(self, query: Query) -> Matching:
+        return Matching(self._postings, self._forward, query, self._statistics(query), len(self.live))
+
+    def _statistics(self, query: Query) -> QueryStatistics:
+        """Asked for twice in a search: by what finds candidates, and by what describes them."""
+        query_before, statistics = self._last_statistics
+        if query_before is not query:
+            statistics = self._forward.statistics(query)
+            self._last_statistics = query, statistics
+        return statistics
 
     def groups(self, field: str, slots: IntArray) -> IntArray:
         return self._attributes.groups(field, slots)
@@ -277,7 +297,7 @@ class EmbeddedSnapshot:
         return np.array([max(boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable])
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
-        return self._forward.features(slots, query)
+        return self._forward.features(slots, query, self._statistics(query))
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         return self._vectors.cosines(slots, vector) if self._vectors else np.zeros(len(slots), np.float32)

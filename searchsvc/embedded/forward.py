@@ -192,45 +192,49 @@ class ForwardView(msgspec.Struct, frozen=True):
         Lucene's log(1 + (N - df + .5) / (df + .5)).
         """
         n_fields = self.document_frequencies.shape[0]
+        terms, places = [], []
+        for place, term in enumerate(query.terms):
+            for one in term.alternatives:
+                number = self.lexicon.term_id(one.stem)
+                if number is not None:
+                    terms.append(number)
+                    places.append(place)
         frequencies = np.zeros((len(query.terms), n_fields), np.int32)
-        for row, term in zip(frequencies, query.terms, strict=True):
-            known = [number for one in term.alternatives if (number := self.lexicon.term_id(one.stem)) is not None]
-            if known:
-                row[:] = self.document_frequencies[:, known].max(axis=1)
-        idf = inverse_document_frequency(frequencies, self.n_live)
+        np.maximum.at(frequencies, places, self.document_frequencies[:, terms].T)
         most = frequencies.max(axis=1, initial=0)
-        known_terms = most > 0
-        most_telling = np.where(known_terms, inverse_document_frequency(most, self.n_live), 0.0)
-        idf[frequencies == 0] = 0.0
-        return QueryStatistics(idf, known_terms, most_telling, (K1 + 1.0) * float(most_telling.sum()))
+        known = most > 0
+        idf = np.where(frequencies, inverse_document_frequency(frequencies, self.n_live), 0.0)
+        most_telling = np.where(known, inverse_document_frequency(most, self.n_live), 0.0)
+        return QueryStatistics(idf, known, most_telling, (K1 + 1.0) * float(most_telling.sum()))
 
-    def features(self, slots: IntArray, query: Query) -> TextFeatures:
-        """What of a query each slot holds. slots: (n,) live."""
+    def features(self, slots: IntArray, query: Query, statistics: QueryStatistics) -> TextFeatures:
+        """What of a query each slot holds. slots: (n,) live. statistics: of the query."""
         n, n_fields = len(slots), self.lengths.shape[1]
         terms = query.terms
-        statistics = self.statistics(query)
         if not n or statistics.ceiling <= 0.0:
             return TextFeatures.none(n, n_fields)
         owners, entries, places, weights = self._found(slots, query)
+        n_terms = len(terms)
         fields = self.entry_fields[entries].astype(np.int64)
         lengths = self.lengths[slots]
         frequency = np.bincount(
-            (owners * n_fields + fields) * len(terms) + places, weights=weights, minlength=n * n_fields * len(terms)
-        ).reshape(n, n_fields, len(terms))
+            (owners * n_fields + fields) * n_terms + places, weights=weights, minlength=n * n_fields * n_terms
+        ).reshape(n, n_fields, n_terms)
         norm = K1 * (1.0 - B + B * lengths / np.maximum(self.average_lengths, 1e-9))
-        saturated = frequency * (K1 + 1.0) / (frequency + norm[:, :, None])
-        bm25 = (saturated * statistics.idf.T).sum(axis=2) / statistics.ceiling
-        held = frequency.max(axis=1) > 0
-        needed = statistics.known & np.array([not term.optional for term in terms])
-        coverage = (held * statistics.most_telling).sum(axis=1) * (K1 + 1.0) / statistics.ceiling
+        saturated = frequency / (frequency + norm[:, :, None])
+        bm25 = np.einsum("nft,tf->nf", saturated, statistics.idf * ((K1 + 1.0) / statistics.ceiling))
+        held = np.bincount(owners * n_terms + places, minlength=n * n_terms).reshape(n, n_terms) > 0
+        needed = statistics.known & ~np.array([term.optional for term in terms])
+        n_needed = int(np.count_nonzero(needed))
+        telling = statistics.most_telling * ((K1 + 1.0) / statistics.ceiling)
         positions = self.entry_positions[entries].astype(np.int64)
         n_words = np.array([term.n_words for term in terms], np.int64)
         phrase, proximity = _closeness(owners, fields, positions, places, n, n_words)
         return TextFeatures(
             bm25=bm25.astype(np.float32),
             exact_title=(self.titles[slots] == np.uint64(words_hash(query.words))).astype(np.float32),
-            all_terms=held[:, needed].all(axis=1).astype(np.float32) if needed.any() else np.zeros(n, np.float32),
-            coverage=coverage.astype(np.float32),
+            all_terms=(np.einsum("nt,t->n", held, needed.astype(np.int64)) == max(n_needed, 1)).astype(np.float32),
+            coverage=np.einsum("nt,t->n", held, telling).astype(np.float32),
             phrase=phrase,
             proximity=proximity,
         )
@@ -282,6 +286,10 @@ class QueryStatistics(msgspec.Struct, frozen=True):
     most_telling: ScoreArray
     ceiling: float
 
+    @staticmethod
+    def none() -> QueryStatistics:
+        return QueryStatistics(np.zeros((0, 0)), np.zeros(0, np.bool_), np.zeros(0), 0.0)
+
 
 def words_hash(words: Sequence[str]) -> int:
     """64 bits that tell one row of words from another; 0 for none."""
@@ -305,19 +313,28 @@ def _closeness(
     n_terms = len(n_words)
     if n_terms < 2 or len(owners) < 2:
         return np.zeros(n, np.float32), np.zeros(n, np.float32)
-    phrase = np.zeros((n, n_terms - 1))
-    near = np.zeros((n, n_terms - 1))
     # Entries are in order, so neighbours in the text are neighbours here, or nearly so where words repeat.
+    pairs: list[AnyArray] = []
     for step in (1, 2):
         one, other = slice(None, -step), slice(step, None)
-        same = (owners[one] == owners[other]) & (fields[one] == fields[other])
-        apart = np.abs(positions[other] - positions[one])
         ahead = places[other] - places[one]
-        together = np.flatnonzero(same & (np.abs(ahead) == 1) & (apart >= 1) & (apart <= WINDOW))
-        pair = np.minimum(places[one], places[other])[together]
-        owner, gap = owners[one][together], apart[together]
-        np.maximum.at(near, (owner, pair), 1.0 / gap)
-        apart_in_order = (ahead * (positions[other] - positions[one]))[together]
-        adjacent = apart_in_order == n_words[pair]
-        phrase[owner[adjacent], pair[adjacent]] = 1.0
-    return phrase.mean(axis=1).astype(np.float32), near.mean(axis=1).astype(np.float32)
+        paired = np.flatnonzero(np.abs(ahead) == 1)
+        later = paired + step
+        gap = np.abs(positions[later] - positions[paired])
+        same = (owners[later] == owners[paired]) & (fields[later] == fields[paired]) & (gap >= 1) & (gap <= WINDOW)
+        paired, later, gap = paired[same], later[same], gap[same]
+        pair = np.minimum(places[paired], places[later])
+        in_order = (positions[later] - positions[paired]) * ahead[paired] == n_words[pair]
+        pairs.append(np.stack([owners[paired] * (n_terms - 1) + pair, gap, in_order]))
+    pair, gap, in_order = np.concatenate(pairs, axis=1)
+    n_pairs = n * (n_terms - 1)
+    phrase = np.bincount(pair[in_order > 0], minlength=n_pairs).reshape(n, -1) > 0
+    # The nearest of several: written last, having come in the order of falling gaps.
+    near = np.zeros(n_pairs)
+    falling = np.argsort(-gap, kind="stable")
+    near[pair[falling]] = 1.0 / gap[falling]
+    share = np.full(n_terms - 1, 1.0 / (n_terms - 1))
+    return (
+        np.einsum("np,p->n", phrase, share).astype(np.float32),
+        np.einsum("np,p->n", near.reshape(n, -1), share).astype(np.float32),
+    )

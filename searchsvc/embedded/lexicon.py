@@ -6,8 +6,10 @@ numbered as they first come and never renumbered, so a view is the lists and how
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -22,8 +24,6 @@ from searchsvc.lexicon import Likeness
 # Words since the last sorting are looked through one by one: this bounds how many.
 UNSORTED_MIN: Final = 1024
 UNSORTED_SHARE: Final = 0.02
-# Of a prefix, so many words are looked at for the most frequent ones.
-MAX_COMPLETED: Final = 4096
 _LETTER_BITS: Final = 31
 
 
@@ -106,7 +106,7 @@ class LexiconView:
         term_of: AnyArray,
         signatures: AnyArray,
         lengths: AnyArray,
-        in_order: Sequence[int],
+        in_order: list[int],
         document_frequencies: AnyArray,
     ) -> None:
         self._words = words
@@ -140,15 +140,17 @@ class LexiconView:
     def completions(self, prefix: str, n: int) -> list[Likeness]:
         """The n most frequent longer words that begin with a prefix."""
         start = bisect_left(self._in_order, prefix, key=self._words.__getitem__)
-        found = []
-        for number in self._in_order[start : start + MAX_COMPLETED]:
-            if not self._words[number].startswith(prefix):
-                break
-            found.append(number)
-        found += [i for i in range(len(self._in_order), self.n_words) if self._words[i].startswith(prefix)]
-        longer = [i for i in found if i < self.n_words and len(self._words[i]) > len(prefix)]
-        counted = [Likeness(self._words[i], 0, count) for i in longer if (count := self._count(i))]
-        return sorted(counted, key=lambda one: (-one.frequency, one.word))[:n]
+        end = bisect_left(self._in_order, prefix + chr(sys.maxunicode), lo=start, key=self._words.__getitem__)
+        unsorted = range(len(self._in_order), self.n_words)
+        found = self._in_order[start:end] + [i for i in unsorted if self._words[i].startswith(prefix)]
+        numbers = np.array([i for i in found if i < self.n_words and self._words[i] != prefix], np.int64)
+        counts = self._counts[self.term_of[numbers]]
+        if len(numbers) > n:
+            often = np.flatnonzero(counts >= -np.partition(-counts, n - 1)[n - 1])
+            numbers, counts = numbers[often], counts[often]
+        pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+        alike = [Likeness(self._words[number], 0, count) for number, count in pairs if count]
+        return sorted(alike, key=lambda one: (-one.frequency, one.word))[:n]
 
     def term_id(self, term: str) -> int | None:
         """The number of a term that a live document may hold."""
@@ -158,6 +160,12 @@ class LexiconView:
     def word_ids(self, term: int) -> list[int]:
         """The numbers of the words whose stem a term is."""
         return [number for number in self._members[term] if number < self.n_words]
+
+    @cached_property
+    def _counts(self) -> AnyArray:
+        """(n_terms,) live documents of each term, in the field that has it most often."""
+        counts: AnyArray = self._frequencies.max(axis=0, initial=0)
+        return counts
 
     def _count(self, number: int) -> int:
         return int(self._frequencies[:, self.term_of[number]].max())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from searchsvc.arrays import AnyArray, IntArray
+from searchsvc.arrays import AnyArray, BoolArray, IntArray
 from searchsvc.embedded.columns import Column
 
 _BYTES = 16
@@ -43,12 +43,14 @@ def first(slots: AnyArray, keys: Sequence[AnyArray], id_keys: AnyArray, ids: Seq
     in_play = np.arange(n)
     if k < n:
         in_play = np.flatnonzero(keys[0] <= np.partition(keys[0], k - 1)[k - 1])
-    prefix = id_keys[slots[in_play]]
-    columns = [*(key[in_play] for key in keys), prefix[:, 0], prefix[:, 1]]
-    order = np.lexsort(columns[::-1])
-    equal = np.ones(max(len(order) - 1, 0), np.bool_)
-    for column in columns:
-        equal &= column[order[1:]] == column[order[:-1]]
+    columns = [key[in_play] for key in keys]
+    order = np.lexsort(columns[::-1]) if len(columns) > 1 else np.argsort(columns[0], kind="stable")
+    equal = _equal_neighbours(columns, order)
+    if equal.any():
+        prefix = id_keys[slots[in_play]]
+        columns += [prefix[:, 0], prefix[:, 1]]
+        order = np.lexsort(columns[::-1])
+        equal = _equal_neighbours(columns, order)
     ordered: IntArray = in_play[order]
     for start in np.flatnonzero(equal & ~np.append(False, equal[:-1])).tolist():
         if start >= k:
@@ -58,3 +60,11 @@ def first(slots: AnyArray, keys: Sequence[AnyArray], id_keys: AnyArray, ids: Seq
             end += 1
         ordered[start:end] = sorted(ordered[start:end].tolist(), key=lambda at: ids[int(slots[at])])
     return ordered[:k]
+
+
+def _equal_neighbours(columns: Sequence[AnyArray], order: IntArray) -> BoolArray:
+    """(n - 1,) whether each equals the next in all columns."""
+    equal = np.ones(max(len(order) - 1, 0), np.bool_)
+    for column in columns:
+        equal &= column[order[1:]] == column[order[:-1]]
+    return equal

@@ -77,6 +77,10 @@ class Postings:
             later, elder = self._runs.pop(), self._runs.pop()
             self._runs.append(_merged(elder, later, live))
 
+    def merge(self, live: BoolArray) -> None:
+        """Make all one run."""
+        self._runs = [self.store(live)] if len(self._runs) > 1 else self._runs
+
     def view(self) -> PostingsView:
         return PostingsView(tuple(self._runs))
 
@@ -94,13 +98,15 @@ class PostingsView:
     def __init__(self, runs: tuple[PostingsRun, ...]) -> None:
         self._runs = runs
 
-    def of(self, term: int) -> list[Entries]:
-        """The entries of a term, a part a run, in slot order."""
+    def of(self, terms: Sequence[int]) -> list[tuple[int, Entries]]:
+        """The entries of terms, in parts: (index into `terms`, entries in slot order). One term has a part a run."""
+        asked = np.array(terms, np.int32)
         parts = []
         for run in self._runs:
-            at = int(run.terms.searchsorted(term))
-            if at < len(run.terms) and run.terms[at] == term:
-                parts.append(run.entries.part(int(run.starts[at]), int(run.starts[at + 1])))
+            at = run.terms.searchsorted(asked)
+            held = np.flatnonzero(run.terms.take(at, mode="clip") == asked)
+            begin, end = run.starts[at[held]].tolist(), run.starts[at[held] + 1].tolist()
+            parts += [(i, run.entries.part(b, e)) for i, b, e in zip(held.tolist(), begin, end, strict=True)]
         return parts
 
 

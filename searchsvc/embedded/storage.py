@@ -26,6 +26,7 @@ from searchsvc.embedded.attributes import BLANK, StoredAttribute
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
 from searchsvc.embedded.postings import Entries, PostingsRun
+from searchsvc.embedded.vectors import StoredVectors
 
 SCHEMA = 4
 KEPT_SNAPSHOTS = 2
@@ -68,7 +69,8 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         "live": stored.live,
         "signals": stored.signals,
         "document_ends": stored.document_ends,
-        "vectors": stored.vectors,
+        "vectors": stored.vectors.rows,
+        "vector_scales": stored.vectors.scales,
         "starts": stored.forward.starts,
         "entry_words": stored.forward.entry_words,
         "entry_fields": stored.forward.entry_fields,
@@ -162,7 +164,7 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         live=array("live"),
         signals=array("signals"),
         document_ends=array("document_ends"),
-        vectors=array("vectors"),
+        vectors=StoredVectors(array("vectors"), array("vector_scales")),
         forward=forward,
         postings=PostingsRun(
             array("posting_terms"),

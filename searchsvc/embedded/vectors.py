@@ -1,9 +1,10 @@
 """Vector candidates from FAISS, live under updates.
 
-A large *base* and a small *delta* of immutable segments. A commit builds the delta anew from the rows past the base;
-when the delta has grown too large it becomes part of a new base. Small segments are searched exhaustively in half
-precision; in a large one a product quantiser that fits into the cache of a core sieves, and half precision ranks what
-comes through (see docs/decisions/vectors-sieve.md).
+Every vector is kept as bytes with a scale of its own: cosines are worked out from these, whichever way a document was
+found. A large *base* and a small *delta* of immutable segments find them. A commit builds the delta anew from the
+rows past the base; when the delta has grown too large it becomes part of a new base. Small segments are searched
+exhaustively; in a large one a product quantiser that fits into the cache of a core sieves (see
+docs/decisions/vectors-sieve.md).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import faiss
+import msgspec
 import numpy as np
 
 from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray
@@ -25,142 +27,152 @@ DELTA_SHARE: Final = 0.125
 
 # Below this many rows an exhaustive search costs less than 0.3 ms and has no recall to lose.
 SIEVE_FROM: Final = 8192
-# Of so few allowed rows the exact search is a matrix product.
-FEW: Final = 2048
-# Two dimensions share a code of four bits; four times k come through the sieve: recall@100 0.999.
+# Of so few allowed rows it is cheaper to look at each.
+FEW: Final = 4096
+BLOCK: Final = 2048
+# Two dimensions share a code of four bits; four times k come through the sieve: recall@100 0.99 or more.
 SIEVE_CODE_DIMENSIONS: Final = 2
-SPARE: Final = 8
 SIEVE_BITS: Final = 4
 SIEVE_FACTOR: Final = 4
 # k-means of 16 centroids: more rounds changed no recall.
 SIEVE_TRAINING_ROUNDS: Final = 8
+# More than k, so that what is equally near is cut off by document id and not by chance.
+SPARE: Final = 8
+
+
+class StoredVectors(msgspec.Struct, frozen=True):
+    """rows: (n_slots, dimension) bytes. scales: (n_slots,). A vector is its row times its scale."""
+
+    rows: AnyArray
+    scales: AnyArray
+
+    @staticmethod
+    def empty(dimension: int) -> StoredVectors:
+        return StoredVectors(np.empty((0, dimension), np.int8), np.empty(0, np.float32))
 
 
 class VectorIndex:
-    """The writer's side. Row i of the column is slot i; vectors have length 1."""
+    """The writer's side. Row i of the columns is slot i; vectors have length 1."""
 
-    def __init__(self, dimension: int, stored: AnyArray | None = None) -> None:
+    def __init__(self, dimension: int, stored: StoredVectors | None = None) -> None:
+        if stored is None:
+            stored = StoredVectors.empty(dimension)
         self.dimension = dimension
-        self._rows = Column(np.float16, dimension, rows=stored)
-        self._base: _Segment = _Segment(self._rows.view(), 0)
+        self._rows = Column(np.int8, dimension, rows=stored.rows)
+        self._scales = Column(np.float32, rows=stored.scales)
+        self._base = _Segment(self._vectors(), 0)
 
-    def extend(self, vectors: AnyArray) -> None:
-        """Append (n, dimension) vectors."""
-        self._rows.extend(vectors.astype(np.float16))
+    def extend(self, vectors: FloatArray) -> None:
+        """Append (n, dimension) vectors; one of only zeros is no vector."""
+        scales = np.maximum(np.abs(vectors).max(axis=1, initial=0.0), 1e-9) / 127.0
+        self._rows.extend(np.rint(vectors / scales[:, None]).astype(np.int8))
+        self._scales.extend(scales.astype(np.float32))
 
     def merge(self) -> None:
         """Make all rows the base: one segment to search."""
         if len(self._rows) > self._base.end:
-            self._base = _Segment(self._rows.view(), 0)
+            self._base = _Segment(self._vectors(), 0)
 
     def view(self) -> VectorView:
-        rows = self._rows.view()
+        vectors = self._vectors()
         n_base = self._base.end
-        if len(rows) - n_base > max(MIN_DELTA, DELTA_SHARE * n_base):
+        if len(vectors.rows) - n_base > max(MIN_DELTA, DELTA_SHARE * n_base):
             self.merge()
         segments = [self._base]
-        if len(rows) > self._base.end:
-            segments.append(_Segment(rows[self._base.end :], self._base.end))
-        return VectorView(rows, [segment for segment in segments if segment.size])
+        if len(vectors.rows) > self._base.end:
+            segments.append(_Segment(vectors, self._base.end))
+        return VectorView(vectors, [segment for segment in segments if segment.size])
 
-    def store(self) -> AnyArray:
-        return self._rows.view()
+    def store(self) -> StoredVectors:
+        return self._vectors()
+
+    def _vectors(self) -> StoredVectors:
+        return StoredVectors(self._rows.view(), self._scales.view())
 
 
 class VectorView:
     """The reader's side: immutable, at one commit."""
 
-    def __init__(self, rows: AnyArray, segments: list[_Segment]) -> None:
-        self._rows = rows
+    def __init__(self, vectors: StoredVectors, segments: list[_Segment]) -> None:
+        self._vectors = vectors
         self._segments = segments
 
     def nearest(self, vector: FloatArray, k: int, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
         """The k allowed slots nearest to `vector`, and some more, and their cosines, in no order.
 
-        Some more, because what is equally near should be cut off by document id and not by chance.
         allowed: (n_slots,) live and within the filters.
         """
         found = [segment.nearest(vector, k + SPARE, allowed[segment.start : segment.end]) for segment in self._segments]
-        slots = np.concatenate([slots for slots, _ in found]) if found else np.empty(0, np.int64)
+        slots = np.concatenate(found) if found else np.empty(0, np.int64)
         return slots, self.cosines(slots, vector)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         """(n,) cosine of each slot's vector with `vector`: to the last bit the same, whatever else is asked for."""
-        products: FloatArray = np.einsum("ij,j->i", self._rows[slots].astype(np.float32), vector)
-        return products
+        return _products(self._vectors, slots, vector)
 
 
-def build_indexes(rows: AnyArray) -> tuple[Any, Any]:
-    """The FAISS indexes (inner product) of (n, dimension) vectors: exact in half precision, and sieved.
+def _products(vectors: StoredVectors, slots: IntArray, vector: FloatArray) -> FloatArray:
+    # einsum goes row by row; a matrix product would round differently for another number of rows.
+    products: FloatArray = np.einsum("ij,j->i", vectors.rows[slots].astype(np.float32), vector) * vectors.scales[slots]
+    return products
 
-    The second is quick and nearly exact, and takes no selector; None where it would not pay.
-    """
+
+def build_index(rows: FloatArray) -> Any:
+    """The FAISS index (inner product) that finds among (n, dimension) vectors: exhaustive, or a sieve of many."""
     n, dimension = rows.shape
-    exact: Any = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    if not n:
-        return exact, None
-    full = rows.astype(np.float32)
-    exact.add(full)
     if n < SIEVE_FROM or dimension % SIEVE_CODE_DIMENSIONS:
-        return exact, None
+        exact: Any = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        exact.add(rows)
+        return exact
     n_codes = dimension // SIEVE_CODE_DIMENSIONS
     sieve: Any = faiss.IndexPQFastScan(dimension, n_codes, SIEVE_BITS, faiss.METRIC_INNER_PRODUCT)
     sieve.pq.cp.niter = SIEVE_TRAINING_ROUNDS
-    sieve.train(full)
-    sieve.add(full)
-    sieved: Any = faiss.IndexRefine(sieve, exact)
-    sieved.k_factor = SIEVE_FACTOR
-    return exact, sieved
+    sieve.train(rows)
+    sieve.add(rows)
+    return sieve
 
 
 class _Segment:
-    """Rows [start, start + size) as immutable FAISS indexes."""
+    """Slots [start, start + size) of some vectors, and an immutable FAISS index of them."""
 
-    def __init__(self, rows: AnyArray, start: int) -> None:
+    def __init__(self, vectors: StoredVectors, start: int) -> None:
         self.start = start
-        self.size = len(rows)
-        self.end = start + self.size
-        self._rows = rows
-        self.exact, self.sieved = build_indexes(rows)
+        self.end = len(vectors.rows)
+        self.size = self.end - start
+        self._vectors = StoredVectors(vectors.rows[start:], vectors.scales[start:])
+        if self.size:
+            self._index = build_index(self._vectors.rows.astype(np.float32) * self._vectors.scales[:, None])
+            self._sieves = not isinstance(self._index, faiss.IndexScalarQuantizer)
 
-    def nearest(self, vector: FloatArray, k: int, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
-        """allowed: (size,)."""
+    def nearest(self, vector: FloatArray, k: int, allowed: BoolArray) -> IntArray:
+        """The k nearest of the allowed, and perhaps more; all where there are fewer. allowed: (size,)."""
         n_allowed = int(np.count_nonzero(allowed))
         k = min(k, n_allowed)
         if k == 0:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        if n_allowed <= FEW and n_allowed < self.size:
-            return self._among(np.flatnonzero(allowed), vector, k)
-        rows, cosines = self._sieved(vector, k, allowed, n_allowed)
-        if len(rows) < k:
-            rows, cosines = self._exact(vector, k, allowed, n_allowed)
-        return rows + self.start, cosines
+            return np.empty(0, np.int64)
+        if n_allowed < self.size and n_allowed <= FEW:
+            rows = self._among(np.flatnonzero(allowed), vector, k)
+        else:
+            rows = self._found(vector, k, allowed, n_allowed)
+            if len(rows) < k:
+                rows = self._among(np.flatnonzero(allowed), vector, k)
+        return rows + self.start
 
-    def _among(self, rows: IntArray, vector: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-        """Of so few that it is cheaper to look at each."""
-        cosines = self._rows[rows].astype(np.float32) @ vector
-        best = np.argsort(-cosines, kind="stable")[:k]
-        return rows[best] + self.start, cosines[best]
+    def _found(self, vector: FloatArray, k: int, allowed: BoolArray, n_allowed: int) -> IntArray:
+        """Rows from the index, those that are not allowed left out: fewer than k where too many of the nearest are.
 
-    def _sieved(self, vector: FloatArray, k: int, allowed: BoolArray, n_allowed: int) -> tuple[IntArray, FloatArray]:
-        """Up to k rows through the sieve; fewer where too many of the nearest are not allowed, none without a sieve.
-
-        Others come through it too: as many more are asked for as there would be if they were spread evenly.
+        So many more are asked for as there would be in between if the allowed were spread evenly, and again as many.
         """
-        wanted = k * self.size // n_allowed + (k if n_allowed < self.size else 0)
-        if self.sieved is None or SIEVE_FACTOR * wanted >= self.size:
-            return np.empty(0, np.int64), np.empty(0, np.float32)
-        found, found_rows = self.sieved.search(vector[None, :], wanted)
-        kept = allowed[found_rows[0]] & (found_rows[0] >= 0)
-        return found_rows[0][kept][:k], found[0][kept][:k]
+        wanted = k if n_allowed == self.size else k + k * self.size // n_allowed
+        wanted *= SIEVE_FACTOR if self._sieves else 1
+        if n_allowed < self.size and wanted > self.size // 2:
+            return np.empty(0, np.int64)
+        _, found = self._index.search(vector[None, :], min(wanted, self.size))
+        rows: IntArray = found[0][found[0] >= 0]
+        return rows if n_allowed == self.size else rows[allowed[rows]]
 
-    def _exact(self, vector: FloatArray, k: int, allowed: BoolArray, n_allowed: int) -> tuple[IntArray, FloatArray]:
-        parameters: Any = None
-        if n_allowed < self.size:
-            # FAISS keeps a bare pointer into the bitmap: both have to live until it has answered.
-            bits = np.packbits(allowed, bitorder="little")
-            selector: Any = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]  # numpy is wrapped at run time
-            parameters = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # as above
-        found, found_rows = self.exact.search(vector[None, :], k, params=parameters)
-        kept = found_rows[0] >= 0
-        return found_rows[0][kept], found[0][kept]
+    def _among(self, rows: IntArray, vector: FloatArray, k: int) -> IntArray:
+        """The k nearest of some rows, each looked at."""
+        blocks = [_products(self._vectors, rows[at : at + BLOCK], vector) for at in range(0, len(rows), BLOCK)]
+        cosines = np.concatenate(blocks)
+        return rows[np.argpartition(-cosines, k - 1)[:k]]

@@ -280,7 +280,7 @@ def test_an_index_can_be_made_changed_and_deleted_and_starts_empty_again(http: C
     assert http("GET", "/v1/indexes/zoo/documents/a/b")[1]["title"] == "Blue whale"
     settings = {"searchable": [{"name": "kind"}], "title": "kind", "reason": "only kinds"}
     status, changed = http("PUT", "/v1/indexes/zoo", settings)
-    assert (status, list(changed["index"]["weights"])[0]) == (200, "bm25.kind")
+    assert (status, next(iter(changed["index"]["weights"]))) == (200, "bm25.kind")
     assert not {"bm25.title", "cosine"} & set(changed["index"]["weights"])
     assert eventually(lambda: http("POST", "/v1/indexes/zoo/search", {"query": "animal"})[1].get("total") == 2)
     assert http("DELETE", "/v1/indexes/zoo?reason=done")[0] == 200
