@@ -104,7 +104,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     exploration: how the order was randomised; None while no policy explores, and then the ranking is the deterministic
         argmax with logging propensity 1.
     weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
-        the documents that were searched. degraded: parts that were missing.
+        the documents that were searched. degraded: parts that were missing. typing: the query may have been unfinished.
     """
 
     id: str
@@ -127,6 +127,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     experiment: str | None = None
     applied_rules: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
+    typing: bool = False
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v2"):

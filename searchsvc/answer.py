@@ -46,7 +46,8 @@ class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search. An empty query browses: all documents, by signals.
 
-    typing: the last word may be unfinished. operator: what a document has to hold of the query's words; auto is all of
+    like: the id of a document, in place of a query: what is near to it in meaning. typing: the last word may be
+    unfinished. operator: what a document has to hold of the query's words; auto is all of
     them where that fills a first page, else any. filters: see `searchsvc.filters`, as text or as JSON. facets: members
     to count the values of. sort: `field:asc` or `field:desc`, in place of the score. distinct: only the best of those
     with the same value in this member.
@@ -57,6 +58,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query: str = ""
     limit: int = 10
     offset: int = 0
+    like: str = ""
     typing: bool = False
     operator: AskedOperator = "auto"
     filters: str | dict[str, object] | None = None
@@ -77,6 +79,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check(self) -> None:
         """Raise InvalidInput naming the first member out of its limits."""
         require(len(self.query) <= MAX_QUERY_CHARS, "query", self.query, f"at most {MAX_QUERY_CHARS} characters")
+        require(not (self.query and self.like), "like", self.like, "a query or a document to be like, not both")
         require(0 <= self.limit <= MAX_WINDOW, "limit", self.limit, f"0 to {MAX_WINDOW}")
         require(0 <= self.offset <= MAX_WINDOW, "offset", self.offset, f"0 to {MAX_WINDOW}")
         limit = f"offset + limit at most {MAX_WINDOW}, here {self.window}"

@@ -158,7 +158,7 @@ class App:
             self._searches,
             self._late_searches,
             self._writer,
-            rankings,
+            memory,
             self._keyring,
             dead,
             max_events_per_s=config.behavior.max_events_per_s,

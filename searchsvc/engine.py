@@ -41,7 +41,8 @@ class Retrieval(msgspec.Struct, frozen=True):
     query: without a text, every document that passes the filters. vector: of the query, length 1; None leaves the
     vector leg out. boosts: searchable field -> factor of its BM25, at least 0. signal_weights: (n_signals,) order where
     there is no text. k: candidates of each leg. window: how far the keyword order has to reach; None for all of it.
-    operator: what a document has to hold; auto is all where that fills a first page, else any.
+    operator: what a document has to hold; auto is all where that fills a first page, else any. leave_out: a slot that
+    is not wanted.
     """
 
     query: Query
@@ -51,6 +52,7 @@ class Retrieval(msgspec.Struct, frozen=True):
     k: int
     window: int | None
     operator: AskedOperator = "auto"
+    leave_out: int | None = None
     filters: Filter | None = None
     facets: tuple[FacetRequest, ...] = ()
     sort: tuple[SortKey, ...] = ()
@@ -154,6 +156,10 @@ class EngineSnapshot(Protocol):
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         """(n,) cosine of each document with a query vector."""
+        ...
+
+    def vector(self, slot: int) -> FloatArray | None:
+        """(dimension,) of a document; None where it has none."""
         ...
 
     def signals(self, slots: IntArray) -> FloatArray:

@@ -14,6 +14,7 @@ import msgspec
 
 from events.errors import Corrupt
 from events.types import BehaviorEvent, InteractionRecorded, RankingShown
+from searchsvc.suggestions import QueryCount, QueryCounts
 
 DIGEST_BYTES: Final = 16
 BLOCK_IDS: Final = 4096
@@ -140,6 +141,7 @@ class BehaviorMemory:
         self.seq = 0
         self.rankings = KnownRankings(n_rankings)
         self.events = StoredEvents(n_events)
+        self.queries = QueryCounts()
         self._acknowledged: OrderedDict[str, None] = OrderedDict()
 
     def has_stored(self, event_id: str) -> bool:
@@ -159,23 +161,32 @@ class BehaviorMemory:
         if self._acknowledged:
             for event in events:
                 self._acknowledged.pop(event.id, None)
-        add, remember = self.events.add, self.rankings.remember
-        return [
-            event
-            for event in events
-            if (add(event.id) if isinstance(event, InteractionRecorded) else remember(event, seq))
-        ]
+        return [event for event in events if self._new(event, seq)]
+
+    def _new(self, event: BehaviorEvent, seq: int) -> bool:
+        if isinstance(event, InteractionRecorded):
+            return self.events.add(event.id)
+        if not self.rankings.remember(event, seq):
+            return False
+        self.queries.note(event)
+        return True
 
     def parts(self) -> Mapping[str, Iterator[bytes]]:
         """The state in pieces, each made when it is asked for: on any thread, from what is remembered now."""
         blocks, rankings = self.events.blocks(), self.rankings.stored()
         chunks = (rankings[i : i + RANKINGS_A_CHUNK] for i in range(0, len(rankings), RANKINGS_A_CHUNK))
-        return {"events": iter(blocks), "rankings": (_rankings_encoder.encode_lines(chunk) for chunk in chunks)}
+        return {
+            "events": iter(blocks),
+            "rankings": (_encoder.encode_lines(chunk) for chunk in chunks),
+            "queries": iter([_encoder.encode_lines(list(self.queries))]),
+        }
 
     def restore(self, parts: Mapping[str, bytes], seq: int) -> None:
         """The state that `parts` gave at `seq`. Raises Corrupt where it is no such state."""
         try:
             rankings = _rankings_decoder.decode_lines(parts["rankings"])
+            # Snapshots from before queries were counted have none.
+            self.queries = QueryCounts(_queries_decoder.decode_lines(parts.get("queries", b"")))
             self.events.restore(parts["events"])
         except (KeyError, msgspec.DecodeError) as error:
             raise Corrupt(f"no state of BEHAVIOR: {error}") from error
@@ -183,8 +194,9 @@ class BehaviorMemory:
         self.seq = seq
 
 
-_rankings_encoder: Final = msgspec.json.Encoder()
+_encoder: Final = msgspec.json.Encoder()
 _rankings_decoder: Final = msgspec.json.Decoder(KnownRanking)
+_queries_decoder: Final = msgspec.json.Decoder(QueryCount)
 
 
 def _digest(event_id: str) -> bytes:

@@ -19,9 +19,10 @@ import msgspec
 import numpy as np
 
 from events.control import IndexControl
-from events.errors import Unavailable
+from events.errors import InvalidInput, NotFound, Unavailable
 from events.types import RankingShown
 from searchsvc import ranking
+from searchsvc.analysis import field_text
 from searchsvc.answer import Explanation, FeatureShare, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
 from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from searchsvc.embedding.embedder import Embedder
@@ -31,6 +32,7 @@ from searchsvc.highlight import Highlighter
 from searchsvc.laps import Laps
 from searchsvc.query import Query
 from searchsvc.serving import ServingState
+from searchsvc.suggestions import Suggestion
 from searchsvc.synonyms import SynonymTables
 from searchsvc.understanding import understand
 from tuning.features import BM25_PREFIX, OVERLOOKED, SIGNAL_PREFIX, feature_names
@@ -71,11 +73,16 @@ class Searcher:
         laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index)
         synonyms = self._synonyms.of(index, control.rules).at(now)
-        query = understand(request.query, snapshot.lexicon, synonyms, typing=request.typing)
-        laps.timings.analyse = laps.lap()
-        vector, degraded = self._encoded(snapshot, query, vector_leg)
-        laps.timings.encode = laps.lap()
-        retrieved = snapshot.retrieve(self._retrieval(control, snapshot, query, vector, request))
+        query, vector, degraded, leave_out = Query(""), None, list[str](), None
+        if request.like:
+            query, vector, leave_out = _like(snapshot, request.like)
+        else:
+            query = understand(request.query, snapshot.lexicon, synonyms, typing=request.typing)
+            laps.timings.analyse = laps.lap()
+            vector, degraded = self._encoded(snapshot, query, vector_leg)
+            laps.timings.encode = laps.lap()
+        asked = self._retrieval(control, snapshot, query, vector, leave_out, request)
+        retrieved = snapshot.retrieve(asked)
         laps.timings.retrieve = laps.lap()
         found = _found(snapshot, query, vector, retrieved, self._n_candidates, request)
         names = feature_names(snapshot.settings)
@@ -131,8 +138,27 @@ class Searcher:
             generation=snapshot.generation,
             applied_rules=query.rules,
             degraded=tuple(degraded),
+            typing=request.typing,
         )
         return SearchOutcome(answer, record, laps.timings)
+
+    def titles(self, state: ServingState, index: str, typed: str, n: int) -> list[Suggestion]:
+        """The titles of the n best documents whose titles hold what was typed, the last word perhaps unfinished."""
+        control, snapshot = state.control.index(index), state.snapshot(index)
+        settings = control.settings
+        query = understand(typed, snapshot.lexicon, typing=True)
+        if not query.terms:
+            return []
+        boosts = {field.name: float(field.name == settings.title) for field in settings.searchable}
+        signals = np.zeros(len(settings.signals), np.float32)
+        found = snapshot.retrieve(Retrieval(query, None, boosts, signals, k=n, window=n, operator="all"))
+        field = next(field for field in settings.searchable if field.name == settings.title)
+        suggestions = []
+        for slot in found.keyword.tolist():
+            text = field_text(msgspec.json.decode(snapshot.document(slot)), field)
+            if text:
+                suggestions.append(Suggestion(text, "title", document_id=snapshot.id(slot)))
+        return suggestions
 
     def _encoded(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool) -> tuple[FloatArray | None, list[str]]:
         """The query's vector, and what is degraded without it: keyword hits alone are still worth having."""
@@ -151,6 +177,7 @@ class Searcher:
         snapshot: EngineSnapshot,
         query: Query,
         vector: FloatArray | None,
+        leave_out: int | None,
         request: SearchRequest,
     ) -> Retrieval:
         """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""
@@ -161,9 +188,10 @@ class Searcher:
             vector=vector,
             boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
             signal_weights=np.array(signals, np.float32),
-            k=self._n_candidates,
+            k=max(self._n_candidates, request.window) if request.like else self._n_candidates,
             window=None if request.distinct else request.window,
             operator=request.operator,
+            leave_out=leave_out,
             filters=parse_filter(request.filters),
             facets=request.facet_requests(),
             sort=request.sort_keys(),
@@ -191,6 +219,18 @@ class Searcher:
             highlights = highlighter.of(document) if highlighter is not None else None
             hits.append(Hit(snapshot.id(slot), rank, float(scores[i]), document, highlights, explanation))
         return hits
+
+
+def _like(snapshot: EngineSnapshot, document_id: str) -> tuple[Query, FloatArray, int]:
+    """A query without words, the vector to be near to, and the slot that is near to itself. Raises NotFound."""
+    slot = snapshot.find(document_id)
+    if slot is None:
+        raise NotFound(f"there is no document {document_id[:80]!r} to be like", field="like", value=document_id)
+    vector = snapshot.vector(slot)
+    if vector is None:
+        limit = "a document of an index that embeds"
+        raise InvalidInput(f"document {document_id[:80]!r} has no vector", field="like", value=document_id, limit=limit)
+    return Query(document_id), vector, slot
 
 
 class _Found(msgspec.Struct, frozen=True):

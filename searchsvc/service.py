@@ -21,7 +21,7 @@ from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
-from searchsvc.answer import MAX_TOKEN_CHARS, SearchOutcome, SearchRequest
+from searchsvc.answer import MAX_QUERY_CHARS, MAX_TOKEN_CHARS, SearchOutcome, SearchRequest
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
 from searchsvc.dead import DeadLetters
@@ -31,12 +31,14 @@ from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring
-from searchsvc.known import KnownRankings
+from searchsvc.known import BehaviorMemory
 from searchsvc.redaction import redacted
 from searchsvc.search import Searcher
 from searchsvc.serving import Serving, ServingState
+from searchsvc.suggestions import Suggestion, combined
 
 READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0
+MAX_SUGGESTIONS: Final = 50
 # One atomic batch of the log is held in the server's memory until it commits.
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 
@@ -64,7 +66,7 @@ class Service:
         searches: ThreadPoolExecutor,
         late_searches: ThreadPoolExecutor,
         writer: BehaviorWriter,
-        rankings: KnownRankings,
+        memory: BehaviorMemory,
         keyring: Keyring,
         dead: DeadLetters,
         *,
@@ -75,7 +77,8 @@ class Service:
         self.serving = serving
         self.commands = commands
         self.writer = writer
-        self.rankings = rankings
+        self.rankings = memory.rankings
+        self._memory = memory
         self._allowance = Allowance(max_events_per_s)
         self._keyring = keyring
         self.dead = dead
@@ -125,6 +128,26 @@ class Service:
         whole.add_done_callback(lambda late: late.cancelled() or late.exception())
         whole.cancel()
         return await loop.run_in_executor(self._late_searches, partial(search, vector_leg=False))
+
+    async def suggest(self, index: str, typed: str, limit: int) -> list[Suggestion]:
+        """What somebody who typed this may want: queries others made, and titles. Raises InvalidInput, NotFound."""
+        require(len(typed) <= MAX_QUERY_CHARS, "q", typed, f"at most {MAX_QUERY_CHARS} characters")
+        require(1 <= limit <= MAX_SUGGESTIONS, "limit", limit, f"1 to {MAX_SUGGESTIONS}")
+        if self._n_searching >= self._max_waiting:
+            raise Unavailable(f"{self._n_searching} searches are under way", retry_after_s=1.0)
+        state = self.serving.current
+        state.control.index(index)
+        self._n_searching += 1
+        try:
+            loop = asyncio.get_running_loop()
+            suggesting = partial(self._suggestions, state, index, typed, limit)
+            return await loop.run_in_executor(self._searches, suggesting)
+        finally:
+            self._n_searching -= 1
+
+    def _suggestions(self, state: ServingState, index: str, typed: str, limit: int) -> list[Suggestion]:
+        queries = self._memory.queries.matching(index, typed, limit)
+        return combined(queries, self._searcher.titles(state, index, typed, limit), limit)
 
     def _kept_private(self, shown: RankingShown, token: str) -> RankingShown:
         """The ranking as the log may hold it: what was typed is redacted, and sealed where it is tied to a user."""

@@ -99,7 +99,7 @@ class OracleSnapshot:
 
     def retrieve(self, asked: Retrieval) -> Retrieved:
         query = asked.query
-        allowed = [i for i in range(self.n_documents) if self._passes(i, asked.filters)]
+        allowed = [i for i in range(self.n_documents) if self._passes(i, asked.filters) and i != asked.leave_out]
         match, operator, left_out = self._match(query, allowed, asked.operator)
         nearest = self._nearest(asked.vector, asked.k, allowed)
         match_set = sorted({*match, *nearest})
@@ -116,7 +116,7 @@ class OracleSnapshot:
             within = match_set
             others = without(asked.filters, one.field)
             if one.disjunctive and others != asked.filters:
-                wider = [i for i in range(self.n_documents) if self._passes(i, others)]
+                wider = [i for i in range(self.n_documents) if self._passes(i, others) and i != asked.leave_out]
                 within = sorted(
                     {*self._match(query, wider, asked.operator)[0], *self._nearest(asked.vector, asked.k, wider)}
                 )
@@ -168,6 +168,10 @@ class OracleSnapshot:
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         rows = [self.documents[slot].vector for slot in slots.tolist()]
         return np.array([_as_bytes(row) @ vector for row in rows if row is not None], np.float32)
+
+    def vector(self, slot: int) -> FloatArray | None:
+        vector = self.documents[slot].vector
+        return _as_bytes(vector) if vector is not None else None
 
     def signals(self, slots: IntArray) -> FloatArray:
         signals = self.settings.signals

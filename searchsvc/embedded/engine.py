@@ -224,7 +224,7 @@ class EmbeddedSnapshot:
         return self._forward.lexicon
 
     def retrieve(self, asked: Retrieval) -> Retrieved:
-        allowed = self._allowed(asked.filters)
+        allowed = self._allowed(asked.filters, asked.leave_out)
         nearest, cosines = np.empty(0, np.int64), np.empty(0, np.float32)
         if asked.vector is not None and self._vectors is not None:
             nearest, cosines = self._nearest(self._vectors, asked, allowed)
@@ -276,8 +276,12 @@ class EmbeddedSnapshot:
         best = first(slots, [-cosines], self._id_keys, self._all_ids, asked.k)
         return slots[best], cosines[best]
 
-    def _allowed(self, filters: Filter | None) -> BoolArray:
-        return self.live if filters is None else self.live & self._attributes.mask(filters)
+    def _allowed(self, filters: Filter | None, leave_out: int | None) -> BoolArray:
+        allowed = self.live if filters is None else self.live & self._attributes.mask(filters)
+        if leave_out is not None:
+            allowed = allowed.copy()
+            allowed[leave_out] = False
+        return allowed
 
     def _facets(self, asked: Retrieval, matching: Matching | None, match_set: BoolArray) -> dict[str, Facet]:
         facets = {}
@@ -286,7 +290,7 @@ class EmbeddedSnapshot:
             if one.disjunctive:
                 others = without(asked.filters, one.field)
                 if others != asked.filters:
-                    allowed = self._allowed(others)
+                    allowed = self._allowed(others, asked.leave_out)
                     within = matching.within(allowed, asked.operator).mask if matching else allowed
                     if asked.vector is not None and self._vectors is not None and matching:
                         within = _with(within, self._nearest(self._vectors, asked, allowed)[0])
@@ -301,6 +305,9 @@ class EmbeddedSnapshot:
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         return self._vectors.cosines(slots, vector) if self._vectors else np.zeros(len(slots), np.float32)
+
+    def vector(self, slot: int) -> FloatArray | None:
+        return self._vectors.vector(slot) if self._vectors else None
 
     def signals(self, slots: IntArray) -> FloatArray:
         rows: FloatArray = self._signals[slots]

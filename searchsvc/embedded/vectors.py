@@ -110,6 +110,11 @@ class VectorView:
         """(n,) cosine of each slot's vector with `vector`: to the last bit the same, whatever else is asked for."""
         return _products(self._vectors, slots, vector)
 
+    def vector(self, slot: int) -> FloatArray | None:
+        """(dimension,) of a slot; None where it has none."""
+        vector: FloatArray = self._vectors.rows[slot].astype(np.float32) * self._vectors.scales[slot]
+        return vector if vector.any() else None
+
 
 def _products(vectors: StoredVectors, slots: IntArray, vector: FloatArray) -> FloatArray:
     # einsum goes row by row; a matrix product would round differently for another number of rows.

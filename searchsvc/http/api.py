@@ -72,6 +72,12 @@ async def search_link(app: App, index: str, request: AnyRequest) -> Response[byt
     return _searched(await app.service.search(index, decode_query(SearchRequest, request.query_params.dict())))
 
 
+@get("/v1/indexes/{index:str}/suggest", **describe("Completions", None, shapes.Suggestions, shapes.SuggestQuery))
+async def suggest(app: App, index: str, request: AnyRequest) -> Response[bytes]:
+    asked = decode_query(shapes.SuggestQuery, request.query_params.dict())
+    return _json(shapes.Suggestions(asked.q, await app.service.suggest(index, asked.q, asked.limit)))
+
+
 @post("/v1/events", status_code=202, **describe("Record interactions, all or none", EVENTS, shapes.EventsAccepted))
 async def events(app: App, body: bytes) -> Response[bytes]:
     app.service.require_allowance()
@@ -246,6 +252,7 @@ def build_api(app: App) -> Litestar:
         route_handlers=[
             search,
             search_link,
+            suggest,
             events,
             list_indexes,
             get_index,

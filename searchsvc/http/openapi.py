@@ -49,9 +49,9 @@ def _schema(kind: Any) -> Any:
 
 
 def _anything(kind: Any) -> dict[str, Any]:
-    """`object` is any JSON value: its schema says nothing."""
+    """`object` is any JSON value."""
     if kind is object:
-        return {}
+        return {"description": "any JSON value"}
     raise NotImplementedError(f"a schema for {kind}")
 
 

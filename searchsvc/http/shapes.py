@@ -14,6 +14,7 @@ from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
 from searchsvc.engine import EngineSnapshot
 from searchsvc.serving import ServingState
+from searchsvc.suggestions import Suggestion
 
 
 class IndexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,6 +96,20 @@ class WeightsHistory(msgspec.Struct, frozen=True):
 
     index: str
     changes: list[Change]
+
+
+class SuggestQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """q: what was typed so far."""
+
+    q: str
+    limit: int = 8
+
+
+class Suggestions(msgspec.Struct, frozen=True):
+    """Best first: queries that shoppers made, then titles."""
+
+    q: str
+    suggestions: list[Suggestion]
 
 
 class RuleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

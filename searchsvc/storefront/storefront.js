@@ -30,10 +30,10 @@ function say(id, text, failed = false) {
 const shown = (number) => Number(number.toFixed(4)).toString();
 const asText = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value));
 
-async function search() {
+async function search(typing = false) {
   // Only the newest request may paint: an older answer that comes late is dropped.
   const mine = ++state.wanted;
-  const request = { query: element("query").value, limit: PAGE, offset: state.offset, explain: true };
+  const request = { query: element("query").value, limit: PAGE, offset: state.offset, explain: true, typing, highlight: true };
   try {
     const answer = await call("POST", `/v1/indexes/${state.index}/search`, request);
     if (mine !== state.wanted) return;
@@ -48,9 +48,31 @@ async function search() {
   }
 }
 
+async function suggest() {
+  const typed = element("query").value;
+  const { suggestions } = typed.trim() ? await call("GET", `/v1/indexes/${state.index}/suggest?q=${encodeURIComponent(typed)}`) : { suggestions: [] };
+  if (typed === element("query").value) {
+    element("suggestions").replaceChildren(...suggestions.map((one) => made("option", undefined, { value: one.text })));
+  }
+}
+
+// Offsets count code points, JavaScript's strings count code units.
+function marked(tag, text, highlight, attributes) {
+  const node = made(tag, undefined, attributes);
+  const points = Array.from(text);
+  let at = 0;
+  for (const [start, end] of highlight?.offsets ?? []) {
+    node.append(points.slice(at, start).join(""), made("mark", points.slice(start, end).join("")));
+    at = end;
+  }
+  node.append(points.slice(at).join(""));
+  return node;
+}
+
 function paint(answer) {
   const degraded = answer.degraded.length ? `, without: ${answer.degraded.join(", ")}` : "";
-  say("summary", `${answer.total.toLocaleString("en")} documents in ${answer.took_ms.toFixed(1)} ms, weights version ${answer.weights_version}${degraded}`);
+  const instead = answer.did_you_mean ? `, searched for “${answer.did_you_mean}” too` : "";
+  say("summary", `${answer.total.toLocaleString("en")} documents in ${answer.took_ms.toFixed(1)} ms, weights version ${answer.weights_version}${instead}${degraded}`);
   element("hits").replaceChildren(...answer.hits.map((hit) => card(hit)));
   element("previous").hidden = state.offset === 0;
   element("next").hidden = state.offset + PAGE >= Math.min(answer.total, 1000);
@@ -58,7 +80,7 @@ function paint(answer) {
 
 function card(hit) {
   const item = made("li", undefined, { "data-id": hit.id });
-  const open = made("button", hit.document[state.title] ?? hit.id, { class: "open", type: "button" });
+  const open = marked("button", asText(hit.document[state.title] ?? hit.id), hit.highlights?.[state.title], { class: "open", type: "button" });
   open.addEventListener("click", () => openDocument(hit));
   const text = Object.entries(hit.document)
     .filter(([name, value]) => name !== state.title && typeof value === "string" && /\s/.test(value))
@@ -156,7 +178,7 @@ function guarded(work) {
 }
 
 element("form").addEventListener("submit", guarded(async () => { state.offset = 0; await search(); }));
-element("query").addEventListener("input", guarded(async () => { state.offset = 0; await search(); }));
+element("query").addEventListener("input", guarded(async () => { state.offset = 0; await Promise.all([search(true), suggest()]); }));
 element("index").addEventListener("change", guarded(() => choose(element("index").value)));
 element("previous").addEventListener("click", guarded(async () => { state.offset -= PAGE; await search(); scrollTo(0, 0); }));
 element("next").addEventListener("click", guarded(async () => { state.offset += PAGE; await search(); scrollTo(0, 0); }));

@@ -66,6 +66,13 @@ def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
     refused = codec.decode_dead((FOLDER / "event_refused.v1-without-key.json").read_bytes())
     assert isinstance(refused, EventRefused)
     assert (refused.id, refused.key) == ("ingest-7", "")
+    older, newer = (
+        codec.decode_behavior((FOLDER / f"behavior_batch.v1{suffix}.json").read_bytes())
+        for suffix in ("-without-typing", "")
+    )
+    assert older == newer
+    assert isinstance(older.events[0], RankingShown)
+    assert older.events[0].typing is False
 
 
 def test_every_event_type_ever_released_has_golden_bytes() -> None:

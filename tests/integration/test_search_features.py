@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.running import RunningService
-from tests.integration.test_service import Calling, http
+from tests.integration.test_service import Calling, eventually, http
 
 __all__ = ["http"]  # a fixture
 
@@ -81,6 +81,31 @@ def test_a_misspelt_query_finds_what_was_meant_and_says_so(http: Calling) -> Non
     assert answer["did_you_mean"] == "bluetooth speaker"
     assert "bluetooth speaker" in answer["hits"][0]["document"]["title"]
     assert [term["alternatives"][0]["kind"] for term in answer["terms"]] == ["typo", "typo"]
+
+
+def test_suggestions_are_queries_that_were_made_and_titles(http: Calling) -> None:
+    for _ in range(3):
+        assert http("POST", SEARCH, {"query": "Robot Vacuum quiet"})[1]["hits"]
+    assert eventually(
+        lambda: http("GET", "/v1/indexes/shop/suggest?q=robot%20v")[1]["suggestions"][0]["kind"] == "query"
+    )
+    _, answer = http("GET", "/v1/indexes/shop/suggest?q=robot%20v&limit=5")
+    assert (answer["suggestions"][0]["text"], answer["suggestions"][0]["count"]) == ("Robot Vacuum quiet", 3)
+    assert all("robot vacuum" in one["text"] for one in answer["suggestions"][1:])
+    assert len(answer["suggestions"]) == 5
+    assert http("GET", "/v1/indexes/shop/suggest")[1]["field"] == "q"
+    assert http("GET", "/v1/indexes/shop/suggest?q=a&limit=51")[1]["limit"] == "1 to 50"
+
+
+def test_a_document_has_others_like_it(http: Calling) -> None:
+    _, first = http("POST", SEARCH, {"query": "bike helmet", "limit": 1})
+    document = first["hits"][0]
+    status, answer = http("POST", SEARCH, {"like": document["id"], "filters": "category:Bicycles", "limit": 5})
+    assert status == 200, answer
+    assert document["id"] not in {hit["id"] for hit in answer["hits"]}
+    assert "helmet" in answer["hits"][0]["document"]["title"]
+    assert http("POST", SEARCH, {"like": "nope"})[0] == 404
+    assert http("POST", SEARCH, {"like": document["id"], "query": "x"})[1]["field"] == "like"
 
 
 def test_a_synonym_is_live_when_answered_and_gone_when_deleted(http: Calling) -> None:

@@ -68,7 +68,6 @@ def test_where_the_nearest_are_dead_the_next_are_found_all_the_same() -> None:
 
 
 def test_a_dimension_that_cannot_be_paired_is_searched_exhaustively() -> None:
-    rows = ROWS[:, : DIMENSION - 1]
     slots, _ = nearest(index(DIMENSION - 1).view(), QUERIES[0][: DIMENSION - 1], np.ones(N, np.bool_), 10)
     wanted = np.argsort(-(ROWS[:, : DIMENSION - 1] @ QUERIES[0][: DIMENSION - 1]))[:10]
     assert len(set(slots) & set(wanted)) >= 9

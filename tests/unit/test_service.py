@@ -76,7 +76,7 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
         ThreadPoolExecutor(2),
         ThreadPoolExecutor(1),
         writer,
-        memory.rankings,
+        memory,
         keyring,
         DeadLetters(log, writer, memory.rankings, keyring, lambda: serving.current.control),
         max_events_per_s=1e9,
