@@ -55,9 +55,20 @@ def latency(
 @json_file
 @click.option("--queries", type=int, help="A seeded sample of so many queries.  [default: all]")
 @click.option("--reference", is_flag=True, help="Also encode everything with sentence-transformers in fp32.")
-def relevance(collection: Path, json_file: Path | None, queries: int | None, reference: bool) -> None:
-    """nDCG@10 of the default ranking beside each leg alone and RRF, on the judged COLLECTION."""
-    result = relevance_benchmark.measure(collection, n_queries=queries, reference=reference, say=_say)
+@click.option("--save-run", type=click.Path(path_type=Path), help="Write what each query gave, a line each.")
+@click.option("--against", type=click.Path(path_type=Path), help="A saved run: show wins and losses, query by query.")
+def relevance(
+    collection: Path,
+    json_file: Path | None,
+    queries: int | None,
+    reference: bool,
+    save_run: Path | None,
+    against: Path | None,
+) -> None:
+    """How good the default ranking is on the judged COLLECTION, with typos and with fitted weights."""
+    result = relevance_benchmark.measure(
+        collection, n_queries=queries, reference=reference, save_run=save_run, against=against, say=_say
+    )
     relevance_benchmark.print_result(result)
     report.write(json_file, result)
 

@@ -47,10 +47,10 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search. An empty query browses: all documents, by signals.
 
     like: the id of a document, in place of a query: what is near to it in meaning. typing: the last word may be
-    unfinished. operator: what a document has to hold of the query's words; auto is all of
-    them where that fills a first page, else any. filters: see `searchsvc.filters`, as text or as JSON. facets: members
-    to count the values of. sort: `field:asc` or `field:desc`, in place of the score. distinct: only the best of those
-    with the same value in this member.
+    unfinished. typos: also find what differs from a word by a typing error. operator: what a document has to hold of
+    the query's words; auto is all of them where that fills a first page, else any. filters: see `searchsvc.filters`, as
+    text or as JSON. facets: members to count the values of. sort: `field:asc` or `field:desc`, in place of the score.
+    distinct: only the best of those with the same value in this member.
     min_seq: wait (bounded) until this CONTROL sequence is applied, to read one's own write. min_catalog_seq: the same
     for documents. user_token: a pseudonym of the shopper.
     """
@@ -60,6 +60,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     offset: int = 0
     like: str = ""
     typing: bool = False
+    typos: bool = True
     operator: AskedOperator = "auto"
     filters: str | dict[str, object] | None = None
     facets: list[str | FacetInput] = []

@@ -77,7 +77,7 @@ class Searcher:
         if request.like:
             query, vector, leave_out = _like(snapshot, request.like)
         else:
-            query = understand(request.query, snapshot.lexicon, synonyms, typing=request.typing)
+            query = understand(request.query, snapshot.lexicon, synonyms, typing=request.typing, typos=request.typos)
             laps.timings.analyse = laps.lap()
             vector, degraded = self._encoded(snapshot, query, vector_leg)
             laps.timings.encode = laps.lap()
@@ -165,7 +165,9 @@ class Searcher:
         if not query.text or snapshot.settings.embedding is None:
             return None, []
         try:
-            vector = self._embedder.encode_query(query.text) if self._embedder is not None and vector_leg else None
+            # A misspelt word is no word to the model: what was meant is encoded.
+            text = query.did_you_mean or query.text
+            vector = self._embedder.encode_query(text) if self._embedder is not None and vector_leg else None
         except Unavailable as error:
             log.warning("a query was answered without vectors: %s", error)
             vector = None

@@ -41,8 +41,10 @@ _STOP_WORDS: Final = """
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 
 
-def understand(text: str, lexicon: Lexicon, synonyms: Synonyms = NO_SYNONYMS, *, typing: bool = False) -> Query:
-    """typing: the last word may be unfinished."""
+def understand(
+    text: str, lexicon: Lexicon, synonyms: Synonyms = NO_SYNONYMS, *, typing: bool = False, typos: bool = True
+) -> Query:
+    """typing: the last word may be unfinished. typos: a word may be mistyped."""
     analysis = analyze(text)
     words = analysis.words[:MAX_QUERY_TERMS]
     wholes = _wholes(analysis, len(words), lexicon)
@@ -59,7 +61,7 @@ def understand(text: str, lexicon: Lexicon, synonyms: Synonyms = NO_SYNONYMS, *,
         word = words[at]
         at += 1
         last = at == len(words)
-        alternatives = _alternatives(word, lexicon, last=last, typing=last and typing)
+        alternatives = _alternatives(word, lexicon, last=last, typing=last and typing, typos=typos)
         parts = () if alternatives else _split(word, lexicon)
         if parts:
             terms += [QueryTerm(part, (_exact(part),)) for part in parts]
@@ -86,14 +88,14 @@ def _wholes(analysis: Analysis, n_words: int, lexicon: Lexicon) -> dict[int, Com
     return chosen
 
 
-def _alternatives(word: str, lexicon: Lexicon, *, last: bool, typing: bool) -> tuple[Alternative, ...]:
+def _alternatives(word: str, lexicon: Lexicon, *, last: bool, typing: bool, typos: bool) -> tuple[Alternative, ...]:
     found: list[Alternative] = []
     count = lexicon.count(stem(word))
     if count:
         found.append(_exact(word))
     if typing or (last and not count and len(word) >= MIN_GUESSED_PREFIX):
         found += [_alternative(one, PREFIX_WEIGHT, "prefix") for one in lexicon.completions(word, MAX_COMPLETIONS)]
-    if (not found or count < SUSPICIOUS_BELOW) and _allowed_edits(word):
+    if typos and (not found or count < SUSPICIOUS_BELOW) and _allowed_edits(word):
         found += _typos(word, count, lexicon)
     distinct = {one.stem: one for one in reversed(found)}
     return tuple(sorted(distinct.values(), key=lambda one: -one.weight))

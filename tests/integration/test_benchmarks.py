@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from benchmarks import events, latency, propagation, recovery, relevance
+from events.errors import InvalidInput
 from searchsvc.sample import sample_catalogue
 
 
@@ -26,12 +28,29 @@ def collection(tmp_path: Path) -> Path:
 
 
 def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) -> None:
-    result = relevance.measure(collection, n_queries=None, reference=False, say=lambda _: None)
-    relevance.print_result(result)
-    figures = result["ndcg_at_10"]
-    assert set(figures) == {"keyword", "vector", "RRF(60)", "hybrid (default)"}
-    assert figures["hybrid (default)"].value > 0.5
-    assert len(result["checks"]) == 3
+    saved = collection / "run.jsonl"
+
+    def measured(save_run: Path | None = None, against: Path | None = None) -> dict[str, Any]:
+        result = relevance.measure(
+            collection, n_queries=None, reference=False, save_run=save_run, against=against, say=lambda _: None
+        )
+        relevance.print_result(result)
+        assert msgspec.json.encode(result)
+        return result
+
+    result = measured(save_run=saved)
+    assert set(result["figures"]) == {"keyword", "vector", "RRF(60)", "hybrid (default)"}
+    assert result["figures"]["hybrid (default)"]["ndcg@10"].value > 0.5
+    assert sum(one["n_queries"] for one in result["by_length"].values()) == 30
+    assert result["typos"]["hybrid, one typo"].value > 0.3
+    assert len(result["checks"]) == 5
+    lines = saved.read_text().splitlines()
+    saved.write_text("\n".join([lines[0].replace('"ndcg":1.0', '"ndcg":0.5'), *lines[1:]]))
+    compared = measured(against=saved)["against"]
+    assert (compared["n_queries"], compared["won"], compared["lost"]) == (30, 1, 0)
+    assert compared["biggest_wins"][0]["change"] == 0.5
+    with pytest.raises(InvalidInput, match="no saved run"):
+        measured(against=collection / "qrels.tsv")
 
 
 def test_latency_measures_search_change_and_restart(collection: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import relevance, report
+from benchmarks import report
 from events.codec import decode_behavior
 from events.errors import InvalidInput, Unavailable
 from events.log import Entry, Record
@@ -229,14 +229,6 @@ def test_rankings_too_large_for_one_message_are_spread_over_several() -> None:
         assert (writer.counts.written, writer.counts.shed) == (60, 0)
 
     asyncio.run(run())
-
-
-def test_ndcg_is_that_of_the_formula() -> None:
-    grades = {"a": 1, "b": 0, "c": 2}
-    ideal = 3 / np.log2(2) + 1 / np.log2(3)
-    assert relevance.ndcg(["c", "a"], grades) == pytest.approx(1.0)
-    assert relevance.ndcg(["b", "a", "c"], grades) == pytest.approx((1 / np.log2(3) + 3 / np.log2(4)) / ideal)
-    assert relevance.ndcg(["x"], grades) == 0.0
 
 
 def test_intervals_hold_the_figure_and_repeat() -> None:
