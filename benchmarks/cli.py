@@ -31,16 +31,18 @@ def bench() -> None:
 @collection
 @json_file
 @click.option("--queries", default=1000, show_default=True, help="Distinct queries, each cold and cached.")
+@click.option("--load", default=4000, show_default=True, help="Searches over 16 connections.")
 @click.option("--changes", default=200, show_default=True, help="Weight changes.")
 @click.option("--restarts", default=3, show_default=True, help="Restarts of each kind.")
 @click.option("--reference", default=512, show_default=True, help="Texts for SentenceTransformer.encode; 0: none.")
 def latency(
-    collection: Path, json_file: Path | None, queries: int, changes: int, restarts: int, reference: int
+    collection: Path, json_file: Path | None, queries: int, load: int, changes: int, restarts: int, reference: int
 ) -> None:
     """Search, weight change, import and restart times of a service of its own on COLLECTION."""
     result = latency_benchmark.measure(
         collection,
         n_queries=queries + latency_benchmark.WARM_UP,
+        n_load=load,
         n_changes=changes,
         n_restarts=restarts,
         n_reference=reference,

@@ -14,9 +14,11 @@ Command    searchsvc bench latency ../shared/data/electronics
 from __future__ import annotations
 
 import http.client
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +27,7 @@ import faiss
 import msgspec
 import numpy as np
 
-from benchmarks import report
+from benchmarks import inprocess, report
 from benchmarks.bare import BareKeyword
 from benchmarks.collection import documents_file, lines
 from benchmarks.running import RunningService, await_snapshot, call, server_timing
@@ -40,13 +42,22 @@ from searchsvc.embedding.model import find_model
 INDEX: Final = "bench"
 CANDIDATES: Final = 100
 WARM_UP: Final = 50
+CONNECTIONS: Final = 16
 HEAD_WORDS: Final = 2
 
 
 def measure(
-    folder: Path, *, n_queries: int, n_changes: int, n_restarts: int, n_reference: int, say: Callable[[str], None]
+    folder: Path,
+    *,
+    n_queries: int,
+    n_load: int,
+    n_changes: int,
+    n_restarts: int,
+    n_reference: int,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """The result as JSON would have it. n_reference: texts for `SentenceTransformer.encode`; 0 leaves it out."""
+    """The result as JSON would have it. n_load: searches over many connections at once. n_reference: texts for
+    `SentenceTransformer.encode`; 0 leaves it out."""
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         data_dir = Path(scratch) / "data"
         service = RunningService(data_dir)
@@ -57,9 +68,12 @@ def measure(
             await_snapshot(data_dir, INDEX)
             say("searching")
             documents = [msgspec.json.decode(line) for line in lines(documents_file(folder))]
-            queries = sample_queries(documents, settings.title, n_queries)
+            sampled = sample_queries(documents, settings.title, n_queries + n_load // 2)
+            queries, fresh = sampled[:n_queries], sampled[n_queries:]
             bare = BareParts(data_dir, settings, documents)
             searches = _search(service, bare, queries)
+            say(f"searching over {CONNECTIONS} connections")
+            load = _load(service, queries, fresh)
             say("changing weights")
             changes = _change_weights(service, settings, queries, n_changes)
             say("restarting")
@@ -73,12 +87,19 @@ def measure(
                 restarts[name] = times
         finally:
             service.stop()
+        say("searching in process")
+        cold = Embedder(bare.model)
+        facets = inprocess.facet_fields(documents)
+        again = queries[WARM_UP:]
+        searches |= inprocess.measure(data_dir, settings, cold, bare, again, facets, Path(scratch) / "copy")
         say("calling SentenceTransformer")
         _search_reference(bare, reference, queries, searches)
         imported = _compare_import(imported, folder, settings, reference)
     figures = {
         "import": imported,
         "search_ms": {name: report.latency(values) for name, values in searches.items()},
+        "facets": facets,
+        "load": load,
         "weight_change_ms": report.latency(changes),
         "restart_to_first_answer_s": restarts,
     }
@@ -118,11 +139,12 @@ class BareParts:
         self._keyword = BareKeyword(documents, settings)
         vectors = np.load(snapshot / "vectors.npy") * np.load(snapshot / "vector_scales.npy")[:, None]
         self._faiss: Any = build_index(vectors)
-        self._embedder = Embedder(next((data_dir / "models").glob("*/")), cache_size=0)
+        self.model = next((data_dir / "models").glob("*/"))
+        self.embedder = Embedder(self.model, cache_size=0)
 
     def run(self, query: str) -> dict[str, float]:
         """Milliseconds of each part for one query."""
-        vector, encode = _timed(lambda: self._embedder.encode_query(query))
+        vector, encode = _timed(lambda: self.embedder.encode_query(query))
         terms = self._keyword.terms(query)
         _, keyword = _timed(lambda: self._keyword.search(terms, CANDIDATES))
         _, nearest = _timed(lambda: self._faiss.search(vector[None, :], CANDIDATES))
@@ -218,6 +240,27 @@ def _search(service: RunningService, bare: BareParts, queries: list[str]) -> dic
     return times
 
 
+def _load(service: RunningService, known: Sequence[str], fresh: Sequence[str]) -> dict[str, Any]:
+    """Searches as fast as they are answered over several connections; every other query is one that was made before."""
+    todo = [query for pair in zip(itertools.cycle(known), fresh, strict=False) for query in pair]
+    shares = [todo[i::CONNECTIONS] for i in range(CONNECTIONS)]
+
+    def work(share: Sequence[str]) -> list[float]:
+        with closing(service.connection()) as connection:
+            return [_one_search(connection, query)[1] for query in share]
+
+    started = time.perf_counter()
+    with ThreadPoolExecutor(CONNECTIONS) as clients:
+        times = [ms for share in clients.map(work, shares) for ms in share]
+    seconds = time.perf_counter() - started
+    return {
+        "connections": CONNECTIONS,
+        "searches": len(times),
+        "searches_per_s": round(len(times) / seconds, 1),
+        "over_http_ms": report.latency(times),
+    }
+
+
 def _search_reference(
     bare: BareParts, reference: _Reference, queries: list[str], times: dict[str, list[float]]
 ) -> None:
@@ -288,6 +331,11 @@ def _checks(figures: dict[str, Any]) -> list[report.Check]:
         report.Check("weight change to first search, p99", "<= 50 ms", f"{changed:.1f} ms", changed <= 50),
         report.Check("restart to first answer, slowest", "<= 5 s", f"{slowest:.2f} s", slowest <= 5),
     ]
+    rate = figures["load"]["searches_per_s"]
+    checks += inprocess.checks(search)
+    checks.append(
+        report.Check(f"searches/s, {CONNECTIONS} connections, half cached", ">= 500", f"{rate:.0f}", rate >= 500)
+    )
     if "SentenceTransformer + bare retrieval" in search:
         gain = search["SentenceTransformer + bare retrieval"].p50.value / cold.p50.value
         checks.append(
@@ -306,6 +354,10 @@ def print_result(result: dict[str, Any]) -> None:
     for name, figures in result["search_ms"].items():
         report.print_latency(name, figures)
     report.print_latency("weight change to first search", result["weight_change_ms"])
+    load = result["load"]
+    report.print_latency(f"over HTTP, {load['connections']} connections", load["over_http_ms"])
+    print(f"{load['searches_per_s']} searches a second over {load['connections']} connections")
+    print(f"facets counted: {', '.join(result['facets'])}")
     print(f"import: {result['import']}")
     print(f"restart to first answer (s): {result['restart_to_first_answer_s']}")
     report.print_checks(result["checks"])

@@ -176,6 +176,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
 
     operator: what a document had to hold of the query's words: all, or any where all would not fill a page; null where
     there was no query. terms: what was made of each word. did_you_mean: the query with its misspelt words replaced.
+    vector_trust: 0 to 1, how far the vector leg counted; null without one.
 
     config_version: CONTROL sequence of the index's last change. applied_seq, applied_catalog_seq: what was applied.
     degraded: parts that were missing: `vector` where the encoder failed or was late.
@@ -190,6 +191,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     operator: Operator | None
     terms: list[TermInfo]
     did_you_mean: str | None
+    vector_trust: float | None
     took_ms: float
     applied_seq: int
     config_version: int

@@ -61,8 +61,10 @@ class Retrieval(msgspec.Struct, frozen=True):
 class Retrieved(msgspec.Struct, frozen=True):
     """What was found. The match set is what the keyword query matches, and what the vector leg found, of what passes.
 
-    keyword: slots in keyword order (in the order of `sort` where one was given, then of the whole match set), `window`
-    or k of them. nearest, cosines: the vector leg's k, nearest first. total: size of the match set. operator: what a
+    keyword: slots in keyword order (in the order of `sort` where one was given, then of the whole match set), at least
+    `window` and k of them. nearest, cosines: the vector leg's k, nearest first. vector_trust: (0, 1]
+    how far cosines tell what the query is about, 0 without a vector leg or where they tell nothing: then it finds
+    nothing. total: size of the match set. operator: what a
     document had to hold; None where there was no text. left_out: places of terms that no document holds. facets: by
     field, over the match set.
     """
@@ -70,6 +72,7 @@ class Retrieved(msgspec.Struct, frozen=True):
     keyword: IntArray
     nearest: IntArray
     cosines: FloatArray
+    vector_trust: float
     total: int
     operator: Operator | None
     left_out: tuple[int, ...]

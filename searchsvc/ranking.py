@@ -6,10 +6,17 @@ The score is a plain sum, so a ranking can be read, explained and undone: score 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 
 from searchsvc.arrays import FloatArray, IntArray, ScoreArray
+
+N_COMPARED: Final = 10
+MIN_COMPARED: Final = 3
+# On real queries a share below 0.25 is one in a hundred; with a model that knows nothing, one above 0.15 is one in ten.
+TRUST_FROM: Final = 0.15
+TRUST_FULL: Final = 0.35
 
 
 def score(features: FloatArray, weights: ScoreArray) -> ScoreArray:
@@ -52,6 +59,22 @@ def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> Float
     if (nearest & in_best).any():
         return np.zeros(len(scores), np.float32)
     return np.where(nearest, (k + 1 - vector_ranks) / k, 0.0).astype(np.float32)
+
+
+def vector_trust(by_words: FloatArray, nearest: FloatArray, by_chance: float) -> float:
+    """How far cosines tell what a query is about, from 0 to 1.
+
+    A useful model finds what the query's words find nearer than chance does. by_words: cosines of the keyword leg's
+    first. nearest: of the vector leg, nearest first. by_chance: the mean over all documents. 1 where the words find too
+    little to judge by. See docs/decisions/weak-vectors.md.
+    """
+    if len(by_words) < MIN_COMPARED:
+        return 1.0
+    ahead = float(nearest[:N_COMPARED].mean()) - by_chance if len(nearest) else 0.0
+    if ahead <= 0.0:
+        return 0.0
+    share = (float(by_words.mean()) - by_chance) / ahead
+    return min(max((share - TRUST_FROM) / (TRUST_FULL - TRUST_FROM), 0.0), 1.0)
 
 
 def reciprocal_rank_fusion(ranks: ScoreArray, k: float = 60.0) -> ScoreArray:

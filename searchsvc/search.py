@@ -112,6 +112,7 @@ class Searcher:
             operator=retrieved.operator,
             terms=[TermInfo.of(term, place in retrieved.left_out) for place, term in enumerate(query.terms)],
             did_you_mean=query.did_you_mean,
+            vector_trust=round(retrieved.vector_trust, 3) if vector is not None else None,
             took_ms=laps.total(),
             applied_seq=state.control.seq,
             config_version=control.config_version,
@@ -154,7 +155,7 @@ class Searcher:
         found = snapshot.retrieve(Retrieval(query, None, boosts, signals, k=n, window=n, operator="all"))
         field = next(field for field in settings.searchable if field.name == settings.title)
         suggestions = []
-        for slot in found.keyword.tolist():
+        for slot in found.keyword[:n].tolist():
             text = field_text(msgspec.json.decode(snapshot.document(slot)), field)
             if text:
                 suggestions.append(Suggestion(text, "title", document_id=snapshot.id(slot)))
@@ -238,8 +239,8 @@ def _like(snapshot: EngineSnapshot, document_id: str) -> tuple[Query, FloatArray
 class _Found(msgspec.Struct, frozen=True):
     """Candidates of one search. The first n_ranked are ordered by score; what follows is in its final order.
 
-    slots: (n,). text: of all. cosines: (n,), 0 without a vector leg. keyword_ranks, vector_ranks: 1-based, 0 where a
-    leg missed the candidate.
+    slots: (n,). text: of all. cosines: (n,), 0 without a vector leg. vector_trust: what they count for. keyword_ranks,
+    vector_ranks: 1-based, 0 where a leg missed the candidate.
     """
 
     slots: IntArray
@@ -248,6 +249,7 @@ class _Found(msgspec.Struct, frozen=True):
     cosines: FloatArray
     keyword_ranks: IntArray
     vector_ranks: IntArray
+    vector_trust: float
 
 
 def _found(
@@ -281,7 +283,7 @@ def _found(
                 vector_ranks = np.concatenate([vector_ranks, np.zeros(len(slots) - n_ranked, np.int64)])
     text = snapshot.text_features(slots, query)
     cosines = _cosines(snapshot, slots, vector, retrieved, vector_ranks)
-    return _Found(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks)
+    return _Found(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks, retrieved.vector_trust)
 
 
 def _cosines(

@@ -101,16 +101,17 @@ class OracleSnapshot:
         query = asked.query
         allowed = [i for i in range(self.n_documents) if self._passes(i, asked.filters) and i != asked.leave_out]
         match, operator, left_out = self._match(query, allowed, asked.operator)
-        nearest = self._nearest(asked.vector, asked.k, allowed)
+        scores = self._keyword_scores(match, asked)
+        by_words = sorted(match, key=lambda i: (-scores[i], self.documents[i].id))
+        nearest, trust = self._vector_leg(asked, allowed, by_words)
         match_set = sorted({*match, *nearest})
-        window = len(match_set) if asked.window is None else max(asked.k, asked.window)
+        window = len(match_set) if asked.window is None else max(asked.k, asked.window, 10)
         if asked.sort:
             order = sorted(match_set, key=lambda i: self.documents[i].id)
             for key in reversed(asked.sort):
                 order.sort(key=self._sort_values(order, key.field, key.descending).__getitem__)
         else:
-            scores = self._keyword_scores(match, asked)
-            order = sorted(match, key=lambda i: (-scores[i], self.documents[i].id))
+            order = by_words
         facets = {}
         for one in asked.facets:
             within = match_set
@@ -127,6 +128,7 @@ class OracleSnapshot:
             cosines=self.cosines(np.array(nearest, np.int64), asked.vector)
             if asked.vector is not None
             else np.empty(0, np.float32),
+            vector_trust=trust,
             total=len(match_set),
             operator=operator if query.text else None,
             left_out=left_out,
@@ -209,6 +211,21 @@ class OracleSnapshot:
             return []
         cosines = self.cosines(np.array(allowed, np.int64), vector).tolist()
         return [i for _, i in sorted(zip(cosines, allowed, strict=True), key=lambda one: -one[0])][:k]
+
+    def _vector_leg(self, asked: Retrieval, allowed: list[int], by_words: list[int]) -> tuple[list[int], float]:
+        """The nearest, and how far to trust them: see `searchsvc.ranking.vector_trust`."""
+        nearest = self._nearest(asked.vector, asked.k, allowed)
+        if asked.vector is None or self.settings.embedding is None:
+            return [], 0.0
+        if len(by_words) < 3 or not asked.query.terms:
+            return nearest, 1.0
+        every, first, near = (
+            float(self.cosines(np.array(slots, np.int64), asked.vector).mean()) if slots else 0.0
+            for slots in (list(range(self.n_documents)), by_words[:10], nearest[:10])
+        )
+        share = (first - every) / (near - every) if near > every else 0.0
+        trust = min(max((share - 0.15) / 0.2, 0.0), 1.0)
+        return (nearest, trust) if trust else ([], 0.0)
 
     def _keyword_scores(self, slots: list[int], asked: Retrieval) -> dict[int, float]:
         if not asked.query.text:

@@ -7,7 +7,7 @@
     phrase          the share of the query's neighbouring words that stand side by side, in order, in one field; [0, 1]
     proximity       the same for words near each other, nearer ones counting more; [0, 1]
     rr.keyword      1 / rank in the keyword leg, 0 where it missed the candidate
-    cosine          cosine of query and document vectors; [-1, 1], 0 where either is missing
+    cosine          cosine of query and document vectors, times how far vectors can be trusted; [-1, 1], 0 where missing
     rr.vector       1 / rank in the vector leg, 0 where it missed the candidate
     overlooked      1.0, 0.9 ... 0.1 for the ten nearest vectors where the best ten would hold none of them; else 0
     signal.<field>  a number of the document, transformed and scaled; [0, 1]

@@ -24,6 +24,7 @@ from searchsvc.embedded.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.filters import Filter, without
 from searchsvc.query import Query
+from searchsvc.ranking import N_COMPARED, vector_trust
 
 # More dead slots than this share, and than this number, and the index is worth building anew.
 COMPACT_SHARE = 0.5
@@ -103,6 +104,8 @@ class EmbeddedEngine:
         self._digest = self._digest.changed([upsert.text for upsert in upserts], removed)
         for slot in dead:
             self._forward.remove(slot)
+        if self._vectors is not None:
+            self._vectors.remove(dead)
         live = self._live.view().copy()
         live[dead] = False
         self._live = Column(np.bool_, rows=live)
@@ -225,35 +228,52 @@ class EmbeddedSnapshot:
 
     def retrieve(self, asked: Retrieval) -> Retrieved:
         allowed = self._allowed(asked.filters, asked.leave_out)
-        nearest, cosines = np.empty(0, np.int64), np.empty(0, np.float32)
-        if asked.vector is not None and self._vectors is not None:
-            nearest, cosines = self._nearest(self._vectors, asked, allowed)
         matching = self._matching(asked.query) if asked.query.text else None
         matched = matching.within(allowed, asked.operator) if matching else None
-        n_beside = len(nearest) if matched is None else int(np.count_nonzero(~matched.mask[nearest]))
-        wanted = asked.window if asked.window is None else max(asked.k, asked.window)
+        wanted = asked.window if asked.window is None else max(asked.k, asked.window, N_COMPARED)
         if matching is None or matched is None:
-            slots, operator = np.flatnonzero(allowed), None
-            total = len(slots)
+            slots = np.flatnonzero(allowed)
             keys: list[AnyArray] = [-(self._signals[slots] @ asked.signal_weights)]
         else:
-            slots, operator = matched.slots, matched.operator
-            total = len(slots) + n_beside
+            slots = matched.slots
             # Rounded, so that what adds up to the same in another order is the same.
             keys = [-matching.scores(matched, self._by_field(asked.boosts)).round(5)]
+        ordered = self._first(slots, keys, wanted)
+        nearest, cosines, trust = self._vector_leg(asked, allowed, ordered)
+        match_set = allowed if matched is None else _with(matched.mask, nearest)
         if asked.sort:
-            slots = np.flatnonzero(_with(matched.mask, nearest)) if matched is not None else slots
+            slots = np.flatnonzero(match_set)
             keys = [self._attributes.sort_key(one.field, slots, one.descending) for one in asked.sort]
-        ordered = slots[first(slots, keys, self._id_keys, self._all_ids, len(slots) if wanted is None else wanted)]
+            ordered = self._first(slots, keys, wanted)
         return Retrieved(
             keyword=ordered,
             nearest=nearest,
             cosines=cosines,
-            total=total,
-            operator=operator,
+            vector_trust=trust,
+            total=int(np.count_nonzero(match_set)),
+            operator=matched.operator if matched is not None else None,
             left_out=matching.left_out if matching else (),
-            facets=self._facets(asked, matching, allowed if matched is None else _with(matched.mask, nearest)),
+            facets=self._facets(asked, matching, match_set),
         )
+
+    def _first(self, slots: AnyArray, keys: list[AnyArray], n: int | None) -> IntArray:
+        chosen: IntArray = slots[first(slots, keys, self._id_keys, self._all_ids, len(slots) if n is None else n)]
+        return chosen
+
+    def _vector_leg(
+        self, asked: Retrieval, allowed: BoolArray, keyword: IntArray
+    ) -> tuple[IntArray, FloatArray, float]:
+        """The k nearest and their cosines, and how far they can be trusted: none of them where they cannot."""
+        none = np.empty(0, np.int64), np.empty(0, np.float32), 0.0
+        vectors, vector = self._vectors, asked.vector
+        if vectors is None or vector is None:
+            return none
+        nearest, cosines = self._nearest(vectors, asked, allowed)
+        if asked.query.terms:
+            by_words = vectors.cosines(keyword[:N_COMPARED], vector)
+            trust = vector_trust(by_words, cosines, vectors.mean_cosine(vector, self.n_documents))
+            return (nearest, cosines, trust) if trust else none
+        return nearest, cosines, 1.0
 
     def _matching(self, query: Query) -> Matching:
         return Matching(self._postings, self._forward, query, self._statistics(query), len(self.live))

@@ -71,6 +71,7 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         "document_ends": stored.document_ends,
         "vectors": stored.vectors.rows,
         "vector_scales": stored.vectors.scales,
+        "vector_total": stored.vectors.total,
         "starts": stored.forward.starts,
         "entry_words": stored.forward.entry_words,
         "entry_fields": stored.forward.entry_fields,
@@ -164,7 +165,7 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         live=array("live"),
         signals=array("signals"),
         document_ends=array("document_ends"),
-        vectors=StoredVectors(array("vectors"), array("vector_scales")),
+        vectors=StoredVectors(array("vectors"), array("vector_scales"), array("vector_total")),
         forward=forward,
         postings=PostingsRun(
             array("posting_terms"),
@@ -243,6 +244,11 @@ def stored_documents(folder: Path) -> dict[str, bytes]:
             live = np.flatnonzero(np.load(snapshot / "live.npy")).tolist()
             return {ids[slot]: content[ends[slot] : ends[slot + 1]] for slot in live}
     return {}
+
+
+def model_of(snapshot: Path) -> str:
+    """Digest of the model that made a snapshot's vectors. Raises Corrupt."""
+    return _manifest(snapshot).model
 
 
 def _manifest(snapshot: Path) -> Manifest:

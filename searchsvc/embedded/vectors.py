@@ -9,6 +9,7 @@ docs/decisions/vectors-sieve.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import faiss
@@ -30,6 +31,7 @@ SIEVE_FROM: Final = 8192
 # Of so few allowed rows it is cheaper to look at each.
 FEW: Final = 4096
 BLOCK: Final = 2048
+WHOLE: Final = 65_536
 # Two dimensions share a code of four bits; four times k come through the sieve: recall@100 0.99 or more.
 SIEVE_CODE_DIMENSIONS: Final = 2
 SIEVE_BITS: Final = 4
@@ -41,14 +43,18 @@ SPARE: Final = 8
 
 
 class StoredVectors(msgspec.Struct, frozen=True):
-    """rows: (n_slots, dimension) bytes. scales: (n_slots,). A vector is its row times its scale."""
+    """rows: (n_slots, dimension) bytes. scales: (n_slots,). A vector is its row times its scale.
+
+    total: (dimension,) the sum of all live vectors, as whole numbers of 2^-16: so the order of the sum does not matter.
+    """
 
     rows: AnyArray
     scales: AnyArray
+    total: AnyArray
 
     @staticmethod
     def empty(dimension: int) -> StoredVectors:
-        return StoredVectors(np.empty((0, dimension), np.int8), np.empty(0, np.float32))
+        return StoredVectors(np.empty((0, dimension), np.int8), np.empty(0, np.float32), np.zeros(dimension, np.int64))
 
 
 class VectorIndex:
@@ -60,13 +66,26 @@ class VectorIndex:
         self.dimension = dimension
         self._rows = Column(np.int8, dimension, rows=stored.rows)
         self._scales = Column(np.float32, rows=stored.scales)
+        self._total = np.array(stored.total)
         self._base = _Segment(self._vectors(), 0)
 
     def extend(self, vectors: FloatArray) -> None:
         """Append (n, dimension) vectors; one of only zeros is no vector."""
         scales = np.maximum(np.abs(vectors).max(axis=1, initial=0.0), 1e-9) / 127.0
+        n_before = len(self._rows)
         self._rows.extend(np.rint(vectors / scales[:, None]).astype(np.int8))
         self._scales.extend(scales.astype(np.float32))
+        self._total += self._whole(slice(n_before, None))
+
+    def remove(self, slots: Sequence[int]) -> None:
+        """Take live slots out of the sum. Their rows stay."""
+        self._total -= self._whole(np.array(slots, np.int64))
+
+    def _whole(self, slots: Any) -> AnyArray:
+        """(dimension,) the sum of some slots' vectors, in whole numbers."""
+        vectors = self._rows.view()[slots].astype(np.float32) * self._scales.view()[slots, None]
+        sums: AnyArray = np.rint(vectors * WHOLE).astype(np.int64).sum(axis=0)
+        return sums
 
     def merge(self) -> None:
         """Make all rows the base: one segment to search."""
@@ -87,7 +106,7 @@ class VectorIndex:
         return self._vectors()
 
     def _vectors(self) -> StoredVectors:
-        return StoredVectors(self._rows.view(), self._scales.view())
+        return StoredVectors(self._rows.view(), self._scales.view(), self._total.copy())
 
 
 class VectorView:
@@ -109,6 +128,10 @@ class VectorView:
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         """(n,) cosine of each slot's vector with `vector`: to the last bit the same, whatever else is asked for."""
         return _products(self._vectors, slots, vector)
+
+    def mean_cosine(self, vector: FloatArray, n_live: int) -> float:
+        """Of all live documents with `vector`: what chance would find."""
+        return float(self._vectors.total @ vector.astype(np.float64)) / (WHOLE * max(n_live, 1))
 
     def vector(self, slot: int) -> FloatArray | None:
         """(dimension,) of a slot; None where it has none."""
@@ -144,7 +167,7 @@ class _Segment:
         self.start = start
         self.end = len(vectors.rows)
         self.size = self.end - start
-        self._vectors = StoredVectors(vectors.rows[start:], vectors.scales[start:])
+        self._vectors = StoredVectors(vectors.rows[start:], vectors.scales[start:], vectors.total)
         if self.size:
             self._index = build_index(self._vectors.rows.astype(np.float32) * self._vectors.scales[:, None])
             self._sieves = not isinstance(self._index, faiss.IndexScalarQuantizer)

@@ -56,9 +56,12 @@ def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) 
 def test_latency_measures_search_change_and_restart(collection: Path) -> None:
     queries = latency.WARM_UP + 10
     result = latency.measure(
-        collection, n_queries=queries, n_changes=3, n_restarts=1, n_reference=0, say=lambda _: None
+        collection, n_queries=queries, n_load=40, n_changes=3, n_restarts=1, n_reference=0, say=lambda _: None
     )
     latency.print_result(result)
+    assert result["load"]["searches"] == 40
+    assert result["search_ms"]["in process: cold"].n == 10
+    assert {"brand", "category", "colour"} <= set(result["facets"])
     assert result["search_ms"]["service cold"].n == 10
     assert result["search_ms"]["bare sum"].p50.value > 0
     assert set(result["restart_to_first_answer_s"]) == {"after SIGTERM", "after kill -9"}

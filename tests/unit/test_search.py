@@ -11,6 +11,7 @@ import pytest
 from events import control
 from events.errors import InvalidInput, NotFound, Unavailable
 from events.types import IndexConfigured
+from searchsvc import ranking
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
@@ -135,10 +136,11 @@ def test_an_unknown_index_is_not_found_and_one_without_a_snapshot_is_unavailable
 
 
 def test_where_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: Path) -> None:
-    """Sleeves hold the query's word and are not near it; notebooks are near and hold none of its words."""
+    """Sleeves hold the query's word and are half near it; notebooks are near and hold none of its words."""
     seeds = range(1000, 4000)
     near_seeds = [seed for seed in seeds if vector(seed) @ vector(7) > 0.55][:10]
-    far_seeds = [seed for seed in seeds if -0.1 < vector(seed) @ vector(7) < 0.2][:90]
+    half_near_seeds = [seed for seed in seeds if 0.2 < vector(seed) @ vector(7) < 0.45][:30]
+    far_seeds = half_near_seeds + [seed for seed in seeds if -0.5 < vector(seed) @ vector(7) < 0.1][:60]
     words = [("laptop sleeve", "for a laptop")] * 30 + [("garden chair", "wood")] * 60
     far = [upsert(f"f{i:02d}", *pair, seed=seed) for i, (pair, seed) in enumerate(zip(words, far_seeds, strict=True))]
     notebooks = [upsert(f"n{i}", "notebook", "portable", seed=seed) for i, seed in enumerate(near_seeds)]
@@ -167,3 +169,30 @@ def test_where_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: 
     # Nothing is overlooked where the words find what is near.
     agreeing = search(serving(), "notebook 7", explain=True).answer
     assert all(h.explanation and h.explanation.features["overlooked"].value == 0.0 for h in agreeing.hits)
+
+
+def test_a_vector_leg_that_knows_nothing_adds_nothing(tmp_path: Path) -> None:
+    """What the query's words find is no nearer to it than chance: then neither order nor total follow the vectors."""
+    documents = [upsert(f"d{i:03d}", "red shoe" if i % 4 == 0 else "blue hat", "text", seed=i) for i in range(200)]
+    snapshot = engine(tmp_path, documents).snapshot()
+    event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+    serving = ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
+    answers = [search(serving, f"red shoe {i}", operator="all", explain=True).answer for i in range(1000, 1040)]
+    assert sum((one.vector_trust or 0.0) < 0.01 for one in answers) > 30
+    answer = next(one for one in answers if one.total == 50)
+    assert answer.vector_trust == 0.0
+    assert ids(answer) == [f"d{i:03d}" for i in range(0, 40, 4)]
+    assert all(hit.explanation and hit.explanation.features["cosine"].value == 0.0 for hit in answer.hits)
+
+
+def test_trust_in_vectors_follows_how_much_nearer_than_chance_the_words_are() -> None:
+    nearest = np.full(10, 0.6, np.float32)
+
+    def trust(by_words: float, n: int = 10) -> float:
+        return ranking.vector_trust(np.full(n, by_words, np.float32), nearest, 0.1)
+
+    assert trust(0.6) == trust(0.3) == 1.0
+    assert trust(0.225) == pytest.approx(0.5, abs=1e-6)
+    assert trust(0.1) == trust(-0.2) == 0.0
+    assert trust(0.1, n=2) == 1.0
+    assert ranking.vector_trust(nearest, nearest[:0], 0.1) == 0.0
