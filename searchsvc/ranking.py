@@ -15,8 +15,8 @@ from searchsvc.arrays import FloatArray, IntArray, ScoreArray
 N_COMPARED: Final = 10
 MIN_COMPARED: Final = 3
 # On real queries a share below 0.25 is one in a hundred; with a model that knows nothing, one above 0.15 is one in ten.
-TRUST_FROM: Final = 0.15
-TRUST_FULL: Final = 0.35
+TRUST_FROM: Final = 0.1
+TRUST_FULL: Final = 0.25
 
 
 def score(features: FloatArray, weights: ScoreArray) -> ScoreArray:

@@ -315,11 +315,9 @@ def _features(snapshot: EngineSnapshot, found: _Found) -> FloatArray:
         _reciprocal(found.keyword_ranks),
     ]
     if snapshot.settings.embedding is not None:
-        columns += [
-            found.cosines[:, None],
-            _reciprocal(found.vector_ranks),
-            np.zeros((len(found.slots), 1), np.float32),
-        ]
+        trust = np.float32(found.vector_trust)
+        overlooked = np.zeros((len(found.slots), 1), np.float32)
+        columns += [found.cosines[:, None] * trust, _reciprocal(found.vector_ranks) * trust, overlooked]
     columns.append(snapshot.signals(found.slots))
     return np.concatenate(columns, axis=1).astype(np.float32)
 

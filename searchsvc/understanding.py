@@ -19,10 +19,10 @@ from searchsvc.synonyms import NO_SYNONYMS, Synonyms
 
 MAX_QUERY_TERMS: Final = 32
 # Shorter words are too like each other.
-ONE_EDIT_FROM: Final = 4
+ONE_EDIT_FROM: Final = 3
 TWO_EDITS_FROM: Final = 8
 MAX_TYPO_ALTERNATIVES: Final = 5
-TYPO_WEIGHTS: Final = {1: 0.7, 2: 0.5}
+TYPO_WEIGHTS: Final = {1: 0.9, 2: 0.7}
 # A known word is taken for a mistyped one where another, one edit away, is so much more frequent.
 SUSPICIOUS_BELOW: Final = 3
 SUSPICIOUS_RATIO: Final = 30
@@ -61,7 +61,8 @@ def understand(
         word = words[at]
         at += 1
         last = at == len(words)
-        alternatives = _alternatives(word, lexicon, last=last, typing=last and typing, typos=typos)
+        tolerant = typos and not _of_a_model(at - 1, analysis)
+        alternatives = _alternatives(word, lexicon, last=last, typing=last and typing, typos=tolerant)
         parts = () if alternatives else _split(word, lexicon)
         if parts:
             terms += [QueryTerm(part, (_exact(part),)) for part in parts]
@@ -88,6 +89,11 @@ def _wholes(analysis: Analysis, n_words: int, lexicon: Lexicon) -> dict[int, Com
     return chosen
 
 
+def _of_a_model(at: int, analysis: Analysis) -> bool:
+    """Whether a word is a part of something with digits: another model number is another product."""
+    return any(one.start <= at < one.end and not one.text.isalpha() for one in analysis.compounds)
+
+
 def _alternatives(word: str, lexicon: Lexicon, *, last: bool, typing: bool, typos: bool) -> tuple[Alternative, ...]:
     found: list[Alternative] = []
     count = lexicon.count(stem(word))
@@ -102,7 +108,7 @@ def _alternatives(word: str, lexicon: Lexicon, *, last: bool, typing: bool, typo
 
 
 def _typos(word: str, count: int, lexicon: Lexicon) -> list[Alternative]:
-    alike = lexicon.similar(word, _allowed_edits(word))
+    alike = [one for one in lexicon.similar(word, _allowed_edits(word)) if one.word.isalpha()]
     if count:
         often = [one for one in alike if one.edits == 1 and one.frequency >= SUSPICIOUS_RATIO * count]
         return [_alternative(one, SUSPICIOUS_WEIGHT, "typo") for one in often[:1]]
@@ -111,7 +117,6 @@ def _typos(word: str, count: int, lexicon: Lexicon) -> list[Alternative]:
 
 
 def _allowed_edits(word: str) -> int:
-    """None for what holds a digit: another model number is another product."""
     if len(word) < ONE_EDIT_FROM or not word.isalpha():
         return 0
     return 1 if len(word) < TWO_EDITS_FROM else 2

@@ -224,7 +224,7 @@ class OracleSnapshot:
             for slots in (list(range(self.n_documents)), by_words[:10], nearest[:10])
         )
         share = (first - every) / (near - every) if near > every else 0.0
-        trust = min(max((share - 0.15) / 0.2, 0.0), 1.0)
+        trust = min(max((share - 0.1) / 0.15, 0.0), 1.0)
         return (nearest, trust) if trust else ([], 0.0)
 
     def _keyword_scores(self, slots: list[int], asked: Retrieval) -> dict[int, float]:

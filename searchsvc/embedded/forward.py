@@ -34,7 +34,8 @@ class StoredForward(msgspec.Struct, frozen=True):
 
     words: word number -> word. starts: (n_slots + 1,) where each slot's entries begin. entry_*: one row per word and
     compound of a slot, by field and position. lengths: (n_slots, n_fields) in words. titles: (n_slots,) hash of the
-    title's words. document_frequencies: (n_fields, n_terms). total_lengths: (n_fields,).
+    title's words. word_counts: (n_words,) how often live documents hold each. document_frequencies: (n_fields,
+    n_terms). total_lengths: (n_fields,).
     """
 
     words: list[str]
@@ -44,6 +45,7 @@ class StoredForward(msgspec.Struct, frozen=True):
     entry_positions: AnyArray
     lengths: AnyArray
     titles: AnyArray
+    word_counts: AnyArray
     document_frequencies: AnyArray
     total_lengths: AnyArray
     n_live: int
@@ -58,6 +60,7 @@ class StoredForward(msgspec.Struct, frozen=True):
             entry_positions=np.empty(0, np.uint16),
             lengths=np.empty((0, n_fields), np.int32),
             titles=np.empty(0, np.uint64),
+            word_counts=np.zeros(0, np.int64),
             document_frequencies=np.zeros((n_fields, 0), np.int32),
             total_lengths=np.zeros(n_fields, np.int64),
             n_live=0,
@@ -79,6 +82,7 @@ class ForwardIndex:
         self._positions = Column(np.uint16, rows=stored.entry_positions)
         self._lengths = Column(np.int32, n_fields, rows=stored.lengths)
         self._titles = Column(np.uint64, rows=stored.titles)
+        self._word_counts = np.array(stored.word_counts)
         self._document_frequencies = np.array(stored.document_frequencies)
         self._total_lengths = np.array(stored.total_lengths)
         self._n_live = stored.n_live
@@ -106,6 +110,9 @@ class ForwardIndex:
         lengths = np.array([[len(analysis.words) for analysis in analyses] for analyses in documents], np.int32)
         self._starts.extend(len(self._words) + np.array(ends, np.int64))
         self._words.extend(np.array(words, np.int32))
+        counted = np.bincount(np.array(words, np.int64), minlength=max(len(self.lexicon.words), len(self._word_counts)))
+        counted[: len(self._word_counts)] += self._word_counts
+        self._word_counts = counted
         self._fields.extend(np.array(fields, np.uint8))
         self._positions.extend(np.minimum(np.array(positions, np.int64), MAX_POSITION).astype(np.uint16))
         self._lengths.extend(lengths.reshape(len(documents), self.n_fields))
@@ -127,7 +134,9 @@ class ForwardIndex:
     def remove(self, slot: int) -> None:
         """Take one live slot out of the statistics. Its rows stay, unseen."""
         start, end = self._starts.view()[slot : slot + 2]
-        terms = self.lexicon.terms_of(self._words.view()[start:end])
+        words = self._words.view()[start:end]
+        np.subtract.at(self._word_counts, words, 1)
+        terms = self.lexicon.terms_of(words)
         held = np.unique(np.stack([self._fields.view()[start:end].astype(np.int64), terms]), axis=1)
         self._document_frequencies[held[0], held[1]] -= 1
         self._total_lengths -= self._lengths.view()[slot]
@@ -136,7 +145,7 @@ class ForwardIndex:
     def view(self) -> ForwardView:
         frequencies = self._document_frequencies[:, : self.lexicon.n_terms].copy()
         return ForwardView(
-            lexicon=self.lexicon.view(frequencies),
+            lexicon=self.lexicon.view(frequencies, self._word_counts > 0),
             starts=self._starts.view(),
             entry_words=self._words.view(),
             entry_fields=self._fields.view(),
@@ -158,6 +167,7 @@ class ForwardIndex:
             entry_positions=self._positions.view(),
             lengths=self._lengths.view(),
             titles=self._titles.view(),
+            word_counts=self._word_counts.copy(),
             document_frequencies=self._document_frequencies[:, : self.lexicon.n_terms].copy(),
             total_lengths=self._total_lengths.copy(),
             n_live=self._n_live,

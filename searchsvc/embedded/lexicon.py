@@ -17,7 +17,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from searchsvc.analysis import stem
-from searchsvc.arrays import AnyArray
+from searchsvc.arrays import AnyArray, BoolArray
 from searchsvc.embedded.columns import Column
 from searchsvc.lexicon import Likeness
 
@@ -80,8 +80,8 @@ class Lexicon:
         if len(self.words) - len(self._sorted) > max(UNSORTED_MIN, UNSORTED_SHARE * len(self.words)):
             self._sorted = sorted(range(len(self.words)), key=self.words.__getitem__)
 
-    def view(self, document_frequencies: AnyArray) -> LexiconView:
-        """document_frequencies: (n_fields, n_terms) of live documents."""
+    def view(self, document_frequencies: AnyArray, live: BoolArray) -> LexiconView:
+        """document_frequencies: (n_fields, n_terms) of live documents. live: (n_words,) which words these hold."""
         return LexiconView(
             words=self.words,
             term_ids=self.term_ids,
@@ -91,6 +91,7 @@ class Lexicon:
             lengths=self._lengths.view(),
             in_order=self._sorted,
             document_frequencies=document_frequencies,
+            live=live,
         )
 
 
@@ -108,6 +109,7 @@ class LexiconView:
         lengths: AnyArray,
         in_order: list[int],
         document_frequencies: AnyArray,
+        live: BoolArray,
     ) -> None:
         self._words = words
         self._term_ids = term_ids
@@ -117,6 +119,7 @@ class LexiconView:
         self._lengths = lengths
         self._in_order = in_order
         self._frequencies = document_frequencies
+        self._live = live
         self.n_words = len(term_of)
         self.n_terms = document_frequencies.shape[1]
 
@@ -130,12 +133,12 @@ class LexiconView:
             return []
         differing = np.bitwise_count(self._signatures ^ np.uint64(signature(word)))
         lengths = self._lengths.view(np.int8)
-        near = (differing <= 2 * max_edits) & (np.abs(lengths - len(word)) <= max_edits)
+        near = (differing <= 2 * max_edits) & (np.abs(lengths - len(word)) <= max_edits) & self._live
         numbers = np.flatnonzero(near).tolist()
         choices = [self._words[number] for number in numbers]
         found = process.extract(word, choices, scorer=OSA.distance, score_cutoff=max_edits, limit=None)
         alike = [Likeness(choice, int(edits), self._count(numbers[at])) for choice, edits, at in found]
-        return sorted((one for one in alike if one.frequency), key=lambda one: (one.edits, -one.frequency, one.word))
+        return sorted(alike, key=lambda one: (one.edits, -one.frequency, one.word))
 
     def completions(self, prefix: str, n: int) -> list[Likeness]:
         """The n most frequent longer words that begin with a prefix."""
@@ -144,12 +147,13 @@ class LexiconView:
         unsorted = range(len(self._in_order), self.n_words)
         found = self._in_order[start:end] + [i for i in unsorted if self._words[i].startswith(prefix)]
         numbers = np.array([i for i in found if i < self.n_words and self._words[i] != prefix], np.int64)
+        numbers = numbers[self._live[numbers]]
         counts = self._counts[self.term_of[numbers]]
         if len(numbers) > n:
             often = np.flatnonzero(counts >= -np.partition(-counts, n - 1)[n - 1])
             numbers, counts = numbers[often], counts[often]
         pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
-        alike = [Likeness(self._words[number], 0, count) for number, count in pairs if count]
+        alike = [Likeness(self._words[number], 0, count) for number, count in pairs]
         return sorted(alike, key=lambda one: (-one.frequency, one.word))[:n]
 
     def term_id(self, term: str) -> int | None:

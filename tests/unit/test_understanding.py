@@ -61,7 +61,7 @@ def found(query: Query) -> list[list[str]]:
         ("noteboks", [["typo:notebook"]], "notebook"),
         ("notbok", [[]], None),
         ("moose", [["typo:mouse"]], "mouse"),
-        ("teh", [[]], None),
+        ("teh", [["typo:the"]], "the"),
         ("dvx7", [[], ["7"]], None),
         ("hose", [["hose", "typo:house"]], None),
         ("tel", [["prefix:television"]], None),
