@@ -46,7 +46,10 @@ class Highlighter:
         names = [field.name for field in settings.searchable]
         for i, name in enumerate(wanted.fields):
             require(name in names, f"highlight.fields[{i}]", name, f"one of {', '.join(names)}")
-        self._stems = {one.stem for term in query.terms for one in term.alternatives if not term.optional}
+        terms = [term for term in query.terms if not term.optional]
+        self._stems = {one.stem for term in terms for one in term.alternatives}
+        # 14inch is written 14 inch, too.
+        self._stems |= {stem(part) for term in terms for part in term.parts}
         self._members = tuple(
             member
             for field in settings.searchable

@@ -26,8 +26,8 @@ class Alternative(msgspec.Struct, frozen=True):
 
 
 class QueryTerm(msgspec.Struct, frozen=True):
-    """One word of a query. optional: a stop word among others; it need not be found. n_words: of which it is made,
-    where it is a compound.
+    """One word of a query. optional: a stop word among others; it need not be found. parts: the words of which
+    it is made, where it is a compound.
 
     alternatives: empty where no document holds anything like it.
     """
@@ -35,7 +35,11 @@ class QueryTerm(msgspec.Struct, frozen=True):
     word: str
     alternatives: tuple[Alternative, ...]
     optional: bool = False
-    n_words: int = 1
+    parts: tuple[str, ...] = ()
+
+    @property
+    def n_words(self) -> int:
+        return max(len(self.parts), 1)
 
 
 class Query(msgspec.Struct, frozen=True):

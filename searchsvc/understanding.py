@@ -54,7 +54,7 @@ def understand(
     while at < len(words):
         whole = wholes.get(at)
         if whole is not None:
-            terms.append(QueryTerm(whole.text, (_exact(whole.text),), n_words=whole.end - whole.start))
+            terms.append(QueryTerm(whole.text, (_exact(whole.text),), parts=tuple(words[at : whole.end])))
             corrected += words[at : whole.end]
             at = whole.end
             continue

@@ -88,7 +88,7 @@ def _refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
             return InvalidInput(f"{field} {known}", field=field, value=_at(sent, field), limit=limit)
     expected = _EXPECTED.search(text)
     limit = _in_words(expected["limit"]) if expected else _in_words(text)
-    if text.startswith("Invalid enum value"):
+    if text.startswith(("Invalid enum value", "Invalid value")):
         limit = _choices(kind, path)
     value = _at(sent, path)
     shown = json.dumps(value)[:90] if value is not None else "null"
@@ -102,9 +102,13 @@ def _in_words(limit: str) -> str:
 
 
 def _choices(kind: type[Any], path: str) -> str:
-    """The values that the literal at a path such as `events[0].type` may have."""
+    """The values that the literal, or the tag, at a path such as `events[0].type` may have."""
     at: Any = msgspec.inspect.type_info(kind)
     for name in re.findall(r"[^.\[\]]+", re.sub(r"\[[^\]]*\]", "[*]", path)):
+        kinds = at.types if isinstance(at, msgspec.inspect.UnionType) else (at,)
+        tags = [str(k.tag) for k in kinds if isinstance(k, msgspec.inspect.StructType) and k.tag_field == name]
+        if tags:
+            return " or ".join(tags)
         at = at.item_type if name == "*" else next(f.type for f in at.fields if f.encode_name == name)
     options = at.types if isinstance(at, msgspec.inspect.UnionType) else (at,)
     return " or ".join(str(v) for o in options if isinstance(o, msgspec.inspect.LiteralType) for v in o.values)

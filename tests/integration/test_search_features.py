@@ -157,6 +157,8 @@ def test_a_wrong_rule_is_refused_and_changes_nothing(http: Calling, rule: dict[s
     status, problem = http("PUT", "/v1/indexes/shop/rules/x", rule)
     assert status == 400, problem
     assert problem["field"] == field
+    if field == "actions[0].type":
+        assert problem["limit"] == "synonym"
     assert http("GET", "/v1/state")[1]["seq"] == seq
     assert http("PUT", "/v1/indexes/shop/rules/a%20b", rule)[0] == 400
 

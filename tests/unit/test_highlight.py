@@ -45,6 +45,13 @@ def test_a_snippet_is_cut_around_most_of_what_was_found() -> None:
     assert highlights(text, words=0)["title"].snippet.count("[shoe]") == 3
 
 
+def test_a_compound_is_marked_in_parts_too() -> None:
+    inches = QueryTerm("14inch", (Alternative("14inch", "14inch", 1.0, "exact"),), parts=("14", "inch"))
+    assert highlights("Laptop 14 inch, 14in", Query("14 inch", ("14", "inch"), (inches,)))["title"].snippet == (
+        "Laptop [14] [inch], [14in]"
+    )
+
+
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(InvalidInput, match="one of title, text"):
         Highlighter(SHOE, SETTINGS, HighlightInput(fields=["nope"]))
