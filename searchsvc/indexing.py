@@ -27,7 +27,7 @@ from searchsvc.analysis import embedding_text
 from searchsvc.arrays import FloatArray
 from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
-from searchsvc.embedding.cache import VectorCache
+from searchsvc.embedding.cache import VectorCache, half_precision
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete, Upsert
 from searchsvc.serving import Serving
@@ -59,7 +59,8 @@ class DocumentEncoder:
         if missing:
             vectors = self._embedder.encode_documents(missing)
             self._cache.put(missing, vectors)
-            known.update(zip(missing, vectors, strict=True))
+            # As the cache will give them: an index that is built again is the same to the last bit.
+            known.update(zip(missing, half_precision(vectors), strict=True))
         return [known[text] for text in texts]
 
 

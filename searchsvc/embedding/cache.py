@@ -49,5 +49,10 @@ class VectorCache:
         self._database.close()
 
 
+def half_precision(vectors: FloatArray) -> FloatArray:
+    """What is left of vectors that were put away and taken out again. Same shape."""
+    return vectors.astype(np.float16).astype(np.float32)
+
+
 def _key(text: str) -> bytes:
     return hashlib.blake2b(text.encode(), digest_size=16).digest()
