@@ -15,8 +15,8 @@ from events.errors import require
 
 RULE_ID: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
 MAX_RULES: Final = 10_000
-MAX_ACTIONS: Final = 100
-MAX_PHRASES: Final = 100
+MAX_ACTIONS: Final = 20
+MAX_PHRASES: Final = 50
 MAX_PHRASE_CHARS: Final = 100
 
 

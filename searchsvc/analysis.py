@@ -21,6 +21,7 @@ import Stemmer
 from events.settings import Embedding, SearchableField
 
 MAX_WORD_CHARS: Final = 64
+MAX_NESTING: Final = 16
 MAX_COMPOUND_CHARS: Final = 32
 # More parts than these in a row are an address, a date or a path: nobody types them as one word.
 MAX_COMPOUND_PARTS: Final = 4
@@ -173,17 +174,20 @@ def embedding_text(document: Mapping[str, object], embedding: Embedding) -> str:
     return ". ".join(part for part in parts if part)
 
 
-def _text(value: object, between: str = " ") -> str:
+def _text(value: object, between: str = " ", depth: int = 0) -> str:
+    """What a member says in words; '' for what is nested deeper than anybody writes."""
+    if depth > MAX_NESTING:
+        return ""
     match value:
         case str():
             return value
         case bool() | None:
             return ""
         case int() | float():
-            return str(value)
+            return str(value) if abs(value) < 1e300 else ""
         case Sequence():
-            return between.join(text for text in (_text(item, between) for item in value) if text)
+            return between.join(text for text in (_text(item, between, depth + 1) for item in value) if text)
         case Mapping():
-            return between.join(text for text in (_text(item, between) for item in value.values()) if text)
+            return between.join(text for text in (_text(item, between, depth + 1) for item in value.values()) if text)
         case _:
             return ""

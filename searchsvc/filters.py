@@ -192,13 +192,15 @@ class _Parser:
             if not self._take("close"):
                 self._fail("OR or a closing )")
             return Is(field, tuple(values))
+        if operator == ":" and self._rest()[:1] in ("<", ">", "="):
+            self._fail("a value; a comparison is written without the colon, as in price>=100")
         start = self._at
         value = self._value()
         if value == "*" and '"' not in self._text[start : self._at]:
-            return Has(field)
+            return Not(Has(field)) if operator == "!=" else Has(field)
         return Not(Is(field, (value,))) if operator == "!=" else Is(field, (value,))
 
-    def _range(self, field: str, bracket: str) -> Within:
+    def _range(self, field: str, bracket: str) -> Within | Has:
         if bracket not in "[{":
             self._fail("[ or { and a range")
         low = self._value()
@@ -208,6 +210,8 @@ class _Parser:
         closing = self._take("bracket")
         if closing is None or closing not in "]}":
             self._fail("a closing ] or }")
+        if low == high == "*":
+            return Has(field)
         bottom = self._bound(low) if low != "*" else None
         top = self._bound(high) if high != "*" else None
         return _within(field, bottom, top, bracket == "[", closing == "]")

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final, Protocol
 
 import msgspec
 
 from events.errors import require
 from events.settings import IndexSettings
-from searchsvc.analysis import spans, stem
+from searchsvc.analysis import Span, spans, stem
 from searchsvc.query import Query
 
-MAX_FIELDS: Final = 32
+MAX_MEMBERS: Final = 64
 # Looking through a longer text for words costs more than the search.
 MAX_CHARS: Final = 20_000
+# Of all hits of one search together: past it, no more is highlighted.
+MAX_CHARS_A_SEARCH: Final = 500_000
 
 
 class Wanted(Protocol):
@@ -57,17 +60,20 @@ class Highlighter:
             for member in field.members
         )
         self._wanted = wanted
+        self._n_chars_left = MAX_CHARS_A_SEARCH
 
     def of(self, document: msgspec.Raw) -> dict[str, Highlight]:
         """By member; those without a word of the query are left out."""
         members: dict[str, object] = msgspec.json.decode(document)
         found: dict[str, Highlight] = {}
-        for name, text in self._texts(members):
-            offsets = self._offsets(text[:MAX_CHARS])
+        for name, whole in islice(self._texts(members), MAX_MEMBERS):
+            text = whole[: min(MAX_CHARS, self._n_chars_left)]
+            self._n_chars_left -= len(text)
+            words = list(spans(text))
+            offsets = [(s.start, s.end) for s in words if any(stem(word) in self._stems for word in s.words)]
             if offsets:
-                found[name] = Highlight(self._snippet(text, offsets), offsets)
-            if len(found) == MAX_FIELDS:
-                break
+                snippet = self._snippet(text, words, offsets) + (" …" if len(whole) > len(text) else "")
+                found[name] = Highlight(snippet, offsets)
         return found
 
     def _texts(self, members: dict[str, object]) -> Iterator[tuple[str, str]]:
@@ -80,11 +86,8 @@ class Highlighter:
                     case list() as items:
                         yield name, " ".join(item for item in items if isinstance(item, str))
 
-    def _offsets(self, text: str) -> list[tuple[int, int]]:
-        return [(span.start, span.end) for span in spans(text) if any(stem(word) in self._stems for word in span.words)]
-
-    def _snippet(self, text: str, offsets: Sequence[tuple[int, int]]) -> str:
-        start, end = self._window(text, offsets)
+    def _snippet(self, text: str, words: Sequence[Span], offsets: Sequence[tuple[int, int]]) -> str:
+        start, end = self._window(text, words, offsets)
         parts = ["… " if start else ""]
         at = start
         for begin, stop in offsets:
@@ -99,14 +102,13 @@ class Highlighter:
         parts += [html.escape(text[at:end]), " …" if end < len(text) else ""]
         return "".join(parts)
 
-    def _window(self, text: str, offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    def _window(self, text: str, words: Sequence[Span], offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
         """The stretch of so many words that holds most of the words found, the first of equal ones."""
         n = self._wanted.words
-        words = [(span.start, span.end) for span in spans(text[:MAX_CHARS])]
         if not n or len(words) <= n:
             return 0, len(text)
         starts = {start for start, _ in offsets}
-        marks = [start in starts for start, _ in words]
+        marks = [span.start in starts for span in words]
         count = best = sum(marks[:n])
         first = 0
         for at in range(n, len(words)):
@@ -116,4 +118,4 @@ class Highlighter:
         # Some words before what was found say what it is about.
         found = next((i for i in range(first, first + n) if marks[i]), first)
         first = min(first, max(0, found - n // 5))
-        return (0 if first == 0 else words[first][0]), words[min(first + n, len(words)) - 1][1]
+        return (0 if first == 0 else words[first].start), words[min(first + n, len(words)) - 1].end

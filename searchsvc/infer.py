@@ -94,6 +94,8 @@ def _survey(documents: Sequence[Mapping[str, object]]) -> dict[str, _Member]:
             member = members[name]
             member.seen += 1
             if isinstance(value, int | float):
+                if abs(value) >= 1e300:
+                    continue
                 member.numbers.append(float(value))
             elif isinstance(value, str):
                 member.texts.append(value)

@@ -94,10 +94,9 @@ class Searcher:
         n_ordered = found.n_ranked if request.distinct else min(request.window, found.n_ranked)
         order = ranking.best(scores[: found.n_ranked], n_ordered, lambda i: snapshot.id(slots[i]))
         order += range(found.n_ranked, len(slots))
-        n_groups = None
         if request.distinct:
-            order = _first_of_each(order, snapshot.groups(request.distinct, found.slots))
-            n_groups = len(order)
+            groups = snapshot.groups(request.distinct, found.slots)
+            order = [order[i] for i in _first_of_each(groups[order]).tolist()]
         shown = order[request.offset : request.window]
         laps.timings.rank = laps.lap()
         hits = self._hits(snapshot, request, query, found, shown, names, features, weights, scores)
@@ -107,9 +106,9 @@ class Searcher:
             index=index,
             hits=hits,
             total=retrieved.total,
-            groups=n_groups,
+            groups=found.n_groups,
             facets=retrieved.facets,
-            operator=retrieved.operator,
+            operator=retrieved.operator if query.terms else None,
             terms=[TermInfo.of(term, place in retrieved.left_out) for place, term in enumerate(query.terms)],
             did_you_mean=query.did_you_mean,
             vector_trust=round(retrieved.vector_trust, 3) if vector is not None else None,
@@ -152,10 +151,14 @@ class Searcher:
             return []
         boosts = {field.name: float(field.name == settings.title) for field in settings.searchable}
         signals = np.zeros(len(settings.signals), np.float32)
-        found = snapshot.retrieve(Retrieval(query, None, boosts, signals, k=n, window=n, operator="all"))
-        field = next(field for field in settings.searchable if field.name == settings.title)
+        found = snapshot.retrieve(Retrieval(query, None, boosts, signals, k=n, window=n, operator="all")).keyword
+        names = [field.name for field in settings.searchable]
+        column = names.index(settings.title)
+        field = settings.searchable[column]
+        # Other fields match, too, but their boost is 0: they come last, and do not count.
+        in_title = snapshot.text_features(found, query).bm25[:, column] > 0.0
         suggestions = []
-        for slot in found.keyword[:n].tolist():
+        for slot in found[in_title][:n].tolist():
             text = field_text(msgspec.json.decode(snapshot.document(slot)), field)
             if text:
                 suggestions.append(Suggestion(text, "title", document_id=snapshot.id(slot)))
@@ -240,7 +243,8 @@ class _Found(msgspec.Struct, frozen=True):
     """Candidates of one search. The first n_ranked are ordered by score; what follows is in its final order.
 
     slots: (n,). text: of all. cosines: (n,), 0 without a vector leg. vector_trust: what they count for. keyword_ranks,
-    vector_ranks: 1-based, 0 where a leg missed the candidate.
+    vector_ranks: 1-based, 0 where a leg missed the candidate. n_groups: where only the first of each group is
+    wanted, how many there are in all.
     """
 
     slots: IntArray
@@ -250,6 +254,7 @@ class _Found(msgspec.Struct, frozen=True):
     keyword_ranks: IntArray
     vector_ranks: IntArray
     vector_trust: float
+    n_groups: int | None
 
 
 def _found(
@@ -265,25 +270,31 @@ def _found(
     Where the request sorts, or asks for nothing, the order it came in is final.
     """
     ordered, nearest = retrieved.keyword, retrieved.nearest
+    n_groups = None
     if request.sort or not query.text:
         slots, n_ranked = ordered, 0
+        if request.distinct:
+            first = _first_of_each(snapshot.groups(request.distinct, slots))
+            slots, n_groups = slots[first[: request.window]], len(first)
         keyword_ranks, vector_ranks = np.zeros(len(slots), np.int64), _ranks_in(slots, nearest)
     else:
         slots = _union(ordered[:k], nearest)
         n_ranked = len(slots)
         keyword_ranks, vector_ranks = _ranks(slots, ordered[:k]), _ranks(slots, nearest)
-        if len(ordered) > k:
-            # A page past the re-ranked candidates goes on in keyword order.
-            tail_ranks = np.arange(k, len(ordered)) + 1
-            known = np.isin(ordered[k:], slots)
-            keyword_ranks[np.searchsorted(slots, ordered[k:][known])] = tail_ranks[known]
-            if request.distinct or request.window > len(slots):
-                slots = np.concatenate([slots, ordered[k:][~known]])
-                keyword_ranks = np.concatenate([keyword_ranks, tail_ranks[~known]])
-                vector_ranks = np.concatenate([vector_ranks, np.zeros(len(slots) - n_ranked, np.int64)])
+        # A page past the re-ranked candidates goes on in keyword order.
+        tail = ordered[k:]
+        places = np.flatnonzero(~np.isin(tail, slots)) if request.distinct or request.window > n_ranked else tail[:0]
+        if request.distinct:
+            groups = snapshot.groups(request.distinct, np.concatenate([slots, tail[places]]))
+            first = _first_of_each(groups)
+            n_groups = len(first)
+            places = places[first[first >= n_ranked] - n_ranked][: request.window]
+        slots = np.concatenate([slots, tail[places]])
+        keyword_ranks = np.concatenate([keyword_ranks, k + 1 + places])
+        vector_ranks = np.concatenate([vector_ranks, np.zeros(len(places), np.int64)])
     text = snapshot.text_features(slots, query)
     cosines = _cosines(snapshot, slots, vector, retrieved, vector_ranks)
-    return _Found(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks, retrieved.vector_trust)
+    return _Found(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks, retrieved.vector_trust, n_groups)
 
 
 def _cosines(
@@ -355,12 +366,11 @@ def _explain(
     ]
 
 
-def _first_of_each(order: list[int], groups: IntArray) -> list[int]:
-    """The first position of each group, in order. groups: (n,) by position."""
-    first: dict[int, int] = {}
-    for i, group in zip(order, groups[order].tolist(), strict=True):
-        first.setdefault(group, i)
-    return list(first.values())
+def _first_of_each(groups: IntArray) -> IntArray:
+    """Positions of the first of each group, ascending. groups: (n,)."""
+    _, first = np.unique(groups, return_index=True)
+    first.sort()
+    return first
 
 
 def _union(one: IntArray, other: IntArray) -> IntArray:

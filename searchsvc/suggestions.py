@@ -6,6 +6,7 @@ fewer than `MIN_COUNT` rankings are never suggested.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal
 
@@ -17,6 +18,7 @@ from searchsvc.analysis import analyze
 MAX_QUERIES: Final = 10_000
 MIN_COUNT: Final = 3
 MAX_QUERY_CHARS: Final = 100
+REDACTED: Final = re.compile(r"\[(e-mail|phone)\]")
 
 
 class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -53,7 +55,7 @@ class QueryCounts:
     def note(self, ranking: RankingShown) -> None:
         """Count the query of a ranking: the first page of a finished query that found something."""
         text = " ".join(ranking.query.split())
-        unfit = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids
+        unfit = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
         if unfit or not 0 < len(text) <= MAX_QUERY_CHARS:
             return
         key = " ".join(analyze(text).words)

@@ -11,15 +11,17 @@ import msgspec
 
 from events.control import StoredRule
 from events.rules import SynonymAction
-from searchsvc.analysis import analyze, stem
+from searchsvc.analysis import Analysis, analyze, stem
 
 
 class Synonym(msgspec.Struct, frozen=True):
-    """Where a query holds the stems `of`, in this order, it may as well hold the words `to`."""
+    """Where a query holds the stems `of`, in this order, it may as well hold the words `to`, or `whole`: the same
+    written as one, '' where it is not."""
 
     rule_id: str
     of: tuple[str, ...]
     to: tuple[str, ...]
+    whole: str = ""
 
 
 class Synonyms:
@@ -43,17 +45,16 @@ class _Table:
     def __init__(self, rules: Mapping[str, StoredRule]) -> None:
         self.rules = rules
         self._timed = [stored for stored in rules.values() if stored.rule.valid_from or stored.rule.valid_until]
-        self._in_force: frozenset[str] = frozenset()
-        self._synonyms = NO_SYNONYMS
-        self._first = True
+        self._made: tuple[frozenset[str], Synonyms] | None = None
 
     def at(self, now: datetime) -> Synonyms:
         in_force = frozenset(stored.id for stored in self._timed if stored.rule.in_force(now))
-        if self._first or in_force != self._in_force:
+        made = self._made
+        if made is None or made[0] != in_force:
             live = [stored for stored in self.rules.values() if stored.rule.in_force(now)]
-            self._synonyms = Synonyms([one for stored in live for one in _synonyms_of(stored)])
-            self._in_force, self._first = in_force, False
-        return self._synonyms
+            # In one piece: other searches read it meanwhile.
+            made = self._made = (in_force, Synonyms([one for stored in live for one in _synonyms_of(stored)]))
+        return made[1]
 
 
 class SynonymTables:
@@ -71,10 +72,21 @@ class SynonymTables:
 
 def _synonyms_of(stored: StoredRule) -> Iterator[Synonym]:
     for action in stored.rule.actions:
+        phrases = {text: analyze(text) for text in (*action.words, *action.of, *action.to)}
         for of, to in _pairs(action):
-            stems, words = tuple(stem(word) for word in analyze(of).words), tuple(analyze(to).words)
-            if stems and words:
-                yield Synonym(stored.id, stems, words)
+            before, after = phrases[of], phrases[to]
+            if before.words and after.words:
+                words, whole = tuple(after.words), _whole(after)
+                yield Synonym(stored.id, tuple(stem(word) for word in before.words), words, whole)
+                # A query's compound that documents hold is one term.
+                if _whole(before):
+                    yield Synonym(stored.id, (stem(_whole(before)),), words, whole)
+
+
+def _whole(analysis: Analysis) -> str:
+    """The compound of all the words; '' where there is none."""
+    n = len(analysis.words)
+    return next((one.text for one in analysis.compounds if (one.start, one.end) == (0, n)), "")
 
 
 def _pairs(action: SynonymAction) -> Iterator[tuple[str, str]]:

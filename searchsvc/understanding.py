@@ -148,7 +148,7 @@ def _with_synonyms(
 ) -> tuple[list[QueryTerm], tuple[str, ...]]:
     """The terms with what the synonyms add, and the rules that added something.
 
-    Of a phrase, the rarest word stands for it.
+    Of a phrase, the rarest word stands for it; of 4k or wi-fi, the whole where documents hold it.
     """
     terms, rules = list(terms), dict[str, None]()
     stems = [stem(term.word) for term in terms]
@@ -157,7 +157,9 @@ def _with_synonyms(
             end = start + len(synonym.of)
             if tuple(stems[start:end]) != synonym.of:
                 continue
-            word = min(synonym.to, key=lambda one: (lexicon.count(stem(one)), one))
+            word = synonym.whole
+            if not word or not lexicon.count(stem(word)):
+                word = min(synonym.to, key=lambda one: (lexicon.count(stem(one)), one))
             if not lexicon.count(stem(word)):
                 continue
             rules[synonym.rule_id] = None

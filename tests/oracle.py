@@ -118,9 +118,9 @@ class OracleSnapshot:
             others = without(asked.filters, one.field)
             if one.disjunctive and others != asked.filters:
                 wider = [i for i in range(self.n_documents) if self._passes(i, others) and i != asked.leave_out]
-                within = sorted(
-                    {*self._match(query, wider, asked.operator)[0], *self._nearest(asked.vector, asked.k, wider)}
-                )
+                matching, _, _ = self._match(query, wider, operator)
+                beside = self._nearest(asked.vector, asked.k, wider) if trust else []
+                within = sorted({*matching, *beside})
             facets[one.field] = self._facet(one.field, within, one.max_values)
         return Retrieved(
             keyword=np.array(order[:window], np.int64),

@@ -41,6 +41,8 @@ class Column:
 
     def view(self) -> AnyArray:
         """(n, ...) the rows so far, read-only."""
-        rows = self._buffer[: self._n]
+        # The number first: the writer sets the buffer first, so the buffer holds at least so many.
+        n = self._n
+        rows = self._buffer[:n]
         rows.flags.writeable = False
         return rows

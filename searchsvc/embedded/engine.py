@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,8 +18,8 @@ from searchsvc.embedded.columns import Column
 from searchsvc.embedded.documents import DocumentFile, DocumentView
 from searchsvc.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward
 from searchsvc.embedded.lexicon import LexiconView
-from searchsvc.embedded.matching import Matching
-from searchsvc.embedded.order import IdOrder, first
+from searchsvc.embedded.matching import Matched, Matching
+from searchsvc.embedded.order import IdOrder, first, id_key
 from searchsvc.embedded.postings import Postings, PostingsRun, PostingsView
 from searchsvc.embedded.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
@@ -29,6 +30,7 @@ from searchsvc.ranking import N_COMPARED, vector_trust
 # More dead slots than this share, and than this number, and the index is worth building anew.
 COMPACT_SHARE = 0.5
 COMPACT_MIN = 10_000
+LARGEST = 1e300
 
 
 class StoredEngine(msgspec.Struct, frozen=True):
@@ -99,7 +101,7 @@ class EmbeddedEngine:
         """Make changes visible together. Of several for one document the last counts."""
         last = {change.id: change for change in changes}
         upserts = [change for change in last.values() if isinstance(change, Upsert)]
-        dead = [self._slots.pop(name) for name in last if name in self._slots]
+        dead = [self._slots[name] for name in last if name in self._slots]
         removed = [bytes(self._snapshot.document(slot)) for slot in dead]
         self._digest = self._digest.changed([upsert.text for upsert in upserts], removed)
         for slot in dead:
@@ -111,6 +113,10 @@ class EmbeddedEngine:
         self._live = Column(np.bool_, rows=live)
         if upserts:
             self._append(upserts)
+        # Only now: readers of the last snapshot look their documents up here while the new ones are written.
+        for name, change in last.items():
+            if isinstance(change, Delete):
+                self._slots.pop(name, None)
         self._snapshot = self._view(catalog_seq)
         return self._snapshot
 
@@ -253,7 +259,7 @@ class EmbeddedSnapshot:
             total=int(np.count_nonzero(match_set)),
             operator=matched.operator if matched is not None else None,
             left_out=matching.left_out if matching else (),
-            facets=self._facets(asked, matching, match_set),
+            facets=self._facets(asked, matching, matched, match_set, trusted=trust > 0.0),
         )
 
     def _first(self, slots: AnyArray, keys: list[AnyArray], n: int | None) -> IntArray:
@@ -303,16 +309,25 @@ class EmbeddedSnapshot:
             allowed[leave_out] = False
         return allowed
 
-    def _facets(self, asked: Retrieval, matching: Matching | None, match_set: BoolArray) -> dict[str, Facet]:
+    def _facets(
+        self,
+        asked: Retrieval,
+        matching: Matching | None,
+        matched: Matched | None,
+        match_set: BoolArray,
+        *,
+        trusted: bool,
+    ) -> dict[str, Facet]:
+        """trusted: whether the vector leg found anything; a wider set is made as the match set was."""
         facets = {}
         for one in asked.facets:
             within = match_set
-            if one.disjunctive:
-                others = without(asked.filters, one.field)
-                if others != asked.filters:
-                    allowed = self._allowed(others, asked.leave_out)
-                    within = matching.within(allowed, asked.operator).mask if matching else allowed
-                    if asked.vector is not None and self._vectors is not None and matching:
+            others = without(asked.filters, one.field) if one.disjunctive else asked.filters
+            if others != asked.filters:
+                within = allowed = self._allowed(others, asked.leave_out)
+                if matching is not None and matched is not None:
+                    within = matching.within(allowed, matched.operator).mask
+                    if trusted and self._vectors is not None:
                         within = _with(within, self._nearest(self._vectors, asked, allowed)[0])
             facets[one.field] = self._attributes.facet(one.field, within, one.max_values)
         return facets
@@ -341,10 +356,11 @@ class EmbeddedSnapshot:
 
     def find(self, document_id: str) -> int | None:
         slot = self._slots.get(document_id)
-        if slot is None or (slot < len(self.live) and self.live[slot]):
+        if slot is not None and slot < len(self.live) and self.live[slot]:
             return slot
-        # The writer's map is ahead of this snapshot while a new version of the document is being written.
-        return next((old for old in np.flatnonzero(self.live).tolist() if self._all_ids[old] == document_id), None)
+        # The writer's map is ahead of this snapshot: the document was written or deleted since.
+        same = (self._id_keys == id_key(document_id)).all(axis=1) & self.live
+        return next((old for old in np.flatnonzero(same).tolist() if self._all_ids[old] == document_id), None)
 
 
 def _with(mask: BoolArray, slots: IntArray) -> BoolArray:
@@ -358,8 +374,10 @@ def signal_value(signal: Signal, members: Mapping[str, object]) -> float:
     value = members.get(signal.field)
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         return 0.0
-    scaled = (np.log1p(value) if signal.transform == "log1p" else float(value)) / signal.scale
-    return float(min(scaled, 1.0))
+    # JSON has whole numbers that are larger than any float.
+    number = float(min(value, LARGEST))
+    scaled = (math.log1p(number) if signal.transform == "log1p" else number) / signal.scale
+    return min(scaled, 1.0)
 
 
 def _signal_rows(signals: Sequence[Signal], documents: Sequence[Mapping[str, object]]) -> FloatArray:

@@ -144,9 +144,12 @@ class LexiconView:
         """The n most frequent longer words that begin with a prefix."""
         start = bisect_left(self._in_order, prefix, key=self._words.__getitem__)
         end = bisect_left(self._in_order, prefix + chr(sys.maxunicode), lo=start, key=self._words.__getitem__)
+        if start < end and self._words[self._in_order[start]] == prefix:
+            start += 1
         unsorted = range(len(self._in_order), self.n_words)
-        found = self._in_order[start:end] + [i for i in unsorted if self._words[i].startswith(prefix)]
-        numbers = np.array([i for i in found if i < self.n_words and self._words[i] != prefix], np.int64)
+        later = [i for i in unsorted if self._words[i].startswith(prefix) and self._words[i] != prefix]
+        numbers = np.array(self._in_order[start:end] + later, np.int64)
+        numbers = numbers[numbers < self.n_words]
         numbers = numbers[self._live[numbers]]
         counts = self._counts[self.term_of[numbers]]
         if len(numbers) > n:

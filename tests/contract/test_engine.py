@@ -167,6 +167,21 @@ def test_a_disjunctive_facet_counts_what_else_could_be_chosen(build: Build) -> N
     assert found.facets["votes"].n_values == 2
 
 
+def test_a_disjunctive_facet_counts_as_the_answer_was_made(build: Build) -> None:
+    """By the same operator, and without vectors where those were not trusted."""
+    shoes = [upsert(f"a{i:02d}", "red shoe", seed=i, color=f"c{i % 2}") for i in range(12)]
+    others = [upsert(f"b{i:02d}", "red sock", seed=100 + i, color=f"c{i % 2}") for i in range(18)]
+    snapshot = build([*shoes, *others])
+    asked: dict[str, Any] = {"filters": "color:c0", "facets": [FacetInput("color", disjunctive=True)]}
+    found = retrieve(snapshot, "red shoe", **asked)
+    assert (found.operator, found.total) == ("any", 15)
+    assert [(one.value, one.count) for one in found.facets["color"].values] == [("c0", 15), ("c1", 15)]
+    for seed in range(1000, 1020):
+        found = retrieve(snapshot, "red shoe", seed=seed, k=5, operator="all", **asked)
+        counts = {one.value: one.count for one in found.facets["color"].values}
+        assert found.vector_trust or counts == {"c0": 6, "c1": 6}
+
+
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [

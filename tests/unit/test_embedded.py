@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
+
+import msgspec
 import numpy as np
 import pytest
 
+from events.settings import Signal
 from searchsvc.arrays import BoolArray, FloatArray, IntArray
 from searchsvc.embedded.vectors import SIEVE_FROM, VectorIndex, VectorView
+from searchsvc.engine import Delete, Upsert
+from tests.factories import SETTINGS, engine, upsert, vector
 
 DIMENSION = 32
 N = SIEVE_FROM + 500
@@ -71,3 +78,45 @@ def test_a_dimension_that_cannot_be_paired_is_searched_exhaustively() -> None:
     slots, _ = nearest(index(DIMENSION - 1).view(), QUERIES[0][: DIMENSION - 1], np.ones(N, np.bool_), 10)
     wanted = np.argsort(-(ROWS[:, : DIMENSION - 1] @ QUERIES[0][: DIMENSION - 1]))[:10]
     assert len(set(slots) & set(wanted)) >= 9
+
+
+def test_a_document_is_found_while_it_is_written_again_and_in_older_snapshots(tmp_path: Path) -> None:
+    made = engine(tmp_path, [upsert(str(i), "red shoe", seed=i) for i in range(50)])
+    before = made.snapshot()
+    missing: list[int] = []
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            missing.extend(i for i in range(50) if made.snapshot().find(str(i)) is None)
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    for seq in range(2, 40):
+        made.apply([upsert(str(i), f"blue shoe {seq}", seed=i) for i in range(50)], seq)
+    stop.set()
+    reader.join()
+    assert not missing
+    made.apply([Delete("7")], 50)
+    slot = before.find("7")
+    assert slot is not None
+    assert before.id(slot) == "7"
+    assert made.snapshot().find("7") is None
+
+
+@pytest.mark.parametrize("number", [10**30, int("9" * 400), -(10**400), 1e308])
+def test_a_number_larger_than_any_float_does_no_harm(tmp_path: Path, number: float) -> None:
+    for transform in ("identity", "log1p"):
+        settings = msgspec.structs.replace(SETTINGS, signals=(Signal("votes", transform, 10.0),))
+        made = engine(tmp_path / transform / str(number)[:9], [upsert("1", "red", votes=number)], settings)
+        assert made.snapshot().signals(np.array([0])).tolist() == [[1.0 if number > 0 else 0.0]]
+
+
+def test_a_document_nested_deeper_than_anybody_writes_does_no_harm(tmp_path: Path) -> None:
+    text: object = "deep"
+    for _ in range(900):
+        text = [text]
+    members: dict[str, object] = {"id": "1", "title": "red", "text": text}
+    snapshot = engine(tmp_path, [Upsert("1", b'{"id":"1","title":"red"}', members, vector(1))]).snapshot()
+    assert snapshot.lexicon.count("red") == 1
+    assert snapshot.lexicon.count("deep") == 0

@@ -28,6 +28,8 @@ DAY = 86_400.0
         ("a:*", Has("a")),
         ('a:"*"', Is("a", ("*",))),
         ("a!=b", Not(Is("a", ("b",)))),
+        ("a!=*", Not(Has("a"))),
+        ("a:[* TO *]", Has("a")),
         ("NOT NOT a:b", Is("a", ("b",))),
         ("a:[1 TO 5}", Within("a", 1, 5, True, False)),
         ("a:{* TO 5]", Within("a", -math.inf, 5, False, True)),
@@ -76,6 +78,7 @@ def test_the_json_form_says_the_same(given: dict[str, object], same_as: str | No
     ("given", "said"),
     [
         ("a:", "expected a value, found the end"),
+        ("a:>5", "without the colon"),
         ("a", "expected a comparison after a"),
         ("a:[1 TO 2", "expected a closing ] or }"),
         ("a:[1 2]", "expected TO between the bounds"),

@@ -52,6 +52,16 @@ def test_a_compound_is_marked_in_parts_too() -> None:
     )
 
 
+def test_what_is_looked_at_is_bounded() -> None:
+    found = highlights("shoe " + "x" * 30_000 + " shoe", words=0)["title"]
+    assert found.offsets == [(0, 4)]
+    assert len(found.snippet) < 21_000
+    assert found.snippet.endswith(" …")
+    document = msgspec.Raw(msgspec.json.encode({"id": "1", "title": "shoe " * 4000}))
+    highlighter = Highlighter(SHOE, SETTINGS, HighlightInput())
+    assert sum(bool(highlighter.of(document)) for _ in range(40)) == 25
+
+
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(InvalidInput, match="one of title, text"):
         Highlighter(SHOE, SETTINGS, HighlightInput(fields=["nope"]))

@@ -36,7 +36,13 @@ def test_queries_are_suggested_by_their_beginning_or_a_words_and_by_how_often() 
 
 
 def test_what_says_nothing_of_what_people_want_is_not_counted() -> None:
-    for members in ({"typing": True}, {"first_rank": 11}, {"document_ids": ()}, {"query": ""}):
+    for members in (
+        {"query": "[e-mail] order"},
+        {"typing": True},
+        {"first_rank": 11},
+        {"document_ids": ()},
+        {"query": ""},
+    ):
         counts = QueryCounts()
         for number in range(MIN_COUNT):
             counts.note(msgspec.structs.replace(shown(number, "red shoe"), **members))

@@ -121,6 +121,12 @@ def test_synonyms_work_both_ways_or_one_way() -> None:
     assert found(with_rules("television", one_way)) == [["television"]]
 
 
+def test_a_synonym_with_digits_or_hyphens_is_one_word_where_documents_hold_it() -> None:
+    given = rules(one=SynonymAction(words=("dv7", "wi-fi", "mouse")))
+    assert found(with_rules("dv7", given)) == [["dv7", "synonym:wifi", "synonym:mouse"]]
+    assert found(with_rules("mouse", given)) == [["mouse", "synonym:dv7", "synonym:wifi"]]
+
+
 def test_a_phrase_has_synonyms_and_its_rarest_word_stands_for_it() -> None:
     given = rules(tv=SynonymAction(words=("television", "flat screen")))
     assert found(with_rules("flat screen", given)) == [["flat", "synonym:television"], ["screen", "synonym:television"]]
