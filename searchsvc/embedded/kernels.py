@@ -20,8 +20,12 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def _compiled(function: F) -> F:
-    compiled: F = numba.njit(cache=True, nogil=True)(function)
-    return compiled
+    try:
+        cached: F = numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:
+        # Neither the module's folder nor the user's can be written: each start compiles anew.
+        cached = numba.njit(nogil=True)(function)
+    return cached
 
 
 @_compiled
