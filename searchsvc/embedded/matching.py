@@ -13,11 +13,14 @@ import msgspec
 import numpy as np
 
 from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
-from searchsvc.embedded import kernels
 from searchsvc.embedded.forward import K1, B, ForwardView, QueryStatistics
 from searchsvc.embedded.postings import Entries, PostingsView, joined
 from searchsvc.query import AskedOperator, Operator, Query
 
+# Below this many slots it is cheaper to add up scores for all of them than to number those that match.
+DENSE_BELOW: Final = 100_000
+# Of a smaller share of all that match, entries of others are dropped before anything is worked out from them.
+FEW_SHARE: Final = 0.25
 # Where fewer documents than a first page hold all terms, those that hold some follow them.
 FEW: Final = 10
 
@@ -68,22 +71,24 @@ class Matching:
 
     def scores(self, matched: Matched, boosts: ScoreArray) -> ScoreArray:
         """(n,) BM25 of each slot that matches, fields added up by their boosts. boosts: (n_fields,), 0 or more."""
-        ceiling, found = self._statistics.ceiling, self._found
-        if ceiling <= 0.0 or not len(matched.slots):
-            return np.zeros(len(matched.slots))
-        entries = found.entries
-        sums = kernels.scores(
-            entries.slots,
-            entries.fields,
-            found.frequencies,
-            entries.lengths,
-            found.places,
-            self._statistics.idf * boosts * ((K1 + 1.0) / ceiling),
-            K1 * B / np.maximum(self._average_lengths, 1e-9),
-            K1 * (1.0 - B),
-            matched.mask,
-        )
-        return sums[matched.slots]
+        found, slots, n_slots = self._found, matched.slots, self._n_slots
+        ceiling = self._statistics.ceiling
+        if ceiling <= 0.0 or not len(slots):
+            return np.zeros(len(slots))
+        sparse = n_slots > DENSE_BELOW
+        if sparse or len(slots) < FEW_SHARE * n_slots:
+            found = found.where(matched.mask[found.entries.slots])
+        entries, frequencies = found.entries, found.frequencies
+        slope = (K1 * B / np.maximum(self._average_lengths, 1e-9)).astype(np.float32)
+        factors = (self._statistics.idf * boosts * ((K1 + 1.0) / ceiling)).astype(np.float32)
+        norm = slope[entries.fields] * entries.lengths + np.float32(K1 * (1.0 - B))
+        factor = factors.ravel()[found.places * factors.shape[1] + entries.fields]
+        earned = factor * frequencies / (frequencies + norm)
+        if sparse:
+            number = np.empty(n_slots, np.int32)
+            number[slots] = np.arange(len(slots), dtype=np.int32)
+            return _sums(number[entries.slots], earned, len(slots))
+        return _sums(entries.slots, earned, n_slots)[slots]
 
 
 class _Found(msgspec.Struct, frozen=True):
@@ -139,3 +144,8 @@ def _added_up(found: _Found, several: BoolArray) -> _Found:
         np.concatenate([rest.places, mixed.places]),
         np.concatenate([rest.frequencies, sums]),
     )
+
+
+def _sums(places: AnyArray, values: AnyArray, n: int) -> ScoreArray:
+    sums: ScoreArray = np.bincount(places, weights=values, minlength=n).astype(np.float64, copy=False)
+    return sums
