@@ -19,6 +19,7 @@ from events.types import IndexConfigured
 from searchsvc.answer import SearchRequest
 from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
+from searchsvc.engine import EngineSnapshot
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tuning.features import default_weights
@@ -35,6 +36,14 @@ class Parts(Protocol):
     """See `benchmarks.latency.BareParts`."""
 
     def run(self, query: str) -> dict[str, float]: ...
+
+
+def serving(settings: IndexSettings, snapshot: EngineSnapshot) -> ServingState:
+    """A state that serves a snapshot as index `INDEX`, with the weights that its settings give."""
+    event = IndexConfigured(
+        id="bench", at=NOW, index=INDEX, settings=settings, default_weights=default_weights(settings)
+    )
+    return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({INDEX: snapshot}))
 
 
 def facet_fields(documents: Sequence[Mapping[str, Any]], n: int = N_FACETS) -> list[str]:
@@ -69,10 +78,7 @@ def measure(
     engine = storage.load(storage.snapshots(scratch)[0], scratch, settings, model)
     if engine is None:
         raise AssertionError(f"the index in {folder} does not open")
-    event = IndexConfigured(
-        id="bench", at=NOW, index=INDEX, settings=settings, default_weights=default_weights(settings)
-    )
-    state = ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({INDEX: engine.settle()}))
+    state = serving(settings, engine.settle())
     searcher = Searcher(embedder, n_candidates=CANDIDATES)
 
     def search(query: str, facets: Sequence[str] = ()) -> float:

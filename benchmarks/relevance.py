@@ -15,9 +15,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -25,11 +23,10 @@ import numpy as np
 
 from benchmarks import fitting, metrics, report
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
+from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
 from benchmarks.typos import mistyped
-from events import control
 from events.errors import InvalidInput
 from events.settings import IndexSettings
-from events.types import IndexConfigured
 from searchsvc import ranking
 from searchsvc.analysis import embedding_text
 from searchsvc.answer import SearchRequest
@@ -46,13 +43,10 @@ from searchsvc.serving import ServingState
 from tuning.features import KEYWORD_RANK, VECTOR_RANK, default_weights, feature_names
 
 K: Final = 10
-INDEX: Final = "bench"
-CANDIDATES: Final = 100
 SAMPLE: Final = 1000
 BATCH: Final = 256
 LONG: Final = 5
 SHOWN: Final = 10
-NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 HYBRID: Final = "hybrid (default)"
 
 
@@ -98,7 +92,7 @@ def measure(
         texts = _texts(documents, settings)
         vectors = embedder.encode_documents(texts, lambda n: say(f"encoded {n}") if n % 1600 == 0 else None)
         encoded_per_s = len(texts) / (time.monotonic() - started)
-        state = _state(settings, _index(Path(scratch), documents, settings, vectors))
+        state = serving(settings, _index(Path(scratch), documents, settings, vectors))
         searcher = Searcher(embedder, n_candidates=CANDIDATES)
         run = _search(searcher, state, [query.text for query in queries], names, say)
         say("the same with a typo in every query")
@@ -371,13 +365,6 @@ def _index(
     for start in range(0, len(upserts), BATCH):
         engine.apply(upserts[start : start + BATCH], start + 1)
     return engine.settle()
-
-
-def _state(settings: IndexSettings, snapshot: EngineSnapshot) -> ServingState:
-    event = IndexConfigured(
-        id="bench", at=NOW, index=INDEX, settings=settings, default_weights=default_weights(settings)
-    )
-    return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({INDEX: snapshot}))
 
 
 def _reference(

@@ -9,8 +9,7 @@ import msgspec
 from events.errors import require
 from events.types import RankingShown
 from searchsvc.engine import Facet, FacetRequest, SortKey
-from searchsvc.filters import parse_filter
-from searchsvc.highlight import Highlight
+from searchsvc.highlight import Highlight, HighlightInput
 from searchsvc.laps import Timings
 from searchsvc.query import AskedOperator, Kind, Operator, QueryTerm
 
@@ -21,26 +20,6 @@ MAX_FACETS: Final = 50
 MAX_FACET_VALUES: Final = 1000
 MAX_SORT_KEYS: Final = 5
 MAX_TAG_CHARS: Final = 64
-
-
-class FacetInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A member to count the values of. disjunctive: as if the filters did not ask for any of its values."""
-
-    field: str
-    max_values: int = 20
-    disjunctive: bool = False
-
-
-class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the query's words stand. fields: of the searchable ones; none given means all. pre, post: around each.
-
-    words: of a snippet around the words found; 0 gives the whole text.
-    """
-
-    fields: list[str] = []
-    pre: str = "<em>"
-    post: str = "</em>"
-    words: int = 30
 
 
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,7 +42,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     typos: bool = True
     operator: AskedOperator = "auto"
     filters: str | dict[str, object] | None = None
-    facets: list[str | FacetInput] = []
+    facets: list[str | FacetRequest] = []
     sort: list[str] = []
     distinct: str = ""
     highlight: bool | HighlightInput = False
@@ -103,11 +82,9 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             for name, tag in (("pre", highlight.pre), ("post", highlight.post)):
                 require(len(tag) <= MAX_TAG_CHARS, f"highlight.{name}", tag, f"at most {MAX_TAG_CHARS} characters")
             require(0 <= highlight.words <= 1000, "highlight.words", highlight.words, "0 to 1000")
-        parse_filter(self.filters)
 
     def facet_requests(self) -> tuple[FacetRequest, ...]:
-        inputs = [FacetInput(one) if isinstance(one, str) else one for one in self.facets]
-        return tuple(FacetRequest(one.field, one.max_values, one.disjunctive) for one in inputs)
+        return tuple(FacetRequest(one) if isinstance(one, str) else one for one in self.facets)
 
     def sort_keys(self) -> tuple[SortKey, ...]:
         """Of a request that was checked."""

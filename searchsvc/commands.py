@@ -88,14 +88,8 @@ class Commands:
 
         def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
             index = state.index(name)
-            if expected_version is not None and expected_version != index.weights_version:
-                raise Conflict(
-                    f"weights of {name} are at version {index.weights_version}, not {expected_version}: "
-                    "look again, then retry",
-                    field="expected_version",
-                    value=expected_version,
-                    actual=index.weights_version,
-                )
+            said = f"weights of {name} are at version"
+            _require_unchanged(said, "expected_version", expected_version, index.weights_version)
             check_weights(weights, index.weights)
             return WeightsChanged(
                 id=event_id,
@@ -175,11 +169,13 @@ class Commands:
 
 def _require_rule_at(rules: Mapping[str, StoredRule], rule_id: str, expected_seq: int | None) -> None:
     known = rules.get(rule_id)
-    actual = known.seq if known is not None else 0
-    if expected_seq is not None and expected_seq != actual:
+    said = f"rule {rule_id} was last changed at sequence"
+    _require_unchanged(said, "expected_seq", expected_seq, known.seq if known is not None else 0)
+
+
+def _require_unchanged(said: str, field: str, expected: int | None, actual: int) -> None:
+    """Raise Conflict where somebody decided on something else than what is there. said: what the number is of."""
+    if expected is not None and expected != actual:
         raise Conflict(
-            f"rule {rule_id} was last changed at sequence {actual}, not {expected_seq}: look again, then retry",
-            field="expected_seq",
-            value=expected_seq,
-            actual=actual,
+            f"{said} {actual}, not {expected}: look again, then retry", field=field, value=expected, actual=actual
         )

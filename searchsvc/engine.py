@@ -26,7 +26,7 @@ class SortKey(msgspec.Struct, frozen=True):
     descending: bool = False
 
 
-class FacetRequest(msgspec.Struct, frozen=True):
+class FacetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Count the values of a member. disjunctive: as if the filters did not ask for any of its values, so that the
     others a shopper could choose beside it are counted too."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -21,17 +21,16 @@ MAX_CHARS: Final = 20_000
 MAX_CHARS_A_SEARCH: Final = 500_000
 
 
-class Wanted(Protocol):
-    """See `searchsvc.answer.HighlightInput`."""
+class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the query's words stand. fields: of the searchable ones; none given means all. pre, post: around each.
 
-    @property
-    def fields(self) -> list[str]: ...
-    @property
-    def pre(self) -> str: ...
-    @property
-    def post(self) -> str: ...
-    @property
-    def words(self) -> int: ...
+    words: of a snippet around the words found; 0 gives the whole text.
+    """
+
+    fields: list[str] = []
+    pre: str = "<em>"
+    post: str = "</em>"
+    words: int = 30
 
 
 class Highlight(msgspec.Struct, frozen=True):
@@ -45,7 +44,7 @@ class Highlight(msgspec.Struct, frozen=True):
 class Highlighter:
     """Highlights one query in any number of documents. Raises InvalidInput for a field that is not searchable."""
 
-    def __init__(self, query: Query, settings: IndexSettings, wanted: Wanted) -> None:
+    def __init__(self, query: Query, settings: IndexSettings, wanted: HighlightInput) -> None:
         names = [field.name for field in settings.searchable]
         for i, name in enumerate(wanted.fields):
             require(name in names, f"highlight.fields[{i}]", name, f"one of {', '.join(names)}")

@@ -73,7 +73,8 @@ class Searcher:
         laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index)
         synonyms = self._synonyms.of(index, control.rules).at(now)
-        query, vector, degraded, leave_out = Query(""), None, list[str](), None
+        vector: FloatArray | None
+        leave_out, degraded = None, list[str]()
         if request.like:
             query, vector, leave_out = _like(snapshot, request.like)
         else:

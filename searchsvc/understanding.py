@@ -14,7 +14,7 @@ import msgspec
 
 from searchsvc.analysis import Analysis, Compound, analyze, stem
 from searchsvc.lexicon import Lexicon, Likeness
-from searchsvc.query import Alternative, Query, QueryTerm
+from searchsvc.query import Alternative, Kind, Query, QueryTerm
 from searchsvc.synonyms import NO_SYNONYMS, Synonyms
 
 MAX_QUERY_TERMS: Final = 32
@@ -185,5 +185,5 @@ def _exact(word: str) -> Alternative:
     return Alternative(stem(word), word, 1.0, "exact")
 
 
-def _alternative(found: Likeness, weight: float, kind: str) -> Alternative:
-    return Alternative(stem(found.word), found.word, weight, kind)  # type: ignore[arg-type]
+def _alternative(found: Likeness, weight: float, kind: Kind) -> Alternative:
+    return Alternative(stem(found.word), found.word, weight, kind)

@@ -6,18 +6,22 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
 
+from events import control
 from events.errors import Unavailable
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
-from events.types import InteractionRecorded, RankingShown
+from events.types import IndexConfigured, InteractionRecorded, RankingShown
 from searchsvc.arrays import FloatArray
 from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import Upsert
+from searchsvc.engine import EngineSnapshot, Upsert
+from searchsvc.serving import ServingState
+from tuning.features import default_weights
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 DIMENSION = 8
@@ -67,6 +71,15 @@ def click(event_id: str = "e1", query_id: str | None = "q1", document_id: str = 
     return InteractionRecorded(
         id=event_id, kind="click", index="shop", document_id=document_id, query_id=query_id, at=NOW, received_at=NOW
     )
+
+
+def serving(snapshot: EngineSnapshot, **weights: float) -> ServingState:
+    """A state that serves a snapshot as index `shop`; weights: in place of the defaults, __ for a point in a name."""
+    names = {name.replace("__", "."): value for name, value in weights.items()}
+    event = IndexConfigured(
+        id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **names}
+    )
+    return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
 
 
 class FakeEmbedder(Embedder):

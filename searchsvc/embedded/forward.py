@@ -202,13 +202,8 @@ class ForwardView(msgspec.Struct, frozen=True):
         Lucene's log(1 + (N - df + .5) / (df + .5)).
         """
         n_fields = self.document_frequencies.shape[0]
-        terms, places = [], []
-        for place, term in enumerate(query.terms):
-            for one in term.alternatives:
-                number = self.lexicon.term_id(one.stem)
-                if number is not None:
-                    terms.append(number)
-                    places.append(place)
+        meanings = self.lexicon.meanings(query)
+        places, terms = [one.place for one in meanings], [one.term for one in meanings]
         frequencies = np.zeros((len(query.terms), n_fields), np.int32)
         np.maximum.at(frequencies, places, self.document_frequencies[:, terms].T)
         most = frequencies.max(axis=1, initial=0)
@@ -253,11 +248,9 @@ class ForwardView(msgspec.Struct, frozen=True):
         """Each place where a slot holds a term of the query: owners (indices into slots), entries, places (of the term
         in the query), weights. All (n_found,), by owner, field and position."""
         wanted: dict[int, list[tuple[int, float]]] = {}
-        for place, term in enumerate(query.terms):
-            for one in term.alternatives:
-                number = self.lexicon.term_id(one.stem)
-                for word in self.lexicon.word_ids(number) if number is not None else ():
-                    wanted.setdefault(word, []).append((place, one.weight))
+        for one in self.lexicon.meanings(query):
+            for word in self.lexicon.word_ids(one.term):
+                wanted.setdefault(word, []).append((one.place, one.weight))
         code_of = np.full(self.lexicon.n_words, -1, np.int16)
         codes = list(wanted.values())
         code_of[list(wanted)] = np.arange(len(codes), dtype=np.int16)

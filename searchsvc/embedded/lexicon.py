@@ -10,7 +10,7 @@ import sys
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from rapidfuzz import process
@@ -20,11 +20,20 @@ from searchsvc.analysis import stem
 from searchsvc.arrays import AnyArray, BoolArray
 from searchsvc.embedded.columns import Column
 from searchsvc.lexicon import Likeness
+from searchsvc.query import Query
 
 # Words since the last sorting are looked through one by one: this bounds how many.
 UNSORTED_MIN: Final = 1024
 UNSORTED_SHARE: Final = 0.02
 _LETTER_BITS: Final = 31
+
+
+class Meaning(NamedTuple):
+    """A term of the index that stands for the term at a place of a query. weight: of the alternative."""
+
+    place: int
+    term: int
+    weight: float
 
 
 class Lexicon:
@@ -39,7 +48,7 @@ class Lexicon:
         self._signatures = Column(np.uint64)
         self._lengths = Column(np.uint8)
         self._sorted: list[int] = []
-        self._n_saved = 0
+        self._terms: list[int] = []
         for word in words:
             self.add(word)
         self.settle()
@@ -54,6 +63,7 @@ class Lexicon:
         if term == len(self.members):
             self.members.append([])
         self.members[term].append(number)
+        self._terms.append(term)
         self.words.append(word)
         self.ids[word] = number
         return number
@@ -63,7 +73,7 @@ class Lexicon:
         return len(self.members)
 
     def term_of_word(self, number: int) -> int:
-        return self.term_ids[stem(self.words[number])]
+        return self._terms[number]
 
     def terms_of(self, numbers: AnyArray) -> AnyArray:
         """(n,) the terms of words that a commit has settled."""
@@ -74,7 +84,7 @@ class Lexicon:
         """Bring the columns up to the words: once a commit."""
         new = self.words[len(self._term_of) :]
         if new:
-            self._term_of.extend(np.array([self.term_ids[stem(word)] for word in new], np.int32))
+            self._term_of.extend(np.array(self._terms[len(self._term_of) :], np.int32))
             self._signatures.extend(np.array([signature(word) for word in new], np.uint64))
             self._lengths.extend(np.array([len(word) for word in new], np.uint8))
         if len(self.words) - len(self._sorted) > max(UNSORTED_MIN, UNSORTED_SHARE * len(self.words)):
@@ -159,10 +169,14 @@ class LexiconView:
         alike = [Likeness(self._words[number], 0, count) for number, count in pairs]
         return sorted(alike, key=lambda one: (-one.frequency, one.word))[:n]
 
-    def term_id(self, term: str) -> int | None:
-        """The number of a term that a live document may hold."""
-        number = self._term_ids.get(term, self.n_terms)
-        return number if number < self.n_terms else None
+    def meanings(self, query: Query) -> list[Meaning]:
+        """Which terms of the index stand for which terms of a query; those that nothing ever held are left out."""
+        return [
+            Meaning(place, number, one.weight)
+            for place, term in enumerate(query.terms)
+            for one in term.alternatives
+            if (number := self._term_ids.get(one.stem, self.n_terms)) < self.n_terms
+        ]
 
     def word_ids(self, term: int) -> list[int]:
         """The numbers of the words whose stem a term is."""

@@ -106,17 +106,9 @@ class _Found(msgspec.Struct, frozen=True):
 
 def _look_up(postings: PostingsView, forward: ForwardView, query: Query) -> tuple[_Found, list[tuple[int, AnyArray]]]:
     """What the postings hold of a query, and (place, slots) of each part of it."""
-    numbers: list[int] = []
-    places: list[int] = []
-    weights: list[float] = []
-    for place, term in enumerate(query.terms):
-        for one in term.alternatives:
-            number = forward.lexicon.term_id(one.stem)
-            if number is not None:
-                numbers.append(number)
-                places.append(place)
-                weights.append(one.weight)
-    parts = postings.of(numbers)
+    meanings = forward.lexicon.meanings(query)
+    places, weights = [one.place for one in meanings], [one.weight for one in meanings]
+    parts = postings.of([one.term for one in meanings])
     which = np.repeat(np.array([i for i, _ in parts], np.int64), [len(part) for _, part in parts])
     entries = joined([part for _, part in parts])
     found = _Found(entries, np.array(places, np.int64)[which], entries.frequencies)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from events.errors import InvalidInput
-from searchsvc.answer import FacetInput, SearchRequest
-from searchsvc.engine import EngineSnapshot, Retrieval, Retrieved, Upsert
+from searchsvc.answer import SearchRequest
+from searchsvc.engine import EngineSnapshot, FacetRequest, Retrieval, Retrieved, Upsert
 from searchsvc.filters import parse_filter
 from searchsvc.query import Query
 from searchsvc.understanding import understand
@@ -161,7 +161,7 @@ def test_facets_count_the_match_set_with_the_nearest_in_it(build: Build) -> None
 
 def test_a_disjunctive_facet_counts_what_else_could_be_chosen(build: Build) -> None:
     snapshot = build(DOCUMENTS)
-    facets = [FacetInput("brand", disjunctive=True), "votes"]
+    facets = [FacetRequest("brand", disjunctive=True), "votes"]
     found = retrieve(snapshot, filters="brand:Cd AND votes>1", facets=facets)
     assert {one.value: one.count for one in found.facets["brand"].values} == {"Ab": 1, "Cd": 2}
     assert found.facets["votes"].n_values == 2
@@ -172,7 +172,7 @@ def test_a_disjunctive_facet_counts_as_the_answer_was_made(build: Build) -> None
     shoes = [upsert(f"a{i:02d}", "red shoe", seed=i, color=f"c{i % 2}") for i in range(12)]
     others = [upsert(f"b{i:02d}", "red sock", seed=100 + i, color=f"c{i % 2}") for i in range(18)]
     snapshot = build([*shoes, *others])
-    asked: dict[str, Any] = {"filters": "color:c0", "facets": [FacetInput("color", disjunctive=True)]}
+    asked: dict[str, Any] = {"filters": "color:c0", "facets": [FacetRequest("color", disjunctive=True)]}
     found = retrieve(snapshot, "red shoe", **asked)
     assert (found.operator, found.total) == ("any", 15)
     assert [(one.value, one.count) for one in found.facets["color"].values] == [("c0", 15), ("c1", 15)]

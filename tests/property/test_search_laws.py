@@ -5,23 +5,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from events import control
-from events.types import IndexConfigured
-from searchsvc.answer import FacetInput, SearchAnswer, SearchRequest
+from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.embedded import storage
-from searchsvc.engine import Delete, EngineSnapshot, Upsert
+from searchsvc.engine import Delete, EngineSnapshot, FacetRequest, Upsert
 from searchsvc.search import Searcher
-from searchsvc.serving import ServingState
-from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, upsert
+from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert
 from tests.oracle import OracleSnapshot
-from tuning.features import default_weights
 
 WORDS = (
     "red",
@@ -69,7 +64,7 @@ requests = st.builds(
     query=st.lists(st.sampled_from(TYPED), max_size=4).map(" ".join),
     limit=st.integers(1, 40),
     filters=filters,
-    facets=st.just(["brand", FacetInput("tags", disjunctive=True), "votes"]),
+    facets=st.just(["brand", FacetRequest("tags", disjunctive=True), "votes"]),
     sort=st.sampled_from(([], [], ["votes:desc"], ["brand:asc", "tags:desc"])),
     distinct=st.sampled_from(("", "", "brand")),
     operator=st.sampled_from(("auto", "all", "any")),
@@ -89,11 +84,6 @@ def written(folder: Path, batches: Sequence[Sequence[Upsert | Delete]]) -> tuple
             else:
                 live.pop(change.id, None)
     return made.snapshot(), list(live.values())
-
-
-def serving(snapshot: EngineSnapshot) -> ServingState:
-    event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
-    return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
 
 
 def search(snapshot: EngineSnapshot, request: SearchRequest, n_candidates: int = 6) -> SearchAnswer:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import InvalidInput
-from searchsvc.answer import HighlightInput
-from searchsvc.highlight import Highlight, Highlighter
+from searchsvc.highlight import Highlight, Highlighter, HighlightInput
 from searchsvc.query import Alternative, Query, QueryTerm
 from tests.factories import SETTINGS
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import pytest
 
-from events import control
 from events.errors import InvalidInput, NotFound, Unavailable
-from events.types import IndexConfigured
 from searchsvc import ranking
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
-from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, upsert, vector
+from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, vector
 from tuning.features import default_weights
 
 
@@ -23,11 +20,7 @@ def state(folder: Path, n: int = 40, **weights: float) -> ServingState:
     snapshot = engine(
         folder, [upsert(f"d{i:02d}", f"Red shoe {i}", f"text {i % 3}", seed=i) for i in range(n)]
     ).snapshot()
-    names = {name.replace("__", "."): value for name, value in weights.items()}
-    event = IndexConfigured(
-        id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **names}
-    )
-    return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
+    return serving(snapshot, **weights)
 
 
 def search(serving: ServingState, query: str, n_candidates: int = 100, **request: object) -> SearchOutcome:
@@ -147,13 +140,7 @@ def test_where_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: 
     near = {notebook.id for notebook in notebooks}
     snapshot = engine(tmp_path, [*far, *notebooks]).snapshot()
 
-    def serving(**weights: float) -> ServingState:
-        event = IndexConfigured(
-            id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **weights}
-        )
-        return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
-
-    both = search(serving(), "laptop 7", explain=True)
+    both = search(serving(snapshot), "laptop 7", explain=True)
     found = set(ids(both.answer))
     assert found & near
     assert found - near
@@ -165,9 +152,9 @@ def test_where_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: 
     assert first.score == pytest.approx(parts)
     column = both.shown.feature_names.index("overlooked")
     assert max(row[column] for row in both.shown.features) == 1.0
-    assert not set(ids(search(serving(overlooked=0.0), "laptop 7").answer)) & near
+    assert not set(ids(search(serving(snapshot, overlooked=0.0), "laptop 7").answer)) & near
     # Nothing is overlooked where the words find what is near.
-    agreeing = search(serving(), "notebook 7", explain=True).answer
+    agreeing = search(serving(snapshot), "notebook 7", explain=True).answer
     assert all(h.explanation and h.explanation.features["overlooked"].value == 0.0 for h in agreeing.hits)
 
 
@@ -175,9 +162,8 @@ def test_a_vector_leg_that_knows_nothing_adds_nothing(tmp_path: Path) -> None:
     """What the query's words find is no nearer to it than chance: then neither order nor total follow the vectors."""
     documents = [upsert(f"d{i:03d}", "red shoe" if i % 4 == 0 else "blue hat", "text", seed=i) for i in range(200)]
     snapshot = engine(tmp_path, documents).snapshot()
-    event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
-    serving = ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
-    answers = [search(serving, f"red shoe {i}", operator="all", explain=True).answer for i in range(1000, 1040)]
+    served = serving(snapshot)
+    answers = [search(served, f"red shoe {i}", operator="all", explain=True).answer for i in range(1000, 1040)]
     assert sum((one.vector_trust or 0.0) < 0.01 for one in answers) > 25
     answer = next(one for one in answers if one.total == 50)
     assert answer.vector_trust == 0.0
