@@ -78,7 +78,8 @@ def measure(
     engine = storage.load(storage.snapshots(scratch)[0], scratch, settings, model)
     if engine is None:
         raise AssertionError(f"the index in {folder} does not open")
-    state = serving(settings, engine.settle())
+    engine.settle()
+    state = serving(settings, engine.snapshot())
     searcher = Searcher(embedder, n_candidates=CANDIDATES)
 
     def search(query: str, facets: Sequence[str] = ()) -> float:

@@ -35,7 +35,7 @@ from events.settings import IndexSettings
 from searchsvc.analysis import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedded.storage import snapshots
-from searchsvc.embedded.vectors import build_index
+from searchsvc.embedded.vectors import FEW, StoredVectors, build_base
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.model import find_model
 
@@ -137,8 +137,9 @@ class BareParts:
         faiss.omp_set_num_threads(1)
         snapshot = snapshots(next((data_dir / "indexes").glob(f"{INDEX}-*")))[0]
         self._keyword = BareKeyword(documents, settings)
-        vectors = np.load(snapshot / "vectors.npy") * np.load(snapshot / "vector_scales.npy")[:, None]
-        self._faiss: Any = build_index(vectors)
+        columns = (np.load(snapshot / f"{name}.npy") for name in ("vectors", "vector_scales", "vector_total"))
+        vectors = StoredVectors(*columns)
+        self._faiss: Any = _faiss_index(vectors)
         self.model = next((data_dir / "models").glob("*/"))
         self.embedder = Embedder(self.model, cache_size=0)
 
@@ -149,6 +150,16 @@ class BareParts:
         _, keyword = _timed(lambda: self._keyword.search(terms, CANDIDATES))
         _, nearest = _timed(lambda: self._faiss.search(vector[None, :], CANDIDATES))
         return {"encode": encode, "tantivy": keyword, "faiss": nearest, "sum": encode + keyword + nearest}
+
+
+def _faiss_index(vectors: StoredVectors) -> Any:
+    """The index that the service uses; an exhaustive one where it looks at each of few rows."""
+    n, dimension = vectors.rows.shape
+    if n >= FEW:
+        return build_base(vectors)
+    index: Any = faiss.IndexFlatIP(dimension)
+    index.add(vectors.floats(slice(None)))
+    return index
 
 
 class _Reference:

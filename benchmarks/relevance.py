@@ -364,7 +364,8 @@ def _index(
     upserts = [Upsert(d.id, d.text, d.members, vector) for d, vector in zip(documents, vectors, strict=True)]
     for start in range(0, len(upserts), BATCH):
         engine.apply(upserts[start : start + BATCH], start + 1)
-    return engine.settle()
+    engine.settle()
+    return engine.snapshot()
 
 
 def _reference(

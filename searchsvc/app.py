@@ -29,6 +29,7 @@ from searchsvc.commands import Commands
 from searchsvc.config import Config
 from searchsvc.dead import DeadLetters
 from searchsvc.disk import DiskGuard
+from searchsvc.embedded import kernels
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
@@ -136,7 +137,9 @@ class App:
         reaching = asyncio.create_task(self._reach_log(), name="reach log")
         self._tasks.append(reaching)
         loop = asyncio.get_running_loop()
+        compiling = loop.run_in_executor(None, kernels.warm_up)
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
+        await compiling
         await self._reached_in_time(reaching)
         self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
         memory = BehaviorMemory(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)

@@ -36,6 +36,8 @@ from searchsvc.tasks import end
 BATCH: Final = 256
 QUIET_S: Final = 2.0
 RETRY_S: Final = 1.0
+# A document that comes meanwhile waits for so long.
+SETTLE_PATIENCE_S: Final = 0.5
 # Unsaved documents are replayed from the log at the next start: this bounds how many.
 SAVE_AFTER: Final = 1000
 
@@ -133,10 +135,11 @@ class Indexer:
                     batch = [await queue.get()]
             except TimeoutError:
                 engine = self._engine
-                if self._n_unsaved >= SAVE_AFTER and engine is not None:
-                    await self._on_thread(engine.settle)
+                if engine is not None and (self._n_unsaved >= SAVE_AFTER or engine.settling):
+                    settled = await self._on_thread(partial(engine.settle, SETTLE_PATIENCE_S))
                     await self.show()
-                    await self._on_thread(partial(self._save, engine))
+                    if settled and self._n_unsaved >= SAVE_AFTER:
+                        await self._on_thread(partial(self._save, engine))
                 continue
             while len(batch) < BATCH and not queue.empty():
                 batch.append(queue.get_nowait())

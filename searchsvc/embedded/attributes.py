@@ -1,19 +1,24 @@
 """What documents can be filtered, counted, sorted and grouped by: every short value they have, in columns.
 
-No schema: a member is there from the first document that has it. Texts, true and false are numbered per member; numbers
-and dates (as seconds since 1970) stand beside them. A column has one entry a value, in slot order, so a view is a cut.
+No schema: a member is there from the first document that has it. The distinct values of a member are numbered as they
+first come; a document's values are (slot, number) pairs in slot order, so a view is a cut, and what is asked of values
+is asked once of each distinct one.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import msgspec
 import numpy as np
+from rapidfuzz import process
 
 from events.errors import InvalidInput
 from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
+from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
 from searchsvc.engine import Facet, FacetStats, FacetValue
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds
@@ -21,79 +26,103 @@ from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, second
 # Longer texts are prose: to be searched, not to be chosen from a list.
 MAX_VALUE_CHARS: Final = 200
 MAX_NESTING: Final = 3
+N_NEAR: Final = 3
+NEAR_SCORE: Final = 60
+N_EXAMPLES: Final = 10
 
-
-class _Pairs:
-    """(slot, value) pairs in slot order."""
-
-    def __init__(self, dtype: type[np.generic], slots: AnyArray | None = None, values: AnyArray | None = None) -> None:
-        self.slots = Column(np.int32, rows=slots)
-        self.values = Column(dtype, rows=values)
-        self._new: list[tuple[int, object]] = []
-
-    def add(self, slot: int, value: object) -> None:
-        self._new.append((slot, value))
-
-    def settle(self) -> None:
-        if self._new:
-            self.values.extend(np.array([value for _, value in self._new], self.values.dtype))
-            self.slots.extend(np.array([slot for slot, _ in self._new], np.int32))
-            self._new.clear()
-
-    def view(self, n_slots: int) -> tuple[AnyArray, AnyArray]:
-        """slots, values: of the slots below n_slots. The writer may be ahead: values first, so none is missing."""
-        slots = self.slots.view()
-        n = int(slots.searchsorted(np.int32(n_slots)))
-        return slots[:n], self.values.view()[:n]
-
-
-class Attribute:
-    """One member of the documents. texts: number -> value, as it was first written; folded: without case -> numbers."""
-
-    def __init__(self, stored: StoredAttribute | None = None) -> None:
-        self.texts: list[str] = list(stored.texts) if stored else []
-        self.codes = _Pairs(np.int32, stored.code_slots, stored.codes) if stored else _Pairs(np.int32)
-        self.numbers = _Pairs(np.float64, stored.number_slots, stored.numbers) if stored else _Pairs(np.float64)
-        self.dates = _Pairs(np.float64, stored.date_slots, stored.dates) if stored else _Pairs(np.float64)
-        self._code_of = {text: code for code, text in enumerate(self.texts)}
-        self.folded: dict[str, list[int]] = {}
-        for code, text in enumerate(self.texts):
-            self.folded.setdefault(text.casefold(), []).append(code)
-
-    def add_text(self, slot: int, text: str) -> None:
-        code = self._code_of.get(text)
-        if code is None:
-            code = self._code_of[text] = len(self.texts)
-            self.texts.append(text)
-            self.folded.setdefault(text.casefold(), []).append(code)
-        self.codes.add(slot, code)
-
-    def settle(self) -> None:
-        for pairs in (self.codes, self.numbers, self.dates):
-            pairs.settle()
+Value = str | float
 
 
 class StoredAttribute(msgspec.Struct, frozen=True):
-    """One attribute as plain arrays, for a snapshot on disk."""
+    """One attribute as plain arrays.
 
-    texts: list[str]
-    code_slots: AnyArray
-    codes: AnyArray
-    number_slots: AnyArray
+    values: (n_values,) in the order of their numbers. numbers, dates: (n_values,) what each is as a number, and as a
+    date in seconds since 1970; nan where it is none. slots, codes: (n,) the pairs.
+    """
+
+    values: list[Value]
     numbers: AnyArray
-    date_slots: AnyArray
     dates: AnyArray
+    slots: AnyArray
+    codes: AnyArray
 
 
-BLANK: Final = StoredAttribute(
-    [],
-    np.empty(0, np.int32),
-    np.empty(0, np.int32),
-    np.empty(0, np.int32),
-    np.empty(0, np.float64),
-    np.empty(0, np.int32),
-    np.empty(0, np.float64),
-)
+BLANK: Final = StoredAttribute([], np.empty(0), np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32))
+
+
+class Attribute:
+    """One member of the documents: one writer, any number of readers. Shapes as in `StoredAttribute`."""
+
+    def __init__(self, stored: StoredAttribute = BLANK) -> None:
+        self.values = list(stored.values)
+        self._numbers = Column(np.float64, rows=stored.numbers)
+        self._dates = Column(np.float64, rows=stored.dates)
+        self._slots = Column(np.int32, rows=stored.slots)
+        self._codes = Column(np.int32, rows=stored.codes)
+        self._new: list[tuple[int, int]] = []
+        # What thousands of attributes are rarely asked for is made when it is.
+        self._folded: dict[Value, list[int]] = {}
+        self._n_folded = 0
+        self._folding = threading.Lock()
+        self._order: tuple[int, ScoreArray] = 0, np.empty(0)
+
+    @cached_property
+    def _code_of(self) -> dict[Value, int]:
+        return {value: code for code, value in enumerate(self.values)}
+
+    def add(self, slot: int, value: Value) -> None:
+        code = self._code_of.setdefault(value, len(self.values))
+        if code == len(self.values):
+            self.values.append(value)
+        self._new.append((slot, code))
+
+    def settle(self) -> None:
+        """Let readers see what was added. Values first: a code never stands before its value."""
+        new = self.values[len(self._numbers) :]
+        self._dates.extend(np.array([_seconds(value) for value in new], np.float64))
+        self._numbers.extend(np.array([value if isinstance(value, float) else np.nan for value in new], np.float64))
+        pairs = np.array(self._new, np.int32).reshape(-1, 2)
+        self._codes.extend(pairs[:, 1])
+        self._slots.extend(pairs[:, 0])
+        self._new.clear()
+
+    def pairs(self, n_slots: int) -> tuple[AnyArray, AnyArray]:
+        """slots, codes: of the slots below n_slots. The writer may be ahead: slots first, so no code is missing."""
+        slots = self._slots.view()
+        n = len(slots) if not len(slots) or slots[-1] < n_slots else int(slots.searchsorted(np.int32(n_slots)))
+        return slots[:n], self._codes.view()[:n]
+
+    @property
+    def numbers(self) -> AnyArray:
+        return self._numbers.view()
+
+    @property
+    def dates(self) -> AnyArray:
+        return self._dates.view()
+
+    def codes_of(self, value: Value) -> Sequence[int]:
+        """Of a number, or of a text in whatever case."""
+        with self._folding:
+            for code in range(self._n_folded, len(self.numbers)):
+                known = self.values[code]
+                self._folded.setdefault(known.casefold() if isinstance(known, str) else known, []).append(code)
+                self._n_folded = code + 1
+        return tuple(self._folded.get(value.casefold() if isinstance(value, str) else value, ()))
+
+    def alphabetical(self) -> ScoreArray:
+        """(n_values,) the place of each text among all, in whatever case; inf for a number."""
+        n, order = len(self.numbers), self._order
+        if order[0] != n:
+            texts = [
+                (value.casefold(), value, code) for code, value in enumerate(self.values[:n]) if isinstance(value, str)
+            ]
+            place = np.full(n, np.inf)
+            place[[code for _, _, code in sorted(texts)]] = np.arange(len(texts))
+            self._order = order = n, place
+        return order[1]
+
+    def store(self) -> StoredAttribute:
+        return StoredAttribute(self.values, self.numbers, self.dates, self._slots.view(), self._codes.view())
 
 
 class Attributes:
@@ -103,39 +132,24 @@ class Attributes:
         self.by_name: dict[str, Attribute] = {name: Attribute(one) for name, one in (stored or {}).items()}
 
     def add(self, first_slot: int, documents: Sequence[Mapping[str, object]]) -> None:
-        touched: set[str] = set()
+        touched: dict[str, Attribute] = {}
         for slot, members in enumerate(documents, start=first_slot):
             for name, values in _values(members):
-                attribute = self.by_name.get(name)
+                attribute = touched.get(name)
                 if attribute is None:
-                    attribute = self.by_name[name] = Attribute()
-                touched.add(name)
+                    attribute = touched[name] = self.by_name.get(name) or Attribute()
                 for value in dict.fromkeys(values):
-                    if isinstance(value, str):
-                        attribute.add_text(slot, value)
-                        if (at := seconds(value)) is not None:
-                            attribute.dates.add(slot, at)
-                    else:
-                        attribute.numbers.add(slot, value)
-        for name in touched:
-            self.by_name[name].settle()
+                    attribute.add(slot, value)
+        for attribute in touched.values():
+            attribute.settle()
+        # Only now: a reader that finds it finds all of it.
+        self.by_name.update(touched)
 
     def view(self, n_slots: int) -> AttributesView:
         return AttributesView(self.by_name, n_slots)
 
     def store(self) -> dict[str, StoredAttribute]:
-        return {
-            name: StoredAttribute(
-                one.texts,
-                one.codes.slots.view(),
-                one.codes.values.view(),
-                one.numbers.slots.view(),
-                one.numbers.values.view(),
-                one.dates.slots.view(),
-                one.dates.values.view(),
-            )
-            for name, one in self.by_name.items()
-        }
+        return {name: one.store() for name, one in self.by_name.items()}
 
 
 class AttributesView:
@@ -157,9 +171,10 @@ class AttributesView:
                 some: BoolArray = np.logical_or.reduce([self.mask(part) for part in parts])
                 return some
             case Is() | Within() | Has():
+                attribute = self._attribute(given.field, "filters")
+                slots, codes = attribute.pairs(self._n_slots)
                 mask = np.zeros(self._n_slots, np.bool_)
-                for slots in self._slots_of(given, self._attribute(given.field, "filters")):
-                    mask[slots] = True
+                mask[slots[_passing(given, attribute)[codes]]] = True
                 return mask
 
     def facet(self, name: str, matching: BoolArray, max_values: int) -> Facet:
@@ -168,46 +183,32 @@ class AttributesView:
         matching: (n_slots,). Raises InvalidInput for an unknown field.
         """
         attribute = self._attribute(name, "facets")
-        values: list[FacetValue] = []
-        slots, codes = attribute.codes.view(self._n_slots)
-        n_values = 0
-        if len(slots):
-            counts = np.bincount(codes[matching[slots]], minlength=len(attribute.texts))
-            values, n_values = _most_frequent(counts, attribute.texts, max_values)
-        slots, numbers = attribute.numbers.view(self._n_slots)
-        stats = None
-        if len(slots):
-            found = numbers[matching[slots]]
-            if len(found):
-                distinct, counts = np.unique(found, return_counts=True)
-                stats = FacetStats(float(distinct[0]), float(distinct[-1]), float(found.mean()), float(found.sum()))
-                texts = _NumberTexts(distinct)
-                more, n_more = _most_frequent(counts, texts, max_values)
-                values = sorted([*values, *more], key=lambda one: (-one.count, one.value))[:max_values]
-                n_values += n_more
-        return Facet(values, n_values, stats)
+        slots, codes = attribute.pairs(self._n_slots)
+        numbers = attribute.numbers
+        counts = np.zeros(len(numbers), np.int64)
+        kernels.count(slots, codes, matching, counts)
+        values, n_values = _most_frequent(counts, attribute.values, max_values)
+        return Facet(values, n_values, _stats(numbers, counts))
 
     def sort_key(self, name: str, slots: AnyArray, descending: bool) -> ScoreArray:
         """(n,) ascending in the order wanted; slots without a value last. Of several values the one that comes first
         counts; numbers where any of the slots has one, else dates, else texts. slots: (n,). Raises InvalidInput for an
         unknown field."""
         attribute = self._attribute(name, "sort")
-        for pairs in (attribute.numbers, attribute.dates):
-            at, values = pairs.view(self._n_slots)
-            key = self._first_values(at, values, descending)[slots]
+        for by_value in (attribute.numbers, attribute.dates):
+            key = self._first_values(attribute, by_value, descending)[slots]
             if np.isfinite(key).any():
                 return key
-        at, codes = attribute.codes.view(self._n_slots)
-        texts = attribute.texts[: int(codes.max(initial=-1)) + 1]
-        place = np.empty(len(texts), np.float64)
-        in_order = sorted(range(len(texts)), key=lambda code: (texts[code].casefold(), texts[code]))
-        place[in_order] = np.arange(len(texts))
-        return self._first_values(at, place[codes], descending)[slots]
+        return self._first_values(attribute, attribute.alphabetical(), descending)[slots]
 
-    def _first_values(self, slots: AnyArray, values: AnyArray, descending: bool) -> ScoreArray:
+    def _first_values(self, attribute: Attribute, by_value: ScoreArray, descending: bool) -> ScoreArray:
         """(n_slots,) the smallest value of each slot, the largest one negated where descending; inf without any."""
         key = np.full(self._n_slots, np.inf)
-        np.minimum.at(key, slots, -values if descending else values)
+        if np.isfinite(by_value).any():
+            slots, codes = attribute.pairs(self._n_slots)
+            values = by_value[codes]
+            kept = np.isfinite(values)
+            np.minimum.at(key, slots[kept], -values[kept] if descending else values[kept])
         return key
 
     def groups(self, name: str, slots: AnyArray) -> AnyArray:
@@ -217,42 +218,9 @@ class AttributesView:
         """
         attribute = self._attribute(name, "distinct")
         group = -1 - np.arange(self._n_slots, dtype=np.int64)
-        at, values = attribute.numbers.view(self._n_slots)
-        if len(at):
-            _, values = np.unique(values, return_inverse=True)
-            group[at[::-1]] = values[::-1] + len(attribute.texts)
-        at, values = attribute.codes.view(self._n_slots)
-        group[at[::-1]] = values[::-1]
+        at, codes = attribute.pairs(self._n_slots)
+        group[at[::-1]] = codes[::-1]
         return group[slots]
-
-    def _slots_of(self, clause: Is | Within | Has, attribute: Attribute) -> Iterator[AnyArray]:
-        code_slots, codes = attribute.codes.view(self._n_slots)
-        number_slots, numbers = attribute.numbers.view(self._n_slots)
-        match clause:
-            case Has():
-                yield code_slots
-                yield number_slots
-            case Is(values=values):
-                wanted = [code for value in values for code in attribute.folded.get(value.casefold(), ())]
-                if wanted:
-                    same = codes == wanted[0] if len(wanted) == 1 else np.isin(codes, wanted)
-                    yield code_slots[same]
-                asked = [number for value in values if (number := _number(value)) is not None]
-                if asked and len(numbers):
-                    yield number_slots[np.isin(numbers, asked)]
-            case Within(dates=dates):
-                slots, held = attribute.dates.view(self._n_slots) if dates else (number_slots, numbers)
-                if not len(slots) and (len(code_slots) or len(number_slots)):
-                    kind = "dates" if dates else "numbers"
-                    raise InvalidInput(
-                        f"{clause.field} has no {kind}, so it has no range of them",
-                        field="filters",
-                        value=clause.field,
-                        limit=f"a member of {kind}",
-                    )
-                above = held >= clause.low if clause.low_included else held > clause.low
-                below = held <= clause.high if clause.high_included else held < clause.high
-                yield slots[above & below]
 
     def _attribute(self, name: str, field: str) -> Attribute:
         found = self._by_name.get(name)
@@ -260,40 +228,75 @@ class AttributesView:
             return found
         if not self._n_slots:
             return Attribute()
-        from difflib import get_close_matches
-
-        near = get_close_matches(name, list(self._by_name), 3) or sorted(self._by_name)[:10]
-        limit = f"a member that documents have, such as {', '.join(near)}"
+        near = [
+            one
+            for one, _, _ in process.extract(name[:MAX_VALUE_CHARS], list(self._by_name), limit=N_NEAR, score_cutoff=60)
+        ]
+        limit = f"a member that documents have, such as {', '.join(near or sorted(self._by_name)[:N_EXAMPLES])}"
         message = f"{field} names {name[:80]!r}, which no document has; allowed: {limit}"
         raise InvalidInput(message, field=field, value=name, limit=limit)
 
 
-class _NumberTexts(Sequence[str]):
-    """Numbers as people write them: 3, not 3.0."""
+def _passing(clause: Is | Within | Has, attribute: Attribute) -> BoolArray:
+    """(n_values,) which values of an attribute pass. Raises InvalidInput for a range of what it has none of."""
+    numbers = attribute.numbers
+    match clause:
+        case Has():
+            return np.ones(len(numbers), np.bool_)
+        case Is(values=values):
+            passing = np.zeros(len(numbers), np.bool_)
+            for value in values:
+                asked: list[Value | None] = [value, _number(value)]
+                codes = [code for one in asked if one is not None for code in attribute.codes_of(one)]
+                passing[[code for code in codes if code < len(numbers)]] = True
+            return passing
+        case Within(dates=dates):
+            held = attribute.dates[: len(numbers)] if dates else numbers
+            if len(held) and np.isnan(held).all():
+                kind = "dates" if dates else "numbers"
+                raise InvalidInput(
+                    f"{clause.field} has no {kind}, so it has no range of them",
+                    field="filters",
+                    value=clause.field,
+                    limit=f"a member of {kind}",
+                )
+            # Whatever is no number compares as false.
+            above = held >= clause.low if clause.low_included else held > clause.low
+            below = held <= clause.high if clause.high_included else held < clause.high
+            return above & below
 
-    def __init__(self, numbers: AnyArray) -> None:
-        self._numbers = numbers
 
-    def __len__(self) -> int:
-        return len(self._numbers)
+def _stats(numbers: AnyArray, counts: AnyArray) -> FacetStats | None:
+    """Of the numbers that were counted; None where there are none. numbers, counts: (n_values,)."""
+    counted = np.flatnonzero((counts > 0) & ~np.isnan(numbers))
+    if not len(counted):
+        return None
+    # In the order of the values, so that the sum does not depend on the order in which documents came.
+    counted = counted[np.argsort(numbers[counted])]
+    found, often = numbers[counted], counts[counted]
+    total = float((found * often).sum())
+    return FacetStats(float(found[0]), float(found[-1]), total / int(often.sum()), total)
 
-    def __getitem__(self, at: int) -> str:  # type: ignore[override]  # no slices
-        number = float(self._numbers[at])
-        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
-
-def _most_frequent(counts: AnyArray, texts: Sequence[str], n: int) -> tuple[list[FacetValue], int]:
+def _most_frequent(counts: AnyArray, values: Sequence[Value], n: int) -> tuple[list[FacetValue], int]:
     """The n most frequent values, equal ones by value, and how many values there are."""
     held = np.flatnonzero(counts)
     if n <= 0 or not len(held):
         return [], len(held)
     of_held = counts[held]
     in_play = held[of_held >= -np.partition(-of_held, n - 1)[n - 1]] if n < len(held) else held
-    found = [FacetValue(texts[code], int(counts[code])) for code in in_play.tolist()]
+    found = [FacetValue(_text(values[code]), int(counts[code])) for code in in_play.tolist()]
     return sorted(found, key=lambda one: (-one.count, one.value))[:n], len(held)
 
 
-def _values(members: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, list[str | float]]]:
+def _text(value: Value) -> str:
+    """As people write it: 3, not 3.0."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+
+
+def _values(members: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, list[Value]]]:
     """Each member that has short values, with them; `a.b` for a member of a member."""
     for name, value in members.items():
         if name == "id" and not prefix:
@@ -307,7 +310,7 @@ def _values(members: Mapping[str, object], prefix: str = "", depth: int = 0) -> 
             yield prefix + name, values
 
 
-def _value(value: object) -> str | float | None:
+def _value(value: object) -> Value | None:
     match value:
         case bool():
             return "true" if value else "false"
@@ -324,3 +327,8 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _seconds(value: Value) -> float:
+    at = seconds(value) if isinstance(value, str) else None
+    return np.nan if at is None else at

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,7 +20,7 @@ from searchsvc.embedded.documents import DocumentFile, DocumentView
 from searchsvc.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward
 from searchsvc.embedded.lexicon import LexiconView
 from searchsvc.embedded.matching import Matched, Matching
-from searchsvc.embedded.order import IdOrder, first, id_key
+from searchsvc.embedded.order import IdOrder, first, id_keys
 from searchsvc.embedded.postings import Postings, PostingsRun, PostingsView
 from searchsvc.embedded.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
@@ -34,7 +35,9 @@ LARGEST = 1e300
 
 
 class StoredEngine(msgspec.Struct, frozen=True):
-    """All columns of an engine as plain arrays; the rows of each are slots. Documents keep their file."""
+    """All columns of an engine as plain arrays; the rows of each are slots. Documents keep their file.
+
+    vector_base: a FAISS index, or None."""
 
     generation: str
     catalog_seq: int
@@ -44,6 +47,7 @@ class StoredEngine(msgspec.Struct, frozen=True):
     signals: AnyArray
     document_ends: AnyArray
     vectors: StoredVectors
+    vector_base: Any
     forward: StoredForward
     postings: PostingsRun
     attributes: dict[str, StoredAttribute]
@@ -75,7 +79,10 @@ class EmbeddedEngine:
         self._forward = ForwardIndex(n_fields, title, stored.forward if stored else None)
         self._postings = Postings(stored.postings if stored else None)
         self._attributes = Attributes(stored.attributes if stored else None)
-        self._vectors = VectorIndex(self.dimension, stored.vectors if stored else None) if self.dimension else None
+        self._vectors: VectorIndex | None = None
+        if self.dimension:
+            vectors = (stored.vectors, stored.vector_base) if stored else ()
+            self._vectors = VectorIndex(self.dimension, *vectors)
         self._signals = Column(np.float32, len(settings.signals), stored.signals if stored else None)
         self._ids: list[str] = list(stored.ids) if stored else []
         self._id_order = IdOrder(self._ids)
@@ -120,13 +127,20 @@ class EmbeddedEngine:
         self._snapshot = self._view(catalog_seq)
         return self._snapshot
 
-    def settle(self) -> EmbeddedSnapshot:
-        """Bring what many writes left in parts together, so that searches look in one place: for a quiet moment."""
+    @property
+    def settling(self) -> bool:
+        """Whether something is being built beside, which `settle` would take over."""
+        return self._vectors is not None and self._vectors.building
+
+    def settle(self, patience_s: float | None = None) -> bool:
+        """Bring what many writes left in parts together, so that searches look in one place: for a quiet moment.
+
+        Returns whether it is done; where that takes longer than patience_s it goes on by itself, to be asked for again.
+        """
         self._postings.merge(self._live.view())
-        if self._vectors is not None:
-            self._vectors.merge()
+        done = self._vectors is None or self._vectors.settle(patience_s)
         self._snapshot = self._view(self._snapshot.catalog_seq)
-        return self._snapshot
+        return done
 
     def live_slots(self) -> IntArray:
         return np.flatnonzero(self._live.view())
@@ -141,7 +155,8 @@ class EmbeddedEngine:
             live=self._live.view(),
             signals=self._signals.view(),
             document_ends=self.documents.store(),
-            vectors=self._vectors.store() if self._vectors else StoredVectors.empty(0),
+            vectors=self._vectors.store() if self._vectors is not None else StoredVectors.empty(0),
+            vector_base=self._vectors.base if self._vectors is not None else None,
             forward=self._forward.store(),
             postings=self._postings.store(self._live.view()),
             attributes=self._attributes.store(),
@@ -359,7 +374,7 @@ class EmbeddedSnapshot:
         if slot is not None and slot < len(self.live) and self.live[slot]:
             return slot
         # The writer's map is ahead of this snapshot: the document was written or deleted since.
-        same = (self._id_keys == id_key(document_id)).all(axis=1) & self.live
+        same = (self._id_keys == id_keys([document_id])).all(axis=1) & self.live
         return next((old for old in np.flatnonzero(same).tolist() if self._all_ids[old] == document_id), None)
 
 

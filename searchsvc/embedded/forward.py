@@ -15,9 +15,10 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis import Analysis
-from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
+from searchsvc.arrays import AnyArray, IntArray, ScoreArray
+from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
-from searchsvc.embedded.lexicon import Lexicon, LexiconView
+from searchsvc.embedded.lexicon import Lexicon, LexiconView, StoredLexicon
 from searchsvc.embedded.postings import MAX_FREQUENCY, MAX_LENGTH, Entries
 from searchsvc.engine import TextFeatures
 from searchsvc.query import Query
@@ -32,13 +33,13 @@ WINDOW: Final = 8
 class StoredForward(msgspec.Struct, frozen=True):
     """A forward index as arrays.
 
-    words: word number -> word. starts: (n_slots + 1,) where each slot's entries begin. entry_*: one row per word and
+    starts: (n_slots + 1,) where each slot's entries begin. entry_*: one row per word and
     compound of a slot, by field and position. lengths: (n_slots, n_fields) in words. titles: (n_slots,) hash of the
     title's words. word_counts: (n_words,) how often live documents hold each. document_frequencies: (n_fields,
     n_terms). total_lengths: (n_fields,).
     """
 
-    words: list[str]
+    lexicon: StoredLexicon
     starts: AnyArray
     entry_words: AnyArray
     entry_fields: AnyArray
@@ -53,7 +54,7 @@ class StoredForward(msgspec.Struct, frozen=True):
     @staticmethod
     def empty(n_fields: int) -> StoredForward:
         return StoredForward(
-            words=[],
+            lexicon=StoredLexicon.empty(),
             starts=np.zeros(1, np.int64),
             entry_words=np.empty(0, np.int32),
             entry_fields=np.empty(0, np.uint8),
@@ -75,7 +76,7 @@ class ForwardIndex:
         self._title = title
         if stored is None:
             stored = StoredForward.empty(n_fields)
-        self.lexicon = Lexicon(stored.words)
+        self.lexicon = Lexicon(stored.lexicon)
         self._starts = Column(np.int64, rows=stored.starts)
         self._words = Column(np.int32, rows=stored.entry_words)
         self._fields = Column(np.uint8, rows=stored.entry_fields)
@@ -160,7 +161,7 @@ class ForwardIndex:
     def store(self) -> StoredForward:
         """All of it as plain arrays, for a snapshot on disk."""
         return StoredForward(
-            words=self.lexicon.words,
+            lexicon=self.lexicon.store(),
             starts=self._starts.view(),
             entry_words=self._words.view(),
             entry_fields=self._fields.view(),
@@ -218,63 +219,52 @@ class ForwardView(msgspec.Struct, frozen=True):
         terms = query.terms
         if not n or statistics.ceiling <= 0.0:
             return TextFeatures.none(n, n_fields)
-        owners, entries, places, weights = self._found(slots, query)
-        n_terms = len(terms)
-        fields = self.entry_fields[entries].astype(np.int64)
-        lengths = self.lengths[slots]
-        frequency = np.bincount(
-            (owners * n_fields + fields) * n_terms + places, weights=weights, minlength=n * n_fields * n_terms
-        ).reshape(n, n_fields, n_terms)
-        norm = K1 * (1.0 - B + B * lengths / np.maximum(self.average_lengths, 1e-9))
-        saturated = frequency / (frequency + norm[:, :, None])
-        bm25 = np.einsum("nft,tf->nf", saturated, statistics.idf * ((K1 + 1.0) / statistics.ceiling))
-        held = np.bincount(owners * n_terms + places, minlength=n * n_terms).reshape(n, n_terms) > 0
-        needed = statistics.known & ~np.array([term.optional for term in terms])
-        n_needed = int(np.count_nonzero(needed))
-        telling = statistics.most_telling * ((K1 + 1.0) / statistics.ceiling)
-        positions = self.entry_positions[entries].astype(np.int64)
-        n_words = np.array([term.n_words for term in terms], np.int64)
-        phrase, proximity = _closeness(owners, fields, positions, places, n, n_words)
+        code_of, meanings, places, weights = self._meanings(query)
+        bm25, text = np.zeros((n, n_fields)), np.zeros((n, 4))
+        kernels.describe(
+            slots,
+            self.starts,
+            self.entry_words,
+            self.entry_fields,
+            self.entry_positions,
+            code_of,
+            meanings,
+            places,
+            weights,
+            self.lengths,
+            K1 * B / np.maximum(self.average_lengths, 1e-9),
+            K1 * (1.0 - B),
+            statistics.idf * ((K1 + 1.0) / statistics.ceiling),
+            statistics.most_telling * ((K1 + 1.0) / statistics.ceiling),
+            np.array([known and not t.optional for known, t in zip(statistics.known, terms, strict=True)], np.int64),
+            np.array([term.n_words for term in terms], np.int64),
+            WINDOW,
+            bm25,
+            text,
+        )
+        features = text.astype(np.float32)
         return TextFeatures(
             bm25=bm25.astype(np.float32),
             exact_title=(self.titles[slots] == np.uint64(words_hash(query.words))).astype(np.float32),
-            all_terms=(np.einsum("nt,t->n", held, needed.astype(np.int64)) == max(n_needed, 1)).astype(np.float32),
-            coverage=np.einsum("nt,t->n", held, telling).astype(np.float32),
-            phrase=phrase,
-            proximity=proximity,
+            all_terms=features[:, 0],
+            coverage=features[:, 1],
+            phrase=features[:, 2],
+            proximity=features[:, 3],
         )
 
-    def _found(self, slots: IntArray, query: Query) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
-        """Each place where a slot holds a term of the query: owners (indices into slots), entries, places (of the term
-        in the query), weights. All (n_found,), by owner, field and position."""
+    def _meanings(self, query: Query) -> tuple[AnyArray, AnyArray, AnyArray, ScoreArray]:
+        """Which words of the index stand for which terms of a query: see `kernels.describe`."""
         wanted: dict[int, list[tuple[int, float]]] = {}
         for one in self.lexicon.meanings(query):
             for word in self.lexicon.word_ids(one.term):
                 wanted.setdefault(word, []).append((one.place, one.weight))
         code_of = np.full(self.lexicon.n_words, -1, np.int16)
-        codes = list(wanted.values())
-        code_of[list(wanted)] = np.arange(len(codes), dtype=np.int16)
-        begin, end = self.starts[slots], self.starts[slots + 1]
-        parts = [self.entry_words[b:e] for b, e in zip(begin.tolist(), end.tolist(), strict=True)]
-        found = code_of[np.concatenate(parts)]
-        hits = np.flatnonzero(found >= 0)
-        code = found[hits]
-        before = np.append(0, np.cumsum(end - begin))
-        owners = np.searchsorted(before, hits, side="right") - 1
-        entries = hits - before[owners] + begin[owners]
-        n_each = np.array([len(one) for one in codes], np.int64)
-        if n_each.max(initial=1) > 1:
-            # A word that stands for several terms (a compound) is found once for each.
-            repeats = n_each[code]
-            nth = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-            owners, entries, code = np.repeat(owners, repeats), np.repeat(entries, repeats), np.repeat(code, repeats)
-            flat = (np.cumsum(n_each) - n_each)[code] + nth
-        else:
-            flat = code
-        meanings = [meaning for one in codes for meaning in one]
-        places = np.array([meaning[0] for meaning in meanings], np.int64)[flat]
-        weights = np.array([meaning[1] for meaning in meanings], np.float64)[flat]
-        return owners, entries, places, weights
+        code_of[list(wanted)] = np.arange(len(wanted), dtype=np.int16)
+        found = [meaning for one in wanted.values() for meaning in one]
+        meanings = np.zeros(len(wanted) + 1, np.int64)
+        np.cumsum([len(one) for one in wanted.values()], out=meanings[1:])
+        places = np.array([place for place, _ in found], np.int64)
+        return code_of, meanings, places, np.array([weight for _, weight in found], np.float64)
 
 
 class QueryStatistics(msgspec.Struct, frozen=True):
@@ -304,40 +294,3 @@ def inverse_document_frequency(document_frequencies: AnyArray, n_documents: int)
     """How much a term tells: log(1 + (N - df + .5) / (df + .5)), above 0. Same shape as its input."""
     idf: AnyArray = np.log1p((n_documents - document_frequencies + 0.5) / (document_frequencies + 0.5))
     return idf
-
-
-def _closeness(
-    owners: AnyArray, fields: AnyArray, positions: AnyArray, places: AnyArray, n: int, n_words: AnyArray
-) -> tuple[FloatArray, FloatArray]:
-    """(n,) phrase: share of the query's neighbouring terms that stand side by side, in order, in one field.
-    (n,) proximity: the same where they stand within `WINDOW` words in any order, nearer ones counting more.
-
-    n_words: (n_terms,) how many words each term is made of."""
-    n_terms = len(n_words)
-    if n_terms < 2 or len(owners) < 2:
-        return np.zeros(n, np.float32), np.zeros(n, np.float32)
-    # Entries are in order, so neighbours in the text are neighbours here, or nearly so where words repeat.
-    pairs: list[AnyArray] = []
-    for step in (1, 2):
-        one, other = slice(None, -step), slice(step, None)
-        ahead = places[other] - places[one]
-        paired = np.flatnonzero(np.abs(ahead) == 1)
-        later = paired + step
-        gap = np.abs(positions[later] - positions[paired])
-        same = (owners[later] == owners[paired]) & (fields[later] == fields[paired]) & (gap >= 1) & (gap <= WINDOW)
-        paired, later, gap = paired[same], later[same], gap[same]
-        pair = np.minimum(places[paired], places[later])
-        in_order = (positions[later] - positions[paired]) * ahead[paired] == n_words[pair]
-        pairs.append(np.stack([owners[paired] * (n_terms - 1) + pair, gap, in_order]))
-    pair, gap, in_order = np.concatenate(pairs, axis=1)
-    n_pairs = n * (n_terms - 1)
-    phrase = np.bincount(pair[in_order > 0], minlength=n_pairs).reshape(n, -1) > 0
-    # The nearest of several: written last, having come in the order of falling gaps.
-    near = np.zeros(n_pairs)
-    falling = np.argsort(-gap, kind="stable")
-    near[pair[falling]] = 1.0 / gap[falling]
-    share = np.full(n_terms - 1, 1.0 / (n_terms - 1))
-    return (
-        np.einsum("np,p->n", phrase, share).astype(np.float32),
-        np.einsum("np,p->n", near.reshape(n, -1), share).astype(np.float32),
-    )

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
+import msgspec
 import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -36,44 +37,62 @@ class Meaning(NamedTuple):
     weight: float
 
 
-class Lexicon:
-    """The writer's side. words: what a snapshot on disk held, in the order of their numbers."""
+class StoredLexicon(msgspec.Struct, frozen=True):
+    """words, terms: in the order of their numbers. term_of, signatures: (n_words,) the term of each word, and its
+    `signature`. in_order: the first so many words in the order of the alphabet."""
 
-    def __init__(self, words: Sequence[str] = ()) -> None:
-        self.ids: dict[str, int] = {}
-        self.words: list[str] = []
-        self.term_ids: dict[str, int] = {}
-        self.members: list[list[int]] = []
-        self._term_of = Column(np.int32)
-        self._signatures = Column(np.uint64)
-        self._lengths = Column(np.uint8)
-        self._sorted: list[int] = []
-        self._terms: list[int] = []
-        for word in words:
-            self.add(word)
-        self.settle()
+    words: list[str]
+    terms: list[str]
+    term_of: AnyArray
+    signatures: AnyArray
+    in_order: AnyArray
+
+    @staticmethod
+    def empty() -> StoredLexicon:
+        return StoredLexicon([], [], np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.int32))
+
+
+class Lexicon:
+    """The writer's side. stored: what a snapshot on disk held."""
+
+    def __init__(self, stored: StoredLexicon | None = None) -> None:
+        stored = stored or StoredLexicon.empty()
+        self.words = stored.words
+        self._terms = stored.terms
+        self._ids = dict(zip(self.words, range(len(self.words)), strict=True))
+        self._term_ids = dict(zip(self._terms, range(len(self._terms)), strict=True))
+        self._term_of = Column(np.int32, rows=stored.term_of)
+        self._signatures = Column(np.uint64, rows=stored.signatures)
+        self._lengths = Column(np.uint8, rows=np.fromiter(map(len, self.words), np.uint8, len(self.words)))
+        self._new_terms: list[int] = []
+        # The words of each term: of the first `_n_grouped` words in the order of their terms, of later ones in a list.
+        self._grouped = _Grouped.of(self._term_of.view())
+        self._later: dict[int, list[int]] = {}
+        self._in_order = stored.in_order
 
     def add(self, word: str) -> int:
         """The number of a word, a new one where it is new."""
-        known = self.ids.get(word)
+        known = self._ids.get(word)
         if known is not None:
             return known
-        number = len(self.words)
-        term = self.term_ids.setdefault(stem(word), len(self.members))
-        if term == len(self.members):
-            self.members.append([])
-        self.members[term].append(number)
-        self._terms.append(term)
+        number = self._ids[word] = len(self.words)
+        stemmed = stem(word)
+        term = self._term_ids.setdefault(stemmed, len(self._terms))
+        if term == len(self._terms):
+            # Most words are their own stem: one text for both.
+            self._terms.append(word if stemmed == word else stemmed)
+        self._later.setdefault(term, []).append(number)
+        self._new_terms.append(term)
         self.words.append(word)
-        self.ids[word] = number
         return number
 
     @property
     def n_terms(self) -> int:
-        return len(self.members)
+        return len(self._terms)
 
     def term_of_word(self, number: int) -> int:
-        return self._terms[number]
+        n_settled = len(self._term_of)
+        return int(self._term_of.view()[number]) if number < n_settled else self._new_terms[number - n_settled]
 
     def terms_of(self, numbers: AnyArray) -> AnyArray:
         """(n,) the terms of words that a commit has settled."""
@@ -84,25 +103,48 @@ class Lexicon:
         """Bring the columns up to the words: once a commit."""
         new = self.words[len(self._term_of) :]
         if new:
-            self._term_of.extend(np.array(self._terms[len(self._term_of) :], np.int32))
+            self._term_of.extend(np.array(self._new_terms, np.int32))
             self._signatures.extend(np.array([signature(word) for word in new], np.uint64))
             self._lengths.extend(np.array([len(word) for word in new], np.uint8))
-        if len(self.words) - len(self._sorted) > max(UNSORTED_MIN, UNSORTED_SHARE * len(self.words)):
-            self._sorted = sorted(range(len(self.words)), key=self.words.__getitem__)
+            self._new_terms.clear()
+        n = len(self.words)
+        n_sorted = len(self._in_order)
+        if n - n_sorted > max(UNSORTED_MIN, UNSORTED_SHARE * n):
+            # One long run in order and a short one that is not: the sort sees the first, and merges.
+            numbers = [*self._in_order.tolist(), *range(n_sorted, n)]
+            self._in_order = np.array(sorted(numbers, key=self.words.__getitem__), np.int32)
+            self._grouped, self._later = _Grouped.of(self._term_of.view()), {}
 
     def view(self, document_frequencies: AnyArray, live: BoolArray) -> LexiconView:
         """document_frequencies: (n_fields, n_terms) of live documents. live: (n_words,) which words these hold."""
         return LexiconView(
             words=self.words,
-            term_ids=self.term_ids,
-            members=self.members,
+            term_ids=self._term_ids,
+            grouped=self._grouped,
+            later=self._later,
             term_of=self._term_of.view(),
             signatures=self._signatures.view(),
             lengths=self._lengths.view(),
-            in_order=self._sorted,
+            in_order=self._in_order,
             document_frequencies=document_frequencies,
             live=live,
         )
+
+    def store(self) -> StoredLexicon:
+        columns = self._term_of.view(), self._signatures.view(), self._in_order
+        return StoredLexicon(self.words, self._terms, *columns)
+
+
+class _Grouped(msgspec.Struct, frozen=True):
+    """The numbers of words by their term: words[starts[term] : starts[term + 1]]."""
+
+    words: AnyArray
+    starts: AnyArray
+
+    @staticmethod
+    def of(term_of: AnyArray) -> _Grouped:
+        counts = np.bincount(term_of) if len(term_of) else np.zeros(0, np.int64)
+        return _Grouped(np.argsort(term_of, kind="stable").astype(np.int32), np.append(0, np.cumsum(counts)))
 
 
 class LexiconView:
@@ -113,17 +155,19 @@ class LexiconView:
         *,
         words: list[str],
         term_ids: Mapping[str, int],
-        members: Sequence[Sequence[int]],
+        grouped: _Grouped,
+        later: Mapping[int, Sequence[int]],
         term_of: AnyArray,
         signatures: AnyArray,
         lengths: AnyArray,
-        in_order: list[int],
+        in_order: AnyArray,
         document_frequencies: AnyArray,
         live: BoolArray,
     ) -> None:
         self._words = words
         self._term_ids = term_ids
-        self._members = members
+        self._grouped = grouped
+        self._later = later
         self.term_of = term_of
         self._signatures = signatures
         self._lengths = lengths
@@ -158,7 +202,7 @@ class LexiconView:
             start += 1
         unsorted = range(len(self._in_order), self.n_words)
         later = [i for i in unsorted if self._words[i].startswith(prefix) and self._words[i] != prefix]
-        numbers = np.array(self._in_order[start:end] + later, np.int64)
+        numbers = np.array([*self._in_order[start:end].tolist(), *later], np.int64)
         numbers = numbers[numbers < self.n_words]
         numbers = numbers[self._live[numbers]]
         counts = self._counts[self.term_of[numbers]]
@@ -180,7 +224,9 @@ class LexiconView:
 
     def word_ids(self, term: int) -> list[int]:
         """The numbers of the words whose stem a term is."""
-        return [number for number in self._members[term] if number < self.n_words]
+        words, starts = self._grouped.words, self._grouped.starts
+        first = words[starts[term] : starts[term + 1]].tolist() if term + 1 < len(starts) else []
+        return [*first, *(number for number in self._later.get(term, ()) if number < self.n_words)]
 
     @cached_property
     def _counts(self) -> AnyArray:

@@ -1,4 +1,4 @@
-"""Keyword retrieval: which documents match a query, and which of them best.
+"""Which documents match a query, and which of them best.
 
 A document matches when it holds every term that is not a stop word; terms that no document holds are left out. Where
 that would not fill a first page, any term is enough. All that match are known, not only the best, because totals,
@@ -7,20 +7,19 @@ facets and sorting are over all of them. Scores are BM25 per field times the fie
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
 
 from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
+from searchsvc.embedded import kernels
 from searchsvc.embedded.forward import K1, B, ForwardView, QueryStatistics
+from searchsvc.embedded.lexicon import Meaning
 from searchsvc.embedded.postings import Entries, PostingsView, joined
 from searchsvc.query import AskedOperator, Operator, Query
 
-# Below this many slots it is cheaper to add up scores for all of them than to number those that match.
-DENSE_BELOW: Final = 100_000
-# Of a smaller share of all that match, entries of others are dropped before anything is worked out from them.
-FEW_SHARE: Final = 0.25
 # Where fewer documents than a first page hold all terms, those that hold some follow them.
 FEW: Final = 10
 
@@ -48,22 +47,25 @@ class Matching:
         known = statistics.known.tolist()
         required = [place for place in query.required if known[place]]
         self.left_out = tuple(place for place in query.required if not known[place])
-        self._found, parts = _look_up(postings, forward, query)
-        self._masks = {place: np.zeros(n_slots, np.bool_) for place in required}
-        for place, slots in parts:
-            if place in self._masks:
-                self._masks[place][slots] = True
+        self._spans = _look_up(postings, forward.lexicon.meanings(query))
+        # A query has at most 32 terms (`understanding.MAX_QUERY_TERMS`): a bit each.
+        self._wanted = np.uint32(sum(1 << place for place in required))
+        self._held = np.zeros(n_slots, np.uint32)
+        for one in self._spans:
+            bits = np.array([1 << place for place in one.places], np.uint32) & self._wanted
+            kernels.hold(one.entries.slots, one.begins, one.ends, bits, self._held)
 
     def within(self, allowed: BoolArray, operator: AskedOperator) -> Matched:
         """The documents that match. allowed: (n_slots,) live and within the filters."""
-        masks = list(self._masks.values())
-        if not masks:
+        if not self._wanted:
             return Matched(np.zeros(self._n_slots, np.bool_), np.empty(0, np.int64), "any" if self.left_out else "all")
-        every = np.logical_and.reduce([*masks, allowed])
+        every = self._held == self._wanted
+        every &= allowed
         slots = np.flatnonzero(every)
         if operator == "all" or (operator == "auto" and len(slots) >= FEW):
             return Matched(every, slots, "all")
-        some = np.logical_or.reduce(masks) & allowed
+        some = self._held != 0
+        some &= allowed
         slots_of_some = np.flatnonzero(some)
         if operator == "any" or len(slots_of_some) > len(slots):
             return Matched(some, slots_of_some, "any")
@@ -71,73 +73,81 @@ class Matching:
 
     def scores(self, matched: Matched, boosts: ScoreArray) -> ScoreArray:
         """(n,) BM25 of each slot that matches, fields added up by their boosts. boosts: (n_fields,), 0 or more."""
-        found, slots, n_slots = self._found, matched.slots, self._n_slots
         ceiling = self._statistics.ceiling
-        if ceiling <= 0.0 or not len(slots):
-            return np.zeros(len(slots))
-        sparse = n_slots > DENSE_BELOW
-        if sparse or len(slots) < FEW_SHARE * n_slots:
-            found = found.where(matched.mask[found.entries.slots])
-        entries, frequencies = found.entries, found.frequencies
-        slope = (K1 * B / np.maximum(self._average_lengths, 1e-9)).astype(np.float32)
-        factors = (self._statistics.idf * boosts * ((K1 + 1.0) / ceiling)).astype(np.float32)
-        norm = slope[entries.fields] * entries.lengths + np.float32(K1 * (1.0 - B))
-        factor = factors.ravel()[found.places * factors.shape[1] + entries.fields]
-        earned = factor * frequencies / (frequencies + norm)
-        if sparse:
-            number = np.empty(n_slots, np.int32)
-            number[slots] = np.arange(len(slots), dtype=np.int32)
-            return _sums(number[entries.slots], earned, len(slots))
-        return _sums(entries.slots, earned, n_slots)[slots]
+        if ceiling <= 0.0 or not len(matched.slots):
+            return np.zeros(len(matched.slots))
+        sums = np.zeros(self._n_slots)
+        factors = self._statistics.idf * boosts * ((K1 + 1.0) / ceiling)
+        slope = K1 * B / np.maximum(self._average_lengths, 1e-9)
+        for one in self._spans:
+            kernels.add_scores(
+                one.entries.slots,
+                one.entries.fields,
+                one.entries.frequencies,
+                one.entries.lengths,
+                one.begins,
+                one.ends,
+                np.array(one.places, np.int64),
+                np.array(one.weights, np.float64),
+                factors,
+                slope,
+                K1 * (1.0 - B),
+                matched.mask,
+                sums,
+            )
+        return sums[matched.slots]
 
 
-class _Found(msgspec.Struct, frozen=True):
-    """Where the terms of a query are: one entry a term, slot and field. places: (n,) of the term in the query.
-    frequencies: (n,) of all its alternatives together, each by its weight."""
+class _Spans(msgspec.Struct, frozen=True):
+    """Where the terms of a query are in one row of entries: [begin, end) for the term at a place, with a weight."""
 
     entries: Entries
-    places: AnyArray
-    frequencies: AnyArray
-
-    def where(self, kept: AnyArray) -> _Found:
-        """kept: a mask or positions."""
-        return _Found(self.entries.where(kept), self.places[kept], self.frequencies[kept])
+    begins: AnyArray
+    ends: AnyArray
+    places: Sequence[int]
+    weights: Sequence[float]
 
 
-def _look_up(postings: PostingsView, forward: ForwardView, query: Query) -> tuple[_Found, list[tuple[int, AnyArray]]]:
-    """What the postings hold of a query, and (place, slots) of each part of it."""
-    meanings = forward.lexicon.meanings(query)
-    places, weights = [one.place for one in meanings], [one.weight for one in meanings]
-    parts = postings.of([one.term for one in meanings])
-    which = np.repeat(np.array([i for i, _ in parts], np.int64), [len(part) for _, part in parts])
-    entries = joined([part for _, part in parts])
-    found = _Found(entries, np.array(places, np.int64)[which], entries.frequencies)
-    if any(weight != 1.0 for weight in weights):
-        found = _Found(entries, found.places, entries.frequencies * np.array(weights, np.float32)[which])
-    several = [places.count(place) > 1 for place in range(len(query.terms))]
-    if any(several):
-        found = _added_up(found, np.array(several)[found.places])
-    return found, [(places[i], part.slots) for i, part in parts]
+def _look_up(postings: PostingsView, meanings: Sequence[Meaning]) -> list[_Spans]:
+    """What the postings hold of a query: spans of each run, and what has several alternatives, added up."""
+    places = [one.place for one in meanings]
+    several = {place for place in places if places.count(place) > 1}
+    spans: list[_Spans] = []
+    parts: dict[int, list[tuple[Entries, float]]] = {}
+    for entries, held, begins, ends in postings.of([one.term for one in meanings]):
+        single = [at for at, which in enumerate(held) if places[which] not in several]
+        if single:
+            found = [meanings[held[at]] for at in single]
+            weights = [one.weight for one in found]
+            spans.append(_Spans(entries, begins[single], ends[single], [one.place for one in found], weights))
+        if several:
+            for which, begin, end in zip(held, begins.tolist(), ends.tolist(), strict=True):
+                if places[which] in several:
+                    part = entries.part(begin, end)
+                    parts.setdefault(places[which], []).append((part, meanings[which].weight))
+    if parts:
+        spans.append(_added_up(parts))
+    return spans
 
 
-def _added_up(found: _Found, several: BoolArray) -> _Found:
-    """The same with one entry for each slot and field of terms that have several alternatives. several: (n,)."""
-    mixed, rest = found.where(several), found.where(~several)
-    key = mixed.places << 40 | mixed.entries.slots.astype(np.int64) << 8 | mixed.entries.fields
-    order = np.argsort(key, kind="stable")
-    key = key[order]
-    first = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
-    if not len(first):
-        return rest
-    sums = np.add.reduceat(mixed.frequencies[order].astype(np.float32), first)
-    mixed = mixed.where(order[first])
-    return _Found(
-        joined([rest.entries, mixed.entries]),
-        np.concatenate([rest.places, mixed.places]),
-        np.concatenate([rest.frequencies, sums]),
-    )
+def _added_up(parts: dict[int, list[tuple[Entries, float]]]) -> _Spans:
+    """One entry for each place, slot and field, however many of a place's alternatives are there.
 
-
-def _sums(places: AnyArray, values: AnyArray, n: int) -> ScoreArray:
-    sums: ScoreArray = np.bincount(places, weights=values, minlength=n).astype(np.float64, copy=False)
-    return sums
+    parts: by place, with the weight of the alternative. The frequency is that of all of them, each by its weight.
+    """
+    added: list[Entries] = []
+    for alternatives in parts.values():
+        entries = joined([part for part, _ in alternatives])
+        weights = np.repeat(
+            np.array([weight for _, weight in alternatives], np.float32), [len(part) for part, _ in alternatives]
+        )
+        key = entries.slots.astype(np.int64) << 8 | entries.fields
+        order = np.argsort(key, kind="stable")
+        key = key[order]
+        first = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
+        sums = np.add.reduceat((entries.frequencies * weights)[order], first)
+        kept = entries.where(order[first])
+        added.append(Entries(kept.slots, kept.fields, sums, kept.lengths))
+    ends = np.cumsum([len(one) for one in added], dtype=np.int64)
+    begins = np.append(0, ends[:-1])
+    return _Spans(joined(added), begins, ends, list(parts), [1.0] * len(parts))

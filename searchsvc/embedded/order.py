@@ -24,17 +24,17 @@ class IdOrder:
         self.extend(ids)
 
     def extend(self, ids: Sequence[str]) -> None:
-        self._keys.extend(np.array([id_key(one) for one in ids], np.uint64).reshape(-1, 2))
+        self._keys.extend(id_keys(ids))
 
     def view(self) -> AnyArray:
         """(n_slots, 2)."""
         return self._keys.view()
 
 
-def id_key(document_id: str) -> AnyArray:
-    """(2,) the first sixteen bytes of an id as two numbers that order as it does."""
-    data = document_id.encode()[:_BYTES].ljust(_BYTES, b"\0")
-    return np.frombuffer(data, ">u8").astype(np.uint64)
+def id_keys(ids: Sequence[str]) -> AnyArray:
+    """(n, 2) the first sixteen bytes of each id as two numbers that order as it does."""
+    data = b"".join(one.encode()[:_BYTES].ljust(_BYTES, b"\0") for one in ids)
+    return np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2)
 
 
 def first(slots: AnyArray, keys: Sequence[AnyArray], id_keys: AnyArray, ids: Sequence[str], k: int) -> IntArray:

@@ -98,16 +98,17 @@ class PostingsView:
     def __init__(self, runs: tuple[PostingsRun, ...]) -> None:
         self._runs = runs
 
-    def of(self, terms: Sequence[int]) -> list[tuple[int, Entries]]:
-        """The entries of terms, in parts: (index into `terms`, entries in slot order). One term has a part a run."""
+    def of(self, terms: Sequence[int]) -> list[tuple[Entries, list[int], AnyArray, AnyArray]]:
+        """For each run that holds any of the terms: all its entries, which of the terms it holds (indices into
+        `terms`), and where the entries of each of these begin and end. A slot has all its entries in one run."""
         asked = np.array(terms, np.int32)
-        parts = []
+        found = []
         for run in self._runs:
             at = run.terms.searchsorted(asked)
             held = np.flatnonzero(run.terms.take(at, mode="clip") == asked)
-            begin, end = run.starts[at[held]].tolist(), run.starts[at[held] + 1].tolist()
-            parts += [(i, run.entries.part(b, e)) for i, b, e in zip(held.tolist(), begin, end, strict=True)]
-        return parts
+            if len(held):
+                found.append((run.entries, held.tolist(), run.starts[at[held]], run.starts[at[held] + 1]))
+        return found
 
 
 def joined(parts: Sequence[Entries]) -> Entries:

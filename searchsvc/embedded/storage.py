@@ -13,7 +13,9 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import faiss
 import msgspec
 import numpy as np
 
@@ -22,13 +24,15 @@ from events.errors import Corrupt
 from events.settings import IndexSettings
 from events.snapshot import sync
 from searchsvc.arrays import AnyArray
-from searchsvc.embedded.attributes import BLANK, StoredAttribute
+from searchsvc.embedded.attributes import BLANK, StoredAttribute, Value
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
+from searchsvc.embedded.lexicon import StoredLexicon
 from searchsvc.embedded.postings import Entries, PostingsRun
 from searchsvc.embedded.vectors import StoredVectors
 
-SCHEMA = 4
+SCHEMA = 5
+VECTOR_BASE = "vectors.faiss"
 KEPT_SNAPSHOTS = 2
 
 
@@ -72,6 +76,9 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         "vectors": stored.vectors.rows,
         "vector_scales": stored.vectors.scales,
         "vector_total": stored.vectors.total,
+        "term_of": stored.forward.lexicon.term_of,
+        "signatures": stored.forward.lexicon.signatures,
+        "words_in_order": stored.forward.lexicon.in_order,
         "starts": stored.forward.starts,
         "entry_words": stored.forward.entry_words,
         "entry_fields": stored.forward.entry_fields,
@@ -93,9 +100,12 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         np.save(partial / f"{name}.npy", array)
     (partial / "ids.json").write_bytes(msgspec.json.encode(stored.ids))
     (partial / "attributes.json").write_bytes(
-        msgspec.json.encode({name: one.texts for name, one in stored.attributes.items()})
+        msgspec.json.encode({name: one.values for name, one in stored.attributes.items()})
     )
-    (partial / "words.json").write_bytes(msgspec.json.encode(stored.forward.words))
+    (partial / "words.json").write_bytes(msgspec.json.encode(stored.forward.lexicon.words))
+    (partial / "terms.json").write_bytes(msgspec.json.encode(stored.forward.lexicon.terms))
+    if stored.vector_base is not None:
+        faiss.write_index(stored.vector_base, str(partial / VECTOR_BASE))
     engine.documents.sync()
     manifest = Manifest(
         schema=SCHEMA,
@@ -142,11 +152,17 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
     _require(work / "documents", manifest.documents_sha256, manifest.documents_bytes)
 
     def array(name: str) -> AnyArray:
-        loaded: AnyArray = np.load(snapshot / f"{name}.npy")
-        return loaded
+        # Mapped: what no search asks for need not be in memory. As a plain array: a memmap is slow to cut.
+        mapped: AnyArray = np.asarray(np.load(snapshot / f"{name}.npy", mmap_mode="r"))
+        return mapped
+
+    def texts(name: str) -> list[str]:
+        return msgspec.json.decode((snapshot / f"{name}.json").read_bytes(), type=list[str])
 
     forward = StoredForward(
-        words=msgspec.json.decode((snapshot / "words.json").read_bytes(), type=list[str]),
+        lexicon=StoredLexicon(
+            texts("words"), texts("terms"), array("term_of"), array("signatures"), array("words_in_order")
+        ),
         starts=array("starts"),
         entry_words=array("entry_words"),
         entry_fields=array("entry_fields"),
@@ -158,16 +174,17 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         total_lengths=array("total_lengths"),
         n_live=manifest.n_live,
     )
-    texts = msgspec.json.decode((snapshot / "attributes.json").read_bytes(), type=dict[str, list[str]])
+    values = msgspec.json.decode((snapshot / "attributes.json").read_bytes(), type=dict[str, list[Value]])
     stored = StoredEngine(
         generation=manifest.generation,
         catalog_seq=manifest.catalog_seq,
         digest=manifest.digest,
-        ids=msgspec.json.decode((snapshot / "ids.json").read_bytes(), type=list[str]),
+        ids=texts("ids"),
         live=array("live"),
         signals=array("signals"),
         document_ends=array("document_ends"),
         vectors=StoredVectors(array("vectors"), array("vector_scales"), array("vector_total")),
+        vector_base=_vector_base(snapshot),
         forward=forward,
         postings=PostingsRun(
             array("posting_terms"),
@@ -179,52 +196,41 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
                 array("posting_lengths"),
             ),
         ),
-        attributes=_split(texts, {name: array(name) for name in _JOINED}),
+        attributes=_split(values, {name: array(name) for name in _JOINED}),
     )
     return EmbeddedEngine(work, settings, manifest.dimension, manifest.generation, stored)
 
 
-# The columns of thousands of sparse attributes lie one after another in one file each.
-_JOINED = {
-    "attribute_code_slots": "code_slots",
-    "attribute_codes": "codes",
-    "attribute_number_slots": "number_slots",
-    "attribute_numbers": "numbers",
-    "attribute_date_slots": "date_slots",
-    "attribute_dates": "dates",
-    "attribute_ends": "",
-}
+def _vector_base(snapshot: Path) -> Any:
+    """Mapped, like the arrays."""
+    file = snapshot / VECTOR_BASE
+    return faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC) if file.exists() else None
+
+
+# The columns of thousands of sparse attributes lie one after another in one file each: those of their values, and those
+# of their pairs.
+_BY_VALUE = ("numbers", "dates")
+_BY_PAIR = ("slots", "codes")
+_JOINED = (*(f"attribute_{name}" for name in (*_BY_VALUE, *_BY_PAIR)), "attribute_ends")
 
 
 def _joined(attributes: Mapping[str, StoredAttribute]) -> dict[str, AnyArray]:
-    """File name -> that column of all attributes; `attribute_ends` says where each ends, for the three kinds."""
-    stored = list(attributes.values())
-    joined = {
-        name: np.concatenate([getattr(one, member) for one in (BLANK, *stored)])
-        for name, member in _JOINED.items()
-        if member
-    }
-    n_values = [[len(one.codes), len(one.numbers), len(one.dates)] for one in stored]
-    joined["attribute_ends"] = np.cumsum(np.array(n_values, np.int64).reshape(-1, 3), axis=0)
+    """File name -> that column of all attributes; `attribute_ends` says where the pairs of each end."""
+    stored = [BLANK, *attributes.values()]
+    joined = {f"attribute_{n}": np.concatenate([getattr(one, n) for one in stored]) for n in (*_BY_VALUE, *_BY_PAIR)}
+    joined["attribute_ends"] = np.cumsum([len(one.slots) for one in stored], dtype=np.int64)
     return joined
 
 
-def _split(texts: Mapping[str, list[str]], joined: Mapping[str, AnyArray]) -> dict[str, StoredAttribute]:
-    """The reverse of `_joined`. texts: attribute -> its values, in the order of the columns."""
-    ends = joined["attribute_ends"]
-    starts = np.concatenate([np.zeros((1, 3), np.int64), ends[:-1]]) if len(ends) else ends
+def _split(values: Mapping[str, list[Value]], joined: Mapping[str, AnyArray]) -> dict[str, StoredAttribute]:
+    """The reverse of `_joined`. values: attribute -> its values, in the order of the columns."""
     attributes = {}
-    for (name, values), begin, end in zip(texts.items(), starts.tolist(), ends.tolist(), strict=True):
-        cut = [slice(b, e) for b, e in zip(begin, end, strict=True)]
-        attributes[name] = StoredAttribute(
-            values,
-            joined["attribute_code_slots"][cut[0]],
-            joined["attribute_codes"][cut[0]],
-            joined["attribute_number_slots"][cut[1]],
-            joined["attribute_numbers"][cut[1]],
-            joined["attribute_date_slots"][cut[2]],
-            joined["attribute_dates"][cut[2]],
-        )
+    ends = joined["attribute_ends"].tolist()
+    value_at = 0
+    for (name, held), begin, end in zip(values.items(), ends[:-1], ends[1:], strict=True):
+        by_value = [joined[f"attribute_{column}"][value_at : value_at + len(held)] for column in _BY_VALUE]
+        value_at += len(held)
+        attributes[name] = StoredAttribute(held, *by_value, *(joined[f"attribute_{n}"][begin:end] for n in _BY_PAIR))
     return attributes
 
 

@@ -1,14 +1,15 @@
 """Vector candidates from FAISS, live under updates.
 
 Every vector is kept as bytes with a scale of its own: cosines are worked out from these, whichever way a document was
-found. A large *base* and a small *delta* of immutable segments find them. A commit builds the delta anew from the
-rows past the base; when the delta has grown too large it becomes part of a new base. Small segments are searched
-exhaustively; in a large one a product quantiser that fits into the cache of a core sieves (see
-docs/decisions/vectors-sieve.md).
+found. Immutable *segments* of consecutive rows narrow down which of them to look at: a large one, the *base*, small
+ones for the rows since then, and a *tail* of few rows that are each looked at. Once the base has fallen behind, a new
+one is built beside it. See docs/decisions/vectors-sieve.md and vectors-partitions.md.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -17,29 +18,38 @@ import msgspec
 import numpy as np
 
 from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray
+from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
 
 # A search is a few hundred microseconds: threads of FAISS's own would cost more than they bring, and take the core
 # that the keyword leg runs on.
 faiss.omp_set_num_threads(1)
 
-MIN_DELTA: Final = 2048
-DELTA_SHARE: Final = 0.125
-
-# Below this many rows an exhaustive search costs less than 0.3 ms and has no recall to lose.
-SIEVE_FROM: Final = 8192
-# Of so few allowed rows it is cheaper to look at each.
-FEW: Final = 4096
-BLOCK: Final = 2048
-WHOLE: Final = 65_536
-# Two dimensions share a code of four bits; four times k come through the sieve: recall@100 0.99 or more.
-SIEVE_CODE_DIMENSIONS: Final = 2
-SIEVE_BITS: Final = 4
+# Fewer rows than this are each looked at: that costs less than 0.3 ms, and has no recall to lose. So are fewer allowed
+# ones, of however many.
+FEW: Final = 8192
+# A new base is built once so many of its rows have come since.
+BEHIND_SHARE: Final = 0.125
+# From so many rows on, the base is partitioned.
+PARTITION_FROM: Final = 100_000
+ROWS_A_PARTITION: Final = 256
+# Centroids are found from so many rows each, in so many rounds.
+TRAINING_ROWS: Final = 64
+TRAINING_ROUNDS: Final = 10
+# Which part of the partitions is looked through, by the share of the rows that are allowed: these are further apart.
+PROBED: Final = ((0.5, 3 / 16), (0.1, 1 / 4), (0.0, 1 / 2))
+# Two dimensions share a code of four bits; four times k come through the base: recall@100 0.99 or more.
+CODE_DIMENSIONS: Final = 2
+CODE_BITS: Final = 4
 SIEVE_FACTOR: Final = 4
 # k-means of 16 centroids: more rounds changed no recall.
-SIEVE_TRAINING_ROUNDS: Final = 8
+CODE_TRAINING_ROUNDS: Final = 8
 # More than k, so that what is equally near is cut off by document id and not by chance.
 SPARE: Final = 8
+WHOLE: Final = 65_536
+BLOCK: Final = 16_384
+
+log = logging.getLogger(__name__)
 
 
 class StoredVectors(msgspec.Struct, frozen=True):
@@ -56,18 +66,27 @@ class StoredVectors(msgspec.Struct, frozen=True):
     def empty(dimension: int) -> StoredVectors:
         return StoredVectors(np.empty((0, dimension), np.int8), np.empty(0, np.float32), np.zeros(dimension, np.int64))
 
+    def floats(self, slots: Any) -> FloatArray:
+        """(n, dimension) of some slots."""
+        vectors: FloatArray = self.rows[slots].astype(np.float32) * self.scales[slots, None]
+        return vectors
+
 
 class VectorIndex:
-    """The writer's side. Row i of the columns is slot i; vectors have length 1."""
+    """The writer's side. Row i of the columns is slot i; vectors have length 1.
 
-    def __init__(self, dimension: int, stored: StoredVectors | None = None) -> None:
-        if stored is None:
-            stored = StoredVectors.empty(dimension)
+    base: a FAISS index of the first so many rows, as `base` gave it.
+    """
+
+    def __init__(self, dimension: int, stored: StoredVectors | None = None, base: Any = None) -> None:
+        stored = stored or StoredVectors.empty(dimension)
         self.dimension = dimension
         self._rows = Column(np.int8, dimension, rows=stored.rows)
         self._scales = Column(np.float32, rows=stored.scales)
         self._total = np.array(stored.total)
-        self._base = _Segment(self._vectors(), 0)
+        # From row 0 on, without a gap; the first is the base.
+        self._segments: list[_Segment] = [_Segment(0, base)] if base is not None else []
+        self._build: _Build | None = None
 
     def extend(self, vectors: FloatArray) -> None:
         """Append (n, dimension) vectors; one of only zeros is no vector."""
@@ -81,29 +100,78 @@ class VectorIndex:
         """Take live slots out of the sum. Their rows stay."""
         self._total -= self._whole(np.array(slots, np.int64))
 
-    def _whole(self, slots: Any) -> AnyArray:
-        """(dimension,) the sum of some slots' vectors, in whole numbers."""
-        vectors = self._rows.view()[slots].astype(np.float32) * self._scales.view()[slots, None]
-        sums: AnyArray = np.rint(vectors * WHOLE).astype(np.int64).sum(axis=0)
-        return sums
-
-    def merge(self) -> None:
-        """Make all rows the base: one segment to search."""
-        if len(self._rows) > self._base.end:
-            self._base = _Segment(self._vectors(), 0)
-
     def view(self) -> VectorView:
-        vectors = self._vectors()
-        n_base = self._base.end
-        if len(vectors.rows) - n_base > max(MIN_DELTA, DELTA_SHARE * n_base):
-            self.merge()
-        segments = [self._base]
-        if len(vectors.rows) > self._base.end:
-            segments.append(_Segment(vectors, self._base.end))
-        return VectorView(vectors, [segment for segment in segments if segment.size])
+        self._take_over()
+        n, base_end, end = len(self._rows), self._base_end, self._end
+        if self._segments and n - end >= FEW:
+            self._segments.append(_Segment(end, self._small(end)))
+        if n - base_end >= max(FEW, BEHIND_SHARE * base_end):
+            self._start_build()
+        return VectorView(self._vectors(), tuple(self._segments))
+
+    def settle(self, patience_s: float | None = None) -> bool:
+        """Bring the base up to all rows, or near enough where they are many. Returns whether it is done.
+
+        patience_s: how long to wait for what is built beside; None for as long as it takes.
+        """
+        n, base_end = len(self._rows), self._base_end
+        behind = n - base_end
+        if n >= FEW and behind and (n < PARTITION_FROM or behind >= max(FEW, BEHIND_SHARE * base_end)):
+            self._start_build()
+        if self._build is not None:
+            self._build.wait(patience_s)
+        self._take_over()
+        return self._build is None
 
     def store(self) -> StoredVectors:
         return self._vectors()
+
+    @property
+    def building(self) -> bool:
+        return self._build is not None
+
+    @property
+    def base(self) -> Any:
+        """The FAISS index of the first rows, None while there is none."""
+        return self._segments[0].index if self._segments else None
+
+    @property
+    def _base_end(self) -> int:
+        return self._segments[0].end if self._segments else 0
+
+    @property
+    def _end(self) -> int:
+        return self._segments[-1].end if self._segments else 0
+
+    def _start_build(self) -> None:
+        if self._build is not None or self.dimension % CODE_DIMENSIONS:
+            return
+        n, end = len(self._rows), self._end
+        if self._segments and n > end:
+            # So that what comes meanwhile begins where the new base will end.
+            self._segments.append(_Segment(end, self._small(end)))
+        self._build = _Build(self._vectors(), self.base)
+
+    def _take_over(self) -> None:
+        """Put a base that is ready in the place of all that it covers."""
+        if self._build is not None and self._build.done:
+            built, self._build = self._build.result, None
+            if built is not None:
+                later = [segment for segment in self._segments if segment.start >= built.ntotal]
+                self._segments = [_Segment(0, built), *later]
+
+    def _small(self, start: int) -> Any:
+        """An index of the rows from `start` on, with the codes of the base: nothing to train."""
+        index = _untrained_sieve(self.dimension)
+        index.pq = self.base.pq
+        index.is_trained = True
+        index.add(self._vectors().floats(slice(start, None)))
+        return index
+
+    def _whole(self, slots: Any) -> AnyArray:
+        """(dimension,) the sum of some slots' vectors, in whole numbers."""
+        sums: AnyArray = np.rint(self._vectors().floats(slots) * WHOLE).astype(np.int64).sum(axis=0)
+        return sums
 
     def _vectors(self) -> StoredVectors:
         return StoredVectors(self._rows.view(), self._scales.view(), self._total.copy())
@@ -112,7 +180,7 @@ class VectorIndex:
 class VectorView:
     """The reader's side: immutable, at one commit."""
 
-    def __init__(self, vectors: StoredVectors, segments: list[_Segment]) -> None:
+    def __init__(self, vectors: StoredVectors, segments: tuple[_Segment, ...]) -> None:
         self._vectors = vectors
         self._segments = segments
 
@@ -121,13 +189,36 @@ class VectorView:
 
         allowed: (n_slots,) live and within the filters.
         """
-        found = [segment.nearest(vector, k + SPARE, allowed[segment.start : segment.end]) for segment in self._segments]
-        slots = np.concatenate(found) if found else np.empty(0, np.int64)
-        return slots, self.cosines(slots, vector)
+        k += SPARE
+        rows = self._candidates(vector, k, allowed)
+        cosines = self.cosines(rows, vector)
+        if len(rows) > k:
+            best = np.argpartition(-cosines, k - 1)[:k]
+            return rows[best], cosines[best]
+        return rows, cosines
+
+    def _candidates(self, vector: FloatArray, k: int, allowed: BoolArray) -> IntArray:
+        """Allowed rows among which the k nearest are; all of them where there are few."""
+        end = self._segments[-1].end if self._segments else 0
+        n_allowed = int(np.count_nonzero(allowed[:end]))
+        if n_allowed == end or n_allowed > FEW:
+            selected = None if n_allowed == end else allowed
+            found = [segment.nearest(vector, k, selected) for segment in self._segments]
+            found.append(np.flatnonzero(allowed[end:]) + end)
+            rows = np.concatenate(found)
+            if len(rows) >= min(k, n_allowed):
+                return rows
+        return np.flatnonzero(allowed)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         """(n,) cosine of each slot's vector with `vector`: to the last bit the same, whatever else is asked for."""
-        return _products(self._vectors, slots, vector)
+        found = np.empty(len(slots), np.float32)
+        # As large as whole numbers can be without their products overflowing 32 bits.
+        largest = min(32_767, (2**31 - 1) // (127 * len(vector)))
+        scale = max(float(np.abs(vector).max()), 1e-9) / largest
+        query = np.rint(vector / np.float32(scale)).astype(np.int16)
+        kernels.cosines(self._vectors.rows, self._vectors.scales, slots, query, scale, found)
+        return found
 
     def mean_cosine(self, vector: FloatArray, n_live: int) -> float:
         """Of all live documents with `vector`: what chance would find."""
@@ -139,68 +230,110 @@ class VectorView:
         return vector if vector.any() else None
 
 
-def _products(vectors: StoredVectors, slots: IntArray, vector: FloatArray) -> FloatArray:
-    # einsum goes row by row; a matrix product would round differently for another number of rows.
-    products: FloatArray = np.einsum("ij,j->i", vectors.rows[slots].astype(np.float32), vector) * vectors.scales[slots]
-    return products
+class _Segment:
+    """Rows [start, end), and an immutable FAISS index that lets the nearest of them through."""
+
+    def __init__(self, start: int, index: Any) -> None:
+        self.start = start
+        self.end = start + int(index.ntotal)
+        self.index = index
+        self._partitioned = isinstance(index, faiss.IndexIVFPQFastScan)
+
+    def nearest(self, vector: FloatArray, k: int, allowed: BoolArray | None) -> IntArray:
+        """Rows among which the k nearest are, those that are not allowed left out: perhaps fewer than k.
+
+        allowed: (n_slots,); None where all are.
+        """
+        size = self.end - self.start
+        within = None if allowed is None else allowed[self.start : self.end]
+        share = 1.0 if within is None else np.count_nonzero(within) / max(size, 1)
+        if not share:
+            return np.empty(0, np.int64)
+        wanted = k if self.start else SIEVE_FACTOR * k
+        if self._partitioned:
+            _, found = self.index.search(vector[None, :], min(wanted, size), params=self._probe(within, share))
+        else:
+            # So many more as there would be in between if the allowed were spread evenly, and again as many.
+            wanted = wanted if within is None else wanted + int(wanted / share)
+            _, found = self.index.search(vector[None, :], min(wanted, size))
+        rows: IntArray = found[0][found[0] >= 0]
+        return (rows if within is None else rows[within[rows]]) + self.start
+
+    def _probe(self, within: BoolArray | None, share: float) -> Any:
+        part = next(part for least, part in PROBED if share >= least)
+        n_probed = max(int(self.index.nlist * part), 1)
+        # As the Python module has them; its type hints tell of the C++ below.
+        parameters: Any = faiss.SearchParametersIVF
+        selector: Any = faiss.IDSelectorBitmap
+        if within is None:
+            return parameters(nprobe=n_probed)
+        return parameters(nprobe=n_probed, sel=selector(np.packbits(within, bitorder="little")))
 
 
-def build_index(rows: FloatArray) -> Any:
-    """The FAISS index (inner product) that finds among (n, dimension) vectors: exhaustive, or a sieve of many."""
-    n, dimension = rows.shape
-    if n < SIEVE_FROM or dimension % SIEVE_CODE_DIMENSIONS:
-        exact: Any = faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-        exact.add(rows)
-        return exact
-    n_codes = dimension // SIEVE_CODE_DIMENSIONS
-    sieve: Any = faiss.IndexPQFastScan(dimension, n_codes, SIEVE_BITS, faiss.METRIC_INNER_PRODUCT)
-    sieve.pq.cp.niter = SIEVE_TRAINING_ROUNDS
-    sieve.train(rows)
-    sieve.add(rows)
+class _Build:
+    """A base being built on a thread of its own: where it takes seconds, commits go on meanwhile."""
+
+    def __init__(self, vectors: StoredVectors, before: Any) -> None:
+        self.result: Any = None
+        self._thread = threading.Thread(target=self._run, args=(vectors, before), name="vectors", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def wait(self, patience_s: float | None) -> None:
+        self._thread.join(patience_s)
+
+    def _run(self, vectors: StoredVectors, before: Any) -> None:
+        try:
+            self.result = build_base(vectors, before)
+        except Exception:
+            # Searches look at more rows than they need to until the next one is due.
+            log.exception("the vectors' base could not be built")
+
+
+def build_base(vectors: StoredVectors, before: Any = None) -> Any:
+    """The FAISS index (inner product) that lets the nearest of all rows through.
+
+    before: the last base. What it was trained to know still holds until there are four times as many rows.
+    """
+    n, dimension = vectors.rows.shape
+    if n < PARTITION_FROM:
+        sieve = _untrained_sieve(dimension)
+        sieve.train(vectors.floats(slice(None)))
+        sieve.add(vectors.floats(slice(None)))
+        return sieve
+    n_lists = n_partitions(n)
+    centroids = faiss.IndexFlatIP(dimension)
+    index: Any = faiss.IndexIVFPQFastScan(
+        centroids, dimension, n_lists, dimension // CODE_DIMENSIONS, CODE_BITS, faiss.METRIC_INNER_PRODUCT
+    )
+    # Codes of the vectors themselves, so that small segments can share them.
+    index.by_residual = False
+    if isinstance(before, faiss.IndexIVFPQFastScan) and before.nlist == n_lists:
+        centroids.add(before.quantizer.reconstruct_n(0, n_lists))
+        index.pq = before.pq
+        index.is_trained = True
+    else:
+        index.cp.niter = TRAINING_ROUNDS
+        index.cp.spherical = True
+        index.cp.max_points_per_centroid = TRAINING_ROWS
+        index.pq.cp.niter = CODE_TRAINING_ROUNDS
+        # Evenly spread, so that the same rows give the same centroids.
+        index.train(vectors.floats(np.linspace(0, n - 1, min(n, TRAINING_ROWS * n_lists)).astype(np.int64)))
+    for at in range(0, n, BLOCK):
+        index.add(vectors.floats(slice(at, at + BLOCK)))
+    return index
+
+
+def _untrained_sieve(dimension: int) -> Any:
+    sieve: Any = faiss.IndexPQFastScan(dimension, dimension // CODE_DIMENSIONS, CODE_BITS, faiss.METRIC_INNER_PRODUCT)
+    sieve.pq.cp.niter = CODE_TRAINING_ROUNDS
     return sieve
 
 
-class _Segment:
-    """Slots [start, start + size) of some vectors, and an immutable FAISS index of them."""
-
-    def __init__(self, vectors: StoredVectors, start: int) -> None:
-        self.start = start
-        self.end = len(vectors.rows)
-        self.size = self.end - start
-        self._vectors = StoredVectors(vectors.rows[start:], vectors.scales[start:], vectors.total)
-        if self.size:
-            self._index = build_index(self._vectors.rows.astype(np.float32) * self._vectors.scales[:, None])
-            self._sieves = not isinstance(self._index, faiss.IndexScalarQuantizer)
-
-    def nearest(self, vector: FloatArray, k: int, allowed: BoolArray) -> IntArray:
-        """The k nearest of the allowed, and perhaps more; all where there are fewer. allowed: (size,)."""
-        n_allowed = int(np.count_nonzero(allowed))
-        k = min(k, n_allowed)
-        if k == 0:
-            return np.empty(0, np.int64)
-        if n_allowed < self.size and n_allowed <= FEW:
-            rows = self._among(np.flatnonzero(allowed), vector, k)
-        else:
-            rows = self._found(vector, k, allowed, n_allowed)
-            if len(rows) < k:
-                rows = self._among(np.flatnonzero(allowed), vector, k)
-        return rows + self.start
-
-    def _found(self, vector: FloatArray, k: int, allowed: BoolArray, n_allowed: int) -> IntArray:
-        """Rows from the index, those that are not allowed left out: fewer than k where too many of the nearest are.
-
-        So many more are asked for as there would be in between if the allowed were spread evenly, and again as many.
-        """
-        wanted = k if n_allowed == self.size else k + k * self.size // n_allowed
-        wanted *= SIEVE_FACTOR if self._sieves else 1
-        if n_allowed < self.size and wanted > self.size // 2:
-            return np.empty(0, np.int64)
-        _, found = self._index.search(vector[None, :], min(wanted, self.size))
-        rows: IntArray = found[0][found[0] >= 0]
-        return rows if n_allowed == self.size else rows[allowed[rows]]
-
-    def _among(self, rows: IntArray, vector: FloatArray, k: int) -> IntArray:
-        """The k nearest of some rows, each looked at."""
-        blocks = [_products(self._vectors, rows[at : at + BLOCK], vector) for at in range(0, len(rows), BLOCK)]
-        cosines = np.concatenate(blocks)
-        return rows[np.argpartition(-cosines, k - 1)[:k]]
+def n_partitions(n_rows: int) -> int:
+    """A power of four, so that centroids are found again each time there are four times as many rows."""
+    power = (n_rows // ROWS_A_PARTITION).bit_length() - 1
+    return int(2 ** (power - power % 2))

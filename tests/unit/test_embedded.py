@@ -11,12 +11,12 @@ import pytest
 
 from events.settings import Signal
 from searchsvc.arrays import BoolArray, FloatArray, IntArray
-from searchsvc.embedded.vectors import SIEVE_FROM, VectorIndex, VectorView
+from searchsvc.embedded.vectors import FEW, VectorIndex, VectorView
 from searchsvc.engine import Delete, Upsert
 from tests.factories import SETTINGS, engine, upsert, vector
 
 DIMENSION = 32
-N = SIEVE_FROM + 500
+N = FEW + 500
 K = 100
 
 
@@ -41,6 +41,7 @@ def exact(query: FloatArray, live: BoolArray, k: int = K) -> IntArray:
 def index(dimension: int = DIMENSION) -> VectorIndex:
     made = VectorIndex(dimension)
     made.extend(ROWS[:, :dimension])
+    assert made.settle()
     return made
 
 

@@ -1,0 +1,230 @@
+"""The loops that every search runs over thousands of small things, compiled.
+
+In numpy they are hundreds of calls, each of which costs more than its work, and all of them hold Python's lock.
+Compiled they are one call each, without it. numba keeps the code beside this module, or in the user's cache where that
+folder cannot be written; `warm_up` makes or loads it before the first search.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from searchsvc.arrays import AnyArray, FloatArray, ScoreArray
+
+F = TypeVar("F", bound=Callable[..., Any])
+_compiling = threading.Lock()
+_all: Final[list[Callable[[], Any]]] = []
+
+
+def _compiled(*signatures: str) -> Callable[[F], F]:
+    """Compiled once, for these types: importing numba takes a fifth of a second that few commands need.
+
+    signatures: the type of each parameter, `dtype` for a number, `dtype[ndim]` for an array to read, and with a `!`
+    behind it for one to write. Anything else is refused, and never compiled under a search.
+    """
+
+    def decorate(function: F) -> F:
+        made: list[Any] = []
+
+        def compiled() -> Any:
+            with _compiling:
+                if not made:
+                    made.append(_compile(function, signatures))
+            return made[0]
+
+        @wraps(function)
+        def call(*arguments: Any) -> Any:
+            return (made[0] if made else compiled())(*arguments)
+
+        _all.append(compiled)
+        return call  # type: ignore[return-value]  # of the same signature
+
+    return decorate
+
+
+def _compile(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
+    import numba
+
+    def kind(name: str) -> Any:
+        dtype, _, rest = name.partition("[")
+        element = numba.from_dtype(np.dtype(dtype))
+        if not rest:
+            return element
+        return numba.types.Array(element, int(rest[0]), "C", readonly=not rest.endswith("!"))
+
+    wanted = [tuple(kind(name) for name in one.split()) for one in signatures]
+    try:
+        return numba.njit(wanted, cache=True, nogil=True)(function)
+    except RuntimeError:
+        # Neither the module's folder nor the user's can be written: each start compiles anew.
+        return numba.njit(wanted, nogil=True)(function)
+
+
+def warm_up() -> None:
+    """Compile what searches call, or load what was compiled before. Blocks, for seconds where it compiles."""
+    for compiled in _all:
+        compiled()
+
+
+@_compiled("i4[1] i8[1] i8[1] u4[1] u4[1]!")
+def hold(slots: AnyArray, begins: AnyArray, ends: AnyArray, bits: AnyArray, held: AnyArray) -> None:
+    """Note in held: (n_slots,) which terms each slot holds, a bit a term.
+
+    slots: of all postings. begins, ends, bits: (n_spans,) which of them are whose.
+    """
+    for span in range(begins.shape[0]):
+        for i in range(begins[span], ends[span]):
+            held[slots[i]] |= bits[span]
+
+
+_SPANS: Final = "i8[1] i8[1] i8[1] f8[1] f8[2] f8[1] f8 b1[1] f8[1]!"
+
+
+@_compiled(f"i4[1] u1[1] u1[1] u2[1] {_SPANS}", f"i4[1] u1[1] f4[1] u2[1] {_SPANS}")
+def add_scores(
+    slots: AnyArray,
+    fields: AnyArray,
+    frequencies: AnyArray,
+    lengths: AnyArray,
+    begins: AnyArray,
+    ends: AnyArray,
+    places: AnyArray,
+    weights: ScoreArray,
+    factors: ScoreArray,
+    slope: ScoreArray,
+    constant: float,
+    matching: AnyArray,
+    sums: ScoreArray,
+) -> None:
+    """Add to sums: (n_slots,) the BM25 of slots that match: factor * f / (f + constant + slope * length).
+
+    slots, fields, frequencies, lengths: of all postings. begins, ends: (n_spans,) which of them count, each for the
+    term at a place of the query, its frequencies times a weight. factors: (n_terms, n_fields). slope: (n_fields,).
+    matching: (n_slots,).
+    """
+    for span in range(begins.shape[0]):
+        place, weight = places[span], weights[span]
+        for i in range(begins[span], ends[span]):
+            slot = slots[i]
+            if matching[slot]:
+                field, frequency = fields[i], weight * frequencies[i]
+                norm = constant + slope[field] * lengths[i]
+                sums[slot] += factors[place, field] * frequency / (frequency + norm)
+
+
+@_compiled(
+    "i8[1] i8[1] i4[1] u1[1] u2[1] i2[1] i8[1] i8[1] f8[1] i4[2] f8[1] f8 f8[2] f8[1] i8[1] i8[1] i8 f8[2]! f8[2]!"
+)
+def describe(
+    slots: AnyArray,
+    starts: AnyArray,
+    words: AnyArray,
+    fields: AnyArray,
+    positions: AnyArray,
+    code_of: AnyArray,
+    meanings: AnyArray,
+    meaning_places: AnyArray,
+    meaning_weights: ScoreArray,
+    lengths: AnyArray,
+    slope: ScoreArray,
+    constant: float,
+    factors: ScoreArray,
+    telling: ScoreArray,
+    needed: AnyArray,
+    n_words: AnyArray,
+    window: int,
+    bm25: ScoreArray,
+    text: ScoreArray,
+) -> None:
+    """Write (n, n_fields) BM25 of each slot; (n, 4) all_terms, coverage, phrase, proximity. Both come as zeros.
+
+    starts, words, fields, positions: of the forward index. code_of: (n_words,) word -> code, -1 where the query has no
+    use for it. A code means the places meaning_places[meanings[code] : meanings[code + 1]] of the query, each with a
+    weight. lengths: (n_slots, n_fields). slope, constant, factors: as in `add_scores`. telling: (n_terms,) share of the
+    query's idf. needed: (n_terms,) what all_terms asks for. n_words: (n_terms,) of which each term is made.
+    Of the places where terms are found, those are neighbours that have at most one between them in the same field.
+    """
+    n_terms, n_fields = telling.shape[0], lengths.shape[1]
+    frequency = np.zeros((n_fields, n_terms), np.float64)
+    held = np.zeros(n_terms, np.bool_)
+    adjacent = np.zeros(n_terms, np.bool_)
+    near = np.zeros(n_terms, np.float64)
+    n_needed = needed.sum()
+    for i in range(slots.shape[0]):
+        slot = slots[i]
+        frequency[:] = 0.0
+        held[:] = False
+        adjacent[:] = False
+        near[:] = 0.0
+        # The last two places where a term was found: field, position, place in the query.
+        field_1, position_1, place_1 = -1, -1, -9
+        field_2, position_2, place_2 = -1, -1, -9
+        for entry in range(starts[slot], starts[slot + 1]):
+            code = code_of[words[entry]]
+            if code < 0:
+                continue
+            field, position = int(fields[entry]), int(positions[entry])
+            for meaning in range(meanings[code], meanings[code + 1]):
+                place = int(meaning_places[meaning])
+                frequency[field, place] += meaning_weights[meaning]
+                held[place] = True
+                for other_field, other_position, other_place in (
+                    (field_1, position_1, place_1),
+                    (field_2, position_2, place_2),
+                ):
+                    apart = abs(position - other_position)
+                    if other_field == field and abs(place - other_place) == 1 and 1 <= apart <= window:
+                        pair = min(place, other_place)
+                        near[pair] = max(near[pair], 1.0 / apart)
+                        if (place - other_place) * (position - other_position) == n_words[pair]:
+                            adjacent[pair] = True
+                field_2, position_2, place_2 = field_1, position_1, place_1
+                field_1, position_1, place_1 = field, position, place
+        n_held = 0
+        for place in range(n_terms):
+            if held[place]:
+                text[i, 1] += telling[place]
+                n_held += needed[place]
+        text[i, 0] = 1.0 if n_needed > 0 and n_held == n_needed else 0.0
+        for place in range(n_terms - 1):
+            text[i, 2] += adjacent[place] / (n_terms - 1)
+            text[i, 3] += near[place] / (n_terms - 1)
+        for field in range(n_fields):
+            norm = constant + slope[field] * float(lengths[slot, field])
+            for place in range(n_terms):
+                found = frequency[field, place]
+                if found > 0.0:
+                    bm25[i, field] += factors[place, field] * found / (found + norm)
+
+
+@_compiled("i1[2] f4[1] i8[1] i2[1] f8 f4[1]!")
+def cosines(
+    rows: AnyArray, scales: FloatArray, slots: AnyArray, query: AnyArray, query_scale: float, found: FloatArray
+) -> None:
+    """Write (n,) products of each slot's vector with a query's.
+
+    rows: (n_slots, dimension) bytes, times scales: (n_slots,). query: (dimension,) times query_scale, so small that the
+    sum fits into 32 bits. Whole numbers add up to the same in any order: no rounding, on any machine.
+    """
+    for i in range(slots.shape[0]):
+        slot = slots[i]
+        row = rows[slot]
+        total = np.int32(0)
+        for j in range(query.shape[0]):
+            total += np.int32(row[j]) * np.int32(query[j])
+        found[i] = np.float32(float(total) * query_scale * float(scales[slot]))
+
+
+@_compiled("i4[1] i4[1] b1[1] i8[1]!")
+def count(slots: AnyArray, codes: AnyArray, matching: AnyArray, counts: AnyArray) -> None:
+    """Add to counts: (n_codes,) how many matching slots have each code.
+
+    slots, codes: (n,) pairs. matching: (n_slots,).
+    """
+    for i in range(slots.shape[0]):
+        counts[codes[i]] += matching[slots[i]]
