@@ -13,6 +13,7 @@ from benchmarks import propagation as propagation_benchmark
 from benchmarks import recovery as recovery_benchmark
 from benchmarks import relevance as relevance_benchmark
 from benchmarks import report
+from benchmarks import scale as scale_benchmark
 
 collection = click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 json_file = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result there.")
@@ -114,6 +115,49 @@ def propagation(json_file: Path | None, services: int, changes: int, documents: 
     """From a change on one service to the first answer of each of several that was ranked with it."""
     result = propagation_benchmark.measure(n_services=services, n_changes=changes, n_documents=documents, say=_say)
     propagation_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@collection
+@json_file
+@click.option(
+    "--size",
+    "sizes",
+    type=int,
+    multiple=True,
+    default=(10_000, 100_000, 1_000_000),
+    show_default=True,
+    help="Documents; once for each size.",
+)
+@click.option("--queries", default=1000, show_default=True, help="Distinct queries, each of four kinds.")
+@click.option("--searches", default=10_000, show_default=True, help="Searches before memory is measured.")
+@click.option("--upserts", default=200, show_default=True, help="Documents written while searching.")
+@click.option(
+    "--vectors",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Take vectors from this folder and keep new ones there: a million take an hour.",
+)
+def scale(
+    collection: Path,
+    json_file: Path | None,
+    sizes: tuple[int, ...],
+    queries: int,
+    searches: int,
+    upserts: int,
+    vectors: Path | None,
+) -> None:
+    """Searches, writes, starts and memory by size, on a catalogue generated from the titles of COLLECTION."""
+    result = scale_benchmark.measure(
+        collection,
+        sizes=sizes,
+        n_queries=queries,
+        n_searches=searches,
+        n_upserts=upserts,
+        vectors=vectors,
+        say=_say,
+    )
+    scale_benchmark.print_result(result)
     report.write(json_file, result)
 
 

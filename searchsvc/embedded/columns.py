@@ -31,6 +31,8 @@ class Column:
 
     def extend(self, rows: AnyArray) -> None:
         """Append rows of the column's width."""
+        if not len(rows):
+            return  # what a snapshot mapped cannot be written to, not even nothing
         n = self._n + len(rows)
         if n > len(self._buffer):
             grown = np.empty((max(n, 2 * len(self._buffer), 16), *self._buffer.shape[1:]), self._buffer.dtype)

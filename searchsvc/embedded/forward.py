@@ -18,7 +18,7 @@ from searchsvc.analysis import Analysis
 from searchsvc.arrays import AnyArray, IntArray, ScoreArray
 from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
-from searchsvc.embedded.lexicon import Lexicon, LexiconView, StoredLexicon
+from searchsvc.embedded.lexicon import Lexicon, LexiconView, Meaning, StoredLexicon
 from searchsvc.embedded.postings import MAX_FREQUENCY, MAX_LENGTH, Entries
 from searchsvc.engine import TextFeatures
 from searchsvc.query import Query
@@ -211,7 +211,7 @@ class ForwardView(msgspec.Struct, frozen=True):
         known = most > 0
         idf = np.where(frequencies, inverse_document_frequency(frequencies, self.n_live), 0.0)
         most_telling = np.where(known, inverse_document_frequency(most, self.n_live), 0.0)
-        return QueryStatistics(idf, known, most_telling, (K1 + 1.0) * float(most_telling.sum()))
+        return QueryStatistics(meanings, idf, known, most_telling, (K1 + 1.0) * float(most_telling.sum()))
 
     def features(self, slots: IntArray, query: Query, statistics: QueryStatistics) -> TextFeatures:
         """What of a query each slot holds. slots: (n,) live. statistics: of the query."""
@@ -219,7 +219,7 @@ class ForwardView(msgspec.Struct, frozen=True):
         terms = query.terms
         if not n or statistics.ceiling <= 0.0:
             return TextFeatures.none(n, n_fields)
-        code_of, meanings, places, weights = self._meanings(query)
+        wanted, meanings, places, weights = self._meanings(statistics.meanings)
         bm25, text = np.zeros((n, n_fields)), np.zeros((n, 4))
         kernels.describe(
             slots,
@@ -227,7 +227,7 @@ class ForwardView(msgspec.Struct, frozen=True):
             self.entry_words,
             self.entry_fields,
             self.entry_positions,
-            code_of,
+            wanted,
             meanings,
             places,
             weights,
@@ -252,28 +252,23 @@ class ForwardView(msgspec.Struct, frozen=True):
             proximity=features[:, 3],
         )
 
-    def _meanings(self, query: Query) -> tuple[AnyArray, AnyArray, AnyArray, ScoreArray]:
+    def _meanings(self, of: Sequence[Meaning]) -> tuple[AnyArray, AnyArray, AnyArray, ScoreArray]:
         """Which words of the index stand for which terms of a query: see `kernels.describe`."""
-        wanted: dict[int, list[tuple[int, float]]] = {}
-        for one in self.lexicon.meanings(query):
-            for word in self.lexicon.word_ids(one.term):
-                wanted.setdefault(word, []).append((one.place, one.weight))
-        code_of = np.full(self.lexicon.n_words, -1, np.int16)
-        code_of[list(wanted)] = np.arange(len(wanted), dtype=np.int16)
-        found = [meaning for one in wanted.values() for meaning in one]
-        meanings = np.zeros(len(wanted) + 1, np.int64)
-        np.cumsum([len(one) for one in wanted.values()], out=meanings[1:])
-        places = np.array([place for place, _ in found], np.int64)
-        return code_of, meanings, places, np.array([weight for _, weight in found], np.float64)
+        found = sorted((word, one.place, one.weight) for one in of for word in self.lexicon.word_ids(one.term))
+        words = np.array([word for word, _, _ in found], np.int32)
+        first = np.flatnonzero(np.append(True, words[1:] != words[:-1])[: len(words)])
+        places = np.array([place for _, place, _ in found], np.int64)
+        weights = np.array([weight for _, _, weight in found], np.float64)
+        return words[first], np.append(first, len(words)), places, weights
 
 
 class QueryStatistics(msgspec.Struct, frozen=True):
-    """idf: (n_terms, n_fields), 0 where a field never holds the term. known: (n_terms,) whether any field does.
-
-    most_telling: (n_terms,) the idf in the field that holds it most often, 0 where none does. ceiling: the largest BM25
-    that the query could earn in one field.
+    """meanings: what the index has for the query's terms. idf: (n_terms, n_fields), 0 where a field never holds the
+    term. known: (n_terms,) whether any field does. most_telling: (n_terms,) the idf in the field that holds it most
+    often, 0 where none does. ceiling: the largest BM25 that the query could earn in one field.
     """
 
+    meanings: Sequence[Meaning]
     idf: ScoreArray
     known: AnyArray
     most_telling: ScoreArray
@@ -281,7 +276,7 @@ class QueryStatistics(msgspec.Struct, frozen=True):
 
     @staticmethod
     def none() -> QueryStatistics:
-        return QueryStatistics(np.zeros((0, 0)), np.zeros(0, np.bool_), np.zeros(0), 0.0)
+        return QueryStatistics((), np.zeros((0, 0)), np.zeros(0, np.bool_), np.zeros(0), 0.0)
 
 
 def words_hash(words: Sequence[str]) -> int:

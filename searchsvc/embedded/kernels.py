@@ -118,7 +118,7 @@ def add_scores(
 
 
 @_compiled(
-    "i8[1] i8[1] i4[1] u1[1] u2[1] i2[1] i8[1] i8[1] f8[1] i4[2] f8[1] f8 f8[2] f8[1] i8[1] i8[1] i8 f8[2]! f8[2]!"
+    "i8[1] i8[1] i4[1] u1[1] u2[1] i4[1] i8[1] i8[1] f8[1] i4[2] f8[1] f8 f8[2] f8[1] i8[1] i8[1] i8 f8[2]! f8[2]!"
 )
 def describe(
     slots: AnyArray,
@@ -126,7 +126,7 @@ def describe(
     words: AnyArray,
     fields: AnyArray,
     positions: AnyArray,
-    code_of: AnyArray,
+    wanted: AnyArray,
     meanings: AnyArray,
     meaning_places: AnyArray,
     meaning_weights: ScoreArray,
@@ -143,13 +143,17 @@ def describe(
 ) -> None:
     """Write (n, n_fields) BM25 of each slot; (n, 4) all_terms, coverage, phrase, proximity. Both come as zeros.
 
-    starts, words, fields, positions: of the forward index. code_of: (n_words,) word -> code, -1 where the query has no
-    use for it. A code means the places meaning_places[meanings[code] : meanings[code + 1]] of the query, each with a
-    weight. lengths: (n_slots, n_fields). slope, constant, factors: as in `add_scores`. telling: (n_terms,) share of the
-    query's idf. needed: (n_terms,) what all_terms asks for. n_words: (n_terms,) of which each term is made.
-    Of the places where terms are found, those are neighbours that have at most one between them in the same field.
+    starts, words, fields, positions: of the forward index. wanted: (n_wanted,) ascending, the words that mean
+    something. The i-th means the places meaning_places[meanings[i] : meanings[i + 1]] of the query, each with a
+    weight. lengths: (n_slots, n_fields). slope, constant, factors: as in `add_scores`. telling: (n_terms,) share of
+    the query's idf. needed: (n_terms,) what all_terms asks for. n_words: (n_terms,) of which each term is made. Of
+    the places where terms are found, those are neighbours that have at most one between them in the same field.
     """
     n_terms, n_fields = telling.shape[0], lengths.shape[1]
+    # Most words of a document mean nothing to the query: their last bits tell, from a table that stays in the cache.
+    perhaps = np.zeros(4096, np.bool_)
+    for i in range(wanted.shape[0]):
+        perhaps[wanted[i] & 4095] = True
     frequency = np.zeros((n_fields, n_terms), np.float64)
     held = np.zeros(n_terms, np.bool_)
     adjacent = np.zeros(n_terms, np.bool_)
@@ -165,8 +169,17 @@ def describe(
         field_1, position_1, place_1 = -1, -1, -9
         field_2, position_2, place_2 = -1, -1, -9
         for entry in range(starts[slot], starts[slot + 1]):
-            code = code_of[words[entry]]
-            if code < 0:
+            word = words[entry]
+            if not perhaps[word & 4095]:
+                continue
+            code, end = 0, wanted.shape[0]
+            while code < end:
+                middle = (code + end) // 2
+                if wanted[middle] < word:
+                    code = middle + 1
+                else:
+                    end = middle
+            if code == wanted.shape[0] or wanted[code] != word:
                 continue
             field, position = int(fields[entry]), int(positions[entry])
             for meaning in range(meanings[code], meanings[code + 1]):

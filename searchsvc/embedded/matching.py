@@ -47,7 +47,7 @@ class Matching:
         known = statistics.known.tolist()
         required = [place for place in query.required if known[place]]
         self.left_out = tuple(place for place in query.required if not known[place])
-        self._spans = _look_up(postings, forward.lexicon.meanings(query))
+        self._spans = _look_up(postings, statistics.meanings)
         # A query has at most 32 terms (`understanding.MAX_QUERY_TERMS`): a bit each.
         self._wanted = np.uint32(sum(1 << place for place in required))
         self._held = np.zeros(n_slots, np.uint32)

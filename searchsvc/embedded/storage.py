@@ -184,7 +184,7 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         signals=array("signals"),
         document_ends=array("document_ends"),
         vectors=StoredVectors(array("vectors"), array("vector_scales"), array("vector_total")),
-        vector_base=_vector_base(snapshot),
+        vector_base=vector_base(snapshot),
         forward=forward,
         postings=PostingsRun(
             array("posting_terms"),
@@ -201,8 +201,8 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
     return EmbeddedEngine(work, settings, manifest.dimension, manifest.generation, stored)
 
 
-def _vector_base(snapshot: Path) -> Any:
-    """Mapped, like the arrays."""
+def vector_base(snapshot: Path) -> Any:
+    """The FAISS index of a snapshot, None where it has none. Mapped, like the arrays."""
     file = snapshot / VECTOR_BASE
     return faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC) if file.exists() else None
 
