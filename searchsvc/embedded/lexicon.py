@@ -38,18 +38,19 @@ class Meaning(NamedTuple):
 
 
 class StoredLexicon(msgspec.Struct, frozen=True):
-    """words, terms: in the order of their numbers. term_of, signatures: (n_words,) the term of each word, and its
-    `signature`. in_order: the first so many words in the order of the alphabet."""
+    """words: in the order of their numbers. stems: the terms that were no words when they first came. term_of,
+    signatures: (n_words,) the term of each word, and its `signature`. in_order: the first so many words in the order of
+    the alphabet."""
 
     words: list[str]
-    terms: list[str]
+    stems: dict[str, int]
     term_of: AnyArray
     signatures: AnyArray
     in_order: AnyArray
 
     @staticmethod
     def empty() -> StoredLexicon:
-        return StoredLexicon([], [], np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.int32))
+        return StoredLexicon([], {}, np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.int32))
 
 
 class Lexicon:
@@ -58,9 +59,10 @@ class Lexicon:
     def __init__(self, stored: StoredLexicon | None = None) -> None:
         stored = stored or StoredLexicon.empty()
         self.words = stored.words
-        self._terms = stored.terms
         self._ids = dict(zip(self.words, range(len(self.words)), strict=True))
-        self._term_ids = dict(zip(self._terms, range(len(self._terms)), strict=True))
+        # Most words are their own stem, article numbers above all: only the others are kept a second time.
+        self._stems = stored.stems
+        self.n_terms = int(stored.term_of.max(initial=-1)) + 1
         self._term_of = Column(np.int32, rows=stored.term_of)
         self._signatures = Column(np.uint64, rows=stored.signatures)
         self._lengths = Column(np.uint8, rows=np.fromiter(map(len, self.words), np.uint8, len(self.words)))
@@ -77,18 +79,19 @@ class Lexicon:
             return known
         number = self._ids[word] = len(self.words)
         stemmed = stem(word)
-        term = self._term_ids.setdefault(stemmed, len(self._terms))
-        if term == len(self._terms):
-            # Most words are their own stem: one text for both.
-            self._terms.append(word if stemmed == word else stemmed)
+        term = self._stems.get(stemmed, -1)
+        if term < 0 and stemmed != word:
+            whole = self._ids.get(stemmed)
+            term = self.term_of_word(whole) if whole is not None and stem(stemmed) == stemmed else -1
+        if term < 0:
+            term = self.n_terms
+            self.n_terms += 1
+            if stemmed != word:
+                self._stems[stemmed] = term
         self._later.setdefault(term, []).append(number)
         self._new_terms.append(term)
         self.words.append(word)
         return number
-
-    @property
-    def n_terms(self) -> int:
-        return len(self._terms)
 
     def term_of_word(self, number: int) -> int:
         n_settled = len(self._term_of)
@@ -119,7 +122,8 @@ class Lexicon:
         """document_frequencies: (n_fields, n_terms) of live documents. live: (n_words,) which words these hold."""
         return LexiconView(
             words=self.words,
-            term_ids=self._term_ids,
+            ids=self._ids,
+            stems=self._stems,
             grouped=self._grouped,
             later=self._later,
             term_of=self._term_of.view(),
@@ -131,8 +135,7 @@ class Lexicon:
         )
 
     def store(self) -> StoredLexicon:
-        columns = self._term_of.view(), self._signatures.view(), self._in_order
-        return StoredLexicon(self.words, self._terms, *columns)
+        return StoredLexicon(self.words, self._stems, self._term_of.view(), self._signatures.view(), self._in_order)
 
 
 class _Grouped(msgspec.Struct, frozen=True):
@@ -154,7 +157,8 @@ class LexiconView:
         self,
         *,
         words: list[str],
-        term_ids: Mapping[str, int],
+        ids: Mapping[str, int],
+        stems: Mapping[str, int],
         grouped: _Grouped,
         later: Mapping[int, Sequence[int]],
         term_of: AnyArray,
@@ -165,7 +169,8 @@ class LexiconView:
         live: BoolArray,
     ) -> None:
         self._words = words
-        self._term_ids = term_ids
+        self._ids = ids
+        self._stems = stems
         self._grouped = grouped
         self._later = later
         self.term_of = term_of
@@ -178,8 +183,8 @@ class LexiconView:
         self.n_terms = document_frequencies.shape[1]
 
     def count(self, term: str) -> int:
-        number = self._term_ids.get(term, self.n_terms)
-        return int(self._frequencies[:, number].max()) if number < self.n_terms else 0
+        number = self._term(term)
+        return int(self._frequencies[:, number].max()) if number is not None else 0
 
     def similar(self, word: str, max_edits: int) -> list[Likeness]:
         """Words within so many edits, nearest first, then the most frequent."""
@@ -219,8 +224,18 @@ class LexiconView:
             Meaning(place, number, one.weight)
             for place, term in enumerate(query.terms)
             for one in term.alternatives
-            if (number := self._term_ids.get(one.stem, self.n_terms)) < self.n_terms
+            if (number := self._term(one.stem)) is not None
         ]
+
+    def _term(self, stemmed: str) -> int | None:
+        """The number of a stem; None where no word has it."""
+        term = self._stems.get(stemmed)
+        if term is None:
+            whole = self._ids.get(stemmed, self.n_words)
+            if whole < self.n_words and stem(stemmed) == stemmed:
+                return int(self.term_of[whole])
+            return None
+        return term if term < self.n_terms else None
 
     def word_ids(self, term: int) -> list[int]:
         """The numbers of the words whose stem a term is."""

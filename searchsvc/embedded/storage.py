@@ -103,7 +103,7 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         msgspec.json.encode({name: one.values for name, one in stored.attributes.items()})
     )
     (partial / "words.json").write_bytes(msgspec.json.encode(stored.forward.lexicon.words))
-    (partial / "terms.json").write_bytes(msgspec.json.encode(stored.forward.lexicon.terms))
+    (partial / "stems.json").write_bytes(msgspec.json.encode(stored.forward.lexicon.stems))
     if stored.vector_base is not None:
         faiss.write_index(stored.vector_base, str(partial / VECTOR_BASE))
     engine.documents.sync()
@@ -161,7 +161,11 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
 
     forward = StoredForward(
         lexicon=StoredLexicon(
-            texts("words"), texts("terms"), array("term_of"), array("signatures"), array("words_in_order")
+            texts("words"),
+            msgspec.json.decode((snapshot / "stems.json").read_bytes(), type=dict[str, int]),
+            array("term_of"),
+            array("signatures"),
+            array("words_in_order"),
         ),
         starts=array("starts"),
         entry_words=array("entry_words"),
