@@ -61,14 +61,14 @@ def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> Float
     return np.where(nearest, (k + 1 - vector_ranks) / k, 0.0).astype(np.float32)
 
 
-def vector_trust(by_words: FloatArray, nearest: FloatArray, by_chance: float) -> float:
+def vector_trust(by_words: FloatArray, nearest: FloatArray, by_chance: float, n_documents: int) -> float:
     """How far cosines tell what a query is about, from 0 to 1.
 
     A useful model finds what the query's words find nearer than chance does. by_words: cosines of the keyword leg's
-    first. nearest: of the vector leg, nearest first. by_chance: the mean over all documents. 1 where the words find too
-    little to judge by. See docs/decisions/weak-vectors.md.
+    first. nearest: of the vector leg, nearest first. by_chance: the mean over all n_documents. 1 where there is too
+    little to judge by: few hits, or hardly more documents than the nearest. See docs/decisions/weak-vectors.md.
     """
-    if len(by_words) < MIN_COMPARED:
+    if len(by_words) < MIN_COMPARED or n_documents <= len(nearest[:N_COMPARED]):
         return 1.0
     ahead = float(nearest[:N_COMPARED].mean()) - by_chance if len(nearest) else 0.0
     if ahead <= 0.0:

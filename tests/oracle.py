@@ -217,7 +217,7 @@ class OracleSnapshot:
         nearest = self._nearest(asked.vector, asked.k, allowed)
         if asked.vector is None or self.settings.embedding is None:
             return [], 0.0
-        if len(by_words) < 3 or not asked.query.terms:
+        if len(by_words) < 3 or self.n_documents <= len(nearest[:10]) or not asked.query.terms:
             return nearest, 1.0
         every, first, near = (
             float(self.cosines(np.array(slots, np.int64), asked.vector).mean()) if slots else 0.0

@@ -292,7 +292,8 @@ class EmbeddedSnapshot:
         nearest, cosines = self._nearest(vectors, asked, allowed)
         if asked.query.terms:
             by_words = vectors.cosines(keyword[:N_COMPARED], vector)
-            trust = vector_trust(by_words, cosines, vectors.mean_cosine(vector, self.n_documents))
+            n_documents = self.n_documents
+            trust = vector_trust(by_words, cosines, vectors.mean_cosine(vector, n_documents), n_documents)
             return (nearest, cosines, trust) if trust else none
         return nearest, cosines, 1.0
 

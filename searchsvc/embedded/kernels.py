@@ -82,10 +82,7 @@ def hold(slots: AnyArray, begins: AnyArray, ends: AnyArray, bits: AnyArray, held
             held[slots[i]] |= bits[span]
 
 
-_SPANS: Final = "i8[1] i8[1] i8[1] f8[1] f8[2] f8[1] f8 b1[1] f8[1]!"
-
-
-@_compiled(f"i4[1] u1[1] u1[1] u2[1] {_SPANS}", f"i4[1] u1[1] f4[1] u2[1] {_SPANS}")
+@_compiled("i4[1] u1[1] u1[1] u2[1] i8[1] i8[1] i8[1] f8[1] f8[2] f8[1] f8 b1[1] f8[1]!")
 def add_scores(
     slots: AnyArray,
     fields: AnyArray,
@@ -103,18 +100,36 @@ def add_scores(
 ) -> None:
     """Add to sums: (n_slots,) the BM25 of slots that match: factor * f / (f + constant + slope * length).
 
-    slots, fields, frequencies, lengths: of all postings. begins, ends: (n_spans,) which of them count, each for the
-    term at a place of the query, its frequencies times a weight. factors: (n_terms, n_fields). slope: (n_fields,).
-    matching: (n_slots,).
+    slots, fields, frequencies, lengths: of all postings. begins, ends: (n_spans,) which of them count, each span in the
+    order of slots and fields, for the term at a place of the query: spans of one place follow one another, and their
+    frequencies, each times the weight of its span, add up. factors: (n_terms, n_fields). slope: (n_fields,). matching:
+    (n_slots,).
     """
-    for span in range(begins.shape[0]):
-        place, weight = places[span], weights[span]
-        for i in range(begins[span], ends[span]):
-            slot = slots[i]
+    at = begins.copy()
+    first = 0
+    while first < begins.shape[0]:
+        place = places[first]
+        last = first + 1
+        while last < begins.shape[0] and places[last] == place:
+            last += 1
+        while True:
+            # The next slot and field that any of the spans has, and its frequency in all that have it.
+            slot, field, frequency, length = np.int32(2**31 - 1), np.uint8(255), 0.0, 0.0
+            for span in range(first, last):
+                i = at[span]
+                if i < ends[span] and (slots[i] < slot or (slots[i] == slot and fields[i] < field)):
+                    slot, field, length = slots[i], fields[i], float(lengths[i])
+            for span in range(first, last):
+                i = at[span]
+                if i < ends[span] and slots[i] == slot and fields[i] == field:
+                    frequency += weights[span] * float(frequencies[i])
+                    at[span] += 1
+            if frequency == 0.0:
+                break
             if matching[slot]:
-                field, frequency = fields[i], weight * frequencies[i]
-                norm = constant + slope[field] * lengths[i]
+                norm = constant + slope[field] * length
                 sums[slot] += factors[place, field] * frequency / (frequency + norm)
+        first = last
 
 
 @_compiled(

@@ -17,7 +17,7 @@ from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
 from searchsvc.embedded import kernels
 from searchsvc.embedded.forward import K1, B, ForwardView, QueryStatistics
 from searchsvc.embedded.lexicon import Meaning
-from searchsvc.embedded.postings import Entries, PostingsView, joined
+from searchsvc.embedded.postings import Entries, PostingsView
 from searchsvc.query import AskedOperator, Operator, Query
 
 # Where fewer documents than a first page hold all terms, those that hold some follow them.
@@ -99,7 +99,7 @@ class Matching:
 
 
 class _Spans(msgspec.Struct, frozen=True):
-    """Where the terms of a query are in one row of entries: [begin, end) for the term at a place, with a weight."""
+    """Where the terms of a query are in one run's entries: [begin, end) for an alternative of the term at a place."""
 
     entries: Entries
     begins: AnyArray
@@ -109,45 +109,9 @@ class _Spans(msgspec.Struct, frozen=True):
 
 
 def _look_up(postings: PostingsView, meanings: Sequence[Meaning]) -> list[_Spans]:
-    """What the postings hold of a query: spans of each run, and what has several alternatives, added up."""
-    places = [one.place for one in meanings]
-    several = {place for place in places if places.count(place) > 1}
-    spans: list[_Spans] = []
-    parts: dict[int, list[tuple[Entries, float]]] = {}
+    """What the postings hold of a query, a run at a time. meanings: by place."""
+    spans = []
     for entries, held, begins, ends in postings.of([one.term for one in meanings]):
-        single = [at for at, which in enumerate(held) if places[which] not in several]
-        if single:
-            found = [meanings[held[at]] for at in single]
-            weights = [one.weight for one in found]
-            spans.append(_Spans(entries, begins[single], ends[single], [one.place for one in found], weights))
-        if several:
-            for which, begin, end in zip(held, begins.tolist(), ends.tolist(), strict=True):
-                if places[which] in several:
-                    part = entries.part(begin, end)
-                    parts.setdefault(places[which], []).append((part, meanings[which].weight))
-    if parts:
-        spans.append(_added_up(parts))
+        found = [meanings[which] for which in held]
+        spans.append(_Spans(entries, begins, ends, [one.place for one in found], [one.weight for one in found]))
     return spans
-
-
-def _added_up(parts: dict[int, list[tuple[Entries, float]]]) -> _Spans:
-    """One entry for each place, slot and field, however many of a place's alternatives are there.
-
-    parts: by place, with the weight of the alternative. The frequency is that of all of them, each by its weight.
-    """
-    added: list[Entries] = []
-    for alternatives in parts.values():
-        entries = joined([part for part, _ in alternatives])
-        weights = np.repeat(
-            np.array([weight for _, weight in alternatives], np.float32), [len(part) for part, _ in alternatives]
-        )
-        key = entries.slots.astype(np.int64) << 8 | entries.fields
-        order = np.argsort(key, kind="stable")
-        key = key[order]
-        first = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
-        sums = np.add.reduceat((entries.frequencies * weights)[order], first)
-        kept = entries.where(order[first])
-        added.append(Entries(kept.slots, kept.fields, sums, kept.lengths))
-    ends = np.cumsum([len(one) for one in added], dtype=np.int64)
-    begins = np.append(0, ends[:-1])
-    return _Spans(joined(added), begins, ends, list(parts), [1.0] * len(parts))
