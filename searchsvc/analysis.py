@@ -107,7 +107,7 @@ def stem(word: str) -> str:
     return _stem(word)
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=20_000)
 def _stem(word: str) -> str:
     if not word.isalpha() or not word.isascii():
         return word
@@ -125,7 +125,7 @@ class _PerThread(threading.local):
 _local = _PerThread()
 
 
-@lru_cache(maxsize=200_000)
+@lru_cache(maxsize=20_000)
 def _parts(raw: str) -> tuple[str, ...]:
     """The folded words of one stretch of letters and digits; an inch mark is the word inch."""
     if not raw[-1].isalnum() and unicodedata.category(raw[-1]) != "Mn":

@@ -23,6 +23,7 @@ from events.errors import Corrupt, LaterVersion, Unavailable
 from events.log import EventLog, Record
 from events.streams import catalog_filter
 from events.types import DocumentDeleted, DocumentUpserted
+from searchsvc import memory
 from searchsvc.analysis import embedding_text
 from searchsvc.arrays import FloatArray
 from searchsvc.embedded import storage
@@ -140,6 +141,7 @@ class Indexer:
                     await self.show()
                     if settled and self._n_unsaved >= SAVE_AFTER:
                         await self._on_thread(partial(self._save, engine))
+                        await self._on_thread(memory.trim)
                 continue
             while len(batch) < BATCH and not queue.empty():
                 batch.append(queue.get_nowait())

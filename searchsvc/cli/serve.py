@@ -17,6 +17,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from events.errors import InvalidInput, Unavailable
+from searchsvc import memory
 from searchsvc.app import App
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
@@ -95,6 +96,7 @@ def run(config: Config, when_up: Callable[[str], Awaitable[None]] | None = None)
     for noisy in ("httpx", "httpcore", "_granian", "granian"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    memory.hand_back_early()
     asyncio.run(_run(config, when_up))
 
 

@@ -1,0 +1,29 @@
+"""How the C library hands memory back. It is asked once, at a start; where it is another than glibc, nothing happens."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from typing import Final
+
+# From malloc.h.
+M_MMAP_THRESHOLD: Final = -3
+M_ARENA_MAX: Final = -8
+# What a search allocates stays below it and is used again; columns and merges are above it and go back at once.
+LARGE_BYTES: Final = 16 * 1024 * 1024
+MAX_ARENAS: Final = 2
+
+
+def hand_back_early() -> None:
+    """Large blocks get a mapping of their own, always: left to itself, glibc raises the limit with what it frees, and an
+    index that grows leaves holes of twice its size. Few arenas, because what one thread frees another one uses."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
+        libc.mallopt(M_ARENA_MAX, MAX_ARENAS)
+
+
+def trim() -> None:
+    """Give back what is free: for a quiet moment."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
