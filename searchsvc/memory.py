@@ -1,4 +1,4 @@
-"""How the C library hands memory back. It is asked once, at a start; where it is another than glibc, nothing happens."""
+"""How the C library hands memory back. Where it is another than glibc, nothing happens."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ MAX_ARENAS: Final = 2
 
 
 def hand_back_early() -> None:
-    """Large blocks get a mapping of their own, always: left to itself, glibc raises the limit with what it frees, and an
-    index that grows leaves holes of twice its size. Few arenas, because what one thread frees another one uses."""
+    """Large blocks get a mapping of their own, always; once, at a start.
+
+    Left to itself, glibc raises the limit with what it frees, and an index that grows leaves holes of twice its size.
+    Few arenas, because what one thread frees another one uses.
+    """
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)

@@ -7,9 +7,7 @@ is asked once of each distinct one.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -20,6 +18,7 @@ from events.errors import InvalidInput
 from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
 from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
+from searchsvc.embedded.texts import StoredTexts, Texts
 from searchsvc.engine import Facet, FacetStats, FacetValue
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds
 
@@ -31,60 +30,58 @@ NEAR_SCORE: Final = 60
 N_EXAMPLES: Final = 10
 
 Value = str | float
+# Numbers stand among the texts behind a character that no text begins with.
+_NUMBER: Final = "\0"
 
 
 class StoredAttribute(msgspec.Struct, frozen=True):
     """One attribute as plain arrays.
 
-    values: (n_values,) in the order of their numbers. numbers, dates: (n_values,) what each is as a number, and as a
-    date in seconds since 1970; nan where it is none. slots, codes: (n,) the pairs.
+    texts: the values in the order of their numbers. numbers, dates: (n_values,) what each is as a number, and as a date
+    in seconds since 1970; nan where it is none. slots, codes: (n,) the pairs.
     """
 
-    values: list[Value]
+    texts: StoredTexts
     numbers: AnyArray
     dates: AnyArray
     slots: AnyArray
     codes: AnyArray
 
 
-BLANK: Final = StoredAttribute([], np.empty(0), np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32))
+BLANK: Final = StoredAttribute(
+    StoredTexts.empty(), np.empty(0), np.empty(0), np.empty(0, np.int32), np.empty(0, np.int32)
+)
 
 
 class Attribute:
     """One member of the documents: one writer, any number of readers. Shapes as in `StoredAttribute`."""
 
     def __init__(self, stored: StoredAttribute = BLANK) -> None:
-        self.values = list(stored.values)
+        self._texts = Texts(stored.texts)
         self._numbers = Column(np.float64, rows=stored.numbers)
         self._dates = Column(np.float64, rows=stored.dates)
         self._slots = Column(np.int32, rows=stored.slots)
         self._codes = Column(np.int32, rows=stored.codes)
-        self._new: list[tuple[int, int]] = []
-        # What thousands of attributes are rarely asked for is made when it is.
-        self._folded: dict[Value, list[int]] = {}
-        self._n_folded = 0
-        self._folding = threading.Lock()
+        self._new_values: list[Value] = []
+        self._new_pairs: list[tuple[int, int]] = []
         self._order: tuple[int, ScoreArray] = 0, np.empty(0)
 
-    @cached_property
-    def _code_of(self) -> dict[Value, int]:
-        return {value: code for code, value in enumerate(self.values)}
-
     def add(self, slot: int, value: Value) -> None:
-        code = self._code_of.setdefault(value, len(self.values))
-        if code == len(self.values):
-            self.values.append(value)
-        self._new.append((slot, code))
+        n_before = len(self._texts)
+        code = self._texts.add(_as_text(value))
+        if code == n_before:
+            self._new_values.append(value)
+        self._new_pairs.append((slot, code))
 
     def settle(self) -> None:
         """Let readers see what was added. Values first: a code never stands before its value."""
-        new = self.values[len(self._numbers) :]
+        new = self._new_values
         self._dates.extend(np.array([_seconds(value) for value in new], np.float64))
         self._numbers.extend(np.array([value if isinstance(value, float) else np.nan for value in new], np.float64))
-        pairs = np.array(self._new, np.int32).reshape(-1, 2)
+        pairs = np.array(self._new_pairs, np.int32).reshape(-1, 2)
         self._codes.extend(pairs[:, 1])
         self._slots.extend(pairs[:, 0])
-        self._new.clear()
+        self._new_values, self._new_pairs = [], []
 
     def pairs(self, n_slots: int) -> tuple[AnyArray, AnyArray]:
         """slots, codes: of the slots below n_slots. The writer may be ahead: slots first, so no code is missing."""
@@ -100,29 +97,32 @@ class Attribute:
     def dates(self) -> AnyArray:
         return self._dates.view()
 
+    def text(self, code: int) -> str:
+        """A value as people write it: 3, not 3.0."""
+        text: str = self._texts[code]
+        if not text.startswith(_NUMBER):
+            return text
+        number = float(text[1:])
+        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
     def codes_of(self, value: Value) -> Sequence[int]:
         """Of a number, or of a text in whatever case."""
-        with self._folding:
-            for code in range(self._n_folded, len(self.numbers)):
-                known = self.values[code]
-                self._folded.setdefault(known.casefold() if isinstance(known, str) else known, []).append(code)
-                self._n_folded = code + 1
-        return tuple(self._folded.get(value.casefold() if isinstance(value, str) else value, ()))
+        return self._texts.alike(_as_text(value))
 
     def alphabetical(self) -> ScoreArray:
         """(n_values,) the place of each text among all, in whatever case; inf for a number."""
         n, order = len(self.numbers), self._order
         if order[0] != n:
-            texts = [
-                (value.casefold(), value, code) for code, value in enumerate(self.values[:n]) if isinstance(value, str)
-            ]
+            values = [(text.casefold(), text, code) for code, text in enumerate(self._texts[:n])]
+            texts = sorted(value for value in values if not value[1].startswith(_NUMBER))
             place = np.full(n, np.inf)
-            place[[code for _, _, code in sorted(texts)]] = np.arange(len(texts))
+            place[[code for _, _, code in texts]] = np.arange(len(texts))
             self._order = order = n, place
         return order[1]
 
     def store(self) -> StoredAttribute:
-        return StoredAttribute(self.values, self.numbers, self.dates, self._slots.view(), self._codes.view())
+        columns = self.numbers, self.dates, self._slots.view(), self._codes.view()
+        return StoredAttribute(self._texts.store(), *columns)
 
 
 class Attributes:
@@ -144,11 +144,6 @@ class Attributes:
             attribute.settle()
         # Only now: a reader that finds it finds all of it.
         self.by_name.update(touched)
-
-    def forget(self) -> None:
-        """Let go of what only writing needs, and takes a tenth of a second to make again."""
-        for attribute in self.by_name.values():
-            attribute.__dict__.pop("_code_of", None)
 
     def view(self, n_slots: int) -> AttributesView:
         return AttributesView(self.by_name, n_slots)
@@ -192,7 +187,7 @@ class AttributesView:
         numbers = attribute.numbers
         counts = np.zeros(len(numbers), np.int64)
         kernels.count(slots, codes, matching, counts)
-        values, n_values = _most_frequent(counts, attribute.values, max_values)
+        values, n_values = _most_frequent(counts, attribute, max_values)
         return Facet(values, n_values, _stats(numbers, counts))
 
     def sort_key(self, name: str, slots: AnyArray, descending: bool) -> ScoreArray:
@@ -283,22 +278,20 @@ def _stats(numbers: AnyArray, counts: AnyArray) -> FacetStats | None:
     return FacetStats(float(found[0]), float(found[-1]), total / int(often.sum()), total)
 
 
-def _most_frequent(counts: AnyArray, values: Sequence[Value], n: int) -> tuple[list[FacetValue], int]:
+def _most_frequent(counts: AnyArray, attribute: Attribute, n: int) -> tuple[list[FacetValue], int]:
     """The n most frequent values, equal ones by value, and how many values there are."""
     held = np.flatnonzero(counts)
     if n <= 0 or not len(held):
         return [], len(held)
     of_held = counts[held]
     in_play = held[of_held >= -np.partition(-of_held, n - 1)[n - 1]] if n < len(held) else held
-    found = [FacetValue(_text(values[code]), int(counts[code])) for code in in_play.tolist()]
+    found = [FacetValue(attribute.text(code), int(counts[code])) for code in in_play.tolist()]
     return sorted(found, key=lambda one: (-one.count, one.value))[:n], len(held)
 
 
-def _text(value: Value) -> str:
-    """As people write it: 3, not 3.0."""
-    if isinstance(value, str):
-        return value
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+def _as_text(value: Value) -> str:
+    """How a value is told from others: 3 is another than "3"."""
+    return value if isinstance(value, str) else f"{_NUMBER}{value!r}"
 
 
 def _values(members: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, list[Value]]]:
@@ -322,7 +315,7 @@ def _value(value: object) -> Value | None:
         case int() | float():
             return float(value) if abs(value) < 1e300 else None
         case str():
-            return value if 0 < len(value) <= MAX_VALUE_CHARS else None
+            return value if 0 < len(value) <= MAX_VALUE_CHARS and not value.startswith(_NUMBER) else None
         case _:
             return None
 

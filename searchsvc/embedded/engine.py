@@ -138,7 +138,6 @@ class EmbeddedEngine:
         Returns whether it is done; where that takes longer than patience_s it goes on by itself, to be asked for again.
         """
         self._postings.merge(self._live.view())
-        self._attributes.forget()
         done = self._vectors is None or self._vectors.settle(patience_s)
         self._snapshot = self._view(self._snapshot.catalog_seq)
         return done

@@ -256,3 +256,14 @@ def count(slots: AnyArray, codes: AnyArray, matching: AnyArray, counts: AnyArray
     """
     for i in range(slots.shape[0]):
         counts[codes[i]] += matching[slots[i]]
+
+
+@_compiled("u4[1] i4[1]!")
+def seat(hashes: AnyArray, table: AnyArray) -> None:
+    """Put each number at its hash in an open table, or in the next free slot. table: (a power of two,) of -1."""
+    mask = np.uint32(table.shape[0] - 1)
+    for number in range(hashes.shape[0]):
+        at = hashes[number] & mask
+        while table[at] >= 0:
+            at = (at + np.uint32(1)) & mask
+        table[at] = number

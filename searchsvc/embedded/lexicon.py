@@ -6,8 +6,7 @@ numbered as they first come and never renumbered, so a view is the lists and how
 
 from __future__ import annotations
 
-import sys
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -20,6 +19,7 @@ from rapidfuzz.distance import OSA
 from searchsvc.analysis import stem
 from searchsvc.arrays import AnyArray, BoolArray
 from searchsvc.embedded.columns import Column
+from searchsvc.embedded.texts import StoredTexts, Texts
 from searchsvc.lexicon import Likeness
 from searchsvc.query import Query
 
@@ -27,6 +27,7 @@ from searchsvc.query import Query
 UNSORTED_MIN: Final = 1024
 UNSORTED_SHARE: Final = 0.02
 _LETTER_BITS: Final = 31
+_BEGINNING_BYTES: Final = 8
 
 
 class Meaning(NamedTuple):
@@ -38,19 +39,24 @@ class Meaning(NamedTuple):
 
 
 class StoredLexicon(msgspec.Struct, frozen=True):
-    """words: in the order of their numbers. stems: the terms that were no words when they first came. term_of,
-    signatures: (n_words,) the term of each word, and its `signature`. in_order: the first so many words in the order of
-    the alphabet."""
+    """stems: the terms that were no words when they first came.
 
-    words: list[str]
+    term_of, signatures, beginnings, lengths: (n_words,) the term of each word, its `signature`, its `beginning`, how
+    many characters it has. in_order: the first so many words in the order of their beginnings.
+    """
+
+    words: StoredTexts
     stems: dict[str, int]
     term_of: AnyArray
     signatures: AnyArray
+    beginnings: AnyArray
+    lengths: AnyArray
     in_order: AnyArray
 
     @staticmethod
     def empty() -> StoredLexicon:
-        return StoredLexicon([], {}, np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.int32))
+        columns = (np.empty(0, kind) for kind in (np.int32, np.uint64, np.uint64, np.uint8, np.int32))
+        return StoredLexicon(StoredTexts.empty(), {}, *columns)
 
 
 class Lexicon:
@@ -58,14 +64,14 @@ class Lexicon:
 
     def __init__(self, stored: StoredLexicon | None = None) -> None:
         stored = stored or StoredLexicon.empty()
-        self.words = stored.words
-        self._ids = dict(zip(self.words, range(len(self.words)), strict=True))
+        self.words = Texts(stored.words)
         # Most words are their own stem, article numbers above all: only the others are kept a second time.
         self._stems = stored.stems
         self.n_terms = int(stored.term_of.max(initial=-1)) + 1
         self._term_of = Column(np.int32, rows=stored.term_of)
         self._signatures = Column(np.uint64, rows=stored.signatures)
-        self._lengths = Column(np.uint8, rows=np.fromiter(map(len, self.words), np.uint8, len(self.words)))
+        self._beginnings = Column(np.uint64, rows=stored.beginnings)
+        self._lengths = Column(np.uint8, rows=stored.lengths)
         self._new_terms: list[int] = []
         # The words of each term: of the first `_n_grouped` words in the order of their terms, of later ones in a list.
         self._grouped = _Grouped.of(self._term_of.view())
@@ -74,14 +80,14 @@ class Lexicon:
 
     def add(self, word: str) -> int:
         """The number of a word, a new one where it is new."""
-        known = self._ids.get(word)
-        if known is not None:
-            return known
-        number = self._ids[word] = len(self.words)
+        n_before = len(self.words)
+        number = self.words.add(word)
+        if number < n_before:
+            return number
         stemmed = stem(word)
         term = self._stems.get(stemmed, -1)
         if term < 0 and stemmed != word:
-            whole = self._ids.get(stemmed)
+            whole = self.words.number(stemmed)
             term = self.term_of_word(whole) if whole is not None and stem(stemmed) == stemmed else -1
         if term < 0:
             term = self.n_terms
@@ -90,7 +96,6 @@ class Lexicon:
                 self._stems[stemmed] = term
         self._later.setdefault(term, []).append(number)
         self._new_terms.append(term)
-        self.words.append(word)
         return number
 
     def term_of_word(self, number: int) -> int:
@@ -108,26 +113,24 @@ class Lexicon:
         if new:
             self._term_of.extend(np.array(self._new_terms, np.int32))
             self._signatures.extend(np.array([signature(word) for word in new], np.uint64))
+            self._beginnings.extend(np.array([beginning(word) for word in new], np.uint64))
             self._lengths.extend(np.array([len(word) for word in new], np.uint8))
             self._new_terms.clear()
         n = len(self.words)
-        n_sorted = len(self._in_order)
-        if n - n_sorted > max(UNSORTED_MIN, UNSORTED_SHARE * n):
-            # One long run in order and a short one that is not: the sort sees the first, and merges.
-            numbers = [*self._in_order.tolist(), *range(n_sorted, n)]
-            self._in_order = np.array(sorted(numbers, key=self.words.__getitem__), np.int32)
+        if n - len(self._in_order) > max(UNSORTED_MIN, UNSORTED_SHARE * n):
+            self._in_order = np.argsort(self._beginnings.view(), kind="stable").astype(np.int32)
             self._grouped, self._later = _Grouped.of(self._term_of.view()), {}
 
     def view(self, document_frequencies: AnyArray, live: BoolArray) -> LexiconView:
         """document_frequencies: (n_fields, n_terms) of live documents. live: (n_words,) which words these hold."""
         return LexiconView(
             words=self.words,
-            ids=self._ids,
             stems=self._stems,
             grouped=self._grouped,
             later=self._later,
             term_of=self._term_of.view(),
             signatures=self._signatures.view(),
+            beginnings=self._beginnings.view(),
             lengths=self._lengths.view(),
             in_order=self._in_order,
             document_frequencies=document_frequencies,
@@ -135,7 +138,8 @@ class Lexicon:
         )
 
     def store(self) -> StoredLexicon:
-        return StoredLexicon(self.words, self._stems, self._term_of.view(), self._signatures.view(), self._in_order)
+        columns = self._term_of.view(), self._signatures.view(), self._beginnings.view(), self._lengths.view()
+        return StoredLexicon(self.words.store(), self._stems, *columns, self._in_order)
 
 
 class _Grouped(msgspec.Struct, frozen=True):
@@ -156,25 +160,25 @@ class LexiconView:
     def __init__(
         self,
         *,
-        words: list[str],
-        ids: Mapping[str, int],
+        words: Texts,
         stems: Mapping[str, int],
         grouped: _Grouped,
         later: Mapping[int, Sequence[int]],
         term_of: AnyArray,
         signatures: AnyArray,
+        beginnings: AnyArray,
         lengths: AnyArray,
         in_order: AnyArray,
         document_frequencies: AnyArray,
         live: BoolArray,
     ) -> None:
         self._words = words
-        self._ids = ids
         self._stems = stems
         self._grouped = grouped
         self._later = later
         self.term_of = term_of
         self._signatures = signatures
+        self._beginnings = beginnings
         self._lengths = lengths
         self._in_order = in_order
         self._frequencies = document_frequencies
@@ -201,15 +205,17 @@ class LexiconView:
 
     def completions(self, prefix: str, n: int) -> list[Likeness]:
         """The n most frequent longer words that begin with a prefix."""
-        start = bisect_left(self._in_order, prefix, key=self._words.__getitem__)
-        end = bisect_left(self._in_order, prefix + chr(sys.maxunicode), lo=start, key=self._words.__getitem__)
-        if start < end and self._words[self._in_order[start]] == prefix:
-            start += 1
-        unsorted = range(len(self._in_order), self.n_words)
-        later = [i for i in unsorted if self._words[i].startswith(prefix) and self._words[i] != prefix]
-        numbers = np.array([*self._in_order[start:end].tolist(), *later], np.int64)
-        numbers = numbers[numbers < self.n_words]
-        numbers = numbers[self._live[numbers]]
+        low, high = beginning(prefix), beginning(prefix, last=True)
+        n_sorted = len(self._in_order)
+        start = bisect_left(self._in_order, low, key=self._beginnings.item)
+        end = bisect_right(self._in_order, high, key=self._beginnings.item)
+        later = self._beginnings[n_sorted:]
+        unsorted = np.flatnonzero((later >= np.uint64(low)) & (later <= np.uint64(high))) + n_sorted
+        numbers = np.concatenate([self._in_order[start:end], unsorted])
+        numbers = numbers[self._live[numbers] & (numbers != self._words.number(prefix))]
+        if len(prefix.encode()) > _BEGINNING_BYTES:
+            kept = [number for number in numbers.tolist() if self._words[number].startswith(prefix)]
+            numbers = np.array(kept, np.int64)
         counts = self._counts[self.term_of[numbers]]
         if len(numbers) > n:
             often = np.flatnonzero(counts >= -np.partition(-counts, n - 1)[n - 1])
@@ -231,8 +237,8 @@ class LexiconView:
         """The number of a stem; None where no word has it."""
         term = self._stems.get(stemmed)
         if term is None:
-            whole = self._ids.get(stemmed, self.n_words)
-            if whole < self.n_words and stem(stemmed) == stemmed:
+            whole = self._words.number(stemmed)
+            if whole is not None and whole < self.n_words and stem(stemmed) == stemmed:
                 return int(self.term_of[whole])
             return None
         return term if term < self.n_terms else None
@@ -251,6 +257,12 @@ class LexiconView:
 
     def _count(self, number: int) -> int:
         return int(self._frequencies[:, self.term_of[number]].max())
+
+
+def beginning(word: str, *, last: bool = False) -> int:
+    """The first eight bytes of a word as a number that orders as they do. last: the largest of all that begin so."""
+    data = word.encode()[:_BEGINNING_BYTES]
+    return int.from_bytes(data.ljust(_BEGINNING_BYTES, b"\xff" if last else b"\0"), "big")
 
 
 def signature(word: str) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,15 @@ from events.errors import Corrupt
 from events.settings import IndexSettings
 from events.snapshot import sync
 from searchsvc.arrays import AnyArray
-from searchsvc.embedded.attributes import BLANK, StoredAttribute, Value
+from searchsvc.embedded.attributes import BLANK, StoredAttribute
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
 from searchsvc.embedded.lexicon import StoredLexicon
 from searchsvc.embedded.postings import Entries, PostingsRun
+from searchsvc.embedded.texts import StoredTexts
 from searchsvc.embedded.vectors import StoredVectors
 
-SCHEMA = 5
+SCHEMA = 6
 VECTOR_BASE = "vectors.faiss"
 KEPT_SNAPSHOTS = 2
 
@@ -78,7 +79,10 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         "vector_total": stored.vectors.total,
         "term_of": stored.forward.lexicon.term_of,
         "signatures": stored.forward.lexicon.signatures,
+        "beginnings": stored.forward.lexicon.beginnings,
+        "word_lengths": stored.forward.lexicon.lengths,
         "words_in_order": stored.forward.lexicon.in_order,
+        **_texts("words", stored.forward.lexicon.words),
         "starts": stored.forward.starts,
         "entry_words": stored.forward.entry_words,
         "entry_fields": stored.forward.entry_fields,
@@ -99,10 +103,7 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
     for name, array in arrays.items():
         np.save(partial / f"{name}.npy", array)
     (partial / "ids.json").write_bytes(msgspec.json.encode(stored.ids))
-    (partial / "attributes.json").write_bytes(
-        msgspec.json.encode({name: one.values for name, one in stored.attributes.items()})
-    )
-    (partial / "words.json").write_bytes(msgspec.json.encode(stored.forward.lexicon.words))
+    (partial / "attributes.json").write_bytes(msgspec.json.encode(list(stored.attributes)))
     (partial / "stems.json").write_bytes(msgspec.json.encode(stored.forward.lexicon.stems))
     if stored.vector_base is not None:
         faiss.write_index(stored.vector_base, str(partial / VECTOR_BASE))
@@ -161,10 +162,12 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
 
     forward = StoredForward(
         lexicon=StoredLexicon(
-            texts("words"),
+            StoredTexts(array("words_letters"), array("words_ends"), array("words_hashes")),
             msgspec.json.decode((snapshot / "stems.json").read_bytes(), type=dict[str, int]),
             array("term_of"),
             array("signatures"),
+            array("beginnings"),
+            array("word_lengths"),
             array("words_in_order"),
         ),
         starts=array("starts"),
@@ -178,7 +181,6 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         total_lengths=array("total_lengths"),
         n_live=manifest.n_live,
     )
-    values = msgspec.json.decode((snapshot / "attributes.json").read_bytes(), type=dict[str, list[Value]])
     stored = StoredEngine(
         generation=manifest.generation,
         catalog_seq=manifest.catalog_seq,
@@ -200,9 +202,13 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
                 array("posting_lengths"),
             ),
         ),
-        attributes=_split(values, {name: array(name) for name in _JOINED}),
+        attributes=_split(texts("attributes"), {name: array(name) for name in _JOINED}),
     )
     return EmbeddedEngine(work, settings, manifest.dimension, manifest.generation, stored)
+
+
+def _texts(name: str, stored: StoredTexts) -> dict[str, AnyArray]:
+    return {f"{name}_letters": stored.letters, f"{name}_ends": stored.ends, f"{name}_hashes": stored.hashes}
 
 
 def vector_base(snapshot: Path) -> Any:
@@ -211,30 +217,38 @@ def vector_base(snapshot: Path) -> Any:
     return faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC) if file.exists() else None
 
 
-# The columns of thousands of sparse attributes lie one after another in one file each: those of their values, and those
-# of their pairs.
+# The columns of thousands of sparse attributes lie one after another in one file each: those of their values, those of
+# their pairs, and the letters of their texts.
 _BY_VALUE = ("numbers", "dates")
 _BY_PAIR = ("slots", "codes")
-_JOINED = (*(f"attribute_{name}" for name in (*_BY_VALUE, *_BY_PAIR)), "attribute_ends")
+_OF_TEXTS = ("letters", "ends", "hashes")
+_JOINED = tuple(f"attribute_{name}" for name in (*_BY_VALUE, *_BY_PAIR, *_OF_TEXTS, "bounds"))
 
 
 def _joined(attributes: Mapping[str, StoredAttribute]) -> dict[str, AnyArray]:
-    """File name -> that column of all attributes; `attribute_ends` says where the pairs of each end."""
+    """File name -> that column of all attributes; `attribute_bounds` says where each ends: values, pairs, letters."""
     stored = [BLANK, *attributes.values()]
-    joined = {f"attribute_{n}": np.concatenate([getattr(one, n) for one in stored]) for n in (*_BY_VALUE, *_BY_PAIR)}
-    joined["attribute_ends"] = np.cumsum([len(one.slots) for one in stored], dtype=np.int64)
-    return joined
+    joined = {n: np.concatenate([getattr(one, n) for one in stored]) for n in (*_BY_VALUE, *_BY_PAIR)}
+    joined |= {n: np.concatenate([getattr(one.texts, n) for one in stored]) for n in _OF_TEXTS}
+    sizes = [[len(one.numbers), len(one.slots), len(one.texts.letters)] for one in stored]
+    joined["bounds"] = np.cumsum(np.array(sizes, np.int64), axis=0)
+    return {f"attribute_{name}": column for name, column in joined.items()}
 
 
-def _split(values: Mapping[str, list[Value]], joined: Mapping[str, AnyArray]) -> dict[str, StoredAttribute]:
-    """The reverse of `_joined`. values: attribute -> its values, in the order of the columns."""
+def _split(names: Sequence[str], joined: Mapping[str, AnyArray]) -> dict[str, StoredAttribute]:
+    """The reverse of `_joined`. names: in the order of the columns."""
+    columns = {name: joined[f"attribute_{name}"] for name in (*_BY_VALUE, *_BY_PAIR, *_OF_TEXTS)}
+    bounds = joined["attribute_bounds"].tolist()
     attributes = {}
-    ends = joined["attribute_ends"].tolist()
-    value_at = 0
-    for (name, held), begin, end in zip(values.items(), ends[:-1], ends[1:], strict=True):
-        by_value = [joined[f"attribute_{column}"][value_at : value_at + len(held)] for column in _BY_VALUE]
-        value_at += len(held)
-        attributes[name] = StoredAttribute(held, *by_value, *(joined[f"attribute_{n}"][begin:end] for n in _BY_PAIR))
+    for name, begin, end in zip(names, bounds[:-1], bounds[1:], strict=True):
+        of_value, of_pair, of_letter = (slice(b, e) for b, e in zip(begin, end, strict=True))
+        attributes[name] = StoredAttribute(
+            StoredTexts(columns["letters"][of_letter], columns["ends"][of_value], columns["hashes"][of_value]),
+            columns["numbers"][of_value],
+            columns["dates"][of_value],
+            columns["slots"][of_pair],
+            columns["codes"][of_pair],
+        )
     return attributes
 
 

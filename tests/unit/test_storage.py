@@ -69,7 +69,15 @@ def test_a_reopened_engine_takes_further_changes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["vectors.npy", "entry_words.npy", "posting_slots.npy", "ids.json", "words.json", "documents", "manifest.json"],
+    [
+        "vectors.npy",
+        "entry_words.npy",
+        "posting_slots.npy",
+        "ids.json",
+        "words_letters.npy",
+        "documents",
+        "manifest.json",
+    ],
 )
 def test_a_flipped_bit_in_any_file_is_found(tmp_path: Path, name: str) -> None:
     snapshot = saved(tmp_path)
