@@ -28,6 +28,7 @@ from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
     ConsumerConfig,
+    ConsumerInfo,
     DeliverPolicy,
     DiscardPolicy,
     RetentionPolicy,
@@ -52,6 +53,12 @@ CONNECT_TIMEOUT_S: Final = 5
 MAX_SAID: Final = 5
 # How often a quiet follower looks whether the connection was lost and regained under it.
 FOLLOW_CHECK_S: Final = 0.25
+# Of one subscription; an acknowledgement is for all before it. None is ever delivered twice.
+MAX_ON_THE_WAY: Final = 1024
+ACKNOWLEDGE_EVERY: Final = 256
+ACK_WAIT_S: Final = 22 * 3600.0
+# So many checks without a message, and the stream is looked at: whether there is one.
+QUIET_CHECKS: Final = 8
 # So long after it was lost a connection may come back under a caller's hands; later, callers are refused at once.
 GRACE_S: Final = 2.0
 
@@ -71,6 +78,12 @@ class JetStreamEventLog:
         self._connection = _Connection()
         self._replicas = 1
         self._said: list[str] = []
+        self._subscriptions: set[_Subscription] = set()
+
+    @property
+    def n_waiting(self) -> int:
+        """Messages that came and that nobody has asked for yet."""
+        return sum(subscription.n_waiting for subscription in self._subscriptions)
 
     async def connect(self, url: str, *, user: str = "", password: str = "", role: str = "service") -> None:
         """Try until the server answers and lets us in; `said` tells why it has not so far. To be called once.
@@ -209,7 +222,7 @@ class JetStreamEventLog:
         subscription = await self._subscribe(stream, after, subject)
         n_read = 0
         try:
-            info = await self._call(subscription.consumer_info(), f"reading {stream}")
+            info = await self._call(subscription.info(), f"reading {stream}")
             n_delivered = info.delivered.consumer_seq if info.delivered else 0
             promised = remaining = (info.num_pending or 0) + n_delivered
             if subject is None and after < began.first_seq:
@@ -225,11 +238,12 @@ class JetStreamEventLog:
                 n_read += 1
                 yield record
         finally:
-            await _quietly(subscription.unsubscribe())
+            await self._end(subscription)
         if n_read < promised:
             await self._require_explained(stream, promised - n_read, began)
 
     async def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        quiet, asked_up_to = 0, 0
         while True:
             epoch = self._connection.n_reconnects
             try:
@@ -245,18 +259,31 @@ class JetStreamEventLog:
             try:
                 while epoch == self._connection.n_reconnects:
                     try:
-                        message = await subscription.next_msg(timeout=FOLLOW_CHECK_S)
+                        message = await subscription.next(FOLLOW_CHECK_S)
                     except nats.errors.TimeoutError:
-                        continue
+                        quiet += 1
+                        if quiet % QUIET_CHECKS:
+                            continue
+                        # Should deliveries have ceased: once for each end of the stream that was not reached, they are
+                        # asked for again.
+                        last_seq = (await self.position(stream)).last_seq
+                        if last_seq <= max(after, asked_up_to):
+                            continue
+                        asked_up_to = last_seq
+                        break
+                    quiet = 0
                     record = _record(stream, message)
                     if record.seq > after:
                         after = record.seq
                         yield record
+            except Unavailable:
+                if self._client.is_closed:
+                    raise
             except (nats.errors.Error, OSError) as error:
                 if self._client.is_closed:
                     raise translate(error, f"following {stream}") from error
             finally:
-                await _quietly(subscription.unsubscribe())
+                await self._end(subscription)
 
     async def consume(self, stream: StreamName, durable: str) -> AsyncIterator[_JetStreamDelivery]:
         config = ConsumerConfig(durable_name=durable, ack_policy=AckPolicy.EXPLICIT, ack_wait=30, max_ack_pending=1000)
@@ -289,27 +316,37 @@ class JetStreamEventLog:
         if self._connection.n_reconnects:  # one that was never connected has nothing to close, and cannot
             await _quietly(self._client.close())
 
-    async def _subscribe(
-        self, stream: StreamName, after: int, subject: str | None
-    ) -> JetStreamContext.PushSubscription:
-        config = ConsumerConfig(deliver_policy=DeliverPolicy.BY_START_SEQUENCE, opt_start_seq=after + 1)
-        wanted = subject or STREAMS[stream].subjects[0]
-        return await self._call(
-            self._js.subscribe(wanted, stream=stream, config=config, ordered_consumer=True, idle_heartbeat=1.0),
-            f"reading {stream}",
+    async def _subscribe(self, stream: StreamName, after: int, subject: str | None) -> _Subscription:
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=after + 1,
+            ack_policy=AckPolicy.ALL,
+            ack_wait=ACK_WAIT_S,
+            max_ack_pending=MAX_ON_THE_WAY,
+            mem_storage=True,
+            num_replicas=1,
         )
+        wanted = subject or STREAMS[stream].subjects[0]
+        made = self._js.subscribe(wanted, stream=stream, config=config, manual_ack=True)
+        subscription = _Subscription(await self._call(made, f"reading {stream}"))
+        self._subscriptions.add(subscription)
+        return subscription
 
-    async def _next(self, subscription: JetStreamContext.PushSubscription, stream: StreamName) -> Msg | None:
+    async def _end(self, subscription: _Subscription) -> None:
+        self._subscriptions.discard(subscription)
+        await subscription.end()
+
+    async def _next(self, subscription: _Subscription, stream: StreamName) -> Msg | None:
         """The next message of those that were promised; None where the server has no more of them after all."""
         delivered = -1
         for _ in range(READ_ATTEMPTS):
             try:
-                return await self._connection.hold(subscription.next_msg(timeout=READ_TIMEOUT_S), f"reading {stream}")
+                return await self._connection.hold(subscription.next(READ_TIMEOUT_S), f"reading {stream}")
             except nats.errors.TimeoutError:
-                info = await self._call(subscription.consumer_info(), f"reading {stream}")
+                info = await self._call(subscription.info(), f"reading {stream}")
                 before, delivered = delivered, info.delivered.consumer_seq if info.delivered else 0
                 # It answers, and has sent nothing since we asked before: what it still counts, it cannot read.
-                if subscription.pending_msgs == 0 and (not info.num_pending or delivered == before):
+                if subscription.n_waiting == 0 and (not info.num_pending or delivered == before):
                     return None
             except (nats.errors.Error, OSError) as error:
                 raise translate(error, f"reading {stream}") from error
@@ -446,6 +483,38 @@ async def _quietly(call: Awaitable[None]) -> None:
 def _identity(entry: Entry) -> dict[str, str]:
     """The header by which the server knows a message that is sent again."""
     return {"Nats-Msg-Id": entry.msg_id} if entry.msg_id else {}
+
+
+class _Subscription:
+    """Messages of a stream in order, none missing, and never more than so many on the way.
+
+    An ordered consumer of nats-py promises the first two, but takes in whatever the server sends: past half a million
+    messages it drops some without a word, so flow is held back by acknowledgements, and sequences are checked here.
+    """
+
+    def __init__(self, subscription: JetStreamContext.PushSubscription) -> None:
+        self._subscription = subscription
+        self._n_received = 0
+
+    @property
+    def n_waiting(self) -> int:
+        return self._subscription.pending_msgs
+
+    async def next(self, timeout_s: float) -> Msg:
+        """Raises nats.errors.TimeoutError where none comes in time, Unavailable where one was lost on its way."""
+        message = await self._subscription.next_msg(timeout=timeout_s)
+        self._n_received += 1
+        if message.metadata.sequence.consumer != self._n_received:
+            raise Unavailable(f"message {self._n_received} of a subscription was lost on its way")
+        if self._n_received % ACKNOWLEDGE_EVERY == 0:
+            await message.ack()
+        return message
+
+    async def info(self) -> ConsumerInfo:
+        return await self._subscription.consumer_info()
+
+    async def end(self) -> None:
+        await _quietly(self._subscription.unsubscribe())
 
 
 def _record(stream: StreamName, message: Msg) -> Record:

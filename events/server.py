@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from events.errors import Corrupt, Unavailable
+from events.streams import STREAMS
 
 Role = Literal["service", "reader", "ingest"]
 
@@ -301,7 +302,9 @@ def server_config(data_dir: Path, accounts: dict[Role, Account], port: int, moni
         return f"{{ user: {account.user}, password: {json.dumps(account.password)}{permissions} }}"
 
     api = ("INFO", "STREAM.INFO.*", "STREAM.NAMES", "CONSUMER.CREATE.>", "CONSUMER.INFO.>", "DIRECT.GET.>")
-    reading = ", ".join([*(f'"$JS.API.{call}"' for call in api), '"$JS.FC.>"'])
+    # Whoever acknowledges INGEST's messages takes them from the service.
+    acks = (f"$JS.ACK.{stream}.>" for stream in STREAMS if stream != "INGEST")
+    reading = ", ".join(f'"{subject}"' for subject in (*(f"$JS.API.{call}" for call in api), *acks))
     return f"""\
 listen: "127.0.0.1:{port}"
 http: "127.0.0.1:{monitor_port}"

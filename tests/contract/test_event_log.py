@@ -138,6 +138,21 @@ async def test_a_durable_consumer_is_handed_again_what_it_did_not_acknowledge(ev
         assert again[0].record.data == b"1"
 
 
+async def test_a_slow_reader_gets_every_message_of_a_long_stream(event_log: EventLog) -> None:
+    for first in range(0, 4000, 500):
+        entries = [Entry(f"catalog.shop.1.{i}", b"x" * 1000) for i in range(first, first + 500)]
+        await event_log.append_batch("CATALOG", entries)
+    for reading in (event_log.read("CATALOG"), event_log.follow("CATALOG")):
+        seqs: list[int] = []
+        async for record in reading:
+            if not seqs:
+                await asyncio.sleep(0.3)  # whatever is sent meanwhile has to wait
+            seqs.append(record.seq)
+            if record.seq == 4000:
+                break
+        assert seqs == list(range(1, 4001))
+
+
 async def test_following_past_the_end_of_a_stream_is_corrupt(event_log: EventLog) -> None:
     await event_log.append("CONTROL", Entry("control.a", b"x"))
     with pytest.raises(Corrupt, match="ends at 1, but 3"):

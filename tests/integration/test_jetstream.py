@@ -1,0 +1,27 @@
+"""What only the JetStream adapter can get wrong."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from events import jetstream, server
+from events.jetstream import MAX_ON_THE_WAY
+from events.log import Entry
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_nobody_has_asked_for_yet_stays_on_the_server(nats_server: server.NatsServer) -> None:
+    account = nats_server.address.accounts["service"]
+    log = await jetstream.connect(nats_server.address.url, user=account.user, password=account.password)
+    await log.ensure_streams()
+    for first in range(0, 4000, 500):
+        await log.append_batch("CATALOG", [Entry(f"catalog.shop.1.{i}", b"x") for i in range(first, first + 500)])
+    following = log.follow("CATALOG")
+    assert (await anext(following)).seq == 1
+    await asyncio.sleep(0.5)
+    assert log.n_waiting <= MAX_ON_THE_WAY
+    assert [(await anext(following)).seq for _ in range(3999)] == list(range(2, 4001))
+    await log.close()
