@@ -17,7 +17,7 @@ FIELD_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")
 MAX_SEARCHABLE_FIELDS = 16
 MAX_SIGNALS = 16
 
-Transform = Literal["identity", "log1p"]
+Transform = Literal["identity", "log1p", "inverse", "decay", "boolean"]
 
 
 class SearchableField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,9 +36,11 @@ class SearchableField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A number of the document that ranks it whatever the query; it gives the feature `signal.<field>`.
+    """A number of the document that ranks it whatever the query; it gives the feature `signal.<field>`, in [0, 1].
 
-    The feature is transform(value) / scale, cut to [0, 1]; a missing value gives 0. `scale` is fixed when the
+    identity, log1p: the number, or the logarithm of 1 + it, divided by scale and cut to 1. inverse: scale / (scale +
+    number), for prices: one half where the price is the scale. decay: a date; one half once it is scale days old.
+    boolean: 1 where it is true, or a number above 0: in stock. A missing value gives 0. `scale` is fixed when the
     settings are written, so that one new document never shifts the scores of all others.
     """
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from events.settings import IndexSettings
+from searchsvc import signals
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 MAX_ID_BYTES: Final = 512
@@ -45,8 +46,9 @@ def refusal(document: AcceptedDocument, settings: IndexSettings) -> RefusedDocum
     """Why an index with these settings cannot take a document; None where it can."""
     for signal in settings.signals:
         value = document.members.get(signal.field)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-            reason = f"{signal.field} is {_shown(value)}; this index ranks by it, so it has to be a number or absent"
+        wanted = signals.wanted(signal, value)
+        if wanted is not None:
+            reason = f"{signal.field} is {_shown(value)}; this index ranks by it, so it has to be {wanted} or absent"
             return RefusedDocument(document.line, reason, document.id)
     return None
 

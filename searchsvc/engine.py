@@ -42,7 +42,7 @@ class Retrieval(msgspec.Struct, frozen=True):
     vector leg out. boosts: searchable field -> factor of its BM25, at least 0. signal_weights: (n_signals,) order where
     there is no text. k: candidates of each leg. window: how far the keyword order has to reach; None for all of it.
     operator: what a document has to hold; auto is all where that fills a first page, else any. leave_out: a slot that
-    is not wanted.
+    is not wanted. at_s: the moment, in seconds since 1970, for signals that age.
     """
 
     query: Query
@@ -56,6 +56,7 @@ class Retrieval(msgspec.Struct, frozen=True):
     filters: Filter | None = None
     facets: tuple[FacetRequest, ...] = ()
     sort: tuple[SortKey, ...] = ()
+    at_s: float = 0.0
 
 
 class Retrieved(msgspec.Struct, frozen=True):
@@ -165,8 +166,8 @@ class EngineSnapshot(Protocol):
         """(dimension,) of a document; None where it has none."""
         ...
 
-    def signals(self, slots: IntArray) -> FloatArray:
-        """(n, n_signals) transformed and scaled."""
+    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
+        """(n, n_signals) in [0, 1]: see `events.settings.Signal`. at_s: the moment, in seconds since 1970."""
         ...
 
     def id(self, slot: int) -> str: ...

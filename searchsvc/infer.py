@@ -33,6 +33,7 @@ POPULARITY_WORDS: Final = frozenset(
         "downloads",
     }
 )
+STOCK_NAMES: Final = frozenset({"in_stock", "instock", "is_in_stock", "available", "is_available"})
 MAX_FIELDS: Final = 10
 # That many text members under one prefix are one field: nobody sets a weight for each of a thousand attributes.
 GROUP_FROM: Final = 8
@@ -77,11 +78,12 @@ def infer_settings(documents: Sequence[Mapping[str, object]]) -> IndexSettings:
     words = [name for name in chosen if not _code_like(single[name])]
     embedded = sorted(words, key=lambda name: (name != title, _mean_chars(single[name]) > SHORT_TEXT_CHARS))
     signals = [_signal(name, m) for name, m in members.items() if _tells_popularity(name, m, len(documents))]
+    stock = [name for name in members if _tells_stock(name, documents)]
     return IndexSettings(
         searchable=tuple(fields),
         title=title,
         embedding=Embedding(tuple(embedded or [title])),
-        signals=tuple(signals[:MAX_SIGNAL_FIELDS]),
+        signals=(*signals[:MAX_SIGNAL_FIELDS], *(Signal(name, "boolean") for name in stock[:1])),
     )
 
 
@@ -89,9 +91,11 @@ def _survey(documents: Sequence[Mapping[str, object]]) -> dict[str, _Member]:
     members: defaultdict[str, _Member] = defaultdict(_Member)
     for document in documents:
         for name, value in document.items():
-            if name == "id" or value is None or value == [] or isinstance(value, bool):
+            if name == "id" or value is None or value == []:
                 continue
             member = members[name]
+            if isinstance(value, bool):
+                continue
             member.seen += 1
             if isinstance(value, int | float):
                 if abs(value) >= 1e300:
@@ -160,6 +164,12 @@ def _tells_popularity(name: str, member: _Member, n_documents: int) -> bool:
     named = POPULARITY_WORDS & set(re.split(r"[_.-]", name.lower()))
     common = len(member.numbers) >= max(n_documents / 2, 1)
     return bool(named) and common and min(member.numbers) >= 0 and max(member.numbers) > 0
+
+
+def _tells_stock(name: str, documents: Sequence[Mapping[str, object]]) -> bool:
+    """True or false, named after stock, that at least half of the documents have."""
+    n_told = sum(isinstance(document.get(name), bool) for document in documents)
+    return name.lower().replace("-", "_") in STOCK_NAMES and n_told >= max(len(documents) / 2, 1)
 
 
 def _signal(name: str, member: _Member) -> Signal:

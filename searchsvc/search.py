@@ -82,12 +82,12 @@ class Searcher:
             laps.timings.analyse = laps.lap()
             vector, degraded = self._encoded(snapshot, query, vector_leg)
             laps.timings.encode = laps.lap()
-        asked = self._retrieval(control, snapshot, query, vector, leave_out, request)
+        asked = self._retrieval(control, snapshot, query, vector, leave_out, request, now.timestamp())
         retrieved = snapshot.retrieve(asked)
         laps.timings.retrieve = laps.lap()
         found = _found(snapshot, query, vector, retrieved, self._n_candidates, request)
         names = feature_names(snapshot.settings)
-        features = _features(snapshot, found)
+        features = _features(snapshot, found, now.timestamp())
         weights = np.array([control.weights.get(name, 0.0) for name in names], np.float64)
         laps.timings.features = laps.lap()
         scores = _scores(found, names, features, weights)
@@ -186,6 +186,7 @@ class Searcher:
         vector: FloatArray | None,
         leave_out: int | None,
         request: SearchRequest,
+        at_s: float,
     ) -> Retrieval:
         """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""
         weights, settings = control.weights, snapshot.settings
@@ -202,6 +203,7 @@ class Searcher:
             filters=parse_filter(request.filters),
             facets=request.facet_requests(),
             sort=request.sort_keys(),
+            at_s=at_s,
         )
 
     def _hits(
@@ -314,7 +316,7 @@ def _cosines(
     return cosines
 
 
-def _features(snapshot: EngineSnapshot, found: _Found) -> FloatArray:
+def _features(snapshot: EngineSnapshot, found: _Found, at_s: float) -> FloatArray:
     """(n, n_features) in the order of `tuning.features.feature_names`; `overlooked` is left to `_scores`."""
     text = found.text
     columns: list[AnyArray] = [
@@ -330,7 +332,7 @@ def _features(snapshot: EngineSnapshot, found: _Found) -> FloatArray:
         trust = np.float32(found.vector_trust)
         overlooked = np.zeros((len(found.slots), 1), np.float32)
         columns += [found.cosines[:, None] * trust, _reciprocal(found.vector_ranks) * trust, overlooked]
-    columns.append(snapshot.signals(found.slots))
+    columns.append(snapshot.signals(found.slots, at_s))
     return np.concatenate(columns, axis=1).astype(np.float32)
 
 

@@ -16,9 +16,9 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.errors import InvalidInput
 from events.settings import IndexSettings
+from searchsvc import signals
 from searchsvc.analysis import Analysis, analyze, field_text, stem
 from searchsvc.arrays import FloatArray, IntArray
-from searchsvc.embedded.engine import signal_value
 from searchsvc.engine import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds, without
 from searchsvc.lexicon import Likeness
@@ -175,10 +175,9 @@ class OracleSnapshot:
         vector = self.documents[slot].vector
         return _as_bytes(vector) if vector is not None else None
 
-    def signals(self, slots: IntArray) -> FloatArray:
-        signals = self.settings.signals
-        rows = [[signal_value(s, self.documents[slot].members) for s in signals] for slot in slots.tolist()]
-        return np.array(rows, np.float32).reshape(len(slots), len(signals))
+    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
+        rows = signals.kept(self.settings.signals, [self.documents[slot].members for slot in slots.tolist()])
+        return signals.features(self.settings.signals, rows, at_s)
 
     def id(self, slot: int) -> str:
         return self.documents[slot].id
@@ -229,7 +228,7 @@ class OracleSnapshot:
 
     def _keyword_scores(self, slots: list[int], asked: Retrieval) -> dict[int, float]:
         if not asked.query.text:
-            rows = self.signals(np.array(slots, np.int64)) @ asked.signal_weights
+            rows = self.signals(np.array(slots, np.int64), asked.at_s) @ asked.signal_weights
             return dict(zip(slots, rows.tolist(), strict=True))
         table = self.text_features(np.array(slots, np.int64), asked.query).bm25
         boosts = [max(asked.boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]

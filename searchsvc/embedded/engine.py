@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ import msgspec
 import numpy as np
 
 from events.digest import DocumentsDigest
-from events.settings import IndexSettings, Signal
+from events.settings import IndexSettings
+from searchsvc import signals
 from searchsvc.analysis import analyze, field_text
 from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
 from searchsvc.embedded.attributes import Attributes, AttributesView, StoredAttribute
@@ -31,7 +31,6 @@ from searchsvc.ranking import N_COMPARED, vector_trust
 # More dead slots than this share, and than this number, and the index is worth building anew.
 COMPACT_SHARE = 0.5
 COMPACT_MIN = 10_000
-LARGEST = 1e300
 
 
 class StoredEngine(msgspec.Struct, frozen=True):
@@ -171,7 +170,7 @@ class EmbeddedEngine:
         self._ids.extend(ids)
         self._id_order.extend(ids)
         self.documents.append([upsert.text for upsert in upserts])
-        self._signals.extend(_signal_rows(self._settings.signals, [upsert.members for upsert in upserts]))
+        self._signals.extend(signals.kept(self._settings.signals, [upsert.members for upsert in upserts]))
         self._live.extend(np.ones(len(upserts), np.bool_))
         self._attributes.add(first_slot, [upsert.members for upsert in upserts])
         self._postings.add(terms, entries, self._live.view())
@@ -254,7 +253,7 @@ class EmbeddedSnapshot:
         wanted = asked.window if asked.window is None else max(asked.k, asked.window, N_COMPARED)
         if matching is None or matched is None:
             slots = np.flatnonzero(allowed)
-            keys: list[AnyArray] = [-(self._signals[slots] @ asked.signal_weights)]
+            keys: list[AnyArray] = [-(self.signals(slots, asked.at_s) @ asked.signal_weights)]
         else:
             slots = matched.slots
             # Rounded, so that what adds up to the same in another order is the same.
@@ -360,9 +359,8 @@ class EmbeddedSnapshot:
     def vector(self, slot: int) -> FloatArray | None:
         return self._vectors.vector(slot) if self._vectors else None
 
-    def signals(self, slots: IntArray) -> FloatArray:
-        rows: FloatArray = self._signals[slots]
-        return rows
+    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
+        return signals.features(self.settings.signals, self._signals[slots], at_s)
 
     def id(self, slot: int) -> str:
         return self._all_ids[slot]
@@ -383,19 +381,3 @@ def _with(mask: BoolArray, slots: IntArray) -> BoolArray:
     whole = mask.copy()
     whole[slots] = True
     return whole
-
-
-def signal_value(signal: Signal, members: Mapping[str, object]) -> float:
-    """The feature of one signal, in [0, 1]; 0 where the document has no number there."""
-    value = members.get(signal.field)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-        return 0.0
-    # JSON has whole numbers that are larger than any float.
-    number = float(min(value, LARGEST))
-    scaled = (math.log1p(number) if signal.transform == "log1p" else number) / signal.scale
-    return min(scaled, 1.0)
-
-
-def _signal_rows(signals: Sequence[Signal], documents: Sequence[Mapping[str, object]]) -> FloatArray:
-    rows = [[signal_value(signal, members) for signal in signals] for members in documents]
-    return np.array(rows, np.float32).reshape(len(documents), len(signals))

@@ -110,7 +110,7 @@ def test_a_number_larger_than_any_float_does_no_harm(tmp_path: Path, number: flo
     for transform in ("identity", "log1p"):
         settings = msgspec.structs.replace(SETTINGS, signals=(Signal("votes", transform, 10.0),))
         made = engine(tmp_path / transform / str(number)[:9], [upsert("1", "red", votes=number)], settings)
-        assert made.snapshot().signals(np.array([0])).tolist() == [[1.0 if number > 0 else 0.0]]
+        assert made.snapshot().signals(np.array([0]), 0.0).tolist() == [[1.0 if number > 0 else 0.0]]
 
 
 def test_a_document_nested_deeper_than_anybody_writes_does_no_harm(tmp_path: Path) -> None:
