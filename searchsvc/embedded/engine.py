@@ -18,9 +18,10 @@ from searchsvc.embedded.attributes import Attributes, AttributesView, StoredAttr
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.documents import DocumentFile, DocumentView
 from searchsvc.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward
+from searchsvc.embedded.ids import Ids, IdsView, StoredIds
 from searchsvc.embedded.lexicon import LexiconView
 from searchsvc.embedded.matching import Matched, Matching
-from searchsvc.embedded.order import IdOrder, first, id_keys
+from searchsvc.embedded.order import first
 from searchsvc.embedded.postings import Postings, PostingsRun, PostingsView
 from searchsvc.embedded.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
@@ -41,7 +42,7 @@ class StoredEngine(msgspec.Struct, frozen=True):
     generation: str
     catalog_seq: int
     digest: DocumentsDigest
-    ids: list[str]
+    ids: StoredIds
     live: AnyArray
     signals: AnyArray
     document_ends: AnyArray
@@ -83,10 +84,8 @@ class EmbeddedEngine:
             vectors = (stored.vectors, stored.vector_base) if stored else ()
             self._vectors = VectorIndex(self.dimension, *vectors)
         self._signals = Column(np.float32, len(settings.signals), stored.signals if stored else None)
-        self._ids: list[str] = list(stored.ids) if stored else []
-        self._id_order = IdOrder(self._ids)
         self._live = Column(np.bool_, rows=np.array(stored.live) if stored else None)
-        self._slots = {self._ids[slot]: int(slot) for slot in np.flatnonzero(self._live.view())}
+        self._ids = Ids(stored.ids, self._live.view()) if stored else Ids()
         self._digest = stored.digest if stored else DocumentsDigest()
         self._snapshot = self._view(stored.catalog_seq if stored else 0)
 
@@ -97,7 +96,7 @@ class EmbeddedEngine:
     @property
     def wasteful(self) -> bool:
         """Whether most slots are dead, so that building anew would pay."""
-        n_dead = len(self._ids) - len(self._slots)
+        n_dead = len(self._ids) - self._digest.count
         return n_dead > max(COMPACT_MIN, COMPACT_SHARE * len(self._ids))
 
     def snapshot(self) -> EmbeddedSnapshot:
@@ -107,7 +106,7 @@ class EmbeddedEngine:
         """Make changes visible together. Of several for one document the last counts."""
         last = {change.id: change for change in changes}
         upserts = [change for change in last.values() if isinstance(change, Upsert)]
-        dead = [self._slots[name] for name in last if name in self._slots]
+        dead = [slot for name in last if (slot := self._ids.slot(name)) is not None]
         removed = [bytes(self._snapshot.document(slot)) for slot in dead]
         self._digest = self._digest.changed([upsert.text for upsert in upserts], removed)
         for slot in dead:
@@ -122,7 +121,7 @@ class EmbeddedEngine:
         # Only now: readers of the last snapshot look their documents up here while the new ones are written.
         for name, change in last.items():
             if isinstance(change, Delete):
-                self._slots.pop(name, None)
+                self._ids.drop(name)
         self._snapshot = self._view(catalog_seq)
         return self._snapshot
 
@@ -150,7 +149,7 @@ class EmbeddedEngine:
             generation=self.generation,
             catalog_seq=self._snapshot.catalog_seq,
             digest=self._digest,
-            ids=self._ids,
+            ids=self._ids.store(),
             live=self._live.view(),
             signals=self._signals.view(),
             document_ends=self.documents.store(),
@@ -165,10 +164,6 @@ class EmbeddedEngine:
         first_slot = len(self._ids)
         fields = [[analyze(field_text(u.members, field)) for field in self._settings.searchable] for u in upserts]
         terms, entries = self._forward.add(fields)
-        self._slots.update({upsert.id: first_slot + i for i, upsert in enumerate(upserts)})
-        ids = [upsert.id for upsert in upserts]
-        self._ids.extend(ids)
-        self._id_order.extend(ids)
         self.documents.append([upsert.text for upsert in upserts])
         self._signals.extend(signals.kept(self._settings.signals, [upsert.members for upsert in upserts]))
         self._live.extend(np.ones(len(upserts), np.bool_))
@@ -180,6 +175,8 @@ class EmbeddedEngine:
                 if upsert.vector is not None:
                     row[:] = upsert.vector
             self._vectors.extend(rows)
+        # Last: whoever finds a document here finds all of it.
+        self._ids.append([upsert.id for upsert in upserts])
 
     def _view(self, catalog_seq: int) -> EmbeddedSnapshot:
         live = self._live.view()
@@ -194,10 +191,8 @@ class EmbeddedEngine:
             vectors=self._vectors.view() if self._vectors else None,
             signals=self._signals.view(),
             live=live,
-            all_ids=self._ids,
-            id_keys=self._id_order.view(),
+            ids=self._ids.view(),
             documents=self.documents.view(),
-            slots=self._slots,
         )
 
 
@@ -217,10 +212,8 @@ class EmbeddedSnapshot:
         vectors: VectorView | None,
         signals: AnyArray,
         live: BoolArray,
-        all_ids: list[str],
-        id_keys: AnyArray,
+        ids: IdsView,
         documents: DocumentView,
-        slots: Mapping[str, int],
     ) -> None:
         self.settings = settings
         self.generation = generation
@@ -232,11 +225,9 @@ class EmbeddedSnapshot:
         self._vectors = vectors
         self._signals = signals
         self.live = live
-        self._all_ids = all_ids
-        self._id_keys = id_keys
+        self._ids = ids
         self._last_statistics: tuple[Query | None, QueryStatistics] = None, QueryStatistics.none()
         self._documents = documents
-        self._slots = slots
 
     @property
     def n_documents(self) -> int:
@@ -277,7 +268,7 @@ class EmbeddedSnapshot:
         )
 
     def _first(self, slots: AnyArray, keys: list[AnyArray], n: int | None) -> IntArray:
-        chosen: IntArray = slots[first(slots, keys, self._id_keys, self._all_ids, len(slots) if n is None else n)]
+        chosen: IntArray = slots[first(slots, keys, self._ids, len(slots) if n is None else n)]
         return chosen
 
     def _vector_leg(
@@ -314,7 +305,7 @@ class EmbeddedSnapshot:
         """The k nearest slots and their cosines, nearest first, equal ones by id."""
         assert asked.vector is not None
         slots, cosines = vectors.nearest(asked.vector, asked.k, allowed)
-        best = first(slots, [-cosines], self._id_keys, self._all_ids, asked.k)
+        best = first(slots, [-cosines], self._ids, asked.k)
         return slots[best], cosines[best]
 
     def _allowed(self, filters: Filter | None, leave_out: int | None) -> BoolArray:
@@ -363,18 +354,13 @@ class EmbeddedSnapshot:
         return signals.features(self.settings.signals, self._signals[slots], at_s)
 
     def id(self, slot: int) -> str:
-        return self._all_ids[slot]
+        return self._ids[slot]
 
     def document(self, slot: int) -> msgspec.Raw:
         return self._documents.read(slot)
 
     def find(self, document_id: str) -> int | None:
-        slot = self._slots.get(document_id)
-        if slot is not None and slot < len(self.live) and self.live[slot]:
-            return slot
-        # The writer's map is ahead of this snapshot: the document was written or deleted since.
-        same = (self._id_keys == id_keys([document_id])).all(axis=1) & self.live
-        return next((old for old in np.flatnonzero(same).tolist() if self._all_ids[old] == document_id), None)
+        return self._ids.slot(document_id, self.live)
 
 
 def _with(mask: BoolArray, slots: IntArray) -> BoolArray:

@@ -11,36 +11,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from searchsvc.arrays import AnyArray, BoolArray, IntArray
-from searchsvc.embedded.columns import Column
-
-_BYTES = 16
+from searchsvc.embedded.ids import IdsView
 
 
-class IdOrder:
-    """The writer's side: one row a slot."""
-
-    def __init__(self, ids: Sequence[str] = ()) -> None:
-        self._keys = Column(np.uint64, 2)
-        self.extend(ids)
-
-    def extend(self, ids: Sequence[str]) -> None:
-        self._keys.extend(id_keys(ids))
-
-    def view(self) -> AnyArray:
-        """(n_slots, 2)."""
-        return self._keys.view()
-
-
-def id_keys(ids: Sequence[str]) -> AnyArray:
-    """(n, 2) the first sixteen bytes of each id as two numbers that order as it does."""
-    data = b"".join(one.encode()[:_BYTES].ljust(_BYTES, b"\0") for one in ids)
-    return np.frombuffer(data, ">u8").astype(np.uint64).reshape(-1, 2)
-
-
-def first(slots: AnyArray, keys: Sequence[AnyArray], id_keys: AnyArray, ids: Sequence[str], k: int) -> IntArray:
+def first(slots: AnyArray, keys: Sequence[AnyArray], ids: IdsView, k: int) -> IntArray:
     """Positions in `slots` of the first k by ascending keys, the first key first, then by id.
 
-    slots: (n,). keys: one (n,) array or more, without nan. id_keys: of `IdOrder`, for all slots. ids: by slot.
+    slots: (n,). keys: one (n,) array or more, without nan.
     """
     n = len(slots)
     if k <= 0 or not n:
@@ -52,7 +29,7 @@ def first(slots: AnyArray, keys: Sequence[AnyArray], id_keys: AnyArray, ids: Seq
     order = np.lexsort(columns[::-1]) if len(columns) > 1 else np.argsort(columns[0], kind="stable")
     equal = _equal_neighbours(columns, order)
     if equal.any():
-        prefix = id_keys[slots[in_play]]
+        prefix = ids.keys[slots[in_play]]
         columns += [prefix[:, 0], prefix[:, 1]]
         order = np.lexsort(columns[::-1])
         equal = _equal_neighbours(columns, order)

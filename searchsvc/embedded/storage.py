@@ -27,12 +27,13 @@ from searchsvc.arrays import AnyArray
 from searchsvc.embedded.attributes import BLANK, StoredAttribute
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
+from searchsvc.embedded.ids import StoredIds
 from searchsvc.embedded.lexicon import StoredLexicon
 from searchsvc.embedded.postings import Entries, PostingsRun
 from searchsvc.embedded.texts import StoredTexts
 from searchsvc.embedded.vectors import StoredVectors
 
-SCHEMA = 6
+SCHEMA = 7
 VECTOR_BASE = "vectors.faiss"
 KEPT_SNAPSHOTS = 2
 
@@ -72,6 +73,9 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
     partial.mkdir(parents=True)
     arrays = {
         "live": stored.live,
+        **_texts("ids", stored.ids.texts),
+        "id_of_slot": stored.ids.of_slot,
+        "id_keys": stored.ids.keys,
         "signals": stored.signals,
         "document_ends": stored.document_ends,
         "vectors": stored.vectors.rows,
@@ -102,7 +106,6 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
     arrays |= _joined(stored.attributes)
     for name, array in arrays.items():
         np.save(partial / f"{name}.npy", array)
-    (partial / "ids.json").write_bytes(msgspec.json.encode(stored.ids))
     (partial / "attributes.json").write_bytes(msgspec.json.encode(list(stored.attributes)))
     (partial / "stems.json").write_bytes(msgspec.json.encode(stored.forward.lexicon.stems))
     if stored.vector_base is not None:
@@ -157,12 +160,12 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         mapped: AnyArray = np.asarray(np.load(snapshot / f"{name}.npy", mmap_mode="r"))
         return mapped
 
-    def texts(name: str) -> list[str]:
-        return msgspec.json.decode((snapshot / f"{name}.json").read_bytes(), type=list[str])
+    def texts(name: str) -> StoredTexts:
+        return StoredTexts(array(f"{name}_letters"), array(f"{name}_ends"), array(f"{name}_hashes"))
 
     forward = StoredForward(
         lexicon=StoredLexicon(
-            StoredTexts(array("words_letters"), array("words_ends"), array("words_hashes")),
+            texts("words"),
             msgspec.json.decode((snapshot / "stems.json").read_bytes(), type=dict[str, int]),
             array("term_of"),
             array("signatures"),
@@ -181,11 +184,12 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         total_lengths=array("total_lengths"),
         n_live=manifest.n_live,
     )
+    names = msgspec.json.decode((snapshot / "attributes.json").read_bytes(), type=list[str])
     stored = StoredEngine(
         generation=manifest.generation,
         catalog_seq=manifest.catalog_seq,
         digest=manifest.digest,
-        ids=texts("ids"),
+        ids=StoredIds(texts("ids"), array("id_of_slot"), array("id_keys")),
         live=array("live"),
         signals=array("signals"),
         document_ends=array("document_ends"),
@@ -202,7 +206,7 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
                 array("posting_lengths"),
             ),
         ),
-        attributes=_split(texts("attributes"), {name: array(name) for name in _JOINED}),
+        attributes=_split(names, {name: array(name) for name in _JOINED}),
     )
     return EmbeddedEngine(work, settings, manifest.dimension, manifest.generation, stored)
 
@@ -260,16 +264,20 @@ def stored_documents(folder: Path) -> dict[str, bytes]:
     for snapshot in snapshots(folder):
         with suppress(Corrupt):
             manifest = _manifest(snapshot)
-            for name in ("ids.json", "live.npy", "document_ends.npy"):
+            for name in ("live.npy", "document_ends.npy"):
                 _require(snapshot / name, manifest.files[name])
             texts = work_folder(folder, manifest.generation) / "documents"
             _require(texts, manifest.documents_sha256, manifest.documents_bytes)
             content = texts.read_bytes()
-            ids = msgspec.json.decode((snapshot / "ids.json").read_bytes(), type=list[str])
             ends = np.load(snapshot / "document_ends.npy").tolist()
             live = np.flatnonzero(np.load(snapshot / "live.npy")).tolist()
-            return {ids[slot]: content[ends[slot] : ends[slot + 1]] for slot in live}
+            documents = [content[ends[slot] : ends[slot + 1]] for slot in live]
+            return {msgspec.json.decode(text, type=_Named).id: text for text in documents}
     return {}
+
+
+class _Named(msgspec.Struct):
+    id: str
 
 
 def model_of(snapshot: Path) -> str:

@@ -73,7 +73,7 @@ def test_a_reopened_engine_takes_further_changes(tmp_path: Path) -> None:
         "vectors.npy",
         "entry_words.npy",
         "posting_slots.npy",
-        "ids.json",
+        "ids_letters.npy",
         "words_letters.npy",
         "documents",
         "manifest.json",
