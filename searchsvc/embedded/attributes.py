@@ -174,7 +174,7 @@ class AttributesView:
                 attribute = self._attribute(given.field, "filters")
                 slots, codes = attribute.pairs(self._n_slots)
                 mask = np.zeros(self._n_slots, np.bool_)
-                mask[slots[_passing(given, attribute)[codes]]] = True
+                kernels.mark(slots, codes, _passing(given, attribute), mask)
                 return mask
 
     def facet(self, name: str, matching: BoolArray, max_values: int) -> Facet:

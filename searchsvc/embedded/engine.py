@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ from searchsvc.ranking import N_COMPARED, vector_trust
 # More dead slots than this share, and than this number, and the index is worth building anew.
 COMPACT_SHARE = 0.5
 COMPACT_MIN = 10_000
+# From so many slots on a leg takes milliseconds, most of them without Python's lock: then both are looked for at once.
+BESIDE_FROM = 200_000
+_beside = ThreadPoolExecutor(2, thread_name_prefix="nearest")
 
 
 class StoredEngine(msgspec.Struct, frozen=True):
@@ -239,6 +243,7 @@ class EmbeddedSnapshot:
 
     def retrieve(self, asked: Retrieval) -> Retrieved:
         allowed = self._allowed(asked.filters, asked.leave_out)
+        beside = self._vector_leg(asked, allowed)
         matching = self._matching(asked.query) if asked.query.text else None
         matched = matching.within(allowed, asked.operator) if matching else None
         wanted = asked.window if asked.window is None else max(asked.k, asked.window, N_COMPARED)
@@ -246,11 +251,11 @@ class EmbeddedSnapshot:
             slots = np.flatnonzero(allowed)
             keys: list[AnyArray] = [-(self.signals(slots, asked.at_s) @ asked.signal_weights)]
         else:
-            slots = matched.slots
+            slots, scores = matching.best(matched, self._by_field(asked.boosts), wanted)
             # Rounded, so that what adds up to the same in another order is the same.
-            keys = [-matching.scores(matched, self._by_field(asked.boosts)).round(5)]
+            keys = [-scores.round(5)]
         ordered = self._first(slots, keys, wanted)
-        nearest, cosines, trust = self._vector_leg(asked, allowed, ordered)
+        nearest, cosines, trust = self._trusted(asked, beside.result() if beside else None, ordered)
         match_set = allowed if matched is None else _with(matched.mask, nearest)
         if asked.sort:
             slots = np.flatnonzero(match_set)
@@ -271,15 +276,26 @@ class EmbeddedSnapshot:
         chosen: IntArray = slots[first(slots, keys, self._ids, len(slots) if n is None else n)]
         return chosen
 
-    def _vector_leg(
-        self, asked: Retrieval, allowed: BoolArray, keyword: IntArray
+    def _vector_leg(self, asked: Retrieval, allowed: BoolArray) -> Future[tuple[IntArray, FloatArray]] | None:
+        """The k nearest and their cosines, on their way: on another thread where that is worth the hand-over."""
+        vectors = self._vectors
+        if vectors is None or asked.vector is None:
+            return None
+        if len(self.live) >= BESIDE_FROM:
+            return _beside.submit(self._nearest, vectors, asked, allowed)
+        found: Future[tuple[IntArray, FloatArray]] = Future()
+        found.set_result(self._nearest(vectors, asked, allowed))
+        return found
+
+    def _trusted(
+        self, asked: Retrieval, found: tuple[IntArray, FloatArray] | None, keyword: IntArray
     ) -> tuple[IntArray, FloatArray, float]:
-        """The k nearest and their cosines, and how far they can be trusted: none of them where they cannot."""
+        """The vector leg's findings, and how far they can be trusted: none of them where they cannot."""
         none = np.empty(0, np.int64), np.empty(0, np.float32), 0.0
         vectors, vector = self._vectors, asked.vector
-        if vectors is None or vector is None:
+        if vectors is None or vector is None or found is None:
             return none
-        nearest, cosines = self._nearest(vectors, asked, allowed)
+        nearest, cosines = found
         if asked.query.terms:
             by_words = vectors.cosines(keyword[:N_COMPARED], vector)
             n_documents = self.n_documents

@@ -112,11 +112,23 @@ def add_scores(
         last = first + 1
         while last < begins.shape[0] and places[last] == place:
             last += 1
+        if last == first + 1:
+            for i in range(begins[first], ends[first]):
+                slot = slots[i]
+                if matching[slot]:
+                    field, frequency = fields[i], weights[first] * float(frequencies[i])
+                    norm = constant + slope[field] * float(lengths[i])
+                    sums[slot] += factors[place, field] * frequency / (frequency + norm)
+            first = last
+            continue
         while True:
-            # The next slot and field that any of the spans has, and its frequency in all that have it.
+            # The next slot that matches, and field, that any of the spans has, and its frequency in all that have it.
             slot, field, frequency, length = np.int32(2**31 - 1), np.uint8(255), 0.0, 0.0
             for span in range(first, last):
                 i = at[span]
+                while i < ends[span] and not matching[slots[i]]:
+                    i += 1
+                at[span] = i
                 if i < ends[span] and (slots[i] < slot or (slots[i] == slot and fields[i] < field)):
                     slot, field, length = slots[i], fields[i], float(lengths[i])
             for span in range(first, last):
@@ -126,9 +138,8 @@ def add_scores(
                     at[span] += 1
             if frequency == 0.0:
                 break
-            if matching[slot]:
-                norm = constant + slope[field] * length
-                sums[slot] += factors[place, field] * frequency / (frequency + norm)
+            norm = constant + slope[field] * length
+            sums[slot] += factors[place, field] * frequency / (frequency + norm)
         first = last
 
 
@@ -246,6 +257,59 @@ def cosines(
         for j in range(query.shape[0]):
             total += np.int32(row[j]) * np.int32(query[j])
         found[i] = np.float32(float(total) * query_scale * float(scales[slot]))
+
+
+@_compiled("u4[1] u4 b1[1] b1[1]!")
+def holding(held: AnyArray, bits: int, within: AnyArray, chosen: AnyArray) -> None:
+    """Write (n_slots,) which slots hold any of some terms. held: (n_slots,) as `hold` notes it. within: (n_slots,)."""
+    for slot in range(held.shape[0]):
+        chosen[slot] = within[slot] and (held[slot] & bits) != 0
+
+
+@_compiled("u4[1] f8[2] f8 b1[1] b1[1] b1[1]!")
+def promising(
+    held: AnyArray, bounds: ScoreArray, least: float, within: AnyArray, known: AnyArray, chosen: AnyArray
+) -> None:
+    """Write (n_slots,) which slots, but those that are known, could earn so much.
+
+    held: (n_slots,) as `hold` notes it. bounds: (4, 256) what the terms of each byte of it could earn together. within,
+    known: (n_slots,).
+    """
+    for slot in range(held.shape[0]):
+        bits = held[slot]
+        bound = bounds[0, bits & 255] + bounds[1, (bits >> 8) & 255]
+        if bits >> 16:
+            bound += bounds[2, (bits >> 16) & 255] + bounds[3, bits >> 24]
+        chosen[slot] = (bound >= least) & within[slot] & (not known[slot])
+
+
+@_compiled("i8[1] u4[1] f8[2] f8 f8[1] b1[1]!")
+def give_up(
+    slots: AnyArray, held: AnyArray, bounds: ScoreArray, least: float, sums: ScoreArray, chosen: AnyArray
+) -> None:
+    """Write False for those of some slots that cannot earn so much any more.
+
+    sums: (n_slots,) what they have. bounds: as in `promising`, of the terms that are not in it yet.
+    """
+    for i in range(slots.shape[0]):
+        slot = slots[i]
+        bits = held[slot]
+        bound = bounds[0, bits & 255] + bounds[1, (bits >> 8) & 255]
+        if bits >> 16:
+            bound += bounds[2, (bits >> 16) & 255] + bounds[3, bits >> 24]
+        if sums[slot] + bound < least:
+            chosen[slot] = False
+
+
+@_compiled("i4[1] i4[1] b1[1] b1[1]!")
+def mark(slots: AnyArray, codes: AnyArray, passing: AnyArray, marked: AnyArray) -> None:
+    """Write True for (n_slots,) the slots that have a code that passes.
+
+    slots, codes: (n,) pairs. passing: (n_codes,).
+    """
+    for i in range(slots.shape[0]):
+        if passing[codes[i]]:
+            marked[slots[i]] = True
 
 
 @_compiled("i4[1] i4[1] b1[1] i8[1]!")

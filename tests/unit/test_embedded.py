@@ -11,8 +11,10 @@ import pytest
 
 from events.settings import Signal
 from searchsvc.arrays import BoolArray, FloatArray, IntArray
+from searchsvc.embedded.matching import PRUNE_FROM
 from searchsvc.embedded.vectors import FEW, VectorIndex, VectorView
-from searchsvc.engine import Delete, Upsert
+from searchsvc.engine import Delete, Retrieval, Upsert
+from searchsvc.understanding import understand
 from tests.factories import SETTINGS, engine, upsert, vector
 
 DIMENSION = 32
@@ -121,3 +123,21 @@ def test_a_document_nested_deeper_than_anybody_writes_does_no_harm(tmp_path: Pat
     snapshot = engine(tmp_path, [Upsert("1", b'{"id":"1","title":"red"}', members, vector(1))]).snapshot()
     assert snapshot.lexicon.count("red") == 1
     assert snapshot.lexicon.count("deep") == 0
+
+
+def test_the_best_of_very_many_are_the_same_whether_or_not_all_are_scored(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    words = [f"w{i}x" for i in range(400)]
+    often = 1.0 / np.arange(1, len(words) + 1)
+    drawn = rng.choice(len(words), (PRUNE_FROM + 4000, 5), p=often / often.sum())
+    settings = msgspec.structs.replace(SETTINGS, embedding=None, signals=())
+    documents = [upsert(str(i), " ".join(words[j] for j in row)) for i, row in enumerate(drawn)]
+    snapshot = engine(tmp_path, documents, settings).snapshot()
+    for text in ("w0x w1x w30x w200x", "w0x w1x w2x w3x w5x w399x", "w0x w1x zzz", "w0x w7xx w120x"):
+        query = understand(text, snapshot.lexicon)
+        asked = Retrieval(query, None, {"title": 3.0, "text": 1.0}, np.zeros(0, np.float32), 100, 100, operator="any")
+        some = snapshot.retrieve(asked)
+        assert some.total > PRUNE_FROM
+        every = snapshot.retrieve(msgspec.structs.replace(asked, window=None))
+        assert len(every.keyword) == every.total == some.total
+        assert some.keyword[:100].tolist() == every.keyword[:100].tolist()
