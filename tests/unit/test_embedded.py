@@ -128,8 +128,8 @@ def test_a_document_nested_deeper_than_anybody_writes_does_no_harm(tmp_path: Pat
 def test_the_best_of_very_many_are_the_same_whether_or_not_all_are_scored(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     words = [f"w{i}x" for i in range(400)]
-    often = 1.0 / np.arange(1, len(words) + 1)
-    drawn = rng.choice(len(words), (PRUNE_FROM + 4000, 5), p=often / often.sum())
+    often = 1.0 / np.arange(1, len(words) + 1) ** 1.3
+    drawn = rng.choice(len(words), (PRUNE_FROM + 8000, 6), p=often / often.sum())
     settings = msgspec.structs.replace(SETTINGS, embedding=None, signals=())
     documents = [upsert(str(i), " ".join(words[j] for j in row)) for i, row in enumerate(drawn)]
     snapshot = engine(tmp_path, documents, settings).snapshot()
