@@ -204,14 +204,18 @@ class ForwardView(msgspec.Struct, frozen=True):
         """
         n_fields = self.document_frequencies.shape[0]
         meanings = self.lexicon.meanings(query)
-        places, terms = [one.place for one in meanings], [one.term for one in meanings]
-        frequencies = np.zeros((len(query.terms), n_fields), np.int32)
-        np.maximum.at(frequencies, places, self.document_frequencies[:, terms].T)
-        most = frequencies.max(axis=1, initial=0)
-        known = most > 0
+        frequencies = np.zeros((len(query.terms), n_fields + 1), np.int32)
+        if meanings:
+            # Meanings come by place, so those of one place are neighbours.
+            places = [one.place for one in meanings]
+            first = [at for at, place in enumerate(places) if not at or place != places[at - 1]]
+            found = self.document_frequencies[:, [one.term for one in meanings]]
+            most_frequent = np.maximum.reduceat(found, first, axis=1).T
+            frequencies[[places[at] for at in first]] = np.column_stack([most_frequent, most_frequent.max(axis=1)])
         idf = np.where(frequencies, inverse_document_frequency(frequencies, self.n_live), 0.0)
-        most_telling = np.where(known, inverse_document_frequency(most, self.n_live), 0.0)
-        return QueryStatistics(meanings, idf, known, most_telling, (K1 + 1.0) * float(most_telling.sum()))
+        most_telling = idf[:, -1]
+        ceiling = (K1 + 1.0) * float(most_telling.sum())
+        return QueryStatistics(meanings, idf[:, :-1], frequencies[:, -1] > 0, most_telling, ceiling)
 
     def features(self, slots: IntArray, query: Query, statistics: QueryStatistics) -> TextFeatures:
         """What of a query each slot holds. slots: (n,) live. statistics: of the query."""

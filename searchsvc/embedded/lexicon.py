@@ -26,6 +26,7 @@ from searchsvc.query import Query
 # Words since the last sorting are looked through one by one: this bounds how many.
 UNSORTED_MIN: Final = 1024
 UNSORTED_SHARE: Final = 0.02
+MAX_REMEMBERED: Final = 20_000
 _LETTER_BITS: Final = 31
 _BEGINNING_BYTES: Final = 8
 
@@ -183,12 +184,19 @@ class LexiconView:
         self._in_order = in_order
         self._frequencies = document_frequencies
         self._live = live
+        # What searches ask again and again, of this commit.
+        self._numbered: dict[str, int | None] = {}
+        self._counted: dict[str, int] = {}
         self.n_words = len(term_of)
         self.n_terms = document_frequencies.shape[1]
 
     def count(self, term: str) -> int:
-        number = self._term(term)
-        return int(self._frequencies[:, number].max()) if number is not None else 0
+        known = self._counted.get(term)
+        if known is None:
+            number = self._term(term)
+            known = int(self._frequencies[:, number].max()) if number is not None else 0
+            self._counted[term] = known
+        return known
 
     def similar(self, word: str, max_edits: int) -> list[Likeness]:
         """Words within so many edits, nearest first, then the most frequent."""
@@ -235,13 +243,18 @@ class LexiconView:
 
     def _term(self, stemmed: str) -> int | None:
         """The number of a stem; None where no word has it."""
-        term = self._stems.get(stemmed)
-        if term is None:
+        if stemmed in self._numbered:
+            return self._numbered[stemmed]
+        term = self._stems.get(stemmed, self.n_terms)
+        found = term if term < self.n_terms else None
+        if found is None:
             whole = self._words.number(stemmed)
             if whole is not None and whole < self.n_words and stem(stemmed) == stemmed:
-                return int(self.term_of[whole])
-            return None
-        return term if term < self.n_terms else None
+                found = int(self.term_of[whole])
+        if len(self._numbered) > MAX_REMEMBERED:
+            self._numbered, self._counted = {}, {}
+        self._numbered[stemmed] = found
+        return found
 
     def word_ids(self, term: int) -> list[int]:
         """The numbers of the words whose stem a term is."""

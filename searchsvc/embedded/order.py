@@ -28,11 +28,12 @@ def first(slots: AnyArray, keys: Sequence[AnyArray], ids: IdsView, k: int) -> In
     columns = [key[in_play] for key in keys]
     order = np.lexsort(columns[::-1]) if len(columns) > 1 else np.argsort(columns[0], kind="stable")
     equal = _equal_neighbours(columns, order)
-    if equal.any():
-        prefix = ids.keys[slots[in_play]]
-        columns += [prefix[:, 0], prefix[:, 1]]
-        order = np.lexsort(columns[::-1])
-        equal = _equal_neighbours(columns, order)
+    if not equal.any():
+        return in_play[order[:k]]
+    prefix = ids.keys[slots[in_play]]
+    columns += [prefix[:, 0], prefix[:, 1]]
+    order = np.lexsort(columns[::-1])
+    equal = _equal_neighbours(columns, order)
     ordered: IntArray = in_play[order]
     for start in np.flatnonzero(equal & ~np.append(False, equal[:-1])).tolist():
         if start >= k:
