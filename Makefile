@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?= ../shared/data
 ROUNDS ?= 10
 
-.PHONY: help demo test test-quick test-faults lint bench tools clean
+.PHONY: help demo test test-quick test-faults lint bench bench-scale tools clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -51,6 +51,9 @@ bench: $(VENV)/dev  ## the figures of README, written to benchmarks/results/
 	$(BIN)/searchsvc bench events $(DATA)/electronics --json benchmarks/results/events-electronics.json
 	$(BIN)/searchsvc bench recovery $(DATA)/electronics --json benchmarks/results/recovery-electronics.json
 	$(BIN)/searchsvc bench propagation --json benchmarks/results/propagation.json
+
+bench-scale: $(VENV)/dev  ## 10,000 to a million documents: an hour of encoding, kept in .bench for the next time
+	$(BIN)/searchsvc bench scale $(DATA)/electronics --vectors .bench/vectors --json benchmarks/results/scale.json
 
 # What tests drive beside Python, from Debian where we may install it; the tests say so where there is none.
 tools:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks import events, latency, propagation, recovery, relevance
+from benchmarks import events, latency, propagation, recovery, relevance, scale
 from events.errors import InvalidInput
 from searchsvc.sample import sample_catalogue
 
@@ -65,6 +65,22 @@ def test_latency_measures_search_change_and_restart(collection: Path) -> None:
     assert result["search_ms"]["service cold"].n == 10
     assert result["search_ms"]["bare sum"].p50.value > 0
     assert set(result["restart_to_first_answer_s"]) == {"after SIGTERM", "after kill -9"}
+    assert msgspec.json.encode(result)
+
+
+def test_scale_measures_each_size_and_takes_vectors_from_where_they_are(collection: Path) -> None:
+    kept = collection / "vectors"
+    result = scale.measure(
+        collection, sizes=(2400, 1200), n_queries=10, n_searches=20, n_upserts=3, vectors=kept, say=lambda _: None
+    )
+    scale.print_result(result)
+    assert [row["documents"] for row in result["table"]] == [1200, 2400]
+    for row in result["table"]:
+        assert row["search_ms"]["cold"].n == row["search_ms"]["filtered"].n == 10
+        assert row["upsert_to_searchable_ms"].n == 3
+        assert row["resident_mb"]["service"] > row["resident_mb"]["nats-server"] > 0
+        assert min(row["recall_at_100"].values()) >= 0.98
+    assert list(kept.glob("*.sqlite"))
     assert msgspec.json.encode(result)
 
 

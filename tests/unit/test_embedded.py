@@ -133,7 +133,12 @@ def test_the_best_of_very_many_are_the_same_whether_or_not_all_are_scored(tmp_pa
     settings = msgspec.structs.replace(SETTINGS, embedding=None, signals=())
     documents = [upsert(str(i), " ".join(words[j] for j in row)) for i, row in enumerate(drawn)]
     snapshot = engine(tmp_path, documents, settings).snapshot()
-    for text in ("w0x w1x w30x w200x", "w0x w1x w2x w3x w5x w399x", "w0x w1x zzz", "w0x w2x w4x w6x w8x w10x w12x w14x"):
+    for text in (
+        "w0x w1x w30x w200x",
+        "w0x w1x w2x w3x w5x w399x",
+        "w0x w1x zzz",
+        "w0x w2x w4x w6x w8x w10x w12x w14x",
+    ):
         query = understand(text, snapshot.lexicon)
         asked = Retrieval(query, None, {"title": 3.0, "text": 1.0}, np.zeros(0, np.float32), 100, 100, operator="any")
         some = snapshot.retrieve(asked)
