@@ -29,13 +29,10 @@ SETTINGS: Final = IndexSettings(
 
 
 def catalogue(documents: Sequence[Mapping[str, Any]], n: int) -> Iterator[dict[str, Any]]:
-    """n products, always the same ones. documents: of a real catalogue, each with a title, and perhaps a supplier or brand."""
+    """n products, always the same ones. documents: a real catalogue, with titles and perhaps suppliers or brands."""
     rng = np.random.default_rng(report.SEED)
-    sources = [
-        (str(one["title"]).split(), str(one.get("supplier") or one.get("brand") or ""))
-        for one in documents
-        if one.get("title")
-    ]
+    titled = [one for one in documents if one.get("title")]
+    sources = [(str(one["title"]).split(), str(one.get("supplier") or one.get("brand") or "")) for one in titled]
     places: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     for number, (words, _) in enumerate(sources):
         for at, word in enumerate(words):
