@@ -122,6 +122,8 @@ class Matching:
             bounds[places] = 0.0
             kernels.give_up(others, self._held, _by_byte(bounds), least, sums, rest)
             others = others[rest[others]]
+            if not len(others):
+                break
         return np.concatenate([slots, others])
 
     def _add_scores(self, spans: Sequence[_Spans], factors: ScoreArray, matching: BoolArray, sums: ScoreArray) -> None:
