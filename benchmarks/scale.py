@@ -77,7 +77,7 @@ def measure(
                 imported = _grow(service, data_dir, islice(products, size - len(titles)), titles)
                 queries = sample_queries(titles, SETTINGS.title, n_queries + WARM_UP)
                 say("searching")
-                searches = _search(service, queries)
+                searches, n_degraded = _search(service, queries)
                 say("writing while searching")
                 upserts = _upsert(service, queries, n_upserts)
                 say(f"searching {n_searches} times")
@@ -97,6 +97,7 @@ def measure(
                     {
                         "documents": size,
                         **imported,
+                        "degraded": n_degraded,
                         "search_ms": {name: report.latency(values) for name, values in searches.items()},
                         "upsert_to_searchable_ms": report.latency(upserts),
                         "recall_at_100": recall,
@@ -148,9 +149,11 @@ def _grow(
     }
 
 
-def _search(service: RunningService, queries: Sequence[str]) -> dict[str, list[float]]:
-    """Milliseconds by kind: `took_ms`, its stages, and over HTTP; each query not cached, cached, filtered, faceted."""
+def _search(service: RunningService, queries: Sequence[str]) -> tuple[dict[str, list[float]], int]:
+    """Milliseconds by kind: `took_ms`, its stages, and over HTTP; each query not cached, cached, filtered, faceted. And
+    how many answers came without the vector leg, because it was late."""
     times: dict[str, list[float]] = {}
+    n_degraded = 0
     kinds: dict[str, dict[str, Any]] = {
         "cold": {},
         "cached": {},
@@ -160,7 +163,8 @@ def _search(service: RunningService, queries: Sequence[str]) -> dict[str, list[f
     with closing(service.connection()) as connection:
         for i, query in enumerate(queries):
             for kind, asked in kinds.items():
-                took, http, stages = _one_search(connection, {"query": query, **asked})
+                took, http, stages, whole = _one_search(connection, {"query": query, **asked})
+                n_degraded += not whole
                 if i < WARM_UP:
                     continue
                 times.setdefault(kind, []).append(took)
@@ -168,20 +172,21 @@ def _search(service: RunningService, queries: Sequence[str]) -> dict[str, list[f
                 if kind == "cold":
                     for stage, ms in stages.items():
                         times.setdefault(f"stage {stage}", []).append(ms)
-    return times
+    return times, n_degraded
 
 
-def _one_search(connection: HTTPConnection, asked: Mapping[str, Any]) -> tuple[float, float, dict[str, float]]:
+def _one_search(connection: HTTPConnection, asked: Mapping[str, Any]) -> tuple[float, float, dict[str, float], bool]:
+    """`took_ms`, milliseconds over HTTP, those of the stages, whether both legs answered."""
     started = time.perf_counter()
     connection.request("POST", f"/v1/indexes/{INDEX}/search", msgspec.json.encode(asked))
     response = connection.getresponse()
     answer = msgspec.json.decode(response.read())
     elapsed = (time.perf_counter() - started) * 1e3
-    if response.status != 200 or answer["degraded"]:
-        raise AssertionError(f"{asked} answered {response.status}, degraded {answer.get('degraded')}")
+    if response.status != 200:
+        raise AssertionError(f"{asked} answered {response.status}: {answer}")
     stages = server_timing(response.headers["Server-Timing"])
     stages.pop("total", None)
-    return answer["took_ms"], elapsed, stages
+    return answer["took_ms"], elapsed, stages, not answer["degraded"]
 
 
 def _many(service: RunningService, queries: Sequence[str], n: int) -> None:
@@ -321,6 +326,7 @@ def print_result(result: dict[str, Any]) -> None:
         for name, figures in row["search_ms"].items():
             report.print_latency(name, figures)
         report.print_latency("upsert to searchable", row["upsert_to_searchable_ms"])
+        print(f"{row['degraded']} answers without the vector leg, which was late")
         print(f"import {row['import_documents_per_s']} documents/s, settled after {row['settled_after_s']} s more")
         print(f"recall@100 {row['recall_at_100']}")
         print(f"resident MB {row['resident_mb']}, disk MB {row['disk_mb']}, start {row['start_s']} s")
