@@ -30,11 +30,6 @@ class Entries(msgspec.Struct, frozen=True):
     frequencies: AnyArray
     lengths: AnyArray
 
-    def part(self, start: int, end: int) -> Entries:
-        return Entries(
-            self.slots[start:end], self.fields[start:end], self.frequencies[start:end], self.lengths[start:end]
-        )
-
     def where(self, kept: AnyArray) -> Entries:
         """kept: a mask or positions."""
         return Entries(self.slots[kept], self.fields[kept], self.frequencies[kept], self.lengths[kept])
@@ -109,20 +104,6 @@ class PostingsView:
             if len(held):
                 found.append((run.entries, held.tolist(), run.starts[at[held]], run.starts[at[held] + 1]))
         return found
-
-
-def joined(parts: Sequence[Entries]) -> Entries:
-    """Parts one after another."""
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        return empty_entries()
-    return Entries(
-        np.concatenate([part.slots for part in parts]),
-        np.concatenate([part.fields for part in parts]),
-        np.concatenate([part.frequencies for part in parts]),
-        np.concatenate([part.lengths for part in parts]),
-    )
 
 
 def _merged(elder: PostingsRun, later: PostingsRun, live: BoolArray) -> PostingsRun:
