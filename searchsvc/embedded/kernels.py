@@ -71,6 +71,64 @@ def warm_up() -> None:
         compiled()
 
 
+_RUN: Final = "i4[1] i8[1] i4[1] u1[1] u1[1] u2[1]"
+
+
+@_compiled(f"{_RUN} {_RUN} b1[1] {_RUN.replace(']', ']!')}")
+def merge(
+    elder_terms: AnyArray,
+    elder_starts: AnyArray,
+    elder_slots: AnyArray,
+    elder_fields: AnyArray,
+    elder_frequencies: AnyArray,
+    elder_lengths: AnyArray,
+    later_terms: AnyArray,
+    later_starts: AnyArray,
+    later_slots: AnyArray,
+    later_fields: AnyArray,
+    later_frequencies: AnyArray,
+    later_lengths: AnyArray,
+    live: AnyArray,
+    terms: AnyArray,
+    starts: AnyArray,
+    slots: AnyArray,
+    fields: AnyArray,
+    frequencies: AnyArray,
+    lengths: AnyArray,
+) -> int:
+    """Write two runs of postings as one, term by term, the elder's entries first, those of dead slots left out.
+
+    live: (n_slots,). terms, starts, slots, fields, frequencies, lengths: have room for all. Returns how many terms have
+    entries left; these end at starts[that].
+    """
+    elder, later, n, end = 0, 0, 0, 0
+    while elder < elder_terms.shape[0] or later < later_terms.shape[0]:
+        has_elder = elder < elder_terms.shape[0]
+        if has_elder and later < later_terms.shape[0]:
+            has_elder = elder_terms[elder] <= later_terms[later]
+        term = elder_terms[elder] if has_elder else later_terms[later]
+        starts[n] = end
+        if has_elder:
+            for i in range(elder_starts[elder], elder_starts[elder + 1]):
+                if live[elder_slots[i]]:
+                    slots[end], fields[end] = elder_slots[i], elder_fields[i]
+                    frequencies[end], lengths[end] = elder_frequencies[i], elder_lengths[i]
+                    end += 1
+            elder += 1
+        if later < later_terms.shape[0] and later_terms[later] == term:
+            for i in range(later_starts[later], later_starts[later + 1]):
+                if live[later_slots[i]]:
+                    slots[end], fields[end] = later_slots[i], later_fields[i]
+                    frequencies[end], lengths[end] = later_frequencies[i], later_lengths[i]
+                    end += 1
+            later += 1
+        if end > starts[n]:
+            terms[n] = term
+            n += 1
+    starts[n] = end
+    return n
+
+
 @_compiled("i4[1] i8[1] i8[1] u4[1] u4[1]!")
 def hold(slots: AnyArray, begins: AnyArray, ends: AnyArray, bits: AnyArray, held: AnyArray) -> None:
     """Note in held: (n_slots,) which terms each slot holds, a bit a term.

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from searchsvc.arrays import AnyArray, BoolArray
+from searchsvc.embedded import kernels
 
 # A run is merged into its elder once it has this share of the elder's entries.
 MERGE_SHARE: Final = 0.25
@@ -30,8 +31,8 @@ class Entries(msgspec.Struct, frozen=True):
     frequencies: AnyArray
     lengths: AnyArray
 
-    def where(self, kept: AnyArray) -> Entries:
-        """kept: a mask or positions."""
+    def where(self, kept: AnyArray | slice) -> Entries:
+        """kept: a mask, positions or a slice."""
         return Entries(self.slots[kept], self.fields[kept], self.frequencies[kept], self.lengths[kept])
 
     def __len__(self) -> int:
@@ -44,10 +45,6 @@ class PostingsRun(msgspec.Struct, frozen=True):
     terms: AnyArray
     starts: AnyArray
     entries: Entries
-
-
-def empty_entries() -> Entries:
-    return Entries(np.empty(0, np.int32), np.empty(0, np.uint8), np.empty(0, np.uint8), np.empty(0, np.uint16))
 
 
 def run_of(terms: AnyArray, entries: Entries) -> PostingsRun:
@@ -80,9 +77,9 @@ class Postings:
         return PostingsView(tuple(self._runs))
 
     def store(self, live: BoolArray) -> PostingsRun:
-        """All live entries as one run, for a snapshot on disk."""
-        whole = PostingsRun(np.empty(0, np.int32), np.zeros(1, np.int64), empty_entries())
-        for run in self._runs:
+        """All entries as one run, for a snapshot on disk."""
+        whole = self._runs[0] if self._runs else PostingsRun(np.empty(0, np.int32), np.zeros(1, np.int64), _entries(0))
+        for run in self._runs[1:]:
             whole = _merged(whole, run, live)
         return whole
 
@@ -107,29 +104,23 @@ class PostingsView:
 
 
 def _merged(elder: PostingsRun, later: PostingsRun, live: BoolArray) -> PostingsRun:
-    """Both in one, without what is dead: each entry goes straight to its place, so it costs no sorting."""
-    elder, later = _living(elder, live), _living(later, live)
-    terms = np.union1d(elder.terms, later.terms)
-    counts = np.zeros((2, len(terms)), np.int64)
-    for row, run in zip(counts, (elder, later), strict=True):
-        row[np.searchsorted(terms, run.terms)] = np.diff(run.starts)
-    starts = np.append(0, np.cumsum(counts.sum(axis=0)))
-    n = int(starts[-1])
-    target = Entries(np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.uint8), np.empty(n, np.uint16))
-    for run, first in ((elder, starts[:-1]), (later, starts[:-1] + counts[0])):
-        shift = first[np.searchsorted(terms, run.terms)] - run.starts[:-1]
-        places = np.arange(len(run.entries)) + np.repeat(shift, np.diff(run.starts))
-        target.slots[places] = run.entries.slots
-        target.fields[places] = run.entries.fields
-        target.frequencies[places] = run.entries.frequencies
-        target.lengths[places] = run.entries.lengths
-    kept = np.diff(starts) > 0
-    return PostingsRun(terms[kept].astype(np.int32), np.append(starts[:-1][kept], n), target)
+    """Both in one, without what is dead."""
+    terms = np.empty(len(elder.terms) + len(later.terms), np.int32)
+    starts = np.empty(len(terms) + 1, np.int64)
+    entries = _entries(len(elder.entries) + len(later.entries))
+    n_terms = kernels.merge(*_columns(elder), *_columns(later), live, terms, starts, *_columns_of(entries))
+    kept = slice(0, int(starts[n_terms]))
+    return PostingsRun(terms[:n_terms].copy(), starts[: n_terms + 1].copy(), entries.where(kept))
 
 
-def _living(run: PostingsRun, live: BoolArray) -> PostingsRun:
-    kept = live[run.entries.slots]
-    if kept.all():
-        return run
-    before = np.append(0, np.cumsum(kept))
-    return PostingsRun(run.terms, before[run.starts], run.entries.where(kept))
+def _columns(run: PostingsRun) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray, AnyArray, AnyArray]:
+    return run.terms, run.starts, *_columns_of(run.entries)
+
+
+def _columns_of(entries: Entries) -> tuple[AnyArray, AnyArray, AnyArray, AnyArray]:
+    return entries.slots, entries.fields, entries.frequencies, entries.lengths
+
+
+def _entries(n: int) -> Entries:
+    """Room for n."""
+    return Entries(np.empty(n, np.int32), np.empty(n, np.uint8), np.empty(n, np.uint8), np.empty(n, np.uint16))
