@@ -228,11 +228,10 @@ class AttributesView:
             return found
         if not self._n_slots:
             return Attribute()
-        near = [
-            one
-            for one, _, _ in process.extract(name[:MAX_VALUE_CHARS], list(self._by_name), limit=N_NEAR, score_cutoff=60)
-        ]
-        limit = f"a member that documents have, such as {', '.join(near or sorted(self._by_name)[:N_EXAMPLES])}"
+        known = list(self._by_name)
+        alike = process.extract(name[:MAX_VALUE_CHARS], known, limit=N_NEAR, score_cutoff=NEAR_SCORE)
+        examples = [one for one, _, _ in alike] or sorted(known)[:N_EXAMPLES]
+        limit = f"a member that documents have, such as {', '.join(examples)}"
         message = f"{field} names {name[:80]!r}, which no document has; allowed: {limit}"
         raise InvalidInput(message, field=field, value=name, limit=limit)
 

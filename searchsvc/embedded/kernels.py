@@ -171,6 +171,7 @@ def add_scores(
         while last < begins.shape[0] and places[last] == place:
             last += 1
         if last == first + 1:
+            # Nearly all are alone: there is nothing to merge.
             for i in range(begins[first], ends[first]):
                 slot = slots[i]
                 if matching[slot]:
@@ -324,30 +325,14 @@ def holding(held: AnyArray, bits: int, within: AnyArray, chosen: AnyArray) -> No
         chosen[slot] = within[slot] and (held[slot] & bits) != 0
 
 
-@_compiled("u4[1] f8[2] f8 b1[1] b1[1] b1[1]!")
-def promising(
-    held: AnyArray, bounds: ScoreArray, least: float, within: AnyArray, known: AnyArray, chosen: AnyArray
-) -> None:
-    """Write (n_slots,) which slots, but those that are known, could earn so much.
-
-    held: (n_slots,) as `hold` notes it. bounds: (4, 256) what the terms of each byte of it could earn together. within,
-    known: (n_slots,).
-    """
-    for slot in range(held.shape[0]):
-        bits = held[slot]
-        bound = bounds[0, bits & 255] + bounds[1, (bits >> 8) & 255]
-        if bits >> 16:
-            bound += bounds[2, (bits >> 16) & 255] + bounds[3, bits >> 24]
-        chosen[slot] = (bound >= least) & within[slot] & (not known[slot])
-
-
 @_compiled("i8[1] u4[1] f8[2] f8 f8[1] b1[1]!")
 def give_up(
     slots: AnyArray, held: AnyArray, bounds: ScoreArray, least: float, sums: ScoreArray, chosen: AnyArray
 ) -> None:
-    """Write False for those of some slots that cannot earn so much any more.
+    """Write False in chosen: (n_slots,) for those of some slots that cannot earn so much any more.
 
-    sums: (n_slots,) what they have. bounds: as in `promising`, of the terms that are not in it yet.
+    sums: (n_slots,) what they have. held: (n_slots,) as `hold` notes it. bounds: (4, 256) what the terms of each byte
+    of it, as far as they are not in the sums yet, could earn together.
     """
     for i in range(slots.shape[0]):
         slot = slots[i]

@@ -243,15 +243,17 @@ class LexiconView:
 
     def _term(self, stemmed: str) -> int | None:
         """The number of a stem; None where no word has it."""
-        if stemmed in self._numbered:
-            return self._numbered[stemmed]
+        # Held on to: another search may begin with empty ones meanwhile.
+        numbered = self._numbered
+        if stemmed in numbered:
+            return numbered[stemmed]
         term = self._stems.get(stemmed, self.n_terms)
         found = term if term < self.n_terms else None
         if found is None:
             whole = self._words.number(stemmed)
             if whole is not None and whole < self.n_words and stem(stemmed) == stemmed:
                 found = int(self.term_of[whole])
-        if len(self._numbered) > MAX_REMEMBERED:
+        if len(numbered) > MAX_REMEMBERED:
             self._numbered, self._counted = {}, {}
         self._numbered[stemmed] = found
         return found

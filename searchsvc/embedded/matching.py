@@ -28,6 +28,8 @@ PRUNE_ENTRIES: Final = 20
 PRUNE_TERMS: Final = 2
 # Scores are compared rounded to five digits.
 PRUNE_MARGIN: Final = 2e-5
+# (8, 256) which bits each byte has set.
+_SET_BITS: Final = np.unpackbits(np.arange(256, dtype=np.uint8)[None, :], axis=0, bitorder="little").astype(np.float64)
 
 
 class Matched(msgspec.Struct, frozen=True):
@@ -109,21 +111,21 @@ class Matching:
             n_entries += sum(one.n_entries(place) for one in self._spans)
             if n_entries > PRUNE_ENTRIES * k:
                 break
-        first, rest = np.empty(self._n_slots, np.bool_), np.empty(self._n_slots, np.bool_)
+        first = np.empty(self._n_slots, np.bool_)
         kernels.holding(self._held, bits, matched.mask, first)
         self._add_scores(self._spans, factors, first, sums)
         slots = np.flatnonzero(first)
         least = (np.partition(sums[slots], -k)[-k] if len(slots) >= k else 0.0) - PRUNE_MARGIN
-        kernels.promising(self._held, _by_byte(bounds), least, matched.mask, first, rest)
+        rest = matched.mask & ~first
         others = np.flatnonzero(rest)
         for start in range(0, len(rarest_first), PRUNE_TERMS):
-            places = rarest_first[start : start + PRUNE_TERMS]
-            self._add_scores([one.of(places) for one in self._spans], factors, rest, sums)
-            bounds[places] = 0.0
             kernels.give_up(others, self._held, _by_byte(bounds), least, sums, rest)
             others = others[rest[others]]
             if not len(others):
                 break
+            places = rarest_first[start : start + PRUNE_TERMS]
+            self._add_scores([one.of(places) for one in self._spans], factors, rest, sums)
+            bounds[places] = 0.0
         return np.concatenate([slots, others])
 
     def _add_scores(self, spans: Sequence[_Spans], factors: ScoreArray, matching: BoolArray, sums: ScoreArray) -> None:
@@ -179,6 +181,5 @@ def _by_byte(bounds: ScoreArray) -> ScoreArray:
     """(4, 256) the sums of the bounds of the terms whose bits are set in each byte. bounds: (n_terms,), at most 32."""
     padded = np.zeros(32)
     padded[: len(bounds)] = bounds
-    set_bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1, bitorder="little")
-    sums: ScoreArray = padded.reshape(4, 8) @ set_bits.T.astype(np.float64)
-    return np.ascontiguousarray(sums)
+    sums: ScoreArray = padded.reshape(4, 8) @ _SET_BITS
+    return sums

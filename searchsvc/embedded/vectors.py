@@ -102,10 +102,9 @@ class VectorIndex:
 
     def view(self) -> VectorView:
         self._take_over()
-        n, base_end, end = len(self._rows), self._base_end, self._end
-        if self._segments and n - end >= FEW:
-            self._segments.append(_Segment(end, self._small(end)))
-        if n - base_end >= max(FEW, BEHIND_SHARE * base_end):
+        if self._segments and len(self._rows) - self._end >= FEW:
+            self._seal()
+        if self._far_behind:
             self._start_build()
         return VectorView(self._vectors(), tuple(self._segments))
 
@@ -114,9 +113,8 @@ class VectorIndex:
 
         patience_s: how long to wait for what is built beside; None for as long as it takes.
         """
-        n, base_end = len(self._rows), self._base_end
-        behind = n - base_end
-        if n >= FEW and behind and (n < PARTITION_FROM or behind >= max(FEW, BEHIND_SHARE * base_end)):
+        n = len(self._rows)
+        if self._far_behind or (FEW <= n < PARTITION_FROM and n > self._base_end):
             self._start_build()
         if self._build is not None:
             self._build.wait(patience_s)
@@ -143,13 +141,17 @@ class VectorIndex:
     def _end(self) -> int:
         return self._segments[-1].end if self._segments else 0
 
+    @property
+    def _far_behind(self) -> bool:
+        """Whether so many rows have come since the base that a new one is worth it."""
+        return len(self._rows) - self._base_end >= max(FEW, BEHIND_SHARE * self._base_end)
+
     def _start_build(self) -> None:
         if self._build is not None or self.dimension % CODE_DIMENSIONS:
             return
-        n, end = len(self._rows), self._end
-        if self._segments and n > end:
+        if self._segments and len(self._rows) > self._end:
             # So that what comes meanwhile begins where the new base will end.
-            self._segments.append(_Segment(end, self._small(end)))
+            self._seal()
         self._build = _Build(self._vectors(), self.base)
 
     def _take_over(self) -> None:
@@ -160,13 +162,14 @@ class VectorIndex:
                 later = [segment for segment in self._segments if segment.start >= built.ntotal]
                 self._segments = [_Segment(0, built), *later]
 
-    def _small(self, start: int) -> Any:
-        """An index of the rows from `start` on, with the codes of the base: nothing to train."""
+    def _seal(self) -> None:
+        """Make the tail a segment, with the codes of the base: nothing to train."""
+        start = self._end
         index = _untrained_sieve(self.dimension)
         index.pq = self.base.pq
         index.is_trained = True
         index.add(self._vectors().floats(slice(start, None)))
-        return index
+        self._segments.append(_Segment(start, index))
 
     def _whole(self, slots: Any) -> AnyArray:
         """(dimension,) the sum of some slots' vectors, in whole numbers."""
@@ -226,7 +229,7 @@ class VectorView:
 
     def vector(self, slot: int) -> FloatArray | None:
         """(dimension,) of a slot; None where it has none."""
-        vector: FloatArray = self._vectors.rows[slot].astype(np.float32) * self._vectors.scales[slot]
+        vector = self._vectors.floats([slot])[0]
         return vector if vector.any() else None
 
 
@@ -300,9 +303,10 @@ def build_base(vectors: StoredVectors, before: Any = None) -> Any:
     """
     n, dimension = vectors.rows.shape
     if n < PARTITION_FROM:
+        rows = vectors.floats(slice(None))
         sieve = _untrained_sieve(dimension)
-        sieve.train(vectors.floats(slice(None)))
-        sieve.add(vectors.floats(slice(None)))
+        sieve.train(rows)
+        sieve.add(rows)
         return sieve
     n_lists = n_partitions(n)
     centroids = faiss.IndexFlatIP(dimension)
