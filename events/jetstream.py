@@ -78,12 +78,6 @@ class JetStreamEventLog:
         self._connection = _Connection()
         self._replicas = 1
         self._said: list[str] = []
-        self._subscriptions: set[_Subscription] = set()
-
-    @property
-    def n_waiting(self) -> int:
-        """Messages that came and that nobody has asked for yet."""
-        return sum(subscription.n_waiting for subscription in self._subscriptions)
 
     async def connect(self, url: str, *, user: str = "", password: str = "", role: str = "service") -> None:
         """Try until the server answers and lets us in; `said` tells why it has not so far. To be called once.
@@ -238,7 +232,7 @@ class JetStreamEventLog:
                 n_read += 1
                 yield record
         finally:
-            await self._end(subscription)
+            await subscription.end()
         if n_read < promised:
             await self._require_explained(stream, promised - n_read, began)
 
@@ -283,7 +277,7 @@ class JetStreamEventLog:
                 if self._client.is_closed:
                     raise translate(error, f"following {stream}") from error
             finally:
-                await self._end(subscription)
+                await subscription.end()
 
     async def consume(self, stream: StreamName, durable: str) -> AsyncIterator[_JetStreamDelivery]:
         config = ConsumerConfig(durable_name=durable, ack_policy=AckPolicy.EXPLICIT, ack_wait=30, max_ack_pending=1000)
@@ -328,13 +322,7 @@ class JetStreamEventLog:
         )
         wanted = subject or STREAMS[stream].subjects[0]
         made = self._js.subscribe(wanted, stream=stream, config=config, manual_ack=True)
-        subscription = _Subscription(await self._call(made, f"reading {stream}"))
-        self._subscriptions.add(subscription)
-        return subscription
-
-    async def _end(self, subscription: _Subscription) -> None:
-        self._subscriptions.discard(subscription)
-        await subscription.end()
+        return _Subscription(await self._call(made, f"reading {stream}"))
 
     async def _next(self, subscription: _Subscription, stream: StreamName) -> Msg | None:
         """The next message of those that were promised; None where the server has no more of them after all."""
