@@ -168,8 +168,9 @@ def _tells_popularity(name: str, member: _Member, n_documents: int) -> bool:
 
 def _tells_stock(name: str, documents: Sequence[Mapping[str, object]]) -> bool:
     """True or false, named after stock, that at least half of the documents have."""
-    n_told = sum(isinstance(document.get(name), bool) for document in documents)
-    return name.lower().replace("-", "_") in STOCK_NAMES and n_told >= max(len(documents) / 2, 1)
+    if name.lower().replace("-", "_") not in STOCK_NAMES:
+        return False
+    return sum(isinstance(document.get(name), bool) for document in documents) >= max(len(documents) / 2, 1)
 
 
 def _signal(name: str, member: _Member) -> Signal:
