@@ -8,6 +8,7 @@ INDEX/work-<generation>/         what the running engine writes: the document fi
 from __future__ import annotations
 
 import hashlib
+import logging
 import shutil
 import uuid
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ from searchsvc.embedded.vectors import StoredVectors
 
 SCHEMA = 7
 VECTOR_BASE = "vectors.faiss"
+log = logging.getLogger(__name__)
 KEPT_SNAPSHOTS = 2
 
 
@@ -161,7 +163,7 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
         return mapped
 
     def texts(name: str) -> StoredTexts:
-        return StoredTexts(array(f"{name}_letters"), array(f"{name}_ends"), array(f"{name}_hashes"))
+        return StoredTexts(*(array(f"{name}_{part}") for part in _OF_TEXTS))
 
     forward = StoredForward(
         lexicon=StoredLexicon(
@@ -212,13 +214,20 @@ def load(snapshot: Path, folder: Path, settings: IndexSettings, model: str) -> E
 
 
 def _texts(name: str, stored: StoredTexts) -> dict[str, AnyArray]:
-    return {f"{name}_letters": stored.letters, f"{name}_ends": stored.ends, f"{name}_hashes": stored.hashes}
+    return {f"{name}_{part}": getattr(stored, part) for part in _OF_TEXTS}
 
 
 def vector_base(snapshot: Path) -> Any:
-    """The FAISS index of a snapshot, None where it has none. Mapped, like the arrays."""
+    """The FAISS index of a snapshot, mapped like the arrays; None where it has none that this FAISS can read.
+
+    Then it is made again, and searches look at more rows meanwhile.
+    """
     file = snapshot / VECTOR_BASE
-    return faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC) if file.exists() else None
+    try:
+        return faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC) if file.exists() else None
+    except RuntimeError as error:
+        log.warning("%s is built again: %s", file, str(error).splitlines()[0])
+        return None
 
 
 # The columns of thousands of sparse attributes lie one after another in one file each: those of their values, those of

@@ -38,10 +38,12 @@ TRAINING_ROWS: Final = 64
 TRAINING_ROUNDS: Final = 10
 # Which part of the partitions is looked through, by the share of the rows that are allowed: these are further apart.
 PROBED: Final = ((0.5, 3 / 16), (0.1, 1 / 4), (0.0, 1 / 2))
-# Two dimensions share a code of four bits; four times k come through the base: recall@100 0.99 or more.
+# Two dimensions share a code of four bits; so many times k come through the base, more of very many rows: recall@100
+# 0.99 or more.
 CODE_DIMENSIONS: Final = 2
 CODE_BITS: Final = 4
 SIEVE_FACTOR: Final = 4
+PARTITIONED_FACTOR: Final = 8
 # k-means of 16 centroids: more rounds changed no recall.
 CODE_TRAINING_ROUNDS: Final = 8
 # More than k, so that what is equally near is cut off by document id and not by chance.
@@ -252,7 +254,7 @@ class _Segment:
         share = 1.0 if within is None else np.count_nonzero(within) / max(size, 1)
         if not share:
             return np.empty(0, np.int64)
-        wanted = k if self.start else SIEVE_FACTOR * k
+        wanted = k if self.start else k * (PARTITIONED_FACTOR if self._partitioned else SIEVE_FACTOR)
         if self._partitioned:
             _, found = self.index.search(vector[None, :], min(wanted, size), params=self._probe(within, share))
         else:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import faiss
 import msgspec
 import numpy as np
 import pytest
 
 from events.settings import Signal
 from searchsvc.arrays import BoolArray, FloatArray, IntArray
+from searchsvc.embedded import storage
 from searchsvc.embedded.matching import PRUNE_FROM
-from searchsvc.embedded.vectors import FEW, VectorIndex, VectorView
+from searchsvc.embedded.vectors import FEW, PARTITION_FROM, VectorIndex, VectorView
 from searchsvc.engine import Delete, Retrieval, Upsert
 from searchsvc.understanding import understand
 from tests.factories import SETTINGS, engine, upsert, vector
@@ -81,6 +83,47 @@ def test_a_dimension_that_cannot_be_paired_is_searched_exhaustively() -> None:
     slots, _ = nearest(index(DIMENSION - 1).view(), QUERIES[0][: DIMENSION - 1], np.ones(N, np.bool_), 10)
     wanted = np.argsort(-(ROWS[:, : DIMENSION - 1] @ QUERIES[0][: DIMENSION - 1]))[:10]
     assert len(set(slots) & set(wanted)) >= 9
+
+
+def test_very_many_vectors_are_partitioned_and_those_that_came_since_are_found(tmp_path: Path) -> None:
+    rows = clustered(PARTITION_FROM + 2 * FEW, 4)
+    made = VectorIndex(DIMENSION)
+
+    def check(view: VectorView, n: int, share: float = 1.0) -> None:
+        """Of what is nearest, nine in ten are found, though these clusters have no inner order for codes to keep; of
+        what came after the base, nearly all."""
+        allowed = np.random.default_rng(6).random(n) < share
+        hits, later = [], []
+        for query in QUERIES[:20]:
+            slots = np.flatnonzero(allowed)
+            wanted = slots[np.argsort(-(rows[slots] @ query))[:K]]
+            found, _ = nearest(view, query, allowed)
+            assert allowed[found].all()
+            hits += [slot in found for slot in wanted]
+            later += [slot in found for slot in wanted if slot >= made.base.ntotal]
+        assert np.mean(hits) >= 0.9, (n, share)
+        assert np.mean(later or [True]) >= 0.97, (n, share)
+
+    made.extend(rows[:PARTITION_FROM])
+    made.view()
+    assert made.settle()
+    assert isinstance(made.base, faiss.IndexIVFPQFastScan)
+    # Past the base: a sealed segment, then a tail.
+    for end in (PARTITION_FROM + FEW, PARTITION_FROM + FEW + 100):
+        made.extend(rows[len(made.store().rows) : end])
+        view = made.view()
+        for share in (1.0, 0.6, 0.2, 0.1, 0.01):
+            check(view, end, share)
+    # A base that was written and is mapped again, and one that is built after it with the same centroids.
+    faiss.write_index(made.base, str(tmp_path / storage.VECTOR_BASE))
+    again = VectorIndex(DIMENSION, made.store(), storage.vector_base(tmp_path))
+    check(again.view(), PARTITION_FROM + FEW + 100)
+    again.extend(rows[PARTITION_FROM + FEW + 100 :])
+    again.view()
+    assert again.settle()
+    assert again.base.ntotal == len(rows)
+    made = again
+    check(again.view(), len(rows))
 
 
 def test_a_document_is_found_while_it_is_written_again_and_in_older_snapshots(tmp_path: Path) -> None:

@@ -67,6 +67,12 @@ def test_a_reopened_engine_takes_further_changes(tmp_path: Path) -> None:
     assert snapshot.find("8") is None
 
 
+def test_a_vector_index_that_this_faiss_cannot_read_is_made_again(tmp_path: Path) -> None:
+    for content in (b"IVFF of a later one", b""):
+        (tmp_path / storage.VECTOR_BASE).write_bytes(content)
+        assert storage.vector_base(tmp_path) is None
+
+
 @pytest.mark.parametrize(
     "name",
     [
