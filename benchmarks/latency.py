@@ -30,7 +30,7 @@ import numpy as np
 from benchmarks import inprocess, report
 from benchmarks.bare import BareKeyword
 from benchmarks.collection import documents_file, lines
-from benchmarks.running import RunningService, await_snapshot, call, server_timing
+from benchmarks.running import RunningService, Searched, await_snapshot, call, search
 from events.settings import IndexSettings
 from searchsvc.analysis import embedding_text
 from searchsvc.cli.data import import_documents
@@ -235,19 +235,17 @@ def _search(service: RunningService, bare: BareParts, queries: list[str]) -> dic
     with closing(service.connection()) as connection:
         for i, query in enumerate(queries):
             parts = bare.run(query)
-            cold, cold_http = _one_search(connection, query)
-            warm, warm_http = _one_search(connection, query)
+            cold, warm = _one_search(connection, query), _one_search(connection, query)
             if i < WARM_UP:
                 continue
             for name, ms in parts.items():
                 note(f"bare {name}", ms)
-            note("service cold", cold["total"])
-            note("service cached", warm["total"])
-            note("service cold over HTTP", cold_http)
-            note("service cached over HTTP", warm_http)
-            for stage, ms in cold.items():
-                if stage != "total":
-                    note(f"stage {stage}", ms)
+            note("service cold", cold.took_ms)
+            note("service cached", warm.took_ms)
+            note("service cold over HTTP", cold.http_ms)
+            note("service cached over HTTP", warm.http_ms)
+            for stage, ms in cold.stages.items():
+                note(f"stage {stage}", ms)
     return times
 
 
@@ -258,7 +256,7 @@ def _load(service: RunningService, known: Sequence[str], fresh: Sequence[str]) -
 
     def work(share: Sequence[str]) -> list[float]:
         with closing(service.connection()) as connection:
-            return [_one_search(connection, query)[1] for query in share]
+            return [_one_search(connection, query).http_ms for query in share]
 
     started = time.perf_counter()
     with ThreadPoolExecutor(CONNECTIONS) as clients:
@@ -285,16 +283,11 @@ def _search_reference(
         times.setdefault("SentenceTransformer + bare retrieval", []).append(whole)
 
 
-def _one_search(connection: http.client.HTTPConnection, query: str) -> tuple[dict[str, float], float]:
-    started = time.perf_counter()
-    connection.request("POST", f"/v1/indexes/{INDEX}/search", msgspec.json.encode({"query": query}))
-    response = connection.getresponse()
-    body = response.read()
-    elapsed = (time.perf_counter() - started) * 1e3
-    answer = msgspec.json.decode(body)
-    if response.status != 200 or answer["degraded"]:
-        raise AssertionError(f"{query!r} answered {response.status}, degraded {answer.get('degraded')}")
-    return {**server_timing(response.headers["Server-Timing"]), "total": answer["took_ms"]}, elapsed
+def _one_search(connection: http.client.HTTPConnection, query: str) -> Searched:
+    searched = search(connection, INDEX, {"query": query})
+    if searched.answer["degraded"]:
+        raise AssertionError(f"{query!r} was answered without {searched.answer['degraded']}")
+    return searched
 
 
 def _change_weights(service: RunningService, settings: IndexSettings, queries: list[str], n: int) -> list[float]:

@@ -119,6 +119,33 @@ def call(
     return response.status, msgspec.json.decode(response.read())
 
 
+class Searched(msgspec.Struct, frozen=True):
+    """One answer. http_ms: from sending the request to holding all of it. stages: milliseconds by stage."""
+
+    answer: dict[str, Any]
+    http_ms: float
+    stages: dict[str, float]
+
+    @property
+    def took_ms(self) -> float:
+        return float(self.answer["took_ms"])
+
+
+def search(connection: http.client.HTTPConnection, index: str, asked: Mapping[str, Any]) -> Searched:
+    """One search on a kept connection. Raises AssertionError where it is refused."""
+    started = time.perf_counter()
+    connection.request("POST", f"/v1/indexes/{index}/search", msgspec.json.encode(asked))
+    response = connection.getresponse()
+    body = response.read()
+    elapsed = (time.perf_counter() - started) * 1e3
+    answer = msgspec.json.decode(body)
+    if response.status != 200:
+        raise AssertionError(f"{asked} answered {response.status}: {answer}")
+    stages = server_timing(response.headers["Server-Timing"])
+    stages.pop("total", None)
+    return Searched(answer, elapsed, stages)
+
+
 def server_timing(header: str) -> dict[str, float]:
     """Milliseconds by stage, from a Server-Timing header."""
     parts = (part.strip().split(";dur=") for part in header.split(","))
