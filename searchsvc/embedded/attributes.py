@@ -105,6 +105,10 @@ class Attribute:
         number = float(text[1:])
         return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
 
+    def first(self, codes: AnyArray, n: int) -> AnyArray:
+        """Those of some codes whose values are the first n as texts, and few more."""
+        return self._texts.first(codes, n)
+
     def codes_of(self, value: Value) -> Sequence[int]:
         """Of a number, or of a text in whatever case."""
         return self._texts.alike(_as_text(value))
@@ -282,8 +286,12 @@ def _most_frequent(counts: AnyArray, attribute: Attribute, n: int) -> tuple[list
     held = np.flatnonzero(counts)
     if n <= 0 or not len(held):
         return [], len(held)
-    of_held = counts[held]
-    in_play = held[of_held >= -np.partition(-of_held, n - 1)[n - 1]] if n < len(held) else held
+    in_play = held
+    if n < len(held):
+        of_held = counts[held]
+        least = -np.partition(-of_held, n - 1)[n - 1]
+        more = held[of_held > least]
+        in_play = np.concatenate([more, attribute.first(held[of_held == least], n - len(more))])
     found = [FacetValue(attribute.text(code), int(counts[code])) for code in in_play.tolist()]
     return sorted(found, key=lambda one: (-one.count, one.value))[:n], len(held)
 

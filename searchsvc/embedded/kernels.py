@@ -59,10 +59,10 @@ def _compile(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
 
     wanted = [tuple(kind(name) for name in one.split()) for one in signatures]
     try:
-        return numba.njit(wanted, cache=True, nogil=True)(function)
+        return numba.njit(wanted, cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:
         # Neither the module's folder nor the user's can be written: each start compiles anew.
-        return numba.njit(wanted, nogil=True)(function)
+        return numba.njit(wanted, nogil=True, error_model="numpy")(function)
 
 
 def warm_up() -> None:
@@ -159,47 +159,45 @@ def add_scores(
     """Add to sums: (n_slots,) the BM25 of slots that match: factor * f / (f + constant + slope * length).
 
     slots, fields, frequencies, lengths: of all postings. begins, ends: (n_spans,) which of them count, each span in the
-    order of slots and fields, for the term at a place of the query: spans of one place follow one another, and their
-    frequencies, each times the weight of its span, add up. factors: (n_terms, n_fields). slope: (n_fields,). matching:
-    (n_slots,).
+    order of slots and fields, for the term at a place of the query. Spans of one place follow one another, and their
+    frequencies, each times the weight of its span, are one sum: a later one adds what it makes of it. factors:
+    (n_terms, n_fields). slope: (n_fields,). matching: (n_slots,).
     """
-    at = begins.copy()
+    at = np.empty_like(begins)
     first = 0
-    while first < begins.shape[0]:
-        place = places[first]
-        last = first + 1
-        while last < begins.shape[0] and places[last] == place:
-            last += 1
-        if last == first + 1:
-            # Nearly all are alone: there is nothing to merge.
-            for i in range(begins[first], ends[first]):
-                slot = slots[i]
-                if matching[slot]:
-                    field, frequency = fields[i], weights[first] * float(frequencies[i])
-                    norm = constant + slope[field] * float(lengths[i])
-                    sums[slot] += factors[place, field] * frequency / (frequency + norm)
-            first = last
-            continue
-        while True:
-            # The next slot that matches, and field, that any of the spans has, and its frequency in all that have it.
-            slot, field, frequency, length = np.int32(2**31 - 1), np.uint8(255), 0.0, 0.0
-            for span in range(first, last):
-                i = at[span]
-                while i < ends[span] and not matching[slots[i]]:
-                    i += 1
-                at[span] = i
-                if i < ends[span] and (slots[i] < slot or (slots[i] == slot and fields[i] < field)):
-                    slot, field, length = slots[i], fields[i], float(lengths[i])
-            for span in range(first, last):
-                i = at[span]
-                if i < ends[span] and slots[i] == slot and fields[i] == field:
-                    frequency += weights[span] * float(frequencies[i])
-                    at[span] += 1
-            if frequency == 0.0:
-                break
-            norm = constant + slope[field] * length
-            sums[slot] += factors[place, field] * frequency / (frequency + norm)
-        first = last
+    for span in range(begins.shape[0]):
+        place, weight = places[span], weights[span]
+        if places[first] != place:
+            first = span
+        at[first : span + 1] = begins[first : span + 1]
+        for i in range(begins[span], ends[span]):
+            slot = slots[i]
+            if not matching[slot]:
+                continue
+            field, frequency, before = fields[i], weight * float(frequencies[i]), 0.0
+            norm = constant + slope[field] * float(lengths[i])
+            for earlier in range(first, span):
+                # What earlier spans of the same place counted here: their next entry of this slot is not far away.
+                low, step = at[earlier], 1
+                while low + step < ends[earlier] and slots[low + step] < slot:
+                    low, step = low + step, 2 * step
+                high = min(low + step, ends[earlier])
+                while low < high:
+                    middle = (low + high) // 2
+                    if slots[middle] < slot:
+                        low = middle + 1
+                    else:
+                        high = middle
+                at[earlier] = low
+                while low < ends[earlier] and slots[low] == slot:
+                    if fields[low] == field:
+                        before += weights[earlier] * float(frequencies[low])
+                    low += 1
+            after = before + frequency
+            share = after / (after + norm)
+            if before > 0.0:
+                share -= before / (before + norm)
+            sums[slot] += factors[place, field] * share
 
 
 @_compiled(
@@ -318,30 +316,58 @@ def cosines(
         found[i] = np.float32(float(total) * query_scale * float(scales[slot]))
 
 
-@_compiled("u4[1] u4 b1[1] b1[1]!")
-def holding(held: AnyArray, bits: int, within: AnyArray, chosen: AnyArray) -> None:
-    """Write (n_slots,) which slots hold any of some terms. held: (n_slots,) as `hold` notes it. within: (n_slots,)."""
+@_compiled("u1[1] u1[1] u2[1] i8 i8 f8[1] f8 f8[1]!")
+def peaks(
+    fields: AnyArray,
+    frequencies: AnyArray,
+    lengths: AnyArray,
+    begin: int,
+    end: int,
+    slope: ScoreArray,
+    constant: float,
+    largest: ScoreArray,
+) -> None:
+    """Write (n_fields,) the largest f / (f + constant + slope * length) among some postings of each field: see
+    `add_scores`. largest: comes as zeros."""
+    for i in range(begin, end):
+        field, frequency = fields[i], float(frequencies[i])
+        share = frequency / (frequency + constant + slope[field] * float(lengths[i]))
+        largest[field] = max(largest[field], share)
+
+
+@_compiled("u4[1] b1[1] f4[2] f4[1]! f4[1]!")
+def promise(held: AnyArray, matching: AnyArray, bounds: FloatArray, promised: FloatArray, sample: FloatArray) -> None:
+    """Write (n_slots,) the most that each slot could earn, -1 where it does not match; and an even sample of it.
+
+    held: (n_slots,) as `hold` notes it. bounds: (4, 256) what the terms of each byte of it could earn together.
+    sample: (n,) not more than slots.
+    """
+    wide = bounds[2:].max() > 0.0
     for slot in range(held.shape[0]):
-        chosen[slot] = within[slot] and (held[slot] & bits) != 0
+        bits = held[slot]
+        bound = bounds[0, bits & 255] + bounds[1, (bits >> 8) & 255]
+        if wide:
+            bound += bounds[2, (bits >> 16) & 255] + bounds[3, bits >> 24]
+        promised[slot] = bound if matching[slot] else np.float32(-1.0)
+    stride = held.shape[0] // sample.shape[0]
+    for part in range(sample.shape[0]):
+        sample[part] = promised[part * stride]
 
 
-@_compiled("i8[1] u4[1] f8[2] f8 f8[1] b1[1]!")
+@_compiled("i8[1] u4[1] f4[2] f8 f8[1] b1[1]!")
 def give_up(
-    slots: AnyArray, held: AnyArray, bounds: ScoreArray, least: float, sums: ScoreArray, chosen: AnyArray
+    slots: AnyArray, held: AnyArray, bounds: FloatArray, least: float, sums: ScoreArray, chosen: AnyArray
 ) -> None:
     """Write False in chosen: (n_slots,) for those of some slots that cannot earn so much any more.
 
-    sums: (n_slots,) what they have. held: (n_slots,) as `hold` notes it. bounds: (4, 256) what the terms of each byte
-    of it, as far as they are not in the sums yet, could earn together.
+    sums: (n_slots,) what they have. held, bounds: as in `promise`, of the terms that are not in the sums yet.
     """
     for i in range(slots.shape[0]):
         slot = slots[i]
         bits = held[slot]
         bound = bounds[0, bits & 255] + bounds[1, (bits >> 8) & 255]
-        if bits >> 16:
-            bound += bounds[2, (bits >> 16) & 255] + bounds[3, bits >> 24]
-        if sums[slot] + bound < least:
-            chosen[slot] = False
+        bound += bounds[2, (bits >> 16) & 255] + bounds[3, bits >> 24]
+        chosen[slot] = sums[slot] + bound >= least
 
 
 @_compiled("i4[1] i4[1] b1[1] b1[1]!")
@@ -351,8 +377,7 @@ def mark(slots: AnyArray, codes: AnyArray, passing: AnyArray, marked: AnyArray) 
     slots, codes: (n,) pairs. passing: (n_codes,).
     """
     for i in range(slots.shape[0]):
-        if passing[codes[i]]:
-            marked[slots[i]] = True
+        marked[slots[i]] |= passing[codes[i]]
 
 
 @_compiled("i4[1] i4[1] b1[1] i8[1]!")
@@ -374,3 +399,20 @@ def seat(hashes: AnyArray, table: AnyArray) -> None:
         while table[at] >= 0:
             at = (at + np.uint32(1)) & mask
         table[at] = number
+
+
+@_compiled("u1[1] i8[1] i8[1] i8 u8[1]!")
+def letters_from(letters: AnyArray, ends: AnyArray, numbers: AnyArray, offset: int, keys: AnyArray) -> None:
+    """Write (n,) eight letters of each of some texts, from an offset on, as numbers that order as they do.
+
+    A zero in front of a text does not count. letters, ends: as in `texts.StoredTexts`. numbers: (n,).
+    """
+    for i in range(numbers.shape[0]):
+        number = numbers[i]
+        start = ends[number - 1] if number else np.int64(0)
+        if start < ends[number] and letters[start] == 0:
+            start += 1
+        key = np.uint64(0)
+        for at in range(start + offset, start + offset + 8):
+            key = (key << np.uint64(8)) | np.uint64(letters[at] if at < ends[number] else 0)
+        keys[i] = key

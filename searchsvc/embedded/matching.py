@@ -13,21 +13,26 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
+from searchsvc.arrays import AnyArray, BoolArray, FloatArray, ScoreArray
 from searchsvc.embedded import kernels
 from searchsvc.embedded.forward import K1, B, ForwardView, QueryStatistics
-from searchsvc.embedded.lexicon import Meaning
-from searchsvc.embedded.postings import Entries, PostingsView
+from searchsvc.embedded.postings import PostingsView, Spans
 from searchsvc.query import AskedOperator, Operator, Query
 
 # Where fewer documents than a first page hold all terms, those that hold some follow them.
 FEW: Final = 10
-# Where more match, those that cannot be among the best are not scored: first, some entries for each of the best are.
+# Where more match, those that cannot be among the best are not scored. What these need is known from some of the most
+# promising: so many times as many, out of more whom a sample tells.
 PRUNE_FROM: Final = 20_000
-PRUNE_ENTRIES: Final = 20
-PRUNE_TERMS: Final = 2
+PRUNE_FIRST: Final = 3
+PRUNE_AMONG: Final = 12
+PRUNE_SAMPLE: Final = 16_384
+# So many terms are added up before those that cannot come up to it any more are given up.
+PRUNE_TERMS: Final = 4
 # Scores are compared rounded to five digits.
 PRUNE_MARGIN: Final = 2e-5
+# K1 * (1 - B): what a text of no length is normalised by.
+CONSTANT: Final = K1 * (1.0 - B)
 # (8, 256) which bits each byte has set.
 _SET_BITS: Final = np.unpackbits(np.arange(256, dtype=np.uint8)[None, :], axis=0, bitorder="little").astype(np.float64)
 
@@ -49,19 +54,21 @@ class Matching:
     def __init__(
         self, postings: PostingsView, forward: ForwardView, query: Query, statistics: QueryStatistics, n_slots: int
     ) -> None:
+        self._forward = forward
+        self._query = query
         self._statistics = statistics
-        self._average_lengths = forward.average_lengths
+        self._slope = K1 * B / np.maximum(forward.average_lengths, 1e-9)
         self._n_slots = n_slots
         known = statistics.known.tolist()
         required = [place for place in query.required if known[place]]
         self.left_out = tuple(place for place in query.required if not known[place])
-        self._spans = _look_up(postings, statistics.meanings)
+        self._spans = postings.of([one.term for one in statistics.meanings])
         # A query has at most 32 terms (`understanding.MAX_QUERY_TERMS`): a bit each.
         self._wanted = np.uint32(sum(1 << place for place in required))
         self._held = np.zeros(n_slots, np.uint32)
         for one in self._spans:
-            bits = np.array([1 << place for place in one.places], np.uint32) & self._wanted
-            kernels.hold(one.entries.slots, one.begins, one.ends, bits, self._held)
+            bits = np.left_shift(1, self._places(one)[0], dtype=np.uint32, casting="unsafe") & self._wanted
+            kernels.hold(one.run.entries.slots, one.begins, one.ends, bits, self._held)
 
     def within(self, allowed: BoolArray, operator: AskedOperator) -> Matched:
         """The documents that match. allowed: (n_slots,) live and within the filters."""
@@ -89,97 +96,87 @@ class Matching:
             return np.flatnonzero(matched.mask), np.zeros(matched.n)
         factors = self._statistics.idf * boosts * ((K1 + 1.0) / ceiling)
         sums = np.zeros(self._n_slots)
-        if k is None or matched.operator == "all" or matched.n <= max(PRUNE_FROM, k):
+        if k is None or matched.n <= max(PRUNE_FROM, k):
             self._add_scores(self._spans, factors, matched.mask, sums)
             slots = np.flatnonzero(matched.mask)
         else:
-            slots = self._prune(matched, factors, k, sums)
+            slots = self._prune(matched, boosts, factors, k, sums)
         return slots, sums[slots]
 
-    def _prune(self, matched: Matched, factors: ScoreArray, k: int, sums: ScoreArray) -> AnyArray:
+    def _prune(self, matched: Matched, boosts: ScoreArray, factors: ScoreArray, k: int, sums: ScoreArray) -> AnyArray:
         """Slots among which the best k are; writes their scores into sums: (n_slots,).
 
-        The documents with the rarest terms are scored first. Of the others, those that could still come up to the k-th
-        of these are scored term by term, the rarest first, and given up once they cannot. Source of the idea: Turtle &
-        Flood 1995 (MaxScore).
+        What a document could earn at most is known from the terms it holds. Some of the most promising are scored; the
+        others only where they could come up to the k-th of these, and only until they cannot any more. Source of the
+        idea: Turtle & Flood 1995 (MaxScore).
         """
-        bounds = factors.sum(axis=1)
+        bounds = self._bounds(factors)
+        promised, sample = np.empty(self._n_slots, np.float32), np.empty(PRUNE_SAMPLE, np.float32)
+        kernels.promise(self._held, matched.mask, _by_byte(bounds), promised, sample)
+        # Sorted sooner than partitioned: most are equal.
+        sample.sort()
+        n_above = PRUNE_AMONG * k * PRUNE_SAMPLE // self._n_slots
+        cut = max(sample[-min(max(n_above, 1), PRUNE_SAMPLE)], np.float32(0.0))
+        first = np.flatnonzero(promised >= cut)[: 2 * PRUNE_AMONG * k]
+        first = first[np.argsort(-promised[first])[: PRUNE_FIRST * k]]
+        earned = self._forward.features(first, self._query, self._statistics).bm25 @ boosts
+        least = float(np.partition(earned, -k)[-k] if len(first) >= k else 0.0) - PRUNE_MARGIN
+        possible = promised >= np.float32(least)
+        slots = np.flatnonzero(possible)
         rarest_first = np.argsort(-bounds, kind="stable").tolist()
-        bits, n_entries = 0, 0
-        for place in rarest_first:
-            bits |= int(self._wanted) & (1 << place)
-            n_entries += sum(one.n_entries(place) for one in self._spans)
-            if n_entries > PRUNE_ENTRIES * k:
-                break
-        first = np.empty(self._n_slots, np.bool_)
-        kernels.holding(self._held, bits, matched.mask, first)
-        self._add_scores(self._spans, factors, first, sums)
-        slots = np.flatnonzero(first)
-        least = (np.partition(sums[slots], -k)[-k] if len(slots) >= k else 0.0) - PRUNE_MARGIN
-        rest = matched.mask & ~first
-        others = np.flatnonzero(rest)
         for start in range(0, len(rarest_first), PRUNE_TERMS):
-            kernels.give_up(others, self._held, _by_byte(bounds), least, sums, rest)
-            others = others[rest[others]]
-            if not len(others):
-                break
             places = rarest_first[start : start + PRUNE_TERMS]
-            self._add_scores([one.of(places) for one in self._spans], factors, rest, sums)
+            self._add_scores([_of(one, places, self._places(one)[0]) for one in self._spans], factors, possible, sums)
             bounds[places] = 0.0
-        return np.concatenate([slots, others])
+            if bounds.any():
+                kernels.give_up(slots, self._held, _by_byte(bounds), least, sums, possible)
+                slots = slots[possible[slots]]
+        return slots
 
-    def _add_scores(self, spans: Sequence[_Spans], factors: ScoreArray, matching: BoolArray, sums: ScoreArray) -> None:
-        slope = K1 * B / np.maximum(self._average_lengths, 1e-9)
+    def _bounds(self, factors: ScoreArray) -> ScoreArray:
+        """(n_terms,) the most that each term earns in any document: of alternatives, all of them together."""
+        shares = np.zeros(factors.shape)
+        for one in self._spans:
+            peaks = one.run.peaks.of(one, self._slope, CONSTANT)
+            of_run = np.zeros(factors.shape)
+            places, weights = self._places(one)
+            np.add.at(of_run, places, peaks * np.maximum(weights, 1.0)[:, None])
+            np.maximum(shares, of_run, out=shares)
+        bounds: ScoreArray = (factors * np.minimum(shares, 1.0)).sum(axis=1)
+        return bounds
+
+    def _add_scores(self, spans: Sequence[Spans], factors: ScoreArray, matching: BoolArray, sums: ScoreArray) -> None:
         for one in spans:
+            entries = one.run.entries
             kernels.add_scores(
-                one.entries.slots,
-                one.entries.fields,
-                one.entries.frequencies,
-                one.entries.lengths,
+                entries.slots,
+                entries.fields,
+                entries.frequencies,
+                entries.lengths,
                 one.begins,
                 one.ends,
-                np.array(one.places, np.int64),
-                np.array(one.weights, np.float64),
+                *self._places(one),
                 factors,
-                slope,
-                K1 * (1.0 - B),
+                self._slope,
+                CONSTANT,
                 matching,
                 sums,
             )
 
-
-class _Spans(msgspec.Struct, frozen=True):
-    """Where the terms of a query are in one run's entries: [begin, end) for an alternative of the term at a place."""
-
-    entries: Entries
-    begins: AnyArray
-    ends: AnyArray
-    places: Sequence[int]
-    weights: Sequence[float]
-
-    def of(self, places: Sequence[int]) -> _Spans:
-        """Those of some places."""
-        at = [i for i, place in enumerate(self.places) if place in places]
-        of = [self.places[i] for i in at], [self.weights[i] for i in at]
-        return _Spans(self.entries, self.begins[at], self.ends[at], *of)
-
-    def n_entries(self, place: int) -> int:
-        """How many entries the term at a place has here."""
-        return sum(int(self.ends[at] - self.begins[at]) for at, one in enumerate(self.places) if one == place)
+    def _places(self, spans: Spans) -> tuple[AnyArray, ScoreArray]:
+        """(n_spans,) the places of the query that they stand for, and their weights."""
+        meanings = [self._statistics.meanings[which] for which in spans.which]
+        return np.array([one.place for one in meanings], np.int64), np.array([one.weight for one in meanings])
 
 
-def _look_up(postings: PostingsView, meanings: Sequence[Meaning]) -> list[_Spans]:
-    """What the postings hold of a query, a run at a time. meanings: by place."""
-    spans = []
-    for entries, held, begins, ends in postings.of([one.term for one in meanings]):
-        found = [meanings[which] for which in held]
-        spans.append(_Spans(entries, begins, ends, [one.place for one in found], [one.weight for one in found]))
-    return spans
+def _of(spans: Spans, places: Sequence[int], at: AnyArray) -> Spans:
+    """Those of some places. at: (n_spans,) the place of each."""
+    kept = np.flatnonzero(np.isin(at, places))
+    return Spans(spans.run, [spans.which[i] for i in kept], spans.begins[kept], spans.ends[kept])
 
 
-def _by_byte(bounds: ScoreArray) -> ScoreArray:
+def _by_byte(bounds: ScoreArray) -> FloatArray:
     """(4, 256) the sums of the bounds of the terms whose bits are set in each byte. bounds: (n_terms,), at most 32."""
     padded = np.zeros(32)
     padded[: len(bounds)] = bounds
-    sums: ScoreArray = padded.reshape(4, 8) @ _SET_BITS
-    return sums
+    return (padded.reshape(4, 8) @ _SET_BITS).astype(np.float32)

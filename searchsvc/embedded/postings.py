@@ -14,11 +14,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray, BoolArray
+from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
 from searchsvc.embedded import kernels
 
 # A run is merged into its elder once it has this share of the elder's entries.
 MERGE_SHARE: Final = 0.25
+# Averages that moved by more have what depends on them found anew.
+DRIFT: Final = 0.9
 MAX_FREQUENCY: Final = 255
 MAX_LENGTH: Final = 65_535
 
@@ -39,12 +41,50 @@ class Entries(msgspec.Struct, frozen=True):
         return len(self.slots)
 
 
+class Peaks:
+    """How much of what it could earn at most each term of a run does earn, where it earns most: so that whole documents
+    can be left out by the terms they hold. Found as searches ask for it, and remembered.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[ScoreArray, dict[int, ScoreArray]] | None = None
+
+    def of(self, spans: Spans, slope: ScoreArray, constant: float) -> ScoreArray:
+        """(n_spans, n_fields) the largest f / (f + constant + slope * length) of each span's entries, or somewhat more.
+
+        slope: (n_fields,), which moves with the average lengths.
+        """
+        known = self._known
+        if known is None or (slope < DRIFT * known[0]).any():
+            self._known = known = slope, {}
+        then, shares = known
+        for begin, end in zip(spans.begins.tolist(), spans.ends.tolist(), strict=True):
+            if begin not in shares:
+                share = np.zeros(len(slope))
+                entries = spans.run.entries
+                kernels.peaks(entries.fields, entries.frequencies, entries.lengths, begin, end, then, constant, share)
+                shares[begin] = share
+        # With a smaller slope, no share grows by more than the slope became smaller.
+        found: ScoreArray = np.stack([shares[begin] for begin in spans.begins.tolist()]) * np.maximum(then / slope, 1.0)
+        return found
+
+
 class PostingsRun(msgspec.Struct, frozen=True):
     """terms: (n_terms,) ascending. starts: (n_terms + 1,) where the entries of each begin."""
 
     terms: AnyArray
     starts: AnyArray
     entries: Entries
+    peaks: Peaks = msgspec.field(default_factory=Peaks)
+
+
+class Spans(msgspec.Struct, frozen=True):
+    """Where the entries of some terms are in a run. which: of the terms asked for; begins, ends: (n,) of each."""
+
+    run: PostingsRun
+    which: list[int]
+    begins: AnyArray
+    ends: AnyArray
 
 
 def run_of(terms: AnyArray, entries: Entries) -> PostingsRun:
@@ -90,16 +130,15 @@ class PostingsView:
     def __init__(self, runs: tuple[PostingsRun, ...]) -> None:
         self._runs = runs
 
-    def of(self, terms: Sequence[int]) -> list[tuple[Entries, list[int], AnyArray, AnyArray]]:
-        """For each run that holds any of the terms: all its entries, which of the terms it holds (indices into
-        `terms`), and where the entries of each of these begin and end. A slot has all its entries in one run."""
+    def of(self, terms: Sequence[int]) -> list[Spans]:
+        """For each run that holds any of the terms. A slot has all its entries in one run."""
         asked = np.array(terms, np.int32)
         found = []
         for run in self._runs:
             at = run.terms.searchsorted(asked)
             held = np.flatnonzero(run.terms.take(at, mode="clip") == asked)
             if len(held):
-                found.append((run.entries, held.tolist(), run.starts[at[held]], run.starts[at[held] + 1]))
+                found.append(Spans(run, held.tolist(), run.starts[at[held]], run.starts[at[held] + 1]))
         return found
 
 

@@ -21,6 +21,9 @@ from searchsvc.embedded import kernels
 MIN_SLOTS: Final = 8
 # A table is made anew, twice as large, once it is fuller than this.
 MAX_LOAD: Final = 0.6
+# So many letters are compared at once, and so few texts one by one.
+KEY_BYTES: Final = 8
+FEW: Final = 64
 
 
 class StoredTexts(msgspec.Struct, frozen=True):
@@ -86,15 +89,37 @@ class Texts(Sequence[str]):
             table[at] = number
         return number
 
+    def first(self, numbers: AnyArray, n: int) -> AnyArray:
+        """Those of some numbers whose texts are the first n in alphabetical order, and few more. numbers: (m,).
+
+        A zero in front of a text does not count.
+        """
+        letters, ends = self._all()
+        chosen = []
+        for offset in range(0, int(ends.max(initial=0)), KEY_BYTES):
+            if len(numbers) <= max(n, FEW):
+                break
+            keys = np.empty(len(numbers), np.uint64)
+            kernels.letters_from(letters, ends, numbers, offset, keys)
+            last = np.partition(keys, n - 1)[n - 1]
+            chosen.append(numbers[keys < last])
+            numbers, n = numbers[keys == last], n - len(chosen[-1])
+        return np.concatenate([*chosen, numbers])
+
     def store(self) -> StoredTexts:
         if not self._ends:
             return self._stored
+        return StoredTexts(*self._all(), np.concatenate([self._stored.hashes, np.array(self._hashes, np.uint32)]))
+
+    def _all(self) -> tuple[AnyArray, AnyArray]:
+        """letters, ends: of all."""
         old = self._stored
-        return StoredTexts(
-            np.concatenate([old.letters, np.frombuffer(bytes(self._letters), np.uint8)]),
-            np.concatenate([old.ends, np.array(self._ends, np.int64) + len(old.letters)]),
-            np.concatenate([old.hashes, np.array(self._hashes, np.uint32)]),
-        )
+        if not self._ends:
+            return old.letters, old.ends
+        # Ends first: the writer may be ahead, and letters without an end do no harm.
+        ends = np.array(self._ends, np.int64) + len(old.letters)
+        letters = np.frombuffer(bytes(self._letters), np.uint8)
+        return np.concatenate([old.letters, letters]), np.concatenate([old.ends, ends])
 
     def _bytes(self, number: int) -> bytes:
         at = number - self._n_stored

@@ -15,7 +15,8 @@ from searchsvc.arrays import BoolArray, FloatArray, IntArray
 from searchsvc.embedded import storage
 from searchsvc.embedded.matching import PRUNE_FROM
 from searchsvc.embedded.vectors import FEW, PARTITION_FROM, VectorIndex, VectorView
-from searchsvc.engine import Delete, Retrieval, Upsert
+from searchsvc.engine import Delete, FacetRequest, Retrieval, Upsert
+from searchsvc.query import Query
 from searchsvc.understanding import understand
 from tests.factories import SETTINGS, engine, upsert, vector
 
@@ -168,14 +169,31 @@ def test_a_document_nested_deeper_than_anybody_writes_does_no_harm(tmp_path: Pat
     assert snapshot.lexicon.count("deep") == 0
 
 
+def test_of_values_that_are_equally_frequent_the_first_by_their_text_are_shown(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(3).permutation(3000)
+    values: list[object] = [f"SKU-00000-{i % 700:04d}-{i}" if i % 3 else float(i) / 2 for i in numbers.tolist()]
+    documents = [upsert(str(i), "red", sku=value) for i, value in enumerate(values)]
+    made = engine(tmp_path, [*documents, upsert("twice", "red", sku=values[5])])
+    weights = np.zeros(len(SETTINGS.signals), np.float32)
+    asked = Retrieval(Query(""), None, {}, weights, 10, 10, facets=(FacetRequest("sku", 90),))
+    facet = made.snapshot().retrieve(asked).facets["sku"]
+    texts = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
+    expected = sorted(texts, key=lambda text: (text != texts[5], text))
+    assert [one.value for one in facet.values] == expected[:90]
+    assert (facet.values[0].count, facet.n_values) == (2, 3000)
+
+
 def test_the_best_of_very_many_are_the_same_whether_or_not_all_are_scored(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     words = [f"w{i}x" for i in range(400)]
+    # What two of them are written as in one is an alternative to each of the two.
+    words[3], words[7] = "w0xw1x", "w2xw4x"
     often = 1.0 / np.arange(1, len(words) + 1) ** 1.3
     drawn = rng.choice(len(words), (PRUNE_FROM + 8000, 6), p=often / often.sum())
     settings = msgspec.structs.replace(SETTINGS, embedding=None, signals=())
     documents = [upsert(str(i), " ".join(words[j] for j in row)) for i, row in enumerate(drawn)]
     snapshot = engine(tmp_path, documents, settings).snapshot()
+    assert any(len(term.alternatives) > 1 for term in understand("w0x w1x", snapshot.lexicon).terms)
     for text in (
         "w0x w1x w30x w200x",
         "w0x w1x w2x w3x w5x w399x",
