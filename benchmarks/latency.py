@@ -18,7 +18,6 @@ import itertools
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +29,7 @@ import numpy as np
 from benchmarks import inprocess, report
 from benchmarks.bare import BareKeyword
 from benchmarks.collection import documents_file, lines
-from benchmarks.running import RunningService, Searched, await_snapshot, call, search
+from benchmarks.running import RunningService, Searched, await_snapshot, call, search, search_all
 from events.settings import IndexSettings
 from searchsvc.analysis import embedding_text
 from searchsvc.cli.data import import_documents
@@ -252,15 +251,8 @@ def _search(service: RunningService, bare: BareParts, queries: list[str]) -> dic
 def _load(service: RunningService, known: Sequence[str], fresh: Sequence[str]) -> dict[str, Any]:
     """Searches as fast as they are answered over several connections; every other query is one that was made before."""
     todo = [query for pair in zip(itertools.cycle(known), fresh, strict=False) for query in pair]
-    shares = [todo[i::CONNECTIONS] for i in range(CONNECTIONS)]
-
-    def work(share: Sequence[str]) -> list[float]:
-        with closing(service.connection()) as connection:
-            return [_one_search(connection, query).http_ms for query in share]
-
     started = time.perf_counter()
-    with ThreadPoolExecutor(CONNECTIONS) as clients:
-        times = [ms for share in clients.map(work, shares) for ms in share]
+    times = search_all(service.port, INDEX, todo, CONNECTIONS)
     seconds = time.perf_counter() - started
     return {
         "connections": CONNECTIONS,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -144,6 +147,54 @@ def search(connection: http.client.HTTPConnection, index: str, asked: Mapping[st
     stages = server_timing(response.headers["Server-Timing"])
     stages.pop("total", None)
     return Searched(answer, elapsed, stages)
+
+
+def search_all(port: int, index: str, queries: Sequence[str], n_connections: int) -> list[float]:
+    """Milliseconds of each search, as fast as they are answered over several kept connections.
+
+    On one thread and without a library of HTTP: a client as heavy as the service would take half of a small machine
+    from it. Raises AssertionError where an answer is refused or degraded.
+    """
+    waiting = iter(queries)
+    times: list[float] = []
+    bodies: list[bytes] = []
+    with selectors.DefaultSelector() as selector, ExitStack() as connections:
+
+        def ask(connection: socket.socket) -> None:
+            query = next(waiting, None)
+            if query is None:
+                selector.unregister(connection)
+                return
+            body = msgspec.json.encode({"query": query})
+            head = f"POST /v1/indexes/{index}/search HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+            selector.modify(connection, selectors.EVENT_READ, (time.perf_counter(), bytearray()))
+            connection.sendall(head.encode() + body)
+
+        for _ in range(min(n_connections, len(queries))):
+            connection = connections.enter_context(socket.create_connection(("127.0.0.1", port)))
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            selector.register(connection, selectors.EVENT_READ)
+            ask(connection)
+        while selector.get_map():
+            for key, _ in selector.select():
+                connection = cast("socket.socket", key.fileobj)
+                asked_at, received = key.data
+                part = connection.recv(1 << 18)
+                if not part:
+                    raise AssertionError("the service closed a connection")
+                received += part
+                head_bytes, blank, body = received.partition(b"\r\n\r\n")
+                length = re.search(rb"(?i)content-length: *(\d+)", head_bytes)
+                if blank and length is not None and len(body) >= int(length[1]):
+                    times.append((time.perf_counter() - asked_at) * 1e3)
+                    bodies.append(bytes(body))
+                    if b" 200 " not in head_bytes.partition(b"\r\n")[0]:
+                        raise AssertionError(f"a search was answered {bytes(received[:500])!r}")
+                    ask(connection)
+    degraded = [answer for body in bodies if (answer := msgspec.json.decode(body))["degraded"]]
+    if degraded:
+        raise AssertionError(f"{len(degraded)} of {len(bodies)} answers were degraded")
+    return times
 
 
 def server_timing(header: str) -> dict[str, float]:

@@ -5,8 +5,8 @@
     feature matrix -> weighted score -> order -> hits
     the answer, and `RankingShown` for the log
 
-Runs on one executor thread from end to end: the legs are shorter than the hand-over between threads would be (see
-docs/decisions/one-thread-a-search.md), and `Service.search` keeps the vector leg's deadline from outside.
+Runs on one thread from end to end: the legs are shorter than the hand-over between threads would be (see
+docs/decisions/one-thread-a-search.md). `Service.search` chooses it, and keeps the vector leg's deadline from outside.
 """
 
 from __future__ import annotations
@@ -40,6 +40,17 @@ from tuning.features import BM25_PREFIX, OVERLOOKED, SIGNAL_PREFIX, feature_name
 log = logging.getLogger(__name__)
 
 
+class Begun(msgspec.Struct, frozen=True):
+    """A search whose query is understood. vector: of the query; None where there is none. leave_out: a slot that is not
+    wanted. degraded: what the answer has to do without."""
+
+    laps: Laps
+    query: Query
+    vector: FloatArray | None
+    leave_out: int | None
+    degraded: list[str]
+
+
 class Searcher:
     """Answers searches. Safe for many threads.
 
@@ -69,6 +80,25 @@ class Searcher:
         Raises NotFound for an unknown index, InvalidInput for a member that no document has, Unavailable while the
         index is being built.
         """
+        begun = self.begin(state, index, request, now=now, asked_at=asked_at, vector_leg=vector_leg)
+        return self.finish(state, index, request, begun, query_id=query_id, now=now)
+
+    def is_encoded(self, request: SearchRequest) -> bool:
+        """Whether beginning this search needs no model: its query's vector is remembered, or it needs none."""
+        query = request.query.strip()
+        return not query or self._embedder is None or self._embedder.cached(query) is not None
+
+    def begin(
+        self,
+        state: ServingState,
+        index: str,
+        request: SearchRequest,
+        *,
+        now: datetime,
+        asked_at: float | None = None,
+        vector_leg: bool = True,
+    ) -> Begun:
+        """The first part of `search`: understand the query and encode it."""
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index)
@@ -82,6 +112,15 @@ class Searcher:
             laps.timings.analyse = laps.lap()
             vector, degraded = self._encoded(snapshot, query, vector_leg)
             laps.timings.encode = laps.lap()
+        return Begun(laps, query, vector, leave_out, degraded)
+
+    def finish(
+        self, state: ServingState, index: str, request: SearchRequest, begun: Begun, *, query_id: str, now: datetime
+    ) -> SearchOutcome:
+        """The second part: find, rank, answer. What was begun is used up."""
+        laps, query, vector, leave_out, degraded = msgspec.structs.astuple(begun)
+        laps.timings.queue = round(laps.timings.queue + laps.lap(), 3)
+        control, snapshot = state.control.index(index), state.snapshot(index)
         asked = self._retrieval(control, snapshot, query, vector, leave_out, request, now.timestamp())
         retrieved = snapshot.retrieve(asked)
         laps.timings.retrieve = laps.lap()

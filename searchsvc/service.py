@@ -33,12 +33,14 @@ from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
 from searchsvc.redaction import redacted
-from searchsvc.search import Searcher
+from searchsvc.search import Begun, Searcher
 from searchsvc.serving import Serving, ServingState
 from searchsvc.suggestions import Suggestion, combined
 
 READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0
 MAX_SUGGESTIONS: Final = 50
+# A longer page takes as long to write as to find.
+MAX_SHORT_WINDOW: Final = 100
 # One atomic batch of the log is held in the server's memory until it commits.
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 
@@ -110,24 +112,32 @@ class Service:
 
     async def _search_in_time(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
         """The whole search if it is done by the deadline; else the same one without the vector leg."""
-        loop = asyncio.get_running_loop()
-        search = partial(
-            self._searcher.search,
-            state,
-            index,
-            request,
-            query_id=uuid.uuid4().hex,
-            now=datetime.now(UTC),
-            asked_at=time.perf_counter(),
-        )
-        whole = loop.run_in_executor(self._searches, search)
-        done, _ = await asyncio.wait([whole], timeout=self._vector_deadline_s)
+        loop, searcher = asyncio.get_running_loop(), self._searcher
+        query_id, now, asked_at = uuid.uuid4().hex, datetime.now(UTC), time.perf_counter()
+        begin = partial(searcher.begin, state, index, request, now=now, asked_at=asked_at)
+        finish = partial(searcher.finish, state, index, request, query_id=query_id, now=now)
+        # What is short is done on the event loop, all but the encoding, which needs no lock of Python's. A search that
+        # is alone need not share the lock, and stays on its thread.
+        short = _is_short(state, index, request)
+        if short and searcher.is_encoded(request):
+            # First, whoever else has come is counted, so that too many are refused here, too.
+            await asyncio.sleep(0)
+            return finish(begin())
+        in_two = short and self._n_searching > 1
+
+        def begun_or_whole() -> Begun | SearchOutcome:
+            return begin() if in_two else finish(begin())
+
+        begun = loop.run_in_executor(self._searches, begun_or_whole)
+        done, _ = await asyncio.wait([begun], timeout=self._vector_deadline_s)
         if done:
-            return whole.result()
+            result = begun.result()
+            return finish(result) if isinstance(result, Begun) else result
         # Whatever becomes of the late one, its outcome is not this answer's; one that has not begun is dropped.
-        whole.add_done_callback(lambda late: late.cancelled() or late.exception())
-        whole.cancel()
-        return await loop.run_in_executor(self._late_searches, partial(search, vector_leg=False))
+        begun.add_done_callback(lambda late: late.cancelled() or late.exception())
+        begun.cancel()
+        without = partial(begin, vector_leg=False)
+        return await loop.run_in_executor(self._late_searches, lambda: finish(without()))
 
     async def suggest(self, index: str, typed: str, limit: int) -> list[Suggestion]:
         """What somebody who typed this may want: queries others made, and titles. Raises InvalidInput, NotFound."""
@@ -281,6 +291,13 @@ class Service:
 
         waiting_for = f"min_seq {request.min_seq} and min_catalog_seq {request.min_catalog_seq}"
         return await self.serving.until(holds, READ_YOUR_WRITE_TIMEOUT_S, waiting_for)
+
+
+def _is_short(state: ServingState, index: str, request: SearchRequest) -> bool:
+    """Whether all but the encoding takes a millisecond or two."""
+    snapshot = state.snapshots.get(index)
+    plain = not request.sort and not request.distinct and request.window <= MAX_SHORT_WINDOW
+    return plain and snapshot is not None and snapshot.is_small
 
 
 def _parsed(body: bytes) -> list[AcceptedDocument | RefusedDocument]:

@@ -88,6 +88,9 @@ class FakeEmbedder(Embedder):
     def __init__(self) -> None:
         self.asked: list[str] = []
 
+    def cached(self, query: str) -> FloatArray | None:
+        return None
+
     def encode_query(self, query: str) -> FloatArray:
         self.asked.append(query)
         if query == "broken":

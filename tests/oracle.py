@@ -84,6 +84,10 @@ class OracleSnapshot:
     def n_documents(self) -> int:
         return len(self.documents)
 
+    @property
+    def is_small(self) -> bool:
+        return False
+
     @cached_property
     def _frequencies(self) -> list[Counter[str]]:
         """By field, in how many documents each stem is."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
+import uvloop
 from granian.constants import Interfaces
 from granian.server.embed import Server
 
@@ -97,7 +98,8 @@ def run(config: Config, when_up: Callable[[str], Awaitable[None]] | None = None)
         logging.getLogger(noisy).setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     memory.hand_back_early()
-    asyncio.run(_run(config, when_up))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run(config, when_up))
 
 
 async def _run(config: Config, when_up: Callable[[str], Awaitable[None]] | None) -> None:

@@ -35,6 +35,8 @@ COMPACT_SHARE = 0.5
 COMPACT_MIN = 10_000
 # From so many slots on a leg takes milliseconds, most of them without Python's lock: then both are looked for at once.
 BESIDE_FROM = 200_000
+# Up to so many slots a plain search takes about a millisecond.
+SMALL = 32_768
 _beside = ThreadPoolExecutor(2, thread_name_prefix="nearest")
 
 
@@ -236,6 +238,10 @@ class EmbeddedSnapshot:
     @property
     def n_documents(self) -> int:
         return self.digest.count
+
+    @property
+    def is_small(self) -> bool:
+        return len(self.live) <= SMALL
 
     @property
     def lexicon(self) -> LexiconView:

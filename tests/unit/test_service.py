@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from events.errors import Overloaded, Unavailable
 from events.memory import MemoryEventLog
 from events.types import IndexConfigured
 from searchsvc.admission import Allowance
-from searchsvc.answer import SearchRequest
+from searchsvc.answer import SearchOutcome, SearchRequest
 from searchsvc.arrays import FloatArray
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
@@ -32,7 +33,7 @@ from searchsvc.service import Service
 from searchsvc.serving import Serving
 from searchsvc.tasks import end
 from searchsvc.understanding import understand
-from tests.factories import NOW, SETTINGS, engine, upsert, vector
+from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, upsert, vector
 from tuning.features import default_weights
 
 
@@ -41,6 +42,9 @@ class StuckEmbedder(Embedder):
 
     def __init__(self) -> None:
         self.let_go = threading.Event()
+
+    def cached(self, query: str) -> FloatArray | None:
+        return None
 
     def encode_query(self, query: str) -> FloatArray:
         self.let_go.wait(30)
@@ -60,7 +64,7 @@ def test_events_beyond_the_allowance_are_refused_until_time_has_passed() -> None
         allowance.require(50.5)
 
 
-async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> Service:
+async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8) -> Service:
     log, serving = MemoryEventLog(), Serving()
     memory = BehaviorMemory(n_rankings=10, n_events=10)
     event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
@@ -72,7 +76,7 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
         log,
         serving,
         Commands(log, serving),
-        Searcher(embedder, n_candidates=10),
+        searcher,
         ThreadPoolExecutor(2),
         ThreadPoolExecutor(1),
         writer,
@@ -88,7 +92,7 @@ async def service(folder: Path, embedder: Embedder, *, max_waiting: int = 8) -> 
 def test_a_stuck_encoder_degrades_every_answer_within_the_deadline(tmp_path: Path) -> None:
     async def run() -> None:
         embedder = StuckEmbedder()
-        running = await service(tmp_path, embedder)
+        running = await service(tmp_path, Searcher(embedder, n_candidates=10))
         for _ in range(4):  # more than there are threads to hang
             started = time.monotonic()
             answer = (await running.search("shop", SearchRequest(query="red shoe"))).answer
@@ -100,10 +104,61 @@ def test_a_stuck_encoder_degrades_every_answer_within_the_deadline(tmp_path: Pat
     asyncio.run(run())
 
 
+class WatchedSearcher(Searcher):
+    """Notes on which thread each search was finished."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        super().__init__(embedder, n_candidates=10)
+        self.finished_on: list[int] = []
+
+    def finish(self, *args: Any, **kwargs: Any) -> SearchOutcome:
+        self.finished_on.append(threading.get_ident())
+        return super().finish(*args, **kwargs)
+
+
+class ForgetfulEmbedder(FakeEmbedder):
+    """Remembers no query but `known`."""
+
+    def cached(self, query: str) -> FloatArray | None:
+        return vector(1) if query == "known" else None
+
+
+def test_short_searches_are_finished_on_the_event_loop_long_ones_on_threads(tmp_path: Path) -> None:
+    async def run() -> None:
+        searcher = WatchedSearcher(ForgetfulEmbedder())
+        running = await service(tmp_path, searcher)
+        here = threading.get_ident()
+
+        async def finished_here(*requests: SearchRequest) -> list[bool]:
+            searcher.finished_on.clear()
+            outcomes = await asyncio.gather(*(running.search("shop", request) for request in requests))
+            assert [outcome.answer.degraded for outcome in outcomes] == [[]] * len(requests)
+            return [thread == here for thread in searcher.finished_on]
+
+        known, unknown = SearchRequest(query="known"), SearchRequest(query="unknown")
+        assert await finished_here(known) == [True]
+        assert await finished_here(unknown) == [False]
+        assert await finished_here(known, unknown, known) == [True] * 3
+        assert await finished_here(SearchRequest(query="known", sort=["title:asc"])) == [False]
+        assert await finished_here(SearchRequest(query="known", limit=500)) == [False]
+
+    asyncio.run(run())
+
+
+def test_too_many_short_searches_at_once_are_refused_too(tmp_path: Path) -> None:
+    async def run() -> None:
+        running = await service(tmp_path, Searcher(ForgetfulEmbedder(), n_candidates=10), max_waiting=3)
+        asked = [running.search("shop", SearchRequest(query="known")) for _ in range(5)]
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        assert sum(isinstance(outcome, Unavailable) for outcome in outcomes) == 2
+
+    asyncio.run(run())
+
+
 def test_only_the_answer_that_went_out_is_remembered(tmp_path: Path) -> None:
     async def run() -> None:
         embedder = StuckEmbedder()
-        running = await service(tmp_path, embedder)
+        running = await service(tmp_path, Searcher(embedder, n_candidates=10))
         await running.search("shop", SearchRequest(query="red shoe"))
         embedder.let_go.set()
         await running.search("shop", SearchRequest(query="red shoe"))
@@ -115,7 +170,7 @@ def test_only_the_answer_that_went_out_is_remembered(tmp_path: Path) -> None:
 def test_too_many_searches_at_once_are_refused_and_the_others_answered(tmp_path: Path) -> None:
     async def run() -> None:
         embedder = StuckEmbedder()
-        running = await service(tmp_path, embedder, max_waiting=3)
+        running = await service(tmp_path, Searcher(embedder, n_candidates=10), max_waiting=3)
         asked = [running.search("shop", SearchRequest(query="red shoe")) for _ in range(5)]
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
         assert sum(isinstance(outcome, Unavailable) for outcome in outcomes) == 2
@@ -126,7 +181,7 @@ def test_too_many_searches_at_once_are_refused_and_the_others_answered(tmp_path:
 
 def test_a_sequence_that_never_comes_is_unavailable_and_a_stale_snapshot_is_not_shown(tmp_path: Path) -> None:
     async def run() -> None:
-        serving = (await service(tmp_path, StuckEmbedder())).serving
+        serving = (await service(tmp_path, Searcher(StuckEmbedder(), n_candidates=10))).serving
         with pytest.raises(Unavailable, match="sequence 9"):
             await serving.until(lambda s: s.control.seq >= 9, 0.05, "sequence 9")
         before = serving.current.snapshots["shop"]
