@@ -58,7 +58,8 @@ class Analysis(NamedTuple):
 
 
 class Span(NamedTuple):
-    """Where a text holds words: code points [start, end), and the folded words that are there, whole form last."""
+    """Where a text holds words: code points [start, end), and the folded words that are there, or that it is a part of;
+    longer forms last."""
 
     start: int
     end: int
@@ -95,11 +96,23 @@ def analyze(text: str) -> Analysis:
 
 def spans(text: str) -> Iterator[Span]:
     """Each stretch of a text that `analyze` makes words of, in order."""
+    run: list[Span] = []
     for match in _WORD.finditer(text):
         parts = _parts(match[0])
-        if parts:
-            whole = ("".join(parts),) if len(parts) > 1 else ()
-            yield Span(match.start(), match.end(), (*parts, *whole))
+        if not parts:
+            continue
+        if run and not (match.start() - run[-1].end == 1 and text[run[-1].end] in CONNECTORS):
+            yield from _with_joined(run)
+            run = []
+        whole = ("".join(parts),) if len(parts) > 1 else ()
+        run.append(Span(match.start(), match.end(), (*parts, *whole)))
+    yield from _with_joined(run)
+
+
+def _with_joined(run: Sequence[Span]) -> Sequence[Span]:
+    """Each part of what may be written as one says that, too."""
+    joined = _joined([span.words[-1] for span in run])
+    return [Span(span.start, span.end, (*span.words, joined)) for span in run] if joined else run
 
 
 def stem(word: str) -> str:
@@ -146,14 +159,22 @@ def fold(word: str) -> str:
 
 
 def _join_run(run: list[tuple[int, str]], end: int, compounds: list[Compound]) -> None:
-    """One word of what was written with hyphens, dots and the like in between. 4.5 keeps its point: it is not 45."""
-    if not 1 < len(run) <= MAX_COMPOUND_PARTS:
-        return
-    joined = run[0][1]
-    for (_, before), (_, part) in pairwise(run):
-        joined += f".{part}" if before.isdecimal() and part.isdecimal() else part
-    if len(joined) <= MAX_COMPOUND_CHARS:
+    joined = _joined([whole for _, whole in run])
+    if joined:
         compounds.append(Compound(run[0][0], end, joined))
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """One word of what was written with hyphens, dots and the like in between; '' where nobody would write it as one.
+
+    4.5 keeps its point: it is not 45.
+    """
+    if not 1 < len(parts) <= MAX_COMPOUND_PARTS:
+        return ""
+    joined = parts[0]
+    for before, part in pairwise(parts):
+        joined += f".{part}" if before.isdecimal() and part.isdecimal() else part
+    return joined if len(joined) <= MAX_COMPOUND_CHARS else ""
 
 
 def field_text(document: Mapping[str, object], field: SearchableField) -> str:

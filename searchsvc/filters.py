@@ -36,7 +36,7 @@ _BARE_VALUE: Final = re.compile(r'\s*([^\s()\[\]{}"]+)')
 
 
 class Is(msgspec.Struct, frozen=True):
-    """A document has any of the values in a member. values: as text; numbers and true, false too."""
+    """A document has any of the values in a member; in `id`, just so. values: as text; numbers and true, false too."""
 
     field: str
     values: tuple[str, ...]

@@ -301,6 +301,8 @@ class OracleSnapshot:
                 return all(self._passes(slot, part) for part in parts)
             case AnyOf(of=parts):
                 return any(self._passes(slot, part) for part in parts)
+            case Is(field="id", values=wanted):
+                return self.documents[slot].id in wanted
             case Has(field=field):
                 return bool(self._values(slot, field))
             case Is(field=field, values=wanted):

@@ -18,6 +18,7 @@ from events.errors import InvalidInput
 from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
 from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
+from searchsvc.embedded.ids import IdsView
 from searchsvc.embedded.texts import StoredTexts, Texts
 from searchsvc.engine import Facet, FacetStats, FacetValue
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds
@@ -149,19 +150,21 @@ class Attributes:
         # Only now: a reader that finds it finds all of it.
         self.by_name.update(touched)
 
-    def view(self, n_slots: int) -> AttributesView:
-        return AttributesView(self.by_name, n_slots)
+    def view(self, ids: IdsView, live: BoolArray) -> AttributesView:
+        return AttributesView(self.by_name, ids, live)
 
     def store(self) -> dict[str, StoredAttribute]:
         return {name: one.store() for name, one in self.by_name.items()}
 
 
 class AttributesView:
-    """The reader's side: the attributes of the slots below n_slots."""
+    """The reader's side, at one commit. ids: of its slots. live: (n_slots,)."""
 
-    def __init__(self, by_name: Mapping[str, Attribute], n_slots: int) -> None:
+    def __init__(self, by_name: Mapping[str, Attribute], ids: IdsView, live: BoolArray) -> None:
         self._by_name = by_name
-        self._n_slots = n_slots
+        self._ids = ids
+        self._live = live
+        self._n_slots = len(live)
 
     def mask(self, given: Filter) -> BoolArray:
         """(n_slots,) which slots pass a filter, dead ones too. Raises InvalidInput for an unknown field."""
@@ -174,6 +177,10 @@ class AttributesView:
             case AnyOf(of=parts):
                 some: BoolArray = np.logical_or.reduce([self.mask(part) for part in parts])
                 return some
+            case Is(field="id", values=values):
+                mask = np.zeros(self._n_slots, np.bool_)
+                mask[[slot for one in values if (slot := self._ids.slot(one, self._live)) is not None]] = True
+                return mask
             case Is() | Within() | Has():
                 attribute = self._attribute(given.field, "filters")
                 slots, codes = attribute.pairs(self._n_slots)

@@ -185,19 +185,19 @@ class EmbeddedEngine:
         self._ids.append([upsert.id for upsert in upserts])
 
     def _view(self, catalog_seq: int) -> EmbeddedSnapshot:
-        live = self._live.view()
+        live, ids = self._live.view(), self._ids.view()
         return EmbeddedSnapshot(
             settings=self._settings,
             generation=self.generation,
             catalog_seq=catalog_seq,
             digest=self._digest,
             postings=self._postings.view(),
-            attributes=self._attributes.view(len(live)),
+            attributes=self._attributes.view(ids, live),
             forward=self._forward.view(),
             vectors=self._vectors.view() if self._vectors else None,
             signals=self._signals.view(),
             live=live,
-            ids=self._ids.view(),
+            ids=ids,
             documents=self.documents.view(),
         )
 

@@ -123,6 +123,8 @@ def test_the_answer_says_when_any_word_was_enough_and_which_nobody_has(build: Bu
         ("sizes:17.5", {"6"}),
         ("soft:true OR soft:false", {"5", "6"}),
         ("soft:*", {"5", "6"}),
+        ("id:(5 OR 6 OR nobody)", {"5", "6"}),
+        ("soft:* AND NOT id:5", {"6"}),
         ("made:[2020-01-01 TO 2020-01-01]", {"4"}),
         ("made>2020-01-01", {"3"}),
         ("made:[2020-01-01T12:00:00Z TO *]", {"3"}),

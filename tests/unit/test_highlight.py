@@ -51,6 +51,11 @@ def test_a_compound_is_marked_in_parts_too() -> None:
     )
 
 
+def test_what_is_written_in_parts_is_marked_for_who_asks_for_it_as_one() -> None:
+    wifi = Query("wifi", ("wifi",), (QueryTerm("wifi", (Alternative("wifi", "wifi", 1.0, "exact"),)),))
+    assert highlights("A Wi-Fi router, wi fi", wifi)["title"].snippet == "A [Wi]-[Fi] router, wi fi"
+
+
 def test_what_is_looked_at_is_bounded() -> None:
     found = highlights("shoe " + "x" * 30_000 + " shoe", words=0)["title"]
     assert found.offsets == [(0, 4)]
