@@ -5,7 +5,7 @@ Adapters: `searchsvc.embedded`. A snapshot never changes; a search takes one and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -38,15 +38,16 @@ class FacetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Retrieval(msgspec.Struct, frozen=True):
     """What to find.
 
-    query: without a text, every document that passes the filters. vector: of the query, length 1; None leaves the
-    vector leg out. boosts: searchable field -> factor of its BM25, at least 0. signal_weights: (n_signals,) order where
+    query: without a text, every document that passes the filters. vector: (dimension,) of the query, length 1; None
+    leaves the vector leg out; or what gives it once it is called, on any thread, for engines that have something to do
+    meanwhile. boosts: searchable field -> factor of its BM25, at least 0. signal_weights: (n_signals,) order where
     there is no text. k: candidates of each leg. window: how far the keyword order has to reach; None for all of it.
     operator: what a document has to hold; auto is all where that fills a first page, else any. leave_out: a slot that
     is not wanted. at_s: the moment, in seconds since 1970, for signals that age.
     """
 
     query: Query
-    vector: FloatArray | None
+    vector: FloatArray | Callable[[], FloatArray | None] | None
     boosts: Mapping[str, float]
     signal_weights: FloatArray
     k: int
@@ -57,6 +58,10 @@ class Retrieval(msgspec.Struct, frozen=True):
     facets: tuple[FacetRequest, ...] = ()
     sort: tuple[SortKey, ...] = ()
     at_s: float = 0.0
+
+    def encoded(self) -> FloatArray | None:
+        """The query's vector, worked out now where it is not known yet."""
+        return self.vector() if callable(self.vector) else self.vector
 
 
 class Retrieved(msgspec.Struct, frozen=True):

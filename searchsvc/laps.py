@@ -8,7 +8,7 @@ import msgspec
 
 
 class Timings(msgspec.Struct):
-    """Milliseconds by stage, in order."""
+    """Milliseconds by stage, in order. encode: in an index that is not small, within retrieve, perhaps beside it."""
 
     queue: float = 0.0
     analyse: float = 0.0

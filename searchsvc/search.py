@@ -12,7 +12,7 @@ docs/decisions/one-thread-a-search.md). `Service.search` chooses it, and keeps t
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -41,14 +41,39 @@ log = logging.getLogger(__name__)
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A search whose query is understood. vector: of the query; None where there is none. leave_out: a slot that is not
-    wanted. degraded: what the answer has to do without."""
+    """A search whose query is understood. encoding: of the query. leave_out: a slot that is not wanted."""
 
     laps: Laps
     query: Query
-    vector: FloatArray | None
+    encoding: Encoding
     leave_out: int | None
-    degraded: list[str]
+
+
+class Encoding:
+    """A query's vector, worked out once, when it is first asked for. Not by two threads at a time.
+
+    encode: gives it, or None without one; raises Unavailable. vector: where it is known already.
+    """
+
+    def __init__(self, encode: Callable[[], FloatArray | None] | None = None, vector: FloatArray | None = None) -> None:
+        self._encode = encode
+        self._vector = vector
+        # What the answer has to do without.
+        self.degraded: list[str] = []
+        self.ms = 0.0
+
+    def __call__(self) -> FloatArray | None:
+        encode, self._encode = self._encode, None
+        if encode is not None:
+            laps = Laps(None)
+            try:
+                self._vector = encode()
+            except Unavailable as error:
+                # Keyword hits alone are still worth having.
+                log.warning("a query was answered without vectors: %s", error)
+            self.degraded = [] if self._vector is not None else ["vector"]
+            self.ms = laps.lap()
+        return self._vector
 
 
 class Searcher:
@@ -102,27 +127,30 @@ class Searcher:
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index)
-        synonyms = self._synonyms.of(index, control.rules).at(now)
-        vector: FloatArray | None
-        leave_out, degraded = None, list[str]()
         if request.like:
             query, vector, leave_out = _like(snapshot, request.like)
-        else:
-            query = understand(request.query, snapshot.lexicon, synonyms, typing=request.typing, typos=request.typos)
-            laps.timings.analyse = laps.lap()
-            vector, degraded = self._encoded(snapshot, query, vector_leg)
-            laps.timings.encode = laps.lap()
-        return Begun(laps, query, vector, leave_out, degraded)
+            return Begun(laps, query, Encoding(vector=vector), leave_out)
+        synonyms = self._synonyms.of(index, control.rules).at(now)
+        query = understand(request.query, snapshot.lexicon, synonyms, typing=request.typing, typos=request.typos)
+        laps.timings.analyse = laps.lap()
+        encoding = self._encoding(snapshot, query, vector_leg)
+        if snapshot.is_small:
+            # Elsewhere the engine may have something to do meanwhile.
+            encoding()
+            laps.lap()
+        return Begun(laps, query, encoding, None)
 
     def finish(
         self, state: ServingState, index: str, request: SearchRequest, begun: Begun, *, query_id: str, now: datetime
     ) -> SearchOutcome:
         """The second part: find, rank, answer. What was begun is used up."""
-        laps, query, vector, leave_out, degraded = msgspec.structs.astuple(begun)
+        laps, query, encoding = begun.laps, begun.query, begun.encoding
         laps.timings.queue = round(laps.timings.queue + laps.lap(), 3)
         control, snapshot = state.control.index(index), state.snapshot(index)
-        asked = self._retrieval(control, snapshot, query, vector, leave_out, request, now.timestamp())
+        asked = self._retrieval(control, snapshot, query, encoding, begun.leave_out, request, now.timestamp())
         retrieved = snapshot.retrieve(asked)
+        vector, degraded = encoding(), encoding.degraded
+        laps.timings.encode = encoding.ms
         laps.timings.retrieve = laps.lap()
         found = _found(snapshot, query, vector, retrieved, self._n_candidates, request)
         names = feature_names(snapshot.settings)
@@ -204,25 +232,19 @@ class Searcher:
                 suggestions.append(Suggestion(text, "title", document_id=snapshot.id(slot)))
         return suggestions
 
-    def _encoded(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool) -> tuple[FloatArray | None, list[str]]:
-        """The query's vector, and what is degraded without it: keyword hits alone are still worth having."""
+    def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool) -> Encoding:
         if not query.text or snapshot.settings.embedding is None:
-            return None, []
-        try:
-            # A misspelt word is no word to the model: what was meant is encoded.
-            text = query.did_you_mean or query.text
-            vector = self._embedder.encode_query(text) if self._embedder is not None and vector_leg else None
-        except Unavailable as error:
-            log.warning("a query was answered without vectors: %s", error)
-            vector = None
-        return vector, [] if vector is not None else ["vector"]
+            return Encoding()
+        # A misspelt word is no word to the model: what was meant is encoded.
+        text, embedder = query.did_you_mean or query.text, self._embedder if vector_leg else None
+        return Encoding(lambda: embedder.encode_query(text) if embedder is not None else None)
 
     def _retrieval(
         self,
         control: IndexControl,
         snapshot: EngineSnapshot,
         query: Query,
-        vector: FloatArray | None,
+        encoding: Encoding,
         leave_out: int | None,
         request: SearchRequest,
         at_s: float,
@@ -232,7 +254,7 @@ class Searcher:
         signals = [weights.get(SIGNAL_PREFIX + signal.field, 0.0) for signal in settings.signals]
         return Retrieval(
             query=query,
-            vector=vector,
+            vector=encoding,
             boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
             signal_weights=np.array(signals, np.float32),
             k=max(self._n_candidates, request.window) if request.like else self._n_candidates,

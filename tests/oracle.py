@@ -103,6 +103,7 @@ class OracleSnapshot:
 
     def retrieve(self, asked: Retrieval) -> Retrieved:
         query = asked.query
+        vector = asked.encoded()
         allowed = [i for i in range(self.n_documents) if self._passes(i, asked.filters) and i != asked.leave_out]
         match, operator, left_out = self._match(query, allowed, asked.operator)
         scores = self._keyword_scores(match, asked)
@@ -123,14 +124,14 @@ class OracleSnapshot:
             if one.disjunctive and others != asked.filters:
                 wider = [i for i in range(self.n_documents) if self._passes(i, others) and i != asked.leave_out]
                 matching, _, _ = self._match(query, wider, operator)
-                beside = self._nearest(asked.vector, asked.k, wider) if trust else []
+                beside = self._nearest(vector, asked.k, wider) if trust else []
                 within = sorted({*matching, *beside})
             facets[one.field] = self._facet(one.field, within, one.max_values)
         return Retrieved(
             keyword=np.array(order[:window], np.int64),
             nearest=np.array(nearest, np.int64),
-            cosines=self.cosines(np.array(nearest, np.int64), asked.vector)
-            if asked.vector is not None
+            cosines=self.cosines(np.array(nearest, np.int64), vector)
+            if vector is not None
             else np.empty(0, np.float32),
             vector_trust=trust,
             total=len(match_set),
@@ -217,13 +218,14 @@ class OracleSnapshot:
 
     def _vector_leg(self, asked: Retrieval, allowed: list[int], by_words: list[int]) -> tuple[list[int], float]:
         """The nearest, and how far to trust them: see `searchsvc.ranking.vector_trust`."""
-        nearest = self._nearest(asked.vector, asked.k, allowed)
-        if asked.vector is None or self.settings.embedding is None:
+        vector = asked.encoded()
+        nearest = self._nearest(vector, asked.k, allowed)
+        if vector is None or self.settings.embedding is None:
             return [], 0.0
         if len(by_words) < 3 or self.n_documents <= len(nearest[:10]) or not asked.query.terms:
             return nearest, 1.0
         every, first, near = (
-            float(self.cosines(np.array(slots, np.int64), asked.vector).mean()) if slots else 0.0
+            float(self.cosines(np.array(slots, np.int64), vector).mean()) if slots else 0.0
             for slots in (list(range(self.n_documents)), by_words[:10], nearest[:10])
         )
         share = (first - every) / (near - every) if near > every else 0.0

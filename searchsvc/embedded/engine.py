@@ -202,6 +202,14 @@ class EmbeddedEngine:
         )
 
 
+class Nearest(msgspec.Struct, frozen=True):
+    """The k slots nearest to a vector, nearest first, equal ones by id, and their cosines with it."""
+
+    vector: FloatArray
+    slots: IntArray
+    cosines: FloatArray
+
+
 class EmbeddedSnapshot:
     """An `EngineSnapshot` of views. live: (n_slots,)."""
 
@@ -261,7 +269,7 @@ class EmbeddedSnapshot:
             # Rounded, so that what adds up to the same in another order is the same.
             keys = [-scores.round(5)]
         ordered = self._first(slots, keys, wanted)
-        nearest, cosines, trust = self._trusted(asked, beside.result() if beside else None, ordered)
+        nearest, cosines, trust = self._trusted(asked, beside.result(), ordered)
         match_set = allowed if matched is None else _with(matched.mask, nearest)
         if asked.sort:
             slots = np.flatnonzero(match_set)
@@ -282,30 +290,27 @@ class EmbeddedSnapshot:
         chosen: IntArray = slots[first(slots, keys, self._ids, len(slots) if n is None else n)]
         return chosen
 
-    def _vector_leg(self, asked: Retrieval, allowed: BoolArray) -> Future[tuple[IntArray, FloatArray]] | None:
-        """The k nearest and their cosines, on their way: on another thread where that is worth the hand-over."""
-        vectors = self._vectors
-        if vectors is None or asked.vector is None:
-            return None
-        if len(self.live) >= BESIDE_FROM:
-            return _beside.submit(self._nearest, vectors, asked, allowed)
-        found: Future[tuple[IntArray, FloatArray]] = Future()
-        found.set_result(self._nearest(vectors, asked, allowed))
+    def _vector_leg(self, asked: Retrieval, allowed: BoolArray) -> Future[Nearest | None]:
+        """What it finds, on its way: encoding and looking on another thread where that is worth the hand-over."""
+        if len(self.live) >= BESIDE_FROM and self._vectors is not None and asked.vector is not None:
+            return _beside.submit(self._nearest, asked, allowed)
+        found: Future[Nearest | None] = Future()
+        found.set_result(self._nearest(asked, allowed))
         return found
 
     def _trusted(
-        self, asked: Retrieval, found: tuple[IntArray, FloatArray] | None, keyword: IntArray
+        self, asked: Retrieval, found: Nearest | None, keyword: IntArray
     ) -> tuple[IntArray, FloatArray, float]:
         """The vector leg's findings, and how far they can be trusted: none of them where they cannot."""
         none = np.empty(0, np.int64), np.empty(0, np.float32), 0.0
-        vectors, vector = self._vectors, asked.vector
-        if vectors is None or vector is None or found is None:
+        vectors = self._vectors
+        if vectors is None or found is None:
             return none
-        nearest, cosines = found
+        nearest, cosines = found.slots, found.cosines
         if asked.query.terms:
-            by_words = vectors.cosines(keyword[:N_COMPARED], vector)
+            by_words = vectors.cosines(keyword[:N_COMPARED], found.vector)
             n_documents = self.n_documents
-            trust = vector_trust(by_words, cosines, vectors.mean_cosine(vector, n_documents), n_documents)
+            trust = vector_trust(by_words, cosines, vectors.mean_cosine(found.vector, n_documents), n_documents)
             return (nearest, cosines, trust) if trust else none
         return nearest, cosines, 1.0
 
@@ -323,12 +328,13 @@ class EmbeddedSnapshot:
     def groups(self, field: str, slots: IntArray) -> IntArray:
         return self._attributes.groups(field, slots)
 
-    def _nearest(self, vectors: VectorView, asked: Retrieval, allowed: BoolArray) -> tuple[IntArray, FloatArray]:
-        """The k nearest slots and their cosines, nearest first, equal ones by id."""
-        assert asked.vector is not None
-        slots, cosines = vectors.nearest(asked.vector, asked.k, allowed)
+    def _nearest(self, asked: Retrieval, allowed: BoolArray) -> Nearest | None:
+        vector = asked.encoded() if self._vectors is not None else None
+        if self._vectors is None or vector is None:
+            return None
+        slots, cosines = self._vectors.nearest(vector, asked.k, allowed)
         best = first(slots, [-cosines], self._ids, asked.k)
-        return slots[best], cosines[best]
+        return Nearest(vector, slots[best], cosines[best])
 
     def _allowed(self, filters: Filter | None, leave_out: int | None) -> BoolArray:
         allowed = self.live if filters is None else self.live & self._attributes.mask(filters)
@@ -355,8 +361,9 @@ class EmbeddedSnapshot:
                 within = allowed = self._allowed(others, asked.leave_out)
                 if matching is not None and matched is not None:
                     within = matching.within(allowed, matched.operator).mask
-                    if trusted and self._vectors is not None:
-                        within = _with(within, self._nearest(self._vectors, asked, allowed)[0])
+                    nearest = self._nearest(asked, allowed) if trusted else None
+                    if nearest is not None:
+                        within = _with(within, nearest.slots)
             facets[one.field] = self._attributes.facet(one.field, within, one.max_values)
         return facets
 

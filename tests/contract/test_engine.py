@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -232,6 +233,17 @@ def test_groups_are_of_the_same_first_value(build: Build) -> None:
     groups = snapshot.groups("brand", np.array(found, np.int64)).tolist()
     assert groups[0] == groups[1]
     assert len(set(groups)) == 4
+
+
+def test_a_vector_may_be_worked_out_while_the_engine_looks_for_words(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    query, weights = understand("jacket", snapshot.lexicon), np.array([1.0], np.float32)
+    known = Retrieval(query, vector(1), {"title": 3.0}, weights, k=3, window=3)
+    for later in (lambda: vector(1), lambda: None):
+        found = snapshot.retrieve(msgspec.structs.replace(known, vector=later))
+        expected = snapshot.retrieve(msgspec.structs.replace(known, vector=later()))
+        assert found.nearest.tolist() == expected.nearest.tolist()
+        assert (found.total, found.vector_trust) == (expected.total, expected.vector_trust)
 
 
 def test_nearest_vectors_are_those_of_an_exhaustive_search(build: Build) -> None:
