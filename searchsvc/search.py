@@ -12,7 +12,7 @@ docs/decisions/one-thread-a-search.md). `Service.search` chooses it, and keeps t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -52,14 +52,19 @@ class Begun(msgspec.Struct, frozen=True):
 class Encoding:
     """A query's vector, worked out once, when it is first asked for. Not by two threads at a time.
 
-    encode: gives it, or None without one; raises Unavailable. vector: where it is known already.
+    encode: gives it; raises Unavailable. vector: where it is known already. degraded: what the answer does without.
     """
 
-    def __init__(self, encode: Callable[[], FloatArray | None] | None = None, vector: FloatArray | None = None) -> None:
+    def __init__(
+        self,
+        encode: Callable[[], FloatArray] | None = None,
+        *,
+        vector: FloatArray | None = None,
+        degraded: Sequence[str] = (),
+    ) -> None:
         self._encode = encode
         self._vector = vector
-        # What the answer has to do without.
-        self.degraded: list[str] = []
+        self.degraded = list(degraded)
         self.ms = 0.0
 
     def __call__(self) -> FloatArray | None:
@@ -71,9 +76,14 @@ class Encoding:
             except Unavailable as error:
                 # Keyword hits alone are still worth having.
                 log.warning("a query was answered without vectors: %s", error)
-            self.degraded = [] if self._vector is not None else ["vector"]
+                self.degraded = ["vector"]
             self.ms = laps.lap()
         return self._vector
+
+    @property
+    def asked(self) -> FloatArray | Callable[[], FloatArray | None] | None:
+        """The vector, or itself while that is still to be worked out: so nobody waits for what is not to come."""
+        return self._vector if self._encode is None else self
 
 
 class Searcher:
@@ -108,10 +118,12 @@ class Searcher:
         begun = self.begin(state, index, request, now=now, asked_at=asked_at, vector_leg=vector_leg)
         return self.finish(state, index, request, begun, query_id=query_id, now=now)
 
-    def is_encoded(self, request: SearchRequest) -> bool:
+    def is_encoded(self, state: ServingState, index: str, request: SearchRequest) -> bool:
         """Whether beginning this search needs no model: its query's vector is remembered, or it needs none."""
-        query = request.query.strip()
-        return not query or self._embedder is None or self._embedder.cached(query) is not None
+        query, embedder = request.query.strip(), self._embedder
+        if not query or state.snapshot(index).settings.embedding is None or embedder is None:
+            return True
+        return embedder.cached(query) is not None
 
     def begin(
         self,
@@ -123,7 +135,7 @@ class Searcher:
         asked_at: float | None = None,
         vector_leg: bool = True,
     ) -> Begun:
-        """The first part of `search`: understand the query and encode it."""
+        """The first part of `search`: understand the query, and in a small index encode it."""
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index)
@@ -235,9 +247,12 @@ class Searcher:
     def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool) -> Encoding:
         if not query.text or snapshot.settings.embedding is None:
             return Encoding()
+        embedder = self._embedder
+        if embedder is None or not vector_leg:
+            return Encoding(degraded=["vector"])
         # A misspelt word is no word to the model: what was meant is encoded.
-        text, embedder = query.did_you_mean or query.text, self._embedder if vector_leg else None
-        return Encoding(lambda: embedder.encode_query(text) if embedder is not None else None)
+        text = query.did_you_mean or query.text
+        return Encoding(lambda: embedder.encode_query(text))
 
     def _retrieval(
         self,
@@ -254,7 +269,7 @@ class Searcher:
         signals = [weights.get(SIGNAL_PREFIX + signal.field, 0.0) for signal in settings.signals]
         return Retrieval(
             query=query,
-            vector=encoding,
+            vector=encoding.asked,
             boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
             signal_weights=np.array(signals, np.float32),
             k=max(self._n_candidates, request.window) if request.like else self._n_candidates,

@@ -119,7 +119,7 @@ class Service:
         # What is short is done on the event loop, all but the encoding, which needs no lock of Python's. A search that
         # is alone need not share the lock, and stays on its thread.
         short = _is_short(state, index, request)
-        if short and searcher.is_encoded(request):
+        if short and searcher.is_encoded(state, index, request):
             # First, whoever else has come is counted, so that too many are refused here, too.
             await asyncio.sleep(0)
             return finish(begin())

@@ -10,9 +10,11 @@ import pytest
 from events.errors import InvalidInput, NotFound, Unavailable
 from searchsvc import ranking
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
+from searchsvc.engine import Retrieval, Retrieved
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, vector
+from tests.oracle import OracleSnapshot
 from tuning.features import default_weights
 
 
@@ -93,6 +95,30 @@ def test_a_failing_encoder_degrades_to_keyword_hits_and_says_so(tmp_path: Path) 
     )
     assert late.answer.degraded == ["vector"]
     assert len(late.answer.hits) == 10
+
+
+class LargeOracle(OracleSnapshot):
+    """Not small, so it is handed what encodes the query. Notes what it was asked for."""
+
+    def retrieve(self, asked: Retrieval) -> Retrieved:
+        self.asked = asked
+        return super().retrieve(asked)
+
+
+def test_a_large_index_encodes_by_itself_and_waits_for_no_vector_that_is_not_to_come() -> None:
+    snapshot = LargeOracle([upsert(f"d{i}", f"Red shoe {i}", seed=i) for i in range(5)], SETTINGS)
+    state, request = serving(snapshot), SearchRequest(query="red 3")
+    whole = Searcher(FakeEmbedder(), n_candidates=5)
+    outcome = whole.search(state, "shop", request, query_id="q", now=NOW)
+    assert callable(snapshot.asked.vector)
+    assert outcome.answer.degraded == []
+    assert outcome.timings.encode > 0.0
+    for searcher, vector_leg in ((whole, False), (Searcher(None, n_candidates=5), True)):
+        answer = searcher.search(state, "shop", request, query_id="q", now=NOW, vector_leg=vector_leg).answer
+        assert snapshot.asked.vector is None
+        assert (answer.degraded, answer.total) == (["vector"], 5)
+    broken = whole.search(state, "shop", SearchRequest(query="broken"), query_id="q", now=NOW).answer
+    assert broken.degraded == ["vector"]
 
 
 def test_an_empty_query_browses_everything_and_is_not_degraded(tmp_path: Path) -> None:
