@@ -2,6 +2,7 @@
 
     supplier:HP AND price:[100 TO 500] AND NOT attr_t_type:Original
     colour:(red OR "dark red")   price>=100   released:[2020-01-01 TO 2021-01-01}   in_stock:true   price:*
+    id:(a7 OR b9)
 
 AND binds closer than OR; two filters side by side mean AND. `[` and `]` include their bound, `{` and `}` do not, `*` is
 no bound. Values are compared without regard to case. In JSON, one member a clause:

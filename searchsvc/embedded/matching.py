@@ -126,7 +126,7 @@ class Matching:
         rarest_first = np.argsort(-bounds, kind="stable").tolist()
         for start in range(0, len(rarest_first), PRUNE_TERMS):
             places = rarest_first[start : start + PRUNE_TERMS]
-            self._add_scores([_of(one, places, self._places(one)[0]) for one in self._spans], factors, possible, sums)
+            self._add_scores([self._of(one, places) for one in self._spans], factors, possible, sums)
             bounds[places] = 0.0
             if bounds.any():
                 kernels.give_up(slots, self._held, _by_byte(bounds), least, sums, possible)
@@ -168,11 +168,11 @@ class Matching:
         meanings = [self._statistics.meanings[which] for which in spans.which]
         return np.array([one.place for one in meanings], np.int64), np.array([one.weight for one in meanings])
 
-
-def _of(spans: Spans, places: Sequence[int], at: AnyArray) -> Spans:
-    """Those of some places. at: (n_spans,) the place of each."""
-    kept = np.flatnonzero(np.isin(at, places))
-    return Spans(spans.run, [spans.which[i] for i in kept], spans.begins[kept], spans.ends[kept])
+    def _of(self, spans: Spans, places: Sequence[int]) -> Spans:
+        """Those that stand for some places of the query."""
+        meanings = self._statistics.meanings
+        kept = [at for at, which in enumerate(spans.which) if meanings[which].place in places]
+        return Spans(spans.run, [spans.which[at] for at in kept], spans.begins[kept], spans.ends[kept])
 
 
 def _by_byte(bounds: ScoreArray) -> FloatArray:

@@ -94,16 +94,18 @@ class Texts(Sequence[str]):
 
         A zero in front of a text does not count.
         """
+        if len(numbers) <= max(n, FEW):
+            return numbers
         letters, ends = self._all()
         chosen = []
-        for offset in range(0, int(ends.max(initial=0)), KEY_BYTES):
-            if len(numbers) <= max(n, FEW):
-                break
+        for offset in range(0, int(np.diff(ends, prepend=0)[numbers].max()), KEY_BYTES):
             keys = np.empty(len(numbers), np.uint64)
             kernels.letters_from(letters, ends, numbers, offset, keys)
             last = np.partition(keys, n - 1)[n - 1]
             chosen.append(numbers[keys < last])
             numbers, n = numbers[keys == last], n - len(chosen[-1])
+            if len(numbers) <= max(n, FEW):
+                break
         return np.concatenate([*chosen, numbers])
 
     def store(self) -> StoredTexts:

@@ -183,6 +183,14 @@ def test_of_values_that_are_equally_frequent_the_first_by_their_text_are_shown(t
     assert (facet.values[0].count, facet.n_values) == (2, 3000)
 
 
+def test_texts_that_differ_only_in_how_many_zeros_they_end_with_keep_nobody_waiting(tmp_path: Path) -> None:
+    values = ["a" + "\0" * i for i in range(150)]
+    made = engine(tmp_path, [upsert(str(i), "red", code=value) for i, value in enumerate(values)])
+    weights = np.zeros(len(SETTINGS.signals), np.float32)
+    asked = Retrieval(Query(""), None, {}, weights, 10, 10, facets=(FacetRequest("code", 90),))
+    assert [one.value for one in made.snapshot().retrieve(asked).facets["code"].values] == values[:90]
+
+
 def test_the_best_of_very_many_are_the_same_whether_or_not_all_are_scored(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     words = [f"w{i}x" for i in range(400)]
