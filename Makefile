@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?= ../shared/data
 ROUNDS ?= 10
 
-.PHONY: help demo test test-quick test-faults lint bench bench-scale tools clean
+.PHONY: help demo test test-quick test-faults lint bench bench-scale opensearch tools clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -28,7 +28,7 @@ $(VENV)/dev: $(VENV)/service requirements/torch.lock requirements/dev.lock
 demo: $(VENV)/service  ## a running service with a catalogue (FILE=products.jsonl for yours, PORT=8000)
 	$(BIN)/searchsvc demo --data-dir .demo --port $(PORT) $(FILE)
 
-test: $(VENV)/dev tools  ## all tests
+test: $(VENV)/dev tools opensearch  ## all tests
 	$(BIN)/python -m pytest
 
 test-quick: $(VENV)/dev  ## unit, property and golden tests
@@ -57,11 +57,14 @@ bench-scale: $(VENV)/dev  ## 10,000 to a million documents: an hour of encoding,
 
 # What tests drive beside Python, from Debian where we may install it; the tests say so where there is none.
 tools:
-	@for tool in chromium faketime strace; do \
-		command -v $$tool >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	@for each in chromium faketime strace unzip mvn:maven; do \
+		tool=$${each#*:}; command -v $${each%:*} >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$tool >/dev/null; } \
 			|| echo "no $$tool and no right to install it: tests that need it will be skipped"; \
 	done
+
+opensearch: $(VENV)/dev  ## a real OpenSearch node for tests, kept outside the checkout for the next time
+	@$(BIN)/python -m tests.opensearch || echo "OpenSearch cannot be fetched: tests that need it will be skipped"
 
 clean:  ## remove the environment and the demo's data
 	rm -rf $(VENV) .demo .bench

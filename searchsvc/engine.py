@@ -43,7 +43,8 @@ class Retrieval(msgspec.Struct, frozen=True):
     meanwhile. boosts: searchable field -> factor of its BM25, at least 0. signal_weights: (n_signals,) order where
     there is no text. k: candidates of each leg. window: how far the keyword order has to reach; None for all of it.
     operator: what a document has to hold; auto is all where that fills a first page, else any. leave_out: a slot that
-    is not wanted. at_s: the moment, in seconds since 1970, for signals that age.
+    is not wanted. distinct: the member that hits will be grouped by. at_s: the moment, in seconds since 1970, for
+    signals that age.
     """
 
     query: Query
@@ -57,6 +58,7 @@ class Retrieval(msgspec.Struct, frozen=True):
     filters: Filter | None = None
     facets: tuple[FacetRequest, ...] = ()
     sort: tuple[SortKey, ...] = ()
+    distinct: str | None = None
     at_s: float = 0.0
 
     def encoded(self) -> FloatArray | None:
@@ -155,6 +157,10 @@ class EngineSnapshot(Protocol):
     @property
     def lexicon(self) -> Lexicon: ...
 
+    def reading(self) -> EngineSnapshot:
+        """The same for one search alone, with slots of its own where slots are given as documents are found."""
+        ...
+
     def retrieve(self, asked: Retrieval) -> Retrieved:
         """Candidates, totals and counts. Raises InvalidInput where a filter, facet or sort names an unknown member."""
         ...
@@ -189,16 +195,19 @@ class EngineSnapshot(Protocol):
 
 
 class Upsert(msgspec.Struct, frozen=True):
-    """A document to write. text: its JSON as received. members: the same, decoded. vector: (dimension,) or None."""
+    """A document to write. text: its JSON as received. members: the same, decoded. vector: (dimension,) or None. seq:
+    where in CATALOG it is said, 0 where that does not matter."""
 
     id: str
     text: bytes
     members: Mapping[str, object]
     vector: FloatArray | None
+    seq: int = 0
 
 
 class Delete(msgspec.Struct, frozen=True):
     id: str
+    seq: int = 0
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ M_ARENA_MAX: Final = -8
 LARGE_BYTES: Final = 16 * 1024 * 1024
 MAX_ARENAS: Final = 2
 # Several searches at once of a large index. What went back comes again a page fault at a time, hundreds a search: a
-# third of what the slowest of a million documents took.
+# quarter of what the slowest of a million documents took.
 KEPT_BYTES: Final = 64 * 1024 * 1024
 
 

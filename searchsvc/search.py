@@ -41,8 +41,10 @@ log = logging.getLogger(__name__)
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A search whose query is understood. encoding: of the query. leave_out: a slot that is not wanted."""
+    """A search whose query is understood. snapshot: that it reads. encoding: of the query. leave_out: a slot that is
+    not wanted."""
 
+    snapshot: EngineSnapshot
     laps: Laps
     query: Query
     encoding: Encoding
@@ -138,10 +140,10 @@ class Searcher:
         """The first part of `search`: understand the query, and in a small index encode it."""
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
-        control, snapshot = state.control.index(index), state.snapshot(index)
+        control, snapshot = state.control.index(index), state.snapshot(index).reading()
         if request.like:
             query, vector, leave_out = _like(snapshot, request.like)
-            return Begun(laps, query, Encoding(vector=vector), leave_out)
+            return Begun(snapshot, laps, query, Encoding(vector=vector), leave_out)
         synonyms = self._synonyms.of(index, control.rules).at(now)
         query = understand(request.query, snapshot.lexicon, synonyms, typing=request.typing, typos=request.typos)
         laps.timings.analyse = laps.lap()
@@ -150,7 +152,7 @@ class Searcher:
             # Elsewhere the engine may have something to do meanwhile.
             encoding()
             laps.lap()
-        return Begun(laps, query, encoding, None)
+        return Begun(snapshot, laps, query, encoding, None)
 
     def finish(
         self, state: ServingState, index: str, request: SearchRequest, begun: Begun, *, query_id: str, now: datetime
@@ -158,7 +160,7 @@ class Searcher:
         """The second part: find, rank, answer. What was begun is used up."""
         laps, query, encoding = begun.laps, begun.query, begun.encoding
         laps.timings.queue = round(laps.timings.queue + laps.lap(), 3)
-        control, snapshot = state.control.index(index), state.snapshot(index)
+        control, snapshot = state.control.index(index), begun.snapshot
         asked = self._retrieval(control, snapshot, query, encoding, begun.leave_out, request, now.timestamp())
         retrieved = snapshot.retrieve(asked)
         vector, degraded = encoding(), encoding.degraded
@@ -224,7 +226,7 @@ class Searcher:
 
     def titles(self, state: ServingState, index: str, typed: str, n: int) -> list[Suggestion]:
         """The titles of the n best documents whose titles hold what was typed, the last word perhaps unfinished."""
-        control, snapshot = state.control.index(index), state.snapshot(index)
+        control, snapshot = state.control.index(index), state.snapshot(index).reading()
         settings = control.settings
         query = understand(typed, snapshot.lexicon, typing=True)
         if not query.terms:
@@ -279,6 +281,7 @@ class Searcher:
             filters=parse_filter(request.filters),
             facets=request.facet_requests(),
             sort=request.sort_keys(),
+            distinct=request.distinct or None,
             at_s=at_s,
         )
 

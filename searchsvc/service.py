@@ -253,7 +253,7 @@ class Service:
     def _served(self, index: str, document_id: str) -> tuple[IndexControl, EngineSnapshot, int]:
         """The index, its snapshot and the document's slot there. Raises NotFound."""
         state = self.serving.current
-        control, snapshot = state.control.index(index), state.snapshot(index)
+        control, snapshot = state.control.index(index), state.snapshot(index).reading()
         slot = snapshot.find(document_id)
         if slot is None:
             raise NotFound(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,7 +19,10 @@ from events.memory import MemoryEventLog
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
+from searchsvc.opensearch.node import Node
 from searchsvc.sample import sample_catalogue
+from tests.opensearch import OpenSearchNode
+from tests.opensearch import missing as why_no_opensearch
 
 # Names of what must not be skipped (browser, torch): CI sets this, so that a missing part fails there.
 REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
@@ -54,6 +59,30 @@ def chromium() -> str:
 def model_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packaged model, exported once for all tests."""
     return exported(find_model("all-MiniLM-L6-v2"), tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearchNode]:
+    """A real node, for tests that leave it running."""
+    missing = why_no_opensearch()
+    need("opensearch", not missing, missing)
+    running = OpenSearchNode(tmp_path_factory.mktemp("opensearch"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def node(opensearch: OpenSearchNode) -> Iterator[Node]:
+    """A client of it, on an event loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    made = Node([opensearch.url], loop, timeout_s=30.0)
+    yield made
+    asyncio.run_coroutine_threadsafe(made.close(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 @pytest.fixture

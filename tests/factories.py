@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import EngineSnapshot, Upsert
+from searchsvc.opensearch.engine import OpenSearchEngine
+from searchsvc.opensearch.node import Node
 from searchsvc.serving import ServingState
 from tuning.features import default_weights
 
@@ -48,6 +51,16 @@ def upsert(document_id: str, title: str, text: str = "", seed: int | None = None
 def engine(folder: Path, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS) -> EmbeddedEngine:
     made = storage.empty(folder, settings, DIMENSION)
     made.apply(documents, len(documents))
+    return made
+
+
+def opensearch_engine(
+    node: Node, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS
+) -> OpenSearchEngine:
+    """In an index of its own."""
+    made = OpenSearchEngine(node, f"test-{uuid.uuid4().hex}", settings, DIMENSION)
+    made.create()
+    made.apply(documents, max(len(documents), 1))
     return made
 
 

@@ -101,6 +101,9 @@ class OracleSnapshot:
         words = {word for fields in self.tokens for field in fields for word, _ in field}
         return OracleLexicon(words, {s: max(f[s] for f in self._frequencies) for f in self._frequencies for s in f})
 
+    def reading(self) -> OracleSnapshot:
+        return self
+
     def retrieve(self, asked: Retrieval) -> Retrieved:
         query = asked.query
         vector = asked.encoded()

@@ -7,14 +7,12 @@ is asked once of each distinct one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
-from rapidfuzz import process
 
-from events.errors import InvalidInput
 from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
 from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
@@ -22,15 +20,8 @@ from searchsvc.embedded.ids import IdsView
 from searchsvc.embedded.texts import StoredTexts, Texts
 from searchsvc.engine import Facet, FacetStats, FacetValue
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds
+from searchsvc.members import Value, as_number, out_of_kind, short_values, shown, unknown
 
-# Longer texts are prose: to be searched, not to be chosen from a list.
-MAX_VALUE_CHARS: Final = 200
-MAX_NESTING: Final = 3
-N_NEAR: Final = 3
-NEAR_SCORE: Final = 60
-N_EXAMPLES: Final = 10
-
-Value = str | float
 # Numbers stand among the texts behind a character that no text begins with.
 _NUMBER: Final = "\0"
 
@@ -103,8 +94,7 @@ class Attribute:
         text: str = self._texts[code]
         if not text.startswith(_NUMBER):
             return text
-        number = float(text[1:])
-        return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+        return shown(float(text[1:]))
 
     def first(self, codes: AnyArray, n: int) -> AnyArray:
         """Those of some codes whose values are the first n as texts, and few more."""
@@ -139,7 +129,7 @@ class Attributes:
     def add(self, first_slot: int, documents: Sequence[Mapping[str, object]]) -> None:
         touched: dict[str, Attribute] = {}
         for slot, members in enumerate(documents, start=first_slot):
-            for name, values in _values(members):
+            for name, values in short_values(members):
                 attribute = touched.get(name)
                 if attribute is None:
                     attribute = touched[name] = self.by_name.get(name) or Attribute()
@@ -239,12 +229,7 @@ class AttributesView:
             return found
         if not self._n_slots:
             return Attribute()
-        known = list(self._by_name)
-        alike = process.extract(name[:MAX_VALUE_CHARS], known, limit=N_NEAR, score_cutoff=NEAR_SCORE)
-        examples = [one for one, _, _ in alike] or sorted(known)[:N_EXAMPLES]
-        limit = f"a member that documents have, such as {', '.join(examples)}"
-        message = f"{field} names {name[:80]!r}, which no document has; allowed: {limit}"
-        raise InvalidInput(message, field=field, value=name, limit=limit)
+        raise unknown(name, list(self._by_name), field)
 
 
 def _passing(clause: Is | Within | Has, attribute: Attribute) -> BoolArray:
@@ -256,20 +241,14 @@ def _passing(clause: Is | Within | Has, attribute: Attribute) -> BoolArray:
         case Is(values=values):
             passing = np.zeros(len(numbers), np.bool_)
             for value in values:
-                asked: list[Value | None] = [value, _number(value)]
+                asked: list[Value | None] = [value, as_number(value)]
                 codes = [code for one in asked if one is not None for code in attribute.codes_of(one)]
                 passing[[code for code in codes if code < len(numbers)]] = True
             return passing
         case Within(dates=dates):
             held = attribute.dates[: len(numbers)] if dates else numbers
             if len(held) and np.isnan(held).all():
-                kind = "dates" if dates else "numbers"
-                raise InvalidInput(
-                    f"{clause.field} has no {kind}, so it has no range of them",
-                    field="filters",
-                    value=clause.field,
-                    limit=f"a member of {kind}",
-                )
+                raise out_of_kind(clause.field, dates=dates)
             # Whatever is no number compares as false.
             above = held >= clause.low if clause.low_included else held > clause.low
             below = held <= clause.high if clause.high_included else held < clause.high
@@ -306,39 +285,6 @@ def _most_frequent(counts: AnyArray, attribute: Attribute, n: int) -> tuple[list
 def _as_text(value: Value) -> str:
     """How a value is told from others: 3 is another than "3"."""
     return value if isinstance(value, str) else f"{_NUMBER}{value!r}"
-
-
-def _values(members: Mapping[str, object], prefix: str = "", depth: int = 0) -> Iterator[tuple[str, list[Value]]]:
-    """Each member that has short values, with them; `a.b` for a member of a member."""
-    for name, value in members.items():
-        if name == "id" and not prefix:
-            continue
-        if isinstance(value, Mapping):
-            if depth < MAX_NESTING:
-                yield from _values(value, f"{prefix}{name}.", depth + 1)
-            continue
-        values = [one for item in (value if isinstance(value, list) else [value]) if (one := _value(item)) is not None]
-        if values:
-            yield prefix + name, values
-
-
-def _value(value: object) -> Value | None:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return float(value) if abs(value) < 1e300 else None
-        case str():
-            return value if 0 < len(value) <= MAX_VALUE_CHARS and not value.startswith(_NUMBER) else None
-        case _:
-            return None
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
 
 
 def _seconds(value: Value) -> float:

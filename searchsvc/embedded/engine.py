@@ -255,6 +255,9 @@ class EmbeddedSnapshot:
     def lexicon(self) -> LexiconView:
         return self._forward.lexicon
 
+    def reading(self) -> EmbeddedSnapshot:
+        return self
+
     def retrieve(self, asked: Retrieval) -> Retrieved:
         allowed = self._allowed(asked.filters, asked.leave_out)
         beside = self._vector_leg(asked, allowed)

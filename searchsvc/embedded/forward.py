@@ -197,25 +197,8 @@ class ForwardView(msgspec.Struct, frozen=True):
     n_live: int
 
     def statistics(self, query: Query) -> QueryStatistics:
-        """How much each term of a query tells in each field.
-
-        A term is as frequent as its most frequent alternative. Source of the idf: Robertson & Zaragoza 2009, with
-        Lucene's log(1 + (N - df + .5) / (df + .5)).
-        """
-        n_fields = self.document_frequencies.shape[0]
-        meanings = self.lexicon.meanings(query)
-        frequencies = np.zeros((len(query.terms), n_fields + 1), np.int32)
-        if meanings:
-            # Meanings come by place, so those of one place are neighbours.
-            places = [one.place for one in meanings]
-            first = [at for at, place in enumerate(places) if not at or place != places[at - 1]]
-            found = self.document_frequencies[:, [one.term for one in meanings]]
-            most_frequent = np.maximum.reduceat(found, first, axis=1).T
-            frequencies[[places[at] for at in first]] = np.column_stack([most_frequent, most_frequent.max(axis=1)])
-        idf = np.where(frequencies, inverse_document_frequency(frequencies, self.n_live), 0.0)
-        most_telling = idf[:, -1]
-        ceiling = (K1 + 1.0) * float(most_telling.sum())
-        return QueryStatistics(meanings, idf[:, :-1], frequencies[:, -1] > 0, most_telling, ceiling)
+        """How much each term of a query tells in each field."""
+        return statistics_of(query, self.lexicon, self.document_frequencies, self.n_live)
 
     def features(self, slots: IntArray, query: Query, statistics: QueryStatistics) -> TextFeatures:
         """What of a query each slot holds. slots: (n,) live. statistics: of the query."""
@@ -281,6 +264,30 @@ class QueryStatistics(msgspec.Struct, frozen=True):
     @staticmethod
     def none() -> QueryStatistics:
         return QueryStatistics((), np.zeros((0, 0)), np.zeros(0, np.bool_), np.zeros(0), 0.0)
+
+
+def statistics_of(
+    query: Query, lexicon: LexiconView, document_frequencies: AnyArray, n_documents: int
+) -> QueryStatistics:
+    """How much each term of a query tells in each field. document_frequencies: (n_fields, n_terms).
+
+    A term is as frequent as its most frequent alternative. Source of the idf: Robertson & Zaragoza 2009, with Lucene's
+    log(1 + (N - df + .5) / (df + .5)).
+    """
+    n_fields = document_frequencies.shape[0]
+    meanings = lexicon.meanings(query)
+    frequencies = np.zeros((len(query.terms), n_fields + 1), np.int32)
+    if meanings:
+        # Meanings come by place, so those of one place are neighbours.
+        places = [one.place for one in meanings]
+        first = [at for at, place in enumerate(places) if not at or place != places[at - 1]]
+        found = document_frequencies[:, [one.term for one in meanings]]
+        most_frequent = np.maximum.reduceat(found, first, axis=1).T
+        frequencies[[places[at] for at in first]] = np.column_stack([most_frequent, most_frequent.max(axis=1)])
+    idf = np.where(frequencies, inverse_document_frequency(frequencies, n_documents), 0.0)
+    most_telling = idf[:, -1]
+    ceiling = (K1 + 1.0) * float(most_telling.sum())
+    return QueryStatistics(meanings, idf[:, :-1], frequencies[:, -1] > 0, most_telling, ceiling)
 
 
 def words_hash(words: Sequence[str]) -> int:

@@ -193,7 +193,7 @@ class LexiconView:
     def count(self, term: str) -> int:
         known = self._counted.get(term)
         if known is None:
-            number = self._term(term)
+            number = self.term(term)
             known = int(self._frequencies[:, number].max()) if number is not None else 0
             self._counted[term] = known
         return known
@@ -238,10 +238,10 @@ class LexiconView:
             Meaning(place, number, one.weight)
             for place, term in enumerate(query.terms)
             for one in term.alternatives
-            if (number := self._term(one.stem)) is not None
+            if (number := self.term(one.stem)) is not None
         ]
 
-    def _term(self, stemmed: str) -> int | None:
+    def term(self, stemmed: str) -> int | None:
         """The number of a stem; None where no word has it."""
         # Held on to: another search may begin with empty ones meanwhile.
         numbered = self._numbered

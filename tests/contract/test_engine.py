@@ -14,9 +14,10 @@ from events.errors import InvalidInput
 from searchsvc.answer import SearchRequest
 from searchsvc.engine import EngineSnapshot, FacetRequest, Retrieval, Retrieved, Upsert
 from searchsvc.filters import parse_filter
+from searchsvc.opensearch.node import Node
 from searchsvc.query import Query
 from searchsvc.understanding import understand
-from tests.factories import SETTINGS, engine, upsert, vector
+from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
 from tests.oracle import OracleSnapshot
 
 DOCUMENTS = (
@@ -31,10 +32,13 @@ DOCUMENTS = (
 Build = Callable[[Sequence[Upsert]], EngineSnapshot]
 
 
-@pytest.fixture(params=["embedded", "oracle"])
+@pytest.fixture(params=["embedded", "opensearch", "oracle"])
 def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
     if request.param == "oracle":
         return lambda documents: OracleSnapshot(documents, SETTINGS)
+    if request.param == "opensearch":
+        node: Node = request.getfixturevalue("node")
+        return lambda documents: opensearch_engine(node, documents).snapshot()
     return lambda documents: engine(tmp_path, documents).snapshot()
 
 

@@ -1,0 +1,569 @@
+"""The OpenSearch engine: the node finds and scores, the service knows the words and ranks.
+
+Both legs are asked for at once, with what of the query each hit holds. What came back is kept with the `reading` of one
+search, so that what is asked about its hits afterwards costs nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from events.digest import DocumentsDigest
+from events.errors import Unavailable
+from events.settings import IndexSettings
+from searchsvc import signals
+from searchsvc.arrays import FloatArray, IntArray, ScoreArray
+from searchsvc.embedded.forward import QueryStatistics
+from searchsvc.embedded.lexicon import LexiconView
+from searchsvc.engine import (
+    Delete,
+    Facet,
+    FacetRequest,
+    FacetStats,
+    FacetValue,
+    Retrieval,
+    Retrieved,
+    TextFeatures,
+    Upsert,
+)
+from searchsvc.filters import Within, clauses, without
+from searchsvc.members import out_of_kind, unknown
+from searchsvc.opensearch import dsl, mapping, replies
+from searchsvc.opensearch.node import Node
+from searchsvc.opensearch.vocabulary import Vocabulary, VocabularyView
+from searchsvc.query import AskedOperator, Operator, Query
+from searchsvc.ranking import N_COMPARED, vector_trust
+
+# Where fewer documents than a first page hold all terms, those that hold some follow them.
+FEW: Final = 10
+# The node shows no hits beyond.
+MAX_WINDOW: Final = 10_000
+PAGE: Final = 10_000
+CONFLICT: Final = 409
+# What is left of a score beside `dsl.LIFT`.
+SCORE_DIGITS: Final = 3
+
+
+class OpenSearchEngine:
+    """An `Engine` on a node. name: of the node's index, which `create` made."""
+
+    def __init__(self, node: Node, name: str, settings: IndexSettings, dimension: int) -> None:
+        self._node = node
+        self.name = name
+        self._settings = settings
+        self.dimension = dimension if settings.embedding is not None else 0
+        self._vocabulary = Vocabulary(len(settings.searchable))
+        self._kinds: dict[str, frozenset[str]] = {}
+        self._digest = DocumentsDigest()
+        self._total = np.zeros(self.dimension)
+        self._catalog_seq = 0
+        self._snapshot = self._view()
+
+    @property
+    def settings(self) -> IndexSettings:
+        return self._settings
+
+    def create(self) -> None:
+        """Make the node's index. Raises InvalidInput where there is one, Unavailable."""
+        self._node.call("PUT", f"/{self.name}", msgspec.Raw, mapping.index_body(self._settings, self.dimension))
+
+    def snapshot(self) -> OpenSearchSnapshot:
+        return self._snapshot
+
+    def apply(self, changes: Sequence[Upsert | Delete], catalog_seq: int) -> OpenSearchSnapshot:
+        """Make changes visible together. Of several for one document the last counts; what the node has from a later
+        place in the log stays."""
+        last = {change.id: change for change in changes}
+        before = self._got(list(last))
+        lines, came, went = [], list[Upsert](), list[replies.Source]()
+        encoder = msgspec.json.Encoder()
+        analyses = {}
+        for name, change in last.items():
+            seq = change.seq or catalog_seq
+            known = before[name]
+            if known.found and known.version >= seq:
+                continue
+            if isinstance(change, Upsert):
+                analyses[name] = mapping.analyses_of(change.members, self._settings)
+                document = mapping.stored(change, analyses[name], self._settings, seq)
+                came.append(change)
+            else:
+                document = mapping.tombstone(change, seq)
+            if known.found and known.source.live:
+                went.append(known.source)
+            action = {"index": {"_id": mapping.node_id(name), "version": seq, "version_type": "external"}}
+            lines += [encoder.encode(action), encoder.encode(document)]
+        if lines:
+            self._write(b"\n".join(lines) + b"\n")
+        removed = [one.document.encode() for one in went]
+        self._digest = self._digest.changed([upsert.text for upsert in came], removed)
+        self._vocabulary.remove(self._words_of(text) for text in removed)
+        self._vocabulary.add([*map(mapping.distinct_words, analyses[upsert.id])] for upsert in came)
+        self._add_vectors([upsert.vector for upsert in came if upsert.vector is not None], 1.0)
+        self._add_vectors(list(self._unpacked([one.bytes for one in went])), -1.0)
+        for upsert in came:
+            for name, kinds in mapping.kinds_of(upsert.members).items():
+                self._kinds[name] = self._kinds.get(name, frozenset()) | kinds
+        self._catalog_seq = max(self._catalog_seq, catalog_seq)
+        self._snapshot = self._view()
+        return self._snapshot
+
+    def _words_of(self, text: bytes) -> list[set[str]]:
+        analyses = mapping.analyses_of(msgspec.json.decode(text), self._settings)
+        return [mapping.distinct_words(analysis) for analysis in analyses]
+
+    def _got(self, ids: Sequence[str]) -> dict[str, replies.Got]:
+        """What the node has of some documents."""
+        if not ids:
+            return {}
+        asked = {"docs": [{"_id": mapping.node_id(one), "_source": ["document", "bytes", "live"]} for one in ids]}
+        got = self._node.call("POST", f"/{self.name}/_mget", replies.GotAll, asked)
+        return dict(zip(ids, got.docs, strict=True))
+
+    def _write(self, lines: bytes) -> None:
+        """Raises Unavailable where any line was not written; those of another writer, who was further, do not count."""
+        written = self._node.call("POST", f"/{self.name}/_bulk", replies.WrittenAll, lines, query={"refresh": "true"})
+        failed = [one for item in written.items for one in item.values() if one.status >= 300]
+        failed = [one for one in failed if one.status != CONFLICT]
+        if failed:
+            raise Unavailable(f"OpenSearch did not write {len(failed)} documents: {bytes(failed[0].error)[:300]!r}")
+
+    def _add_vectors(self, vectors: Sequence[FloatArray], sign: float) -> None:
+        if self.dimension and vectors:
+            self._total = self._total + sign * np.sum(vectors, axis=0, dtype=np.float64)
+
+    def _unpacked(self, rows: Sequence[str]) -> FloatArray:
+        return mapping.unpacked([base64.b64decode(row) for row in rows], self.dimension)
+
+    def _view(self) -> OpenSearchSnapshot:
+        return OpenSearchSnapshot(
+            node=self._node,
+            name=self.name,
+            settings=self._settings,
+            dimension=self.dimension,
+            catalog_seq=self._catalog_seq,
+            digest=self._digest,
+            vocabulary=self._vocabulary.view(),
+            kinds=dict(self._kinds),
+            total=self._total,
+        )
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """What a search learnt of one document. named: scores of the named clauses."""
+
+    id: str
+    document: msgspec.Raw
+    signals: list[float]
+    vector: bytes
+    named: Mapping[str, float]
+    fields: Mapping[str, list[str | float | bool]]
+
+
+class OpenSearchSnapshot:
+    """An `EngineSnapshot`. Of a `reading`, slots count what was found in the order in which it came."""
+
+    def __init__(
+        self,
+        *,
+        node: Node,
+        name: str,
+        settings: IndexSettings,
+        dimension: int,
+        catalog_seq: int,
+        digest: DocumentsDigest,
+        vocabulary: VocabularyView,
+        kinds: Mapping[str, frozenset[str]],
+        total: ScoreArray,
+    ) -> None:
+        self.settings = settings
+        self.generation = name
+        self.catalog_seq = catalog_seq
+        self.digest = digest
+        self._node = node
+        self._dimension = dimension
+        self._vocabulary = vocabulary
+        self._kinds = kinds
+        self._total = total
+        self._rows: list[_Row] = []
+        self._slots: dict[str, int] = {}
+        self._query: Query | None = None
+        self._grouped_by: str | None = None
+
+    def reading(self) -> OpenSearchSnapshot:
+        return OpenSearchSnapshot(
+            node=self._node,
+            name=self.generation,
+            settings=self.settings,
+            dimension=self._dimension,
+            catalog_seq=self.catalog_seq,
+            digest=self.digest,
+            vocabulary=self._vocabulary,
+            kinds=self._kinds,
+            total=self._total,
+        )
+
+    @property
+    def n_documents(self) -> int:
+        return self.digest.count
+
+    @property
+    def is_small(self) -> bool:
+        """Never: each search waits for the node."""
+        return False
+
+    @property
+    def lexicon(self) -> LexiconView:
+        return self._vocabulary.lexicon
+
+    def retrieve(self, asked: Retrieval) -> Retrieved:
+        self._require_known(asked)
+        query = asked.query
+        statistics = self._vocabulary.statistics(query)
+        boosts = [max(asked.boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
+        clauses_of = dsl.asked_of(query, statistics, boosts)
+        leave_out = self._rows[asked.leave_out].id if asked.leave_out is not None else None
+        filters = dsl.filter_clauses(asked.filters, leave_out)
+        vector = asked.encoded() if self._dimension else None
+        wanted = MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED)
+        bodies = [self._keyword_body(asked, clauses_of, filters, wanted)]
+        if vector is not None:
+            bodies.append(self._nearest_body(asked, vector, filters, clauses_of.named))
+        wider = [
+            at
+            for at, one in enumerate(asked.facets)
+            if one.disjunctive and without(asked.filters, one.field) != asked.filters
+        ]
+        for at in wider:
+            one = asked.facets[at]
+            others = dsl.filter_clauses(without(asked.filters, one.field), leave_out)
+            bodies.append(self._facet_body(asked, clauses_of, others, at))
+            if vector is not None:
+                bodies.append(self._nearest_body(asked, vector, others, clauses_of.named))
+        found = self._searched(bodies)
+        self._query, self._grouped_by = query, asked.distinct
+        by_words, near = found.pop(0), found.pop(0) if vector is not None else None
+        operator, n_matching = self._operator(asked.operator, query, clauses_of, by_words)
+        keyword = self._in_keyword_order(by_words, operator, asked, clauses_of)
+        near_slots = self._kept(near.hits.hits) if near is not None else np.empty(0, np.int64)
+        nearest, cosines, trust = self._trusted(query, vector, near_slots, keyword)
+        only_near = [slot for slot in nearest.tolist() if not self._matches(slot, operator, query, statistics)]
+        facets = {}
+        for at, one in enumerate(asked.facets):
+            counted, beside = by_words, only_near
+            if at in wider:
+                counted = found.pop(0)
+                beside_hits = found.pop(0).hits.hits if vector is not None else []
+                near_wide = self._kept(beside_hits).tolist() if trust else []
+                beside = [slot for slot in near_wide if not self._matches(slot, operator, query, statistics)]
+            facets[one.field] = self._facet(one, counted.aggregations[f"{operator}.{at}"], beside)
+        if asked.sort:
+            keyword = self._in_order_with(asked, clauses_of, operator, only_near, filters)
+        return Retrieved(
+            keyword=keyword,
+            nearest=nearest,
+            cosines=cosines,
+            vector_trust=trust,
+            total=n_matching + len(only_near),
+            operator=operator if query.text else None,
+            left_out=tuple(place for place in query.required if not statistics.known[place]),
+            facets=facets,
+        )
+
+    def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
+        n_fields = len(self.settings.searchable)
+        statistics = self._vocabulary.statistics(query)
+        if not len(slots) or statistics.ceiling <= 0.0:
+            return TextFeatures.none(len(slots), n_fields)
+        named = self._named(slots, query)
+        telling = statistics.most_telling.tolist()
+        total = sum(telling)
+        known = statistics.known.tolist()
+        needed = [place for place in query.required if known[place]]
+        n_pairs = max(len(query.terms) - 1, 1)
+        bm25 = np.zeros((len(slots), n_fields), np.float32)
+        text = np.zeros((len(slots), 5), np.float32)
+        for row, scores in enumerate(named):
+            held = set()
+            phrase = near = 0.0
+            for name, score in scores.items():
+                kind, _, which = name.partition(".")
+                match kind:
+                    case "phrase":
+                        phrase += 1.0
+                    case "near":
+                        near += min(score, 1.0)
+                    case "title":
+                        text[row, 0] = 1.0
+                    case _:
+                        held.add(int(kind))
+                        bm25[row, int(which)] += score / total
+            text[row, 1] = bool(needed) and all(place in held for place in needed)
+            text[row, 2] = sum(telling[place] for place in held) / total
+            text[row, 3] = phrase / n_pairs
+            text[row, 4] = near / n_pairs
+        exact, every, coverage, phrases, nearness = text.T
+        return TextFeatures(bm25, exact, every, coverage, phrases, nearness)
+
+    def groups(self, field: str, slots: IntArray) -> IntArray:
+        if field not in self._kinds:
+            raise unknown(field, list(self._kinds), "distinct")
+        if self._grouped_by != field:
+            self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, None, group=field)
+        groups: dict[object, int] = {}
+        found = []
+        for slot in slots.tolist():
+            value = _first_value(self._rows[slot], field)
+            found.append(groups.setdefault(value if value is not None else ("alone", slot), len(groups)))
+        return np.array(found, np.int64)
+
+    def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
+        if not self._dimension:
+            return np.zeros(len(slots), np.float32)
+        rows = mapping.unpacked([self._rows[slot].vector for slot in slots.tolist()], self._dimension)
+        cosines: FloatArray = rows @ vector
+        return cosines
+
+    def vector(self, slot: int) -> FloatArray | None:
+        row = self._rows[slot].vector
+        return mapping.unpacked([row], self._dimension)[0] if row else None
+
+    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
+        rows = np.array([self._rows[slot].signals for slot in slots.tolist()], np.float32)
+        return signals.features(self.settings.signals, rows.reshape(len(slots), len(self.settings.signals)), at_s)
+
+    def id(self, slot: int) -> str:
+        return self._rows[slot].id
+
+    def document(self, slot: int) -> msgspec.Raw:
+        return self._rows[slot].document
+
+    def find(self, document_id: str) -> int | None:
+        slots = self._asked_for({"term": {"id": document_id}}, None)
+        return int(slots[0]) if len(slots) else None
+
+    def _asked_for(self, which: dsl.Clause, named: dsl.Clause | None, group: str | None = None) -> IntArray:
+        """Look documents up that no search of this reading found."""
+        must = [dsl.LIVE, which] if named is None else [dsl.LIVE, which, named]
+        body = {**self._shown((), group), "query": {"bool": {"filter": must}}, "size": MAX_WINDOW}
+        return self._kept(self._searched([body])[0].hits.hits)
+
+    def _named(self, slots: IntArray, query: Query) -> list[Mapping[str, float]]:
+        """What of a query each slot holds, by named clause; asked for where the slots were found by another query."""
+        if self._query is not query:
+            statistics = self._vocabulary.statistics(query)
+            named = dsl.asked_of(query, statistics, [1.0] * len(self.settings.searchable)).named
+            self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, named)
+            self._query = query
+        return [self._rows[slot].named for slot in slots.tolist()]
+
+    def _searched(self, bodies: Sequence[dsl.Clause]) -> list[replies.Searched]:
+        return self._node.search(self.generation, bodies)
+
+    def _shown(self, facets: Sequence[FacetRequest], group: str | None) -> dict[str, Any]:
+        """What a hit brings with it."""
+        fields = ["id", *(f"signals.{column}" for column, _ in enumerate(self.settings.signals))]
+        fields += ["bytes"] if self._dimension else []
+        fields += [mapping.member_path(one.field, kind) for one in facets for kind in ("v", "n")]
+        fields += [mapping.member_path(group, "g")] if group is not None else []
+        return {
+            "_source": ["document"],
+            "docvalue_fields": fields,
+            "track_total_hits": True,
+        }
+
+    def _keyword_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], wanted: int) -> dict[str, Any]:
+        body: dict[str, Any] = {**self._shown((), asked.distinct), "size": wanted}
+        if not asked.query.text:
+            body["query"] = {"bool": {"filter": filters}}
+            scales = [signal.scale if signal.transform == "decay" else 0.0 for signal in self.settings.signals]
+            body["sort"] = dsl.browse_sort(asked.signal_weights.tolist(), scales, asked.at_s)
+        else:
+            body["query"] = dsl.keyword_query(of, _node_operator(asked.operator), filters)
+            body["sort"] = ["_score", {"id": "asc"}]
+        body["aggs"] = {"all": {"filter": of.all or dsl.NOTHING}}
+        for at, _ in enumerate(asked.facets):
+            body["aggs"] |= self._counted(at, asked, of)
+        return body
+
+    def _nearest_body(
+        self, asked: Retrieval, vector: FloatArray, filters: list[dsl.Clause], named: dsl.Clause
+    ) -> dict[str, Any]:
+        shown = self._shown(asked.facets, asked.distinct)
+        return {**shown, "size": asked.k, "query": dsl.nearest_query(vector, asked.k, filters, named)}
+
+    def _facet_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], at: int) -> dict[str, Any]:
+        query = dsl.keyword_query(of, "some", filters) if asked.query.text else {"bool": {"filter": filters}}
+        return {"size": 0, "query": query, "aggs": self._counted(at, asked, of)}
+
+    def _counted(self, at: int, asked: Retrieval, of: dsl.Asked) -> dict[str, Any]:
+        """A facet over what holds all terms, and over what holds any: which of them counts is known afterwards."""
+        one = asked.facets[at]
+        numbers = "n" in self._kinds.get(one.field, frozenset())
+        n_more = asked.k if asked.vector is not None else 0
+        within = {"all": of.all or dsl.NOTHING, "any": dsl.EVERYTHING}
+        if not asked.query.text:
+            within = {"all": dsl.EVERYTHING}
+        return {
+            f"{operator}.{at}": dsl.facet_aggregation(one, n_more, clause, numbers=numbers)
+            for operator, clause in within.items()
+        }
+
+    def _operator(
+        self, asked: AskedOperator, query: Query, of: dsl.Asked, found: replies.Searched
+    ) -> tuple[Operator, int]:
+        """What a document had to hold, and how many match."""
+        n_some, n_all = found.hits.total.value, found.aggregations["all"].doc_count
+        if not query.text:
+            return "all", n_some
+        if of.all is None:
+            return ("any" if query.required else "all"), 0
+        if asked == "all" or (asked == "auto" and n_all >= FEW):
+            return "all", n_all
+        return ("any", n_some) if asked == "any" or n_some > n_all else ("all", n_all)
+
+    def _in_keyword_order(
+        self, found: replies.Searched, operator: Operator, asked: Retrieval, of: dsl.Asked
+    ) -> IntArray:
+        slots = self._kept(found.hits.hits)
+        if not asked.query.text:
+            return slots
+        scores = np.array([hit.score or 0.0 for hit in found.hits.hits])
+        if asked.operator == "auto":
+            lifted = scores >= dsl.LIFT
+            scores[lifted] -= dsl.LIFT
+            if operator == "all":
+                slots, scores = slots[lifted], scores[lifted]
+        keys = [
+            (-score, self._rows[slot].id, slot)
+            for score, slot in zip(scores.round(SCORE_DIGITS), slots.tolist(), strict=True)
+        ]
+        return np.array([slot for _, _, slot in sorted(keys)], np.int64)
+
+    def _trusted(
+        self, query: Query, vector: FloatArray | None, near: IntArray, keyword: IntArray
+    ) -> tuple[IntArray, FloatArray, float]:
+        """The vector leg's findings, nearest first, and how far they can be trusted: none where they cannot."""
+        none = np.empty(0, np.int64), np.empty(0, np.float32), 0.0
+        if vector is None:
+            return none
+        cosines = self.cosines(near, vector)
+        order = sorted(range(len(near)), key=lambda at: (-cosines[at], self._rows[near[at]].id))
+        nearest, cosines = near[order], cosines[order]
+        if not query.terms:
+            return nearest, cosines, 1.0
+        by_chance = float(self._total @ vector.astype(np.float64)) / max(self.n_documents, 1)
+        trust = vector_trust(self.cosines(keyword[:N_COMPARED], vector), cosines, by_chance, self.n_documents)
+        return (nearest, cosines, trust) if trust else none
+
+    def _matches(self, slot: int, operator: Operator, query: Query, statistics: QueryStatistics) -> bool:
+        """Whether the keyword leg matches a slot, shown or not."""
+        if not query.text:
+            return True
+        held = {int(name.partition(".")[0]) for name in self._rows[slot].named if name[0].isdigit()}
+        wanted = [place for place in query.required if statistics.known[place]]
+        if not wanted:
+            return False
+        return all(place in held for place in wanted) if operator == "all" else any(place in held for place in wanted)
+
+    def _in_order_with(
+        self, asked: Retrieval, of: dsl.Asked, operator: Operator, only_near: Sequence[int], filters: list[dsl.Clause]
+    ) -> IntArray:
+        """The match set in the order that was asked for: the nearest have to be known for that, so it takes one more
+        request."""
+        ids = [self._rows[slot].id for slot in only_near]
+        matching = dsl.matching(of, operator) if asked.query.text else dsl.EVERYTHING
+        body = {
+            **self._shown((), asked.distinct),
+            "query": {"bool": {"filter": [*filters, dsl.any_of([matching, {"terms": {"id": ids}}]), of.named]}},
+            "sort": dsl.sort_clauses(asked.sort, self._kinds),
+            "size": MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED),
+        }
+        return self._kept(self._searched([body])[0].hits.hits)
+
+    def _facet(self, asked: FacetRequest, counted: replies.Aggregation, beside: Sequence[int]) -> Facet:
+        """What the node counted, and the nearest that it did not match."""
+        counts = {bucket.key: bucket.doc_count for bucket in counted.values.buckets}
+        n_new = 0
+        numbers: list[float] = []
+        value_path, number_path = (mapping.member_path(asked.field, kind) for kind in ("v", "n"))
+        for slot in beside:
+            fields = self._rows[slot].fields
+            for value in fields.get(value_path, ()):
+                n_new += value not in counts
+                counts[str(value)] = counts.get(str(value), 0) + 1
+            numbers += [float(value) for value in fields.get(number_path, ())]
+        complete = not counted.values.sum_other_doc_count
+        n_values = len(counts) if complete else int(counted.n_values.value or 0) + n_new
+        values = sorted((FacetValue(value, n) for value, n in counts.items()), key=lambda one: (-one.count, one.value))
+        return Facet(values[: asked.max_values], n_values, _stats(counted.stats, numbers))
+
+    def _kept(self, hits: Sequence[replies.Hit]) -> IntArray:
+        """Slots of some hits; what was known of a slot is known by its newest hit, and what it was asked before."""
+        slots = []
+        for hit in hits:
+            row = self._row(hit)
+            slot = self._slots.setdefault(row.id, len(self._rows))
+            if slot == len(self._rows):
+                self._rows.append(row)
+            else:
+                self._rows[slot] = msgspec.structs.replace(row, fields={**self._rows[slot].fields, **row.fields})
+            slots.append(slot)
+        return np.array(slots, np.int64)
+
+    def _row(self, hit: replies.Hit) -> _Row:
+        fields = hit.fields
+        kept = [fields.get(f"signals.{column}") for column, _ in enumerate(self.settings.signals)]
+        packed = fields.get("bytes")
+        return _Row(
+            id=str(fields["id"][0]),
+            document=msgspec.Raw(hit.source.document.encode()),
+            signals=[
+                float(one[0]) if one else (np.nan if signal.transform == "decay" else 0.0)
+                for one, signal in zip(kept, self.settings.signals, strict=True)
+            ],
+            vector=base64.b64decode(str(packed[0])) if packed else b"",
+            named=hit.matched_queries,
+            fields=fields,
+        )
+
+    def _require_known(self, asked: Retrieval) -> None:
+        """Raises InvalidInput where a filter, facet or sort names a member that no document has, or not of its kind."""
+        if not self._kinds and not self.n_documents:
+            return
+        for clause in clauses(asked.filters) if asked.filters is not None else ():
+            if clause.field == "id":
+                continue
+            kinds = self._kinds.get(clause.field)
+            if kinds is None:
+                raise unknown(clause.field, list(self._kinds), "filters")
+            if isinstance(clause, Within) and ("d" if clause.dates else "n") not in kinds:
+                raise out_of_kind(clause.field, dates=clause.dates)
+        for field, names in (("facets", asked.facets), ("sort", asked.sort)):
+            for one in names:
+                if one.field not in self._kinds:
+                    raise unknown(one.field, list(self._kinds), field)
+
+
+def _node_operator(asked: AskedOperator) -> str:
+    return {"auto": "auto", "all": "all", "any": "some"}[asked]
+
+
+def _first_value(row: _Row, field: str) -> object:
+    found = row.fields.get(mapping.member_path(field, "g"))
+    return found[0] if found else None
+
+
+def _stats(counted: replies.Stats | None, numbers: Sequence[float]) -> FacetStats | None:
+    n = (counted.count if counted else 0) + len(numbers)
+    if not n:
+        return None
+    lows, highs, total = list(numbers), list(numbers), sum(numbers)
+    if counted is not None and counted.min is not None and counted.max is not None:
+        lows, highs, total = [*lows, counted.min], [*highs, counted.max], total + counted.sum
+    return FacetStats(min(lows), max(highs), total / n, total)

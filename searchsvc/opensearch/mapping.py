@@ -1,0 +1,202 @@
+"""How an index and its documents look on the node. Pure.
+
+Texts are analysed here, by `searchsvc.analysis`, and come to the node as stems in a row, so both engines find the same
+words; what stands at one position is joined by `|`. Members of a document can be of several kinds at once, as in the
+embedded engine: `a.<member>.v` has its values as they are shown, `.f` its texts folded, `.n` its numbers, `.d` its
+dates in seconds since 1970, `.s` its texts as they sort, `.g` the first of its values. A deleted document stays as a
+tombstone that is not `live`, so that an older version of it never comes back.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote
+
+import numpy as np
+
+from events.settings import IndexSettings
+from searchsvc import signals
+from searchsvc.analysis import Analysis, analyze, field_text, stem
+from searchsvc.arrays import FloatArray
+from searchsvc.engine import Delete, Upsert
+from searchsvc.filters import seconds
+from searchsvc.members import Value, short_values, shown
+
+BESIDE: Final = "|"
+SCHEMA: Final = 1
+# The node takes no longer ones.
+MAX_ID_BYTES: Final = 500
+MAX_FIELDS: Final = 10_000
+MAX_TOKEN_CHARS: Final = 1000
+K1: Final = 1.2
+B: Final = 0.75
+PROGRESS_ID: Final = "progress"
+VECTOR: Final = "vector"
+
+
+def index_body(settings: IndexSettings, dimension: int, *, n_shards: int = 1, n_replicas: int = 0) -> dict[str, Any]:
+    """Settings and mapping of a new index. dimension: of vectors, 0 where it holds none."""
+    text = {
+        "type": "text",
+        "analyzer": "stems",
+        # How near words are: one over the distance, added up.
+        "fields": {"near": {"type": "text", "analyzer": "stems", "similarity": "nearness", "norms": False}},
+    }
+    kept = {"type": "double", "index": False}
+    properties: dict[str, Any] = {
+        "id": {"type": "keyword"},
+        "live": {"type": "boolean"},
+        "seq": {"type": "long"},
+        "document": {"type": "keyword", "index": False, "doc_values": False},
+        "state": {"type": "object", "enabled": False},
+        "text": {"properties": {str(column): text for column, _ in enumerate(settings.searchable)}},
+        "title": {"type": "keyword"},
+        "words": {"type": "keyword"},
+        "stems": {"type": "keyword"},
+        "signals": {"properties": {str(column): kept for column, _ in enumerate(settings.signals)}},
+        "a": {"type": "object", "dynamic": True},
+    }
+    if dimension:
+        method = {"name": "hnsw", "engine": "lucene", "space_type": "innerproduct"}
+        properties[VECTOR] = {"type": "knn_vector", "dimension": dimension, "method": method}
+        properties["bytes"] = {"type": "binary", "doc_values": True}
+    kinds = {"v": "keyword", "f": "keyword", "s": "keyword", "g": "keyword", "n": "double", "d": "double"}
+    return {
+        "settings": {
+            "index": {
+                "number_of_shards": n_shards,
+                "number_of_replicas": n_replicas,
+                "refresh_interval": "-1",
+                "knn": bool(dimension),
+                "mapping.total_fields.limit": MAX_FIELDS,
+                "similarity": {
+                    "default": {"type": "BM25", "k1": K1, "b": B},
+                    "nearness": {"type": "scripted", "script": {"source": "return query.boost * doc.freq;"}},
+                },
+            },
+            "analysis": {
+                "tokenizer": {"positions": {"type": "whitespace", "max_token_length": MAX_TOKEN_CHARS}},
+                "filter": {
+                    "beside": {"type": "pattern_capture", "preserve_original": False, "patterns": [r"([^|]+)"]},
+                },
+                "analyzer": {"stems": {"type": "custom", "tokenizer": "positions", "filter": ["beside"]}},
+            },
+        },
+        "mappings": {
+            "dynamic": "strict",
+            "_meta": {"schema": SCHEMA},
+            "properties": properties,
+            "dynamic_templates": [
+                {kind: {"path_match": f"a.*.{kind}", "mapping": {"type": of}}} for kind, of in kinds.items()
+            ],
+        },
+    }
+
+
+def node_id(document_id: str) -> str:
+    """What the node calls a document: never what it calls its progress."""
+    encoded = document_id.encode()
+    return f"d{document_id}" if len(encoded) < MAX_ID_BYTES else f"h{hashlib.sha256(encoded).hexdigest()}"
+
+
+def member_path(member: str, kind: str) -> str:
+    """The field of one kind of values of a member: see above."""
+    return f"a.{encoded(member)}.{kind}"
+
+
+def encoded(member: str) -> str:
+    return quote(member, safe="").replace(".", "%2E").replace("*", "%2A")
+
+
+def tombstone(deleted: Delete, seq: int) -> dict[str, Any]:
+    return {"id": deleted.id, "live": False, "seq": seq}
+
+
+def stored(upsert: Upsert, analyses: Sequence[Analysis], settings: IndexSettings, seq: int) -> dict[str, Any]:
+    """A document as the node holds it. analyses: of its searchable fields."""
+    title = [field.name for field in settings.searchable].index(settings.title)
+    kept = signals.kept(settings.signals, [upsert.members])[0]
+    words = [distinct_words(analysis) for analysis in analyses]
+    document: dict[str, Any] = {
+        "id": upsert.id,
+        "live": True,
+        "seq": seq,
+        "document": upsert.text.decode(),
+        "text": {str(column): " ".join(positions(analysis)) for column, analysis in enumerate(analyses)},
+        "title": words_hash(analyses[title].words),
+        "words": sorted(set().union(*words)),
+        "stems": sorted({f"{column}:{stem(word)}" for column, held in enumerate(words) for word in held}),
+        "signals": {str(column): float(value) for column, value in enumerate(kept) if not np.isnan(value)},
+        "a": {encoded(name): _kinds(values) for name, values in short_values(upsert.members)},
+    }
+    if upsert.vector is not None and upsert.vector.any():
+        document[VECTOR] = [float(value) for value in upsert.vector]
+        document["bytes"] = base64.b64encode(packed(upsert.vector)).decode()
+    return document
+
+
+def analyses_of(members: Mapping[str, object], settings: IndexSettings) -> list[Analysis]:
+    return [analyze(field_text(members, field)) for field in settings.searchable]
+
+
+def distinct_words(analysis: Analysis) -> set[str]:
+    return {*analysis.words, *(compound.text for compound in analysis.compounds)}
+
+
+def positions(analysis: Analysis) -> Iterator[str]:
+    """What stands at each position: the word's stem, and those of compounds that begin there."""
+    beside: dict[int, list[str]] = {}
+    for compound in analysis.compounds:
+        beside.setdefault(compound.start, []).append(stem(compound.text))
+    for place, word in enumerate(analysis.words):
+        yield BESIDE.join([stem(word), *beside.get(place, ())])
+
+
+def words_hash(words: Sequence[str]) -> str:
+    """What tells one row of words from another; '' for none."""
+    return hashlib.blake2b("\x1f".join(words).encode(), digest_size=8).hexdigest() if words else ""
+
+
+def packed(vector: FloatArray) -> bytes:
+    """A vector as one byte a dimension, behind the scale that these are multiplied by."""
+    scale = np.float32(np.abs(vector).max() / 127)
+    whole: bytes = scale.tobytes() + np.rint(vector / scale).astype(np.int8).tobytes()
+    return whole
+
+
+def unpacked(rows: Sequence[bytes], dimension: int) -> FloatArray:
+    """(n, dimension) of what `packed` made; zeros for b''."""
+    blank = bytes(4 + dimension)
+    table = np.frombuffer(b"".join(row or blank for row in rows), np.uint8).reshape(len(rows), 4 + dimension)
+    scales = np.ascontiguousarray(table[:, :4]).view(np.float32)
+    vectors: FloatArray = table[:, 4:].view(np.int8).astype(np.float32) * scales
+    return vectors
+
+
+def kinds_of(members: Mapping[str, object]) -> dict[str, frozenset[str]]:
+    """Of which kinds the values of each member are."""
+    return {name: frozenset(_kinds(values)) for name, values in short_values(members)}
+
+
+def _kinds(values: Sequence[Value]) -> dict[str, Any]:
+    distinct = list(dict.fromkeys(values))
+    texts = [value for value in distinct if isinstance(value, str)]
+    numbers = [value for value in distinct if isinstance(value, float)]
+    kinds: dict[str, list[Any]] = {
+        "v": [value if isinstance(value, str) else shown(value) for value in distinct],
+        "f": list(dict.fromkeys(text.casefold() for text in texts)),
+        "n": numbers,
+        "d": [at for text in texts if (at := seconds(text)) is not None],
+        "s": [f"{text.casefold()}\0{text}" for text in texts],
+        "g": [_group(distinct)],
+    }
+    return {kind: held for kind, held in kinds.items() if held}
+
+
+def _group(values: Sequence[Value]) -> str:
+    """The first text, or else the first number, told apart."""
+    texts = [value for value in values if isinstance(value, str)]
+    return f"t{texts[0]}" if texts else f"n{values[0]!r}"

@@ -1,0 +1,173 @@
+"""Requests to an OpenSearch cluster: typed replies, and its failures as ours.
+
+Searches come from threads and the client lives on an event loop, so a call hands over once and waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+import events
+from events.errors import Corrupt, InvalidInput, NotFound, SearchsvcError, Unavailable
+
+# opensearch-py counts requests, if asked to, with a class of the package `Events`, whose module is called as our own
+# package is. Nobody asks it to; it only has to find a name.
+if not hasattr(events, "Events"):
+    events.Events = object  # type: ignore[attr-defined]
+
+from opensearchpy import AsyncOpenSearch
+from opensearchpy import exceptions as foreign
+from opensearchpy.serializer import Serializer
+
+from searchsvc.opensearch.replies import Searched
+
+T = TypeVar("T")
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+MAX_SAID_CHARS: Final = 300
+# How long a reply may take beyond what the node was given for it.
+GRACE_S: Final = 1.0
+
+
+class _Raw(Serializer):
+    """Bodies come encoded and replies go out as they came: msgspec reads them, into what is expected."""
+
+    mimetype = JSON
+
+    def loads(self, s: str) -> str:
+        return s
+
+    def dumps(self, data: Any) -> Any:
+        return data
+
+
+class Node:
+    """One cluster. loop: runs the client, on another thread than those that call. hosts: addresses, each a URL."""
+
+    def __init__(self, hosts: Sequence[str], loop: asyncio.AbstractEventLoop, *, timeout_s: float = 10.0) -> None:
+        self.hosts = list(hosts)
+        self.timeout_s = timeout_s
+        self._loop = loop
+        self._client: AsyncOpenSearch | None = None
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        reply: type[T],
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> T:
+        """One request from a thread. body: encoded as JSON; bytes go as they are, lines of JSON.
+
+        Raises NotFound where the node answers 404, InvalidInput where it refuses what was asked, Unavailable where it
+        is away, busy or too slow, Corrupt where its reply is not what it should be.
+        """
+        return self._waited(self.request(method, path, reply, body, query=query, timeout_s=timeout_s), timeout_s)
+
+    def search(self, index: str, bodies: Sequence[object], *, timeout_s: float | None = None) -> list[Searched]:
+        """Several searches from a thread, all at once, each with the scores of its named clauses: which `_msearch` does
+        not give. Raises as `call` does."""
+
+        async def each() -> list[Searched]:
+            query = {"include_named_queries_score": "true"}
+            path = f"/{index}/_search"
+            asking = [self.request("POST", path, Searched, body, query=query, timeout_s=timeout_s) for body in bodies]
+            return await asyncio.gather(*asking)
+
+        return self._waited(each(), timeout_s)
+
+    def _waited(self, asking: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
+        wanted_s = timeout_s or self.timeout_s
+        asked = asyncio.run_coroutine_threadsafe(asking, self._loop)
+        try:
+            return asked.result(wanted_s + GRACE_S)
+        except TimeoutError:
+            asked.cancel()
+            raise Unavailable(f"OpenSearch did not answer within {wanted_s:g} s") from None
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        reply: type[T],
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        timeout_s: float | None = None,
+    ) -> T:
+        """The same on the client's loop."""
+        client = self._connected()
+        lines = isinstance(body, bytes)
+        encoded = body if lines or body is None else msgspec.json.encode(body)
+        try:
+            said = await client.transport.perform_request(
+                method,
+                path,
+                params=dict(query or {}),
+                body=encoded,
+                timeout=timeout_s or self.timeout_s,
+                headers={"content-type": NDJSON if lines else JSON},
+            )
+        except (foreign.OpenSearchException, foreign.ImproperlyConfigured) as error:
+            raise translated(error, f"{method} {path}") from error
+        if method == "HEAD":
+            return msgspec.convert(said, reply)
+        try:
+            return msgspec.json.decode(said or "null", type=reply)
+        except msgspec.MsgspecError as error:
+            excerpt = str(said)[:MAX_SAID_CHARS]
+            raise Corrupt(
+                f"OpenSearch answered {method} {path} with what is no such reply: {error}: {excerpt}"
+            ) from error
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def _connected(self) -> AsyncOpenSearch:
+        if self._client is None:
+            raw = _Raw()
+            self._client = AsyncOpenSearch(
+                hosts=self.hosts, serializer=raw, serializers={JSON: raw}, max_retries=0, http_compress=False
+            )
+        return self._client
+
+
+def translated(error: Exception, what: str) -> SearchsvcError:
+    """A failure of the client as one of ours. what: was asked."""
+    said = _said(error)
+    match error:
+        case foreign.ConnectionTimeout():
+            return Unavailable(f"OpenSearch did not answer {what} in time")
+        case foreign.ConnectionError():
+            return Unavailable(f"OpenSearch cannot be reached for {what}: {said}")
+        case foreign.NotFoundError():
+            return NotFound(f"OpenSearch has nothing for {what}: {said}")
+        case foreign.RequestError():
+            return InvalidInput(f"OpenSearch refused {what}: {said}")
+        case foreign.AuthenticationException() | foreign.AuthorizationException():
+            return Unavailable(f"OpenSearch does not let us {what}: {said}", retry_after_s=30.0)
+        case _:
+            return Unavailable(f"OpenSearch failed {what}: {said}")
+
+
+def _said(error: Exception) -> str:
+    """What the node gave as its reason, shortened."""
+    reason: object = error
+    if isinstance(error, foreign.TransportError) and len(error.args) > 1:
+        reason = error.args[1]
+        info = error.args[2] if len(error.args) > 2 else None
+        cause = info.get("error") if isinstance(info, dict) else None
+        if isinstance(cause, dict):
+            roots = cause.get("root_cause") or [cause]
+            reason = f"{roots[0].get('type')}: {roots[0].get('reason')}"
+    return str(reason)[:MAX_SAID_CHARS]

@@ -1,0 +1,126 @@
+"""What the node answers, as far as it is read."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Source(msgspec.Struct):
+    document: str = ""
+    bytes: str = ""
+    live: bool = False
+    seq: int = 0
+
+
+class Hit(msgspec.Struct):
+    """fields: doc values by field. matched_queries: the score of each named clause that the document matches."""
+
+    score: float | None = msgspec.field(name="_score", default=None)
+    source: Source = msgspec.field(name="_source", default_factory=Source)
+    fields: dict[str, list[str | float | bool]] = {}
+    matched_queries: dict[str, float] = {}
+
+
+class Total(msgspec.Struct):
+    value: int
+
+
+class Hits(msgspec.Struct):
+    hits: list[Hit]
+    total: Total = msgspec.field(default_factory=lambda: Total(0))
+
+
+class Bucket(msgspec.Struct):
+    key: str
+    doc_count: int
+
+
+class Terms(msgspec.Struct):
+    buckets: list[Bucket]
+    sum_other_doc_count: int = 0
+
+
+class Value(msgspec.Struct):
+    value: float | None
+
+
+class Stats(msgspec.Struct):
+    count: int
+    min: float | None
+    max: float | None
+    sum: float
+
+
+class Aggregation(msgspec.Struct):
+    """A filter, and of a facet what is counted within it."""
+
+    doc_count: int
+    values: Terms = msgspec.field(default_factory=lambda: Terms([]))
+    n_values: Value = msgspec.field(default_factory=lambda: Value(0.0))
+    stats: Stats | None = None
+
+
+class Shards(msgspec.Struct):
+    failed: int = 0
+
+
+class Searched(msgspec.Struct):
+    """One reply to a search."""
+
+    hits: Hits = msgspec.field(default_factory=lambda: Hits([]))
+    aggregations: dict[str, Aggregation] = {}
+    timed_out: bool = False
+    shards: Shards = msgspec.field(name="_shards", default_factory=Shards)
+
+
+class Got(msgspec.Struct):
+    """found: whether there is a document of that id."""
+
+    found: bool = False
+    version: int = msgspec.field(name="_version", default=0)
+    source: Source = msgspec.field(name="_source", default_factory=Source)
+
+
+class GotAll(msgspec.Struct):
+    docs: list[Got]
+
+
+class Written(msgspec.Struct):
+    status: int
+    error: msgspec.Raw = msgspec.Raw(b"")
+
+
+class WrittenAll(msgspec.Struct):
+    """items: of each, by what was done."""
+
+    items: list[dict[str, Written]]
+
+
+class CompositeBucket(msgspec.Struct):
+    key: dict[str, str]
+    doc_count: int
+
+
+class Composite(msgspec.Struct):
+    buckets: list[CompositeBucket]
+    after_key: dict[str, str] | None = None
+
+
+class CompositeSearched(msgspec.Struct):
+    aggregations: dict[str, Composite]
+
+
+class Kind(msgspec.Struct):
+    properties: dict[str, msgspec.Raw] = {}
+
+
+class Properties(msgspec.Struct):
+    properties: dict[str, Kind] = {}
+
+
+class Mapping(msgspec.Struct):
+    properties: dict[str, Properties] = {}
+
+
+class MappingOf(msgspec.Struct):
+    mappings: Mapping

@@ -1,0 +1,89 @@
+"""Which words the index holds and how many documents hold each, counted here as documents come and go.
+
+The node counts deleted documents until it merges, and cannot be asked for words that are alike; a search cannot wait
+for it before it knows what to ask. So the service keeps the words, and the node the documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from searchsvc.arrays import AnyArray
+from searchsvc.embedded.forward import QueryStatistics, statistics_of
+from searchsvc.embedded.lexicon import Lexicon, LexiconView
+from searchsvc.query import Query
+
+
+class Vocabulary:
+    """The writer's side. Fields are columns, as in the index settings."""
+
+    def __init__(self, n_fields: int) -> None:
+        self._n_fields = n_fields
+        self._lexicon = Lexicon()
+        self._word_counts = np.zeros(0, np.int64)
+        self._frequencies = np.zeros((n_fields, 0), np.int32)
+        self._n_live = 0
+
+    def add(self, documents: Iterable[Sequence[set[str]]]) -> None:
+        """Documents that came, each by the distinct words of its fields."""
+        self._count([list(map(self._numbers, fields)) for fields in documents], 1)
+
+    def remove(self, documents: Iterable[Sequence[set[str]]]) -> None:
+        """Documents that went."""
+        self._count([list(map(self._numbers, fields)) for fields in documents], -1)
+
+    def restore(self, words: Mapping[str, int], stems: Mapping[tuple[int, str], int], n_live: int) -> None:
+        """Start from what the node counted: documents by word, and by field and stem."""
+        numbers = self._numbers(words)
+        self._lexicon.settle()
+        self._grow()
+        self._word_counts[numbers] += np.fromiter(words.values(), np.int64, len(words))
+        view = self.view().lexicon
+        for (field, stemmed), n in stems.items():
+            term = view.term(stemmed)
+            if term is not None:
+                self._frequencies[field, term] += n
+        self._n_live += n_live
+
+    def view(self) -> VocabularyView:
+        frequencies = self._frequencies[:, : self._lexicon.n_terms].copy()
+        live = self._word_counts[: len(self._lexicon.words)] > 0
+        return VocabularyView(self._lexicon.view(frequencies, live), frequencies, self._n_live)
+
+    def _numbers(self, words: Iterable[str]) -> list[int]:
+        return [self._lexicon.add(word) for word in words]
+
+    def _count(self, documents: Sequence[Sequence[list[int]]], sign: int) -> None:
+        self._lexicon.settle()
+        self._grow()
+        for fields in documents:
+            for field, numbers in enumerate(fields):
+                terms = np.unique(self._lexicon.terms_of(np.array(numbers, np.int64)))
+                self._frequencies[field, terms] += sign
+            held = {number for numbers in fields for number in numbers}
+            self._word_counts[list(held)] += sign
+            self._n_live += sign
+
+    def _grow(self) -> None:
+        n_words, n_terms = len(self._lexicon.words), self._lexicon.n_terms
+        if n_words > len(self._word_counts):
+            self._word_counts = np.append(self._word_counts, np.zeros(2 * n_words - len(self._word_counts), np.int64))
+        n_columns = self._frequencies.shape[1]
+        if n_terms > n_columns:
+            grown = np.zeros((self._n_fields, 2 * n_terms), np.int32)
+            grown[:, :n_columns] = self._frequencies
+            self._frequencies = grown
+
+
+class VocabularyView(msgspec.Struct, frozen=True):
+    """The reader's side, at one commit. document_frequencies: (n_fields, n_terms)."""
+
+    lexicon: LexiconView
+    document_frequencies: AnyArray
+    n_live: int
+
+    def statistics(self, query: Query) -> QueryStatistics:
+        return statistics_of(query, self.lexicon, self.document_frequencies, self.n_live)
