@@ -30,15 +30,19 @@ from searchsvc.config import Config
 from searchsvc.dead import DeadLetters
 from searchsvc.disk import DiskGuard
 from searchsvc.embedded import kernels
+from searchsvc.embedded.indexes import EmbeddedIndexes
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
+from searchsvc.engine import Indexes
 from searchsvc.follower import BehaviorFollower
 from searchsvc.indexing import DocumentEncoder, Indexers
 from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings
+from searchsvc.opensearch.indexes import OpenSearchIndexes
+from searchsvc.opensearch.node import Node
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -94,8 +98,11 @@ class App:
         self._alone = asyncio.Event()
         self._child_up = asyncio.Event()
         self._nats: server.NatsServer | None = None
+        self._node: Node | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._searches = ThreadPoolExecutor(config.search.concurrency, thread_name_prefix="search")
+        # Searches of a cluster wait for it most of the time.
+        at_once = config.opensearch.connections if config.opensearch.url else config.search.concurrency
+        self._searches = ThreadPoolExecutor(at_once, thread_name_prefix="search")
         self._late_searches = ThreadPoolExecutor(1, thread_name_prefix="late search")
         self._log = JetStreamEventLog()
         self._copy: ControlCopy
@@ -141,7 +148,7 @@ class App:
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
         await compiling
         await self._reached_in_time(reaching)
-        self.indexers = Indexers(data / "indexes", self._log, self.serving, encoder)
+        self.indexers = Indexers(self._indexes(encoder), self._log, self.serving, encoder)
         memory = BehaviorMemory(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)
         rankings = memory.rankings
         self._keyring = await loop.run_in_executor(None, Keyring, data / KEYRING_NAME)
@@ -201,6 +208,8 @@ class App:
         self._late_searches.shutdown(wait=True)
         if hasattr(self, "_keyring"):
             await _as_far_as_it_goes(asyncio.to_thread(self._keyring.close))
+        if self._node is not None:
+            await _as_far_as_it_goes(self._node.close())
         await self._log.close()
         if hasattr(self, "_copy"):
             self._copy.close()
@@ -322,6 +331,24 @@ class App:
 
     def _served_control(self) -> control.ControlState:
         return self.serving.current.control
+
+    def _indexes(self, encoder: DocumentEncoder | None) -> Indexes:
+        model, dimension = (encoder.digest, encoder.dimension) if encoder is not None else ("", 0)
+        wanted = self.config.opensearch
+        if not wanted.url:
+            return EmbeddedIndexes(self.config.data_path / "indexes", model, dimension)
+        self._node = Node(
+            wanted.url.split(","),
+            asyncio.get_running_loop(),
+            user=wanted.user,
+            password=wanted.password,
+            ca_file=wanted.ca_file,
+            timeout_s=wanted.timeout_ms / 1e3,
+            connections=wanted.connections,
+        )
+        return OpenSearchIndexes(
+            self._node, wanted.prefix, model, dimension, n_shards=wanted.shards, n_replicas=wanted.replicas
+        )
 
     def _worker(self, rankings: KnownRankings) -> Worker:
         wait = timedelta(seconds=self.config.behavior.join_wait_s)

@@ -15,10 +15,11 @@ from typing import Any, Final
 import msgspec
 
 from events.errors import InvalidInput, require
+from events.settings import INDEX_NAME
 from searchsvc.embedding.model import DEFAULT_MODEL
 
 ENVIRONMENT_PREFIX: Final = "SEARCHSVC_"
-SECRETS: Final = frozenset({"nats.password", "nats.ingest_password"})
+SECRETS: Final = frozenset({"nats.password", "nats.ingest_password", "opensearch.password"})
 
 
 class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -31,6 +32,22 @@ class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     port: int = -1
     ingest_password: str = ""
     replicas: int = 0
+
+
+class OpenSearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """url: of a cluster that keeps the indexes, several hosts with commas between; empty keeps them in the data folder.
+    ca_file: certificates to trust beside the system's. prefix: what our indexes there begin with. shards, replicas: of
+    indexes that are made. timeout_ms: past it a search is answered 503. connections: requests at once."""
+
+    url: str = ""
+    user: str = ""
+    password: str = ""
+    ca_file: str = ""
+    prefix: str = "searchsvc"
+    shards: int = 1
+    replicas: int = 0
+    timeout_ms: float = 2000.0
+    connections: int = 16
 
 
 class EmbeddingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -80,6 +97,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     worker: bool = True
     log_level: str = "info"
     nats: NatsConfig = NatsConfig()
+    opensearch: OpenSearchConfig = OpenSearchConfig()
     embedding: EmbeddingConfig = EmbeddingConfig()
     search: SearchConfig = SearchConfig()
     behavior: BehaviorConfig = BehaviorConfig()
@@ -159,6 +177,10 @@ def _check(config: Config) -> None:
         ("port", config.port, 0, 65535),
         ("nats.port", config.nats.port, -1, 65535),
         ("nats.replicas", config.nats.replicas, 0, 5),
+        ("opensearch.shards", config.opensearch.shards, 1, 1024),
+        ("opensearch.replicas", config.opensearch.replicas, 0, 10),
+        ("opensearch.timeout_ms", config.opensearch.timeout_ms, 1, 600_000),
+        ("opensearch.connections", config.opensearch.connections, 1, 256),
         ("embedding.query_threads", config.embedding.query_threads, 1, 64),
         ("embedding.document_threads", config.embedding.document_threads, 1, 64),
         ("embedding.query_cache", config.embedding.query_cache, 0, 10_000_000),
@@ -177,6 +199,11 @@ def _check(config: Config) -> None:
     ]
     for key, value, low, high in limits:
         require(low <= value <= high, key, value, f"{low:g} to {high:g}")
+    for host in config.opensearch.url.split(",") if config.opensearch.url else ():
+        fits = host.startswith(("http://", "https://"))
+        require(fits, "opensearch.url", config.opensearch.url, "http:// or https:// addresses, with commas between")
+    prefix = config.opensearch.prefix
+    require(INDEX_NAME.fullmatch(prefix) is not None, "opensearch.prefix", prefix, INDEX_NAME.pattern)
     levels = ("debug", "info", "warning", "error")
     require(config.log_level in levels, "log_level", config.log_level, " or ".join(levels))
 

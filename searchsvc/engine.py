@@ -1,16 +1,18 @@
 """What retrieval owes to the rest: an engine is written by one indexer and read through immutable snapshots.
 
-Adapters: `searchsvc.embedded`. A snapshot never changes; a search takes one and uses nothing else.
+Adapters: `searchsvc.embedded`, `searchsvc.opensearch`. A snapshot never changes; a search takes one and uses nothing
+else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import numpy as np
 
+from events.control import IndexControl
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.arrays import FloatArray, IntArray
@@ -221,3 +223,39 @@ class Engine(Protocol):
         ...
 
     def snapshot(self) -> EngineSnapshot: ...
+
+    @property
+    def settling(self) -> bool:
+        """Whether something is being built beside, which `settle` would take over."""
+        ...
+
+    def settle(self, patience_s: float | None = None) -> bool:
+        """Tidy up after many writes: for a quiet moment. Returns whether it is done, or is to be asked for again."""
+        ...
+
+
+class IndexStorage(Protocol):
+    """Where one index is kept between starts. For the indexing thread."""
+
+    def open(self) -> Engine:
+        """The index as it was kept, or an empty one. Raises Unavailable."""
+        ...
+
+    def save(self) -> None:
+        """Keep what the engine shows now."""
+        ...
+
+    def compacted(self, encoded: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> Engine | None:
+        """A new engine in place of the last where that is mostly of what was deleted; None where it is not. encoded:
+        gives upserts their vectors."""
+        ...
+
+
+class Indexes(Protocol):
+    """All indexes of a service."""
+
+    def storage(self, control: IndexControl) -> IndexStorage: ...
+
+    def drop_others(self, controls: Collection[IndexControl]) -> None:
+        """Remove what was kept of all others."""
+        ...

@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
 from events.codec import decode_catalog
 from events.control import IndexControl
-from events.errors import Corrupt, LaterVersion, Unavailable
+from events.errors import LaterVersion, Unavailable
 from events.log import EventLog, Record
 from events.streams import catalog_filter
 from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc import memory
 from searchsvc.analysis import embedding_text
 from searchsvc.arrays import FloatArray
-from searchsvc.embedded import storage
-from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedding.cache import VectorCache, half_precision
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import Delete, Upsert
+from searchsvc.engine import Delete, Engine, Indexes, IndexStorage, Upsert
 from searchsvc.serving import Serving
 from searchsvc.tasks import end
 
@@ -73,24 +69,24 @@ class Indexer:
     def __init__(
         self,
         control: IndexControl,
-        folder: Path,
+        storage: IndexStorage,
         event_log: EventLog,
         serving: Serving,
         encoder: DocumentEncoder | None,
         thread: ThreadPoolExecutor,
     ) -> None:
         self.control = control
-        self._folder = folder
+        self._storage = storage
         self._log = event_log
         self._serving = serving
         self._encoder = encoder
         self._thread = thread
-        self._engine: EmbeddedEngine | None = None
+        self._engine: Engine | None = None
         self._n_unsaved = 0
 
     async def run(self) -> None:
         subject = catalog_filter(self.control.name, self.control.created_seq)
-        self._engine = await self._on_thread(self._open)
+        self._engine = await self._on_thread(self._storage.open)
         saved = bool(self._engine.snapshot().catalog_seq)
         while True:
             try:
@@ -120,10 +116,9 @@ class Indexer:
     async def close(self, *, save: bool = True) -> None:
         """Let go of the files, after `run` has ended; save what is unsaved first, unless a write may be half done."""
         if self._engine is not None:
-            engine = self._engine
             self._engine = None
             if save:
-                await self._on_thread(partial(self._save, engine))
+                await self._on_thread(self._save)
 
     async def _fill(self, queue: asyncio.Queue[Record], after: int, subject: str) -> None:
         async for record in self._log.follow("CATALOG", after=after, subject=subject):
@@ -140,7 +135,7 @@ class Indexer:
                     settled = await self._on_thread(partial(engine.settle, SETTLE_PATIENCE_S))
                     await self.show()
                     if settled and self._n_unsaved >= SAVE_AFTER:
-                        await self._on_thread(partial(self._save, engine))
+                        await self._on_thread(self._save)
                         await self._on_thread(memory.trim)
                 continue
             while len(batch) < BATCH and not queue.empty():
@@ -153,22 +148,6 @@ class Indexer:
         if self._engine is not None:
             snapshot = self._engine.snapshot()
             await self._serving.set_snapshot(self.control.name, self.control.created_seq, snapshot)
-
-    def _open(self) -> EmbeddedEngine:
-        settings, model = self.control.settings, self._encoder.digest if self._encoder else ""
-        for snapshot in storage.snapshots(self._folder):
-            try:
-                engine = storage.load(snapshot, self._folder, settings, model)
-            except Corrupt as error:
-                log.warning("index %s: %s; taking an older snapshot or the log", self.control.name, error)
-                shutil.rmtree(snapshot, ignore_errors=True)
-                continue
-            if engine is not None:
-                break
-        else:
-            engine = storage.empty(self._folder, settings, self._encoder.dimension if self._encoder else 0)
-        storage.drop_others(self._folder, engine.generation)
-        return engine
 
     def _apply(self, batch: Sequence[Record]) -> None:
         engine = self._engine
@@ -185,10 +164,9 @@ class Indexer:
             if seq:
                 engine.apply(self._encoded(changes), seq)
                 self._n_unsaved += len(changes)
-                if engine.wasteful:
-                    self._engine = self._compacted(engine)
+                self._engine = self._storage.compacted(self._encoded) or engine
 
-    def _encoded(self, changes: list[Upsert | Delete]) -> list[Upsert | Delete]:
+    def _encoded(self, changes: Sequence[Upsert | Delete]) -> Sequence[Upsert | Delete]:
         embedding = self.control.settings.embedding
         upserts = [change for change in changes if isinstance(change, Upsert)]
         if embedding is None or self._encoder is None or not upserts:
@@ -197,20 +175,9 @@ class Indexer:
         with_vector = {id(u): msgspec.structs.replace(u, vector=v) for u, v in zip(upserts, vectors, strict=True)}
         return [with_vector.get(id(change), change) for change in changes]
 
-    def _compacted(self, old: EmbeddedEngine) -> EmbeddedEngine:
-        """The same documents in an engine without dead slots."""
-        snapshot = old.snapshot()
-        fresh = storage.empty(self._folder, self.control.settings, old.dimension)
-        slots = old.live_slots()
-        for start in range(0, len(slots), BATCH):
-            part = [_upsert(bytes(snapshot.document(int(slot)))) for slot in slots[start : start + BATCH]]
-            fresh.apply(self._encoded(list(part)), snapshot.catalog_seq)
-        storage.drop_others(self._folder, fresh.generation)
-        return fresh
-
-    def _save(self, engine: EmbeddedEngine) -> None:
+    def _save(self) -> None:
         if self._n_unsaved:
-            storage.save(engine, self._folder, self._encoder.digest if self._encoder else "")
+            self._storage.save()
             self._n_unsaved = 0
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
@@ -220,8 +187,10 @@ class Indexer:
 class Indexers:
     """One running indexer for every index that CONTROL has; started, replaced and ended as CONTROL changes."""
 
-    def __init__(self, folder: Path, event_log: EventLog, serving: Serving, encoder: DocumentEncoder | None) -> None:
-        self._folder = folder
+    def __init__(
+        self, indexes: Indexes, event_log: EventLog, serving: Serving, encoder: DocumentEncoder | None
+    ) -> None:
+        self._indexes = indexes
         self._log = event_log
         self._serving = serving
         self._encoder = encoder
@@ -241,14 +210,12 @@ class Indexers:
                 await self._stop(name)
         for name, control in wanted.items():
             if name not in self._running:
-                folder = self._folder / f"{name}-{control.created_seq}"
-                indexer = Indexer(control, folder, self._log, self._serving, self._encoder, self._thread)
+                storage = self._indexes.storage(control)
+                indexer = Indexer(control, storage, self._log, self._serving, self._encoder, self._thread)
                 task = asyncio.create_task(self._supervise(indexer), name=f"indexer {name}")
                 self._running[name] = (indexer, task)
-        gone = {f"{name}-{control.created_seq}" for name, control in wanted.items()}
-        for folder in self._folder.glob("*"):
-            if folder.name not in gone:
-                await asyncio.get_running_loop().run_in_executor(self._thread, shutil.rmtree, folder, True)
+        drop = partial(self._indexes.drop_others, list(wanted.values()))
+        await asyncio.get_running_loop().run_in_executor(self._thread, drop)
 
     async def close(self) -> None:
         for name in list(self._running):
@@ -286,13 +253,10 @@ class Indexers:
 def _decoded(record: Record) -> Upsert | Delete | None:
     match decode_catalog(record.data):
         case DocumentUpserted(document=document):
-            return _upsert(bytes(document))
+            text = bytes(document)
+            members: dict[str, object] = msgspec.json.decode(text)
+            return Upsert(str(members["id"]), text, members, None, record.seq)
         case DocumentDeleted(id=document_id):
-            return Delete(document_id)
+            return Delete(document_id, record.seq)
         case _:
             return None
-
-
-def _upsert(text: bytes) -> Upsert:
-    members: dict[str, object] = msgspec.json.decode(text)
-    return Upsert(str(members["id"]), text, members, None)

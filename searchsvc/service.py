@@ -26,7 +26,6 @@ from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
 from searchsvc.dead import DeadLetters
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
-from searchsvc.engine import EngineSnapshot
 from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
@@ -200,15 +199,15 @@ class Service:
 
     async def delete_document(self, index: str, document_id: str) -> int:
         """The CATALOG sequence of the deletion. Raises NotFound where the document is not served."""
-        control, _, _ = self._served(index, document_id)
+        control, _ = await self._served(index, document_id)
         subject = catalog_subject(index, control.created_seq, document_id)
         event = DocumentDeleted(index=index, id=document_id)
         return await self._stored([Entry(subject, encode(event), uuid.uuid4().hex)])
 
-    def document(self, index: str, document_id: str) -> msgspec.Raw:
+    async def document(self, index: str, document_id: str) -> msgspec.Raw:
         """Raises NotFound where the document is not served."""
-        _, snapshot, slot = self._served(index, document_id)
-        return snapshot.document(slot)
+        _, document = await self._served(index, document_id)
+        return document
 
     def require_allowance(self) -> None:
         """Raise Overloaded where too many events came lately; to be asked before their bytes are looked at."""
@@ -250,16 +249,20 @@ class Service:
         await self.writer.append(records)
         return [record.id for record in records]
 
-    def _served(self, index: str, document_id: str) -> tuple[IndexControl, EngineSnapshot, int]:
-        """The index, its snapshot and the document's slot there. Raises NotFound."""
+    async def _served(self, index: str, document_id: str) -> tuple[IndexControl, msgspec.Raw]:
+        """The index, and the document as its snapshot has it. Raises NotFound."""
         state = self.serving.current
         control, snapshot = state.control.index(index), state.snapshot(index).reading()
-        slot = snapshot.find(document_id)
-        if slot is None:
-            raise NotFound(
-                f"index {index} has no document {document_id[:80]!r}", field="document_id", value=document_id
-            )
-        return control, snapshot, slot
+
+        def found() -> msgspec.Raw | None:
+            slot = snapshot.find(document_id)
+            return snapshot.document(slot) if slot is not None else None
+
+        document = await asyncio.get_running_loop().run_in_executor(self._searches, found)
+        if document is None:
+            message = f"index {index} has no document {document_id[:80]!r}"
+            raise NotFound(message, field="document_id", value=document_id)
+        return control, document
 
     async def _append_documents(self, entries: list[Entry]) -> int:
         """The sequence of the last; 0 where there are none. Each batch is stored whole or not at all."""

@@ -22,6 +22,7 @@ from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import EngineSnapshot, Upsert
 from searchsvc.opensearch.engine import OpenSearchEngine
+from searchsvc.opensearch.indexes import OpenSearchIndexes
 from searchsvc.opensearch.node import Node
 from searchsvc.serving import ServingState
 from tuning.features import default_weights
@@ -58,8 +59,9 @@ def opensearch_engine(
     node: Node, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS
 ) -> OpenSearchEngine:
     """In an index of its own."""
-    made = OpenSearchEngine(node, f"test-{uuid.uuid4().hex}", settings, DIMENSION)
-    made.create()
+    event = IndexConfigured(id="1", at=NOW, index="shop", settings=settings, default_weights={})
+    index = control.fold(control.ControlState(), event, 1).index("shop")
+    made = OpenSearchIndexes(node, f"test-{uuid.uuid4().hex}", "model", DIMENSION).storage(index).open()
     made.apply(documents, max(len(documents), 1))
     return made
 

@@ -145,7 +145,7 @@ async def post_documents(app: App, index: str, request: AnyRequest, body: bytes)
 
 @get("/v1/indexes/{index:str}/documents/{document_id:path}", **describe("One document", None, None))
 async def get_document(app: App, index: str, document_id: str) -> Response[bytes]:
-    return _json(app.service.document(index, document_id.removeprefix("/")))
+    return _json(await app.service.document(index, document_id.removeprefix("/")))
 
 
 @delete(

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from events.digest import DocumentsDigest
-from events.errors import Unavailable
+from events.errors import NotFound, Unavailable
 from events.settings import IndexSettings
 from searchsvc import signals
 from searchsvc.arrays import FloatArray, IntArray, ScoreArray
@@ -43,14 +43,15 @@ from searchsvc.ranking import N_COMPARED, vector_trust
 FEW: Final = 10
 # The node shows no hits beyond.
 MAX_WINDOW: Final = 10_000
-PAGE: Final = 10_000
+PAGE_OF_TERMS: Final = 10_000
+PAGE_OF_DOCUMENTS: Final = 1000
 CONFLICT: Final = 409
 # What is left of a score beside `dsl.LIFT`.
 SCORE_DIGITS: Final = 3
 
 
 class OpenSearchEngine:
-    """An `Engine` on a node. name: of the node's index, which `create` made."""
+    """An `Engine` on a node. name: of the node's index."""
 
     def __init__(self, node: Node, name: str, settings: IndexSettings, dimension: int) -> None:
         self._node = node
@@ -62,23 +63,98 @@ class OpenSearchEngine:
         self._digest = DocumentsDigest()
         self._total = np.zeros(self.dimension)
         self._catalog_seq = 0
+        self._has_tombstones = True
         self._snapshot = self._view()
 
     @property
     def settings(self) -> IndexSettings:
         return self._settings
 
-    def create(self) -> None:
-        """Make the node's index. Raises InvalidInput where there is one, Unavailable."""
-        self._node.call("PUT", f"/{self.name}", msgspec.Raw, mapping.index_body(self._settings, self.dimension))
-
     def snapshot(self) -> OpenSearchSnapshot:
         return self._snapshot
+
+    @property
+    def settling(self) -> bool:
+        """Whether there are tombstones: CATALOG is read up to them by now, so nothing older comes any more."""
+        return self._has_tombstones
+
+    def settle(self, patience_s: float | None = None) -> bool:
+        """Remove the tombstones."""
+        gone = {
+            "bool": {"filter": [{"term": {"live": False}}, {"range": {"seq": {"gt": 0, "lte": self._catalog_seq}}}]}
+        }
+        query = {"conflicts": "proceed", "refresh": "true"}
+        self._node.call("POST", f"/{self.name}/_delete_by_query", msgspec.Raw, {"query": gone}, query=query)
+        self._has_tombstones = False
+        return True
+
+    def restore(self) -> None:
+        """Take up what the node holds. Raises Unavailable."""
+        path = f"/{self.name}/_doc/{mapping.PROGRESS_ID}"
+        try:
+            progress = self._node.call("GET", path, replies.Got).source.state
+        except NotFound:
+            progress = replies.Progress()
+        self._catalog_seq = progress.catalog_seq
+        self._kinds = self._known_kinds()
+        self._vocabulary = Vocabulary(len(self._settings.searchable))
+        if self._is_ahead():
+            self._digest, self._total = self._counted_anew()
+        else:
+            self._digest = progress.digest
+            self._total = np.array(progress.total or np.zeros(self.dimension))
+        words, stems = self._terms("words"), self._terms("stems")
+        by_field = {(int(key.partition(":")[0]), key.partition(":")[2]): n for key, n in stems.items()}
+        self._vocabulary.restore(words, by_field, self._digest.count)
+        self._snapshot = self._view()
+
+    def _is_ahead(self) -> bool:
+        """Whether the node was written to without its progress being noted: then what it adds up to is not known."""
+        body = {"size": 0, "query": {"range": {"seq": {"gt": self._catalog_seq}}}}
+        return bool(self._node.search(self.name, [{**body, "track_total_hits": True}])[0].hits.total.value)
+
+    def _counted_anew(self) -> tuple[DocumentsDigest, ScoreArray]:
+        """What all live documents add up to, each looked at."""
+        digest, total = DocumentsDigest(), np.zeros(self.dimension)
+        body: dict[str, Any] = {
+            "size": PAGE_OF_DOCUMENTS,
+            "query": {"bool": {"filter": [dsl.LIVE]}},
+            "sort": [{"id": "asc"}],
+            "_source": ["id", "document", "bytes"],
+        }
+        while hits := self._node.search(self.name, [body])[0].hits.hits:
+            digest = digest.changed([hit.source.document.encode() for hit in hits], [])
+            if self.dimension:
+                total = total + self._unpacked([hit.source.bytes for hit in hits]).sum(axis=0, dtype=np.float64)
+            body["search_after"] = [hits[-1].source.id]
+        return digest, total
+
+    def _terms(self, field: str) -> dict[str, int]:
+        """How many live documents have each value of a field."""
+        found: dict[str, int] = {}
+        sources = [{"key": {"terms": {"field": field}}}]
+        composite: dict[str, Any] = {"size": PAGE_OF_TERMS, "sources": sources}
+        while True:
+            body = {"size": 0, "query": dsl.LIVE, "aggs": {"terms": {"composite": composite}}}
+            page = self._node.call("POST", f"/{self.name}/_search", replies.CompositeSearched, body)
+            terms = page.aggregations["terms"]
+            found |= {bucket.key["key"]: bucket.doc_count for bucket in terms.buckets}
+            if terms.after_key is None:
+                return found
+            composite["after"] = terms.after_key
+
+    def _known_kinds(self) -> dict[str, frozenset[str]]:
+        found = self._node.call("GET", f"/{self.name}/_mapping", dict[str, replies.MappingOf])
+        members = found[self.name].mappings.properties.get("a", replies.Properties()).properties
+        return {mapping.decoded(name): frozenset(kind.properties) for name, kind in members.items()}
 
     def apply(self, changes: Sequence[Upsert | Delete], catalog_seq: int) -> OpenSearchSnapshot:
         """Make changes visible together. Of several for one document the last counts; what the node has from a later
         place in the log stays."""
-        last = {change.id: change for change in changes}
+        last: dict[str, Upsert | Delete] = {}
+        for change in changes:
+            if change.id not in last or change.seq >= last[change.id].seq:
+                last[change.id] = change
         before = self._got(list(last))
         lines, came, went = [], list[Upsert](), list[replies.Source]()
         encoder = msgspec.json.Encoder()
@@ -94,22 +170,25 @@ class OpenSearchEngine:
                 came.append(change)
             else:
                 document = mapping.tombstone(change, seq)
+                self._has_tombstones = True
             if known.found and known.source.live:
                 went.append(known.source)
             action = {"index": {"_id": mapping.node_id(name), "version": seq, "version_type": "external"}}
             lines += [encoder.encode(action), encoder.encode(document)]
-        if lines:
-            self._write(b"\n".join(lines) + b"\n")
         removed = [one.document.encode() for one in went]
         self._digest = self._digest.changed([upsert.text for upsert in came], removed)
         self._vocabulary.remove(self._words_of(text) for text in removed)
         self._vocabulary.add([*map(mapping.distinct_words, analyses[upsert.id])] for upsert in came)
         self._add_vectors([upsert.vector for upsert in came if upsert.vector is not None], 1.0)
         self._add_vectors(list(self._unpacked([one.bytes for one in went])), -1.0)
+        self._catalog_seq = max(self._catalog_seq, catalog_seq)
+        progress = replies.Progress(self._catalog_seq, self._digest, self._total.tolist())
+        noted = {"live": False, "seq": 0, "state": progress}
+        lines += [encoder.encode({"index": {"_id": mapping.PROGRESS_ID}}), encoder.encode(noted)]
+        self._write(b"\n".join(lines) + b"\n")
         for upsert in came:
             for name, kinds in mapping.kinds_of(upsert.members).items():
                 self._kinds[name] = self._kinds.get(name, frozenset()) | kinds
-        self._catalog_seq = max(self._catalog_seq, catalog_seq)
         self._snapshot = self._view()
         return self._snapshot
 
@@ -138,7 +217,7 @@ class OpenSearchEngine:
             self._total = self._total + sign * np.sum(vectors, axis=0, dtype=np.float64)
 
     def _unpacked(self, rows: Sequence[str]) -> FloatArray:
-        return mapping.unpacked([base64.b64decode(row) for row in rows], self.dimension)
+        return mapping.unpacked([_bytes(row) for row in rows], self.dimension)
 
     def _view(self) -> OpenSearchSnapshot:
         return OpenSearchSnapshot(
@@ -527,7 +606,7 @@ class OpenSearchSnapshot:
                 float(one[0]) if one else (np.nan if signal.transform == "decay" else 0.0)
                 for one, signal in zip(kept, self.settings.signals, strict=True)
             ],
-            vector=base64.b64decode(str(packed[0])) if packed else b"",
+            vector=_bytes(str(packed[0])) if packed else b"",
             named=hit.matched_queries,
             fields=fields,
         )
@@ -567,3 +646,8 @@ def _stats(counted: replies.Stats | None, numbers: Sequence[float]) -> FacetStat
     if counted is not None and counted.min is not None and counted.max is not None:
         lows, highs, total = [*lows, counted.min], [*highs, counted.max], total + counted.sum
     return FacetStats(min(lows), max(highs), total / n, total)
+
+
+def _bytes(text: str) -> bytes:
+    """Of base64, which the node gives back without what fills it up."""
+    return base64.b64decode(text + "==")

@@ -13,7 +13,7 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -109,6 +109,10 @@ def member_path(member: str, kind: str) -> str:
 
 def encoded(member: str) -> str:
     return quote(member, safe="").replace(".", "%2E").replace("*", "%2A")
+
+
+def decoded(member: str) -> str:
+    return unquote(member)
 
 
 def tombstone(deleted: Delete, seq: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Searches come from threads and the client lives on an event loop, so a call hand
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -47,11 +48,30 @@ class _Raw(Serializer):
 
 
 class Node:
-    """One cluster. loop: runs the client, on another thread than those that call. hosts: addresses, each a URL."""
+    """One cluster. loop: runs the client, on another thread than those that call. hosts: addresses, each a URL.
 
-    def __init__(self, hosts: Sequence[str], loop: asyncio.AbstractEventLoop, *, timeout_s: float = 10.0) -> None:
+    user, password: where it asks for them. ca_file: certificates to trust. timeout_s: of a search; writing may take
+    longer. connections: to each host.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        loop: asyncio.AbstractEventLoop,
+        *,
+        user: str = "",
+        password: str = "",
+        ca_file: str = "",
+        timeout_s: float = 10.0,
+        connections: int = 16,
+    ) -> None:
         self.hosts = list(hosts)
         self.timeout_s = timeout_s
+        self._options: dict[str, Any] = {"maxsize": connections}
+        if user:
+            self._options["http_auth"] = (user, password)
+        if ca_file:
+            self._options["ca_certs"] = ca_file
         self._loop = loop
         self._client: AsyncOpenSearch | None = None
 
@@ -85,6 +105,9 @@ class Node:
         return self._waited(each(), timeout_s)
 
     def _waited(self, asking: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
+        if threading.get_ident() == getattr(self._loop, "_thread_id", None):
+            asking.close()
+            raise RuntimeError("the client's own loop cannot wait for it")
         wanted_s = timeout_s or self.timeout_s
         asked = asyncio.run_coroutine_threadsafe(asking, self._loop)
         try:
@@ -137,7 +160,7 @@ class Node:
         if self._client is None:
             raw = _Raw()
             self._client = AsyncOpenSearch(
-                hosts=self.hosts, serializer=raw, serializers={JSON: raw}, max_retries=0, http_compress=False
+                hosts=self.hosts, serializer=raw, serializers={JSON: raw}, max_retries=0, **self._options
             )
         return self._client
 

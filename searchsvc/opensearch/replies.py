@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import msgspec
 
+from events.digest import DocumentsDigest
+
+
+class Progress(msgspec.Struct):
+    """How far an index is. total: the sum of its vectors."""
+
+    catalog_seq: int = 0
+    digest: DocumentsDigest = DocumentsDigest()
+    total: list[float] = []
+
 
 class Source(msgspec.Struct):
+    state: Progress = msgspec.field(default_factory=Progress)
+    id: str = ""
     document: str = ""
     bytes: str = ""
     live: bool = False
@@ -118,8 +130,15 @@ class Properties(msgspec.Struct):
     properties: dict[str, Kind] = {}
 
 
+class Meta(msgspec.Struct):
+    fingerprint: str = ""
+
+
 class Mapping(msgspec.Struct):
+    """properties: only of the members of documents can it be said what they hold."""
+
     properties: dict[str, Properties] = {}
+    meta: Meta = msgspec.field(name="_meta", default_factory=Meta)
 
 
 class MappingOf(msgspec.Struct):

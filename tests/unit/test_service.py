@@ -23,6 +23,7 @@ from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
 from searchsvc.dead import DeadLetters
 from searchsvc.embedded import storage
+from searchsvc.embedded.indexes import EmbeddedStorage
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete
 from searchsvc.indexing import Indexer
@@ -33,7 +34,7 @@ from searchsvc.service import Service
 from searchsvc.serving import Serving
 from searchsvc.tasks import end
 from searchsvc.understanding import understand
-from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, upsert, vector
+from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, upsert, vector
 from tuning.features import default_weights
 
 
@@ -197,8 +198,10 @@ def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp_path:
         index = control.fold(control.ControlState(), event, 1).index("shop")
         for save in (False, True):
             folder = tmp_path / str(save)
-            indexer = Indexer(index, folder, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
-            indexer._engine = engine(folder, [upsert("1", "red shoe")])
+            kept = EmbeddedStorage(folder, SETTINGS, dimension=DIMENSION)
+            indexer = Indexer(index, kept, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
+            indexer._engine = kept.open()
+            indexer._engine.apply([upsert("1", "red shoe")], 1)
             indexer._n_unsaved = 1
             await indexer.close(save=save)
             assert bool(storage.snapshots(folder)) is save
@@ -210,10 +213,7 @@ def test_compaction_drops_dead_slots_and_keeps_every_answer(tmp_path: Path) -> N
     made = engine(tmp_path, [upsert(str(i), f"red shoe {i}", seed=i, votes=i) for i in range(30)])
     made.apply([Delete(str(i)) for i in range(0, 30, 2)], 31)
     before = made.snapshot()
-    event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={})
-    index = control.fold(control.ControlState(), event, 1).index("shop")
-    indexer = Indexer(index, tmp_path, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
-    after = indexer._compacted(made).snapshot()
+    after = EmbeddedStorage(tmp_path, SETTINGS, dimension=DIMENSION)._rebuilt(made, lambda some: some).snapshot()
     assert (after.n_documents, after.catalog_seq) == (15, 31)
     assert after.generation != before.generation
     for document_id in ("1", "29"):

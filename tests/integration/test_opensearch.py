@@ -1,0 +1,209 @@
+"""The OpenSearch engine on a real node: what the log says is what the node holds, whatever order and however often."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from benchmarks.running import RunningService
+from events import control
+from events.control import IndexControl
+from events.errors import Corrupt, InvalidInput, NotFound, Unavailable
+from events.settings import IndexSettings
+from events.types import IndexConfigured
+from searchsvc.cli.data import import_documents
+from searchsvc.engine import Delete, Retrieval, Upsert
+from searchsvc.opensearch.engine import OpenSearchEngine, OpenSearchSnapshot
+from searchsvc.opensearch.indexes import OpenSearchIndexes
+from searchsvc.opensearch.mapping import PROGRESS_ID
+from searchsvc.opensearch.node import Node
+from searchsvc.sample import sample_catalogue
+from searchsvc.understanding import understand
+from tests.factories import DIMENSION, NOW, SETTINGS, upsert, vector
+from tests.opensearch import OpenSearchNode
+
+Change = Upsert | Delete
+
+
+def index_control(settings: IndexSettings = SETTINGS, created_seq: int = 1) -> IndexControl:
+    event = IndexConfigured(id="1", at=NOW, index="shop", settings=settings, default_weights={})
+    made = control.fold(control.ControlState(), event, created_seq).index("shop")
+    return msgspec.structs.replace(made, created_seq=created_seq)
+
+
+def indexes(node: Node, prefix: str = "", model: str = "model", dimension: int = DIMENSION) -> OpenSearchIndexes:
+    return OpenSearchIndexes(node, prefix or f"test-{uuid.uuid4().hex}", model, dimension)
+
+
+def numbered(*changes: Change) -> list[Change]:
+    """In the order of the log."""
+    return [msgspec.structs.replace(change, seq=seq) for seq, change in enumerate(changes, start=1)]
+
+
+def everything(engine: OpenSearchEngine, query: str = "red shoe") -> dict[str, Any]:
+    """All that tells one state of an index from another."""
+    snapshot: OpenSearchSnapshot = engine.snapshot().reading()
+    words = understand(query, snapshot.lexicon)
+    asked = Retrieval(words, vector(3), {"title": 3.0}, np.array([1.0], np.float32), k=50, window=50, operator="any")
+    found = snapshot.retrieve(asked)
+    return {
+        "digest": snapshot.digest,
+        "keyword": [snapshot.id(slot) for slot in found.keyword.tolist()],
+        "nearest": [snapshot.id(slot) for slot in found.nearest.tolist()],
+        "trust": round(found.vector_trust, 5),
+        "total": found.total,
+        "counts": {word: snapshot.lexicon.count(word) for word in ("red", "blue", "shoe", "sock", "gone")},
+        "kinds": snapshot._kinds,
+    }
+
+
+HISTORY = numbered(
+    upsert("a", "red shoe", seed=1, votes=1),
+    upsert("b", "blue shoe", seed=2, colour="blue"),
+    upsert("c", "gone", seed=3),
+    Delete("c"),
+    upsert("b", "blue sock", seed=4, size=7.5),
+    upsert("d", "red sock", seed=5),
+    Delete("d"),
+    upsert("d", "red red sock", seed=6, votes=9),
+    upsert("e", "green hat", seed=7),
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_changes_in_any_order_and_twice_end_in_the_same_index(node: Node, seed: int) -> None:
+    in_order = indexes(node).storage(index_control()).open()
+    for change in HISTORY:
+        in_order.apply([change], change.seq)
+    shuffled = indexes(node).storage(index_control()).open()
+    changes = HISTORY * 2
+    random.Random(seed).shuffle(changes)
+    for start in range(0, len(changes), 4):
+        shuffled.apply(changes[start : start + 4], max(one.seq for one in changes[start : start + 4]))
+    expected = everything(in_order)
+    assert {**everything(shuffled), "kinds": None} == {**expected, "kinds": None}
+    assert expected["digest"].count == 4
+    assert expected["counts"] == {"red": 2, "blue": 1, "shoe": 1, "sock": 2, "gone": 0}
+
+
+def test_an_index_that_is_opened_again_is_what_it_was(node: Node) -> None:
+    kept = indexes(node).storage(index_control())
+    before = kept.open()
+    before.apply(HISTORY, len(HISTORY))
+    after = kept.open()
+    assert after.snapshot().catalog_seq == len(HISTORY)
+    assert everything(after) == everything(before)
+
+
+def test_a_node_that_is_ahead_of_its_noted_progress_is_counted_anew(node: Node) -> None:
+    kept = indexes(node).storage(index_control())
+    before = kept.open()
+    before.apply(HISTORY, len(HISTORY))
+    node.call("DELETE", f"/{before.name}/_doc/{PROGRESS_ID}", msgspec.Raw, query={"refresh": "true"})
+    after = kept.open()
+    assert after.snapshot().catalog_seq == 0
+    after.apply(HISTORY, len(HISTORY))
+    assert everything(after) == everything(before)
+
+
+def test_tombstones_keep_out_what_is_older_and_go_in_a_quiet_moment(node: Node) -> None:
+    engine = indexes(node).storage(index_control()).open()
+    engine.apply(HISTORY, len(HISTORY))
+    assert engine.settling
+    assert engine.settle()
+    assert not engine.settling
+    found = node.call("GET", f"/{engine.name}/_count", dict[str, Any])
+    assert found["count"] == 4 + 1, "four documents, and how far the index is"
+
+
+def test_other_settings_or_another_model_start_an_index_anew(node: Node) -> None:
+    prefix = f"test-{uuid.uuid4().hex}"
+    first = indexes(node, prefix).storage(index_control()).open()
+    first.apply(HISTORY, len(HISTORY))
+    again = indexes(node, prefix, model="other").storage(index_control()).open()
+    assert again.snapshot().catalog_seq == 0
+    assert (first.name[-3:], again.name[-3:]) == ("-v1", "-v2")
+    with pytest.raises(NotFound):
+        node.call("GET", f"/{first.name}", msgspec.Raw)
+
+
+def test_what_belongs_to_no_index_of_ours_is_dropped_and_nothing_else(node: Node) -> None:
+    ours = indexes(node)
+    kept, gone = index_control(created_seq=1), index_control(created_seq=2)
+    names = [ours.storage(one).open().name for one in (kept, gone)]
+    other = indexes(node).storage(kept).open().name
+    ours.drop_others([kept])
+    assert [_exists(node, name) for name in (*names, other)] == [True, False, True]
+
+
+def _exists(node: Node, name: str) -> bool:
+    try:
+        node.call("GET", f"/{name}", msgspec.Raw)
+    except NotFound:
+        return False
+    return True
+
+
+def test_failures_of_the_client_are_ours(node: Node) -> None:
+    with pytest.raises(NotFound, match="index_not_found"):
+        node.call("GET", "/nowhere", msgspec.Raw)
+    with pytest.raises(InvalidInput, match=r"parsing_exception|x_content_parse"):
+        node.call("POST", "/_search", msgspec.Raw, {"nope": 1})
+    with pytest.raises(Corrupt, match="no such reply"):
+        node.call("GET", "/", list[int])
+    away = Node(["http://127.0.0.1:1"], node._loop, timeout_s=2.0)
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        away.call("GET", "/", msgspec.Raw)
+    asyncio.run_coroutine_threadsafe(away.close(), node._loop).result(10)
+
+
+@pytest.fixture
+def services(opensearch: OpenSearchNode, start_service: Callable[..., RunningService]) -> Sequence[RunningService]:
+    """The sample catalogue in a service on the node, and in one on the embedded engine."""
+    address = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
+    both = start_service("far", **address), start_service("near")
+    for service in both:
+        import_documents(service.url, "shop", sample_catalogue(200))
+    return both
+
+
+def test_a_service_answers_alike_on_either_engine(services: Sequence[RunningService]) -> None:
+    for asked in (
+        {"query": "red shoes"},
+        {"query": "runing shoe", "filters": "price:[20 TO 200]", "facets": ["brand", "colour"]},
+        {"query": "", "sort": ["price:desc"]},
+        {"query": "jacket", "distinct": "brand"},
+        {"query": "garden", "facets": [{"field": "category", "disjunctive": True}], "filters": "category:Garden"},
+        {"like": "P00010"},
+    ):
+        far, near = (service.call("POST", "/v1/indexes/shop/search", asked)[1] for service in services)
+        assert (far["total"], far["operator"], far["groups"]) == (near["total"], near["operator"], near["groups"])
+        assert far["facets"] == near["facets"]
+        assert far["hits"][0]["id"] == near["hits"][0]["id"]
+        assert len({hit["id"] for hit in far["hits"]} & {hit["id"] for hit in near["hits"]}) >= 8, asked
+
+
+def test_a_service_on_a_node_goes_on_where_it_was_after_a_kill(
+    opensearch: OpenSearchNode, start_service: Callable[..., RunningService]
+) -> None:
+    address = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
+    service = start_service("far", **address)
+    import_documents(service.url, "shop", sample_catalogue(50))
+    status, deleted = service.call("DELETE", "/v1/indexes/shop/documents/P00007")
+    assert status == 200, deleted
+    service.call("PUT", "/v1/indexes/shop/weights", {"weights": {"bm25.title": 9.0}, "reason": "test"})
+    service.kill()
+    service = start_service("far", **address)
+    _, found = service.call("POST", "/v1/indexes/shop/search", {"query": "", "limit": 100})
+    assert found["total"] == 49
+    assert found["weights_version"] == 2
+    assert "P00007" not in {hit["id"] for hit in found["hits"]}
+    status, _ = service.call("DELETE", "/v1/indexes/shop")
+    assert status in (200, 204)
