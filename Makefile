@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?= ../shared/data
 ROUNDS ?= 10
 
-.PHONY: help demo test test-quick test-faults lint bench bench-scale opensearch tools clean
+.PHONY: help demo test test-quick test-faults lint bench bench-scale bench-engines opensearch tools clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench: $(VENV)/dev  ## the figures of README, written to benchmarks/results/
 
 bench-scale: $(VENV)/dev  ## 10,000 to a million documents: an hour of encoding, kept in .bench for the next time
 	$(BIN)/searchsvc bench scale $(DATA)/electronics --vectors .bench/vectors --json benchmarks/results/scale.json
+
+bench-engines: $(VENV)/dev opensearch  ## both engines on the same queries, with an OpenSearch node of its own
+	$(BIN)/python -m tests.opensearch $(BIN)/searchsvc bench engines $(DATA)/movies --json benchmarks/results/engines-movies.json
 
 # What tests drive beside Python, from Debian where we may install it; the tests say so where there is none.
 tools:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from benchmarks import engines as engines_benchmark
 from benchmarks import events as events_benchmark
 from benchmarks import latency as latency_benchmark
 from benchmarks import propagation as propagation_benchmark
@@ -158,6 +159,26 @@ def scale(
         say=_say,
     )
     scale_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@collection
+@json_file
+@click.option(
+    "--opensearch",
+    "url",
+    envvar="SEARCHSVC_OPENSEARCH_URL",
+    show_envvar=True,
+    required=True,
+    help="Address of a node that may be written to; all that is made there is removed.",
+)
+@click.option("--queries", default=4000, show_default=True, help="A seeded sample of the judged queries.")
+@click.option("--timed", default=1200, show_default=True, help="Of them, searched in turn with the bare requests.")
+def engines(collection: Path, json_file: Path | None, url: str, queries: int, timed: int) -> None:
+    """Both engines on the judged COLLECTION: rankings, the service's share of a search, the node's own hybrid."""
+    result = engines_benchmark.measure(collection, url=url, n_queries=queries, n_timed=timed, say=_say)
+    engines_benchmark.print_result(result)
     report.write(json_file, result)
 
 

@@ -172,7 +172,8 @@ class App:
             self._keyring,
             dead,
             max_events_per_s=config.behavior.max_events_per_s,
-            vector_deadline_s=config.search.vector_deadline_ms / 1e3,
+            # What takes long there is the cluster, with vectors or without.
+            vector_deadline_s=(config.opensearch.timeout_ms if self._node else config.search.vector_deadline_ms) / 1e3,
             max_waiting=config.search.max_waiting,
         )
         await self.indexers.reconcile()

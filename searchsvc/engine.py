@@ -189,7 +189,10 @@ class EngineSnapshot(Protocol):
 
     def id(self, slot: int) -> str: ...
 
-    def document(self, slot: int) -> msgspec.Raw: ...
+    def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
+        """The documents of several slots; None where one went since it was found, in an engine whose snapshots are not
+        its own."""
+        ...
 
     def find(self, document_id: str) -> int | None:
         """The slot of a document, None where it is not there."""

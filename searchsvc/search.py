@@ -179,9 +179,9 @@ class Searcher:
         if request.distinct:
             groups = snapshot.groups(request.distinct, found.slots)
             order = [order[i] for i in _first_of_each(groups[order]).tolist()]
-        shown = order[request.offset : request.window]
+        shown, documents = _there(snapshot, slots, order[request.offset : request.window])
         laps.timings.rank = laps.lap()
-        hits = self._hits(snapshot, request, query, found, shown, names, features, weights, scores)
+        hits = self._hits(snapshot, request, query, found, shown, documents, names, features, weights, scores)
         laps.timings.hits = laps.lap()
         answer = SearchAnswer(
             query_id=query_id,
@@ -240,8 +240,9 @@ class Searcher:
         # Other fields match, too, but their boost is 0: they come last, and do not count.
         in_title = snapshot.text_features(found, query).bm25[:, column] > 0.0
         suggestions = []
-        for slot in found[in_title][:n].tolist():
-            text = field_text(msgspec.json.decode(snapshot.document(slot)), field)
+        slots = found[in_title][:n].tolist()
+        for slot, document in zip(slots, snapshot.read(slots), strict=True):
+            text = field_text(msgspec.json.decode(document), field) if document is not None else ""
             if text:
                 suggestions.append(Suggestion(text, "title", document_id=snapshot.id(slot)))
         return suggestions
@@ -292,6 +293,7 @@ class Searcher:
         query: Query,
         found: _Found,
         shown: list[int],
+        documents: list[msgspec.Raw],
         names: tuple[str, ...],
         features: FloatArray,
         weights: ScoreArray,
@@ -302,11 +304,18 @@ class Searcher:
         highlight = request.highlighting()
         highlighter = Highlighter(query, snapshot.settings, highlight) if highlight is not None else None
         hits = []
-        for rank, (i, slot, explanation) in enumerate(zip(shown, slots, explained, strict=True), request.offset + 1):
-            document = snapshot.document(slot)
+        rows = zip(shown, slots, documents, explained, strict=True)
+        for rank, (i, slot, document, explanation) in enumerate(rows, request.offset + 1):
             highlights = highlighter.of(document) if highlighter is not None else None
             hits.append(Hit(snapshot.id(slot), rank, float(scores[i]), document, highlights, explanation))
         return hits
+
+
+def _there(snapshot: EngineSnapshot, slots: Sequence[int], shown: Sequence[int]) -> tuple[list[int], list[msgspec.Raw]]:
+    """Of the candidates that are to be shown, those that are still there, and their documents."""
+    read = snapshot.read([slots[i] for i in shown])
+    there = [(i, document) for i, document in zip(shown, read, strict=True) if document is not None]
+    return [i for i, _ in there], [document for _, document in there]
 
 
 def _like(snapshot: EngineSnapshot, document_id: str) -> tuple[Query, FloatArray, int]:

@@ -256,7 +256,7 @@ class Service:
 
         def found() -> msgspec.Raw | None:
             slot = snapshot.find(document_id)
-            return snapshot.document(slot) if slot is not None else None
+            return snapshot.read([slot])[0] if slot is not None else None
 
         document = await asyncio.get_running_loop().run_in_executor(self._searches, found)
         if document is None:

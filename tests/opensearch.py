@@ -1,6 +1,7 @@
 """A real OpenSearch node for tests: fetched once, kept between runs, started on ports and in a folder of its own.
 
-    python -m tests.opensearch fetch     what `make opensearch` does
+    python -m tests.opensearch                what `make opensearch` does: fetch it
+    python -m tests.opensearch COMMAND ...    a command with a node beside it, at SEARCHSVC_OPENSEARCH_URL
 
 The distribution and both plugins come from Maven's repository; this is the newest version for which it has all three.
 """
@@ -15,7 +16,9 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -174,5 +177,18 @@ def _free_port() -> int:
         return port
 
 
+def beside(command: Sequence[str]) -> int:
+    """Run a command with a node beside it; its exit status."""
+    with tempfile.TemporaryDirectory(prefix="opensearch-") as folder:
+        node = OpenSearchNode(Path(folder))
+        try:
+            return subprocess.run(
+                command, env={**os.environ, "SEARCHSVC_OPENSEARCH_URL": node.url}, check=False
+            ).returncode
+        finally:
+            node.stop()
+
+
 if __name__ == "__main__":
     fetch()
+    sys.exit(beside(sys.argv[1:]) if len(sys.argv) > 1 else 0)

@@ -190,8 +190,8 @@ class OracleSnapshot:
     def id(self, slot: int) -> str:
         return self.documents[slot].id
 
-    def document(self, slot: int) -> msgspec.Raw:
-        return msgspec.Raw(self.documents[slot].text)
+    def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
+        return [msgspec.Raw(self.documents[slot].text) for slot in slots]
 
     def find(self, document_id: str) -> int | None:
         return next((i for i, d in enumerate(self.documents) if d.id == document_id), None)

@@ -391,6 +391,9 @@ class EmbeddedSnapshot:
     def document(self, slot: int) -> msgspec.Raw:
         return self._documents.read(slot)
 
+    def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
+        return [self._documents.read(slot) for slot in slots]
+
     def find(self, document_id: str) -> int | None:
         return self._ids.slot(document_id, self.live)
 

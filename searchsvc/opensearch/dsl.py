@@ -1,8 +1,9 @@
 """A retrieval as the node is asked for it. Pure.
 
 What a document has to hold, and what it scores, is one query; what of the query each hit holds is told by *named*
-clauses that stand where they neither filter nor score: `<place>.<field>` BM25 of a term in a field, `phrase.<place>`
-and `near.<place>` of a term and the next, `title` where the title is the query.
+clauses that stand where they neither filter nor score, as few as can be, because the node looks at each for each hit:
+`bm25.<field>`; `held.<place>`, a bit for that term and each after it; `near.<place>` of a term and the next, which
+tells a phrase as well; `title` where the title is the query.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ Clause = dict[str, Any]
 # What documents that hold every term are lifted by, above all others; a score stays exact enough beside it.
 LIFT: Final = 1000.0
 NEAR_SLOP: Final = 7
+ALMOST_ONE: Final = 0.999
+# So many a score holds exactly.
+HELD_BITS: Final = 20
 # The node counts distinct values exactly up to so many.
 PRECISION: Final = 40_000
 EVERYTHING: Final[Clause] = {"match_all": {}}
@@ -58,23 +62,29 @@ def asked_of(query: Query, statistics: QueryStatistics, boosts: Sequence[float])
     """boosts: (n_fields,), 0 or more."""
     known = statistics.known.tolist()
     places = [place for place, _ in enumerate(query.terms) if known[place]]
-    fields = {place: [f for f, idf in enumerate(statistics.idf[place].tolist()) if idf > 0.0] for place in places}
-    terms = {place: any_of([_term(query.terms[place], f) for f in fields[place]]) for place in places}
-    wanted = [place for place in query.required if known[place]]
-    scored = [
-        {"bool": {"must": [_term(query.terms[place], field)], "boost": boosts[field]}}
-        for place in places
-        for field in fields[place]
+    held = {place: {"match": {"all": _alternatives(query.terms[place])}} for place in places}
+    fields = [
+        [_term(query.terms[place], field) for place in places if statistics.idf[place, field] > 0.0]
+        for field in range(statistics.idf.shape[1])
     ]
-    named = [_named(f"{place}.{f}", _term(query.terms[place], f)) for place in places for f in fields[place]]
+    wanted = [place for place in query.required if known[place]]
+    scored = [{"bool": {"should": clauses, "boost": boosts[field]}} for field, clauses in enumerate(fields) if clauses]
+    named = [_named(f"bm25.{field}", *clauses) for field, clauses in enumerate(fields) if clauses]
+    for first in range(0, len(query.terms), HELD_BITS):
+        bits = [
+            {"constant_score": {"filter": held[place], "boost": float(2 ** (place - first))}}
+            for place in places
+            if first <= place < first + HELD_BITS
+        ]
+        named += [_named(f"held.{first}", *bits)] if bits else []
     for place in range(len(query.terms) - 1):
         if known[place] and known[place + 1]:
-            named += _pair(query, place, sorted({*fields[place]} & {*fields[place + 1]}))
+            named.append(_pair(query, place))
     if query.words:
         named.append({"term": {"title": {"value": words_hash(query.words), "_name": "title"}}})
     return Asked(
-        all={"bool": {"filter": [terms[place] for place in wanted]}} if wanted else None,
-        some=any_of([terms[place] for place in wanted]) if wanted else None,
+        all={"bool": {"filter": [held[place] for place in wanted]}} if wanted else None,
+        some=any_of([held[place] for place in wanted]) if wanted else None,
         scored={"bool": {"should": scored}},
         named={"bool": {"should": [EVERYTHING, *named]}},
     )
@@ -89,6 +99,31 @@ def keyword_query(asked: Asked, operator: str, filters: Sequence[Clause]) -> Cla
     if operator == "auto":
         scored.append({"constant_score": {"filter": asked.all, "boost": LIFT}})
     return {"bool": {"filter": [*filters, must, asked.named], "should": scored}}
+
+
+def held_places(named: Mapping[str, float]) -> set[int]:
+    """The places of the terms that a hit holds. named: scores of its named clauses."""
+    found = set()
+    for name, score in named.items():
+        if name.startswith("held."):
+            first, bits = int(name[5:]), int(score)
+            found |= {first + bit for bit in range(HELD_BITS) if bits >> bit & 1}
+    return found
+
+
+def nearness(named: Mapping[str, float], query: Query) -> tuple[float, float]:
+    """How many of the query's neighbours are neighbours in a hit, and how near they come, as shares of all.
+
+    The node adds up one over the distance of every place where both stand, one more for two that changed places. What
+    is at least a phrase's score is taken for one.
+    """
+    n_pairs = len(query.terms) - 1
+    phrases = near = 0.0
+    for name, score in named.items():
+        if name.startswith("near."):
+            phrases += score * query.terms[int(name[5:])].n_words >= ALMOST_ONE
+            near += min(score, 1.0)
+    return phrases / max(n_pairs, 1), near / max(n_pairs, 1)
 
 
 def matching(asked: Asked, operator: str) -> Clause:
@@ -175,19 +210,10 @@ def facet_aggregation(asked: FacetRequest, n_more: int, within: Clause, *, numbe
     return {"filter": within, "aggs": counted}
 
 
-def _pair(query: Query, place: int, fields: Sequence[int]) -> list[Clause]:
-    """Two neighbours of the query, as a phrase, and how near they come in either order."""
-    one, other = query.terms[place], query.terms[place + 1]
-    apart = one.n_words - 1
-    phrases = [_phrase(one, other, f"text.{field}", apart) for field in fields]
-    near = [
-        _phrase(*pair, f"text.{field}.near", NEAR_SLOP) for field in fields for pair in ((one, other), (other, one))
-    ]
-    return [_named(f"phrase.{place}", _best(phrases)), _named(f"near.{place}", _best(near))] if fields else []
-
-
-def _phrase(one: QueryTerm, other: QueryTerm, field: str, slop: int) -> Clause:
-    return {"match_phrase": {field: {"query": f"{_alternatives(one)} {_alternatives(other)}", "slop": slop}}}
+def _pair(query: Query, place: int) -> Clause:
+    """How near two neighbours of the query come: see `nearness`."""
+    words = f"{_alternatives(query.terms[place])} {_alternatives(query.terms[place + 1])}"
+    return _named(f"near.{place}", {"match_phrase": {"all": {"query": words, "slop": NEAR_SLOP}}})
 
 
 def _term(term: QueryTerm, field: int) -> Clause:
@@ -209,8 +235,8 @@ def _best(clauses: Sequence[Clause]) -> Clause:
     return clauses[0] if len(clauses) == 1 else {"dis_max": {"queries": list(clauses)}}
 
 
-def _named(name: str, clause: Clause) -> Clause:
-    return {"bool": {"must": [clause], "_name": name}}
+def _named(name: str, *clauses: Clause) -> Clause:
+    return {"bool": {"should": list(clauses), "_name": name}}
 
 
 def any_of(clauses: Sequence[Clause]) -> Clause:

@@ -237,7 +237,6 @@ class _Row(msgspec.Struct, frozen=True):
     """What a search learnt of one document. named: scores of the named clauses."""
 
     id: str
-    document: msgspec.Raw
     signals: list[float]
     vector: bytes
     named: Mapping[str, float]
@@ -364,28 +363,19 @@ class OpenSearchSnapshot:
         total = sum(telling)
         known = statistics.known.tolist()
         needed = [place for place in query.required if known[place]]
-        n_pairs = max(len(query.terms) - 1, 1)
         bm25 = np.zeros((len(slots), n_fields), np.float32)
         text = np.zeros((len(slots), 5), np.float32)
         for row, scores in enumerate(named):
-            held = set()
-            phrase = near = 0.0
+            held = dsl.held_places(scores)
             for name, score in scores.items():
-                kind, _, which = name.partition(".")
-                match kind:
-                    case "phrase":
-                        phrase += 1.0
-                    case "near":
-                        near += min(score, 1.0)
-                    case "title":
-                        text[row, 0] = 1.0
-                    case _:
-                        held.add(int(kind))
-                        bm25[row, int(which)] += score / total
-            text[row, 1] = bool(needed) and all(place in held for place in needed)
-            text[row, 2] = sum(telling[place] for place in held) / total
-            text[row, 3] = phrase / n_pairs
-            text[row, 4] = near / n_pairs
+                if name.startswith("bm25."):
+                    bm25[row, int(name[5:])] = score / total
+            text[row] = (
+                "title" in scores,
+                bool(needed) and held.issuperset(needed),
+                sum(telling[place] for place in held) / total,
+                *dsl.nearness(scores, query),
+            )
         exact, every, coverage, phrases, nearness = text.T
         return TextFeatures(bm25, exact, every, coverage, phrases, nearness)
 
@@ -419,8 +409,13 @@ class OpenSearchSnapshot:
     def id(self, slot: int) -> str:
         return self._rows[slot].id
 
-    def document(self, slot: int) -> msgspec.Raw:
-        return self._rows[slot].document
+    def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
+        if not slots:
+            return []
+        asked = {"docs": [{"_id": mapping.node_id(self._rows[slot].id), "_source": ["document"]} for slot in slots]}
+        got = self._node.call("POST", f"/{self.generation}/_mget", replies.GotAll, asked)
+        texts = [one.source.document for one in got.docs]
+        return [msgspec.Raw(text.encode()) if text else None for text in texts]
 
     def find(self, document_id: str) -> int | None:
         slots = self._asked_for({"term": {"id": document_id}}, None)
@@ -451,7 +446,8 @@ class OpenSearchSnapshot:
         fields += [mapping.member_path(one.field, kind) for one in facets for kind in ("v", "n")]
         fields += [mapping.member_path(group, "g")] if group is not None else []
         return {
-            "_source": ["document"],
+            # Documents are read for a page, not for each candidate: what is stored costs more than what is in columns.
+            "stored_fields": "_none_",
             "docvalue_fields": fields,
             "track_total_hits": True,
         }
@@ -544,11 +540,9 @@ class OpenSearchSnapshot:
         """Whether the keyword leg matches a slot, shown or not."""
         if not query.text:
             return True
-        held = {int(name.partition(".")[0]) for name in self._rows[slot].named if name[0].isdigit()}
-        wanted = [place for place in query.required if statistics.known[place]]
-        if not wanted:
-            return False
-        return all(place in held for place in wanted) if operator == "all" else any(place in held for place in wanted)
+        held = dsl.held_places(self._rows[slot].named)
+        wanted = {place for place in query.required if statistics.known[place]}
+        return bool(wanted) and (wanted <= held if operator == "all" else bool(wanted & held))
 
     def _in_order_with(
         self, asked: Retrieval, of: dsl.Asked, operator: Operator, only_near: Sequence[int], filters: list[dsl.Clause]
@@ -601,7 +595,6 @@ class OpenSearchSnapshot:
         packed = fields.get("bytes")
         return _Row(
             id=str(fields["id"][0]),
-            document=msgspec.Raw(hit.source.document.encode()),
             signals=[
                 float(one[0]) if one else (np.nan if signal.transform == "decay" else 0.0)
                 for one, signal in zip(kept, self.settings.signals, strict=True)

@@ -26,7 +26,8 @@ from searchsvc.filters import seconds
 from searchsvc.members import Value, short_values, shown
 
 BESIDE: Final = "|"
-SCHEMA: Final = 1
+FIELD_GAP: Final = 100
+SCHEMA: Final = 4
 # The node takes no longer ones.
 MAX_ID_BYTES: Final = 500
 MAX_FIELDS: Final = 10_000
@@ -39,12 +40,7 @@ VECTOR: Final = "vector"
 
 def index_body(settings: IndexSettings, dimension: int, *, n_shards: int = 1, n_replicas: int = 0) -> dict[str, Any]:
     """Settings and mapping of a new index. dimension: of vectors, 0 where it holds none."""
-    text = {
-        "type": "text",
-        "analyzer": "stems",
-        # How near words are: one over the distance, added up.
-        "fields": {"near": {"type": "text", "analyzer": "stems", "similarity": "nearness", "norms": False}},
-    }
+    text = {"type": "text", "analyzer": "stems"}
     kept = {"type": "double", "index": False}
     properties: dict[str, Any] = {
         "id": {"type": "keyword"},
@@ -53,6 +49,14 @@ def index_body(settings: IndexSettings, dimension: int, *, n_shards: int = 1, n_
         "document": {"type": "keyword", "index": False, "doc_values": False},
         "state": {"type": "object", "enabled": False},
         "text": {"properties": {str(column): text for column, _ in enumerate(settings.searchable)}},
+        # All fields one after another, far enough apart: which words a document holds, and how near each other.
+        "all": {
+            "type": "text",
+            "analyzer": "stems",
+            "similarity": "nearness",
+            "norms": False,
+            "position_increment_gap": FIELD_GAP,
+        },
         "title": {"type": "keyword"},
         "words": {"type": "keyword"},
         "stems": {"type": "keyword"},
@@ -88,6 +92,8 @@ def index_body(settings: IndexSettings, dimension: int, *, n_shards: int = 1, n_
         "mappings": {
             "dynamic": "strict",
             "_meta": {"schema": SCHEMA},
+            # All else is worked out from the document, and would be read again with each hit.
+            "_source": {"includes": ["id", "document", "bytes", "live", "state"]},
             "properties": properties,
             "dynamic_templates": [
                 {kind: {"path_match": f"a.*.{kind}", "mapping": {"type": of}}} for kind, of in kinds.items()
@@ -124,12 +130,14 @@ def stored(upsert: Upsert, analyses: Sequence[Analysis], settings: IndexSettings
     title = [field.name for field in settings.searchable].index(settings.title)
     kept = signals.kept(settings.signals, [upsert.members])[0]
     words = [distinct_words(analysis) for analysis in analyses]
+    texts = [" ".join(positions(analysis)) for analysis in analyses]
     document: dict[str, Any] = {
         "id": upsert.id,
         "live": True,
         "seq": seq,
         "document": upsert.text.decode(),
-        "text": {str(column): " ".join(positions(analysis)) for column, analysis in enumerate(analyses)},
+        "text": {str(column): text for column, text in enumerate(texts)},
+        "all": texts,
         "title": words_hash(analyses[title].words),
         "words": sorted(set().union(*words)),
         "stems": sorted({f"{column}:{stem(word)}" for column, held in enumerate(words) for word in held}),

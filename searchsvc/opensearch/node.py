@@ -6,7 +6,6 @@ Searches come from threads and the client lives on an event loop, so a call hand
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -105,7 +104,7 @@ class Node:
         return self._waited(each(), timeout_s)
 
     def _waited(self, asking: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
-        if threading.get_ident() == getattr(self._loop, "_thread_id", None):
+        if _is_running(self._loop):
             asking.close()
             raise RuntimeError("the client's own loop cannot wait for it")
         wanted_s = timeout_s or self.timeout_s
@@ -159,10 +158,21 @@ class Node:
     def _connected(self) -> AsyncOpenSearch:
         if self._client is None:
             raw = _Raw()
-            self._client = AsyncOpenSearch(
-                hosts=self.hosts, serializer=raw, serializers={JSON: raw}, max_retries=0, **self._options
-            )
+            options = {"serializer": raw, "serializers": {JSON: raw}, "max_retries": 0, **self._options}
+            self._client = client_of(self.hosts, **options)
         return self._client
+
+
+def client_of(hosts: Sequence[str], **options: Any) -> AsyncOpenSearch:
+    """The client itself, as it comes where there are no options."""
+    return AsyncOpenSearch(hosts=list(hosts), **options)
+
+
+def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def translated(error: Exception, what: str) -> SearchsvcError:
