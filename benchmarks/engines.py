@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -134,8 +133,8 @@ def _overhead(
 ) -> dict[str, list[float]]:
     """Milliseconds of a search over HTTP, its `took_ms`, and of what it sends to the node, in turn."""
     times: dict[str, list[float]] = {"service over HTTP": [], "service, took_ms": [], "bare requests": []}
-    with asyncio.Runner() as runner, _looping() as other, closing(service.connection()) as connection:
-        node = _Recording([url], other, timeout_s=30.0)
+    node = _Recording([url], timeout_s=30.0)
+    with asyncio.Runner() as runner, closing(node), closing(service.connection()) as connection:
         found = node.call("GET", f"/{prefix}-*-r/_alias", dict[str, msgspec.Raw])
         engine = OpenSearchEngine(node, next(iter(found)), settings, embedder.dimension)
         engine.restore()
@@ -153,20 +152,7 @@ def _overhead(
                 times["service, took_ms"].append(through.took_ms)
                 times["bare requests"].append(bare_ms)
         runner.run(bare.close())
-        asyncio.run_coroutine_threadsafe(node.close(), other).result(10)
     return times
-
-
-@contextmanager
-def _looping() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop on a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    yield loop
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
 
 
 async def _bare(client: Any, index: str, bodies: Sequence[object]) -> float:

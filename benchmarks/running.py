@@ -44,6 +44,7 @@ class RunningService:
         patience_s: float = START_TIMEOUT_S,
     ) -> None:
         self.data_dir = data_dir
+        self.environment = dict(environment or {})
         started = time.perf_counter()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_")}
         self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
@@ -51,7 +52,7 @@ class RunningService:
             [sys.executable, "-c", RUN, "serve", "--data-dir", str(data_dir), "--port", str(port)],
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={**clean, **(environment or {})},
+            env={**clean, **self.environment},
             text=True,
         )
         self.port = self._read_port()

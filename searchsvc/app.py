@@ -210,7 +210,7 @@ class App:
         if hasattr(self, "_keyring"):
             await _as_far_as_it_goes(asyncio.to_thread(self._keyring.close))
         if self._node is not None:
-            await _as_far_as_it_goes(self._node.close())
+            await _as_far_as_it_goes(asyncio.to_thread(self._node.close))
         await self._log.close()
         if hasattr(self, "_copy"):
             self._copy.close()
@@ -338,15 +338,7 @@ class App:
         wanted = self.config.opensearch
         if not wanted.url:
             return EmbeddedIndexes(self.config.data_path / "indexes", model, dimension)
-        self._node = Node(
-            wanted.url.split(","),
-            asyncio.get_running_loop(),
-            user=wanted.user,
-            password=wanted.password,
-            ca_file=wanted.ca_file,
-            timeout_s=wanted.timeout_ms / 1e3,
-            connections=wanted.connections,
-        )
+        self._node = Node.of(wanted)
         return OpenSearchIndexes(
             self._node, wanted.prefix, model, dimension, n_shards=wanted.shards, n_replicas=wanted.replicas
         )

@@ -49,6 +49,10 @@ class OpenSearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     timeout_ms: float = 2000.0
     connections: int = 16
 
+    @property
+    def hosts(self) -> list[str]:
+        return [host for host in self.url.split(",") if host]
+
 
 class EmbeddingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """model: the packaged one, a folder, or owner/name of a hub. query_cache: how many query vectors are remembered."""
@@ -199,7 +203,7 @@ def _check(config: Config) -> None:
     ]
     for key, value, low, high in limits:
         require(low <= value <= high, key, value, f"{low:g} to {high:g}")
-    for host in config.opensearch.url.split(",") if config.opensearch.url else ():
+    for host in config.opensearch.hosts:
         fits = host.startswith(("http://", "https://"))
         require(fits, "opensearch.url", config.opensearch.url, "http:// or https:// addresses, with commas between")
     prefix = config.opensearch.prefix

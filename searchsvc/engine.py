@@ -76,7 +76,7 @@ class Retrieved(msgspec.Struct, frozen=True):
     how far cosines tell what the query is about, 0 without a vector leg or where they tell nothing: then it finds
     nothing. total: size of the match set. operator: what a
     document had to hold; None where there was no text. left_out: places of terms that no document holds. facets: by
-    field, over the match set.
+    field, over the match set. degraded: what it was found without.
     """
 
     keyword: IntArray
@@ -87,6 +87,7 @@ class Retrieved(msgspec.Struct, frozen=True):
     operator: Operator | None
     left_out: tuple[int, ...]
     facets: dict[str, Facet]
+    degraded: tuple[str, ...] = ()
 
 
 class FacetValue(msgspec.Struct, frozen=True):

@@ -163,7 +163,7 @@ class Searcher:
         control, snapshot = state.control.index(index), begun.snapshot
         asked = self._retrieval(control, snapshot, query, encoding, begun.leave_out, request, now.timestamp())
         retrieved = snapshot.retrieve(asked)
-        vector, degraded = encoding(), encoding.degraded
+        vector, degraded = encoding(), [*encoding.degraded, *retrieved.degraded]
         laps.timings.encode = encoding.ms
         laps.timings.retrieve = laps.lap()
         found = _found(snapshot, query, vector, retrieved, self._n_candidates, request)

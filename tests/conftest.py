@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -73,16 +71,10 @@ def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearchN
 
 @pytest.fixture(scope="session")
 def node(opensearch: OpenSearchNode) -> Iterator[Node]:
-    """A client of it, on an event loop of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    made = Node([opensearch.url], loop, timeout_s=30.0)
+    """A client of it."""
+    made = Node([opensearch.url], timeout_s=30.0)
     yield made
-    asyncio.run_coroutine_threadsafe(made.close(), loop).result(10)
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
+    made.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -61,7 +62,8 @@ class Finding(msgspec.Struct, frozen=True):
 @url_option
 @json_option
 def doctor(config_file: Path | None, data_dir: str | None, url: str, as_json: bool) -> None:
-    """Check disk, fsync, binaries, model, clock and the running service; say how other systems connect.
+    """Check disk, fsync, binaries, model, clock, the running service, OpenSearch where it is configured; say how other
+    systems connect.
 
     The exit status is 1 where a check fails.
     """
@@ -76,6 +78,8 @@ def doctor(config_file: Path | None, data_dir: str | None, url: str, as_json: bo
         ("service", lambda: _service(url)),
         ("log", lambda: _address(settings)),
     ]
+    if settings.opensearch.url:
+        checks.append(("opensearch", lambda: _opensearch(settings)))
     findings = [_look(name, check) for name, check in checks]
     if as_json:
         click.echo(
@@ -163,6 +167,22 @@ def _service(url: str) -> tuple[str, str]:
     status = said.get("status")
     detail = "; ".join(said.get("reasons", [])) or f"indexes: {said.get('indexes')}, outbox: {said.get('outbox')}"
     return "ok" if status == "ready" else "warn", f"{status} at {url}: {detail}"
+
+
+def _opensearch(settings: Config) -> tuple[str, str]:
+    from searchsvc.opensearch.node import Node
+    from searchsvc.opensearch.status import status
+
+    with closing(Node.of(settings.opensearch)) as node:
+        found = status(node, settings.opensearch.prefix)
+    detail = f"{found.version}, cluster {found.cluster} is {found.health} with {found.nodes} node"
+    detail += f"{'s' if found.nodes != 1 else ''}; plugins: {', '.join(found.plugins) or 'none'}"
+    for index in found.indexes:
+        aliases = ", ".join(index.aliases) or "no alias"
+        detail += f"; {index.name} ({aliases}): {index.documents} documents, up to CATALOG {index.catalog_seq}"
+    if not found.has_vectors:
+        return "fail", f"{detail}; without the k-NN plugin no index with vectors can be made"
+    return "ok" if found.health != "red" else "fail", detail
 
 
 def _address(settings: Config) -> tuple[str, str]:

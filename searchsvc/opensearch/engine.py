@@ -324,6 +324,9 @@ class OpenSearchSnapshot:
             if vector is not None:
                 bodies.append(self._nearest_body(asked, vector, others, clauses_of.named))
         found = self._searched(bodies)
+        # Some of the shards are better than none; the answer says so.
+        partial = any(one.timed_out or one.shards.failed for one in found)
+        degraded = ("shards",) if partial else ()
         self._query, self._grouped_by = query, asked.distinct
         by_words, near = found.pop(0), found.pop(0) if vector is not None else None
         operator, n_matching = self._operator(asked.operator, query, clauses_of, by_words)
@@ -351,6 +354,7 @@ class OpenSearchSnapshot:
             operator=operator if query.text else None,
             left_out=tuple(place for place in query.required if not statistics.known[place]),
             facets=facets,
+            degraded=degraded,
         )
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
@@ -413,7 +417,8 @@ class OpenSearchSnapshot:
         if not slots:
             return []
         asked = {"docs": [{"_id": mapping.node_id(self._rows[slot].id), "_source": ["document"]} for slot in slots]}
-        got = self._node.call("POST", f"/{self.generation}/_mget", replies.GotAll, asked)
+        path, patience_s = f"/{self.generation}/_mget", self._node.timeout_s
+        got = self._node.call("POST", path, replies.GotAll, asked, timeout_s=patience_s)
         texts = [one.source.document for one in got.docs]
         return [msgspec.Raw(text.encode()) if text else None for text in texts]
 

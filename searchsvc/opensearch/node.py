@@ -1,11 +1,14 @@
 """Requests to an OpenSearch cluster: typed replies, and its failures as ours.
 
-Searches come from threads and the client lives on an event loop, so a call hands over once and waits.
+Searches come from threads and the client lives on an event loop, which has a thread of its own: a call hands over and
+waits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -23,15 +26,19 @@ from opensearchpy import AsyncOpenSearch
 from opensearchpy import exceptions as foreign
 from opensearchpy.serializer import Serializer
 
+from searchsvc.config import OpenSearchConfig
 from searchsvc.opensearch.replies import Searched
 
 T = TypeVar("T")
+# It logs a line a request, with the address; what fails is said by who asked.
+logging.getLogger("opensearch").setLevel(logging.ERROR)
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 MAX_SAID_CHARS: Final = 300
 # How long a reply may take beyond what the node was given for it.
 GRACE_S: Final = 1.0
+PATIENCE_S: Final = 30.0
 
 
 class _Raw(Serializer):
@@ -47,16 +54,15 @@ class _Raw(Serializer):
 
 
 class Node:
-    """One cluster. loop: runs the client, on another thread than those that call. hosts: addresses, each a URL.
+    """One cluster, for any thread. hosts: addresses, each a URL.
 
-    user, password: where it asks for them. ca_file: certificates to trust. timeout_s: of a search; writing may take
-    longer. connections: to each host.
+    user, password: where it asks for them. ca_file: certificates to trust. timeout_s: of a search; all else may take
+    `PATIENCE_S`. connections: to each host.
     """
 
     def __init__(
         self,
         hosts: Sequence[str],
-        loop: asyncio.AbstractEventLoop,
         *,
         user: str = "",
         password: str = "",
@@ -71,8 +77,22 @@ class Node:
             self._options["http_auth"] = (user, password)
         if ca_file:
             self._options["ca_certs"] = ca_file
-        self._loop = loop
         self._client: AsyncOpenSearch | None = None
+        # A loop of its own: whoever waits for an answer, on the service's loop, too, does not keep it from coming.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="opensearch", daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def of(config: OpenSearchConfig) -> Node:
+        return Node(
+            config.hosts,
+            user=config.user,
+            password=config.password,
+            ca_file=config.ca_file,
+            timeout_s=config.timeout_ms / 1e3,
+            connections=config.connections,
+        )
 
     def call(
         self,
@@ -84,38 +104,37 @@ class Node:
         query: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> T:
-        """One request from a thread. body: encoded as JSON; bytes go as they are, lines of JSON.
+        """One request. body: encoded as JSON; bytes go as they are, lines of JSON.
 
         Raises NotFound where the node answers 404, InvalidInput where it refuses what was asked, Unavailable where it
         is away, busy or too slow, Corrupt where its reply is not what it should be.
         """
-        return self._waited(self.request(method, path, reply, body, query=query, timeout_s=timeout_s), timeout_s)
+        wanted_s = timeout_s or PATIENCE_S
+        return self._waited(self._request(method, path, reply, body, query=query, timeout_s=wanted_s), wanted_s)
 
     def search(self, index: str, bodies: Sequence[object], *, timeout_s: float | None = None) -> list[Searched]:
-        """Several searches from a thread, all at once, each with the scores of its named clauses: which `_msearch` does
+        """Several searches, all at once, each with the scores of its named clauses: which `_msearch` does
         not give. Raises as `call` does."""
+
+        wanted_s = timeout_s or self.timeout_s
 
         async def each() -> list[Searched]:
             query = {"include_named_queries_score": "true"}
             path = f"/{index}/_search"
-            asking = [self.request("POST", path, Searched, body, query=query, timeout_s=timeout_s) for body in bodies]
+            asking = [self._request("POST", path, Searched, body, query=query, timeout_s=wanted_s) for body in bodies]
             return await asyncio.gather(*asking)
 
-        return self._waited(each(), timeout_s)
+        return self._waited(each(), wanted_s)
 
-    def _waited(self, asking: Coroutine[Any, Any, T], timeout_s: float | None) -> T:
-        if _is_running(self._loop):
-            asking.close()
-            raise RuntimeError("the client's own loop cannot wait for it")
-        wanted_s = timeout_s or self.timeout_s
+    def _waited(self, asking: Coroutine[Any, Any, T], timeout_s: float) -> T:
         asked = asyncio.run_coroutine_threadsafe(asking, self._loop)
         try:
-            return asked.result(wanted_s + GRACE_S)
+            return asked.result(timeout_s + GRACE_S)
         except TimeoutError:
             asked.cancel()
-            raise Unavailable(f"OpenSearch did not answer within {wanted_s:g} s") from None
+            raise Unavailable(f"OpenSearch did not answer within {timeout_s:g} s") from None
 
-    async def request(
+    async def _request(
         self,
         method: str,
         path: str,
@@ -123,9 +142,8 @@ class Node:
         body: object = None,
         *,
         query: Mapping[str, str] | None = None,
-        timeout_s: float | None = None,
+        timeout_s: float,
     ) -> T:
-        """The same on the client's loop."""
         client = self._connected()
         lines = isinstance(body, bytes)
         encoded = body if lines or body is None else msgspec.json.encode(body)
@@ -135,7 +153,7 @@ class Node:
                 path,
                 params=dict(query or {}),
                 body=encoded,
-                timeout=timeout_s or self.timeout_s,
+                timeout=timeout_s,
                 headers={"content-type": NDJSON if lines else JSON},
             )
         except (foreign.OpenSearchException, foreign.ImproperlyConfigured) as error:
@@ -150,10 +168,14 @@ class Node:
                 f"OpenSearch answered {method} {path} with what is no such reply: {error}: {excerpt}"
             ) from error
 
-    async def close(self) -> None:
+    def close(self) -> None:
+        """End what is under way. Nothing is asked of it afterwards."""
         client, self._client = self._client, None
         if client is not None:
-            await client.close()
+            asyncio.run_coroutine_threadsafe(client.close(), self._loop).result(PATIENCE_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def _connected(self) -> AsyncOpenSearch:
         if self._client is None:
@@ -166,13 +188,6 @@ class Node:
 def client_of(hosts: Sequence[str], **options: Any) -> AsyncOpenSearch:
     """The client itself, as it comes where there are no options."""
     return AsyncOpenSearch(hosts=list(hosts), **options)
-
-
-def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
 
 
 def translated(error: Exception, what: str) -> SearchsvcError:

@@ -1,0 +1,88 @@
+"""What a cluster is and holds of ours: for who looks after it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from searchsvc.opensearch import replies
+from searchsvc.opensearch.mapping import PROGRESS_ID
+from searchsvc.opensearch.node import Node
+
+KNN: Final = "opensearch-knn"
+
+
+class Version(msgspec.Struct):
+    number: str
+
+
+class Root(msgspec.Struct):
+    cluster_name: str
+    version: Version
+
+
+class Health(msgspec.Struct):
+    status: str
+    number_of_nodes: int
+
+
+class Plugin(msgspec.Struct):
+    component: str
+
+
+class Aliased(msgspec.Struct):
+    aliases: dict[str, msgspec.Raw] = {}
+
+
+class Count(msgspec.Struct):
+    count: int
+
+
+class IndexStatus(msgspec.Struct, frozen=True):
+    """name: the concrete index. aliases: that lead to it. catalog_seq: how much of CATALOG it holds."""
+
+    name: str
+    aliases: list[str]
+    documents: int
+    catalog_seq: int
+
+
+class ClusterStatus(msgspec.Struct, frozen=True):
+    """health: green, yellow or red."""
+
+    cluster: str
+    version: str
+    health: str
+    nodes: int
+    plugins: list[str]
+    indexes: list[IndexStatus]
+
+    @property
+    def has_vectors(self) -> bool:
+        return KNN in self.plugins
+
+
+def status(node: Node, prefix: str) -> ClusterStatus:
+    """prefix: of our indexes. Raises what `Node.call` does."""
+    root = node.call("GET", "/", Root)
+    health = node.call("GET", "/_cluster/health", Health)
+    plugins = node.call("GET", "/_cat/plugins", list[Plugin], query={"format": "json"})
+    aliased = node.call("GET", f"/{prefix}-*/_alias", dict[str, Aliased])
+    indexes = []
+    for name, one in sorted(aliased.items()):
+        live = {"query": {"term": {"live": True}}}
+        count = node.call("POST", f"/{name}/_count", Count, live)
+        progress = node.call(
+            "POST", f"/{name}/_mget", replies.GotAll, {"docs": [{"_id": PROGRESS_ID, "_source": ["state"]}]}
+        )
+        seq = progress.docs[0].source.state.catalog_seq
+        indexes.append(IndexStatus(name, sorted(one.aliases), count.count, seq))
+    return ClusterStatus(
+        root.cluster_name,
+        root.version.number,
+        health.status,
+        health.number_of_nodes,
+        sorted({plugin.component for plugin in plugins}),
+        indexes,
+    )
