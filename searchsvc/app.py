@@ -42,7 +42,7 @@ from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings
 from searchsvc.opensearch.indexes import OpenSearchIndexes
-from searchsvc.opensearch.node import Node
+from searchsvc.opensearch.node import GRACE_S, Node
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -172,8 +172,7 @@ class App:
             self._keyring,
             dead,
             max_events_per_s=config.behavior.max_events_per_s,
-            # What takes long there is the cluster, with vectors or without.
-            vector_deadline_s=(config.opensearch.timeout_ms if self._node else config.search.vector_deadline_ms) / 1e3,
+            vector_deadline_s=self._vector_deadline_s,
             max_waiting=config.search.max_waiting,
         )
         await self.indexers.reconcile()
@@ -227,6 +226,8 @@ class App:
         if not self._log.connected:
             said = f" ({self._log.said})" if self._log.said else ""
             reasons.append(f"log: not connected{said}; searches go on, changes and events answer 503")
+        if self._node is not None and self._node.trouble:
+            reasons.append(f"opensearch: {self._node.trouble}")
         reasons += [f"index {name}: {reason}" for name, reason in self.indexers.failed.items()]
         status = "degraded" if self.status == "ready" and reasons else self.status
         return Health(
@@ -342,6 +343,13 @@ class App:
         return OpenSearchIndexes(
             self._node, wanted.prefix, model, dimension, n_shards=wanted.shards, n_replicas=wanted.replicas
         )
+
+    @property
+    def _vector_deadline_s(self) -> float:
+        """What takes long in a cluster is not the vectors, and finding and reading have a limit of their own there."""
+        if self._node is not None:
+            return 2 * (self.config.opensearch.timeout_ms / 1e3 + GRACE_S)
+        return self.config.search.vector_deadline_ms / 1e3
 
     def _worker(self, rankings: KnownRankings) -> Worker:
         wait = timedelta(seconds=self.config.behavior.join_wait_s)

@@ -228,7 +228,7 @@ class Indexers:
         await indexer.close()
 
     async def _supervise(self, indexer: Indexer) -> None:
-        name = indexer.control.name
+        name, said = indexer.control.name, ""
         while True:
             try:
                 await indexer.run()
@@ -238,8 +238,10 @@ class Indexers:
                 await indexer.show()
                 await asyncio.Event().wait()
             except* Unavailable as group:
-                self.failed[name] = str(group.exceptions[0])
-                log.warning("index %s waits: %s", name, group.exceptions[0])
+                self.failed[name] = reason = str(group.exceptions[0])
+                if reason != said:
+                    log.warning("index %s waits: %s", name, reason)
+                said = reason
             except* Exception as group:
                 # What an engine can raise is open-ended; the index is named as failed and serves what it had.
                 self.failed[name] = str(group.exceptions[0])

@@ -13,6 +13,7 @@ import os
 import pwd
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -158,6 +159,16 @@ class OpenSearchNode:
             os.kill(self.pid, 9)
             self._process.wait(60)
             self._process = None
+
+    def freeze(self) -> None:
+        """It takes what it is sent, and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        if self._process is not None:
+            # What runs it as another user stops with it.
+            os.kill(self._process.pid, signal.SIGCONT)
+            os.kill(self.pid, signal.SIGCONT)
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)

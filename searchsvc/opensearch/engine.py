@@ -34,7 +34,7 @@ from searchsvc.engine import (
 from searchsvc.filters import Within, clauses, without
 from searchsvc.members import out_of_kind, unknown
 from searchsvc.opensearch import dsl, mapping, replies
-from searchsvc.opensearch.node import Node
+from searchsvc.opensearch.node import PATIENCE_S, Node
 from searchsvc.opensearch.vocabulary import Vocabulary, VocabularyView
 from searchsvc.query import AskedOperator, Operator, Query
 from searchsvc.ranking import N_COMPARED, vector_trust
@@ -90,6 +90,7 @@ class OpenSearchEngine:
 
     def restore(self) -> None:
         """Take up what the node holds. Raises Unavailable."""
+        self._node.call("POST", f"/{self.name}/_refresh", msgspec.Raw)
         path = f"/{self.name}/_doc/{mapping.PROGRESS_ID}"
         try:
             progress = self._node.call("GET", path, replies.Got).source.state
@@ -110,8 +111,8 @@ class OpenSearchEngine:
 
     def _is_ahead(self) -> bool:
         """Whether the node was written to without its progress being noted: then what it adds up to is not known."""
-        body = {"size": 0, "query": {"range": {"seq": {"gt": self._catalog_seq}}}}
-        return bool(self._node.search(self.name, [{**body, "track_total_hits": True}])[0].hits.total.value)
+        later = {"query": {"range": {"seq": {"gt": self._catalog_seq}}}}
+        return bool(self._node.call("POST", f"/{self.name}/_count", replies.Count, later).count)
 
     def _counted_anew(self) -> tuple[DocumentsDigest, ScoreArray]:
         """What all live documents add up to, each looked at."""
@@ -122,7 +123,7 @@ class OpenSearchEngine:
             "sort": [{"id": "asc"}],
             "_source": ["id", "document", "bytes"],
         }
-        while hits := self._node.search(self.name, [body])[0].hits.hits:
+        while hits := self._node.search(self.name, [body], timeout_s=PATIENCE_S)[0].hits.hits:
             digest = digest.changed([hit.source.document.encode() for hit in hits], [])
             if self.dimension:
                 total = total + self._unpacked([hit.source.bytes for hit in hits]).sum(axis=0, dtype=np.float64)
@@ -437,6 +438,7 @@ class OpenSearchSnapshot:
         if self._query is not query:
             statistics = self._vocabulary.statistics(query)
             named = dsl.asked_of(query, statistics, [1.0] * len(self.settings.searchable)).named
+            self._rows = [msgspec.structs.replace(row, named={}) for row in self._rows]
             self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, named)
             self._query = query
         return [self._rows[slot].named for slot in slots.tolist()]
@@ -582,7 +584,7 @@ class OpenSearchSnapshot:
         return Facet(values[: asked.max_values], n_values, _stats(counted.stats, numbers))
 
     def _kept(self, hits: Sequence[replies.Hit]) -> IntArray:
-        """Slots of some hits; what was known of a slot is known by its newest hit, and what it was asked before."""
+        """Slots of some hits. What a request did not ask for stays as an earlier one told it."""
         slots = []
         for hit in hits:
             row = self._row(hit)
@@ -590,7 +592,9 @@ class OpenSearchSnapshot:
             if slot == len(self._rows):
                 self._rows.append(row)
             else:
-                self._rows[slot] = msgspec.structs.replace(row, fields={**self._rows[slot].fields, **row.fields})
+                before = self._rows[slot]
+                named, fields = row.named or before.named, {**before.fields, **row.fields}
+                self._rows[slot] = msgspec.structs.replace(row, named=named, fields=fields)
             slots.append(slot)
         return np.array(slots, np.int64)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
@@ -27,6 +28,7 @@ from opensearchpy import exceptions as foreign
 from opensearchpy.serializer import Serializer
 
 from searchsvc.config import OpenSearchConfig
+from searchsvc.opensearch.breaker import Breaker
 from searchsvc.opensearch.replies import Searched
 
 T = TypeVar("T")
@@ -78,6 +80,7 @@ class Node:
         if ca_file:
             self._options["ca_certs"] = ca_file
         self._client: AsyncOpenSearch | None = None
+        self._breaker = Breaker(time.monotonic)
         # A loop of its own: whoever waits for an answer, on the service's loop, too, does not keep it from coming.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="opensearch", daemon=True)
@@ -93,6 +96,11 @@ class Node:
             timeout_s=config.timeout_ms / 1e3,
             connections=config.connections,
         )
+
+    @property
+    def trouble(self) -> str:
+        """Why searches are not tried; '' while they are."""
+        return self._breaker.trouble
 
     def call(
         self,
@@ -114,7 +122,7 @@ class Node:
 
     def search(self, index: str, bodies: Sequence[object], *, timeout_s: float | None = None) -> list[Searched]:
         """Several searches, all at once, each with the scores of its named clauses: which `_msearch` does
-        not give. Raises as `call` does."""
+        not give. Raises as `call` does, at once while the cluster keeps failing."""
 
         wanted_s = timeout_s or self.timeout_s
 
@@ -124,7 +132,8 @@ class Node:
             asking = [self._request("POST", path, Searched, body, query=query, timeout_s=wanted_s) for body in bodies]
             return await asyncio.gather(*asking)
 
-        return self._waited(each(), wanted_s)
+        with self._breaker:
+            return self._waited(each(), wanted_s)
 
     def _waited(self, asking: Coroutine[Any, Any, T], timeout_s: float) -> T:
         asked = asyncio.run_coroutine_threadsafe(asking, self._loop)

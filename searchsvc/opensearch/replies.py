@@ -97,6 +97,10 @@ class GotAll(msgspec.Struct):
     docs: list[Got]
 
 
+class Count(msgspec.Struct):
+    count: int
+
+
 class Written(msgspec.Struct):
     status: int
     error: msgspec.Raw = msgspec.Raw(b"")

@@ -35,10 +35,6 @@ class Aliased(msgspec.Struct):
     aliases: dict[str, msgspec.Raw] = {}
 
 
-class Count(msgspec.Struct):
-    count: int
-
-
 class IndexStatus(msgspec.Struct, frozen=True):
     """name: the concrete index. aliases: that lead to it. catalog_seq: how much of CATALOG it holds."""
 
@@ -72,7 +68,7 @@ def status(node: Node, prefix: str) -> ClusterStatus:
     indexes = []
     for name, one in sorted(aliased.items()):
         live = {"query": {"term": {"live": True}}}
-        count = node.call("POST", f"/{name}/_count", Count, live)
+        count = node.call("POST", f"/{name}/_count", replies.Count, live)
         progress = node.call(
             "POST", f"/{name}/_mget", replies.GotAll, {"docs": [{"_id": PROGRESS_ID, "_source": ["state"]}]}
         )

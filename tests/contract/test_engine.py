@@ -239,6 +239,20 @@ def test_groups_are_of_the_same_first_value(build: Build) -> None:
     assert len(set(groups)) == 4
 
 
+def test_groups_and_features_of_one_search_do_not_disturb_each_other(build: Build) -> None:
+    snapshot = build(DOCUMENTS).reading()
+    query, weights = understand("red shoes", snapshot.lexicon), np.array([1.0], np.float32)
+    found = snapshot.retrieve(Retrieval(query, None, {"title": 3.0}, weights, k=9, window=9, operator="any")).keyword
+    before = snapshot.text_features(found, query)
+    assert len(set(snapshot.groups("brand", found).tolist())) == 4
+    after, other = snapshot.text_features(found, query), understand("blue wool", snapshot.lexicon)
+    np.testing.assert_array_equal(after.bm25, before.bm25)
+    np.testing.assert_array_equal(after.coverage, before.coverage)
+    held = dict(zip(ids(snapshot, found), snapshot.text_features(found, other).coverage.tolist(), strict=True))
+    assert (held["1"], held["5"]) == (0, 0)
+    assert held["2"] > 0 < held["3"]
+
+
 def test_a_vector_may_be_worked_out_while_the_engine_looks_for_words(build: Build) -> None:
     snapshot = build(DOCUMENTS)
     query, weights = understand("jacket", snapshot.lexicon), np.array([1.0], np.float32)

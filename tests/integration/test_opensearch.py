@@ -33,6 +33,7 @@ from tests.opensearch import OpenSearchNode
 
 Change = Upsert | Delete
 CAUGHT_UP_S = 10.0
+TIMEOUT_S = 3.0
 
 
 def index_control(settings: IndexSettings = SETTINGS, created_seq: int = 1) -> IndexControl:
@@ -210,17 +211,29 @@ def test_doctor_tells_what_it_found_on_the_node(services: Sequence[RunningServic
     assert "cannot be reached" in away.stdout
 
 
-def test_what_was_acknowledged_while_the_node_was_killed_is_found_once_it_is_back(
+def test_a_node_that_hangs_or_is_killed_loses_nothing_and_is_told_of(
     tmp_path_factory: pytest.TempPathFactory, start_service: Callable[..., RunningService], opensearch: OpenSearchNode
 ) -> None:
     node = OpenSearchNode(tmp_path_factory.mktemp("killed"))
     try:
         address = {"SEARCHSVC_OPENSEARCH_URL": node.url, "SEARCHSVC_OPENSEARCH_PREFIX": "killed"}
+        address["SEARCHSVC_OPENSEARCH_TIMEOUT_MS"] = f"{TIMEOUT_S * 1e3}"
         service = start_service("far", **address)
         import_documents(service.url, "shop", sample_catalogue(40))
+        node.freeze()
+        started = time.monotonic()
+        status, said = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+        assert (status, "in time" in said["detail"]) == (503, True), said
+        assert time.monotonic() - started < 2 * TIMEOUT_S
+        node.thaw()
         node.kill()
         status, said = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
         assert (status, "OpenSearch" in said["detail"]) == (503, True)
+        for _ in range(10):
+            status, said = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+        assert (status, "not tried again yet" in said["detail"]) == (503, True)
+        health = service.call("GET", "/health/ready")[1]
+        assert (health["status"], any("opensearch" in reason for reason in health["reasons"])) == ("degraded", True)
         for number in range(10):
             status, _ = service.call(
                 "POST", "/v1/indexes/shop/documents", {"id": f"N{number}", "title": f"new {number}"}
