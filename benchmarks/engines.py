@@ -114,9 +114,19 @@ def measure(folder: Path, *, url: str, n_queries: int, n_timed: int, say: Callab
 
 
 def _ranked(service: RunningService, queries: Sequence[JudgedQuery]) -> list[list[str]]:
+    """Ids of the first hits of each query. Raises AssertionError where an answer stays without its vectors."""
+    ranked = []
     with closing(service.connection()) as connection:
-        found = [search(connection, INDEX, {"query": query.text[:512], "limit": K}) for query in queries]
-    return [[hit["id"] for hit in one.answer["hits"]] for one in found]
+        for query in queries:
+            asked = {"query": query.text[:512], "limit": K}
+            # Right after an import a vector may be late; the second time it is remembered.
+            answer = next(
+                (one for _ in range(3) if not (one := search(connection, INDEX, asked).answer)["degraded"]), None
+            )
+            if answer is None:
+                raise AssertionError(f"{query.text!r} was answered without its vectors three times")
+            ranked.append([hit["id"] for hit in answer["hits"]])
+    return ranked
 
 
 def _ndcg(ranked: Sequence[Sequence[str]], queries: Sequence[JudgedQuery]) -> ScoreArray:
