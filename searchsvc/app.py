@@ -14,7 +14,7 @@ import time
 from collections.abc import Awaitable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -41,8 +41,6 @@ from searchsvc.indexing import DocumentEncoder, Indexers
 from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings
-from searchsvc.opensearch.indexes import OpenSearchIndexes
-from searchsvc.opensearch.node import GRACE_S, Node
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -50,6 +48,9 @@ from searchsvc.tasks import end
 from searchsvc.watch import LogWatch
 from searchsvc.worker import Worker
 from tuning.join import ClickthroughJoin
+
+if TYPE_CHECKING:
+    from searchsvc.opensearch.node import Node
 
 DISK_LOOK_EVERY_S = 0.5
 INTERRUPTED_REPAIR = "repairing"
@@ -339,6 +340,10 @@ class App:
         wanted = self.config.opensearch
         if not wanted.url:
             return EmbeddedIndexes(self.config.data_path / "indexes", model, dimension)
+        # Its client takes a while to import, at every start.
+        from searchsvc.opensearch.indexes import OpenSearchIndexes
+        from searchsvc.opensearch.node import Node
+
         self._node = Node.of(wanted)
         return OpenSearchIndexes(
             self._node, wanted.prefix, model, dimension, n_shards=wanted.shards, n_replicas=wanted.replicas
@@ -348,7 +353,7 @@ class App:
     def _vector_deadline_s(self) -> float:
         """What takes long in a cluster is not the vectors, and finding and reading have a limit of their own there."""
         if self._node is not None:
-            return 2 * (self.config.opensearch.timeout_ms / 1e3 + GRACE_S)
+            return self._node.longest_search_s
         return self.config.search.vector_deadline_ms / 1e3
 
     def _worker(self, rankings: KnownRankings) -> Worker:

@@ -210,6 +210,12 @@ class Upsert(msgspec.Struct, frozen=True):
     vector: FloatArray | None
     seq: int = 0
 
+    @staticmethod
+    def of(text: bytes, seq: int = 0) -> Upsert:
+        """Of a document's JSON, without its vector."""
+        members: dict[str, object] = msgspec.json.decode(text)
+        return Upsert(str(members["id"]), text, members, None, seq)
+
 
 class Delete(msgspec.Struct, frozen=True):
     id: str

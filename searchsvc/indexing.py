@@ -255,9 +255,7 @@ class Indexers:
 def _decoded(record: Record) -> Upsert | Delete | None:
     match decode_catalog(record.data):
         case DocumentUpserted(document=document):
-            text = bytes(document)
-            members: dict[str, object] = msgspec.json.decode(text)
-            return Upsert(str(members["id"]), text, members, None, record.seq)
+            return Upsert.of(bytes(document), record.seq)
         case DocumentDeleted(id=document_id):
             return Delete(document_id, record.seq)
         case _:

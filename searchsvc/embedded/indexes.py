@@ -8,8 +8,6 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from events.control import IndexControl
 from events.errors import Corrupt
 from events.settings import IndexSettings
@@ -71,7 +69,7 @@ class EmbeddedStorage:
         slots = old.live_slots()
         for start in range(0, len(slots), BATCH):
             texts = [bytes(snapshot.document(int(slot))) for slot in slots[start : start + BATCH]]
-            fresh.apply(encoded([_upsert(text) for text in texts]), snapshot.catalog_seq)
+            fresh.apply(encoded([Upsert.of(text) for text in texts]), snapshot.catalog_seq)
         storage.drop_others(self._folder, fresh.generation)
         return fresh
 
@@ -90,8 +88,3 @@ class EmbeddedStorage:
 
 def _folder_name(control: IndexControl) -> str:
     return f"{control.name}-{control.created_seq}"
-
-
-def _upsert(text: bytes) -> Upsert:
-    members: dict[str, object] = msgspec.json.decode(text)
-    return Upsert(str(members["id"]), text, members, None)

@@ -19,8 +19,9 @@ from searchsvc.embedded.forward import QueryStatistics
 from searchsvc.engine import FacetRequest, SortKey
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
 from searchsvc.members import as_number
-from searchsvc.opensearch.mapping import BESIDE, VECTOR, member_path, words_hash
+from searchsvc.opensearch.mapping import BESIDE, VECTOR, member_path, title_key
 from searchsvc.query import Query, QueryTerm
+from searchsvc.signals import DAY_S
 
 Clause = dict[str, Any]
 # What documents that hold every term are lifted by, above all others; a score stays exact enough beside it.
@@ -34,7 +35,7 @@ PRECISION: Final = 40_000
 EVERYTHING: Final[Clause] = {"match_all": {}}
 NOTHING: Final[Clause] = {"match_none": {}}
 LIVE: Final[Clause] = {"term": {"live": True}}
-# Seconds that a day has, for signals that age: see `searchsvc.signals`.
+# As `searchsvc.signals.features`, added up by their weights.
 _BROWSE: Final = """
 double sum = 0;
 for (int i = 0; i < params.weights.length; i++) {
@@ -81,7 +82,7 @@ def asked_of(query: Query, statistics: QueryStatistics, boosts: Sequence[float])
         if known[place] and known[place + 1]:
             named.append(_pair(query, place))
     if query.words:
-        named.append({"term": {"title": {"value": words_hash(query.words), "_name": "title"}}})
+        named.append({"term": {"title": {"value": title_key(query.words), "_name": "title"}}})
     return Asked(
         all={"bool": {"filter": [held[place] for place in wanted]}} if wanted else None,
         some=any_of([held[place] for place in wanted]) if wanted else None,
@@ -191,7 +192,7 @@ def browse_sort(weights: Sequence[float], scales: Sequence[float], at_s: float) 
     fields = [f"signals.{column}" for column, _ in enumerate(weights)]
     script = {
         "source": _BROWSE,
-        "params": {"weights": list(weights), "scales": list(scales), "fields": fields, "day": at_s / 86_400.0},
+        "params": {"weights": list(weights), "scales": list(scales), "fields": fields, "day": at_s / DAY_S},
     }
     return [{"_script": {"type": "number", "script": script, "order": "desc"}}, {"id": "asc"}]
 

@@ -20,6 +20,7 @@ from searchsvc import signals
 from searchsvc.arrays import FloatArray, IntArray, ScoreArray
 from searchsvc.embedded.forward import QueryStatistics
 from searchsvc.embedded.lexicon import LexiconView
+from searchsvc.embedded.matching import FEW
 from searchsvc.engine import (
     Delete,
     Facet,
@@ -39,8 +40,6 @@ from searchsvc.opensearch.vocabulary import Vocabulary, VocabularyView
 from searchsvc.query import AskedOperator, Operator, Query
 from searchsvc.ranking import N_COMPARED, vector_trust
 
-# Where fewer documents than a first page hold all terms, those that hold some follow them.
-FEW: Final = 10
 # The node shows no hits beyond.
 MAX_WINDOW: Final = 10_000
 PAGE_OF_TERMS: Final = 10_000

@@ -21,19 +21,18 @@ from events.settings import IndexSettings
 from searchsvc import signals
 from searchsvc.analysis import Analysis, analyze, field_text, stem
 from searchsvc.arrays import FloatArray
+from searchsvc.embedded.forward import K1, B, words_hash
 from searchsvc.engine import Delete, Upsert
 from searchsvc.filters import seconds
 from searchsvc.members import Value, short_values, shown
 
 BESIDE: Final = "|"
 FIELD_GAP: Final = 100
-SCHEMA: Final = 4
+SCHEMA: Final = 5
 # The node takes no longer ones.
 MAX_ID_BYTES: Final = 500
 MAX_FIELDS: Final = 10_000
 MAX_TOKEN_CHARS: Final = 1000
-K1: Final = 1.2
-B: Final = 0.75
 PROGRESS_ID: Final = "progress"
 VECTOR: Final = "vector"
 
@@ -138,7 +137,7 @@ def stored(upsert: Upsert, analyses: Sequence[Analysis], settings: IndexSettings
         "document": upsert.text.decode(),
         "text": {str(column): text for column, text in enumerate(texts)},
         "all": texts,
-        "title": words_hash(analyses[title].words),
+        "title": title_key(analyses[title].words),
         "words": sorted(set().union(*words)),
         "stems": sorted({f"{column}:{stem(word)}" for column, held in enumerate(words) for word in held}),
         "signals": {str(column): float(value) for column, value in enumerate(kept) if not np.isnan(value)},
@@ -167,9 +166,9 @@ def positions(analysis: Analysis) -> Iterator[str]:
         yield BESIDE.join([stem(word), *beside.get(place, ())])
 
 
-def words_hash(words: Sequence[str]) -> str:
-    """What tells one row of words from another; '' for none."""
-    return hashlib.blake2b("\x1f".join(words).encode(), digest_size=8).hexdigest() if words else ""
+def title_key(words: Sequence[str]) -> str:
+    """What tells one row of words from another, as the node holds it."""
+    return f"{words_hash(words):016x}"
 
 
 def packed(vector: FloatArray) -> bytes:

@@ -98,6 +98,11 @@ class Node:
         )
 
     @property
+    def longest_search_s(self) -> float:
+        """How long a search may take that has to find, and then to read."""
+        return 2 * (self.timeout_s + GRACE_S)
+
+    @property
     def trouble(self) -> str:
         """Why searches are not tried; '' while they are."""
         return self._breaker.trouble
@@ -167,8 +172,6 @@ class Node:
             )
         except (foreign.OpenSearchException, foreign.ImproperlyConfigured) as error:
             raise translated(error, f"{method} {path}") from error
-        if method == "HEAD":
-            return msgspec.convert(said, reply)
         try:
             return msgspec.json.decode(said or "null", type=reply)
         except msgspec.MsgspecError as error:
