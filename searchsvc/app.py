@@ -25,6 +25,7 @@ from events.errors import Corrupt, InvalidInput, LaterVersion, Unavailable
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
 from searchsvc.behavior import BehaviorWriter, OutboxCounts
+from searchsvc.canaries import Canaries
 from searchsvc.commands import Commands
 from searchsvc.config import Config
 from searchsvc.dead import DeadLetters
@@ -37,7 +38,8 @@ from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engine import Indexes
 from searchsvc.follower import BehaviorFollower
-from searchsvc.indexing import DocumentEncoder, Indexers
+from searchsvc.indexers import Indexers
+from searchsvc.indexing import DocumentEncoder
 from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings
@@ -149,7 +151,6 @@ class App:
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
         await compiling
         await self._reached_in_time(reaching)
-        self.indexers = Indexers(self._indexes(encoder), self._log, self.serving, encoder)
         memory = BehaviorMemory(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)
         rankings = memory.rankings
         self._keyring = await loop.run_in_executor(None, Keyring, data / KEYRING_NAME)
@@ -161,6 +162,8 @@ class App:
         await loop.run_in_executor(None, self._follower.restore)
         dead = DeadLetters(self._log, self._writer, rankings, self._keyring, self._served_control)
         searcher = Searcher(embedder, n_candidates=config.search.candidates)
+        canaries = Canaries(searcher, self.serving, memory.queries)
+        self.indexers = Indexers(self._indexes(encoder), self._log, self.serving, encoder, canaries.compare)
         self.service = Service(
             self._log,
             self.serving,

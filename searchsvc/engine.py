@@ -239,16 +239,36 @@ class Engine(Protocol):
         """Whether something is being built beside, which `settle` would take over."""
         ...
 
+    @property
+    def lost(self) -> bool:
+        """Whether what was written is gone from where it is kept, so that the index has to be opened again."""
+        ...
+
     def settle(self, patience_s: float | None = None) -> bool:
         """Tidy up after many writes: for a quiet moment. Returns whether it is done, or is to be asked for again."""
         ...
 
 
 class IndexStorage(Protocol):
-    """Where one index is kept between starts. For the indexing thread."""
+    """Where one index is kept between starts. For the indexing thread. Each method may raise Unavailable.
+
+    An engine that was not adopted is found by no later start, and may be gone once another was.
+    """
 
     def open(self) -> Engine:
-        """The index as it was kept, or an empty one. Raises Unavailable."""
+        """The index as it was kept by these settings, or an empty one."""
+        ...
+
+    def beside(self) -> Engine:
+        """Another one, empty."""
+        ...
+
+    def previous(self) -> Engine:
+        """The one that was searched before the last was adopted. Raises NotFound."""
+        ...
+
+    def adopt(self, engine: Engine) -> None:
+        """Let an engine that holds all documents take the place of the one before. Raises Corrupt where it does not."""
         ...
 
     def save(self) -> None:

@@ -136,6 +136,11 @@ class EmbeddedEngine:
         """Whether something is being built beside, which `settle` would take over."""
         return self._vectors is not None and self._vectors.building
 
+    @property
+    def lost(self) -> bool:
+        """Never: what it was given is in memory."""
+        return False
+
     def settle(self, patience_s: float | None = None) -> bool:
         """Bring what many writes left in parts together, so that searches look in one place: for a quiet moment.
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from events.control import IndexControl
-from events.errors import Corrupt
+from events.errors import Corrupt, NotFound
 from events.settings import IndexSettings
 from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
-from searchsvc.engine import Delete, Upsert
+from searchsvc.engine import Delete, Engine, Upsert
 
 BATCH: Final = 256
 log = logging.getLogger(__name__)
@@ -49,8 +49,22 @@ class EmbeddedStorage:
 
     def open(self) -> EmbeddedEngine:
         self._engine = engine = self._newest()
-        storage.drop_others(self._folder, engine.generation)
         return engine
+
+    def beside(self) -> EmbeddedEngine:
+        return storage.empty(self._folder, self._settings, self._dimension)
+
+    def previous(self) -> EmbeddedEngine:
+        raise NotFound("the embedded engine keeps no index of before: it is built again from the log", field="previous")
+
+    def adopt(self, engine: Engine) -> None:
+        if not isinstance(engine, EmbeddedEngine):
+            raise TypeError(f"{type(engine).__name__} is no engine of a folder")
+        self._engine = engine
+        if engine.snapshot().n_documents and not storage.is_kept(self._folder, engine.generation):
+            # The others are kept until this one is.
+            self.save()
+        storage.drop_others(self._folder, engine.generation)
 
     def save(self) -> None:
         if self._engine is not None:

@@ -317,8 +317,17 @@ def drop_others(folder: Path, generation: str) -> None:
         if work != work_folder(folder, generation):
             shutil.rmtree(work, ignore_errors=True)
     for snapshot in snapshots(folder):
-        if f'"generation": "{generation}"' not in (snapshot / "manifest.json").read_text():
+        if not _is_of(snapshot, generation):
             shutil.rmtree(snapshot, ignore_errors=True)
+
+
+def is_kept(folder: Path, generation: str) -> bool:
+    """Whether there is a snapshot of a generation."""
+    return any(_is_of(snapshot, generation) for snapshot in snapshots(folder))
+
+
+def _is_of(snapshot: Path, generation: str) -> bool:
+    return f'"generation": "{generation}"' in (snapshot / "manifest.json").read_text()
 
 
 def work_folder(folder: Path, generation: str) -> Path:

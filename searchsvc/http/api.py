@@ -13,7 +13,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from events.errors import SearchsvcError
+from events.errors import NotFound, SearchsvcError
 from searchsvc import __version__
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.app import App, Health
@@ -24,6 +24,7 @@ from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.problems import answer_problem
 from searchsvc.intake import EventsInput
+from searchsvc.rebuild import RebuildStatus
 from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
 
 KIB: Final = 1024
@@ -32,6 +33,7 @@ EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
 WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
 SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
 RULE: Final = Body(shapes.RuleInput, max_bytes=256 * KIB)
+REINDEX: Final = Body(shapes.ReindexInput, max_bytes=4 * KIB)
 ERASURE: Final = Body(shapes.ErasureInput, max_bytes=4 * KIB)
 REPLAY: Final = Body(shapes.ReplayInput, max_bytes=256 * KIB)
 MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
@@ -130,6 +132,25 @@ async def delete_index(app: App, index: str, request: AnyRequest) -> Response[by
     reason = request.query_params.get("reason", "")
     changed = await app.service.commands.delete_index(index, _author(request, reason))
     return _json(shapes.IndexChanged(changed.seq, None))
+
+
+@post(
+    "/v1/indexes/{index:str}/reindex",
+    status_code=202,
+    **describe("Build an index anew from the log, beside; searches go on", REINDEX, RebuildStatus),
+)
+async def reindex(app: App, index: str, body: bytes) -> Response[bytes]:
+    given: shapes.ReindexInput = REINDEX.decode(body or b"{}")
+    return _json(app.indexers.rebuild(index, previous=given.previous, forced=given.force), 202)
+
+
+@get("/v1/indexes/{index:str}/reindex", **describe("How far the last reindex is", None, RebuildStatus))
+async def get_reindex(app: App, index: str) -> Response[bytes]:
+    app.serving.current.control.index(index)
+    status = app.indexers.last_rebuild(index)
+    if status is None:
+        raise NotFound(f"index {index} was not built anew since the service started", field="index", value=index)
+    return _json(status)
 
 
 @post(
@@ -258,6 +279,8 @@ def build_api(app: App) -> Litestar:
             get_index,
             put_index,
             delete_index,
+            reindex,
+            get_reindex,
             post_documents,
             get_document,
             delete_document,
@@ -287,4 +310,7 @@ def build_api(app: App) -> Litestar:
 
 def _info(app: App, name: str) -> shapes.IndexInfo:
     state = app.serving.current
-    return shapes.index_info(state.control.index(name), state.snapshots.get(name), app.indexers.failed.get(name, ""))
+    indexers = app.indexers
+    return shapes.index_info(
+        state.control.index(name), state.snapshots.get(name), indexers.failed.get(name, ""), indexers.last_rebuild(name)
+    )

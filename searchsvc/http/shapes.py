@@ -13,6 +13,7 @@ from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
 from searchsvc.engine import EngineSnapshot
+from searchsvc.rebuild import RebuildStatus
 from searchsvc.serving import ServingState
 from searchsvc.suggestions import Suggestion
 
@@ -31,7 +32,8 @@ class IndexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IndexInfo(msgspec.Struct, frozen=True):
-    """One index as it is served. state: ready, building, or failed (then `error` says why)."""
+    """One index as it is served. state: ready, building, or failed (then `error` says why). rebuild: the last one since
+    the start, which may be under way."""
 
     name: str
     state: str
@@ -44,6 +46,7 @@ class IndexInfo(msgspec.Struct, frozen=True):
     applied_catalog_seq: int
     generation: str
     error: str = ""
+    rebuild: RebuildStatus | None = None
 
 
 class IndexList(msgspec.Struct, frozen=True):
@@ -53,6 +56,14 @@ class IndexList(msgspec.Struct, frozen=True):
 class IndexChanged(msgspec.Struct, frozen=True):
     seq: int
     index: IndexInfo | None
+
+
+class ReindexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """previous: go back to the index before the last, brought up to date, in place of a new one. force: whatever canary
+    queries find."""
+
+    previous: bool = False
+    force: bool = False
 
 
 class DocumentsAccepted(msgspec.Struct, frozen=True):
@@ -259,7 +270,9 @@ def state_info(state: ServingState) -> StateInfo:
     )
 
 
-def index_info(control: IndexControl, snapshot: EngineSnapshot | None, error: str) -> IndexInfo:
+def index_info(
+    control: IndexControl, snapshot: EngineSnapshot | None, error: str, rebuild: RebuildStatus | None
+) -> IndexInfo:
     return IndexInfo(
         name=control.name,
         state="failed" if error else "ready" if snapshot else "building",
@@ -272,4 +285,5 @@ def index_info(control: IndexControl, snapshot: EngineSnapshot | None, error: st
         applied_catalog_seq=snapshot.catalog_seq if snapshot else 0,
         generation=snapshot.generation if snapshot else "",
         error=error,
+        rebuild=rebuild,
     )

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from events.digest import DocumentsDigest
-from events.errors import NotFound, Unavailable
+from events.errors import Unavailable
 from events.settings import IndexSettings
 from searchsvc import signals
 from searchsvc.arrays import FloatArray, IntArray, ScoreArray
@@ -35,6 +35,7 @@ from searchsvc.engine import (
 from searchsvc.filters import Within, clauses, without
 from searchsvc.members import out_of_kind, unknown
 from searchsvc.opensearch import dsl, mapping, replies
+from searchsvc.opensearch.concrete import ConcreteIndex
 from searchsvc.opensearch.node import PATIENCE_S, Node
 from searchsvc.opensearch.vocabulary import Vocabulary, VocabularyView
 from searchsvc.query import AskedOperator, Operator, Query
@@ -53,8 +54,7 @@ class OpenSearchEngine:
     """An `Engine` on a node. name: of the node's index."""
 
     def __init__(self, node: Node, name: str, settings: IndexSettings, dimension: int) -> None:
-        self._node = node
-        self.name = name
+        self._index = ConcreteIndex(node, name)
         self._settings = settings
         self.dimension = dimension if settings.embedding is not None else 0
         self._vocabulary = Vocabulary(len(settings.searchable))
@@ -73,6 +73,14 @@ class OpenSearchEngine:
         return self._snapshot
 
     @property
+    def name(self) -> str:
+        return self._index.name
+
+    @property
+    def lost(self) -> bool:
+        return self._index.gone
+
+    @property
     def settling(self) -> bool:
         """Whether there are tombstones: CATALOG is read up to them by now, so nothing older comes any more."""
         return self._has_tombstones
@@ -83,18 +91,14 @@ class OpenSearchEngine:
             "bool": {"filter": [{"term": {"live": False}}, {"range": {"seq": {"gt": 0, "lte": self._catalog_seq}}}]}
         }
         query = {"conflicts": "proceed", "refresh": "true"}
-        self._node.call("POST", f"/{self.name}/_delete_by_query", msgspec.Raw, {"query": gone}, query=query)
+        self._index.call("POST", "/_delete_by_query", msgspec.Raw, {"query": gone}, query=query)
         self._has_tombstones = False
         return True
 
     def restore(self) -> None:
         """Take up what the node holds. Raises Unavailable."""
-        self._node.call("POST", f"/{self.name}/_refresh", msgspec.Raw)
-        path = f"/{self.name}/_doc/{mapping.PROGRESS_ID}"
-        try:
-            progress = self._node.call("GET", path, replies.Got).source.state
-        except NotFound:
-            progress = replies.Progress()
+        self._index.call("POST", "/_refresh", msgspec.Raw)
+        progress = self._index.documents([mapping.PROGRESS_ID], ["state"])[0].source.state
         self._catalog_seq = progress.catalog_seq
         self._kinds = self._known_kinds()
         self._vocabulary = Vocabulary(len(self._settings.searchable))
@@ -111,7 +115,7 @@ class OpenSearchEngine:
     def _is_ahead(self) -> bool:
         """Whether the node was written to without its progress being noted: then what it adds up to is not known."""
         later = {"query": {"range": {"seq": {"gt": self._catalog_seq}}}}
-        return bool(self._node.call("POST", f"/{self.name}/_count", replies.Count, later).count)
+        return bool(self._index.call("POST", "/_count", replies.Count, later).count)
 
     def _counted_anew(self) -> tuple[DocumentsDigest, ScoreArray]:
         """What all live documents add up to, each looked at."""
@@ -122,7 +126,7 @@ class OpenSearchEngine:
             "sort": [{"id": "asc"}],
             "_source": ["id", "document", "bytes"],
         }
-        while hits := self._node.search(self.name, [body], timeout_s=PATIENCE_S)[0].hits.hits:
+        while hits := self._index.search([body], timeout_s=PATIENCE_S)[0].hits.hits:
             digest = digest.changed([hit.source.document.encode() for hit in hits], [])
             if self.dimension:
                 total = total + self._unpacked([hit.source.bytes for hit in hits]).sum(axis=0, dtype=np.float64)
@@ -136,7 +140,7 @@ class OpenSearchEngine:
         composite: dict[str, Any] = {"size": PAGE_OF_TERMS, "sources": sources}
         while True:
             body = {"size": 0, "query": dsl.LIVE, "aggs": {"terms": {"composite": composite}}}
-            page = self._node.call("POST", f"/{self.name}/_search", replies.CompositeSearched, body)
+            page = self._index.call("POST", "/_search", replies.CompositeSearched, body)
             terms = page.aggregations["terms"]
             found |= {bucket.key["key"]: bucket.doc_count for bucket in terms.buckets}
             if terms.after_key is None:
@@ -144,7 +148,7 @@ class OpenSearchEngine:
             composite["after"] = terms.after_key
 
     def _known_kinds(self) -> dict[str, frozenset[str]]:
-        found = self._node.call("GET", f"/{self.name}/_mapping", dict[str, replies.MappingOf])
+        found = self._index.call("GET", "/_mapping", dict[str, replies.MappingOf])
         members = found[self.name].mappings.properties.get("a", replies.Properties()).properties
         return {mapping.decoded(name): frozenset(kind.properties) for name, kind in members.items()}
 
@@ -198,17 +202,14 @@ class OpenSearchEngine:
 
     def _got(self, ids: Sequence[str]) -> dict[str, replies.Got]:
         """What the node has of some documents."""
-        if not ids:
-            return {}
-        asked = {"docs": [{"_id": mapping.node_id(one), "_source": ["document", "bytes", "live"]} for one in ids]}
-        got = self._node.call("POST", f"/{self.name}/_mget", replies.GotAll, asked)
-        return dict(zip(ids, got.docs, strict=True))
+        # With its progress: an index that is gone would be made by the write that follows, with another mapping.
+        names = [mapping.PROGRESS_ID, *map(mapping.node_id, ids)]
+        _, *got = self._index.documents(names, ["document", "bytes", "live"])
+        return dict(zip(ids, got, strict=True))
 
     def _write(self, lines: bytes) -> None:
         """Raises Unavailable where any line was not written; those of another writer, who was further, do not count."""
-        written = self._node.call("POST", f"/{self.name}/_bulk", replies.WrittenAll, lines, query={"refresh": "true"})
-        failed = [one for item in written.items for one in item.values() if one.status >= 300]
-        failed = [one for one in failed if one.status != CONFLICT]
+        failed = [one for one in self._index.write(lines) if one.status >= 300 and one.status != CONFLICT]
         if failed:
             raise Unavailable(f"OpenSearch did not write {len(failed)} documents: {bytes(failed[0].error)[:300]!r}")
 
@@ -221,8 +222,7 @@ class OpenSearchEngine:
 
     def _view(self) -> OpenSearchSnapshot:
         return OpenSearchSnapshot(
-            node=self._node,
-            name=self.name,
+            index=self._index,
             settings=self._settings,
             dimension=self.dimension,
             catalog_seq=self._catalog_seq,
@@ -249,8 +249,7 @@ class OpenSearchSnapshot:
     def __init__(
         self,
         *,
-        node: Node,
-        name: str,
+        index: ConcreteIndex,
         settings: IndexSettings,
         dimension: int,
         catalog_seq: int,
@@ -260,10 +259,10 @@ class OpenSearchSnapshot:
         total: ScoreArray,
     ) -> None:
         self.settings = settings
-        self.generation = name
+        self.generation = index.name
         self.catalog_seq = catalog_seq
         self.digest = digest
-        self._node = node
+        self._index = index
         self._dimension = dimension
         self._vocabulary = vocabulary
         self._kinds = kinds
@@ -275,8 +274,7 @@ class OpenSearchSnapshot:
 
     def reading(self) -> OpenSearchSnapshot:
         return OpenSearchSnapshot(
-            node=self._node,
-            name=self.generation,
+            index=self._index,
             settings=self.settings,
             dimension=self._dimension,
             catalog_seq=self.catalog_seq,
@@ -416,10 +414,9 @@ class OpenSearchSnapshot:
     def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
         if not slots:
             return []
-        asked = {"docs": [{"_id": mapping.node_id(self._rows[slot].id), "_source": ["document"]} for slot in slots]}
-        path, patience_s = f"/{self.generation}/_mget", self._node.timeout_s
-        got = self._node.call("POST", path, replies.GotAll, asked, timeout_s=patience_s)
-        texts = [one.source.document for one in got.docs]
+        names = [mapping.node_id(self._rows[slot].id) for slot in slots]
+        got = self._index.documents(names, ["document"], timeout_s=self._index.node.timeout_s)
+        texts = [one.source.document for one in got]
         return [msgspec.Raw(text.encode()) if text else None for text in texts]
 
     def find(self, document_id: str) -> int | None:
@@ -443,7 +440,7 @@ class OpenSearchSnapshot:
         return [self._rows[slot].named for slot in slots.tolist()]
 
     def _searched(self, bodies: Sequence[dsl.Clause]) -> list[replies.Searched]:
-        return self._node.search(self.generation, bodies)
+        return self._index.search(bodies)
 
     def _shown(self, facets: Sequence[FacetRequest], group: str | None) -> dict[str, Any]:
         """What a hit brings with it."""

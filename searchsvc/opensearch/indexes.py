@@ -1,6 +1,7 @@
 """Which of the node's indexes is which: concrete ones, numbered, behind a read and a write alias.
 
-    <prefix>-<index>-<created>-r, -w    ->    <prefix>-<index>-<created>-v<n>
+    <prefix>-<index>-<created>-r, -w    ->    <prefix>-<index>-<created>-v<n>        what is searched, and written to
+    <prefix>-<index>-<created>-p        ->    <prefix>-<index>-<created>-v<n-1>      what was before, to go back to
 
 So an index can be built anew beside the one that is searched, and take its place in one call. `created` is the CONTROL
 sequence that made the index: one of the same name that is made later is another.
@@ -15,10 +16,10 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from events.control import IndexControl
-from events.errors import NotFound
+from events.errors import Corrupt, NotFound
 from events.settings import IndexSettings
-from searchsvc.engine import Delete, Upsert
-from searchsvc.opensearch import mapping, replies
+from searchsvc.engine import Delete, Engine, Upsert
+from searchsvc.opensearch import dsl, mapping, replies
 from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node
 
@@ -79,13 +80,48 @@ class OpenSearchStorage:
         self._made = made
 
     def open(self) -> OpenSearchEngine:
-        """The index that is searched where it was made by the same settings and model, else a new one."""
-        name = self._searched()
-        if name is None:
-            name = self._new()
-        engine = OpenSearchEngine(self._node, name, self._settings, self._dimension)
-        engine.restore()
-        return engine
+        """Of what was made by the same settings and model: the index that is searched, else the newest, which an
+        earlier process began; else an empty one."""
+        found = self._found()
+        fit = [name for name, one in found.items() if one.mappings.meta.fingerprint == self._fingerprint]
+        searched = next((name for name, one in found.items() if self._read in one.aliases), None)
+        if searched is not None and searched not in fit:
+            log.warning("%s was made by other settings or another model: built anew from the log", searched)
+        name = searched if searched in fit else max(fit, key=_number, default=None)
+        return self._opened(name) if name is not None else self.beside()
+
+    def beside(self) -> OpenSearchEngine:
+        number = max(map(_number, self._found()), default=0) + 1
+        name = f"{self._base}-v{number}"
+        self._node.call("PUT", f"/{name}", msgspec.Raw, self._made)
+        return self._opened(name)
+
+    def previous(self) -> OpenSearchEngine:
+        """What was made by other settings is of no use: these settings in force again would take it up."""
+        for name, one in self._found().items():
+            if self._previous in one.aliases and one.mappings.meta.fingerprint == self._fingerprint:
+                return self._opened(name)
+        raise NotFound(f"{self._base} has no index of before by the settings in force", field="previous")
+
+    def adopt(self, engine: Engine) -> None:
+        """In one call: both aliases lead to it, another to the one before, and all others go."""
+        new = engine.snapshot().generation
+        found = self._found()
+        before = next((name for name, one in found.items() if self._read in one.aliases), None)
+        if before == new:
+            return
+        self._node.call("POST", f"/{new}/_refresh", msgspec.Raw)
+        count = self._node.call("POST", f"/{new}/_count", replies.Count, {"query": dsl.LIVE}).count
+        if count != engine.snapshot().n_documents:
+            raise Corrupt(f"{new} was given {engine.snapshot().n_documents} documents and holds {count}")
+        actions: list[dict[str, object]] = [
+            {"remove_index": {"index": name}} for name in found if name not in (new, before)
+        ]
+        for alias, name in ((self._read, new), (self._write, new), (self._previous, before)):
+            kept = [other for other in (new, before) if other is not None and alias in found[other].aliases]
+            actions += [{"remove": {"index": other, "alias": alias}} for other in kept]
+            actions += [{"add": {"index": name, "alias": alias}}] if name is not None else []
+        self._node.call("POST", "/_aliases", msgspec.Raw, {"actions": actions})
 
     def save(self) -> None:
         pass
@@ -94,27 +130,31 @@ class OpenSearchStorage:
         """The node tidies up by itself."""
         return
 
-    def _searched(self) -> str | None:
-        try:
-            found = self._node.call("GET", f"/{self._base}-r/_mapping", dict[str, replies.MappingOf])
-        except NotFound:
-            return None
-        for name, one in found.items():
-            if one.mappings.meta.fingerprint == self._fingerprint:
-                return name
-            log.warning("%s was made by other settings or another model: it is built anew from the log", name)
-        return None
+    def _opened(self, name: str) -> OpenSearchEngine:
+        engine = OpenSearchEngine(self._node, name, self._settings, self._dimension)
+        engine.restore()
+        return engine
 
-    def _new(self) -> str:
-        """A concrete index, behind both aliases in place of any before it."""
-        before = self._node.call("GET", f"/{self._base}-v*/_alias", dict[str, msgspec.Raw])
-        numbers = [int(name.rpartition("-v")[2]) for name in before]
-        name = f"{self._base}-v{max(numbers, default=0) + 1}"
-        self._node.call("PUT", f"/{name}", msgspec.Raw, self._made)
-        actions = [{"remove_index": {"index": one}} for one in before]
-        actions += [{"add": {"index": name, "alias": f"{self._base}-{role}"}} for role in "rw"]
-        self._node.call("POST", "/_aliases", msgspec.Raw, {"actions": actions})
-        return name
+    def _found(self) -> dict[str, replies.IndexFound]:
+        """The concrete indexes by name: not those of an index whose own name goes on like this."""
+        found = self._node.call("GET", f"/{self._base}-v*", dict[str, replies.IndexFound])
+        return {name: one for name, one in found.items() if name.removeprefix(f"{self._base}-v").isdigit()}
+
+    @property
+    def _read(self) -> str:
+        return f"{self._base}-r"
+
+    @property
+    def _write(self) -> str:
+        return f"{self._base}-w"
+
+    @property
+    def _previous(self) -> str:
+        return f"{self._base}-p"
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("-v")[2])
 
 
 def _fingerprint(settings: IndexSettings, model: str) -> str:

@@ -85,8 +85,15 @@ class Searched(msgspec.Struct):
     shards: Shards = msgspec.field(name="_shards", default_factory=Shards)
 
 
+class Failure(msgspec.Struct):
+    type: str
+    reason: str = ""
+
+
 class Got(msgspec.Struct):
-    """found: whether there is a document of that id."""
+    """found: whether there is a document of that id. error: why that is not known."""
+
+    error: Failure | None = None
 
     found: bool = False
     version: int = msgspec.field(name="_version", default=0)
@@ -147,3 +154,9 @@ class Mapping(msgspec.Struct):
 
 class MappingOf(msgspec.Struct):
     mappings: Mapping
+
+
+class IndexFound(MappingOf):
+    """A concrete index, and the aliases that lead to it."""
+
+    aliases: dict[str, msgspec.Raw] = {}

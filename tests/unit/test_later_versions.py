@@ -17,9 +17,9 @@ from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT, catalog_subject
 from events.types import DocumentUpserted, IndexConfigured, Skipped
 from searchsvc.embedded.indexes import EmbeddedIndexes
-from searchsvc.indexing import Indexers
+from searchsvc.indexers import Indexers
 from searchsvc.serving import Serving
-from tests.factories import NOW, SETTINGS, click
+from tests.factories import NOW, SETTINGS, alike, click
 from tests.unit.test_follower import Node, append
 from tuning.features import default_weights
 
@@ -87,7 +87,7 @@ def test_an_index_serves_what_is_before_a_later_version_and_says_so(tmp_path: Pa
             event = codec.encode(DocumentUpserted(index="shop", id=name, document=text))
             data = BARRIER if name == "later" else event
             await log.append("CATALOG", Entry(catalog_subject("shop", 1, name), data))
-        indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), log, serving, None)
+        indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), log, serving, None, alike)
         await indexers.reconcile()
         state = await serving.until(lambda s: "shop" in s.snapshots, 10, "the index")
         assert (state.snapshots["shop"].n_documents, state.snapshots["shop"].catalog_seq) == (1, 1)

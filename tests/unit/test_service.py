@@ -200,8 +200,8 @@ def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp_path:
             folder = tmp_path / str(save)
             kept = EmbeddedStorage(folder, SETTINGS, dimension=DIMENSION)
             indexer = Indexer(index, kept, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
-            indexer._engine = kept.open()
-            indexer._engine.apply([upsert("1", "red shoe")], 1)
+            indexer.engine = kept.open()
+            indexer.engine.apply([upsert("1", "red shoe")], 1)
             indexer._n_unsaved = 1
             await indexer.close(save=save)
             assert bool(storage.snapshots(folder)) is save

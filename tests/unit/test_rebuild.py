@@ -1,0 +1,213 @@
+"""An index built anew beside: nothing is lost, nothing is stale, and what fails changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from events import control
+from events.codec import encode
+from events.errors import NotFound, Unavailable
+from events.log import Entry
+from events.memory import MemoryEventLog
+from events.settings import IndexSettings, SearchableField
+from events.streams import catalog_subject
+from events.types import ControlEvent, DocumentDeleted, DocumentUpserted, IndexConfigured
+from searchsvc.canaries import Canaries
+from searchsvc.embedded.indexes import EmbeddedIndexes
+from searchsvc.engine import EngineSnapshot
+from searchsvc.indexers import Indexers
+from searchsvc.rebuild import Canary, Compare, Comparison, RebuildStatus
+from searchsvc.search import Searcher
+from searchsvc.serving import Serving
+from searchsvc.suggestions import QueryCounts
+from tests.factories import NOW, alike
+
+PATIENCE_S = 10.0
+SETTINGS = IndexSettings(searchable=(SearchableField("title"),), title="title")
+OTHER = IndexSettings(searchable=(SearchableField("title"), SearchableField("brand")), title="title")
+
+
+class Shop:
+    """One index behind a log in memory."""
+
+    def __init__(self, folder: Path, compare: Compare | None = None) -> None:
+        self.log, self.serving = MemoryEventLog(), Serving()
+        indexes = EmbeddedIndexes(folder, "", 0)
+        canaries = Canaries(Searcher(None, n_candidates=10), self.serving, QueryCounts())
+        self.indexers = Indexers(indexes, self.log, self.serving, None, compare or canaries.compare)
+
+    async def configure(self, settings: IndexSettings) -> None:
+        seq = self.serving.current.control.seq + 1
+        event: ControlEvent = IndexConfigured(id=str(seq), at=NOW, index="shop", settings=settings, default_weights={})
+        await self.serving.set_control(control.fold(self.serving.current.control, event, seq))
+        await self.indexers.reconcile()
+
+    async def write(self, name: str, **members: object) -> int:
+        text = msgspec.Raw(msgspec.json.encode({"id": name, **members}))
+        event = DocumentUpserted(index="shop", id=name, document=text)
+        return await self.log.append("CATALOG", Entry(catalog_subject("shop", 1, name), encode(event)))
+
+    async def delete(self, name: str) -> int:
+        event = DocumentDeleted(index="shop", id=name)
+        return await self.log.append("CATALOG", Entry(catalog_subject("shop", 1, name), encode(event)))
+
+    async def shown(self, seq: int) -> EngineSnapshot:
+        state = await self.serving.until(
+            lambda s: "shop" in s.snapshots and s.snapshots["shop"].catalog_seq >= seq, PATIENCE_S, f"CATALOG {seq}"
+        )
+        return state.snapshots["shop"]
+
+    async def rebuilt(self) -> RebuildStatus:
+        running = self.indexers._running["shop"]
+        assert running.rebuilding is not None
+        await asyncio.wait_for(running.rebuilding, PATIENCE_S)
+        status = self.indexers.last_rebuild("shop")
+        assert status is not None
+        return status
+
+
+def run(test: Callable[[], Awaitable[None]]) -> None:
+    async def within() -> None:
+        await test()
+
+    asyncio.run(within())
+
+
+def test_a_new_index_takes_the_place_of_the_old_and_holds_what_was_written_meanwhile(tmp_path: Path) -> None:
+    async def test() -> None:
+        meanwhile: list[int] = []
+        loop = asyncio.get_running_loop()
+
+        def compare(index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
+            # Between what was read first and the last step.
+            for work in (shop.write("late", title="late shoe"), shop.write("1", title="blue hat"), shop.delete("2")):
+                meanwhile.append(asyncio.run_coroutine_threadsafe(work, loop).result(PATIENCE_S))
+            return alike(index, before, after)
+
+        shop = Shop(tmp_path, compare)
+        await shop.configure(SETTINGS)
+        for number in range(200):
+            seq = await shop.write(str(number), title=f"red shoe {number}")
+        before = await shop.shown(seq)
+        status = shop.indexers.rebuild("shop")
+        assert shop.indexers.rebuild("shop") is status, "one at a time"
+        status = await shop.rebuilt()
+        after = await shop.shown(meanwhile[-1])
+        assert (status.phase, status.error, status.n_read) == ("done", "", 200)
+        assert status.comparison == Comparison(200, 200, 0, 1.0, [])
+        assert after.generation == status.after != before.generation == status.before
+        assert (after.n_documents, after.find("2"), after.find("late") is None) == (200, None, False)
+        slot = after.find("1")
+        assert slot is not None
+        assert b"blue hat" in bytes(after.read([slot])[0] or b"")
+        # What comes afterwards goes into the new one, and a start finds that.
+        seq = await shop.write("next", title="x")
+        digest = (await shop.shown(seq)).digest
+        await shop.indexers.close()
+        again = Shop(tmp_path)
+        again.log = shop.log
+        again.indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), shop.log, again.serving, None, alike)
+        await again.configure(SETTINGS)
+        opened = await again.shown(seq)
+        assert (opened.generation, opened.digest) == (status.after, digest)
+        await again.indexers.close()
+
+    run(test)
+
+
+def test_other_settings_build_an_index_beside_and_the_old_one_is_searched_and_kept_up_to_date(tmp_path: Path) -> None:
+    async def test() -> None:
+        held = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def compare(index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
+            asyncio.run_coroutine_threadsafe(held.wait(), loop).result(PATIENCE_S)
+            return alike(index, before, after)
+
+        shop = Shop(tmp_path, compare)
+        await shop.configure(SETTINGS)
+        seq = await shop.write("1", title="shoe", brand="Acme")
+        before = await shop.shown(seq)
+        await shop.configure(OTHER)
+        seq = await shop.write("2", title="hat", brand="Acme")
+        meanwhile = await shop.shown(seq)
+        assert (meanwhile.generation, meanwhile.settings, meanwhile.n_documents) == (before.generation, SETTINGS, 2)
+        held.set()
+        status = await shop.rebuilt()
+        assert (status.phase, status.why, status.error) == ("done", "settings", "")
+        after = shop.serving.current.snapshots["shop"]
+        assert (after.settings, after.n_documents, after.generation) == (OTHER, 2, status.after)
+        # Back again before anything was built: nothing is left to do.
+        await shop.configure(SETTINGS)
+        await shop.configure(OTHER)
+        assert shop.serving.current.snapshots["shop"] is after
+        await shop.indexers.close()
+
+    run(test)
+
+
+def test_an_index_that_finds_something_else_is_refused_unless_it_is_forced(tmp_path: Path) -> None:
+    async def test() -> None:
+        def compare(index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
+            silent = Canary("red shoe", ["1", "2"], [])
+            return Comparison(before.n_documents, after.n_documents, 20, 0.95, [silent])
+
+        shop = Shop(tmp_path, compare)
+        await shop.configure(SETTINGS)
+        before = await shop.shown(await shop.write("1", title="red shoe"))
+        shop.indexers.rebuild("shop")
+        status = await shop.rebuilt()
+        assert (status.phase, "'red shoe' finds nothing any more" in status.error) == ("failed", True)
+        assert shop.serving.current.snapshots["shop"] is before
+        shop.indexers.rebuild("shop", forced=True)
+        status = await shop.rebuilt()
+        assert (status.phase, shop.serving.current.snapshots["shop"].generation) == ("done", status.after)
+        await shop.indexers.close()
+
+    run(test)
+
+
+def test_what_cannot_be_built_is_said(tmp_path: Path) -> None:
+    async def test() -> None:
+        shop = Shop(tmp_path)
+        with pytest.raises(NotFound, match="no index 'shop'"):
+            shop.indexers.rebuild("shop")
+        await shop.configure(SETTINGS)
+        with pytest.raises(Unavailable, match="being built"):
+            shop.indexers.rebuild("shop")
+        before = await shop.shown(await shop.write("1", title="red shoe"))
+        shop.indexers.rebuild("shop", previous=True)
+        status = await shop.rebuilt()
+        assert (status.phase, "keeps no index of before" in status.error) == ("failed", True)
+        assert shop.serving.current.snapshots["shop"] is before
+        await shop.indexers.close()
+        assert shop.indexers.last_rebuild("shop") is None
+
+    run(test)
+
+
+def test_canaries_ask_what_shoppers_ask_and_titles(tmp_path: Path) -> None:
+    async def test() -> None:
+        shop = Shop(tmp_path)
+        await shop.configure(SETTINGS)
+        for number in range(12):
+            seq = await shop.write(str(number), title=f"red shoe number {number} of many")
+        before = await shop.shown(seq)
+        for number in range(6):
+            seq = await shop.delete(str(number))
+        after = await shop.shown(seq)
+        queries = QueryCounts()
+        canaries = Canaries(Searcher(None, n_candidates=10), shop.serving, queries)
+        found = canaries.compare("shop", before, before)
+        assert (found.documents_before, found.shared, found.differing) == (12, 1.0, [])
+        assert found.n_canaries == 10, "titles of the first ten documents"
+        found = canaries.compare("shop", before, after)
+        assert (found.documents_after, len(found.differing), found.shared < 1.0) == (6, 5, True)
+        await shop.indexers.close()
+
+    run(test)
