@@ -55,7 +55,7 @@ class EmbeddedStorage:
         return storage.empty(self._folder, self._settings, self._dimension)
 
     def previous(self) -> EmbeddedEngine:
-        raise NotFound("the embedded engine keeps no index of before: it is built again from the log", field="previous")
+        raise NotFound("the embedded engine keeps no index of before: it builds one from the log", field="previous")
 
     def adopt(self, engine: Engine) -> None:
         if not isinstance(engine, EmbeddedEngine):

@@ -6,6 +6,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import msgspec
@@ -21,9 +22,10 @@ from events.settings import IndexSettings
 from events.types import IndexConfigured
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.operate import doctor
+from searchsvc.cli.reindex import reindex
 from searchsvc.engine import Delete, Retrieval, Upsert
 from searchsvc.opensearch.engine import OpenSearchEngine, OpenSearchSnapshot
-from searchsvc.opensearch.indexes import OpenSearchIndexes
+from searchsvc.opensearch.indexes import OpenSearchIndexes, OpenSearchStorage
 from searchsvc.opensearch.mapping import PROGRESS_ID
 from searchsvc.opensearch.node import Node
 from searchsvc.sample import sample_catalogue
@@ -127,15 +129,97 @@ def test_tombstones_keep_out_what_is_older_and_go_in_a_quiet_moment(node: Node) 
     assert found["count"] == 4 + 1, "four documents, and how far the index is"
 
 
-def test_other_settings_or_another_model_start_an_index_anew(node: Node) -> None:
+def test_another_model_starts_an_index_beside_and_both_aliases_go_over_in_one_call(node: Node) -> None:
     prefix = f"test-{uuid.uuid4().hex}"
-    first = indexes(node, prefix).storage(index_control()).open()
+    kept = indexes(node, prefix).storage(index_control())
+    first = kept.open()
     first.apply(HISTORY, len(HISTORY))
-    again = indexes(node, prefix, model="other").storage(index_control()).open()
-    assert again.snapshot().catalog_seq == 0
-    assert (first.name[-3:], again.name[-3:]) == ("-v1", "-v2")
-    with pytest.raises(NotFound):
-        node.call("GET", f"/{first.name}", msgspec.Raw)
+    kept.adopt(first)
+    other = indexes(node, prefix, model="other").storage(index_control())
+    second = other.open()
+    assert (first.name[-3:], second.name[-3:], second.snapshot().catalog_seq) == ("-v1", "-v2", 0)
+    assert _aliases(node, first) == {"-r", "-w"}
+    second.apply(HISTORY[:4], 4)
+    # A process that ends here goes on where it was, and the one that is searched stays.
+    assert (other.open().name, other.open().snapshot().catalog_seq) == (second.name, 4)
+    assert kept.open().name == first.name
+    second.apply(HISTORY[4:], len(HISTORY))
+    other.adopt(second)
+    assert (_aliases(node, first), _aliases(node, second)) == ({"-p"}, {"-r", "-w"})
+    # The old model again finds its index, and brings it up to date.
+    assert kept.open().name == first.name
+
+
+def test_the_index_before_the_last_is_kept_to_go_back_to(node: Node) -> None:
+    kept = indexes(node).storage(index_control())
+    with pytest.raises(NotFound, match="no index of before"):
+        kept.previous()
+    first, second, third = (_adopted(kept) for _ in range(3))
+    assert not _exists(node, first.name)
+    assert (_aliases(node, second), _aliases(node, third)) == ({"-p"}, {"-r", "-w"})
+    back = kept.previous()
+    assert (back.name, back.snapshot().catalog_seq) == (second.name, len(HISTORY))
+    kept.adopt(back)
+    assert (_aliases(node, second), _aliases(node, third)) == ({"-r", "-w"}, {"-p"})
+    assert kept.open().name == second.name
+
+
+def test_an_index_that_lost_documents_is_not_adopted(node: Node) -> None:
+    kept = indexes(node).storage(index_control())
+    first, second = _adopted(kept), kept.beside()
+    second.apply(HISTORY, len(HISTORY))
+    node.call("DELETE", f"/{second.name}/_doc/da", msgspec.Raw, query={"refresh": "true"})
+    with pytest.raises(Corrupt, match="given 4 documents and holds 3"):
+        kept.adopt(second)
+    assert (_aliases(node, first), _aliases(node, second)) == ({"-r", "-w"}, set())
+
+
+def test_an_index_whose_name_goes_on_like_anothers_is_left_alone(node: Node) -> None:
+    ours = indexes(node)
+    other = msgspec.structs.replace(index_control(created_seq=5), name="shop-1-v7")
+    beside, kept = ours.storage(other), ours.storage(index_control())
+    theirs = beside.open()
+    beside.adopt(theirs)
+    for _ in range(3):
+        kept.adopt(kept.beside())
+    assert _exists(node, theirs.name)
+    assert kept.open().name.endswith("-shop-1-v3")
+
+
+def _adopted(kept: OpenSearchStorage) -> OpenSearchEngine:
+    engine = kept.beside()
+    engine.apply(HISTORY, len(HISTORY))
+    kept.adopt(engine)
+    return engine
+
+
+def _aliases(node: Node, engine: OpenSearchEngine) -> set[str]:
+    """What leads to an index, without what all of its aliases begin with."""
+    found = node.call("GET", f"/{engine.name}/_alias", dict[str, dict[str, dict[str, Any]]])
+    return {name[-2:] for name in found[engine.name]["aliases"]}
+
+
+def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_and_never_made_by_a_write(
+    node: Node,
+) -> None:
+    kept = indexes(node).storage(index_control())
+    engine = kept.open()
+    engine.apply(HISTORY, len(HISTORY))
+    kept.adopt(engine)
+    found = engine.snapshot().reading()
+    slot = found.find("a")
+    assert slot is not None
+    node.call("DELETE", f"/{engine.name}", msgspec.Raw)
+    assert not engine.lost
+    with pytest.raises(Unavailable, match="is gone from OpenSearch"):
+        found.read([slot])
+    assert engine.lost
+    for changes in (HISTORY, []):
+        with pytest.raises(Unavailable, match="is gone from OpenSearch"):
+            engine.apply(changes, 99)
+    assert not _exists(node, engine.name)
+    again = kept.open()
+    assert (again.lost, again.snapshot().catalog_seq) == (False, 0)
 
 
 def test_what_belongs_to_no_index_of_ours_is_dropped_and_nothing_else(node: Node) -> None:
@@ -194,6 +278,57 @@ def test_a_service_answers_alike_on_either_engine(services: Sequence[RunningServ
         assert far["hits"][0]["id"] == near["hits"][0]["id"]
         shown = {hit["id"] for hit in near["hits"]}
         assert len({hit["id"] for hit in far["hits"]} & shown) >= 0.8 * len(shown), asked
+
+
+def test_reindexing_while_documents_are_searched_and_written_loses_and_shows_nothing_stale(
+    services: Sequence[RunningService],
+) -> None:
+    for service in services:
+        asked = ["shop", "--url", service.url, "--json"]
+        before = service.call("GET", "/v1/indexes/shop")[1]["generation"]
+        with ThreadPoolExecutor(2) as threads:
+            rebuilding = threads.submit(CliRunner().invoke, reindex, asked)
+            writing = threads.submit(_written_and_searched, service, rebuilding)
+            said, (number, statuses) = rebuilding.result(60), writing.result(60)
+        status = msgspec.json.decode(said.stdout)
+        assert (said.exit_code, status["phase"], status["before"]) == (0, "done", before), status
+        assert set(statuses) == {200}
+        found = service.call("GET", "/v1/indexes/shop")[1]
+        assert (found["generation"], found["rebuild"]["phase"]) == (status["after"], "done")
+        assert found["n_documents"] == 90 + number
+        _, document = service.call("GET", "/v1/indexes/shop/documents/P00001")
+        assert document["title"] == f"written {number}"
+
+
+def _written_and_searched(service: RunningService, until: Future[Any]) -> tuple[int, list[int]]:
+    """How many documents were written, one new and one changed each time, and what each call was answered."""
+    number, statuses = 0, []
+    while not until.done():
+        number += 1
+        changed = {"id": "P00001", "title": f"written {number}"}
+        for one in ({"id": f"N{number}", "title": f"new {number}"}, changed):
+            status, said = service.call("POST", "/v1/indexes/shop/documents", one)
+            statuses.append(status)
+        asked = {"query": "shoe", "min_catalog_seq": said["catalog_seq"]}
+        statuses.append(service.call("POST", "/v1/indexes/shop/search", asked)[0])
+    return number, statuses
+
+
+def test_other_settings_are_built_beside_and_searches_never_miss_an_index(services: Sequence[RunningService]) -> None:
+    for service in services:
+        info = service.call("GET", "/v1/indexes/shop")[1]
+        settings = {**info["settings"], "searchable": info["settings"]["searchable"][:1]}
+        assert service.call("PUT", "/v1/indexes/shop", settings)[0] == 200
+        deadline, statuses = time.monotonic() + 30, []
+        while (rebuild := service.call("GET", "/v1/indexes/shop/reindex"))[1].get("phase") != "done":
+            assert time.monotonic() < deadline, rebuild
+            status, found = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+            statuses.append((status, found["total"] > 0))
+        assert set(statuses) <= {(200, True)}
+        assert (rebuild[1]["why"], rebuild[1]["n_read"]) == ("settings", 90)
+        # The same command goes back, and says so where there is nothing to go back to.
+        said = CliRunner().invoke(reindex, ["shop", "--url", service.url, "--previous"])
+        assert (said.exit_code, "no index of before" in said.output) == (1, True)
 
 
 def test_doctor_tells_what_it_found_on_the_node(services: Sequence[RunningService], opensearch: OpenSearchNode) -> None:
