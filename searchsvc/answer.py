@@ -156,7 +156,8 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     vector_trust: 0 to 1, how far the vector leg counted; null without one.
 
     config_version: CONTROL sequence of the index's last change. applied_seq, applied_catalog_seq: what was applied.
-    degraded: parts that were missing: `vector` where the encoder failed or was late.
+    degraded: parts that were missing: `vector` where the encoder failed or was late, `shards` where some of a cluster's
+    did; `last_known` where nothing could be found, and this is what was found last.
     """
 
     query_id: str

@@ -43,6 +43,7 @@ from searchsvc.indexing import DocumentEncoder
 from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings
+from searchsvc.lastknown import LastKnown
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -175,6 +176,7 @@ class App:
             memory,
             self._keyring,
             dead,
+            LastKnown(config.opensearch.last_known if self._node is not None else 0),
             max_events_per_s=config.behavior.max_events_per_s,
             vector_deadline_s=self._vector_deadline_s,
             max_waiting=config.search.max_waiting,

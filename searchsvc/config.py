@@ -37,7 +37,8 @@ class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class OpenSearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """url: of a cluster that keeps the indexes, several hosts with commas between; empty keeps them in the data folder.
     ca_file: certificates to trust beside the system's. prefix: what our indexes there begin with. shards, replicas: of
-    indexes that are made. timeout_ms: past it a search is answered 503. connections: requests at once."""
+    indexes that are made. timeout_ms: past it a search is answered 503. connections: requests at once. last_known: so
+    many answers are remembered, to be shown again while the cluster is away."""
 
     url: str = ""
     user: str = ""
@@ -48,6 +49,7 @@ class OpenSearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     replicas: int = 0
     timeout_ms: float = 2000.0
     connections: int = 16
+    last_known: int = 1000
 
     @property
     def hosts(self) -> list[str]:
@@ -185,6 +187,7 @@ def _check(config: Config) -> None:
         ("opensearch.replicas", config.opensearch.replicas, 0, 10),
         ("opensearch.timeout_ms", config.opensearch.timeout_ms, 1, 600_000),
         ("opensearch.connections", config.opensearch.connections, 1, 256),
+        ("opensearch.last_known", config.opensearch.last_known, 0, 1_000_000),
         ("embedding.query_threads", config.embedding.query_threads, 1, 64),
         ("embedding.document_threads", config.embedding.document_threads, 1, 64),
         ("embedding.query_cache", config.embedding.query_cache, 0, 10_000_000),

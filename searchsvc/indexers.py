@@ -73,7 +73,10 @@ class Indexers:
                 task = asyncio.create_task(self._supervise(indexer), name=f"indexer {name}")
                 self._running[name] = _Running(indexer, task, control)
         drop = partial(self._indexes.drop_others, list(wanted.values()))
-        await asyncio.get_running_loop().run_in_executor(self._thread, drop)
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, drop)
+        except Unavailable as error:
+            log.warning("what is left of indexes that are gone stays until the next change: %s", error)
 
     def rebuild(self, name: str, *, previous: bool = False, forced: bool = False) -> RebuildStatus:
         """Build an index anew beside, or go back to the one before the last; where that is under way already, how far

@@ -31,6 +31,7 @@ from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
+from searchsvc.lastknown import LastKnown
 from searchsvc.redaction import redacted
 from searchsvc.search import Begun, Searcher
 from searchsvc.serving import Serving, ServingState
@@ -55,7 +56,8 @@ class Service:
     """What the API calls.
 
     searches: the executor that answers. late_searches: a small one in reserve, for answers without the vector leg once
-    `vector_deadline_s` has passed. max_waiting: searches under way or queued before one more is refused.
+    `vector_deadline_s` has passed. last_known: shown while nothing can be found. max_waiting: searches under way or
+    queued before one more is refused.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Service:
         memory: BehaviorMemory,
         keyring: Keyring,
         dead: DeadLetters,
+        last_known: LastKnown,
         *,
         max_events_per_s: float,
         vector_deadline_s: float,
@@ -85,6 +88,7 @@ class Service:
         self.dead = dead
         self._log = event_log
         self._searcher = searcher
+        self._last_known = last_known
         self._searches = searches
         self._late_searches = late_searches
         self._vector_deadline_s = vector_deadline_s
@@ -101,12 +105,25 @@ class Service:
             state = await self._caught_up(index, request)
         self._n_searching += 1
         try:
-            outcome = await self._search_in_time(state, index, request)
+            outcome = await self._found_or_last_known(state, index, request)
         finally:
             self._n_searching -= 1
         shown = self._kept_private(outcome.shown, request.user_token)
         self.rankings.remember(shown)
         self.writer.offer(shown)
+        return outcome
+
+    async def _found_or_last_known(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
+        """What is found; where that cannot be now, what was found last. Raises Unavailable where that is not known."""
+        control = state.control.index(index)
+        try:
+            outcome = await self._search_in_time(state, index, request)
+        except Unavailable:
+            last = self._last_known.find(control, request, query_id=uuid.uuid4().hex, now=datetime.now(UTC))
+            if last is None:
+                raise
+            return last
+        self._last_known.keep(control, request, outcome)
         return outcome
 
     async def _search_in_time(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:

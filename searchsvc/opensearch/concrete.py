@@ -8,11 +8,10 @@ from typing import Final, TypeVar
 
 from events.errors import NotFound, Unavailable
 from searchsvc.opensearch import replies
-from searchsvc.opensearch.node import Node
+from searchsvc.opensearch.node import BUSY, Node
 from searchsvc.opensearch.replies import Searched
 
 T = TypeVar("T")
-BUSY: Final = 429
 PAUSES_S: Final = (0.1, 0.4, 1.6)
 
 

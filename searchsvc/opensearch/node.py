@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 import events
-from events.errors import Corrupt, InvalidInput, NotFound, SearchsvcError, Unavailable
+from events.errors import InvalidInput, NotFound, SearchsvcError, Unavailable
 
 # opensearch-py counts requests, if asked to, with a class of the package `Events`, whose module is called as our own
 # package is. Nobody asks it to; it only has to find a name.
@@ -37,6 +37,7 @@ logging.getLogger("opensearch").setLevel(logging.ERROR)
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+BUSY: Final = 429
 MAX_SAID_CHARS: Final = 300
 # How long a reply may take beyond what the node was given for it.
 GRACE_S: Final = 1.0
@@ -120,7 +121,7 @@ class Node:
         """One request. body: encoded as JSON; bytes go as they are, lines of JSON.
 
         Raises NotFound where the node answers 404, InvalidInput where it refuses what was asked, Unavailable where it
-        is away, busy or too slow, Corrupt where its reply is not what it should be.
+        is away, busy or too slow, and where its reply is not what it should be.
         """
         wanted_s = timeout_s or PATIENCE_S
         return self._waited(self._request(method, path, reply, body, query=query, timeout_s=wanted_s), wanted_s)
@@ -176,15 +177,15 @@ class Node:
             return msgspec.json.decode(said or "null", type=reply)
         except msgspec.MsgspecError as error:
             excerpt = str(said)[:MAX_SAID_CHARS]
-            raise Corrupt(
-                f"OpenSearch answered {method} {path} with what is no such reply: {error}: {excerpt}"
+            raise Unavailable(
+                f"{method} {path} was answered with no reply of OpenSearch's: {error}: {excerpt}"
             ) from error
 
     def close(self) -> None:
         """End what is under way. Nothing is asked of it afterwards."""
         client, self._client = self._client, None
         if client is not None:
-            asyncio.run_coroutine_threadsafe(client.close(), self._loop).result(PATIENCE_S)
+            asyncio.run_coroutine_threadsafe(_closed(client), self._loop).result(PATIENCE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -192,9 +193,18 @@ class Node:
     def _connected(self) -> AsyncOpenSearch:
         if self._client is None:
             raw = _Raw()
-            options = {"serializer": raw, "serializers": {JSON: raw}, "max_retries": 0, **self._options}
+            # All that is asked may be asked twice: where a host is away, or has closed a connection, of another.
+            options = {"serializer": raw, "serializers": {JSON: raw}, "max_retries": len(self.hosts), **self._options}
             self._client = client_of(self.hosts, **options)
         return self._client
+
+
+async def _closed(client: AsyncOpenSearch) -> None:
+    """With the connections to hosts that were away, which the client forgets."""
+    pool = client.transport.connection_pool
+    for connection in getattr(pool, "orig_connections", ()):
+        await connection.close()
+    await client.close()
 
 
 def client_of(hosts: Sequence[str], **options: Any) -> AsyncOpenSearch:
@@ -206,6 +216,9 @@ def translated(error: Exception, what: str) -> SearchsvcError:
     """A failure of the client as one of ours. what: was asked."""
     said = _said(error)
     match error:
+        case foreign.SerializationError():
+            # Whatever stands between us and the node may answer in its place.
+            return Unavailable(f"{what} was answered with no reply of OpenSearch's: {said}")
         case foreign.ConnectionTimeout():
             return Unavailable(f"OpenSearch did not answer {what} in time")
         case foreign.ConnectionError():
@@ -216,6 +229,8 @@ def translated(error: Exception, what: str) -> SearchsvcError:
             return InvalidInput(f"OpenSearch refused {what}: {said}")
         case foreign.AuthenticationException() | foreign.AuthorizationException():
             return Unavailable(f"OpenSearch does not let us {what}: {said}", retry_after_s=30.0)
+        case foreign.TransportError(status_code=status) if status == BUSY:
+            return Unavailable(f"OpenSearch is too busy for {what}: {said}")
         case _:
             return Unavailable(f"OpenSearch failed {what}: {said}")
 

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -29,6 +30,7 @@ from searchsvc.engine import Delete
 from searchsvc.indexing import Indexer
 from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
+from searchsvc.lastknown import LastKnown
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -65,7 +67,7 @@ def test_events_beyond_the_allowance_are_refused_until_time_has_passed() -> None
         allowance.require(50.5)
 
 
-async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8) -> Service:
+async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8, n_last_known: int = 0) -> Service:
     log, serving = MemoryEventLog(), Serving()
     memory = BehaviorMemory(n_rankings=10, n_events=10)
     event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
@@ -84,6 +86,7 @@ async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8) -> 
         memory,
         keyring,
         DeadLetters(log, writer, memory.rankings, keyring, lambda: serving.current.control),
+        LastKnown(n_last_known),
         max_events_per_s=1e9,
         vector_deadline_s=0.1,
         max_waiting=max_waiting,
@@ -188,6 +191,51 @@ def test_a_sequence_that_never_comes_is_unavailable_and_a_stale_snapshot_is_not_
         before = serving.current.snapshots["shop"]
         await serving.set_snapshot("shop", 77, engine(tmp_path / "other").snapshot())
         assert serving.current.snapshots["shop"] is before
+
+    asyncio.run(run())
+
+
+class AwaySearcher(Searcher):
+    """Finds nothing while it is away."""
+
+    away = False
+
+    def finish(self, *args: Any, **kwargs: Any) -> SearchOutcome:
+        if self.away:
+            raise Unavailable("the cluster is away")
+        return super().finish(*args, **kwargs)
+
+
+def test_while_nothing_can_be_found_what_was_found_last_is_shown_and_says_so(tmp_path: Path) -> None:
+    async def run() -> None:
+        searcher = AwaySearcher(FakeEmbedder(), n_candidates=10)
+        running = await service(tmp_path, searcher, n_last_known=2)
+        known = SearchRequest(query="red shoe 3", user_token="a")
+        found = (await running.search("shop", known)).answer
+        searcher.away = True
+        again = await running.search("shop", msgspec.structs.replace(known, user_token="b", min_seq=1))
+        assert (again.answer.degraded, again.shown.degraded) == (["last_known"], ("last_known",))
+        assert (again.answer.hits, again.answer.total) == (found.hits, found.total)
+        assert again.answer.query_id == again.shown.id != found.query_id
+        assert running.rankings.contradiction(again.answer.query_id, "shop", found.hits[0].id, 1) is None
+        # Neither another request nor one that has to be fresher.
+        for other in ({"offset": 1}, {"filters": "votes:>1"}, {"typos": False}):
+            with pytest.raises(Unavailable, match="cluster is away"):
+                await running.search("shop", msgspec.structs.replace(known, **other))
+        newer = engine(tmp_path / "newer", [upsert(str(i), f"red shoe {i}") for i in range(21)])
+        await running.serving.set_snapshot("shop", 1, newer.snapshot())
+        with pytest.raises(Unavailable, match="cluster is away"):
+            await running.search("shop", msgspec.structs.replace(known, min_catalog_seq=21))
+        # Only so many are remembered, and none that lacked something.
+        searcher.away = False
+        for query in ("red shoe 4", "broken", "red shoe 5"):
+            await running.search("shop", SearchRequest(query=query))
+        searcher.away = True
+        with pytest.raises(Unavailable):
+            await running.search("shop", known)
+        with pytest.raises(Unavailable):
+            await running.search("shop", SearchRequest(query="broken"))
+        assert (await running.search("shop", SearchRequest(query="red shoe 4"))).answer.degraded == ["last_known"]
 
     asyncio.run(run())
 

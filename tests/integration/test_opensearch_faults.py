@@ -1,0 +1,192 @@
+"""A cluster in trouble: each search is answered with what there is, and says so, or with a clear 503, in time; nothing
+of the log is lost, and the index catches up by itself.
+
+The node is real; what stands before it passes on, or fails.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.running import RunningService
+from events.errors import Unavailable
+from searchsvc.cli.data import import_documents
+from searchsvc.opensearch.node import Node
+from searchsvc.sample import sample_catalogue
+from tests.opensearch import OpenSearchNode
+from tests.proxy import Fault, Proxy, proxy, self_signed
+
+TIMEOUT_S = 1.0
+# Finding and reading have a limit each.
+IN_TIME_S = 2 * (TIMEOUT_S + 1.0)
+CAUGHT_UP_S = 15.0
+N_DOCUMENTS = 60
+KNOWN = {"query": "shoe"}
+NEW = {"query": "jacket"}
+
+
+@pytest.fixture
+def between(opensearch: OpenSearchNode) -> Iterator[Proxy]:
+    with proxy(opensearch.port) as running:
+        yield running
+
+
+@pytest.fixture
+def shop(between: Proxy, start_service: Callable[..., RunningService]) -> RunningService:
+    """The sample catalogue, and one search that was answered while all was well."""
+    service = start_service(
+        "far",
+        SEARCHSVC_OPENSEARCH_URL=between.url,
+        SEARCHSVC_OPENSEARCH_PREFIX=f"t-{uuid.uuid4().hex}",
+        SEARCHSVC_OPENSEARCH_TIMEOUT_MS=str(TIMEOUT_S * 1e3),
+    )
+    import_documents(service.url, "shop", sample_catalogue(N_DOCUMENTS))
+    assert search(service, KNOWN)[1]["degraded"] == []
+    return service
+
+
+def search(service: RunningService, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    return service.call("POST", "/v1/indexes/shop/search", asked)
+
+
+def await_(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + CAUGHT_UP_S
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} not within {CAUGHT_UP_S:g} s"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("busy", "too busy"),
+        ("html", "no reply of OpenSearch's"),
+        ("broken", "no reply of OpenSearch's"),
+        ("cut", "cannot be reached"),
+        ("slow", "in time"),
+    ],
+)
+def test_a_search_is_answered_from_the_last_results_or_with_a_clear_503(
+    shop: RunningService, between: Proxy, fault: Fault, said: str
+) -> None:
+    before = search(shop, KNOWN)[1]
+    between.fault, between.only = fault, "/_search"
+    began = time.monotonic()
+    status, answer = search(shop, NEW)
+    assert (status, said in answer["detail"]) == (503, True), answer
+    status, again = search(shop, KNOWN)
+    assert (status, again["degraded"], again["hits"]) == (200, ["last_known"], before["hits"])
+    assert time.monotonic() - began < 2 * IN_TIME_S
+    # A click on what was shown counts as on any other ranking.
+    clicked = {"type": "click", "index": "shop", "document_id": again["hits"][0]["id"], "query_id": again["query_id"]}
+    assert shop.call("POST", "/v1/events", {"events": [clicked]})[0] == 202
+    between.fault = ""
+    await_(lambda: search(shop, NEW)[0] == 200, "an answer")
+    assert search(shop, KNOWN)[1]["degraded"] == []
+
+
+@pytest.mark.parametrize("fault", ["busy", "html", "cut"])
+def test_what_could_not_be_written_is_written_later_and_nothing_is_lost(
+    shop: RunningService, between: Proxy, fault: Fault
+) -> None:
+    between.fault, between.only = fault, "/_bulk"
+    for number in range(5):
+        written = {"id": f"N{number}", "title": f"new {number}"}
+        assert shop.call("POST", "/v1/indexes/shop/documents", written)[0] == 200
+    assert search(shop, KNOWN)[0] == 200
+    between.fault = ""
+    await_(lambda: search(shop, {"query": "", "limit": 0})[1].get("total") == N_DOCUMENTS + 5, "what was written")
+
+
+def test_a_service_that_starts_while_the_cluster_is_away_takes_documents_and_joins_it(
+    between: Proxy, start_service: Callable[..., RunningService]
+) -> None:
+    between.fault = "cut"
+    address = {"SEARCHSVC_OPENSEARCH_URL": between.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
+    service = start_service("far", **address)
+    for number in range(3):
+        assert service.call("POST", "/v1/indexes/shop/documents", {"id": f"N{number}", "title": "shoe"})[0] == 200
+    status, answer = search(service, KNOWN)
+    assert (status, "being built" in answer["detail"]) == (503, True), answer
+    assert service.call("GET", "/health/ready")[1]["status"] == "degraded"
+    between.fault = ""
+    await_(lambda: search(service, KNOWN)[1].get("total") == 3, "the index")
+    assert service.call("GET", "/health/ready")[1]["status"] == "ready"
+
+
+def test_an_index_deleted_behind_our_back_is_built_again(shop: RunningService, opensearch: OpenSearchNode) -> None:
+    name = shop.call("GET", "/v1/indexes/shop")[1]["generation"]
+    with_node(opensearch, lambda node: node.call("DELETE", f"/{name}", msgspec.Raw))
+    status, answer = search(shop, NEW)
+    assert (status, "is gone from OpenSearch" in answer["detail"]) == (503, True), answer
+    assert search(shop, KNOWN)[1]["degraded"] == ["last_known"]
+    await_(lambda: search(shop, NEW)[0] == 200, "the index")
+    info = shop.call("GET", "/v1/indexes/shop")[1]
+    assert (info["generation"], info["n_documents"]) == (name, N_DOCUMENTS)
+    assert search(shop, KNOWN)[1]["degraded"] == []
+
+
+def with_node(opensearch: OpenSearchNode, work: Callable[[Node], Any]) -> Any:
+    node = Node([opensearch.url], timeout_s=10.0)
+    try:
+        return work(node)
+    finally:
+        node.close()
+
+
+def test_a_red_index_is_told_of_and_found_again(shop: RunningService, opensearch: OpenSearchNode) -> None:
+    name = shop.call("GET", "/v1/indexes/shop")[1]["generation"]
+
+    def require(box: str | None) -> Callable[[Node], Any]:
+        settings = {"index.routing.allocation.require.box": box}
+        return lambda node: node.call("PUT", f"/{name}/_settings", msgspec.Raw, settings)
+
+    def reroute(node: Node) -> None:
+        cancel = {"cancel": {"index": name, "shard": 0, "node": "test", "allow_primary": True}}
+        node.call("POST", "/_cluster/reroute", msgspec.Raw, {"commands": [cancel]})
+
+    with_node(opensearch, require("nowhere"))
+    with_node(opensearch, reroute)
+    status, answer = search(shop, NEW)
+    assert (status, "OpenSearch" in answer["detail"]) == (503, True), answer
+    assert search(shop, KNOWN)[1]["degraded"] == ["last_known"]
+    assert shop.call("POST", "/v1/indexes/shop/documents", {"id": "N1", "title": "new"})[0] == 200
+    with_node(opensearch, require(None))
+    await_(lambda: search(shop, {"query": "", "limit": 0})[1].get("total") == N_DOCUMENTS + 1, "what was written")
+
+
+def test_credentials_and_certificates_come_from_files_and_stay_out_of_every_log(
+    tmp_path: Path, opensearch: OpenSearchNode, start_service: Callable[..., RunningService]
+) -> None:
+    certificate, secret = self_signed(tmp_path), tmp_path / "password"
+    secret.write_text("open sesame\n")
+    with proxy(opensearch.port, certificate=certificate, user="shop", password="open sesame") as between:
+        # Two hosts, one of them away.
+        service = start_service(
+            "far",
+            SEARCHSVC_OPENSEARCH_URL=f"https://127.0.0.1:1,{between.url}",
+            SEARCHSVC_OPENSEARCH_PREFIX=f"t-{uuid.uuid4().hex}",
+            SEARCHSVC_OPENSEARCH_USER="shop",
+            SEARCHSVC_OPENSEARCH_PASSWORD_FILE=str(secret),
+            SEARCHSVC_OPENSEARCH_CA_FILE=str(certificate),
+        )
+        import_documents(service.url, "shop", sample_catalogue(20))
+        assert search(service, KNOWN)[1]["degraded"] == []
+        for options, said in (
+            ({"user": "shop", "password": "wrong", "ca_file": str(certificate)}, "does not let us"),
+            ({"user": "shop", "password": "open sesame"}, "certificate"),
+        ):
+            refused = Node([between.url], timeout_s=5.0, **options)  # type: ignore[arg-type]
+            with pytest.raises(Unavailable, match=said) as raised:
+                refused.call("GET", "/", msgspec.Raw)
+            assert "sesame" not in str(raised.value)
+            refused.close()
+    for file in (tmp_path / "far.log", *(tmp_path / "far").rglob("*.log")):
+        assert "sesame" not in file.read_text(errors="replace"), file

@@ -1,0 +1,144 @@
+"""What stands between a service and its cluster: passes everything on to a real node, and fails as it is told to.
+
+It can speak TLS, with a certificate of its own, and ask for a user and a password, which the test distribution of
+OpenSearch cannot.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+# busy: 429, as search backpressure answers. html: a page in place of a reply. broken: half a reply. cut: no reply.
+Fault = Literal["", "busy", "html", "broken", "cut", "slow"]
+BUSY = (
+    b'{"error":{"root_cause":[{"type":"rejected_execution_exception","reason":"cancelled task: cpu usage"}],'
+    b'"type":"search_phase_execution_exception","reason":"all shards failed"},"status":429}'
+)
+SLOW_S = 30.0
+
+
+class Proxy:
+    """fault: what happens to each request that `only` is a part of the path of. n_requests: that came so far."""
+
+    def __init__(self, port: int, *, certificate: Path | None = None, user: str = "", password: str = "") -> None:
+        self.fault: Fault = ""
+        self.only = ""
+        self.n_requests = 0
+        self._node_port = port
+        self._expected = f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}" if user else ""
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            # Whole answers at once: their parts would wait for each other.
+            wbufsize = -1
+
+            def _pass_on(self) -> None:
+                proxy.answer(self)
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _pass_on  # noqa: N815 - named by http.server
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named by http.server
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, certificate.with_suffix(".key"))
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "https" if certificate is not None else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, asked: BaseHTTPRequestHandler) -> None:
+        self.n_requests += 1
+        body = asked.rfile.read(int(asked.headers.get("content-length", 0)))
+        if self._expected and asked.headers.get("authorization") != self._expected:
+            _answer(asked, 401, b"Unauthorized", "text/plain")
+            return
+        fault = self.fault if self.only in asked.path else ""
+        if fault == "busy":
+            _answer(asked, 429, BUSY, "application/json")
+        elif fault == "html":
+            _answer(asked, 200, b"<html><body>Please sign in</body></html>", "text/html")
+        elif fault == "cut":
+            asked.close_connection = True
+        else:
+            if fault == "slow":
+                time.sleep(SLOW_S)
+            node = http.client.HTTPConnection("127.0.0.1", self._node_port, timeout=60)
+            try:
+                node.request(asked.command, asked.path, body, {"content-type": asked.headers.get("content-type", "")})
+                reply = node.getresponse()
+                said = reply.read()
+            finally:
+                node.close()
+            said = said[: len(said) // 2] if fault == "broken" else said
+            _answer(asked, reply.status, said, reply.headers.get("content-type", "application/json"))
+
+
+def _answer(asked: BaseHTTPRequestHandler, status: int, said: bytes, kind: str) -> None:
+    asked.send_response(status)
+    asked.send_header("content-type", kind)
+    asked.send_header("content-length", str(len(said)))
+    asked.end_headers()
+    if asked.command != "HEAD":
+        asked.wfile.write(said)
+
+
+@contextmanager
+def proxy(port: int, *, certificate: Path | None = None, user: str = "", password: str = "") -> Iterator[Proxy]:
+    running = Proxy(port, certificate=certificate, user=user, password=password)
+    try:
+        yield running
+    finally:
+        running.close()
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate for 127.0.0.1, its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "searchsvc-test")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    certificate = folder / "node.pem"
+    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    certificate.with_suffix(".key").write_bytes(secret)
+    return certificate
