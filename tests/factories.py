@@ -21,8 +21,8 @@ from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import EngineSnapshot, Upsert
+from searchsvc.opensearch import mapping
 from searchsvc.opensearch.engine import OpenSearchEngine
-from searchsvc.opensearch.indexes import OpenSearchIndexes
 from searchsvc.opensearch.node import Node
 from searchsvc.rebuild import Comparison
 from searchsvc.serving import ServingState
@@ -57,12 +57,13 @@ def engine(folder: Path, documents: Sequence[Upsert] = (), settings: IndexSettin
 
 
 def opensearch_engine(
-    node: Node, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS
+    node: Node, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS, *, knn: bool = True
 ) -> OpenSearchEngine:
-    """In an index of its own."""
-    event = IndexConfigured(id="1", at=NOW, index="shop", settings=settings, default_weights={})
-    index = control.fold(control.ControlState(), event, 1).index("shop")
-    made = OpenSearchIndexes(node, f"test-{uuid.uuid4().hex}", "model", DIMENSION).storage(index).open()
+    """In an index of its own. knn: whether the node looks for vectors, or the service."""
+    name = f"test-{uuid.uuid4().hex}"
+    node.call("PUT", f"/{name}", msgspec.Raw, mapping.index_body(settings, DIMENSION, knn=knn))
+    made = OpenSearchEngine(node, name, settings, DIMENSION, knn=knn)
+    made.restore()
     made.apply(documents, max(len(documents), 1))
     return made
 

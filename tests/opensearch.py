@@ -89,11 +89,28 @@ def fetch() -> None:
     shutil.rmtree(partial)
 
 
-class OpenSearchNode:
-    """One running node. data: a folder for it alone."""
+def without_plugins() -> Path:
+    """The same distribution without its plugins: hard links, so it takes no room."""
+    bare = FOLDER.with_name(f"{FOLDER.name}-bare")
+    if not bare.exists():
+        partial = bare.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(FOLDER, partial, copy_function=os.link, symlinks=True, ignore=_plugins_in)
+        (partial / "plugins").mkdir()
+        partial.rename(bare)
+    return bare
 
-    def __init__(self, data: Path) -> None:
+
+def _plugins_in(folder: str, names: Sequence[str]) -> set[str]:
+    return {"plugins"} & set(names) if Path(folder) == FOLDER else set()
+
+
+class OpenSearchNode:
+    """One running node. data: a folder for it alone. home: of the distribution that it runs."""
+
+    def __init__(self, data: Path, home: Path = FOLDER) -> None:
         self.data = data
+        self._home = home
         self.port, transport = _free_port(), _free_port()
         config, logs = data / "config", data / "logs"
         shutil.copytree(FOLDER / "config", config)
@@ -135,7 +152,7 @@ class OpenSearchNode:
         log = (self.data / "stdout").open("wb")
         with log:
             self._process = subprocess.Popen(
-                [*self._as_user, str(FOLDER / "bin" / "opensearch"), "-p", str(self.data / "pid")],
+                [*self._as_user, str(self._home / "bin" / "opensearch"), "-p", str(self.data / "pid")],
                 env=environment,
                 stdout=log,
                 stderr=log,

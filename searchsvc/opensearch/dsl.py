@@ -139,6 +139,11 @@ def nearest_query(vector: FloatArray, k: int, filters: Sequence[Clause], named: 
     return {"bool": {"must": [knn], "filter": [named]}}
 
 
+def among_query(ids: Sequence[str], filters: Sequence[Clause], named: Clause) -> Clause:
+    """What passes the filters, of some documents."""
+    return {"bool": {"filter": [*filters, {"terms": {"id": list(ids)}}, named]}}
+
+
 def filter_clauses(given: Filter | None, leave_out: str | None) -> list[Clause]:
     """What every search has to pass."""
     clauses = [LIVE] if given is None else [LIVE, filter_clause(given)]

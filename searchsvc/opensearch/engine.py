@@ -7,7 +7,7 @@ search, so that what is asked about its hits afterwards costs nothing.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -37,12 +37,18 @@ from searchsvc.members import out_of_kind, unknown
 from searchsvc.opensearch import dsl, mapping, replies
 from searchsvc.opensearch.concrete import ConcreteIndex
 from searchsvc.opensearch.node import PATIENCE_S, Node
+from searchsvc.opensearch.vectors import ServiceVectors, ServiceVectorsView
 from searchsvc.opensearch.vocabulary import Vocabulary, VocabularyView
 from searchsvc.query import AskedOperator, Operator, Query
 from searchsvc.ranking import N_COMPARED, vector_trust
 
 # The node shows no hits beyond.
 MAX_WINDOW: Final = 10_000
+# The node takes no more values of a field to look for.
+MAX_TERMS: Final = 65_536
+# So many times k of the nearest are tried at once where a filter may leave most of them out.
+FILTERED_FACTOR: Final = 4
+TRIED_FACTOR: Final = 8
 PAGE_OF_TERMS: Final = 10_000
 PAGE_OF_DOCUMENTS: Final = 1000
 CONFLICT: Final = 409
@@ -51,13 +57,15 @@ SCORE_DIGITS: Final = 3
 
 
 class OpenSearchEngine:
-    """An `Engine` on a node. name: of the node's index."""
+    """An `Engine` on a node. name: of the node's index. knn: whether the node looks for the nearest vectors itself."""
 
-    def __init__(self, node: Node, name: str, settings: IndexSettings, dimension: int) -> None:
+    def __init__(self, node: Node, name: str, settings: IndexSettings, dimension: int, *, knn: bool = True) -> None:
         self._index = ConcreteIndex(node, name)
         self._settings = settings
         self.dimension = dimension if settings.embedding is not None else 0
         self._vocabulary = Vocabulary(len(settings.searchable))
+        self._knn = knn
+        self._vectors = self._no_vectors()
         self._kinds: dict[str, frozenset[str]] = {}
         self._digest = DocumentsDigest()
         self._total = np.zeros(self.dimension)
@@ -82,18 +90,25 @@ class OpenSearchEngine:
 
     @property
     def settling(self) -> bool:
-        """Whether there are tombstones: CATALOG is read up to them by now, so nothing older comes any more."""
-        return self._has_tombstones
+        """Whether there are tombstones, or vectors in parts: CATALOG is read up to the former by now, so nothing older
+        comes any more."""
+        return self._has_tombstones or (self._vectors is not None and self._vectors.building)
 
     def settle(self, patience_s: float | None = None) -> bool:
-        """Remove the tombstones."""
+        """Remove the tombstones, and bring vectors together."""
+        if self._has_tombstones:
+            self._purge()
+        done = self._vectors is None or self._vectors.settle(patience_s)
+        self._snapshot = self._view()
+        return done
+
+    def _purge(self) -> None:
         gone = {
             "bool": {"filter": [{"term": {"live": False}}, {"range": {"seq": {"gt": 0, "lte": self._catalog_seq}}}]}
         }
         query = {"conflicts": "proceed", "refresh": "true"}
         self._index.call("POST", "/_delete_by_query", msgspec.Raw, {"query": gone}, query=query)
         self._has_tombstones = False
-        return True
 
     def restore(self) -> None:
         """Take up what the node holds. Raises Unavailable."""
@@ -110,7 +125,17 @@ class OpenSearchEngine:
         words, stems = self._terms("words"), self._terms("stems")
         by_field = {(int(key.partition(":")[0]), key.partition(":")[2]): n for key, n in stems.items()}
         self._vocabulary.restore(words, by_field, self._digest.count)
+        self._vectors = self._no_vectors()
+        if self._vectors is not None:
+            for hits in self._pages(["id", "bytes"]):
+                rows = [(hit.source.id, hit.source.bytes) for hit in hits if hit.source.bytes]
+                vectors = self._unpacked([packed for _, packed in rows])
+                self._vectors.change([], list(zip((name for name, _ in rows), vectors, strict=True)))
+            self._vectors.settle()
         self._snapshot = self._view()
+
+    def _no_vectors(self) -> ServiceVectors | None:
+        return ServiceVectors(self.dimension) if self.dimension and not self._knn else None
 
     def _is_ahead(self) -> bool:
         """Whether the node was written to without its progress being noted: then what it adds up to is not known."""
@@ -120,18 +145,23 @@ class OpenSearchEngine:
     def _counted_anew(self) -> tuple[DocumentsDigest, ScoreArray]:
         """What all live documents add up to, each looked at."""
         digest, total = DocumentsDigest(), np.zeros(self.dimension)
+        for hits in self._pages(["document", "bytes"]):
+            digest = digest.changed([hit.source.document.encode() for hit in hits], [])
+            if self.dimension:
+                total = total + self._unpacked([hit.source.bytes for hit in hits]).sum(axis=0, dtype=np.float64)
+        return digest, total
+
+    def _pages(self, members: Sequence[str]) -> Iterator[Sequence[replies.Hit]]:
+        """Some members of all live documents, by their ids."""
         body: dict[str, Any] = {
             "size": PAGE_OF_DOCUMENTS,
             "query": {"bool": {"filter": [dsl.LIVE]}},
             "sort": [{"id": "asc"}],
-            "_source": ["id", "document", "bytes"],
+            "_source": ["id", *members],
         }
         while hits := self._index.search([body], timeout_s=PATIENCE_S)[0].hits.hits:
-            digest = digest.changed([hit.source.document.encode() for hit in hits], [])
-            if self.dimension:
-                total = total + self._unpacked([hit.source.bytes for hit in hits]).sum(axis=0, dtype=np.float64)
+            yield hits
             body["search_after"] = [hits[-1].source.id]
-        return digest, total
 
     def _terms(self, field: str) -> dict[str, int]:
         """How many live documents have each value of a field."""
@@ -160,7 +190,7 @@ class OpenSearchEngine:
             if change.id not in last or change.seq >= last[change.id].seq:
                 last[change.id] = change
         before = self._got(list(last))
-        lines, came, went = [], list[Upsert](), list[replies.Source]()
+        lines, came, went, gone = [], list[Upsert](), list[replies.Source](), list[str]()
         encoder = msgspec.json.Encoder()
         analyses = {}
         for name, change in last.items():
@@ -170,13 +200,14 @@ class OpenSearchEngine:
                 continue
             if isinstance(change, Upsert):
                 analyses[name] = mapping.analyses_of(change.members, self._settings)
-                document = mapping.stored(change, analyses[name], self._settings, seq)
+                document = mapping.stored(change, analyses[name], self._settings, seq, knn=self._knn)
                 came.append(change)
             else:
                 document = mapping.tombstone(change, seq)
                 self._has_tombstones = True
             if known.found and known.source.live:
                 went.append(known.source)
+                gone.append(name)
             action = {"index": {"_id": mapping.node_id(name), "version": seq, "version_type": "external"}}
             lines += [encoder.encode(action), encoder.encode(document)]
         removed = [one.document.encode() for one in went]
@@ -190,6 +221,9 @@ class OpenSearchEngine:
         noted = {"live": False, "seq": 0, "state": progress}
         lines += [encoder.encode({"index": {"_id": mapping.PROGRESS_ID}}), encoder.encode(noted)]
         self._write(b"\n".join(lines) + b"\n")
+        if self._vectors is not None:
+            with_vector = [(one.id, one.vector) for one in came if one.vector is not None and one.vector.any()]
+            self._vectors.change(gone, with_vector)
         for upsert in came:
             for name, kinds in mapping.kinds_of(upsert.members).items():
                 self._kinds[name] = self._kinds.get(name, frozenset()) | kinds
@@ -230,6 +264,7 @@ class OpenSearchEngine:
             vocabulary=self._vocabulary.view(),
             kinds=dict(self._kinds),
             total=self._total,
+            vectors=self._vectors.view() if self._vectors is not None else None,
         )
 
 
@@ -257,6 +292,7 @@ class OpenSearchSnapshot:
         vocabulary: VocabularyView,
         kinds: Mapping[str, frozenset[str]],
         total: ScoreArray,
+        vectors: ServiceVectorsView | None,
     ) -> None:
         self.settings = settings
         self.generation = index.name
@@ -267,6 +303,7 @@ class OpenSearchSnapshot:
         self._vocabulary = vocabulary
         self._kinds = kinds
         self._total = total
+        self._vectors = vectors
         self._rows: list[_Row] = []
         self._slots: dict[str, int] = {}
         self._query: Query | None = None
@@ -282,6 +319,7 @@ class OpenSearchSnapshot:
             vocabulary=self._vocabulary,
             kinds=self._kinds,
             total=self._total,
+            vectors=self._vectors,
         )
 
     @property
@@ -329,16 +367,17 @@ class OpenSearchSnapshot:
         by_words, near = found.pop(0), found.pop(0) if vector is not None else None
         operator, n_matching = self._operator(asked.operator, query, clauses_of, by_words)
         keyword = self._in_keyword_order(by_words, operator, asked, clauses_of)
-        near_slots = self._kept(near.hits.hits) if near is not None else np.empty(0, np.int64)
-        nearest, cosines, trust = self._trusted(query, vector, near_slots, keyword)
+        near_slots = self._near(near, asked, vector, filters, clauses_of.named)
+        nearest, cosines, trust = self._trusted(query, vector, near_slots, keyword, asked.k)
         only_near = [slot for slot in nearest.tolist() if not self._matches(slot, operator, query, statistics)]
         facets = {}
         for at, one in enumerate(asked.facets):
             counted, beside = by_words, only_near
             if at in wider:
                 counted = found.pop(0)
-                beside_hits = found.pop(0).hits.hits if vector is not None else []
-                near_wide = self._kept(beside_hits).tolist() if trust else []
+                near = found.pop(0) if vector is not None else None
+                others = dsl.filter_clauses(without(asked.filters, one.field), leave_out)
+                near_wide = self._near(near, asked, vector, others, clauses_of.named).tolist() if trust else []
                 beside = [slot for slot in near_wide if not self._matches(slot, operator, query, statistics)]
             facets[one.field] = self._facet(one, counted.aggregations[f"{operator}.{at}"], beside)
         if asked.sort:
@@ -473,7 +512,50 @@ class OpenSearchSnapshot:
         self, asked: Retrieval, vector: FloatArray, filters: list[dsl.Clause], named: dsl.Clause
     ) -> dict[str, Any]:
         shown = self._shown(asked.facets, asked.distinct)
-        return {**shown, "size": asked.k, "query": dsl.nearest_query(vector, asked.k, filters, named)}
+        if self._vectors is None:
+            return {**shown, "size": asked.k, "query": dsl.nearest_query(vector, asked.k, filters, named)}
+        # Only the node knows what passes the filters.
+        k = asked.k if len(filters) == 1 else FILTERED_FACTOR * asked.k
+        return self._among_body(asked, self._vectors.nearest(vector, k), filters, named)
+
+    def _among_body(
+        self, asked: Retrieval, ids: Sequence[str], filters: list[dsl.Clause], named: dsl.Clause
+    ) -> dict[str, Any]:
+        shown = self._shown(asked.facets, asked.distinct)
+        return {**shown, "size": min(len(ids), MAX_WINDOW), "query": dsl.among_query(ids, filters, named)}
+
+    def _near(
+        self,
+        found: replies.Searched | None,
+        asked: Retrieval,
+        vector: FloatArray | None,
+        filters: list[dsl.Clause],
+        named: dsl.Clause,
+    ) -> IntArray:
+        """Slots of the k nearest that pass the filters. found: what `_nearest_body` found.
+
+        Where the service knows the vectors and the node the filters, the nearest may not be among those that pass.
+        Then either all that pass are looked at here, or, where they are many, more and more of the nearest are tried
+        there.
+        """
+        if found is None or vector is None:
+            return np.empty(0, np.int64)
+        vectors, hits = self._vectors, found.hits.hits
+        n_tried = FILTERED_FACTOR * asked.k
+        if vectors is None or len(filters) == 1 or len(hits) >= asked.k or n_tried >= len(vectors):
+            return self._kept(hits)
+        # No more of a document than its name is needed here.
+        passing = {**self._shown((), None), "query": {"bool": {"filter": filters}}, "size": MAX_WINDOW}
+        page = self._searched([{**passing, "docvalue_fields": ["id"]}])[0].hits
+        if page.total.value <= MAX_WINDOW:
+            ids = vectors.nearest_of([str(hit.fields["id"][0]) for hit in page.hits], vector, asked.k)
+            hits = self._searched([self._among_body(asked, ids, filters, named)])[0].hits.hits
+            return self._kept(hits)
+        while len(hits) < asked.k and n_tried < min(len(vectors), MAX_TERMS):
+            n_tried = min(TRIED_FACTOR * n_tried, MAX_TERMS)
+            ids = vectors.nearest(vector, n_tried)[:MAX_TERMS]
+            hits = self._searched([self._among_body(asked, ids, filters, named)])[0].hits.hits
+        return self._kept(hits)
 
     def _facet_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], at: int) -> dict[str, Any]:
         query = dsl.keyword_query(of, "some", filters) if asked.query.text else {"bool": {"filter": filters}}
@@ -524,14 +606,14 @@ class OpenSearchSnapshot:
         return np.array([slot for _, _, slot in sorted(keys)], np.int64)
 
     def _trusted(
-        self, query: Query, vector: FloatArray | None, near: IntArray, keyword: IntArray
+        self, query: Query, vector: FloatArray | None, near: IntArray, keyword: IntArray, k: int
     ) -> tuple[IntArray, FloatArray, float]:
         """The vector leg's findings, nearest first, and how far they can be trusted: none where they cannot."""
         none = np.empty(0, np.int64), np.empty(0, np.float32), 0.0
         if vector is None:
             return none
         cosines = self.cosines(near, vector)
-        order = sorted(range(len(near)), key=lambda at: (-cosines[at], self._rows[near[at]].id))
+        order = sorted(range(len(near)), key=lambda at: (-cosines[at], self._rows[near[at]].id))[:k]
         nearest, cosines = near[order], cosines[order]
         if not query.terms:
             return nearest, cosines, 1.0

@@ -22,6 +22,7 @@ from searchsvc.engine import Delete, Engine, Upsert
 from searchsvc.opensearch import dsl, mapping, replies
 from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node
+from searchsvc.opensearch.status import has_knn
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +42,15 @@ class OpenSearchIndexes:
         self._n_replicas = n_replicas
 
     def storage(self, control: IndexControl) -> OpenSearchStorage:
-        made = mapping.index_body(
-            control.settings, self._dimension, n_shards=self._n_shards, n_replicas=self._n_replicas
+        return OpenSearchStorage(
+            self._node,
+            self._base(control),
+            control.settings,
+            self._model,
+            self._dimension,
+            n_shards=self._n_shards,
+            n_replicas=self._n_replicas,
         )
-        fingerprint = _fingerprint(control.settings, self._model)
-        made["mappings"]["_meta"]["fingerprint"] = fingerprint
-        base = self._base(control)
-        return OpenSearchStorage(self._node, base, control.settings, self._dimension, fingerprint, made)
 
     def drop_others(self, controls: Collection[IndexControl]) -> None:
         kept = {self._base(control) for control in controls}
@@ -68,38 +71,48 @@ class OpenSearchStorage:
         node: Node,
         base: str,
         settings: IndexSettings,
+        model: str,
         dimension: int,
-        fingerprint: str,
-        made: dict[str, object],
+        *,
+        n_shards: int = 1,
+        n_replicas: int = 0,
     ) -> None:
         self._node = node
         self._base = base
         self._settings = settings
-        self._dimension = dimension
-        self._fingerprint = fingerprint
-        self._made = made
+        self._model = model
+        self._dimension = dimension if settings.embedding is not None else 0
+        self._n_shards = n_shards
+        self._n_replicas = n_replicas
 
     def open(self) -> OpenSearchEngine:
         """Of what was made by the same settings and model: the index that is searched, else the newest, which an
         earlier process began; else an empty one."""
-        found = self._found()
-        fit = [name for name, one in found.items() if one.mappings.meta.fingerprint == self._fingerprint]
+        found, fingerprint = self._found(), self._fingerprint()
+        fit = [name for name, one in found.items() if one.mappings.meta.fingerprint == fingerprint]
         searched = next((name for name, one in found.items() if self._read in one.aliases), None)
         if searched is not None and searched not in fit:
-            log.warning("%s was made by other settings or another model: built anew from the log", searched)
+            log.warning(
+                "%s was made by other settings, another model or for other plugins: built anew from the log", searched
+            )
         name = searched if searched in fit else max(fit, key=_number, default=None)
         return self._opened(name) if name is not None else self.beside()
 
     def beside(self) -> OpenSearchEngine:
         number = max(map(_number, self._found()), default=0) + 1
         name = f"{self._base}-v{number}"
-        self._node.call("PUT", f"/{name}", msgspec.Raw, self._made)
+        made = mapping.index_body(
+            self._settings, self._dimension, knn=self._knn, n_shards=self._n_shards, n_replicas=self._n_replicas
+        )
+        made["mappings"]["_meta"]["fingerprint"] = self._fingerprint()
+        self._node.call("PUT", f"/{name}", msgspec.Raw, made)
         return self._opened(name)
 
     def previous(self) -> OpenSearchEngine:
         """What was made by other settings is of no use: these settings in force again would take it up."""
+        fingerprint = self._fingerprint()
         for name, one in self._found().items():
-            if self._previous in one.aliases and one.mappings.meta.fingerprint == self._fingerprint:
+            if self._previous in one.aliases and one.mappings.meta.fingerprint == fingerprint:
                 return self._opened(name)
         raise NotFound(f"{self._base} has no index of before by the settings in force", field="previous")
 
@@ -131,7 +144,7 @@ class OpenSearchStorage:
         return
 
     def _opened(self, name: str) -> OpenSearchEngine:
-        engine = OpenSearchEngine(self._node, name, self._settings, self._dimension)
+        engine = OpenSearchEngine(self._node, name, self._settings, self._dimension, knn=self._knn)
         engine.restore()
         return engine
 
@@ -139,6 +152,16 @@ class OpenSearchStorage:
         """The concrete indexes by name: not those of an index whose own name goes on like this."""
         found = self._node.call("GET", f"/{self._base}-v*", dict[str, replies.IndexFound])
         return {name: one for name, one in found.items() if name.removeprefix(f"{self._base}-v").isdigit()}
+
+    def _fingerprint(self) -> str:
+        """Of all that an index is made by: where it differs, documents have to be written again."""
+        made = msgspec.json.encode([mapping.SCHEMA, self._settings, self._model, self._knn])
+        return hashlib.sha256(made).hexdigest()[:16]
+
+    @property
+    def _knn(self) -> bool:
+        """Whether the node looks for the nearest vectors; where it cannot, the service does."""
+        return bool(self._dimension) and has_knn(self._node)
 
     @property
     def _read(self) -> str:
@@ -155,9 +178,3 @@ class OpenSearchStorage:
 
 def _number(name: str) -> int:
     return int(name.rpartition("-v")[2])
-
-
-def _fingerprint(settings: IndexSettings, model: str) -> str:
-    """Of all that an index was made by: where it differs, documents have to be written again."""
-    made = msgspec.json.encode([mapping.SCHEMA, settings, model])
-    return hashlib.sha256(made).hexdigest()[:16]

@@ -37,8 +37,11 @@ PROGRESS_ID: Final = "progress"
 VECTOR: Final = "vector"
 
 
-def index_body(settings: IndexSettings, dimension: int, *, n_shards: int = 1, n_replicas: int = 0) -> dict[str, Any]:
-    """Settings and mapping of a new index. dimension: of vectors, 0 where it holds none."""
+def index_body(
+    settings: IndexSettings, dimension: int, *, knn: bool = True, n_shards: int = 1, n_replicas: int = 0
+) -> dict[str, Any]:
+    """Settings and mapping of a new index. dimension: of vectors, 0 where it holds none. knn: whether the node looks
+    for the nearest; where it does not, it only keeps them."""
     text = {"type": "text", "analyzer": "stems"}
     kept = {"type": "double", "index": False}
     properties: dict[str, Any] = {
@@ -63,17 +66,20 @@ def index_body(settings: IndexSettings, dimension: int, *, n_shards: int = 1, n_
         "a": {"type": "object", "dynamic": True},
     }
     if dimension:
+        properties["bytes"] = {"type": "binary", "doc_values": True}
+    if dimension and knn:
         method = {"name": "hnsw", "engine": "lucene", "space_type": "innerproduct"}
         properties[VECTOR] = {"type": "knn_vector", "dimension": dimension, "method": method}
-        properties["bytes"] = {"type": "binary", "doc_values": True}
     kinds = {"v": "keyword", "f": "keyword", "s": "keyword", "g": "keyword", "n": "double", "d": "double"}
+    # A node without the plugin does not know the setting.
+    with_vectors = {"knn": True} if dimension and knn else {}
     return {
         "settings": {
             "index": {
                 "number_of_shards": n_shards,
                 "number_of_replicas": n_replicas,
                 "refresh_interval": "-1",
-                "knn": bool(dimension),
+                **with_vectors,
                 "mapping.total_fields.limit": MAX_FIELDS,
                 "similarity": {
                     "default": {"type": "BM25", "k1": K1, "b": B},
@@ -124,8 +130,10 @@ def tombstone(deleted: Delete, seq: int) -> dict[str, Any]:
     return {"id": deleted.id, "live": False, "seq": seq}
 
 
-def stored(upsert: Upsert, analyses: Sequence[Analysis], settings: IndexSettings, seq: int) -> dict[str, Any]:
-    """A document as the node holds it. analyses: of its searchable fields."""
+def stored(
+    upsert: Upsert, analyses: Sequence[Analysis], settings: IndexSettings, seq: int, *, knn: bool = True
+) -> dict[str, Any]:
+    """A document as the node holds it. analyses: of its searchable fields. knn: as in `index_body`."""
     title = [field.name for field in settings.searchable].index(settings.title)
     kept = signals.kept(settings.signals, [upsert.members])[0]
     words = [distinct_words(analysis) for analysis in analyses]
@@ -144,7 +152,8 @@ def stored(upsert: Upsert, analyses: Sequence[Analysis], settings: IndexSettings
         "a": {encoded(name): _kinds(values) for name, values in short_values(upsert.members)},
     }
     if upsert.vector is not None and upsert.vector.any():
-        document[VECTOR] = [float(value) for value in upsert.vector]
+        if knn:
+            document[VECTOR] = [float(value) for value in upsert.vector]
         document["bytes"] = base64.b64encode(packed(upsert.vector)).decode()
     return document
 

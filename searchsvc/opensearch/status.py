@@ -28,7 +28,14 @@ class Health(msgspec.Struct):
 
 
 class Plugin(msgspec.Struct):
+    """name: of the node that has it."""
+
+    name: str
     component: str
+
+
+class Named(msgspec.Struct):
+    name: str
 
 
 class Aliased(msgspec.Struct):
@@ -52,18 +59,15 @@ class ClusterStatus(msgspec.Struct, frozen=True):
     health: str
     nodes: int
     plugins: list[str]
+    knn: bool
     indexes: list[IndexStatus]
-
-    @property
-    def has_vectors(self) -> bool:
-        return KNN in self.plugins
 
 
 def status(node: Node, prefix: str) -> ClusterStatus:
     """prefix: of our indexes. Raises what `Node.call` does."""
     root = node.call("GET", "/", Root)
     health = node.call("GET", "/_cluster/health", Health)
-    plugins = node.call("GET", "/_cat/plugins", list[Plugin], query={"format": "json"})
+    plugins = _plugins(node)
     aliased = node.call("GET", f"/{prefix}-*/_alias", dict[str, Aliased])
     indexes = []
     for name, one in sorted(aliased.items()):
@@ -80,5 +84,16 @@ def status(node: Node, prefix: str) -> ClusterStatus:
         health.status,
         health.number_of_nodes,
         sorted({plugin.component for plugin in plugins}),
+        has_knn(node),
         indexes,
     )
+
+
+def has_knn(node: Node) -> bool:
+    """Whether every node can look for the nearest vectors."""
+    nodes = {one.name for one in node.call("GET", "/_cat/nodes", list[Named], query={"format": "json", "h": "name"})}
+    return nodes <= {plugin.name for plugin in _plugins(node) if plugin.component == KNN}
+
+
+def _plugins(node: Node) -> list[Plugin]:
+    return node.call("GET", "/_cat/plugins", list[Plugin], query={"format": "json"})

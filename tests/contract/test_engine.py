@@ -32,13 +32,14 @@ DOCUMENTS = (
 Build = Callable[[Sequence[Upsert]], EngineSnapshot]
 
 
-@pytest.fixture(params=["embedded", "opensearch", "oracle"])
+@pytest.fixture(params=["embedded", "opensearch", "opensearch, vectors here", "oracle"])
 def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
     if request.param == "oracle":
         return lambda documents: OracleSnapshot(documents, SETTINGS)
-    if request.param == "opensearch":
+    if request.param.startswith("opensearch"):
         node: Node = request.getfixturevalue("node")
-        return lambda documents: opensearch_engine(node, documents).snapshot()
+        knn = request.param == "opensearch"
+        return lambda documents: opensearch_engine(node, documents, knn=knn).snapshot()
     return lambda documents: engine(tmp_path, documents).snapshot()
 
 

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,20 +18,24 @@ from benchmarks.running import RunningService
 from events import control
 from events.control import IndexControl
 from events.errors import Corrupt, InvalidInput, NotFound, Unavailable
-from events.settings import IndexSettings
+from events.settings import Embedding, IndexSettings, SearchableField
 from events.types import IndexConfigured
+from searchsvc.arrays import FloatArray
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.operate import doctor
 from searchsvc.cli.reindex import reindex
 from searchsvc.engine import Delete, Retrieval, Upsert
+from searchsvc.filters import parse_filter
+from searchsvc.opensearch import mapping
 from searchsvc.opensearch.engine import OpenSearchEngine, OpenSearchSnapshot
 from searchsvc.opensearch.indexes import OpenSearchIndexes, OpenSearchStorage
 from searchsvc.opensearch.mapping import PROGRESS_ID
 from searchsvc.opensearch.node import Node
+from searchsvc.query import Query
 from searchsvc.sample import sample_catalogue
 from searchsvc.understanding import understand
 from tests.factories import DIMENSION, NOW, SETTINGS, upsert, vector
-from tests.opensearch import OpenSearchNode
+from tests.opensearch import OpenSearchNode, without_plugins
 
 Change = Upsert | Delete
 CAUGHT_UP_S = 10.0
@@ -329,6 +333,84 @@ def test_other_settings_are_built_beside_and_searches_never_miss_an_index(servic
         # The same command goes back, and says so where there is nothing to go back to.
         said = CliRunner().invoke(reindex, ["shop", "--url", service.url, "--previous"])
         assert (said.exit_code, "no index of before" in said.output) == (1, True)
+
+
+def test_a_node_without_vectors_has_the_service_search_them(
+    tmp_path_factory: pytest.TempPathFactory, opensearch: OpenSearchNode, start_service: Callable[..., RunningService]
+) -> None:
+    bare = OpenSearchNode(tmp_path_factory.mktemp("bare"), without_plugins())
+    try:
+        address = {"SEARCHSVC_OPENSEARCH_URL": bare.url, "SEARCHSVC_OPENSEARCH_PREFIX": "bare"}
+        far, near = start_service("far", **address), start_service("near")
+        for service in (far, near):
+            import_documents(service.url, "shop", sample_catalogue(90))
+        asked = {"query": "something to run in", "filters": "price:[20 TO 500]", "explain": True}
+        both = [service.call("POST", "/v1/indexes/shop/search", asked)[1] for service in (far, near)]
+        assert [one["degraded"] for one in both] == [[], []]
+        assert both[0]["total"] == both[1]["total"]
+        assert both[0]["hits"][0]["id"] == both[1]["hits"][0]["id"]
+        assert any(hit["explanation"]["vector_rank"] for hit in both[0]["hits"])
+        # A start reads them from the node.
+        far.kill()
+        far = start_service("far", **address)
+        again = far.call("POST", "/v1/indexes/shop/search", asked)[1]
+        assert [hit["id"] for hit in again["hits"]] == [hit["id"] for hit in both[0]["hits"]]
+        said = CliRunner().invoke(doctor, ["--url", far.url, "--data-dir", str(far.data_dir), "--json"], env=address)
+        found = next(one for one in msgspec.json.decode(said.stdout)["checks"] if one["check"] == "opensearch")
+        assert (found["status"], "vectors are searched in the service" in found["detail"]) == ("warn", True)
+    finally:
+        bare.stop()
+
+
+N_MANY = 12_000
+MANY_DIMENSION = 64
+MANY_SETTINGS = IndexSettings(searchable=(SearchableField("title"),), title="title", embedding=Embedding(("title",)))
+
+
+class Many(NamedTuple):
+    engine: OpenSearchEngine
+    vectors: FloatArray
+    kinds: list[list[str]]
+
+
+@pytest.fixture(scope="module")
+def many(node: Node) -> Many:
+    """Vectors here; of the documents every 400th is rare, and all but the thousand nearest to the query are usual."""
+    rng = np.random.default_rng(5)
+    # As embeddings do, they vary in fewer directions than they have dimensions.
+    vectors = (rng.normal(size=(N_MANY, 8)) @ rng.normal(size=(8, MANY_DIMENSION))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    query = vectors[7]
+    rank = np.argsort(np.argsort(-(vectors @ query)))
+    kinds = [["rare"] * (row % 400 == 0) + ["usual"] * bool(rank[row] >= 1000) for row in range(N_MANY)]
+    name = f"test-{uuid.uuid4().hex}"
+    node.call("PUT", f"/{name}", msgspec.Raw, mapping.index_body(MANY_SETTINGS, MANY_DIMENSION, knn=False))
+    made = OpenSearchEngine(node, name, MANY_SETTINGS, MANY_DIMENSION, knn=False)
+    made.restore()
+    for start in range(0, N_MANY, 1000):
+        batch = [
+            msgspec.structs.replace(upsert(str(row), f"shoe {row}", kind=kinds[row]), vector=vectors[row], seq=row + 2)
+            for row in range(start, start + 1000)
+        ]
+        made.apply(batch, start + 1001)
+    made.settle()
+    return Many(made, vectors, kinds)
+
+
+@pytest.mark.parametrize(("filters", "n_passing"), [("", 12_000), ("kind:rare", 30), ("kind:usual", 11_000)])
+def test_vectors_in_the_service_lose_nothing_to_a_filter(many: Many, filters: str, n_passing: int) -> None:
+    snapshot, query, k = many.engine.snapshot().reading(), many.vectors[7], 20
+    asked = Retrieval(Query("x"), query, {}, np.empty(0, np.float32), k=k, window=k, filters=parse_filter(filters))
+    found = snapshot.retrieve(asked)
+    kind = filters.removeprefix("kind:")
+    rows = [row for row, kinds in enumerate(many.kinds) if not kind or kind in kinds]
+    assert len(rows) == n_passing
+    shown = [int(snapshot.id(slot)) for slot in found.nearest.tolist()]
+    cosines = np.sort(many.vectors[rows] @ query)[::-1]
+    assert len(shown) == k
+    assert set(shown) <= set(rows)
+    # A dimension is a byte here: documents that are equally near to a thousandth may change places.
+    assert (many.vectors[shown] @ query).min() >= cosines[k - 1] - 0.002
 
 
 def test_doctor_tells_what_it_found_on_the_node(services: Sequence[RunningService], opensearch: OpenSearchNode) -> None:
