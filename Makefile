@@ -8,7 +8,7 @@ PORT ?= 8000
 DATA ?= ../shared/data
 ROUNDS ?= 10
 
-.PHONY: help demo test test-quick test-faults lint bench bench-scale bench-engines opensearch tools clean
+.PHONY: help demo test test-quick test-faults lint bench bench-scale bench-engines bench-cluster opensearch tools clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ bench-scale: $(VENV)/dev  ## 10,000 to a million documents: an hour of encoding,
 
 bench-engines: $(VENV)/dev opensearch  ## both engines on the same queries, with an OpenSearch node of its own
 	$(BIN)/python -m tests.opensearch $(BIN)/searchsvc bench engines $(DATA)/movies --json benchmarks/results/engines-movies.json
+
+bench-cluster: $(VENV)/dev opensearch  ## a full reindex and a killed node under load
+	$(BIN)/python -m tests.opensearch $(BIN)/searchsvc bench cluster $(DATA)/movies --json benchmarks/results/cluster-movies.json
 
 # What tests drive beside Python, from Debian where we may install it; the tests say so where there is none.
 tools:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from benchmarks import cluster as cluster_benchmark
 from benchmarks import engines as engines_benchmark
 from benchmarks import events as events_benchmark
 from benchmarks import latency as latency_benchmark
@@ -175,10 +176,50 @@ def scale(
 )
 @click.option("--queries", default=4000, show_default=True, help="A seeded sample of the judged queries.")
 @click.option("--timed", default=1200, show_default=True, help="Of them, searched in turn with the bare requests.")
-def engines(collection: Path, json_file: Path | None, url: str, queries: int, timed: int) -> None:
+@click.option("--exhaustive", default=200, show_default=True, help="Of them, asked of an engine that looks at all.")
+def engines(collection: Path, json_file: Path | None, url: str, queries: int, timed: int, exhaustive: int) -> None:
     """Both engines on the judged COLLECTION: rankings, the service's share of a search, the node's own hybrid."""
-    result = engines_benchmark.measure(collection, url=url, n_queries=queries, n_timed=timed, say=_say)
+    result = engines_benchmark.measure(
+        collection, url=url, n_queries=queries, n_timed=timed, n_exhaustive=exhaustive, say=_say
+    )
     engines_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@collection
+@json_file
+@click.option(
+    "--opensearch", "url", envvar="SEARCHSVC_OPENSEARCH_URL", show_envvar=True, required=True, help="Address."
+)
+@click.option(
+    "--node-pid-file",
+    envvar="SEARCHSVC_NODE_PID_FILE",
+    show_envvar=True,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Of the node's process, which is killed.",
+)
+@click.option(
+    "--node-start", envvar="SEARCHSVC_NODE_START", show_envvar=True, required=True, help="Command that starts it again."
+)
+@click.option("--searches", default=20.0, show_default=True, help="Searches a second.")
+@click.option("--changes", default=10.0, show_default=True, help="Changes of documents a second.")
+@click.option("--seconds", default=40.0, show_default=True, help="Of the load alone, for comparison.")
+def cluster(
+    collection: Path,
+    json_file: Path | None,
+    url: str,
+    node_pid_file: Path,
+    node_start: str,
+    searches: float,
+    changes: float,
+    seconds: float,
+) -> None:
+    """What searches notice of a full reindex, and of an OpenSearch node that is killed, on the judged COLLECTION."""
+    node = cluster_benchmark.NodeControl(url, node_pid_file, node_start)
+    result = cluster_benchmark.measure(collection, node, searches=searches, changes=changes, seconds=seconds, say=_say)
+    cluster_benchmark.print_result(result)
     report.write(json_file, result)
 
 

@@ -1,11 +1,12 @@
 """Do both engines rank alike, what does the service add to the node's answer, and how good is the node's own hybrid?
 
 Question   nDCG@10 of the embedded and the OpenSearch engine with the same weights, queries and vectors, and how the
-           first ten differ; a search through the service against the bare requests that it sends to the node, the
-           query's vector remembered; OpenSearch's own hybrid query (min-max and RRF) on an index made as its manual
-           has it.
+           first ten differ, beside an exhaustive engine that looks at every document; a search through the service
+           against the bare requests that it sends to the node, the query's vector remembered; OpenSearch's own hybrid
+           query (min-max and RRF) on an index made as its manual has it.
 Data       a judged folder (docs/collections.md)
-Baseline   the other engine; the bare requests in alternation, through opensearch-py as it comes; the node's own hybrid
+Baseline   the other engine, and the exhaustive one; the bare requests in alternation, through opensearch-py as it comes;
+           the node's own hybrid
 Command    make bench-engines     (needs an OpenSearch node: --opensearch URL)
 """
 
@@ -26,6 +27,7 @@ import numpy as np
 from benchmarks import metrics, report
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
 from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
+from benchmarks.oracle import OracleSnapshot
 from benchmarks.running import RunningService, search
 from events.settings import IndexSettings
 from searchsvc.analysis import embedding_text, field_text
@@ -34,6 +36,7 @@ from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.cli.data import import_documents
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedding.embedder import Embedder
+from searchsvc.engine import Upsert
 from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node, client_of
 from searchsvc.search import Searcher
@@ -56,11 +59,15 @@ class _Recording(Node):
         return super().search(index, bodies, timeout_s=timeout_s)
 
 
-def measure(folder: Path, *, url: str, n_queries: int, n_timed: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """The result as JSON would have it. n_queries: a seeded sample of the judged ones; n_timed of them for latency."""
+def measure(
+    folder: Path, *, url: str, n_queries: int, n_timed: int, n_exhaustive: int, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The result as JSON would have it. n_queries: a seeded sample of the judged ones; n_timed of them for latency,
+    n_exhaustive of them for the exhaustive engine, which takes seconds for each."""
     queries = judged_queries(folder)
     chosen = np.random.default_rng(report.SEED).choice(len(queries), min(n_queries, len(queries)), replace=False)
     queries = [queries[i] for i in sorted(chosen)]
+    every = max(len(queries) // n_exhaustive, 1)
     prefix = f"bench-{uuid.uuid4().hex[:12]}"
     address = {"SEARCHSVC_OPENSEARCH_URL": url, "SEARCHSVC_OPENSEARCH_PREFIX": prefix}
     loop = asyncio.new_event_loop()
@@ -85,6 +92,8 @@ def measure(folder: Path, *, url: str, n_queries: int, n_timed: int, say: Callab
             embedder = Embedder(next((Path(scratch) / "opensearch" / "models").glob("*/")), cache_size=len(queries))
             say("the node's own hybrid")
             own = loop.run_until_complete(_own_hybrid(url, f"{prefix}-own", folder, settings, embedder, queries))
+            say("the exhaustive engine")
+            exhaustive = _exhaustive(folder, settings, embedder, queries[::every])
             say("overhead")
             overhead = _overhead(services["opensearch"], url, prefix, settings, embedder, queries[:n_timed])
         finally:
@@ -95,6 +104,8 @@ def measure(folder: Path, *, url: str, n_queries: int, n_timed: int, say: Callab
     values = {name: _ndcg(ids, queries) for name, ids in ranked.items()}
     values |= {name: _ndcg(ids, queries) for name, (ids, _) in own.items()}
     differences = values["opensearch"] - values["embedded"]
+    part = {name: one[::every] for name, one in values.items()}
+    part["exhaustive"] = _ndcg(exhaustive, queries[::every])
     return {
         "benchmark": "engines",
         "question": "both engines alike, the service's share of a search, the node's own hybrid beside",
@@ -103,6 +114,10 @@ def measure(folder: Path, *, url: str, n_queries: int, n_timed: int, say: Callab
         "opensearch": _version(url),
         "n_queries": len(queries),
         "ndcg@10": {name: report.mean_interval(one) for name, one in values.items()},
+        "n_exhaustive": len(exhaustive),
+        "ndcg@10_beside_the_exhaustive": {
+            name: report.mean_interval(part[name]) for name in ("exhaustive", "embedded", "opensearch")
+        },
         "opensearch_minus_embedded": report.mean_interval(differences),
         "same_first_ten": round(float(np.mean([a[:K] == b[:K] for a, b in zip(*ranked.values(), strict=True)])), 4),
         "n_large_differences": int((np.abs(differences) > LARGE).sum()),
@@ -131,6 +146,26 @@ def _ranked(service: RunningService, queries: Sequence[JudgedQuery]) -> list[lis
 
 def _ndcg(ranked: Sequence[Sequence[str]], queries: Sequence[JudgedQuery]) -> ScoreArray:
     return np.array([metrics.ndcg(list(ids), query.grades) for ids, query in zip(ranked, queries, strict=True)])
+
+
+def _exhaustive(
+    folder: Path, settings: IndexSettings, embedder: Embedder, queries: Sequence[JudgedQuery]
+) -> list[list[str]]:
+    """What an engine ranks that looks at every document."""
+    if settings.embedding is None:
+        raise ValueError("inferred settings always embed")
+    embedding = settings.embedding
+    documents = [d for d in parse_documents(b"".join(lines(documents_file(folder)))) if isinstance(d, AcceptedDocument)]
+    vectors = embedder.encode_documents([embedding_text(d.members, embedding) for d in documents])
+    upserts = [Upsert(d.id, d.text, d.members, vector) for d, vector in zip(documents, vectors, strict=True)]
+    state = serving(settings, OracleSnapshot(upserts, settings))
+    searcher = Searcher(embedder, n_candidates=CANDIDATES)
+    ranked = []
+    for query in queries:
+        asked = SearchRequest(query=query.text[:512], limit=K)
+        answer = searcher.search(state, INDEX, asked, query_id="bench", now=NOW).answer
+        ranked.append([hit.id for hit in answer.hits])
+    return ranked
 
 
 def _overhead(
@@ -287,6 +322,9 @@ def _checks(values: dict[str, ScoreArray], overhead: dict[str, list[float]]) -> 
 def print_result(result: dict[str, Any]) -> None:
     print(f"{result['collection']}, {result['n_queries']} queries, OpenSearch {result['opensearch']}: nDCG@10 [95 %]")
     for name, figure in result["ndcg@10"].items():
+        print(f"  {name:38} {figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]")
+    print(f"beside an engine that looks at every document, {result['n_exhaustive']} of the queries")
+    for name, figure in result["ndcg@10_beside_the_exhaustive"].items():
         print(f"  {name:38} {figure.value:.4f} [{figure.low:.4f}, {figure.high:.4f}]")
     apart = result["opensearch_minus_embedded"]
     print(f"  opensearch minus embedded              {apart.value:+.4f} [{apart.low:+.4f}, {apart.high:+.4f}]")

@@ -1,7 +1,8 @@
 """A real OpenSearch node for tests: fetched once, kept between runs, started on ports and in a folder of its own.
 
     python -m tests.opensearch                what `make opensearch` does: fetch it
-    python -m tests.opensearch COMMAND ...    a command with a node beside it, at SEARCHSVC_OPENSEARCH_URL
+    python -m tests.opensearch COMMAND ...    a command with a node beside it, at SEARCHSVC_OPENSEARCH_URL, which it may
+                                              kill and start again (SEARCHSVC_NODE_PID_FILE, SEARCHSVC_NODE_START)
 
 The distribution and both plugins come from Maven's repository; this is the newest version for which it has all three.
 """
@@ -12,6 +13,7 @@ import http.client
 import os
 import pwd
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -139,25 +141,29 @@ class OpenSearchNode:
 
     @property
     def pid(self) -> int:
-        return int((self.data / "pid").read_text())
+        return int(self.pid_file.read_text())
 
-    def start(self) -> None:
-        """Start it, again on its port, and wait until it answers. Raises OSError where it does not."""
+    @property
+    def pid_file(self) -> Path:
+        return self.data / "pid"
+
+    @property
+    def command(self) -> list[str]:
+        """What starts it."""
         environment = {
             "OPENSEARCH_JAVA_HOME": java_home(),
             "OPENSEARCH_JAVA_OPTS": f"-Xms{HEAP} -Xmx{HEAP}",
             "OPENSEARCH_PATH_CONF": str(self.data / "config"),
             "PATH": os.environ["PATH"],
         }
+        clean = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
+        return [*clean, *self._as_user, str(self._home / "bin" / "opensearch"), "-p", str(self.pid_file)]
+
+    def start(self) -> None:
+        """Start it, again on its port, and wait until it answers. Raises OSError where it does not."""
         log = (self.data / "stdout").open("wb")
         with log:
-            self._process = subprocess.Popen(
-                [*self._as_user, str(self._home / "bin" / "opensearch"), "-p", str(self.data / "pid")],
-                env=environment,
-                stdout=log,
-                stderr=log,
-                cwd=self.data,
-            )
+            self._process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.data)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -166,9 +172,13 @@ class OpenSearchNode:
 
     def stop(self) -> None:
         if self._process is not None:
-            os.kill(self.pid, 15)
+            # Its id may be another's by now: a command beside it may have killed and started it.
+            pid = self.pid
+            os.kill(pid, 15)
             self._process.wait(60)
             self._process = None
+            while Path(f"/proc/{pid}").exists():
+                time.sleep(0.1)
 
     def kill(self) -> None:
         """End it as a power failure would."""
@@ -209,10 +219,13 @@ def beside(command: Sequence[str]) -> int:
     """Run a command with a node beside it; its exit status."""
     with tempfile.TemporaryDirectory(prefix="opensearch-") as folder:
         node = OpenSearchNode(Path(folder))
+        own = {
+            "SEARCHSVC_OPENSEARCH_URL": node.url,
+            "SEARCHSVC_NODE_PID_FILE": str(node.pid_file),
+            "SEARCHSVC_NODE_START": shlex.join(node.command),
+        }
         try:
-            return subprocess.run(
-                command, env={**os.environ, "SEARCHSVC_OPENSEARCH_URL": node.url}, check=False
-            ).returncode
+            return subprocess.run(command, env={**os.environ, **own}, check=False).returncode
         finally:
             node.stop()
 

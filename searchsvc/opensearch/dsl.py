@@ -9,7 +9,7 @@ tells a phrase as well; `title` where the title is the query.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -59,13 +59,19 @@ class Asked(msgspec.Struct, frozen=True):
     named: Clause
 
 
-def asked_of(query: Query, statistics: QueryStatistics, boosts: Sequence[float]) -> Asked:
-    """boosts: (n_fields,), 0 or more."""
+def asked_of(
+    query: Query, statistics: QueryStatistics, boosts: Sequence[float], rarity: Callable[[str, int], float]
+) -> Asked:
+    """boosts: (n_fields,), 0 or more. rarity: the idf of a stem in a field, 0 where that never holds it."""
     known = statistics.known.tolist()
     places = [place for place, _ in enumerate(query.terms) if known[place]]
     held = {place: {"match": {"all": _alternatives(query.terms[place])}} for place in places}
     fields = [
-        [_term(query.terms[place], field) for place in places if statistics.idf[place, field] > 0.0]
+        [
+            _term(query.terms[place], field, float(idf), rarity)
+            for place in places
+            if (idf := statistics.idf[place, field]) > 0.0
+        ]
         for field in range(statistics.idf.shape[1])
     ]
     wanted = [place for place in query.required if known[place]]
@@ -222,15 +228,23 @@ def _pair(query: Query, place: int) -> Clause:
     return _named(f"near.{place}", {"match_phrase": {"all": {"query": words, "slop": NEAR_SLOP}}})
 
 
-def _term(term: QueryTerm, field: int) -> Clause:
-    """BM25 of a term in a field: alternatives of equal weight are one word there, others the best of them."""
-    by_weight: dict[float, list[str]] = {}
+def _term(term: QueryTerm, field: int, idf: float, rarity: Callable[[str, int], float]) -> Clause:
+    """BM25 of a term in a field: alternatives of equal weight are one word there, others the best of them.
+
+    The node takes each for as rare as it is itself; here all are as rare as the term (idf), or what is hardly ever
+    spelt so would count for more than what was meant.
+    """
+    by_weight: dict[float, dict[str, float]] = {}
     for one in term.alternatives:
-        by_weight.setdefault(one.weight, []).append(one.stem)
-    path = f"text.{field}"
-    return _best(
-        [{"match": {path: {"query": BESIDE.join(dict.fromkeys(of)), "boost": w}}} for w, of in by_weight.items()]
-    )
+        own = rarity(one.stem, field)
+        if own > 0.0:
+            by_weight.setdefault(one.weight, {})[one.stem] = own
+    matches = [
+        # The most frequent of a group says how rare it is.
+        {"query": BESIDE.join(group), "boost": weight * idf / min(group.values())}
+        for weight, group in by_weight.items()
+    ]
+    return _best([{"match": {f"text.{field}": one}} for one in matches])
 
 
 def _alternatives(term: QueryTerm) -> str:

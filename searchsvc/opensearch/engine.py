@@ -340,7 +340,7 @@ class OpenSearchSnapshot:
         query = asked.query
         statistics = self._vocabulary.statistics(query)
         boosts = [max(asked.boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
-        clauses_of = dsl.asked_of(query, statistics, boosts)
+        clauses_of = dsl.asked_of(query, statistics, boosts, self._vocabulary.rarity)
         leave_out = self._rows[asked.leave_out].id if asked.leave_out is not None else None
         filters = dsl.filter_clauses(asked.filters, leave_out)
         vector = asked.encoded() if self._dimension else None
@@ -472,7 +472,8 @@ class OpenSearchSnapshot:
         """What of a query each slot holds, by named clause; asked for where the slots were found by another query."""
         if self._query is not query:
             statistics = self._vocabulary.statistics(query)
-            named = dsl.asked_of(query, statistics, [1.0] * len(self.settings.searchable)).named
+            boosts = [1.0] * len(self.settings.searchable)
+            named = dsl.asked_of(query, statistics, boosts, self._vocabulary.rarity).named
             self._rows = [msgspec.structs.replace(row, named={}) for row in self._rows]
             self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, named)
             self._query = query

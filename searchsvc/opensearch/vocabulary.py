@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from searchsvc.arrays import AnyArray
-from searchsvc.embedded.forward import QueryStatistics, statistics_of
+from searchsvc.embedded.forward import QueryStatistics, inverse_document_frequency, statistics_of
 from searchsvc.embedded.lexicon import Lexicon, LexiconView
 from searchsvc.query import Query
 
@@ -87,3 +87,10 @@ class VocabularyView(msgspec.Struct, frozen=True):
 
     def statistics(self, query: Query) -> QueryStatistics:
         return statistics_of(query, self.lexicon, self.document_frequencies, self.n_live)
+
+    def rarity(self, stemmed: str, field: int) -> float:
+        """The idf of a stem in a field; 0 where no document holds it there."""
+        term = self.lexicon.term(stemmed)
+        if term is None or not self.document_frequencies[field, term]:
+            return 0.0
+        return float(inverse_document_frequency(self.document_frequencies[field, term], self.n_live))

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput
 from searchsvc.answer import SearchRequest
 from searchsvc.engine import EngineSnapshot, FacetRequest, Retrieval, Retrieved, Upsert
@@ -18,7 +19,6 @@ from searchsvc.opensearch.node import Node
 from searchsvc.query import Query
 from searchsvc.understanding import understand
 from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
-from tests.oracle import OracleSnapshot
 
 DOCUMENTS = (
     upsert("1", "Red running shoes", "light shoes for the road", seed=1, votes=3, brand="Ab", sizes=[40, 41]),

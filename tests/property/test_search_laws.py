@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.oracle import OracleSnapshot
 from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.embedded import storage
 from searchsvc.engine import Delete, EngineSnapshot, FacetRequest, Upsert
 from searchsvc.search import Searcher
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert
-from tests.oracle import OracleSnapshot
 
 WORDS = (
     "red",

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import fitting, metrics
+from benchmarks.oracle import edits
 from benchmarks.typos import mistyped
-from tests.oracle import edits
 
 GRADES = {"a": 1, "b": 0, "c": 2}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput, NotFound, Unavailable
 from searchsvc import ranking
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
@@ -14,7 +15,6 @@ from searchsvc.engine import Retrieval, Retrieved
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, vector
-from tests.oracle import OracleSnapshot
 from tuning.features import default_weights
 
 

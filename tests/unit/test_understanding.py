@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from benchmarks.oracle import OracleLexicon
 from events.control import StoredRule
 from events.rules import Rule, SynonymAction
 from searchsvc.analysis import stem
@@ -14,7 +15,6 @@ from searchsvc.query import Query
 from searchsvc.synonyms import SynonymTables
 from searchsvc.understanding import MAX_QUERY_TERMS, understand
 from tests.factories import NOW
-from tests.oracle import OracleLexicon
 
 WORDS = {
     "printer": 50,

@@ -1,6 +1,6 @@
 """An engine that does everything the plain way: it looks at each document, and is short enough to be read as the rules.
 
-What the embedded engine answers is held against it. Source of BM25: Robertson & Zaragoza 2009, eq. 3.15.
+What the other engines answer is held against it. Source of BM25: Robertson & Zaragoza 2009, eq. 3.15.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class OracleLexicon:
         return self.frequencies.get(term, 0)
 
     def similar(self, word: str, max_edits: int) -> list[Likeness]:
-        found = [Likeness(one, d, self.count(stem(one))) for one in self.words if (d := edits(word, one)) <= max_edits]
+        near = [one for one in self.words if abs(len(one) - len(word)) <= max_edits]
+        found = [Likeness(one, d, self.count(stem(one))) for one in near if (d := edits(word, one)) <= max_edits]
         return sorted(found, key=lambda one: (one.edits, -one.frequency, one.word))
 
     def completions(self, prefix: str, n: int) -> list[Likeness]:
@@ -93,6 +94,14 @@ class OracleSnapshot:
         """By field, in how many documents each stem is."""
         return [
             Counter(s for fields in self.tokens for s in {stem(word) for word, _ in fields[i]})
+            for i in range(len(self.settings.searchable))
+        ]
+
+    @cached_property
+    def _mean_lengths(self) -> list[float]:
+        """By field, in words."""
+        return [
+            sum(len(fields[i].words) for fields in self.analyses) / max(self.n_documents, 1)
             for i in range(len(self.settings.searchable))
         ]
 
@@ -254,8 +263,7 @@ class OracleSnapshot:
         return sum(weight.get(stem(word), 0.0) for word, _ in self.tokens[slot][field])
 
     def _bm25(self, slot: int, field: int, query: Query, total: float) -> float:
-        mean = sum(len(fields[field].words) for fields in self.analyses) / max(self.n_documents, 1)
-        norm = K1 * (1 - B + B * len(self.analyses[slot][field].words) / max(mean, 1e-9))
+        norm = K1 * (1 - B + B * len(self.analyses[slot][field].words) / max(self._mean_lengths[field], 1e-9))
         earned = 0.0
         for term in query.terms:
             tf = self._tf(slot, field, term)
