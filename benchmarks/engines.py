@@ -5,8 +5,8 @@ Question   nDCG@10 of the embedded and the OpenSearch engine with the same weigh
            against the bare requests that it sends to the node, the query's vector remembered; OpenSearch's own hybrid
            query (min-max and RRF) on an index made as its manual has it.
 Data       a judged folder (docs/collections.md)
-Baseline   the other engine, and the exhaustive one; the bare requests in alternation, through opensearch-py as it comes;
-           the node's own hybrid
+Baseline   the other engine, and the exhaustive one; the bare requests in alternation, through opensearch-py as it
+           comes; the node's own hybrid
 Command    make bench-engines     (needs an OpenSearch node: --opensearch URL)
 """
 
