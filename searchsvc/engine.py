@@ -229,7 +229,10 @@ class Engine(Protocol):
     def settings(self) -> IndexSettings: ...
 
     def apply(self, changes: Sequence[Upsert | Delete], catalog_seq: int) -> EngineSnapshot:
-        """Make changes visible together, in order, and return the snapshot that shows them."""
+        """Make changes visible together, in order, and return the snapshot that shows them.
+
+        Raises Unavailable where they cannot be kept now: the same call later makes it good, once.
+        """
         ...
 
     def snapshot(self) -> EngineSnapshot: ...

@@ -52,7 +52,11 @@ class Indexers:
         self._compare = compare
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="indexing")
         self._running: dict[str, _Running] = {}
-        self.failed: dict[str, str] = {}
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Why indexes do not go on, by name."""
+        return {name: one.indexer.trouble for name, one in self._running.items() if one.indexer.trouble}
 
     async def reconcile(self) -> None:
         """Bring the running indexers in line with the current CONTROL state."""
@@ -140,20 +144,19 @@ class Indexers:
             try:
                 await indexer.run()
             except* LaterVersion as group:
-                self.failed[name] = str(group.exceptions[0])
+                indexer.trouble = str(group.exceptions[0])
                 log.error("index %s goes no further: %s", name, group.exceptions[0])
                 await indexer.show()
                 await asyncio.Event().wait()
             except* Unavailable as group:
-                self.failed[name] = reason = str(group.exceptions[0])
+                indexer.trouble = reason = str(group.exceptions[0])
                 if reason != said:
                     log.warning("index %s waits: %s", name, reason)
                 said = reason
             except* Exception as group:
                 # What an engine can raise is open-ended; the index is named as failed and serves what it had.
-                self.failed[name] = str(group.exceptions[0])
+                indexer.trouble = str(group.exceptions[0])
                 log.exception("index %s failed; it is opened again", name)
             # An engine that raised may hold half of a batch: it is built again from the last good snapshot and the log.
             await indexer.close(save=False)
             await asyncio.sleep(RETRY_S)
-            self.failed.pop(name, None)

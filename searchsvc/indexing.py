@@ -7,6 +7,7 @@ then follow: batch what is there, encode, write, commit, show; save a snapshot w
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ SETTLE_PATIENCE_S: Final = 0.5
 SAVE_AFTER: Final = 1000
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 
 class DocumentEncoder:
@@ -65,8 +67,9 @@ class DocumentEncoder:
 class Indexer:
     """Keeps one index in step with CATALOG. `run` goes on until it is cancelled.
 
-    writes: held while something is written and shown, so that nothing is by whoever takes it. n_opened: how often the
-    index was opened; what was begun before the last time may stand on what is gone.
+    trouble: why it does not go on; '' while it does. writes: held while something is written and shown, so that nothing
+    is by whoever takes it. n_opened: how often the index was opened; what was begun before the last time may stand on
+    what is gone.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Indexer:
         self.writes = asyncio.Lock()
         self.n_opened = 0
         self.engine: Engine | None = None
+        self.trouble = ""
         self._log = event_log
         self._serving = serving
         self._encoder = encoder
@@ -104,6 +108,7 @@ class Indexer:
                 await asyncio.sleep(RETRY_S)
         await self.on_thread(partial(self.storage.adopt, engine))
         await self.show()
+        self.trouble = ""
         queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._fill(queue, engine.snapshot().catalog_seq))
@@ -173,8 +178,23 @@ class Indexer:
             while len(batch) < BATCH and not queue.empty():
                 batch.append(queue.get_nowait())
             async with self.writes:
-                await self.on_thread(partial(self._apply, batch))
+                await self._applied(batch)
                 await self.show()
+
+    async def _applied(self, batch: Sequence[Record]) -> None:
+        """Write a batch, again and again while it cannot be kept: only an index that is lost is opened again."""
+        while True:
+            try:
+                await self.on_thread(partial(self._apply, batch))
+                self.trouble = ""
+                return
+            except Unavailable as error:
+                if self.engine is None or self.engine.lost:
+                    raise
+                if not self.trouble:
+                    log.warning("index %s waits: %s", self.control.name, error)
+                self.trouble = str(error)
+                await asyncio.sleep(RETRY_S)
 
     async def _tidy_up(self) -> None:
         """In a quiet moment. Raises Unavailable where the index is gone from where it is kept."""

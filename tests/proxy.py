@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 # busy: 429, as search backpressure answers. html: a page in place of a reply. broken: half a reply. cut: no reply.
-Fault = Literal["", "busy", "html", "broken", "cut", "slow"]
+# lost: no reply, though the node did what it was asked.
+Fault = Literal["", "busy", "html", "broken", "cut", "lost", "slow"]
 BUSY = (
     b'{"error":{"root_cause":[{"type":"rejected_execution_exception","reason":"cancelled task: cpu usage"}],'
     b'"type":"search_phase_execution_exception","reason":"all shards failed"},"status":429}'
@@ -96,6 +97,9 @@ class Proxy:
                 said = reply.read()
             finally:
                 node.close()
+            if fault == "lost":
+                asked.close_connection = True
+                return
             said = said[: len(said) // 2] if fault == "broken" else said
             _answer(asked, reply.status, said, reply.headers.get("content-type", "application/json"))
 

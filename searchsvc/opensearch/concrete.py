@@ -46,6 +46,10 @@ class ConcreteIndex:
         except NotFound as error:
             raise self._is_gone() from error
 
+    def health(self) -> str:
+        """green, yellow or red."""
+        return self.node.call("GET", f"/_cluster/health/{self.name}", replies.Health).status
+
     def documents(
         self, ids: Sequence[str], fields: Sequence[str], *, timeout_s: float | None = None
     ) -> list[replies.Got]:

@@ -56,6 +56,16 @@ CONFLICT: Final = 409
 SCORE_DIGITS: Final = 3
 
 
+class _Write(msgspec.Struct, frozen=True):
+    """Changes on their way to the node. lines: as `_bulk` takes them. came: documents, and the distinct words of each
+    field. went: what the node had of those that changed or go. progress: how far the index is with them."""
+
+    lines: bytes
+    came: list[tuple[Upsert, list[set[str]]]]
+    went: list[replies.Source]
+    progress: replies.Progress
+
+
 class OpenSearchEngine:
     """An `Engine` on a node. name: of the node's index. knn: whether the node looks for the nearest vectors itself."""
 
@@ -71,6 +81,7 @@ class OpenSearchEngine:
         self._total = np.zeros(self.dimension)
         self._catalog_seq = 0
         self._has_tombstones = True
+        self._unsure: _Write | None = None
         self._snapshot = self._view()
 
     @property
@@ -111,7 +122,10 @@ class OpenSearchEngine:
         self._has_tombstones = False
 
     def restore(self) -> None:
-        """Take up what the node holds. Raises Unavailable."""
+        """Take up what the node holds. Raises Unavailable, at once where some of its shards are nowhere: most requests
+        would wait for them."""
+        if self._index.health() == "red":
+            raise Unavailable(f"{self.name} is red: not all of its shards are there")
         self._index.call("POST", "/_refresh", msgspec.Raw)
         progress = self._index.documents([mapping.PROGRESS_ID], ["state"])[0].source.state
         self._catalog_seq = progress.catalog_seq
@@ -184,51 +198,69 @@ class OpenSearchEngine:
 
     def apply(self, changes: Sequence[Upsert | Delete], catalog_seq: int) -> OpenSearchSnapshot:
         """Make changes visible together. Of several for one document the last counts; what the node has from a later
-        place in the log stays."""
+        place in the log stays.
+
+        Where it raises Unavailable the node may have some of them: the next call sends them once more, before its own.
+        """
+        if self._unsure is not None:
+            # An index that is gone would be made by the write, with another mapping.
+            self._index.documents([mapping.PROGRESS_ID], ["live"])
+            self._complete(self._unsure)
+        self._complete(self._prepared(changes, catalog_seq))
+        return self._snapshot
+
+    def _prepared(self, changes: Sequence[Upsert | Delete], catalog_seq: int) -> _Write:
+        """What of some changes is new to the node, and what it means for what is counted here."""
         last: dict[str, Upsert | Delete] = {}
         for change in changes:
             if change.id not in last or change.seq >= last[change.id].seq:
                 last[change.id] = change
         before = self._got(list(last))
-        lines, came, went, gone = [], list[Upsert](), list[replies.Source](), list[str]()
+        lines, came, went = [], list[tuple[Upsert, list[set[str]]]](), list[replies.Source]()
         encoder = msgspec.json.Encoder()
-        analyses = {}
         for name, change in last.items():
             seq = change.seq or catalog_seq
             known = before[name]
             if known.found and known.version >= seq:
                 continue
             if isinstance(change, Upsert):
-                analyses[name] = mapping.analyses_of(change.members, self._settings)
-                document = mapping.stored(change, analyses[name], self._settings, seq, knn=self._knn)
-                came.append(change)
+                analyses = mapping.analyses_of(change.members, self._settings)
+                document = mapping.stored(change, analyses, self._settings, seq, knn=self._knn)
+                came.append((change, [*map(mapping.distinct_words, analyses)]))
             else:
                 document = mapping.tombstone(change, seq)
                 self._has_tombstones = True
             if known.found and known.source.live:
                 went.append(known.source)
-                gone.append(name)
             action = {"index": {"_id": mapping.node_id(name), "version": seq, "version_type": "external"}}
             lines += [encoder.encode(action), encoder.encode(document)]
-        removed = [one.document.encode() for one in went]
-        self._digest = self._digest.changed([upsert.text for upsert in came], removed)
-        self._vocabulary.remove(self._words_of(text) for text in removed)
-        self._vocabulary.add([*map(mapping.distinct_words, analyses[upsert.id])] for upsert in came)
-        self._add_vectors([upsert.vector for upsert in came if upsert.vector is not None], 1.0)
-        self._add_vectors(list(self._unpacked([one.bytes for one in went])), -1.0)
-        self._catalog_seq = max(self._catalog_seq, catalog_seq)
-        progress = replies.Progress(self._catalog_seq, self._digest, self._total.tolist())
+        digest = self._digest.changed([upsert.text for upsert, _ in came], [one.document.encode() for one in went])
+        vectors = [upsert.vector for upsert, _ in came if upsert.vector is not None]
+        total = self._total
+        for rows, sign in ((vectors, 1.0), (self._unpacked([one.bytes for one in went]), -1.0)):
+            if self.dimension and len(rows):
+                total = total + sign * np.sum(rows, axis=0, dtype=np.float64)
+        progress = replies.Progress(max(self._catalog_seq, catalog_seq), digest, total.tolist())
         noted = {"live": False, "seq": 0, "state": progress}
         lines += [encoder.encode({"index": {"_id": mapping.PROGRESS_ID}}), encoder.encode(noted)]
-        self._write(b"\n".join(lines) + b"\n")
+        return _Write(b"\n".join(lines) + b"\n", came, went, progress)
+
+    def _complete(self, write: _Write) -> None:
+        """Have the node take it, then count it here. Raises Unavailable: then nothing is counted."""
+        self._unsure = write
+        self._write(write.lines)
+        self._unsure = None
+        self._digest, self._catalog_seq = write.progress.digest, write.progress.catalog_seq
+        self._total = np.array(write.progress.total)
+        self._vocabulary.remove(self._words_of(one.document.encode()) for one in write.went)
+        self._vocabulary.add(words for _, words in write.came)
         if self._vectors is not None:
-            with_vector = [(one.id, one.vector) for one in came if one.vector is not None and one.vector.any()]
-            self._vectors.change(gone, with_vector)
-        for upsert in came:
+            pairs = [(one.id, one.vector) for one, _ in write.came if one.vector is not None and one.vector.any()]
+            self._vectors.change([one.id for one in write.went], pairs)
+        for upsert, _ in write.came:
             for name, kinds in mapping.kinds_of(upsert.members).items():
                 self._kinds[name] = self._kinds.get(name, frozenset()) | kinds
         self._snapshot = self._view()
-        return self._snapshot
 
     def _words_of(self, text: bytes) -> list[set[str]]:
         analyses = mapping.analyses_of(msgspec.json.decode(text), self._settings)
@@ -238,7 +270,7 @@ class OpenSearchEngine:
         """What the node has of some documents."""
         # With its progress: an index that is gone would be made by the write that follows, with another mapping.
         names = [mapping.PROGRESS_ID, *map(mapping.node_id, ids)]
-        _, *got = self._index.documents(names, ["document", "bytes", "live"])
+        _, *got = self._index.documents(names, ["id", "document", "bytes", "live"])
         return dict(zip(ids, got, strict=True))
 
     def _write(self, lines: bytes) -> None:
@@ -246,10 +278,6 @@ class OpenSearchEngine:
         failed = [one for one in self._index.write(lines) if one.status >= 300 and one.status != CONFLICT]
         if failed:
             raise Unavailable(f"OpenSearch did not write {len(failed)} documents: {bytes(failed[0].error)[:300]!r}")
-
-    def _add_vectors(self, vectors: Sequence[FloatArray], sign: float) -> None:
-        if self.dimension and vectors:
-            self._total = self._total + sign * np.sum(vectors, axis=0, dtype=np.float64)
 
     def _unpacked(self, rows: Sequence[str]) -> FloatArray:
         return mapping.unpacked([_bytes(row) for row in rows], self.dimension)

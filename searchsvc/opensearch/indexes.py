@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Sequence
+from typing import Final
 
 import msgspec
 
@@ -24,6 +25,8 @@ from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node
 from searchsvc.opensearch.status import has_knn
 
+# What is not allocated by then is red, and is tried again.
+NEW_INDEX_TIMEOUT: Final = "5s"
 log = logging.getLogger(__name__)
 
 
@@ -105,7 +108,7 @@ class OpenSearchStorage:
             self._settings, self._dimension, knn=self._knn, n_shards=self._n_shards, n_replicas=self._n_replicas
         )
         made["mappings"]["_meta"]["fingerprint"] = self._fingerprint()
-        self._node.call("PUT", f"/{name}", msgspec.Raw, made)
+        self._node.call("PUT", f"/{name}", msgspec.Raw, made, query={"timeout": NEW_INDEX_TIMEOUT})
         return self._opened(name)
 
     def previous(self) -> OpenSearchEngine:

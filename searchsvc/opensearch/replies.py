@@ -85,6 +85,11 @@ class Searched(msgspec.Struct):
     shards: Shards = msgspec.field(name="_shards", default_factory=Shards)
 
 
+class Health(msgspec.Struct):
+    status: str
+    number_of_nodes: int
+
+
 class Failure(msgspec.Struct):
     type: str
     reason: str = ""

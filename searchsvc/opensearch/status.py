@@ -22,11 +22,6 @@ class Root(msgspec.Struct):
     version: Version
 
 
-class Health(msgspec.Struct):
-    status: str
-    number_of_nodes: int
-
-
 class Plugin(msgspec.Struct):
     """name: of the node that has it."""
 
@@ -66,7 +61,7 @@ class ClusterStatus(msgspec.Struct, frozen=True):
 def status(node: Node, prefix: str) -> ClusterStatus:
     """prefix: of our indexes. Raises what `Node.call` does."""
     root = node.call("GET", "/", Root)
-    health = node.call("GET", "/_cluster/health", Health)
+    health = node.call("GET", "/_cluster/health", replies.Health)
     plugins = _plugins(node)
     aliased = node.call("GET", f"/{prefix}-*/_alias", dict[str, Aliased])
     indexes = []
