@@ -176,7 +176,7 @@ def scale(
 )
 @click.option("--queries", default=4000, show_default=True, help="A seeded sample of the judged queries.")
 @click.option("--timed", default=1200, show_default=True, help="Of them, searched in turn with the bare requests.")
-@click.option("--exhaustive", default=200, show_default=True, help="Of them, asked of an engine that looks at all.")
+@click.option("--exhaustive", default=100, show_default=True, help="Of them, asked of an engine that looks at all.")
 def engines(collection: Path, json_file: Path | None, url: str, queries: int, timed: int, exhaustive: int) -> None:
     """Both engines on the judged COLLECTION: rankings, the service's share of a search, the node's own hybrid."""
     result = engines_benchmark.measure(

@@ -16,6 +16,7 @@ import asyncio
 import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -40,6 +41,7 @@ from searchsvc.engine import Upsert
 from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node, client_of
 from searchsvc.search import Searcher
+from tuning.features import BM25_PREFIX, COSINE, OVERLOOKED, PHRASE, PROXIMITY, VECTOR_RANK
 
 K: Final = 10
 WARM_UP: Final = 200
@@ -47,6 +49,9 @@ BATCH: Final = 500
 # A query that differs by more is looked at: see docs/opensearch.md.
 LARGE: Final = 0.05
 SHOWN: Final = 20
+# So far down two rankings are compared; contributions nearer than this move nothing.
+DEEP: Final = 30
+SMALL: Final = 0.05
 
 
 class _Recording(Node):
@@ -87,6 +92,9 @@ def measure(
             for name, service in services.items():
                 say(f"searching {name}")
                 ranked[name] = _ranked(service, queries)
+            apart = _ndcg(ranked["opensearch"], queries) - _ndcg(ranked["embedded"], queries)
+            say("why they differ")
+            why = {at: _why(services, queries[at].text) for at in np.flatnonzero(np.abs(apart) > LARGE).tolist()}
             _, info = services["opensearch"].call("GET", f"/v1/indexes/{INDEX}")
             settings = msgspec.convert(info["settings"], IndexSettings)
             embedder = Embedder(next((Path(scratch) / "opensearch" / "models").glob("*/")), cache_size=len(queries))
@@ -120,8 +128,9 @@ def measure(
         },
         "opensearch_minus_embedded": report.mean_interval(differences),
         "same_first_ten": round(float(np.mean([a[:K] == b[:K] for a, b in zip(*ranked.values(), strict=True)])), 4),
-        "n_large_differences": int((np.abs(differences) > LARGE).sum()),
-        "largest_differences": _largest(queries, differences, ranked),
+        "n_large_differences": len(why),
+        "large_differences_by_kind": dict(Counter(why.values()).most_common()),
+        "largest_differences": _largest(queries, differences, ranked, why),
         "search_ms": {name: report.latency(one) for name, one in overhead.items()}
         | {name: report.latency(times[WARM_UP:] or times) for name, (_, times) in own.items()},
         "checks": _checks(values, overhead),
@@ -142,6 +151,37 @@ def _ranked(service: RunningService, queries: Sequence[JudgedQuery]) -> list[lis
                 raise AssertionError(f"{query.text!r} was answered without its vectors three times")
             ranked.append([hit["id"] for hit in answer["hits"]])
     return ranked
+
+
+def _why(services: dict[str, RunningService], query: str) -> str:
+    """What makes two rankings of a query differ most: the kind of feature whose contributions to the scores of what
+    both found are the furthest apart, or else that each found something that the other did not."""
+    asked = {"query": query[:512], "limit": DEEP, "explain": True}
+    answers = []
+    for service in services.values():
+        with closing(service.connection()) as connection:
+            answers.append(search(connection, INDEX, asked).answer)
+    one, other = ({hit["id"]: hit["explanation"]["features"] for hit in answer["hits"]} for answer in answers)
+    both = sorted({*one} & {*other})
+    alternatives = any(len(term.get("alternatives", [])) for term in answers[0]["terms"])
+    apart: dict[str, float] = {}
+    for name in one[both[0]] if both else ():
+        values = [one[hit][name]["contribution"] - other[hit][name]["contribution"] for hit in both]
+        # What all hits gain alike changes no ranking.
+        kind = _kind(name, alternatives)
+        apart[kind] = apart.get(kind, 0.0) + float(np.abs(values - np.median(values)).max())
+    most = max(apart.values(), default=0.0)
+    if most < SMALL:
+        return "nearly equal scores" if len(both) > len(one) * 0.8 else "candidates"
+    return max(apart, key=apart.__getitem__)
+
+
+def _kind(feature: str, alternatives: bool) -> str:
+    if feature.startswith(BM25_PREFIX):
+        return "BM25 of words with alternatives" if alternatives else "BM25 of long fields"
+    if feature in (PHRASE, PROXIMITY):
+        return "neighbours"
+    return "vectors" if feature in (COSINE, VECTOR_RANK, OVERLOOKED) else "terms held, ranks, signals"
 
 
 def _ndcg(ranked: Sequence[Sequence[str]], queries: Sequence[JudgedQuery]) -> ScoreArray:
@@ -293,13 +333,14 @@ def _version(url: str) -> str:
 
 
 def _largest(
-    queries: Sequence[JudgedQuery], differences: ScoreArray, ranked: dict[str, list[list[str]]]
+    queries: Sequence[JudgedQuery], differences: ScoreArray, ranked: dict[str, list[list[str]]], why: dict[int, str]
 ) -> list[dict[str, Any]]:
     order = np.argsort(-np.abs(differences))[:SHOWN].tolist()
     return [
         {
             "query": queries[at].text,
             "difference": round(float(differences[at]), 4),
+            "kind": why[at],
             **{name: ids[at] for name, ids in ranked.items()},
         }
         for at in order
@@ -330,6 +371,8 @@ def print_result(result: dict[str, Any]) -> None:
     print(f"  opensearch minus embedded              {apart.value:+.4f} [{apart.low:+.4f}, {apart.high:+.4f}]")
     print(f"  the same first ten: {result['same_first_ten']:.1%}; apart by more than {LARGE}: ", end="")
     print(f"{result['n_large_differences']} queries")
+    for kind, n in result["large_differences_by_kind"].items():
+        print(f"    {kind}: {n}")
     print("milliseconds")
     for name, figures in result["search_ms"].items():
         report.print_latency(name, figures)

@@ -25,6 +25,8 @@ POLL_S = 0.1
 SHOWN_REFUSALS = 10
 # Nothing became searchable for so long: something is wrong, and waiting on would hide it.
 STALLED_S = 120.0
+# Or for so long, where the index says that it does not go on: a cluster may be away for a moment.
+FAILED_S = 15.0
 
 
 class ImportReport(msgspec.Struct):
@@ -101,7 +103,7 @@ def _wait(
             return
         if info.applied_catalog_seq != seen:
             seen, since = info.applied_catalog_seq, time.monotonic()
-        if info.error or time.monotonic() - since > STALLED_S:
+        if time.monotonic() - since > (FAILED_S if info.error else STALLED_S):
             raise click.ClickException(
                 f"{report.accepted} documents are stored, but not all are searchable: {info.error or 'nothing moves'}"
             )
