@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 # busy: 429, as search backpressure answers. html: a page in place of a reply. broken: half a reply. cut: no reply.
-# lost: no reply, though the node did what it was asked.
-Fault = Literal["", "busy", "html", "broken", "cut", "lost", "slow"]
+# lost: no reply, though the node did what it was asked. partial, timed_out: the reply says that it is not all.
+Fault = Literal["", "busy", "html", "broken", "cut", "lost", "slow", "partial", "timed_out"]
 BUSY = (
     b'{"error":{"root_cause":[{"type":"rejected_execution_exception","reason":"cancelled task: cpu usage"}],'
     b'"type":"search_phase_execution_exception","reason":"all shards failed"},"status":429}'
@@ -100,6 +100,10 @@ class Proxy:
             if fault == "lost":
                 asked.close_connection = True
                 return
+            if fault == "partial":
+                said = said.replace(b'"skipped":0,"failed":0', b'"skipped":0,"failed":1')
+            elif fault == "timed_out":
+                said = said.replace(b'"timed_out":false', b'"timed_out":true')
             said = said[: len(said) // 2] if fault == "broken" else said
             _answer(asked, reply.status, said, reply.headers.get("content-type", "application/json"))
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
-from searchsvc.arrays import FloatArray
+from searchsvc.arrays import BoolArray, FloatArray, ScoreArray
 from searchsvc.embedded.forward import QueryStatistics
 from searchsvc.engine import FacetRequest, SortKey
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
@@ -118,19 +119,43 @@ def held_places(named: Mapping[str, float]) -> set[int]:
     return found
 
 
-def nearness(named: Mapping[str, float], query: Query) -> tuple[float, float]:
-    """How many of the query's neighbours are neighbours in a hit, and how near they come, as shares of all.
+def clause_names(query: Query, n_fields: int) -> list[str]:
+    """The columns of the table that `told` reads: a clause that a hit does not match has the score 0."""
+    return [
+        *(f"bm25.{field}" for field in range(n_fields)),
+        "title",
+        *(f"held.{first}" for first in range(0, len(query.terms), HELD_BITS)),
+        *(f"near.{place}" for place in range(len(query.terms) - 1)),
+    ]
 
-    The node adds up one over the distance of every place where both stand, one more for two that changed places. What
-    is at least a phrase's score is taken for one.
+
+class Told(msgspec.Struct, frozen=True):
+    """What named clauses tell of n hits. bm25: (n, n_fields). title: (n,) whether it is the query. held: (n, n_terms)
+    which terms each has. phrases, nearness: (n,) how many of the query's neighbours are neighbours there, and how near
+    they come, as shares of all."""
+
+    bm25: ScoreArray
+    title: BoolArray
+    held: BoolArray
+    phrases: ScoreArray
+    nearness: ScoreArray
+
+
+def told(table: ScoreArray, query: Query, n_fields: int) -> Told:
+    """table: (n, n_names) scores, as `clause_names` has them.
+
+    The node adds up one over the distance of every place where two neighbours stand, one more for two that changed
+    places. What is at least a phrase's score is taken for one.
     """
-    n_pairs = len(query.terms) - 1
-    phrases = near = 0.0
-    for name, score in named.items():
-        if name.startswith("near."):
-            phrases += score * query.terms[int(name[5:])].n_words >= ALMOST_ONE
-            near += min(score, 1.0)
-    return phrases / max(n_pairs, 1), near / max(n_pairs, 1)
+    n_terms, n_pairs = len(query.terms), max(len(query.terms) - 1, 0)
+    first_held, first_near = n_fields + 1, table.shape[1] - n_pairs
+    bits = table[:, first_held:first_near].astype(np.int64)
+    held = np.array([bits[:, place // HELD_BITS] >> place % HELD_BITS & 1 for place in range(n_terms)], np.bool_).T
+    near = table[:, first_near:]
+    lengths = np.array([term.n_words for term in query.terms[:n_pairs]])
+    phrases = (near * lengths >= ALMOST_ONE).sum(axis=1) / max(n_pairs, 1)
+    nearness = np.minimum(near, 1.0).sum(axis=1) / max(n_pairs, 1)
+    return Told(table[:, :n_fields], table[:, n_fields] > 0.0, held, phrases, nearness)
 
 
 def matching(asked: Asked, operator: str) -> Clause:

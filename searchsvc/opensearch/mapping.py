@@ -187,6 +187,11 @@ def packed(vector: FloatArray) -> bytes:
     return whole
 
 
+def of_base64(text: str) -> bytes:
+    """The bytes of a text that the node gives back without what fills it up."""
+    return base64.b64decode(text + "==")
+
+
 def unpacked(rows: Sequence[bytes], dimension: int) -> FloatArray:
     """(n, dimension) of what `packed` made; zeros for b''."""
     blank = bytes(4 + dimension)

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 import numpy as np
@@ -27,10 +28,11 @@ from searchsvc.cli.reindex import reindex
 from searchsvc.engine import Delete, Retrieval, Upsert
 from searchsvc.filters import parse_filter
 from searchsvc.opensearch import mapping
-from searchsvc.opensearch.engine import OpenSearchEngine, OpenSearchSnapshot
+from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.indexes import OpenSearchIndexes, OpenSearchStorage
 from searchsvc.opensearch.mapping import PROGRESS_ID
 from searchsvc.opensearch.node import Node
+from searchsvc.opensearch.snapshot import OpenSearchSnapshot
 from searchsvc.query import Query
 from searchsvc.sample import sample_catalogue
 from searchsvc.understanding import understand
@@ -70,7 +72,7 @@ def everything(engine: OpenSearchEngine, query: str = "red shoe") -> dict[str, A
         "trust": round(found.vector_trust, 5),
         "total": found.total,
         "counts": {word: snapshot.lexicon.count(word) for word in ("red", "blue", "shoe", "sock", "gone")},
-        "kinds": snapshot._kinds,
+        "kinds": snapshot._commit.kinds,
     }
 
 
@@ -269,7 +271,7 @@ def services(opensearch: OpenSearchNode, start_service: Callable[..., RunningSer
 
 def test_a_service_answers_alike_on_either_engine(services: Sequence[RunningService]) -> None:
     for asked in (
-        {"query": "red shoes"},
+        {"query": "red shoes", "highlight": True},
         {"query": "runing shoe", "filters": "price:[20 TO 200]", "facets": ["brand", "colour"]},
         {"query": "", "sort": ["price:desc"]},
         {"query": "jacket", "distinct": "brand"},
@@ -282,6 +284,11 @@ def test_a_service_answers_alike_on_either_engine(services: Sequence[RunningServ
         assert far["hits"][0]["id"] == near["hits"][0]["id"]
         shown = {hit["id"] for hit in near["hits"]}
         assert len({hit["id"] for hit in far["hits"]} & shown) >= 0.8 * len(shown), asked
+        marked = [{hit["id"]: hit.get("highlights") for hit in one["hits"]} for one in (far, near)]
+        assert all(marked[0][name] == marked[1][name] for name in marked[0].keys() & shown)
+    for typed in ("ja", "running sh"):
+        far, near = (service.call("GET", f"/v1/indexes/shop/suggest?q={quote(typed)}")[1] for service in services)
+        assert {one["text"] for one in far["suggestions"]} == {one["text"] for one in near["suggestions"]}
 
 
 def test_reindexing_while_documents_are_searched_and_written_loses_and_shows_nothing_stale(

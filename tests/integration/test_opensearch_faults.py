@@ -92,6 +92,20 @@ def test_a_search_is_answered_from_the_last_results_or_with_a_clear_503(
     assert search(shop, KNOWN)[1]["degraded"] == []
 
 
+@pytest.mark.parametrize("fault", ["partial", "timed_out"])
+def test_what_some_shards_found_is_shown_and_said_to_be_not_all(
+    shop: RunningService, between: Proxy, fault: Fault
+) -> None:
+    between.fault, between.only = fault, "/_search"
+    for asked in (KNOWN, NEW):
+        status, answer = search(shop, asked)
+        assert (status, answer["degraded"], len(answer["hits"]) > 0) == (200, ["shards"], True)
+    between.fault = "cut"
+    # What was not all is not remembered in the place of what was.
+    assert search(shop, KNOWN)[1]["degraded"] == ["last_known"]
+    assert search(shop, NEW)[0] == 503
+
+
 @pytest.mark.parametrize("fault", ["busy", "html", "cut", "lost"])
 def test_what_could_not_be_written_is_written_later_and_nothing_is_lost(
     shop: RunningService, between: Proxy, fault: Fault

@@ -1,0 +1,497 @@
+"""A search in a cluster: the node finds and scores, the service knows the words and ranks.
+
+Both legs are asked for at once, with what of the query each hit holds. What came back is kept with the `reading` of one
+search, so that what is asked about its hits afterwards costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from events.digest import DocumentsDigest
+from events.settings import IndexSettings
+from searchsvc import signals
+from searchsvc.arrays import FloatArray, IntArray, ScoreArray
+from searchsvc.embedded.forward import QueryStatistics
+from searchsvc.embedded.lexicon import LexiconView
+from searchsvc.embedded.matching import FEW
+from searchsvc.engine import Facet, FacetRequest, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures
+from searchsvc.filters import Within, clauses, without
+from searchsvc.members import out_of_kind, unknown
+from searchsvc.opensearch import dsl, mapping, replies
+from searchsvc.opensearch.concrete import ConcreteIndex
+from searchsvc.opensearch.vectors import ServiceVectorsView
+from searchsvc.opensearch.vocabulary import VocabularyView
+from searchsvc.query import AskedOperator, Operator, Query
+from searchsvc.ranking import N_COMPARED, vector_trust
+
+# The node shows no hits beyond.
+MAX_WINDOW: Final = 10_000
+# The node takes no more values of a field to look for.
+MAX_TERMS: Final = 65_536
+# So many times k of the nearest are tried at once where a filter may leave most of them out.
+FILTERED_FACTOR: Final = 4
+TRIED_FACTOR: Final = 8
+# What is left of a score beside `dsl.LIFT`.
+SCORE_DIGITS: Final = 3
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """What the service knows of an index after one write. kinds: of the values of each member. total: (dimension,) the
+    sum of all vectors. vectors: None where the node looks for them, or there are none."""
+
+    index: ConcreteIndex
+    settings: IndexSettings
+    dimension: int
+    catalog_seq: int
+    digest: DocumentsDigest
+    vocabulary: VocabularyView
+    kinds: Mapping[str, frozenset[str]]
+    total: ScoreArray
+    vectors: ServiceVectorsView | None
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """What a search learnt of one document. named: scores of the named clauses."""
+
+    id: str
+    signals: list[float]
+    vector: bytes
+    named: Mapping[str, float]
+    fields: Mapping[str, list[str | float | bool]]
+
+
+class OpenSearchSnapshot:
+    """An `EngineSnapshot`. Of a `reading`, slots count what was found in the order in which it came."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit = commit
+        self._rows: list[_Row] = []
+        self._slots: dict[str, int] = {}
+        self._query: Query | None = None
+        self._grouped_by: str | None = None
+
+    def reading(self) -> OpenSearchSnapshot:
+        return OpenSearchSnapshot(self._commit)
+
+    @property
+    def settings(self) -> IndexSettings:
+        return self._commit.settings
+
+    @property
+    def generation(self) -> str:
+        return self._commit.index.name
+
+    @property
+    def catalog_seq(self) -> int:
+        return self._commit.catalog_seq
+
+    @property
+    def digest(self) -> DocumentsDigest:
+        return self._commit.digest
+
+    @property
+    def n_documents(self) -> int:
+        return self._commit.digest.count
+
+    @property
+    def is_small(self) -> bool:
+        """Never: each search waits for the node."""
+        return False
+
+    @property
+    def lexicon(self) -> LexiconView:
+        return self._commit.vocabulary.lexicon
+
+    def retrieve(self, asked: Retrieval) -> Retrieved:
+        self._require_known(asked)
+        query = asked.query
+        statistics = self._commit.vocabulary.statistics(query)
+        boosts = [max(asked.boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
+        clauses_of = dsl.asked_of(query, statistics, boosts, self._commit.vocabulary.rarity)
+        leave_out = self._rows[asked.leave_out].id if asked.leave_out is not None else None
+        filters = dsl.filter_clauses(asked.filters, leave_out)
+        vector = asked.encoded() if self._commit.dimension else None
+        wanted = MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED)
+        bodies = [self._keyword_body(asked, clauses_of, filters, wanted)]
+        if vector is not None:
+            bodies.append(self._nearest_body(asked, vector, filters, clauses_of.named))
+        wider = [
+            at
+            for at, one in enumerate(asked.facets)
+            if one.disjunctive and without(asked.filters, one.field) != asked.filters
+        ]
+        for at in wider:
+            one = asked.facets[at]
+            others = dsl.filter_clauses(without(asked.filters, one.field), leave_out)
+            bodies.append(self._facet_body(asked, clauses_of, others, at))
+            if vector is not None:
+                bodies.append(self._nearest_body(asked, vector, others, clauses_of.named))
+        found = self._searched(bodies)
+        # Some of the shards are better than none; the answer says so.
+        partial = any(one.timed_out or one.shards.failed for one in found)
+        degraded = ("shards",) if partial else ()
+        self._query, self._grouped_by = query, asked.distinct
+        by_words, near = found.pop(0), found.pop(0) if vector is not None else None
+        operator, n_matching = self._operator(asked.operator, query, clauses_of, by_words)
+        keyword = self._in_keyword_order(by_words, operator, asked, clauses_of)
+        near_slots = self._near(near, asked, vector, filters, clauses_of.named)
+        nearest, cosines, trust = self._trusted(query, vector, near_slots, keyword, asked.k)
+        only_near = [slot for slot in nearest.tolist() if not self._matches(slot, operator, query, statistics)]
+        facets = {}
+        for at, one in enumerate(asked.facets):
+            counted, beside = by_words, only_near
+            if at in wider:
+                counted = found.pop(0)
+                near = found.pop(0) if vector is not None else None
+                others = dsl.filter_clauses(without(asked.filters, one.field), leave_out)
+                near_wide = self._near(near, asked, vector, others, clauses_of.named).tolist() if trust else []
+                beside = [slot for slot in near_wide if not self._matches(slot, operator, query, statistics)]
+            facets[one.field] = self._facet(one, counted.aggregations[f"{operator}.{at}"], beside)
+        if asked.sort:
+            keyword = self._in_order_with(asked, clauses_of, operator, only_near, filters)
+        return Retrieved(
+            keyword=keyword,
+            nearest=nearest,
+            cosines=cosines,
+            vector_trust=trust,
+            total=n_matching + len(only_near),
+            operator=operator if query.text else None,
+            left_out=tuple(place for place in query.required if not statistics.known[place]),
+            facets=facets,
+            degraded=degraded,
+        )
+
+    def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
+        n_fields = len(self.settings.searchable)
+        statistics = self._commit.vocabulary.statistics(query)
+        if not len(slots) or statistics.ceiling <= 0.0:
+            return TextFeatures.none(len(slots), n_fields)
+        names = dsl.clause_names(query, n_fields)
+        # One look at each clause of each hit; all else is done for all hits at once.
+        table = np.array([[scores.get(name, 0.0) for name in names] for scores in self._named(slots, query)])
+        told = dsl.told(table, query, n_fields)
+        needed = [place for place in query.required if statistics.known[place]]
+        total = float(statistics.most_telling.sum())
+        every = told.held[:, needed].all(axis=1) & bool(needed)
+        return TextFeatures(
+            bm25=(told.bm25 / total).astype(np.float32),
+            exact_title=told.title.astype(np.float32),
+            all_terms=every.astype(np.float32),
+            coverage=(told.held @ statistics.most_telling / total).astype(np.float32),
+            phrase=told.phrases.astype(np.float32),
+            proximity=told.nearness.astype(np.float32),
+        )
+
+    def groups(self, field: str, slots: IntArray) -> IntArray:
+        if field not in self._commit.kinds:
+            raise unknown(field, list(self._commit.kinds), "distinct")
+        if self._grouped_by != field:
+            self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, None, group=field)
+        groups: dict[object, int] = {}
+        found = []
+        for slot in slots.tolist():
+            value = _first_value(self._rows[slot], field)
+            found.append(groups.setdefault(value if value is not None else ("alone", slot), len(groups)))
+        return np.array(found, np.int64)
+
+    def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
+        if not self._commit.dimension:
+            return np.zeros(len(slots), np.float32)
+        rows = mapping.unpacked([self._rows[slot].vector for slot in slots.tolist()], self._commit.dimension)
+        cosines: FloatArray = rows @ vector
+        return cosines
+
+    def vector(self, slot: int) -> FloatArray | None:
+        row = self._rows[slot].vector
+        return mapping.unpacked([row], self._commit.dimension)[0] if row else None
+
+    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
+        rows = np.array([self._rows[slot].signals for slot in slots.tolist()], np.float32)
+        kept = self.settings.signals
+        return signals.features(kept, rows.reshape(len(slots), len(kept)), at_s)
+
+    def id(self, slot: int) -> str:
+        return self._rows[slot].id
+
+    def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
+        if not slots:
+            return []
+        names = [mapping.node_id(self._rows[slot].id) for slot in slots]
+        got = self._commit.index.documents(names, ["document"], timeout_s=self._commit.index.node.timeout_s)
+        texts = [one.source.document for one in got]
+        return [msgspec.Raw(text.encode()) if text else None for text in texts]
+
+    def find(self, document_id: str) -> int | None:
+        slots = self._asked_for({"term": {"id": document_id}}, None)
+        return int(slots[0]) if len(slots) else None
+
+    def _asked_for(self, which: dsl.Clause, named: dsl.Clause | None, group: str | None = None) -> IntArray:
+        """Look documents up that no search of this reading found."""
+        must = [dsl.LIVE, which] if named is None else [dsl.LIVE, which, named]
+        body = {**self._shown((), group), "query": {"bool": {"filter": must}}, "size": MAX_WINDOW}
+        return self._kept(self._searched([body])[0].hits.hits)
+
+    def _named(self, slots: IntArray, query: Query) -> list[Mapping[str, float]]:
+        """What of a query each slot holds, by named clause; asked for where the slots were found by another query."""
+        if self._query is not query:
+            statistics = self._commit.vocabulary.statistics(query)
+            boosts = [1.0] * len(self.settings.searchable)
+            named = dsl.asked_of(query, statistics, boosts, self._commit.vocabulary.rarity).named
+            self._rows = [msgspec.structs.replace(row, named={}) for row in self._rows]
+            self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, named)
+            self._query = query
+        return [self._rows[slot].named for slot in slots.tolist()]
+
+    def _searched(self, bodies: Sequence[dsl.Clause]) -> list[replies.Searched]:
+        return self._commit.index.search(bodies)
+
+    def _shown(self, facets: Sequence[FacetRequest], group: str | None) -> dict[str, Any]:
+        """What a hit brings with it."""
+        fields = ["id", *(f"signals.{column}" for column, _ in enumerate(self.settings.signals))]
+        fields += ["bytes"] if self._commit.dimension else []
+        fields += [mapping.member_path(one.field, kind) for one in facets for kind in ("v", "n")]
+        fields += [mapping.member_path(group, "g")] if group is not None else []
+        return {
+            # Documents are read for a page, not for each candidate: what is stored costs more than what is in columns.
+            "stored_fields": "_none_",
+            "docvalue_fields": fields,
+            "track_total_hits": True,
+        }
+
+    def _keyword_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], wanted: int) -> dict[str, Any]:
+        body: dict[str, Any] = {**self._shown((), asked.distinct), "size": wanted}
+        if not asked.query.text:
+            body["query"] = {"bool": {"filter": filters}}
+            scales = [signal.scale if signal.transform == "decay" else 0.0 for signal in self.settings.signals]
+            body["sort"] = dsl.browse_sort(asked.signal_weights.tolist(), scales, asked.at_s)
+        else:
+            body["query"] = dsl.keyword_query(of, _node_operator(asked.operator), filters)
+            body["sort"] = ["_score", {"id": "asc"}]
+        body["aggs"] = {"all": {"filter": of.all or dsl.NOTHING}}
+        for at, _ in enumerate(asked.facets):
+            body["aggs"] |= self._counted(at, asked, of)
+        return body
+
+    def _nearest_body(
+        self, asked: Retrieval, vector: FloatArray, filters: list[dsl.Clause], named: dsl.Clause
+    ) -> dict[str, Any]:
+        shown = self._shown(asked.facets, asked.distinct)
+        if self._commit.vectors is None:
+            return {**shown, "size": asked.k, "query": dsl.nearest_query(vector, asked.k, filters, named)}
+        # Only the node knows what passes the filters.
+        k = asked.k if len(filters) == 1 else FILTERED_FACTOR * asked.k
+        return self._among_body(asked, self._commit.vectors.nearest(vector, k), filters, named)
+
+    def _among_body(
+        self, asked: Retrieval, ids: Sequence[str], filters: list[dsl.Clause], named: dsl.Clause
+    ) -> dict[str, Any]:
+        shown = self._shown(asked.facets, asked.distinct)
+        return {**shown, "size": min(len(ids), MAX_WINDOW), "query": dsl.among_query(ids, filters, named)}
+
+    def _near(
+        self,
+        found: replies.Searched | None,
+        asked: Retrieval,
+        vector: FloatArray | None,
+        filters: list[dsl.Clause],
+        named: dsl.Clause,
+    ) -> IntArray:
+        """Slots of the k nearest that pass the filters. found: what `_nearest_body` found.
+
+        Where the service knows the vectors and the node the filters, the nearest may not be among those that pass.
+        Then either all that pass are looked at here, or, where they are many, more and more of the nearest are tried
+        there.
+        """
+        if found is None or vector is None:
+            return np.empty(0, np.int64)
+        vectors, hits = self._commit.vectors, found.hits.hits
+        n_tried = FILTERED_FACTOR * asked.k
+        if vectors is None or len(filters) == 1 or len(hits) >= asked.k or n_tried >= len(vectors):
+            return self._kept(hits)
+        # No more of a document than its name is needed here.
+        passing = {**self._shown((), None), "query": {"bool": {"filter": filters}}, "size": MAX_WINDOW}
+        page = self._searched([{**passing, "docvalue_fields": ["id"]}])[0].hits
+        if page.total.value <= MAX_WINDOW:
+            ids = vectors.nearest_of([str(hit.fields["id"][0]) for hit in page.hits], vector, asked.k)
+            hits = self._searched([self._among_body(asked, ids, filters, named)])[0].hits.hits
+            return self._kept(hits)
+        while len(hits) < asked.k and n_tried < min(len(vectors), MAX_TERMS):
+            n_tried = min(TRIED_FACTOR * n_tried, MAX_TERMS)
+            ids = vectors.nearest(vector, n_tried)[:MAX_TERMS]
+            hits = self._searched([self._among_body(asked, ids, filters, named)])[0].hits.hits
+        return self._kept(hits)
+
+    def _facet_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], at: int) -> dict[str, Any]:
+        query = dsl.keyword_query(of, "some", filters) if asked.query.text else {"bool": {"filter": filters}}
+        return {"size": 0, "query": query, "aggs": self._counted(at, asked, of)}
+
+    def _counted(self, at: int, asked: Retrieval, of: dsl.Asked) -> dict[str, Any]:
+        """A facet over what holds all terms, and over what holds any: which of them counts is known afterwards."""
+        one = asked.facets[at]
+        numbers = "n" in self._commit.kinds.get(one.field, frozenset())
+        n_more = asked.k if asked.vector is not None else 0
+        within = {"all": of.all or dsl.NOTHING, "any": dsl.EVERYTHING}
+        if not asked.query.text:
+            within = {"all": dsl.EVERYTHING}
+        return {
+            f"{operator}.{at}": dsl.facet_aggregation(one, n_more, clause, numbers=numbers)
+            for operator, clause in within.items()
+        }
+
+    def _operator(
+        self, asked: AskedOperator, query: Query, of: dsl.Asked, found: replies.Searched
+    ) -> tuple[Operator, int]:
+        """What a document had to hold, and how many match."""
+        n_some, n_all = found.hits.total.value, found.aggregations["all"].doc_count
+        if not query.text:
+            return "all", n_some
+        if of.all is None:
+            return ("any" if query.required else "all"), 0
+        if asked == "all" or (asked == "auto" and n_all >= FEW):
+            return "all", n_all
+        return ("any", n_some) if asked == "any" or n_some > n_all else ("all", n_all)
+
+    def _in_keyword_order(
+        self, found: replies.Searched, operator: Operator, asked: Retrieval, of: dsl.Asked
+    ) -> IntArray:
+        slots = self._kept(found.hits.hits)
+        if not asked.query.text:
+            return slots
+        scores = np.array([hit.score or 0.0 for hit in found.hits.hits])
+        if asked.operator == "auto":
+            lifted = scores >= dsl.LIFT
+            scores[lifted] -= dsl.LIFT
+            if operator == "all":
+                slots, scores = slots[lifted], scores[lifted]
+        keys = [
+            (-score, self._rows[slot].id, slot)
+            for score, slot in zip(scores.round(SCORE_DIGITS), slots.tolist(), strict=True)
+        ]
+        return np.array([slot for _, _, slot in sorted(keys)], np.int64)
+
+    def _trusted(
+        self, query: Query, vector: FloatArray | None, near: IntArray, keyword: IntArray, k: int
+    ) -> tuple[IntArray, FloatArray, float]:
+        """The vector leg's findings, nearest first, and how far they can be trusted: none where they cannot."""
+        none = np.empty(0, np.int64), np.empty(0, np.float32), 0.0
+        if vector is None:
+            return none
+        cosines = self.cosines(near, vector)
+        order = sorted(range(len(near)), key=lambda at: (-cosines[at], self._rows[near[at]].id))[:k]
+        nearest, cosines = near[order], cosines[order]
+        if not query.terms:
+            return nearest, cosines, 1.0
+        by_chance = float(self._commit.total @ vector.astype(np.float64)) / max(self.n_documents, 1)
+        trust = vector_trust(self.cosines(keyword[:N_COMPARED], vector), cosines, by_chance, self.n_documents)
+        return (nearest, cosines, trust) if trust else none
+
+    def _matches(self, slot: int, operator: Operator, query: Query, statistics: QueryStatistics) -> bool:
+        """Whether the keyword leg matches a slot, shown or not."""
+        if not query.text:
+            return True
+        held = dsl.held_places(self._rows[slot].named)
+        wanted = {place for place in query.required if statistics.known[place]}
+        return bool(wanted) and (wanted <= held if operator == "all" else bool(wanted & held))
+
+    def _in_order_with(
+        self, asked: Retrieval, of: dsl.Asked, operator: Operator, only_near: Sequence[int], filters: list[dsl.Clause]
+    ) -> IntArray:
+        """The match set in the order that was asked for: the nearest have to be known for that, so it takes one more
+        request."""
+        ids = [self._rows[slot].id for slot in only_near]
+        matching = dsl.matching(of, operator) if asked.query.text else dsl.EVERYTHING
+        body = {
+            **self._shown((), asked.distinct),
+            "query": {"bool": {"filter": [*filters, dsl.any_of([matching, {"terms": {"id": ids}}]), of.named]}},
+            "sort": dsl.sort_clauses(asked.sort, self._commit.kinds),
+            "size": MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED),
+        }
+        return self._kept(self._searched([body])[0].hits.hits)
+
+    def _facet(self, asked: FacetRequest, counted: replies.Aggregation, beside: Sequence[int]) -> Facet:
+        """What the node counted, and the nearest that it did not match."""
+        counts = {bucket.key: bucket.doc_count for bucket in counted.values.buckets}
+        n_new = 0
+        numbers: list[float] = []
+        value_path, number_path = (mapping.member_path(asked.field, kind) for kind in ("v", "n"))
+        for slot in beside:
+            fields = self._rows[slot].fields
+            for value in fields.get(value_path, ()):
+                n_new += value not in counts
+                counts[str(value)] = counts.get(str(value), 0) + 1
+            numbers += [float(value) for value in fields.get(number_path, ())]
+        complete = not counted.values.sum_other_doc_count
+        n_values = len(counts) if complete else int(counted.n_values.value or 0) + n_new
+        values = sorted((FacetValue(value, n) for value, n in counts.items()), key=lambda one: (-one.count, one.value))
+        return Facet(values[: asked.max_values], n_values, _stats(counted.stats, numbers))
+
+    def _kept(self, hits: Sequence[replies.Hit]) -> IntArray:
+        """Slots of some hits. What a request did not ask for stays as an earlier one told it."""
+        slots = []
+        for hit in hits:
+            row = self._row(hit)
+            slot = self._slots.setdefault(row.id, len(self._rows))
+            if slot == len(self._rows):
+                self._rows.append(row)
+            else:
+                before = self._rows[slot]
+                named, fields = row.named or before.named, {**before.fields, **row.fields}
+                self._rows[slot] = msgspec.structs.replace(row, named=named, fields=fields)
+            slots.append(slot)
+        return np.array(slots, np.int64)
+
+    def _row(self, hit: replies.Hit) -> _Row:
+        fields = hit.fields
+        kept = [fields.get(f"signals.{column}") for column, _ in enumerate(self.settings.signals)]
+        packed = fields.get("bytes")
+        return _Row(
+            id=str(fields["id"][0]),
+            signals=[
+                float(one[0]) if one else (np.nan if signal.transform == "decay" else 0.0)
+                for one, signal in zip(kept, self.settings.signals, strict=True)
+            ],
+            vector=mapping.of_base64(str(packed[0])) if packed else b"",
+            named=hit.matched_queries,
+            fields=fields,
+        )
+
+    def _require_known(self, asked: Retrieval) -> None:
+        """Raises InvalidInput where a filter, facet or sort names a member that no document has, or not of its kind."""
+        if not self._commit.kinds and not self.n_documents:
+            return
+        for clause in clauses(asked.filters) if asked.filters is not None else ():
+            if clause.field == "id":
+                continue
+            kinds = self._commit.kinds.get(clause.field)
+            if kinds is None:
+                raise unknown(clause.field, list(self._commit.kinds), "filters")
+            if isinstance(clause, Within) and ("d" if clause.dates else "n") not in kinds:
+                raise out_of_kind(clause.field, dates=clause.dates)
+        for field, names in (("facets", asked.facets), ("sort", asked.sort)):
+            for one in names:
+                if one.field not in self._commit.kinds:
+                    raise unknown(one.field, list(self._commit.kinds), field)
+
+
+def _node_operator(asked: AskedOperator) -> str:
+    return {"auto": "auto", "all": "all", "any": "some"}[asked]
+
+
+def _first_value(row: _Row, field: str) -> object:
+    found = row.fields.get(mapping.member_path(field, "g"))
+    return found[0] if found else None
+
+
+def _stats(counted: replies.Stats | None, numbers: Sequence[float]) -> FacetStats | None:
+    n = (counted.count if counted else 0) + len(numbers)
+    if not n:
+        return None
+    lows, highs, total = list(numbers), list(numbers), sum(numbers)
+    if counted is not None and counted.min is not None and counted.max is not None:
+        lows, highs, total = [*lows, counted.min], [*highs, counted.max], total + counted.sum
+    return FacetStats(min(lows), max(highs), total / n, total)
