@@ -177,7 +177,7 @@ class OpenSearchSnapshot:
         told = dsl.told(table, query, n_fields)
         needed = [place for place in query.required if statistics.known[place]]
         total = float(statistics.most_telling.sum())
-        every = told.held[:, needed].all(axis=1) & bool(needed)
+        every = np.all(told.held[:, needed], axis=1, keepdims=True)[:, 0] & bool(needed)
         return TextFeatures(
             bm25=(told.bm25 / total).astype(np.float32),
             exact_title=told.title.astype(np.float32),
