@@ -301,30 +301,42 @@ class OpenSearchSnapshot:
         filters: list[dsl.Clause],
         named: dsl.Clause,
     ) -> IntArray:
-        """Slots of the k nearest that pass the filters. found: what `_nearest_body` found.
-
-        Where the service knows the vectors and the node the filters, the nearest may not be among those that pass.
-        Then either all that pass are looked at here, or, where they are many, more and more of the nearest are tried
-        there.
-        """
+        """Slots of the k nearest that pass the filters. found: what `_nearest_body` found."""
         if found is None or vector is None:
             return np.empty(0, np.int64)
-        vectors, hits = self._commit.vectors, found.hits.hits
+        if self._commit.vectors is None:
+            return self._kept(found.hits.hits)
+        slots = self._kept(self._passing(self._commit.vectors, found.hits.hits, asked, vector, filters, named))
+        return slots[np.argsort(-self.cosines(slots, vector), kind="stable")[: asked.k]]
+
+    def _passing(
+        self,
+        vectors: ServiceVectorsView,
+        hits: Sequence[replies.Hit],
+        asked: Retrieval,
+        vector: FloatArray,
+        filters: list[dsl.Clause],
+        named: dsl.Clause,
+    ) -> Sequence[replies.Hit]:
+        """Hits among which are the k nearest that pass the filters. hits: of the nearest that were tried first.
+
+        The service knows the vectors and the node the filters, so the nearest may not be among those that pass. Then
+        either all that pass are looked at here, or, where they are many, more and more of the nearest are tried there.
+        """
         n_tried = FILTERED_FACTOR * asked.k
-        if vectors is None or len(filters) == 1 or len(hits) >= asked.k or n_tried >= len(vectors):
-            return self._kept(hits)
+        if len(filters) == 1 or len(hits) >= asked.k or n_tried >= len(vectors):
+            return hits
         # No more of a document than its name is needed here.
         passing = {**self._shown((), None), "query": {"bool": {"filter": filters}}, "size": MAX_WINDOW}
         page = self._searched([{**passing, "docvalue_fields": ["id"]}])[0].hits
         if page.total.value <= MAX_WINDOW:
             ids = vectors.nearest_of([str(hit.fields["id"][0]) for hit in page.hits], vector, asked.k)
-            hits = self._searched([self._among_body(asked, ids, filters, named)])[0].hits.hits
-            return self._kept(hits)
+            return self._searched([self._among_body(asked, ids, filters, named)])[0].hits.hits
         while len(hits) < asked.k and n_tried < min(len(vectors), MAX_TERMS):
             n_tried = min(TRIED_FACTOR * n_tried, MAX_TERMS)
             ids = vectors.nearest(vector, n_tried)[:MAX_TERMS]
             hits = self._searched([self._among_body(asked, ids, filters, named)])[0].hits.hits
-        return self._kept(hits)
+        return hits
 
     def _facet_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], at: int) -> dict[str, Any]:
         query = dsl.keyword_query(of, "some", filters) if asked.query.text else {"bool": {"filter": filters}}
