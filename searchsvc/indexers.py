@@ -123,14 +123,16 @@ class Indexers:
     async def _rebuild(self, running: _Running, rebuild: Rebuild) -> None:
         try:
             await rebuild.run()
+            return
         except SearchsvcError:
-            if rebuild.status.why == "settings":
-                # These are in force: it is tried again until it is there.
-                await asyncio.sleep(AGAIN_S)
-                self._begin(running, "settings")
+            pass  # it is said in the status
         except Exception:
-            # What an engine can raise is open-ended; the status says that it failed.
+            # What an engine can raise is open-ended.
             log.exception("index %s could not be built anew", rebuild.status.index)
+        if rebuild.status.why == "settings":
+            # These are in force: it is tried again until it is there.
+            await asyncio.sleep(AGAIN_S)
+            self._begin(running, "settings")
 
     async def _stop(self, name: str) -> None:
         running = self._running.pop(name)

@@ -102,7 +102,7 @@ class Indexer:
                 await self.read_into(engine)
                 break
             except Unavailable:
-                if not saved:
+                if not saved or engine.lost:
                     raise
                 await self.show()  # what was whole once is better than nothing while the log is away
                 await asyncio.sleep(RETRY_S)
@@ -178,16 +178,17 @@ class Indexer:
             while len(batch) < BATCH and not queue.empty():
                 batch.append(queue.get_nowait())
             async with self.writes:
-                await self._applied(batch)
+                await self._patiently(partial(self._apply, batch))
                 await self.show()
 
-    async def _applied(self, batch: Sequence[Record]) -> None:
-        """Write a batch, again and again while it cannot be kept: only an index that is lost is opened again."""
+    async def _patiently(self, work: Callable[[], T]) -> T:
+        """Do something on the thread that indexes, again and again while what keeps the index is away: only an index
+        that is lost is opened again."""
         while True:
             try:
-                await self.on_thread(partial(self._apply, batch))
+                done = await self.on_thread(work)
                 self.trouble = ""
-                return
+                return done
             except Unavailable as error:
                 if self.engine is None or self.engine.lost:
                     raise
@@ -204,7 +205,7 @@ class Indexer:
         if engine.lost:
             raise Unavailable(f"index {self.control.name} is gone from where it is kept: it is built again")
         if self._n_unsaved >= SAVE_AFTER or engine.settling:
-            settled = await self.on_thread(partial(engine.settle, SETTLE_PATIENCE_S))
+            settled = await self._patiently(partial(engine.settle, SETTLE_PATIENCE_S))
             await self.show()
             if settled and self._n_unsaved >= SAVE_AFTER:
                 await self.on_thread(self._save)

@@ -15,7 +15,7 @@ from events.control import IndexControl
 from searchsvc.answer import SearchOutcome, SearchRequest
 
 LAST_KNOWN: Final = "last_known"
-# Answers beyond are kept by whoever pages that far.
+# Longer ones take too much memory for how seldom they are asked for again.
 MAX_HITS: Final = 100
 
 

@@ -91,7 +91,8 @@ class OpenSearchStorage:
     def open(self) -> OpenSearchEngine:
         """Of what was made by the same settings and model: the index that is searched, else the newest, which an
         earlier process began; else an empty one."""
-        found, fingerprint = self._found(), self._fingerprint()
+        knn = self._knn()
+        found, fingerprint = self._found(), self._fingerprint(knn)
         fit = [name for name, one in found.items() if one.mappings.meta.fingerprint == fingerprint]
         searched = next((name for name, one in found.items() if self._read in one.aliases), None)
         if searched is not None and searched not in fit:
@@ -99,24 +100,28 @@ class OpenSearchStorage:
                 "%s was made by other settings, another model or for other plugins: built anew from the log", searched
             )
         name = searched if searched in fit else max(fit, key=_number, default=None)
-        return self._opened(name) if name is not None else self.beside()
+        return self._opened(name, knn) if name is not None else self._new(knn)
 
     def beside(self) -> OpenSearchEngine:
+        return self._new(self._knn())
+
+    def _new(self, knn: bool) -> OpenSearchEngine:
         number = max(map(_number, self._found()), default=0) + 1
         name = f"{self._base}-v{number}"
         made = mapping.index_body(
-            self._settings, self._dimension, knn=self._knn, n_shards=self._n_shards, n_replicas=self._n_replicas
+            self._settings, self._dimension, knn=knn, n_shards=self._n_shards, n_replicas=self._n_replicas
         )
-        made["mappings"]["_meta"]["fingerprint"] = self._fingerprint()
+        made["mappings"]["_meta"]["fingerprint"] = self._fingerprint(knn)
         self._node.call("PUT", f"/{name}", msgspec.Raw, made, query={"timeout": NEW_INDEX_TIMEOUT})
-        return self._opened(name)
+        return self._opened(name, knn)
 
     def previous(self) -> OpenSearchEngine:
         """What was made by other settings is of no use: these settings in force again would take it up."""
-        fingerprint = self._fingerprint()
+        knn = self._knn()
+        fingerprint = self._fingerprint(knn)
         for name, one in self._found().items():
             if self._previous in one.aliases and one.mappings.meta.fingerprint == fingerprint:
-                return self._opened(name)
+                return self._opened(name, knn)
         raise NotFound(f"{self._base} has no index of before by the settings in force", field="previous")
 
     def adopt(self, engine: Engine) -> None:
@@ -146,8 +151,8 @@ class OpenSearchStorage:
         """The node tidies up by itself."""
         return
 
-    def _opened(self, name: str) -> OpenSearchEngine:
-        engine = OpenSearchEngine(self._node, name, self._settings, self._dimension, knn=self._knn)
+    def _opened(self, name: str, knn: bool) -> OpenSearchEngine:
+        engine = OpenSearchEngine(self._node, name, self._settings, self._dimension, knn=knn)
         engine.restore()
         return engine
 
@@ -156,14 +161,14 @@ class OpenSearchStorage:
         found = self._node.call("GET", f"/{self._base}-v*", dict[str, replies.IndexFound])
         return {name: one for name, one in found.items() if name.removeprefix(f"{self._base}-v").isdigit()}
 
-    def _fingerprint(self) -> str:
+    def _fingerprint(self, knn: bool) -> str:
         """Of all that an index is made by: where it differs, documents have to be written again."""
-        made = msgspec.json.encode([mapping.SCHEMA, self._settings, self._model, self._knn])
+        made = msgspec.json.encode([mapping.SCHEMA, self._settings, self._model, knn])
         return hashlib.sha256(made).hexdigest()[:16]
 
-    @property
     def _knn(self) -> bool:
-        """Whether the node looks for the nearest vectors; where it cannot, the service does."""
+        """Whether the node looks for the nearest vectors, asked once for each index that is opened; where it cannot,
+        the service does."""
         return bool(self._dimension) and has_knn(self._node)
 
     @property

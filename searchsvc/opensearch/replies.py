@@ -99,7 +99,6 @@ class Got(msgspec.Struct):
     """found: whether there is a document of that id. error: why that is not known."""
 
     error: Failure | None = None
-
     found: bool = False
     version: int = msgspec.field(name="_version", default=0)
     source: Source = msgspec.field(name="_source", default_factory=Source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -79,15 +80,20 @@ def status(node: Node, prefix: str) -> ClusterStatus:
         health.status,
         health.number_of_nodes,
         sorted({plugin.component for plugin in plugins}),
-        has_knn(node),
+        _is_everywhere(node, plugins),
         indexes,
     )
 
 
 def has_knn(node: Node) -> bool:
     """Whether every node can look for the nearest vectors."""
+    return _is_everywhere(node, _plugins(node))
+
+
+def _is_everywhere(node: Node, plugins: Sequence[Plugin]) -> bool:
+    """Whether every node has the k-NN plugin."""
     nodes = {one.name for one in node.call("GET", "/_cat/nodes", list[Named], query={"format": "json", "h": "name"})}
-    return nodes <= {plugin.name for plugin in _plugins(node) if plugin.component == KNN}
+    return nodes <= {plugin.name for plugin in plugins if plugin.component == KNN}
 
 
 def _plugins(node: Node) -> list[Plugin]:
