@@ -109,16 +109,6 @@ def keyword_query(asked: Asked, operator: str, filters: Sequence[Clause]) -> Cla
     return {"bool": {"filter": [*filters, must, asked.named], "should": scored}}
 
 
-def held_places(named: Mapping[str, float]) -> set[int]:
-    """The places of the terms that a hit holds. named: scores of its named clauses."""
-    found = set()
-    for name, score in named.items():
-        if name.startswith("held."):
-            first, bits = int(name[5:]), int(score)
-            found |= {first + bit for bit in range(HELD_BITS) if bits >> bit & 1}
-    return found
-
-
 def clause_names(query: Query, n_fields: int) -> list[str]:
     """The columns of the table that `told` reads: a clause that a hit does not match has the score 0."""
     return [

@@ -10,6 +10,7 @@ tombstone that is not `live`, so that an older version of it never comes back.
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -189,7 +190,7 @@ def packed(vector: FloatArray) -> bytes:
 
 def of_base64(text: str) -> bytes:
     """The bytes of a text that the node gives back without what fills it up."""
-    return base64.b64decode(text + "==")
+    return binascii.a2b_base64(text + "==")
 
 
 def unpacked(rows: Sequence[bytes], dimension: int) -> FloatArray:

@@ -73,6 +73,7 @@ class OpenSearchSnapshot:
         self._rows: list[_Row] = []
         self._slots: dict[str, int] = {}
         self._query: Query | None = None
+        self._last_statistics: tuple[Query | None, QueryStatistics] = None, QueryStatistics.none()
         self._grouped_by: str | None = None
 
     def reading(self) -> OpenSearchSnapshot:
@@ -110,7 +111,7 @@ class OpenSearchSnapshot:
     def retrieve(self, asked: Retrieval) -> Retrieved:
         self._require_known(asked)
         query = asked.query
-        statistics = self._commit.vocabulary.statistics(query)
+        statistics = self._statistics(query)
         boosts = [max(asked.boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
         clauses_of = dsl.asked_of(query, statistics, boosts, self._commit.vocabulary.rarity)
         leave_out = self._rows[asked.leave_out].id if asked.leave_out is not None else None
@@ -141,7 +142,7 @@ class OpenSearchSnapshot:
         keyword = self._in_keyword_order(by_words, operator, asked, clauses_of)
         near_slots = self._near(near, asked, vector, filters, clauses_of.named)
         nearest, cosines, trust = self._trusted(query, vector, near_slots, keyword, asked.k)
-        only_near = [slot for slot in nearest.tolist() if not self._matches(slot, operator, query, statistics)]
+        only_near = self._unmatched(nearest, operator, query)
         facets = {}
         for at, one in enumerate(asked.facets):
             counted, beside = by_words, only_near
@@ -149,8 +150,8 @@ class OpenSearchSnapshot:
                 counted = found.pop(0)
                 near = found.pop(0) if vector is not None else None
                 others = dsl.filter_clauses(without(asked.filters, one.field), leave_out)
-                near_wide = self._near(near, asked, vector, others, clauses_of.named).tolist() if trust else []
-                beside = [slot for slot in near_wide if not self._matches(slot, operator, query, statistics)]
+                near_wide = self._near(near, asked, vector, others, clauses_of.named) if trust else nearest
+                beside = self._unmatched(near_wide, operator, query)
             facets[one.field] = self._facet(one, counted.aggregations[f"{operator}.{at}"], beside)
         if asked.sort:
             keyword = self._in_order_with(asked, clauses_of, operator, only_near, filters)
@@ -168,14 +169,10 @@ class OpenSearchSnapshot:
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
         n_fields = len(self.settings.searchable)
-        statistics = self._commit.vocabulary.statistics(query)
+        statistics = self._statistics(query)
         if not len(slots) or statistics.ceiling <= 0.0:
             return TextFeatures.none(len(slots), n_fields)
-        names = dsl.clause_names(query, n_fields)
-        # One look at each clause of each hit; all else is done for all hits at once.
-        table = np.array([[scores.get(name, 0.0) for name in names] for scores in self._named(slots, query)])
-        told = dsl.told(table, query, n_fields)
-        needed = [place for place in query.required if statistics.known[place]]
+        told, needed = self._told(slots, query), self._needed(query)
         total = float(statistics.most_telling.sum())
         every = np.all(told.held[:, needed], axis=1, keepdims=True)[:, 0] & bool(needed)
         return TextFeatures(
@@ -236,10 +233,30 @@ class OpenSearchSnapshot:
         body = {**self._shown((), group), "query": {"bool": {"filter": must}}, "size": MAX_WINDOW}
         return self._kept(self._searched([body])[0].hits.hits)
 
+    def _statistics(self, query: Query) -> QueryStatistics:
+        """Of the query before where it is the same: a search asks twice."""
+        before, statistics = self._last_statistics
+        if before is not query:
+            statistics = self._commit.vocabulary.statistics(query)
+            self._last_statistics = query, statistics
+        return statistics
+
+    def _needed(self, query: Query) -> list[int]:
+        """Places of the terms that are required and that any document holds."""
+        known = self._statistics(query).known
+        return [place for place in query.required if known[place]]
+
+    def _told(self, slots: IntArray, query: Query) -> dsl.Told:
+        """One look at each clause of each hit; all else is done for all hits at once."""
+        n_fields = len(self.settings.searchable)
+        names = dsl.clause_names(query, n_fields)
+        table = np.array([[scores.get(name, 0.0) for name in names] for scores in self._named(slots, query)])
+        return dsl.told(table, query, n_fields)
+
     def _named(self, slots: IntArray, query: Query) -> list[Mapping[str, float]]:
         """What of a query each slot holds, by named clause; asked for where the slots were found by another query."""
         if self._query is not query:
-            statistics = self._commit.vocabulary.statistics(query)
+            statistics = self._statistics(query)
             boosts = [1.0] * len(self.settings.searchable)
             named = dsl.asked_of(query, statistics, boosts, self._commit.vocabulary.rarity).named
             self._rows = [msgspec.structs.replace(row, named={}) for row in self._rows]
@@ -402,20 +419,22 @@ class OpenSearchSnapshot:
         trust = vector_trust(self.cosines(keyword[:N_COMPARED], vector), cosines, by_chance, self.n_documents)
         return (nearest, cosines, trust) if trust else none
 
-    def _matches(self, slot: int, operator: Operator, query: Query, statistics: QueryStatistics) -> bool:
-        """Whether the keyword leg matches a slot, shown or not."""
+    def _unmatched(self, slots: IntArray, operator: Operator, query: Query) -> IntArray:
+        """Those of some slots that the keyword leg does not match, shown or not."""
         if not query.text:
-            return True
-        held = dsl.held_places(self._rows[slot].named)
-        wanted = {place for place in query.required if statistics.known[place]}
-        return bool(wanted) and (wanted <= held if operator == "all" else bool(wanted & held))
+            return slots[:0]
+        needed = self._needed(query)
+        if not needed or not len(slots):
+            return slots
+        held = self._told(slots, query).held[:, needed]
+        return slots[~(held.all(axis=1) if operator == "all" else held.any(axis=1))]
 
     def _in_order_with(
-        self, asked: Retrieval, of: dsl.Asked, operator: Operator, only_near: Sequence[int], filters: list[dsl.Clause]
+        self, asked: Retrieval, of: dsl.Asked, operator: Operator, only_near: IntArray, filters: list[dsl.Clause]
     ) -> IntArray:
         """The match set in the order that was asked for: the nearest have to be known for that, so it takes one more
         request."""
-        ids = [self._rows[slot].id for slot in only_near]
+        ids = [self._rows[slot].id for slot in only_near.tolist()]
         matching = dsl.matching(of, operator) if asked.query.text else dsl.EVERYTHING
         body = {
             **self._shown((), asked.distinct),
@@ -425,13 +444,13 @@ class OpenSearchSnapshot:
         }
         return self._kept(self._searched([body])[0].hits.hits)
 
-    def _facet(self, asked: FacetRequest, counted: replies.Aggregation, beside: Sequence[int]) -> Facet:
+    def _facet(self, asked: FacetRequest, counted: replies.Aggregation, beside: IntArray) -> Facet:
         """What the node counted, and the nearest that it did not match."""
         counts = {bucket.key: bucket.doc_count for bucket in counted.values.buckets}
         n_new = 0
         numbers: list[float] = []
         value_path, number_path = (mapping.member_path(asked.field, kind) for kind in ("v", "n"))
-        for slot in beside:
+        for slot in beside.tolist():
             fields = self._rows[slot].fields
             for value in fields.get(value_path, ()):
                 n_new += value not in counts
@@ -446,30 +465,29 @@ class OpenSearchSnapshot:
         """Slots of some hits. What a request did not ask for stays as an earlier one told it."""
         slots = []
         for hit in hits:
-            row = self._row(hit)
-            slot = self._slots.setdefault(row.id, len(self._rows))
+            found = str(hit.fields["id"][0])
+            slot = self._slots.setdefault(found, len(self._rows))
             if slot == len(self._rows):
-                self._rows.append(row)
+                self._rows.append(self._row(found, hit))
             else:
                 before = self._rows[slot]
-                named, fields = row.named or before.named, {**before.fields, **row.fields}
-                self._rows[slot] = msgspec.structs.replace(row, named=named, fields=fields)
+                named, fields = hit.matched_queries or before.named, {**before.fields, **hit.fields}
+                self._rows[slot] = msgspec.structs.replace(before, named=named, fields=fields)
             slots.append(slot)
         return np.array(slots, np.int64)
 
-    def _row(self, hit: replies.Hit) -> _Row:
-        fields = hit.fields
-        kept = [fields.get(f"signals.{column}") for column, _ in enumerate(self.settings.signals)]
-        packed = fields.get("bytes")
+    def _row(self, document_id: str, hit: replies.Hit) -> _Row:
+        kept = [hit.fields.get(f"signals.{column}") for column, _ in enumerate(self.settings.signals)]
+        packed = hit.fields.get("bytes")
         return _Row(
-            id=str(fields["id"][0]),
+            id=document_id,
             signals=[
                 float(one[0]) if one else (np.nan if signal.transform == "decay" else 0.0)
                 for one, signal in zip(kept, self.settings.signals, strict=True)
             ],
             vector=mapping.of_base64(str(packed[0])) if packed else b"",
             named=hit.matched_queries,
-            fields=fields,
+            fields=hit.fields,
         )
 
     def _require_known(self, asked: Retrieval) -> None:
