@@ -194,7 +194,9 @@ class OpenSearchEngine:
                 continue
             if isinstance(change, Upsert):
                 analyses = mapping.analyses_of(change.members, self._settings)
-                document = mapping.stored(change, analyses, self._settings, seq, knn=self._knn)
+                document = mapping.stored(
+                    change, analyses, self._settings, seq, dimension=self.dimension, knn=self._knn
+                )
                 came.append((change, [*map(mapping.distinct_words, analyses)]))
             else:
                 document = mapping.tombstone(change, seq)

@@ -29,13 +29,16 @@ from searchsvc.members import Value, short_values, shown
 
 BESIDE: Final = "|"
 FIELD_GAP: Final = 100
-SCHEMA: Final = 5
+SCHEMA: Final = 6
 # The node takes no longer ones.
 MAX_ID_BYTES: Final = 500
 MAX_FIELDS: Final = 10_000
 MAX_TOKEN_CHARS: Final = 1000
 PROGRESS_ID: Final = "progress"
 VECTOR: Final = "vector"
+COLUMNS: Final = "columns"
+# A longer document is read for a page only: here it would be read with each candidate.
+MAX_IN_COLUMNS: Final = 2048
 
 
 def index_body(
@@ -50,6 +53,8 @@ def index_body(
         "live": {"type": "boolean"},
         "seq": {"type": "long"},
         "document": {"type": "keyword", "index": False, "doc_values": False},
+        "bytes": {"type": "binary"},
+        COLUMNS: {"type": "binary", "doc_values": True},
         "state": {"type": "object", "enabled": False},
         "text": {"properties": {str(column): text for column, _ in enumerate(settings.searchable)}},
         # All fields one after another, far enough apart: which words a document holds, and how near each other.
@@ -66,8 +71,6 @@ def index_body(
         "signals": {"properties": {str(column): kept for column, _ in enumerate(settings.signals)}},
         "a": {"type": "object", "dynamic": True},
     }
-    if dimension:
-        properties["bytes"] = {"type": "binary", "doc_values": True}
     if dimension and knn:
         method = {"name": "hnsw", "engine": "lucene", "space_type": "innerproduct"}
         properties[VECTOR] = {"type": "knn_vector", "dimension": dimension, "method": method}
@@ -131,10 +134,49 @@ def tombstone(deleted: Delete, seq: int) -> dict[str, Any]:
     return {"id": deleted.id, "live": False, "seq": seq}
 
 
+class Columns:
+    """What a hit brings with it, in one field, because each costs with each hit: its signals, its vector, and itself
+    where it is short. dimension: of vectors, 0 where there are none."""
+
+    def __init__(self, n_signals: int, dimension: int) -> None:
+        self._n_signals, self._dimension = n_signals, dimension
+        self._vector_at = 4 * n_signals
+        self._document_at = self._vector_at + (4 + dimension if dimension else 0)
+
+    def packed(self, signals: FloatArray, vector: FloatArray | None, document: bytes) -> str:
+        held = _packed(vector) if self._dimension and vector is not None and vector.any() else b""
+        numbers = np.asarray(signals, "<f4").tobytes() + held
+        short = document if len(document) <= MAX_IN_COLUMNS else b""
+        return base64.b64encode(numbers.ljust(self._document_at, b"\0") + short).decode()
+
+    def signals(self, rows: Sequence[str]) -> FloatArray:
+        """(n, n_signals)"""
+        numbers = b"".join(self._numbers(row)[: self._vector_at] for row in rows)
+        return np.frombuffer(numbers, "<f4").reshape(len(rows), self._n_signals)
+
+    def vectors(self, rows: Sequence[str]) -> FloatArray:
+        """(n, dimension), zeros where a document has none"""
+        return unpacked([self._numbers(row)[self._vector_at : self._document_at] for row in rows], self._dimension)
+
+    def document(self, row: str) -> bytes:
+        """b'' where it is too long"""
+        return of_base64(row)[self._document_at :]
+
+    def _numbers(self, row: str) -> bytes:
+        """Without the document, which a page needs and a candidate does not. Four characters are three bytes."""
+        return of_base64(row[: (self._document_at + 2) // 3 * 4])
+
+
 def stored(
-    upsert: Upsert, analyses: Sequence[Analysis], settings: IndexSettings, seq: int, *, knn: bool = True
+    upsert: Upsert,
+    analyses: Sequence[Analysis],
+    settings: IndexSettings,
+    seq: int,
+    *,
+    dimension: int,
+    knn: bool = True,
 ) -> dict[str, Any]:
-    """A document as the node holds it. analyses: of its searchable fields. knn: as in `index_body`."""
+    """A document as the node holds it. analyses: of its searchable fields. dimension, knn: as in `index_body`."""
     title = [field.name for field in settings.searchable].index(settings.title)
     kept = signals.kept(settings.signals, [upsert.members])[0]
     words = [distinct_words(analysis) for analysis in analyses]
@@ -151,11 +193,12 @@ def stored(
         "stems": sorted({f"{column}:{stem(word)}" for column, held in enumerate(words) for word in held}),
         "signals": {str(column): float(value) for column, value in enumerate(kept) if not np.isnan(value)},
         "a": {encoded(name): _kinds(values) for name, values in short_values(upsert.members)},
+        COLUMNS: Columns(len(settings.signals), dimension).packed(kept, upsert.vector, upsert.text),
     }
     if upsert.vector is not None and upsert.vector.any():
         if knn:
             document[VECTOR] = [float(value) for value in upsert.vector]
-        document["bytes"] = base64.b64encode(packed(upsert.vector)).decode()
+        document["bytes"] = base64.b64encode(_packed(upsert.vector)).decode()
     return document
 
 
@@ -181,7 +224,7 @@ def title_key(words: Sequence[str]) -> str:
     return f"{words_hash(words):016x}"
 
 
-def packed(vector: FloatArray) -> bytes:
+def _packed(vector: FloatArray) -> bytes:
     """A vector as one byte a dimension, behind the scale that these are multiplied by."""
     scale = np.float32(np.abs(vector).max() / 127)
     whole: bytes = scale.tobytes() + np.rint(vector / scale).astype(np.int8).tobytes()
@@ -194,7 +237,7 @@ def of_base64(text: str) -> bytes:
 
 
 def unpacked(rows: Sequence[bytes], dimension: int) -> FloatArray:
-    """(n, dimension) of what `packed` made; zeros for b''."""
+    """(n, dimension) of what was packed; zeros for b''."""
     blank = bytes(4 + dimension)
     table = np.frombuffer(b"".join(row or blank for row in rows), np.uint8).reshape(len(rows), 4 + dimension)
     scales = np.ascontiguousarray(table[:, :4]).view(np.float32)

@@ -56,11 +56,11 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """What a search learnt of one document. named: scores of the named clauses."""
+    """What a search learnt of one document. columns: see `mapping.Columns`. named: scores of the named clauses. fields:
+    values of members that were asked for."""
 
     id: str
-    signals: list[float]
-    vector: bytes
+    columns: str
     named: Mapping[str, float]
     fields: Mapping[str, list[str | float | bool]]
 
@@ -70,6 +70,7 @@ class OpenSearchSnapshot:
 
     def __init__(self, commit: Commit) -> None:
         self._commit = commit
+        self._columns = mapping.Columns(len(commit.settings.signals), commit.dimension)
         self._rows: list[_Row] = []
         self._slots: dict[str, int] = {}
         self._query: Query | None = None
@@ -199,33 +200,36 @@ class OpenSearchSnapshot:
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         if not self._commit.dimension:
             return np.zeros(len(slots), np.float32)
-        rows = mapping.unpacked([self._rows[slot].vector for slot in slots.tolist()], self._commit.dimension)
-        cosines: FloatArray = rows @ vector
+        cosines: FloatArray = self._columns.vectors(self._of(slots)) @ vector
         return cosines
 
     def vector(self, slot: int) -> FloatArray | None:
-        row = self._rows[slot].vector
-        return mapping.unpacked([row], self._commit.dimension)[0] if row else None
+        if not self._commit.dimension:
+            return None
+        found: FloatArray = self._columns.vectors([self._rows[slot].columns])[0]
+        return found if found.any() else None
 
     def signals(self, slots: IntArray, at_s: float) -> FloatArray:
-        rows = np.array([self._rows[slot].signals for slot in slots.tolist()], np.float32)
-        kept = self.settings.signals
-        return signals.features(kept, rows.reshape(len(slots), len(kept)), at_s)
+        return signals.features(self.settings.signals, self._columns.signals(self._of(slots)), at_s)
 
     def id(self, slot: int) -> str:
         return self._rows[slot].id
 
     def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
-        if not slots:
-            return []
-        names = [mapping.node_id(self._rows[slot].id) for slot in slots]
-        got = self._commit.index.documents(names, ["document"], timeout_s=self._commit.index.node.timeout_s)
-        texts = [one.source.document for one in got]
-        return [msgspec.Raw(text.encode()) if text else None for text in texts]
+        texts = {slot: self._columns.document(self._rows[slot].columns) for slot in slots}
+        long = [slot for slot, text in texts.items() if not text]
+        if long:
+            names = [mapping.node_id(self._rows[slot].id) for slot in long]
+            got = self._commit.index.documents(names, ["document"], timeout_s=self._commit.index.node.timeout_s)
+            texts |= {slot: one.source.document.encode() for slot, one in zip(long, got, strict=True)}
+        return [msgspec.Raw(texts[slot]) if texts[slot] else None for slot in slots]
 
     def find(self, document_id: str) -> int | None:
         slots = self._asked_for({"term": {"id": document_id}}, None)
         return int(slots[0]) if len(slots) else None
+
+    def _of(self, slots: IntArray) -> list[str]:
+        return [self._rows[slot].columns for slot in slots.tolist()]
 
     def _asked_for(self, which: dsl.Clause, named: dsl.Clause | None, group: str | None = None) -> IntArray:
         """Look documents up that no search of this reading found."""
@@ -269,12 +273,11 @@ class OpenSearchSnapshot:
 
     def _shown(self, facets: Sequence[FacetRequest], group: str | None) -> dict[str, Any]:
         """What a hit brings with it."""
-        fields = ["id", *(f"signals.{column}" for column, _ in enumerate(self.settings.signals))]
-        fields += ["bytes"] if self._commit.dimension else []
+        fields = ["id", mapping.COLUMNS]
         fields += [mapping.member_path(one.field, kind) for one in facets for kind in ("v", "n")]
         fields += [mapping.member_path(group, "g")] if group is not None else []
         return {
-            # Documents are read for a page, not for each candidate: what is stored costs more than what is in columns.
+            # What is stored costs more to read than what is in columns.
             "stored_fields": "_none_",
             "docvalue_fields": fields,
             "track_total_hits": True,
@@ -468,27 +471,14 @@ class OpenSearchSnapshot:
             found = str(hit.fields["id"][0])
             slot = self._slots.setdefault(found, len(self._rows))
             if slot == len(self._rows):
-                self._rows.append(self._row(found, hit))
+                columns = str(hit.fields[mapping.COLUMNS][0])
+                self._rows.append(_Row(found, columns, hit.matched_queries, hit.fields))
             else:
                 before = self._rows[slot]
                 named, fields = hit.matched_queries or before.named, {**before.fields, **hit.fields}
                 self._rows[slot] = msgspec.structs.replace(before, named=named, fields=fields)
             slots.append(slot)
         return np.array(slots, np.int64)
-
-    def _row(self, document_id: str, hit: replies.Hit) -> _Row:
-        kept = [hit.fields.get(f"signals.{column}") for column, _ in enumerate(self.settings.signals)]
-        packed = hit.fields.get("bytes")
-        return _Row(
-            id=document_id,
-            signals=[
-                float(one[0]) if one else (np.nan if signal.transform == "decay" else 0.0)
-                for one, signal in zip(kept, self.settings.signals, strict=True)
-            ],
-            vector=mapping.of_base64(str(packed[0])) if packed else b"",
-            named=hit.matched_queries,
-            fields=hit.fields,
-        )
 
     def _require_known(self, asked: Retrieval) -> None:
         """Raises InvalidInput where a filter, facet or sort names a member that no document has, or not of its kind."""

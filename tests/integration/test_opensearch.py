@@ -210,15 +210,22 @@ def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_an
 ) -> None:
     kept = indexes(node).storage(index_control())
     engine = kept.open()
-    engine.apply(HISTORY, len(HISTORY))
+    long = upsert("long", "word " * mapping.MAX_IN_COLUMNS, seed=9)
+    engine.apply([*HISTORY, long], len(HISTORY) + 1)
     kept.adopt(engine)
     found = engine.snapshot().reading()
-    slot = found.find("a")
-    assert slot is not None
+    slots = [found.find(name) for name in ("a", "long")]
+    short_slot, long_slot = (slot for slot in slots if slot is not None)
+    assert [one is not None and b"word word" in bytes(one) for one in found.read([short_slot, long_slot])] == [
+        False,
+        True,
+    ]
     node.call("DELETE", f"/{engine.name}", msgspec.Raw)
     assert not engine.lost
+    # What is short came with the hit.
+    assert found.read([short_slot])[0] is not None
     with pytest.raises(Unavailable, match="is gone from OpenSearch"):
-        found.read([slot])
+        found.read([short_slot, long_slot])
     assert engine.lost
     for changes in (HISTORY, []):
         with pytest.raises(Unavailable, match="is gone from OpenSearch"):
