@@ -60,11 +60,11 @@ def model_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def opensearch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearchNode]:
+def opensearch() -> Iterator[OpenSearchNode]:
     """A real node, for tests that leave it running."""
     missing = why_no_opensearch()
     need("opensearch", not missing, missing)
-    running = OpenSearchNode(tmp_path_factory.mktemp("opensearch"))
+    running = OpenSearchNode()
     yield running
     running.stop()
 

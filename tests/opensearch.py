@@ -108,10 +108,11 @@ def _plugins_in(folder: str, names: Sequence[str]) -> set[str]:
 
 
 class OpenSearchNode:
-    """One running node. data: a folder for it alone. home: of the distribution that it runs."""
+    """One running node, in a folder of its own. home: of the distribution that it runs."""
 
-    def __init__(self, data: Path, home: Path = FOLDER) -> None:
-        self.data = data
+    def __init__(self, home: Path = FOLDER) -> None:
+        # Not among those of tests: whoever starts other tests meanwhile takes these from the node's user.
+        self.data = data = Path(tempfile.mkdtemp(prefix="opensearch-"))
         self._home = home
         self.port, transport = _free_port(), _free_port()
         config, logs = data / "config", data / "logs"
@@ -171,6 +172,7 @@ class OpenSearchNode:
             time.sleep(0.2)
 
     def stop(self) -> None:
+        """End it for good; its folder goes, too."""
         if self._process is not None:
             # Its id may be another's by now: a command beside it may have killed and started it.
             pid = self.pid
@@ -179,6 +181,7 @@ class OpenSearchNode:
             self._process = None
             while Path(f"/proc/{pid}").exists():
                 time.sleep(0.1)
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def kill(self) -> None:
         """End it as a power failure would."""
@@ -217,17 +220,16 @@ def _free_port() -> int:
 
 def beside(command: Sequence[str]) -> int:
     """Run a command with a node beside it; its exit status."""
-    with tempfile.TemporaryDirectory(prefix="opensearch-") as folder:
-        node = OpenSearchNode(Path(folder))
-        own = {
-            "SEARCHSVC_OPENSEARCH_URL": node.url,
-            "SEARCHSVC_NODE_PID_FILE": str(node.pid_file),
-            "SEARCHSVC_NODE_START": shlex.join(node.command),
-        }
-        try:
-            return subprocess.run(command, env={**os.environ, **own}, check=False).returncode
-        finally:
-            node.stop()
+    node = OpenSearchNode()
+    own = {
+        "SEARCHSVC_OPENSEARCH_URL": node.url,
+        "SEARCHSVC_NODE_PID_FILE": str(node.pid_file),
+        "SEARCHSVC_NODE_START": shlex.join(node.command),
+    }
+    try:
+        return subprocess.run(command, env={**os.environ, **own}, check=False).returncode
+    finally:
+        node.stop()
 
 
 if __name__ == "__main__":

@@ -350,9 +350,9 @@ def test_other_settings_are_built_beside_and_searches_never_miss_an_index(servic
 
 
 def test_a_node_without_vectors_has_the_service_search_them(
-    tmp_path_factory: pytest.TempPathFactory, opensearch: OpenSearchNode, start_service: Callable[..., RunningService]
+    opensearch: OpenSearchNode, start_service: Callable[..., RunningService]
 ) -> None:
-    bare = OpenSearchNode(tmp_path_factory.mktemp("bare"), without_plugins())
+    bare = OpenSearchNode(without_plugins())
     try:
         address = {"SEARCHSVC_OPENSEARCH_URL": bare.url, "SEARCHSVC_OPENSEARCH_PREFIX": "bare"}
         far, near = start_service("far", **address), start_service("near")
@@ -443,9 +443,9 @@ def test_doctor_tells_what_it_found_on_the_node(services: Sequence[RunningServic
 
 
 def test_a_node_that_hangs_or_is_killed_loses_nothing_and_is_told_of(
-    tmp_path_factory: pytest.TempPathFactory, start_service: Callable[..., RunningService], opensearch: OpenSearchNode
+    start_service: Callable[..., RunningService], opensearch: OpenSearchNode
 ) -> None:
-    node = OpenSearchNode(tmp_path_factory.mktemp("killed"))
+    node = OpenSearchNode()
     try:
         address = {"SEARCHSVC_OPENSEARCH_URL": node.url, "SEARCHSVC_OPENSEARCH_PREFIX": "killed"}
         address["SEARCHSVC_OPENSEARCH_TIMEOUT_MS"] = f"{TIMEOUT_S * 1e3}"
