@@ -51,6 +51,7 @@ bench: $(VENV)/dev  ## the figures of README, written to benchmarks/results/
 	$(BIN)/searchsvc bench events $(DATA)/electronics --json benchmarks/results/events-electronics.json
 	$(BIN)/searchsvc bench recovery $(DATA)/electronics --json benchmarks/results/recovery-electronics.json
 	$(BIN)/searchsvc bench propagation --json benchmarks/results/propagation.json
+	$(BIN)/searchsvc bench rules --json benchmarks/results/rules.json
 
 bench-scale: $(VENV)/dev  ## 10,000 to a million documents: an hour of encoding, kept in .bench for the next time
 	$(BIN)/searchsvc bench scale $(DATA)/electronics --vectors .bench/vectors --json benchmarks/results/scale.json

@@ -15,6 +15,7 @@ from benchmarks import propagation as propagation_benchmark
 from benchmarks import recovery as recovery_benchmark
 from benchmarks import relevance as relevance_benchmark
 from benchmarks import report
+from benchmarks import rules as rules_benchmark
 from benchmarks import scale as scale_benchmark
 
 collection = click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -105,6 +106,17 @@ def recovery(collection: Path | None, json_file: Path | None, n_events: int, doc
     """Start times over a long log: from nothing, from a snapshot, after kill -9; and an index built anew."""
     result = recovery_benchmark.measure(collection, n_events=n_events, n_documents=documents, say=_say)
     recovery_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@json_file
+@click.option("--rules", "n_rules", default=10_000, show_default=True, help="Rules of the index.")
+@click.option("--searches", default=5_000, show_default=True, help="Made-up searches.")
+def rules(json_file: Path | None, n_rules: int, searches: int) -> None:
+    """Which of many rules fire for a search, and what comes of them."""
+    result = rules_benchmark.measure(n_rules=n_rules, n_searches=searches, say=_say)
+    rules_benchmark.print_result(result)
     report.write(json_file, result)
 
 

@@ -18,7 +18,7 @@ from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc import signals
 from searchsvc.analysis import Analysis, analyze, field_text, stem
-from searchsvc.arrays import FloatArray, IntArray
+from searchsvc.arrays import BoolArray, FloatArray, IntArray
 from searchsvc.engine import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds, without
 from searchsvc.lexicon import Likeness
@@ -116,12 +116,14 @@ class OracleSnapshot:
     def retrieve(self, asked: Retrieval) -> Retrieved:
         query = asked.query
         vector = asked.encoded()
-        allowed = [i for i in range(self.n_documents) if self._passes(i, asked.filters) and i != asked.leave_out]
+        allowed = self._allowed(asked, asked.filters)
         match, operator, left_out = self._match(query, allowed, asked.operator)
         scores = self._keyword_scores(match, asked)
         by_words = sorted(match, key=lambda i: (-scores[i], self.documents[i].id))
         nearest, trust = self._vector_leg(asked, allowed, by_words)
-        match_set = sorted({*match, *nearest})
+        pinned = self._pinned(asked, allowed)
+        match_set = sorted({*match, *nearest, *pinned})
+        lifted = [i for i in by_words if self._passes(i, asked.lifted)] if asked.lifted is not None else []
         window = len(match_set) if asked.window is None else max(asked.k, asked.window, 10)
         if asked.sort:
             order = sorted(match_set, key=lambda i: self.documents[i].id)
@@ -134,10 +136,10 @@ class OracleSnapshot:
             within = match_set
             others = without(asked.filters, one.field)
             if one.disjunctive and others != asked.filters:
-                wider = [i for i in range(self.n_documents) if self._passes(i, others) and i != asked.leave_out]
+                wider = self._allowed(asked, others)
                 matching, _, _ = self._match(query, wider, operator)
                 beside = self._nearest(vector, asked.k, wider) if trust else []
-                within = sorted({*matching, *beside})
+                within = sorted({*matching, *beside, *self._pinned(asked, wider)})
             facets[one.field] = self._facet(one.field, within, one.max_values)
         return Retrieved(
             keyword=np.array(order[:window], np.int64),
@@ -150,7 +152,22 @@ class OracleSnapshot:
             operator=operator if query.text else None,
             left_out=left_out,
             facets=facets,
+            pinned=np.array(pinned, np.int64),
+            lifted=np.array(lifted[: asked.k], np.int64),
         )
+
+    def _allowed(self, asked: Retrieval, filters: Filter | None) -> list[int]:
+        there = [i for i in range(self.n_documents) if i != asked.leave_out and self._passes(i, asked.within)]
+        return [i for i in there if self._passes(i, filters)]
+
+    def _pinned(self, asked: Retrieval, allowed: list[int]) -> list[int]:
+        return [i for i in allowed if self.documents[i].id in asked.pinned]
+
+    def check_filter(self, given: Filter, field: str) -> None:
+        return
+
+    def passing(self, slots: IntArray, given: Filter) -> BoolArray:
+        return np.array([self._passes(slot, given) for slot in slots.tolist()], np.bool_)
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
         n_fields, names = len(self.settings.searchable), [f.name for f in self.settings.searchable]

@@ -15,7 +15,7 @@ import msgspec
 from events.errors import Corrupt, LaterVersion
 from events.streams import StreamName
 from events.types import BehaviorBatch, BehaviorEvent, CatalogEvent, ControlEvent, DeadEvent, Skipped
-from events.upcast import CURRENT, StoredBehaviorEvent, upcast
+from events.upcast import CURRENT, StoredBehaviorEvent, StoredControlEvent, upcast, upcast_control
 
 
 class _StoredBatch(msgspec.Struct, tag="behavior_batch.v1"):
@@ -35,7 +35,7 @@ T = TypeVar("T")
 StoredEvent = ControlEvent | CatalogEvent | BehaviorBatch | DeadEvent
 
 _encoder: Final = msgspec.json.Encoder()
-_control: Final[msgspec.json.Decoder[ControlEvent]] = msgspec.json.Decoder(ControlEvent)
+_control: Final[msgspec.json.Decoder[StoredControlEvent]] = msgspec.json.Decoder(StoredControlEvent)
 _catalog: Final[msgspec.json.Decoder[CatalogEvent]] = msgspec.json.Decoder(CatalogEvent)
 _batch: Final = msgspec.json.Decoder(_StoredBatch)
 _raw_batch: Final = msgspec.json.Decoder(_RawBatch)
@@ -52,8 +52,9 @@ def encode(event: StoredEvent) -> bytes:
 
 
 def decode_control(data: bytes) -> ControlEvent | Skipped:
-    """Raises Corrupt where the bytes are no CONTROL event, and LaterVersion."""
-    return _decode(_control, ControlEvent, data, "CONTROL")
+    """The event as of today. Raises Corrupt where the bytes are no CONTROL event, and LaterVersion."""
+    event = _decode(_control, StoredControlEvent, data, "CONTROL")
+    return event if isinstance(event, Skipped) else upcast_control(event)
 
 
 def decode_catalog(data: bytes) -> CatalogEvent | Skipped:

@@ -15,18 +15,11 @@ import msgspec
 
 from events.chain import GENESIS, link
 from events.codec import decode_control
+from events.edits import DeleteRule, SetRule, SetWeights
 from events.errors import Corrupt, NotFound
 from events.rules import Rule
 from events.settings import IndexSettings
-from events.types import (
-    ControlEvent,
-    IndexConfigured,
-    IndexDeleted,
-    RuleChanged,
-    RuleDeleted,
-    Skipped,
-    WeightsChanged,
-)
+from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted, Skipped
 
 
 def _plain(value: Any) -> Any:
@@ -137,14 +130,10 @@ def fold(state: ControlState, event: ControlEvent | Skipped, seq: int) -> Contro
     match event:
         case IndexConfigured():
             indexes[event.index] = _configured(current, event, seq)
-        case WeightsChanged():
+        case ChangePublished():
             # One for an index that is gone is history without effect: it lost the race against the deletion.
             if current is not None:
-                weights = {name: event.weights.get(name, value) for name, value in current.weights.items()}
-                indexes[event.index] = _changed(current, event, seq, weights, event.version)
-        case RuleChanged() | RuleDeleted():
-            if current is not None:
-                indexes[event.index] = _with_rule(current, event, seq)
+                indexes[event.index] = _edited(current, event, seq)
         case IndexDeleted():
             indexes.pop(event.index, None)
     return msgspec.structs.replace(state, seq=seq, indexes=MappingProxyType(indexes))
@@ -160,19 +149,31 @@ def _configured(current: IndexControl | None, event: IndexConfigured, seq: int) 
     return renewed if same else _changed(renewed, event, seq, weights, current.weights_version + 1)
 
 
-def _with_rule(current: IndexControl, event: RuleChanged | RuleDeleted, seq: int) -> IndexControl:
-    rules = dict(current.rules)
-    before = rules.pop(event.rule_id, None)
-    if isinstance(event, RuleChanged):
-        created_seq = before.created_seq if before is not None else seq
-        rules[event.rule_id] = StoredRule(
-            event.rule_id, event.rule, seq, created_seq, event.at, event.actor, event.actor_verified, event.reason
-        )
-    return msgspec.structs.replace(current, rules=MappingProxyType(rules), config_version=seq)
+def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexControl:
+    weights, rules = dict(current.weights), dict(current.rules)
+    for edit in event.edits:
+        match edit:
+            case SetWeights(weights=given):
+                # A feature that is gone by now has no weight.
+                weights |= {name: value for name, value in given.items() if name in weights}
+            case SetRule(id=rule_id, rule=rule):
+                before = rules.get(rule_id)
+                created_seq = before.created_seq if before is not None else seq
+                rules[rule_id] = StoredRule(
+                    rule_id, rule, seq, created_seq, event.at, event.actor, event.actor_verified, event.reason
+                )
+            case DeleteRule(id=rule_id):
+                rules.pop(rule_id, None)
+    renewed = msgspec.structs.replace(current, config_version=seq)
+    if any(isinstance(edit, SetWeights) for edit in event.edits):
+        renewed = _changed(renewed, event, seq, weights, current.weights_version + 1)
+    if any(isinstance(edit, SetRule | DeleteRule) for edit in event.edits):
+        renewed = msgspec.structs.replace(renewed, rules=MappingProxyType(rules))
+    return renewed
 
 
 def _changed(
-    current: IndexControl, event: IndexConfigured | WeightsChanged, seq: int, weights: dict[str, float], version: int
+    current: IndexControl, event: IndexConfigured | ChangePublished, seq: int, weights: dict[str, float], version: int
 ) -> IndexControl:
     before = current.weights
     changed = {

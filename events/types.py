@@ -1,7 +1,6 @@
 """Every event the log can hold. A tag names its meaning and version; it never changes either.
 
-CONTROL   IndexConfigured, IndexDeleted, WeightsChanged,
-          RuleChanged, RuleDeleted                           what people and the tuner decided
+CONTROL   IndexConfigured, IndexDeleted, ChangePublished     what people and the tuner decided
 CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be found
 BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
 DEAD      EventRefused, EventReplayed                        what could not be used, and why
@@ -17,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from events.rules import Rule
+from events.edits import Edit
 from events.settings import IndexSettings
 
 InteractionType = Literal["click", "add_to_cart", "purchase", "view", "feedback"]
@@ -53,27 +52,13 @@ class IndexDeleted(ControlFields, frozen=True, kw_only=True, tag="index_deleted.
     """An index and its documents are gone from serving. The history stays."""
 
 
-class WeightsChanged(ControlFields, frozen=True, kw_only=True, tag="weights_changed.v1"):
-    """Weights were set. `weights` holds only the names that were given; `version` counts up by one per index."""
+class ChangePublished(ControlFields, frozen=True, kw_only=True, tag="change_published.v1"):
+    """Weights and rules of an index were edited. All edits of a change count from the same moment."""
 
-    version: int
-    weights: dict[str, float]
-
-
-class RuleChanged(ControlFields, frozen=True, kw_only=True, tag="rule_changed.v1"):
-    """A rule was written whole, new or in place of the one of that name."""
-
-    rule_id: str
-    rule: Rule
+    edits: tuple[Edit, ...]
 
 
-class RuleDeleted(ControlFields, frozen=True, kw_only=True, tag="rule_deleted.v1"):
-    """A rule is gone from serving. The history stays."""
-
-    rule_id: str
-
-
-ControlEvent = IndexConfigured | IndexDeleted | WeightsChanged | RuleChanged | RuleDeleted
+ControlEvent = IndexConfigured | IndexDeleted | ChangePublished
 
 
 class DocumentUpserted(msgspec.Struct, frozen=True, kw_only=True, tag="document_upserted.v1"):
@@ -105,6 +90,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
         argmax with logging propensity 1.
     weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
         the documents that were searched. degraded: parts that were missing. typing: the query may have been unfinished.
+    factors: what rules multiplied each hit's score by, () where they did not. pinned: hits whose rank a rule forced.
     """
 
     id: str
@@ -128,6 +114,8 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     applied_rules: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     typing: bool = False
+    factors: tuple[float, ...] = ()
+    pinned: tuple[str, ...] = ()
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v2"):

@@ -7,7 +7,37 @@ from typing import Final
 
 import msgspec
 
-from events.types import BehaviorEvent, InteractionRecorded, InteractionType, RankingShown
+from events.edits import DeleteRule, Edit, SetRule, SetWeights
+from events.rules import Rule
+from events.types import (
+    BehaviorEvent,
+    ChangePublished,
+    ControlEvent,
+    ControlFields,
+    IndexConfigured,
+    IndexDeleted,
+    InteractionRecorded,
+    InteractionType,
+    RankingShown,
+)
+
+
+class WeightsChangedV1(ControlFields, frozen=True, kw_only=True, tag="weights_changed.v1"):
+    """version: counted up by one per index, as it does where changes are folded."""
+
+    version: int
+    weights: dict[str, float]
+
+
+class RuleChangedV1(ControlFields, frozen=True, kw_only=True, tag="rule_changed.v1"):
+    """Rules had synonyms, and no conditions."""
+
+    rule_id: str
+    rule: Rule
+
+
+class RuleDeletedV1(ControlFields, frozen=True, kw_only=True, tag="rule_deleted.v1"):
+    rule_id: str
 
 
 class RankingShownV1(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v1"):
@@ -53,6 +83,8 @@ class InteractionRecordedV1(msgspec.Struct, frozen=True, kw_only=True, gc=False,
 StoredBehaviorEvent = RankingShown | InteractionRecorded | RankingShownV1 | InteractionRecordedV1
 
 
+StoredControlEvent = ControlEvent | WeightsChangedV1 | RuleChangedV1 | RuleDeletedV1
+
 CURRENT: Final = (InteractionRecorded, RankingShown)
 
 
@@ -64,3 +96,25 @@ def upcast(event: StoredBehaviorEvent) -> BehaviorEvent:
     # Without the keyring no pseudonym can be given, and a hash of the token could be tried out: it is nobody's.
     del members["user_token"]
     return RankingShown(**members) if isinstance(event, RankingShownV1) else InteractionRecorded(**members)
+
+
+def upcast_control(event: StoredControlEvent) -> ControlEvent:
+    """The event as it would be written today."""
+    match event:
+        case IndexConfigured() | IndexDeleted() | ChangePublished():
+            return event
+        case WeightsChangedV1():
+            edit: Edit = SetWeights(event.weights)
+        case RuleChangedV1():
+            edit = SetRule(event.rule_id, event.rule)
+        case RuleDeletedV1():
+            edit = DeleteRule(event.rule_id)
+    return ChangePublished(
+        id=event.id,
+        at=event.at,
+        index=event.index,
+        actor=event.actor,
+        actor_verified=event.actor_verified,
+        reason=event.reason,
+        edits=(edit,),
+    )

@@ -7,7 +7,9 @@ from typing import Final
 import msgspec
 
 from events.errors import require
+from events.rules import MAX_NAME_CHARS, MAX_TAGS
 from events.types import RankingShown
+from searchsvc.directives import Effect
 from searchsvc.engine import Facet, FacetRequest, SortKey
 from searchsvc.highlight import Highlight, HighlightInput
 from searchsvc.laps import Timings
@@ -30,6 +32,8 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the query's words; auto is all of them where that fills a first page, else any. filters: see `searchsvc.filters`, as
     text or as JSON. facets: members to count the values of. sort: `field:asc` or `field:desc`, in place of the score.
     distinct: only the best of those with the same value in this member.
+    context, segment, experiment: what rules can ask for: tags, the segment of shoppers that this one is of, and the arm
+    of an experiment that the search is in.
     min_seq: wait (bounded) until this CONTROL sequence is applied, to read one's own write. min_catalog_seq: the same
     for documents. user_token: a pseudonym of the shopper.
     """
@@ -47,6 +51,9 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distinct: str = ""
     highlight: bool | HighlightInput = False
     explain: bool = False
+    context: list[str] = []
+    segment: str = ""
+    experiment: str = ""
     user_token: str = ""
     min_seq: int = 0
     min_catalog_seq: int = 0
@@ -66,6 +73,10 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(self.window <= MAX_WINDOW, "offset", self.offset, limit)
         tokens = f"at most {MAX_TOKEN_CHARS} characters"
         require(len(self.user_token) <= MAX_TOKEN_CHARS, "user_token", self.user_token, tokens)
+        require(len(self.context) <= MAX_TAGS, "context", len(self.context), f"at most {MAX_TAGS} tags")
+        names = [(f"context[{i}]", tag) for i, tag in enumerate(self.context)]
+        for field, name in (*names, ("segment", self.segment), ("experiment", self.experiment)):
+            require(len(name) <= MAX_NAME_CHARS, field, name, f"at most {MAX_NAME_CHARS} characters")
         require(self.min_seq >= 0, "min_seq", self.min_seq, "0 or more")
         require(self.min_catalog_seq >= 0, "min_catalog_seq", self.min_catalog_seq, "0 or more")
         require(len(self.facets) <= MAX_FACETS, "facets", len(self.facets), f"at most {MAX_FACETS}")
@@ -105,12 +116,27 @@ class FeatureShare(msgspec.Struct, frozen=True):
     contribution: float
 
 
+class BoostShare(msgspec.Struct, frozen=True):
+    """What a rule's boost multiplies a score by."""
+
+    rule: str
+    factor: float
+
+
 class Explanation(msgspec.Struct, frozen=True):
-    """Why a hit stands where it stands. The contributions add up to the score. Ranks are None where a leg missed it."""
+    """Why a hit stands where it stands. Ranks are None where a leg missed it.
+
+    The contributions add up to what is multiplied by `factor` (divided, where it is below 0) and is the score then.
+    boosts: the factors that make it up, within bounds. pinned_by: the rule whose pin gave it its rank, whatever its
+    score.
+    """
 
     features: dict[str, FeatureShare]
     keyword_rank: int | None
     vector_rank: int | None
+    factor: float = 1.0
+    boosts: list[BoostShare] = []
+    pinned_by: str | None = None
 
 
 class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -155,9 +181,11 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     there was no query. terms: what was made of each word. did_you_mean: the query with its misspelt words replaced.
     vector_trust: 0 to 1, how far the vector leg counted; null without one.
 
-    config_version: CONTROL sequence of the index's last change. applied_seq, applied_catalog_seq: what was applied.
-    degraded: parts that were missing: `vector` where the encoder failed or was late, `shards` where some of a cluster's
-    did; `last_known` where nothing could be found, and this is what was found last.
+    applied_rules: ids of the rules that did something, in order of precedence; rule_effects: what. redirect: where a
+    rule wants the website to go instead. user_data: what rules want the website to know. experiment: as the request
+    said. config_version: CONTROL sequence of the index's last change. applied_seq, applied_catalog_seq: what was
+    applied. degraded: parts that were missing: `vector` where the encoder failed or was late, `shards` where some of a
+    cluster's did; `last_known` where nothing could be found, and this is what was found last.
     """
 
     query_id: str
@@ -176,6 +204,9 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     weights_version: int
     applied_catalog_seq: int
     applied_rules: list[str]
+    rule_effects: list[Effect]
+    redirect: str | None
+    user_data: list[object]
     experiment: str | None
     degraded: list[str]
 

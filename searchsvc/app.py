@@ -168,7 +168,7 @@ class App:
         self.service = Service(
             self._log,
             self.serving,
-            Commands(self._log, self.serving),
+            Commands(self._log, self.serving, searcher.rulebooks),
             searcher,
             self._searches,
             self._late_searches,

@@ -6,8 +6,9 @@ linear history. Where another writer was first, it decides again on what that on
 
 from __future__ import annotations
 
+import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,12 +16,22 @@ import msgspec
 
 from events.codec import encode
 from events.control import ControlState, IndexControl, StoredRule
+from events.edits import DeleteRule, Edit, SetRule, SetWeights
 from events.errors import Conflict, Unavailable, require
 from events.log import Entry, EventLog
 from events.rules import MAX_RULES, Rule, check_rule, check_rule_id
 from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
-from events.types import ControlEvent, IndexConfigured, IndexDeleted, RuleChanged, RuleDeleted, WeightsChanged
+from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted
+from searchsvc.rulebook import Rulebooks
+from searchsvc.rulechecks import (
+    RuleConflict,
+    check_no_circle,
+    check_on,
+    check_words,
+    conflicts,
+    needs_documents,
+)
 from searchsvc.serving import Serving, ServingState
 from tuning.features import default_weights
 from tuning.weights import check_weights
@@ -52,9 +63,10 @@ class Changed(msgspec.Struct, frozen=True):
 class Commands:
     """The only writer of CONTROL in a service."""
 
-    def __init__(self, event_log: EventLog, serving: Serving) -> None:
+    def __init__(self, event_log: EventLog, serving: Serving, rulebooks: Rulebooks) -> None:
         self._log = event_log
         self._serving = serving
+        self._rulebooks = rulebooks
 
     async def configure_index(self, name: str, settings: IndexSettings, author: Author) -> Changed:
         """Create an index or replace its settings; the weights of features that stay are kept."""
@@ -86,54 +98,58 @@ class Commands:
     ) -> Changed:
         """Merge the weights given. Raises Conflict where `expected_version` is not the current one."""
 
-        def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
-            index = state.index(name)
+        def edits(index: IndexControl) -> list[Edit]:
             said = f"weights of {name} are at version"
             _require_unchanged(said, "expected_version", expected_version, index.weights_version)
             check_weights(weights, index.weights)
-            return WeightsChanged(
-                id=event_id,
-                at=at,
-                index=name,
-                actor=author.actor,
-                reason=author.reason,
-                version=index.weights_version + 1,
-                weights=dict(weights),
-            )
+            return [SetWeights(dict(weights))]
 
-        return await self._append(name, decide, author)
+        return await self._publish(name, edits, author)
 
     async def set_rule(self, name: str, rule_id: str, rule: Rule, expected_seq: int | None, author: Author) -> Changed:
         """Write a rule whole. expected_seq: of the rule as the caller knows it, 0 for none. Raises Conflict."""
         check_rule_id(rule_id)
         check_rule(rule)
+        check_words(rule)
+        state = self._serving.current
+        state.control.index(name)
+        if needs_documents(rule):
+            await asyncio.to_thread(check_on, rule, state.snapshot(name).reading())
 
-        def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
-            rules = state.index(name).rules
-            _require_rule_at(rules, rule_id, expected_seq)
-            n_rules = len({*rules, rule_id})
+        def edits(index: IndexControl) -> list[Edit]:
+            _require_rule_at(index.rules, rule_id, expected_seq)
+            n_rules = len({*index.rules, rule_id})
             require(n_rules <= MAX_RULES, "rule", n_rules, f"at most {MAX_RULES} rules")
-            return RuleChanged(
-                id=event_id,
-                at=at,
-                index=name,
-                actor=author.actor,
-                reason=author.reason,
-                rule_id=rule_id,
-                rule=rule,
+            proposed = StoredRule(rule_id, rule, 0, 0, datetime.now(UTC), "", False, "")
+            check_no_circle(
+                proposed, self._rulebooks.of(name, index.rules).with_rules({**index.rules, rule_id: proposed})
             )
+            return [SetRule(rule_id, rule)]
 
-        return await self._append(name, decide, author)
+        return await self._publish(name, edits, author)
 
     async def delete_rule(self, name: str, rule_id: str, expected_seq: int | None, author: Author) -> Changed:
         """Raises NotFound, or Conflict as `set_rule` does."""
 
+        def edits(index: IndexControl) -> list[Edit]:
+            index.rule(rule_id)
+            _require_rule_at(index.rules, rule_id, expected_seq)
+            return [DeleteRule(rule_id)]
+
+        return await self._publish(name, edits, author)
+
+    def conflicts(self, name: str, rule_id: str) -> list[RuleConflict]:
+        """What other rules want that a rule of an index also wants; nothing where it is gone by now."""
+        index = self._serving.current.control.indexes.get(name)
+        stored = index.rules.get(rule_id) if index is not None else None
+        return conflicts(stored, self._rulebooks.of(name, index.rules)) if index is not None and stored else []
+
+    async def _publish(self, name: str, edits: Callable[[IndexControl], Sequence[Edit]], author: Author) -> Changed:
+        """edits: what is to change of an index as it is; asked again where another writer was first."""
+
         def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
-            state.index(name).rule(rule_id)
-            _require_rule_at(state.index(name).rules, rule_id, expected_seq)
-            return RuleDeleted(
-                id=event_id, at=at, index=name, actor=author.actor, reason=author.reason, rule_id=rule_id
-            )
+            made = tuple(edits(state.index(name)))
+            return ChangePublished(id=event_id, at=at, index=name, actor=author.actor, reason=author.reason, edits=made)
 
         return await self._append(name, decide, author)
 

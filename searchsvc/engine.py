@@ -15,7 +15,7 @@ import numpy as np
 from events.control import IndexControl
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
-from searchsvc.arrays import FloatArray, IntArray
+from searchsvc.arrays import BoolArray, FloatArray, IntArray
 from searchsvc.filters import Filter
 from searchsvc.lexicon import Lexicon
 from searchsvc.query import AskedOperator, Operator, Query
@@ -47,6 +47,10 @@ class Retrieval(msgspec.Struct, frozen=True):
     operator: what a document has to hold; auto is all where that fills a first page, else any. leave_out: a slot that
     is not wanted. distinct: the member that hits will be grouped by. at_s: the moment, in seconds since 1970, for
     signals that age.
+
+    What rules want of it. within: what is there at all, for facets that look beyond `filters`, too. pinned: ids of
+    documents that belong to the match set whether they match or not, if they pass. lifted: of what matches, the best k
+    that pass this are found as well. marked: filters of which the ranking will ask what passes them.
     """
 
     query: Query
@@ -62,21 +66,31 @@ class Retrieval(msgspec.Struct, frozen=True):
     sort: tuple[SortKey, ...] = ()
     distinct: str | None = None
     at_s: float = 0.0
+    within: Filter | None = None
+    pinned: tuple[str, ...] = ()
+    lifted: Filter | None = None
+    marked: tuple[Filter, ...] = ()
 
     def encoded(self) -> FloatArray | None:
         """The query's vector, worked out now where it is not known yet."""
         return self.vector() if callable(self.vector) else self.vector
 
 
+def _no_slots() -> IntArray:
+    return np.empty(0, np.int64)
+
+
 class Retrieved(msgspec.Struct, frozen=True):
-    """What was found. The match set is what the keyword query matches, and what the vector leg found, of what passes.
+    """What was found. The match set is what the keyword query matches, what the vector leg found, and what is pinned,
+    of what passes.
 
     keyword: slots in keyword order (in the order of `sort` where one was given, then of the whole match set), at least
     `window` and k of them. nearest, cosines: the vector leg's k, nearest first. vector_trust: (0, 1]
     how far cosines tell what the query is about, 0 without a vector leg or where they tell nothing: then it finds
     nothing. total: size of the match set. operator: what a
     document had to hold; None where there was no text. left_out: places of terms that no document holds. facets: by
-    field, over the match set. degraded: what it was found without.
+    field, over the match set. degraded: what it was found without. pinned: slots of those that are there, by slot.
+    lifted: slots, best first, in keyword order.
     """
 
     keyword: IntArray
@@ -88,6 +102,8 @@ class Retrieved(msgspec.Struct, frozen=True):
     left_out: tuple[int, ...]
     facets: dict[str, Facet]
     degraded: tuple[str, ...] = ()
+    pinned: IntArray = msgspec.field(default_factory=_no_slots)
+    lifted: IntArray = msgspec.field(default_factory=_no_slots)
 
 
 class FacetValue(msgspec.Struct, frozen=True):
@@ -174,6 +190,15 @@ class EngineSnapshot(Protocol):
 
     def groups(self, field: str, slots: IntArray) -> IntArray:
         """(n,) equal for documents with the same value in a member; one without it is alone. Raises InvalidInput."""
+        ...
+
+    def passing(self, slots: IntArray, given: Filter) -> BoolArray:
+        """(n,) which documents pass a filter that was checked."""
+        ...
+
+    def check_filter(self, given: Filter, field: str) -> None:
+        """Raise InvalidInput where a filter names a member that no document has, or a range of one that has none of its
+        kind. field: what the error calls the filter."""
         ...
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:

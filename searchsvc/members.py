@@ -55,11 +55,11 @@ def unknown(name: str, known: Sequence[str], field: str) -> InvalidInput:
     return InvalidInput(message, field=field, value=name, limit=limit)
 
 
-def out_of_kind(name: str, *, dates: bool) -> InvalidInput:
-    """For a range of a member that has no such values."""
+def out_of_kind(name: str, field: str, *, dates: bool) -> InvalidInput:
+    """For a range of a member that has no such values. field: what the request calls the filter."""
     kind = "dates" if dates else "numbers"
     message = f"{name} has no {kind}, so it has no range of them"
-    return InvalidInput(message, field="filters", value=name, limit=f"a member of {kind}")
+    return InvalidInput(message, field=field, value=name, limit=f"a member of {kind}")
 
 
 def _value(value: object) -> Value | None:

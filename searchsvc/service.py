@@ -173,7 +173,7 @@ class Service:
 
     def _suggestions(self, state: ServingState, index: str, typed: str, limit: int) -> list[Suggestion]:
         queries = self._memory.queries.matching(index, typed, limit)
-        return combined(queries, self._searcher.titles(state, index, typed, limit), limit)
+        return combined(queries, self._searcher.titles(state, index, typed, limit, now=datetime.now(UTC)), limit)
 
     def _kept_private(self, shown: RankingShown, token: str) -> RankingShown:
         """The ranking as the log may hold it: what was typed is redacted, and sealed where it is tied to a user."""

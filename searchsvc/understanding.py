@@ -15,7 +15,7 @@ import msgspec
 from searchsvc.analysis import Analysis, Compound, analyze, stem
 from searchsvc.lexicon import Lexicon, Likeness
 from searchsvc.query import Alternative, Kind, Query, QueryTerm
-from searchsvc.synonyms import NO_SYNONYMS, Synonyms
+from searchsvc.synonyms import Synonyms, no_synonyms
 
 MAX_QUERY_TERMS: Final = 32
 # Shorter words are too like each other.
@@ -42,7 +42,7 @@ STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 
 
 def understand(
-    text: str, lexicon: Lexicon, synonyms: Synonyms = NO_SYNONYMS, *, typing: bool = False, typos: bool = True
+    text: str, lexicon: Lexicon, synonyms: Synonyms = no_synonyms, *, typing: bool = False, typos: bool = True
 ) -> Query:
     """typing: the last word may be unfinished. typos: a word may be mistyped."""
     analysis = analyze(text)
@@ -153,7 +153,7 @@ def _with_synonyms(
     terms, rules = list(terms), dict[str, None]()
     stems = [stem(term.word) for term in terms]
     for start in range(len(terms)):
-        for synonym in synonyms.starting_with(stems[start]):
+        for synonym in synonyms(stems[start]):
             end = start + len(synonym.of)
             if tuple(stems[start:end]) != synonym.of:
                 continue

@@ -13,9 +13,11 @@ import msgspec
 import numpy as np
 
 from events import control
+from events.edits import SetRule
 from events.errors import Unavailable
+from events.rules import Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
-from events.types import IndexConfigured, InteractionRecorded, RankingShown
+from events.types import ChangePublished, IndexConfigured, InteractionRecorded, RankingShown
 from searchsvc.arrays import FloatArray
 from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
@@ -97,6 +99,13 @@ def serving(snapshot: EngineSnapshot, **weights: float) -> ServingState:
         id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **names}
     )
     return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
+
+
+def with_rules(state: ServingState, rules: Mapping[str, Rule]) -> ServingState:
+    """The same with these rules of index `shop`."""
+    edits = tuple(SetRule(name, rule) for name, rule in rules.items())
+    event = ChangePublished(id="rules", at=NOW, index="shop", actor="ada", edits=edits)
+    return ServingState(control.fold(state.control, event, state.control.seq + 1), state.snapshots)
 
 
 class FakeEmbedder(Embedder):

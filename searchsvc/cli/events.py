@@ -11,17 +11,18 @@ import msgspec
 import rich_click as click
 
 from events.codec import decode_behavior, decode_control, decode_dead
+from events.edits import DeleteRule, Edit, SetRule, SetWeights
 from events.log import EventLog, Record
 from events.streams import StreamName
 from events.types import (
     BehaviorEvent,
+    ChangePublished,
     EventRefused,
     EventReplayed,
     IndexConfigured,
     IndexDeleted,
     InteractionRecorded,
     RankingShown,
-    WeightsChanged,
 )
 from searchsvc.cli.client import json_option
 from searchsvc.cli.dead import dead, replay
@@ -182,9 +183,9 @@ class _Tail:
                     belongs = "its ranking is not known here" if event.query_id else "no query"
                 named = f"{event.index} document={event.document_id} {belongs}"
                 return f"{event.kind:12} {named} query_id={event.query_id} via {event.source}"
-            case WeightsChanged():
-                given = " ".join(f"{name}={value:g}" for name, value in event.weights.items())
-                return f"weights      {event.index} version {event.version}: {given} by {event.actor} {event.reason!r}"
+            case ChangePublished():
+                edits = "; ".join(map(_edited, event.edits))
+                return f"change       {event.index} {edits} by {event.actor} {event.reason!r}"
             case IndexConfigured():
                 return f"settings     {event.index} by {event.actor} {event.reason!r}"
             case IndexDeleted():
@@ -195,6 +196,16 @@ class _Tail:
                 return f"refused      {event.subject} from {event.source}: {event.reason} | {event.payload[:200]}"
             case _:
                 return repr(event)
+
+
+def _edited(edit: Edit) -> str:
+    match edit:
+        case SetWeights(weights=weights):
+            return " ".join(f"{name}={value:g}" for name, value in weights.items())
+        case SetRule(id=rule_id):
+            return f"rule {rule_id}"
+        case DeleteRule(id=rule_id):
+            return f"rule {rule_id} deleted"
 
 
 def _rank(ranking: RankingShown, document_id: str) -> int | None:

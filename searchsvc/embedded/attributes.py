@@ -19,7 +19,7 @@ from searchsvc.embedded.columns import Column
 from searchsvc.embedded.ids import IdsView
 from searchsvc.embedded.texts import StoredTexts, Texts
 from searchsvc.engine import Facet, FacetStats, FacetValue
-from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds
+from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, clauses, seconds
 from searchsvc.members import Value, as_number, out_of_kind, short_values, shown, unknown
 
 # Numbers stand among the texts behind a character that no text begins with.
@@ -175,8 +175,14 @@ class AttributesView:
                 attribute = self._attribute(given.field, "filters")
                 slots, codes = attribute.pairs(self._n_slots)
                 mask = np.zeros(self._n_slots, np.bool_)
-                kernels.mark(slots, codes, _passing(given, attribute), mask)
+                kernels.mark(slots, codes, _passing(given, attribute, "filters"), mask)
                 return mask
+
+    def check(self, given: Filter, field: str) -> None:
+        """Raise InvalidInput as `mask` does. field: what the error calls the filter."""
+        for clause in clauses(given):
+            if clause.field != "id":
+                _passing(clause, self._attribute(clause.field, field), field)
 
     def facet(self, name: str, matching: BoolArray, max_values: int) -> Facet:
         """How many matching slots have each value, the most frequent first, then by value.
@@ -232,8 +238,9 @@ class AttributesView:
         raise unknown(name, list(self._by_name), field)
 
 
-def _passing(clause: Is | Within | Has, attribute: Attribute) -> BoolArray:
-    """(n_values,) which values of an attribute pass. Raises InvalidInput for a range of what it has none of."""
+def _passing(clause: Is | Within | Has, attribute: Attribute, field: str) -> BoolArray:
+    """(n_values,) which values of an attribute pass. field: what errors call the filter. Raises InvalidInput for a
+    range of what it has none of."""
     numbers = attribute.numbers
     match clause:
         case Has():
@@ -248,7 +255,7 @@ def _passing(clause: Is | Within | Has, attribute: Attribute) -> BoolArray:
         case Within(dates=dates):
             held = attribute.dates[: len(numbers)] if dates else numbers
             if len(held) and np.isnan(held).all():
-                raise out_of_kind(clause.field, dates=dates)
+                raise out_of_kind(clause.field, field, dates=dates)
             # Whatever is no number compares as false.
             above = held >= clause.low if clause.low_included else held > clause.low
             below = held <= clause.high if clause.high_included else held < clause.high

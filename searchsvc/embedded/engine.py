@@ -264,21 +264,19 @@ class EmbeddedSnapshot:
         return self
 
     def retrieve(self, asked: Retrieval) -> Retrieved:
-        allowed = self._allowed(asked.filters, asked.leave_out)
+        allowed = self._allowed(asked, asked.filters)
+        pinned = self._pinned(asked, allowed)
         beside = self._vector_leg(asked, allowed)
         matching = self._matching(asked.query) if asked.query.text else None
         matched = matching.within(allowed, asked.operator) if matching else None
         wanted = asked.window if asked.window is None else max(asked.k, asked.window, N_COMPARED)
         if matching is None or matched is None:
-            slots = np.flatnonzero(allowed)
-            keys: list[AnyArray] = [-(self.signals(slots, asked.at_s) @ asked.signal_weights)]
+            ordered = self._in_signal_order(allowed, asked, wanted)
         else:
-            slots, scores = matching.best(matched, self._by_field(asked.boosts), wanted)
-            # Rounded, so that what adds up to the same in another order is the same.
-            keys = [-scores.round(5)]
-        ordered = self._first(slots, keys, wanted)
+            ordered = self._in_keyword_order(matching, matched, asked, wanted)
         nearest, cosines, trust = self._trusted(asked, beside.result(), ordered)
-        match_set = allowed if matched is None else _with(matched.mask, nearest)
+        lifted = self._lifted(matching, matched, allowed, asked)
+        match_set = allowed if matched is None else _with(matched.mask, nearest, pinned)
         if asked.sort:
             slots = np.flatnonzero(match_set)
             keys = [self._attributes.sort_key(one.field, slots, one.descending) for one in asked.sort]
@@ -292,7 +290,36 @@ class EmbeddedSnapshot:
             operator=matched.operator if matched is not None else None,
             left_out=matching.left_out if matching else (),
             facets=self._facets(asked, matching, matched, match_set, trusted=trust > 0.0),
+            pinned=pinned,
+            lifted=lifted,
         )
+
+    def _in_signal_order(self, mask: BoolArray, asked: Retrieval, n: int | None) -> IntArray:
+        """The first n of some slots where there is no query: by signals, then by id. mask: (n_slots,)."""
+        slots = np.flatnonzero(mask)
+        return self._first(slots, [-(self.signals(slots, asked.at_s) @ asked.signal_weights)], n)
+
+    def _in_keyword_order(self, matching: Matching, matched: Matched, asked: Retrieval, n: int | None) -> IntArray:
+        slots, scores = matching.best(matched, self._by_field(asked.boosts), n)
+        # Rounded, so that what adds up to the same in another order is the same.
+        return self._first(slots, [-scores.round(5)], n)
+
+    def _lifted(
+        self, matching: Matching | None, matched: Matched | None, allowed: BoolArray, asked: Retrieval
+    ) -> IntArray:
+        if asked.lifted is None:
+            return np.empty(0, np.int64)
+        mask = self._attributes.mask(asked.lifted)
+        if matching is None or matched is None:
+            return self._in_signal_order(mask & allowed, asked, asked.k)
+        mask = mask & matched.mask
+        some = Matched(mask, int(np.count_nonzero(mask)), matched.operator)
+        return self._in_keyword_order(matching, some, asked, asked.k)
+
+    def _pinned(self, asked: Retrieval, allowed: BoolArray) -> IntArray:
+        """Slots of the pinned documents that are there. allowed: (n_slots,)."""
+        found = [slot for name in asked.pinned if (slot := self.find(name)) is not None and allowed[slot]]
+        return np.array(sorted(found), np.int64)
 
     def _first(self, slots: AnyArray, keys: list[AnyArray], n: int | None) -> IntArray:
         chosen: IntArray = slots[first(slots, keys, self._ids, len(slots) if n is None else n)]
@@ -344,11 +371,15 @@ class EmbeddedSnapshot:
         best = first(slots, [-cosines], self._ids, asked.k)
         return Nearest(vector, slots[best], cosines[best])
 
-    def _allowed(self, filters: Filter | None, leave_out: int | None) -> BoolArray:
-        allowed = self.live if filters is None else self.live & self._attributes.mask(filters)
-        if leave_out is not None:
+    def _allowed(self, asked: Retrieval, filters: Filter | None) -> BoolArray:
+        """(n_slots,) what can be found under these filters, in place of those of the search."""
+        allowed = self.live
+        for given in (asked.within, filters):
+            if given is not None:
+                allowed = allowed & self._attributes.mask(given)
+        if asked.leave_out is not None:
             allowed = allowed.copy()
-            allowed[leave_out] = False
+            allowed[asked.leave_out] = False
         return allowed
 
     def _facets(
@@ -366,12 +397,13 @@ class EmbeddedSnapshot:
             within = match_set
             others = without(asked.filters, one.field) if one.disjunctive else asked.filters
             if others != asked.filters:
-                within = allowed = self._allowed(others, asked.leave_out)
+                within = allowed = self._allowed(asked, others)
                 if matching is not None and matched is not None:
-                    within = matching.within(allowed, matched.operator).mask
                     nearest = self._nearest(asked, allowed) if trusted else None
-                    if nearest is not None:
-                        within = _with(within, nearest.slots)
+                    found = [nearest.slots] if nearest is not None else []
+                    within = _with(
+                        matching.within(allowed, matched.operator).mask, self._pinned(asked, allowed), *found
+                    )
             facets[one.field] = self._attributes.facet(one.field, within, one.max_values)
         return facets
 
@@ -380,6 +412,13 @@ class EmbeddedSnapshot:
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
         return self._forward.features(slots, query, self._statistics(query))
+
+    def check_filter(self, given: Filter, field: str) -> None:
+        self._attributes.check(given, field)
+
+    def passing(self, slots: IntArray, given: Filter) -> BoolArray:
+        passing: BoolArray = self._attributes.mask(given)[slots]
+        return passing
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         return self._vectors.cosines(slots, vector) if self._vectors else np.zeros(len(slots), np.float32)
@@ -403,7 +442,8 @@ class EmbeddedSnapshot:
         return self._ids.slot(document_id, self.live)
 
 
-def _with(mask: BoolArray, slots: IntArray) -> BoolArray:
+def _with(mask: BoolArray, *beside: IntArray) -> BoolArray:
     whole = mask.copy()
-    whole[slots] = True
+    for slots in beside:
+        whole[slots] = True
     return whole

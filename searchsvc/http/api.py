@@ -32,7 +32,7 @@ SEARCH: Final = Body(SearchRequest, max_bytes=16 * KIB)
 EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
 WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
 SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
-RULE: Final = Body(shapes.RuleInput, max_bytes=256 * KIB)
+RULE: Final = Body(shapes.RuleInput, max_bytes=512 * KIB)
 REINDEX: Final = Body(shapes.ReindexInput, max_bytes=4 * KIB)
 ERASURE: Final = Body(shapes.ErasureInput, max_bytes=4 * KIB)
 REPLAY: Final = Body(shapes.ReplayInput, max_bytes=256 * KIB)
@@ -224,8 +224,10 @@ async def put_rule(app: App, index: str, rule: str, request: AnyRequest, body: b
     author = _author(request, given.reason)
     changed = await app.service.commands.set_rule(index, rule, given.rule(), given.expected_seq, author)
     stored = changed.index.rules.get(rule) if changed.index is not None else None
-    info = shapes.rule_info(stored, datetime.now(UTC)) if stored is not None else None
-    return _json(shapes.RuleChangedAnswer(changed.seq, info))
+    if stored is None:
+        return _json(shapes.RuleChangedAnswer(changed.seq, None))
+    conflicts = app.service.commands.conflicts(index, rule)
+    return _json(shapes.RuleChangedAnswer(changed.seq, shapes.rule_info(stored, datetime.now(UTC)), conflicts))
 
 
 @delete(

@@ -8,12 +8,13 @@ import msgspec
 
 from events.control import Change, IndexControl, StoredRule, control_hash
 from events.digest import DocumentsDigest, state_hash
-from events.rules import Action, Rule
+from events.rules import Action, Conditions, Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
 from searchsvc.engine import EngineSnapshot
 from searchsvc.rebuild import RebuildStatus
+from searchsvc.rulechecks import RuleConflict
 from searchsvc.serving import ServingState
 from searchsvc.suggestions import Suggestion
 
@@ -128,6 +129,8 @@ class RuleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     another one; 0 where there should be none yet."""
 
     actions: tuple[Action, ...]
+    conditions: Conditions = Conditions()
+    priority: int = 0
     enabled: bool = True
     valid_from: datetime | None = None
     valid_until: datetime | None = None
@@ -135,7 +138,7 @@ class RuleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expected_seq: int | None = None
 
     def rule(self) -> Rule:
-        return Rule(self.actions, self.enabled, self.valid_from, self.valid_until)
+        return Rule(self.actions, self.enabled, self.valid_from, self.valid_until, self.conditions, self.priority)
 
 
 class DeletionQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -149,7 +152,9 @@ class RuleInfo(msgspec.Struct, frozen=True):
     """One rule, and the change that wrote it. in_force: now, being enabled and within its window."""
 
     id: str
+    conditions: Conditions
     actions: tuple[Action, ...]
+    priority: int
     enabled: bool
     valid_from: datetime | None
     valid_until: datetime | None
@@ -170,10 +175,12 @@ class RuleList(msgspec.Struct, frozen=True):
 
 
 class RuleChangedAnswer(msgspec.Struct, frozen=True):
-    """seq: of the change; it is served. rule: null where it was deleted."""
+    """seq: of the change; it is served. rule: null where it was deleted. conflicts: what it and others cannot both
+    have."""
 
     seq: int
     rule: RuleInfo | None
+    conflicts: list[RuleConflict] = []
 
 
 class IndexState(msgspec.Struct, frozen=True):
@@ -241,7 +248,9 @@ def rule_info(stored: StoredRule, now: datetime) -> RuleInfo:
     rule = stored.rule
     return RuleInfo(
         id=stored.id,
+        conditions=rule.conditions,
         actions=rule.actions,
+        priority=rule.priority,
         enabled=rule.enabled,
         valid_from=rule.valid_from,
         valid_until=rule.valid_until,

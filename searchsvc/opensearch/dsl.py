@@ -148,6 +148,16 @@ def told(table: ScoreArray, query: Query, n_fields: int) -> Told:
     return Told(table[:, :n_fields], table[:, n_fields] > 0.0, held, phrases, nearness)
 
 
+def mark_name(at: int) -> str:
+    return f"mark.{at}"
+
+
+def with_marks(named: Clause, marked: Sequence[Filter]) -> Clause:
+    """Named clauses, and one for each filter of which it will be asked what passes it."""
+    marks = [{"bool": {"filter": [filter_clause(one)], "_name": mark_name(at)}} for at, one in enumerate(marked)]
+    return {"bool": {"should": [*named["bool"]["should"], *marks]}} if marks else named
+
+
 def matching(asked: Asked, operator: str) -> Clause:
     """What matches, unscored."""
     return (asked.all if operator == "all" else asked.some) or NOTHING
@@ -165,9 +175,9 @@ def among_query(ids: Sequence[str], filters: Sequence[Clause], named: Clause) ->
     return {"bool": {"filter": [*filters, {"terms": {"id": list(ids)}}, named]}}
 
 
-def filter_clauses(given: Filter | None, leave_out: str | None) -> list[Clause]:
+def filter_clauses(given: Sequence[Filter | None], leave_out: str | None) -> list[Clause]:
     """What every search has to pass."""
-    clauses = [LIVE] if given is None else [LIVE, filter_clause(given)]
+    clauses = [LIVE, *(filter_clause(one) for one in given if one is not None)]
     if leave_out is not None:
         clauses.append({"bool": {"must_not": [{"term": {"id": leave_out}}]}})
     return clauses

@@ -15,12 +15,12 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc import signals
-from searchsvc.arrays import FloatArray, IntArray, ScoreArray
+from searchsvc.arrays import BoolArray, FloatArray, IntArray, ScoreArray
 from searchsvc.embedded.forward import QueryStatistics
 from searchsvc.embedded.lexicon import LexiconView
 from searchsvc.embedded.matching import FEW
 from searchsvc.engine import Facet, FacetRequest, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures
-from searchsvc.filters import Within, clauses, without
+from searchsvc.filters import Filter, Within, clauses, without
 from searchsvc.members import out_of_kind, unknown
 from searchsvc.opensearch import dsl, mapping, replies
 from searchsvc.opensearch.concrete import ConcreteIndex
@@ -76,6 +76,7 @@ class OpenSearchSnapshot:
         self._query: Query | None = None
         self._last_statistics: tuple[Query | None, QueryStatistics] = None, QueryStatistics.none()
         self._grouped_by: str | None = None
+        self._marked: tuple[Filter, ...] = ()
 
     def reading(self) -> OpenSearchSnapshot:
         return OpenSearchSnapshot(self._commit)
@@ -115,57 +116,60 @@ class OpenSearchSnapshot:
         statistics = self._statistics(query)
         boosts = [max(asked.boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
         clauses_of = dsl.asked_of(query, statistics, boosts, self._commit.vocabulary.rarity)
+        clauses_of = msgspec.structs.replace(clauses_of, named=dsl.with_marks(clauses_of.named, asked.marked))
         leave_out = self._rows[asked.leave_out].id if asked.leave_out is not None else None
-        filters = dsl.filter_clauses(asked.filters, leave_out)
         vector = asked.encoded() if self._commit.dimension else None
-        wanted = MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED)
-        bodies = [self._keyword_body(asked, clauses_of, filters, wanted)]
-        if vector is not None:
-            bodies.append(self._nearest_body(asked, vector, filters, clauses_of.named))
-        wider = [
-            at
+        wider = {
+            at: without(asked.filters, one.field)
             for at, one in enumerate(asked.facets)
             if one.disjunctive and without(asked.filters, one.field) != asked.filters
-        ]
-        for at in wider:
-            one = asked.facets[at]
-            others = dsl.filter_clauses(without(asked.filters, one.field), leave_out)
-            bodies.append(self._facet_body(asked, clauses_of, others, at))
-            if vector is not None:
-                bodies.append(self._nearest_body(asked, vector, others, clauses_of.named))
-        found = self._searched(bodies)
+        }
+        filters = dsl.filter_clauses((asked.within, asked.filters), leave_out)
+        wanted = MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED)
+        bodies = {"words": self._keyword_body(asked, clauses_of, filters, wanted)}
+        bodies |= self._beside_bodies("", asked, vector, filters, clauses_of.named)
+        if asked.lifted is not None:
+            narrower = [*filters, dsl.filter_clause(asked.lifted)]
+            bodies["lifted"] = self._ordered_body(asked, clauses_of, narrower, asked.k)
+        others = {at: dsl.filter_clauses((asked.within, given), leave_out) for at, given in wider.items()}
+        for at, given in others.items():
+            bodies[f"facet.{at}"] = self._facet_body(asked, clauses_of, given, at)
+            bodies |= self._beside_bodies(f".{at}", asked, vector, given, clauses_of.named)
+        found = dict(zip(bodies, self._searched(list(bodies.values())), strict=True))
         # Some of the shards are better than none; the answer says so.
-        partial = any(one.timed_out or one.shards.failed for one in found)
+        partial = any(one.timed_out or one.shards.failed for one in found.values())
         degraded = ("shards",) if partial else ()
-        self._query, self._grouped_by = query, asked.distinct
-        by_words, near = found.pop(0), found.pop(0) if vector is not None else None
-        operator, n_matching = self._operator(asked.operator, query, clauses_of, by_words)
-        keyword = self._in_keyword_order(by_words, operator, asked, clauses_of)
-        near_slots = self._near(near, asked, vector, filters, clauses_of.named)
+        self._query, self._grouped_by, self._marked = query, asked.distinct, asked.marked
+        operator, n_matching = self._operator(asked.operator, query, clauses_of, found["words"])
+        keyword = self._in_keyword_order(found["words"], operator, asked, clauses_of)
+        lifted = self._in_keyword_order(found.get("lifted"), operator, asked, clauses_of)
+        near_slots = self._near(found.get("near"), asked, vector, filters, clauses_of.named)
         nearest, cosines, trust = self._trusted(query, vector, near_slots, keyword, asked.k)
-        only_near = self._unmatched(nearest, operator, query)
+        pinned = self._pinned(found.get("pinned"))
+        beside = self._unmatched(np.union1d(nearest, pinned), operator, query)
         facets = {}
         for at, one in enumerate(asked.facets):
-            counted, beside = by_words, only_near
+            counted, also = found["words"], beside
             if at in wider:
-                counted = found.pop(0)
-                near = found.pop(0) if vector is not None else None
-                others = dsl.filter_clauses(without(asked.filters, one.field), leave_out)
-                near_wide = self._near(near, asked, vector, others, clauses_of.named) if trust else nearest
-                beside = self._unmatched(near_wide, operator, query)
-            facets[one.field] = self._facet(one, counted.aggregations[f"{operator}.{at}"], beside)
+                counted = found[f"facet.{at}"]
+                near = self._near(found.get(f"near.{at}"), asked, vector, others[at], clauses_of.named)
+                also = np.union1d(near if trust else nearest, self._pinned(found.get(f"pinned.{at}")))
+                also = self._unmatched(also, operator, query)
+            facets[one.field] = self._facet(one, counted.aggregations[f"{operator}.{at}"], also)
         if asked.sort:
-            keyword = self._in_order_with(asked, clauses_of, operator, only_near, filters)
+            keyword = self._in_order_with(asked, clauses_of, operator, beside, filters)
         return Retrieved(
             keyword=keyword,
             nearest=nearest,
             cosines=cosines,
             vector_trust=trust,
-            total=n_matching + len(only_near),
+            total=n_matching + len(beside),
             operator=operator if query.text else None,
             left_out=tuple(place for place in query.required if not statistics.known[place]),
             facets=facets,
             degraded=degraded,
+            pinned=pinned,
+            lifted=lifted,
         )
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
@@ -196,6 +200,27 @@ class OpenSearchSnapshot:
             value = _first_value(self._rows[slot], field)
             found.append(groups.setdefault(value if value is not None else ("alone", slot), len(groups)))
         return np.array(found, np.int64)
+
+    def check_filter(self, given: Filter, field: str) -> None:
+        if not self._commit.kinds and not self.n_documents:
+            return
+        for clause in clauses(given):
+            if clause.field == "id":
+                continue
+            kinds = self._commit.kinds.get(clause.field)
+            if kinds is None:
+                raise unknown(clause.field, list(self._commit.kinds), field)
+            if isinstance(clause, Within) and ("d" if clause.dates else "n") not in kinds:
+                raise out_of_kind(clause.field, field, dates=clause.dates)
+
+    def passing(self, slots: IntArray, given: Filter) -> BoolArray:
+        if given not in self._marked:
+            # What was found before is asked of again, with this beside it.
+            self._marked = (*self._marked, given)
+            marks = dsl.with_marks({"bool": {"should": [dsl.EVERYTHING]}}, self._marked)
+            self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, marks)
+        name = dsl.mark_name(self._marked.index(given))
+        return np.array([name in self._rows[slot].named for slot in slots.tolist()], np.bool_)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         if not self._commit.dimension:
@@ -263,7 +288,7 @@ class OpenSearchSnapshot:
             statistics = self._statistics(query)
             boosts = [1.0] * len(self.settings.searchable)
             named = dsl.asked_of(query, statistics, boosts, self._commit.vocabulary.rarity).named
-            self._rows = [msgspec.structs.replace(row, named={}) for row in self._rows]
+            self._rows, self._marked = [msgspec.structs.replace(row, named={}) for row in self._rows], ()
             self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, named)
             self._query = query
         return [self._rows[slot].named for slot in slots.tolist()]
@@ -284,18 +309,40 @@ class OpenSearchSnapshot:
         }
 
     def _keyword_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], wanted: int) -> dict[str, Any]:
-        body: dict[str, Any] = {**self._shown((), asked.distinct), "size": wanted}
+        body = self._ordered_body(asked, of, filters, wanted)
+        body["aggs"] = {"all": {"filter": of.all or dsl.NOTHING}}
+        for at, _ in enumerate(asked.facets):
+            body["aggs"] |= self._counted(at, asked, of)
+        return body
+
+    def _ordered_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], n: int) -> dict[str, Any]:
+        """The first n of the keyword order."""
+        body: dict[str, Any] = {**self._shown((), asked.distinct), "size": n}
         if not asked.query.text:
-            body["query"] = {"bool": {"filter": filters}}
+            body["query"] = {"bool": {"filter": [*filters, of.named] if asked.marked else filters}}
             scales = [signal.scale if signal.transform == "decay" else 0.0 for signal in self.settings.signals]
             body["sort"] = dsl.browse_sort(asked.signal_weights.tolist(), scales, asked.at_s)
         else:
             body["query"] = dsl.keyword_query(of, _node_operator(asked.operator), filters)
             body["sort"] = ["_score", {"id": "asc"}]
-        body["aggs"] = {"all": {"filter": of.all or dsl.NOTHING}}
-        for at, _ in enumerate(asked.facets):
-            body["aggs"] |= self._counted(at, asked, of)
         return body
+
+    def _beside_bodies(
+        self,
+        suffix: str,
+        asked: Retrieval,
+        vector: FloatArray | None,
+        filters: list[dsl.Clause],
+        named: dsl.Clause,
+    ) -> dict[str, dict[str, Any]]:
+        """What belongs to the match set beside what the words match, under some filters. suffix: of the bodies'
+        names."""
+        bodies = {}
+        if vector is not None:
+            bodies[f"near{suffix}"] = self._nearest_body(asked, vector, filters, named)
+        if asked.pinned:
+            bodies[f"pinned{suffix}"] = self._among_body(asked, asked.pinned, filters, named)
+        return bodies
 
     def _nearest_body(
         self, asked: Retrieval, vector: FloatArray, filters: list[dsl.Clause], named: dsl.Clause
@@ -358,6 +405,9 @@ class OpenSearchSnapshot:
             hits = self._searched([self._among_body(asked, ids, filters, named)])[0].hits.hits
         return hits
 
+    def _pinned(self, found: replies.Searched | None) -> IntArray:
+        return np.sort(self._kept(found.hits.hits)) if found is not None else np.empty(0, np.int64)
+
     def _facet_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], at: int) -> dict[str, Any]:
         query = dsl.keyword_query(of, "some", filters) if asked.query.text else {"bool": {"filter": filters}}
         return {"size": 0, "query": query, "aggs": self._counted(at, asked, of)}
@@ -389,8 +439,10 @@ class OpenSearchSnapshot:
         return ("any", n_some) if asked == "any" or n_some > n_all else ("all", n_all)
 
     def _in_keyword_order(
-        self, found: replies.Searched, operator: Operator, asked: Retrieval, of: dsl.Asked
+        self, found: replies.Searched | None, operator: Operator, asked: Retrieval, of: dsl.Asked
     ) -> IntArray:
+        if found is None:
+            return np.empty(0, np.int64)
         slots = self._kept(found.hits.hits)
         if not asked.query.text:
             return slots
@@ -475,7 +527,7 @@ class OpenSearchSnapshot:
                 self._rows.append(_Row(found, columns, hit.matched_queries, hit.fields))
             else:
                 before = self._rows[slot]
-                named, fields = hit.matched_queries or before.named, {**before.fields, **hit.fields}
+                named, fields = {**before.named, **hit.matched_queries}, {**before.fields, **hit.fields}
                 self._rows[slot] = msgspec.structs.replace(before, named=named, fields=fields)
             slots.append(slot)
         return np.array(slots, np.int64)
@@ -484,14 +536,8 @@ class OpenSearchSnapshot:
         """Raises InvalidInput where a filter, facet or sort names a member that no document has, or not of its kind."""
         if not self._commit.kinds and not self.n_documents:
             return
-        for clause in clauses(asked.filters) if asked.filters is not None else ():
-            if clause.field == "id":
-                continue
-            kinds = self._commit.kinds.get(clause.field)
-            if kinds is None:
-                raise unknown(clause.field, list(self._commit.kinds), "filters")
-            if isinstance(clause, Within) and ("d" if clause.dates else "n") not in kinds:
-                raise out_of_kind(clause.field, dates=clause.dates)
+        if asked.filters is not None:
+            self.check_filter(asked.filters, "filters")
         for field, names in (("facets", asked.facets), ("sort", asked.sort)):
             for one in names:
                 if one.field not in self._commit.kinds:

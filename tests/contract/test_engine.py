@@ -13,8 +13,8 @@ import pytest
 from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput
 from searchsvc.answer import SearchRequest
-from searchsvc.engine import EngineSnapshot, FacetRequest, Retrieval, Retrieved, Upsert
-from searchsvc.filters import parse_filter
+from searchsvc.engine import EngineSnapshot, FacetRequest, Retrieval, Retrieved, SortKey, Upsert
+from searchsvc.filters import Filter, parse_filter
 from searchsvc.opensearch.node import Node
 from searchsvc.query import Query
 from searchsvc.understanding import understand
@@ -274,3 +274,93 @@ def test_nearest_vectors_are_those_of_an_exhaustive_search(build: Build) -> None
     np.testing.assert_allclose(found.cosines, sorted(cosines.values(), reverse=True)[:3], atol=2e-3)
     np.testing.assert_allclose(snapshot.cosines(found.nearest, asked), found.cosines, atol=1e-5)
     assert found.total == 3
+
+
+def steered(snapshot: EngineSnapshot, query: str = "", **wanted: Any) -> Retrieved:
+    """What is found of a query where rules want something of it."""
+    return snapshot.retrieve(
+        Retrieval(
+            query=understand(query, snapshot.lexicon),
+            vector=None,
+            boosts={"title": 3.0, "text": 1.0},
+            signal_weights=np.array([1.0], np.float32),
+            window=10,
+            **{"k": 100, **wanted},
+        )
+    )
+
+
+def filtered(text: str) -> Filter:
+    parsed = parse_filter(text)
+    assert parsed is not None
+    return parsed
+
+
+def test_what_is_hidden_is_not_found_not_counted_and_not_offered(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes"))
+    found = steered(snapshot, filters=filtered("brand:Ab"), within=filtered("NOT id:1 AND NOT brand:Ef"), facets=facets)
+    assert set(ids(snapshot, found.keyword)) == {"3"}
+    assert found.total == 1
+    # As if it were not there, whatever else could be chosen.
+    assert {one.value: one.count for one in found.facets["brand"].values} == {"Cd": 2, "ab": 1}
+    assert found.facets["votes"].n_values == 0
+
+
+def test_what_is_pinned_belongs_to_the_match_set_if_it_passes(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    found = steered(snapshot, "jacket", pinned=("5", "4", "nobody", "6"), within=filtered("NOT id:6"))
+    assert sorted(ids(snapshot, found.pinned)) == ["4", "5"]
+    assert ids(snapshot, found.keyword) == ["4"]
+    assert found.total == 2
+    assert steered(snapshot, "jacket", pinned=("5",), filters=filtered("brand:Cd")).total == 1
+
+
+def test_facets_count_what_is_pinned_also_where_they_look_beyond_the_filter(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes"))
+    found = steered(snapshot, "jacket", pinned=("1", "2"), filters=filtered("brand:Cd"), facets=facets)
+    assert sorted(ids(snapshot, found.pinned)) == ["2"]
+    assert found.total == 2
+    assert {one.value: one.count for one in found.facets["brand"].values} == {"Cd": 2, "Ab": 1}
+    assert found.facets["votes"].n_values == 2
+    ordered = steered(snapshot, "jacket", pinned=("2",), sort=(SortKey("votes"),))
+    assert ids(snapshot, ordered.keyword) == ["2", "4"]
+
+
+@pytest.mark.parametrize("query", ["red", ""])
+def test_of_what_is_lifted_the_best_matches_are_found_however_many_match(build: Build, query: str) -> None:
+    others = [upsert(f"a{i}", f"red shoe {i}", votes=9, brand="Ab") for i in range(8)]
+    lifted = [upsert(f"b{i}", f"red shoe number {i}", votes=i, brand="Cd") for i in range(4)]
+    snapshot = build([*others, *lifted, upsert("c", "blue shoe", votes=1, brand="Cd")])
+    found = steered(snapshot, query, k=2, lifted=filtered("brand:Cd"))
+    expected = ["b3", "b2"] if not query else ["b0", "b1"]
+    assert ids(snapshot, found.lifted) == expected
+    assert found.total == (13 if not query else 12)
+
+
+def test_what_passes_a_filter_is_known_of_each_candidate_marked_or_not(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    marked = (filtered("brand:ab"), filtered("votes>=5"))
+    for query in ("red jacket", ""):
+        reading = snapshot.reading()
+        found = steered(reading, query, marked=marked)
+        slots = found.keyword
+        for given in (*marked, filtered("NOT brand:ab")):
+            other = snapshot.reading()
+            expected = set(ids(other, steered(other, filters=given).keyword))
+            passing = dict(zip(ids(reading, slots), reading.passing(slots, given).tolist(), strict=True))
+            assert {name for name, passes in passing.items() if passes} == expected & set(passing)
+        # What was asked later hides nothing of what was known before.
+        assert reading.text_features(slots, understand("red jacket", reading.lexicon)).coverage.any()
+
+
+def test_a_filter_that_names_what_no_document_has_is_refused_under_its_name(build: Build) -> None:
+    snapshot = build(DOCUMENTS)
+    if isinstance(snapshot, OracleSnapshot):
+        pytest.skip("the oracle does not refuse")
+    snapshot.check_filter(filtered("brand:x AND votes>3 AND id:7"), "actions[0].filter")
+    for given in ("nope:1", "brand>3"):
+        with pytest.raises(InvalidInput) as refused:
+            snapshot.check_filter(filtered(given), "actions[0].filter")
+        assert refused.value.field == "actions[0].filter"

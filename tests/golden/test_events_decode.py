@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from events import codec
+from events.edits import DeleteRule, SetRule, SetWeights
+from events.rules import Rule, SynonymAction
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from events.types import (
     BehaviorBatch,
+    ChangePublished,
     DocumentDeleted,
     DocumentUpserted,
     EventRefused,
@@ -20,19 +23,14 @@ from events.types import (
     IndexDeleted,
     InteractionRecorded,
     RankingShown,
-    RuleChanged,
-    RuleDeleted,
-    WeightsChanged,
 )
-from events.upcast import InteractionRecordedV1, RankingShownV1
+from events.upcast import InteractionRecordedV1, RankingShownV1, RuleChangedV1, RuleDeletedV1, WeightsChangedV1
 
 FOLDER = Path(__file__).parent / "events"
 DECODERS: dict[str, Callable[[bytes], object]] = {
     "index_configured.v1": codec.decode_control,
     "index_deleted.v1": codec.decode_control,
-    "weights_changed.v1": codec.decode_control,
-    "rule_changed.v1": codec.decode_control,
-    "rule_deleted.v1": codec.decode_control,
+    "change_published.v1": codec.decode_control,
     "document_upserted.v1": codec.decode_catalog,
     "document_deleted.v1": codec.decode_catalog,
     "behavior_batch.v1": codec.decode_behavior,
@@ -42,16 +40,23 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
 WRITTEN = (
     IndexConfigured,
     IndexDeleted,
-    WeightsChanged,
-    RuleChanged,
-    RuleDeleted,
+    ChangePublished,
     DocumentUpserted,
     DocumentDeleted,
     BehaviorBatch,
     EventRefused,
     EventReplayed,
 )
-KINDS = (*WRITTEN, RankingShown, InteractionRecorded, RankingShownV1, InteractionRecordedV1)
+KINDS = (
+    *WRITTEN,
+    RankingShown,
+    InteractionRecorded,
+    RankingShownV1,
+    InteractionRecordedV1,
+    WeightsChangedV1,
+    RuleChangedV1,
+    RuleDeletedV1,
+)
 
 
 @pytest.mark.parametrize("tag", DECODERS)
@@ -66,13 +71,31 @@ def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
     refused = codec.decode_dead((FOLDER / "event_refused.v1-without-key.json").read_bytes())
     assert isinstance(refused, EventRefused)
     assert (refused.id, refused.key) == ("ingest-7", "")
-    older, newer = (
+    oldest, older, newer = (
         codec.decode_behavior((FOLDER / f"behavior_batch.v1{suffix}.json").read_bytes())
-        for suffix in ("-without-typing", "")
+        for suffix in ("-without-typing", "-without-rules", "")
     )
-    assert older == newer
-    assert isinstance(older.events[0], RankingShown)
-    assert older.events[0].typing is False
+    assert oldest == older
+    shown, later = older.events[0], newer.events[0]
+    assert isinstance(shown, RankingShown)
+    assert isinstance(later, RankingShown)
+    assert (shown.typing, shown.factors, shown.pinned) == (False, (), ())
+    assert (later.factors, later.pinned) == ((1.5, 1.0, 1.0), ("b",))
+
+
+def test_changes_of_the_first_version_are_read_as_edits() -> None:
+    weights, rule, deleted = (
+        codec.decode_control((FOLDER / f"{tag}.v1.json").read_bytes())
+        for tag in ("weights_changed", "rule_changed", "rule_deleted")
+    )
+    assert isinstance(weights, ChangePublished)
+    assert isinstance(rule, ChangePublished)
+    assert isinstance(deleted, ChangePublished)
+    assert (weights.id, weights.actor, weights.reason) == ("c0ffee", "ada", "first")
+    assert weights.edits == (SetWeights({"bm25.title": 4.5}),)
+    actions = (SynonymAction(words=("laptop", "notebook")), SynonymAction(of=("tv",), to=("television",)))
+    assert rule.edits == (SetRule("laptops", Rule(actions, valid_from=rule.at)),)
+    assert deleted.edits == (DeleteRule("laptops"),)
 
 
 def test_every_event_type_ever_released_has_golden_bytes() -> None:

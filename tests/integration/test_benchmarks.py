@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks import events, latency, propagation, recovery, relevance, scale
+from benchmarks import events, latency, propagation, recovery, relevance, rules, scale
 from events.errors import InvalidInput
 from searchsvc.sample import sample_catalogue
 
@@ -97,6 +97,13 @@ def test_recovery_measures_every_kind_of_start() -> None:
     recovery.print_result(result)
     assert len(result["start_to_ready_s"]) == 6
     assert [check.holds for check in result["checks"]] == [True] * 3
+
+
+def test_rules_are_matched_as_each_looked_at_alone_is() -> None:
+    result = rules.measure(n_rules=200, n_searches=30, say=lambda _: None)
+    rules.print_result(result)
+    assert result["n_fired_most"] > 0
+    assert all(figures.n >= 20 for figures in result["latency_ms"].values())
 
 
 def test_propagation_measures_every_service() -> None:

@@ -130,9 +130,64 @@ def test_a_synonym_is_live_when_answered_and_gone_when_deleted(http: Calling) ->
     assert http("DELETE", path)[0] == 404
 
 
+def test_a_rule_is_live_when_answered_and_the_answer_says_what_it_did(http: Calling) -> None:
+    _, plain = http("POST", SEARCH, {"query": "bike", "limit": 3})
+    _, last = http("POST", SEARCH, {"query": "helmet", "limit": 1})
+    first, pinned = plain["hits"][0]["id"], last["hits"][0]["id"]
+    rule = {
+        "conditions": {"query": {"type": "contains", "text": "bike"}, "context": ["mobile"]},
+        "actions": [
+            {"type": "pin", "document_id": pinned, "rank": 2},
+            {"type": "hide", "document_id": first},
+            {"type": "boost", "filter": "price>1", "factor": 1.5},
+            {"type": "redirect", "url": "/bikes"},
+            {"type": "user_data", "data": {"banner": "spring"}},
+        ],
+        "valid_from": "2026-01-01T00:00:00+01:00",
+        "reason": "spring",
+    }
+    other = {**rule, "actions": [{"type": "pin", "document_id": pinned, "rank": 7}], "priority": 1}
+    status, changed = http("PUT", "/v1/indexes/shop/rules/bikes", rule)
+    assert (status, changed["conflicts"]) == (200, []), changed
+    asked = {"query": "bikes", "context": ["mobile", "app"], "explain": True, "min_seq": changed["seq"]}
+    _, answer = http("POST", SEARCH, asked)
+    assert answer["applied_rules"] == ["bikes"]
+    assert [hit["id"] for hit in answer["hits"]].index(pinned) == 1
+    assert first not in [hit["id"] for hit in answer["hits"]]
+    assert (answer["redirect"], answer["user_data"]) == ("/bikes", [{"banner": "spring"}])
+    assert {effect["action"]: effect.get("rank") for effect in answer["rule_effects"]}["pin"] == 2
+    assert answer["hits"][1]["explanation"]["pinned_by"] == "bikes"
+    assert http("POST", SEARCH, {"query": "bikes"})[1]["rule_effects"] == []
+    _, changed = http("PUT", "/v1/indexes/shop/rules/other", other)
+    assert changed["conflicts"] == [{"rule": "bikes", "what": f"document {pinned} at rank 7 and 2", "wins": "other"}]
+    for name in ("bikes", "other"):
+        assert http("DELETE", f"/v1/indexes/shop/rules/{name}")[0] == 200
+
+
 @pytest.mark.parametrize(
     ("rule", "field"),
     [
+        ({"actions": [{"type": "pin", "document_id": "nobody", "rank": 1}]}, "actions[0].document_id"),
+        ({"actions": [{"type": "boost", "factor": 2, "filter": "colour:x"}]}, "actions[0].filter"),
+        ({"actions": [{"type": "boost", "factor": 2, "signal": "margin"}]}, "actions[0].signal"),
+        ({"actions": [{"type": "boost", "factor": 1e999}]}, "actions[0].factor"),
+        ({"actions": [{"type": "hide", "filter": "price:[1 TO"}]}, "actions[0].filter"),
+        ({"actions": [{"type": "filter", "filter": "price>1"}], "priority": 5000}, "priority"),
+        (
+            {
+                "conditions": {"query": {"type": "contains", "text": "x" * 10_000}},
+                "actions": [{"type": "redirect", "url": "/x"}],
+            },
+            "conditions.query.text",
+        ),
+        (
+            {
+                "conditions": {"query": {"type": "like", "text": "x"}},
+                "actions": [{"type": "redirect", "url": "/x"}],
+            },
+            "conditions.query.type",
+        ),
+        ({"actions": [{"type": "synonym", "from": ["sofa"], "to": ["Sofas"]}]}, "actions[0].from[0]"),
         ({"actions": []}, "actions"),
         ({}, "actions"),
         ({"actions": [{"type": "synonym"}]}, "actions[0]"),
@@ -159,7 +214,8 @@ def test_a_wrong_rule_is_refused_and_changes_nothing(http: Calling, rule: dict[s
     assert status == 400, problem
     assert problem["field"] == field
     if field == "actions[0].type":
-        assert problem["limit"] == "synonym"
+        assert "synonym" in problem["limit"]
+        assert "pin" in problem["limit"]
     assert http("GET", "/v1/state")[1]["seq"] == seq
     assert http("PUT", "/v1/indexes/shop/rules/a%20b", rule)[0] == 400
 
@@ -180,6 +236,16 @@ def test_rules_from_the_command_line(service: RunningService, tmp_path: Path) ->
     file.write_text('{"actions": [{"type": "synonym", "words": ["a", "b"]}], "enabled": false}')
     searchsvc("set", "shop", "third", str(file))
     assert '"enabled": false' in searchsvc("show", "shop", "third")
+    file.write_text(
+        '{"conditions": {"query": {"type": "exact", "text": "bike"}}, "actions": [{"type": "redirect", "url": "/b"}]}'
+    )
+    searchsvc("set", "shop", "fourth", str(file))
+    assert "exact 'bike'" in searchsvc("list", "shop")
+    said = searchsvc("test", "shop", "bikes")
+    assert "fourth" in said
+    assert "redirect" in said
+    assert "no rule of shop fires for 'helmet'" in searchsvc("test", "shop", "helmet")
+    searchsvc("delete", "shop", "fourth")
     assert "rule third of shop is gone" in searchsvc("delete", "shop", "third")
     assert "has no rule" in searchsvc("delete", "shop", "third", status=1)
     for name in ("laps", "one"):

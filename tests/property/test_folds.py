@@ -9,15 +9,17 @@ from hypothesis import strategies as st
 
 from events import codec, control
 from events.control import ControlState
+from events.edits import DeleteRule, SetRule, SetWeights
+from events.rules import PinAction, Rule
 from events.settings import Embedding, IndexSettings, SearchableField
 from events.types import (
     BehaviorBatch,
     BehaviorEvent,
+    ChangePublished,
     ControlEvent,
     IndexConfigured,
     IndexDeleted,
     InteractionRecorded,
-    WeightsChanged,
 )
 from tests.factories import NOW, click, ranking
 from tuning.features import default_weights, feature_names
@@ -26,6 +28,9 @@ from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 names = st.sampled_from(["shop", "films"])
 fields = st.lists(st.sampled_from(["title", "text", "brand"]), min_size=1, max_size=3, unique=True)
 weights = st.dictionaries(st.sampled_from(["bm25.title", "bm25.text", "cosine"]), st.floats(-100, 100), max_size=3)
+rule_ids = st.sampled_from(["r1", "r2"])
+rules = st.builds(lambda rank: Rule((PinAction("a", rank),)), st.integers(1, 9))
+edits = st.one_of(st.builds(SetWeights, weights), st.builds(SetRule, rule_ids, rules), st.builds(DeleteRule, rule_ids))
 
 
 @st.composite
@@ -39,8 +44,7 @@ def control_events(draw: st.DrawFn) -> ControlEvent:
             id=event_id, at=NOW, index=name, settings=settings, default_weights=default_weights(settings)
         )
     if kind == "weights":
-        version = draw(st.integers(1, 99))
-        return WeightsChanged(id=event_id, at=NOW, index=name, version=version, weights=draw(weights))
+        return ChangePublished(id=event_id, at=NOW, index=name, edits=tuple(draw(st.lists(edits, max_size=3))))
     return IndexDeleted(id=event_id, at=NOW, index=name)
 
 

@@ -23,11 +23,12 @@ from events.codec import decode_behavior, decode_catalog, encode
 from events.control import ControlState, control_hash, fold_message
 from events.copy import ControlCopy
 from events.digest import CatalogFold, DocumentsDigest, state_hash
+from events.edits import SetWeights
 from events.errors import Conflict, Unavailable
 from events.jetstream import JetStreamEventLog
 from events.log import Entry
 from events.streams import catalog_subject, control_subject
-from events.types import DocumentDeleted, DocumentUpserted, IndexConfigured, InteractionRecorded, WeightsChanged
+from events.types import ChangePublished, DocumentDeleted, DocumentUpserted, IndexConfigured, InteractionRecorded
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.follower import BehaviorFollower
 from searchsvc.known import BehaviorMemory
@@ -70,7 +71,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(value=st.floats(-10, 10))
     def change_weights(self, value: float) -> None:
         event_id = f"w{len(self.control)}"
-        event = WeightsChanged(id=event_id, at=NOW, index="shop", version=1, weights={"cosine": value})
+        event = ChangePublished(id=event_id, at=NOW, index="shop", edits=(SetWeights({"cosine": value}),))
         self._append_control(encode(event), event_id)
 
     @rule(behind=st.integers(1, 3))

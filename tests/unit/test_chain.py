@@ -14,9 +14,10 @@ from events.chain import GENESIS, link
 from events.codec import encode
 from events.control import ControlState, control_hash, fold_message
 from events.copy import ControlCopy, read_archive
+from events.edits import SetWeights
 from events.errors import Corrupt
 from events.log import Record
-from events.types import IndexConfigured, WeightsChanged
+from events.types import ChangePublished, IndexConfigured
 from tests.factories import NOW, SETTINGS
 from tuning.features import default_weights
 
@@ -28,7 +29,7 @@ def message(seq: int, reason: str = "") -> bytes:
         )
         return encode(made)
     weights = {"cosine": seq / 10}
-    return encode(WeightsChanged(id=str(seq), at=NOW, index="shop", version=seq, weights=weights, reason=reason))
+    return encode(ChangePublished(id=str(seq), at=NOW, index="shop", edits=(SetWeights(weights),), reason=reason))
 
 
 def record(seq: int, reason: str = "") -> Record:

@@ -78,7 +78,7 @@ async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8, n_l
     return Service(
         log,
         serving,
-        Commands(log, serving),
+        Commands(log, serving, searcher.rulebooks),
         searcher,
         ThreadPoolExecutor(2),
         ThreadPoolExecutor(1),
@@ -219,7 +219,7 @@ def test_while_nothing_can_be_found_what_was_found_last_is_shown_and_says_so(tmp
         assert again.answer.query_id == again.shown.id != found.query_id
         assert running.rankings.contradiction(again.answer.query_id, "shop", found.hits[0].id, 1) is None
         # Neither another request nor one that has to be fresher.
-        for other in ({"offset": 1}, {"filters": "votes:>1"}, {"typos": False}):
+        for other in ({"offset": 1}, {"filters": "votes>1"}, {"typos": False}):
             with pytest.raises(Unavailable, match="cluster is away"):
                 await running.search("shop", msgspec.structs.replace(known, **other))
         newer = engine(tmp_path / "newer", [upsert(str(i), f"red shoe {i}") for i in range(21)])

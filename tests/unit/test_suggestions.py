@@ -83,10 +83,10 @@ def test_nothing_is_suggested_twice_and_titles_keep_some_places() -> None:
 
 def test_titles_hold_what_was_typed(tmp_path: Path) -> None:
     searcher = Searcher(FakeEmbedder(), n_candidates=10)
-    titles = searcher.titles(state(tmp_path), "shop", "red sho", 3)
+    titles = searcher.titles(state(tmp_path), "shop", "red sho", 3, now=NOW)
     assert [one.text for one in titles] == ["Red shoe 0", "Red shoe 1", "Red shoe 2"]
     assert titles[0].document_id == "d00"
-    assert searcher.titles(state(tmp_path / "b"), "shop", " ", 3) == []
+    assert searcher.titles(state(tmp_path / "b"), "shop", " ", 3, now=NOW) == []
 
 
 def test_documents_like_another_are_its_nearest_without_itself(tmp_path: Path) -> None:

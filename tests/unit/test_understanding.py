@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,7 +12,8 @@ from events.control import StoredRule
 from events.rules import Rule, SynonymAction
 from searchsvc.analysis import stem
 from searchsvc.query import Query
-from searchsvc.synonyms import SynonymTables
+from searchsvc.rulebook import Rulebook
+from searchsvc.synonyms import Synonyms
 from searchsvc.understanding import MAX_QUERY_TERMS, understand
 from tests.factories import NOW
 
@@ -107,7 +108,11 @@ def stored(name: str, rule: Rule) -> StoredRule:
 
 
 def with_rules(typed: str, given: Mapping[str, StoredRule]) -> Query:
-    return understand(typed, LEXICON, SynonymTables().of("shop", given).at(NOW))
+    return understand(typed, LEXICON, synonyms(given, NOW))
+
+
+def synonyms(given: Mapping[str, StoredRule], now: datetime) -> Synonyms:
+    return Rulebook().with_rules(given).synonyms((), now)
 
 
 def test_synonyms_work_both_ways_or_one_way() -> None:
@@ -141,7 +146,6 @@ def test_a_rule_counts_only_while_it_is_enabled_and_within_its_window() -> None:
         "later": stored("later", Rule((action,), valid_from=NOW + hour)),
         "past": stored("past", Rule((action,), valid_until=NOW)),
     }
-    table = SynonymTables().of("shop", given)
-    assert understand("laptop", LEXICON, table.at(NOW)).rules == ()
-    assert understand("laptop", LEXICON, table.at(NOW + hour)).rules == ("later",)
-    assert understand("laptop", LEXICON, table.at(NOW - hour)).rules == ("past",)
+    assert understand("laptop", LEXICON, synonyms(given, NOW)).rules == ()
+    assert understand("laptop", LEXICON, synonyms(given, NOW + hour)).rules == ("later",)
+    assert understand("laptop", LEXICON, synonyms(given, NOW - hour)).rules == ("past",)

@@ -1,0 +1,151 @@
+"""How long does it take to find the rules that fire for a search, and what comes of them?
+
+Question   among 10,000 rules of every kind, how long until those that fire are known, and what a book of them costs.
+Data       made-up rules and queries over a vocabulary in which some words are far more frequent than others.
+Baseline   looking at each rule.
+Command    searchsvc bench rules
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks import report
+from events.control import StoredRule
+from events.rules import (
+    BoostAction,
+    Conditions,
+    HideAction,
+    PatternType,
+    PinAction,
+    QueryPattern,
+    Rule,
+    SynonymAction,
+    UserDataAction,
+)
+from searchsvc.conditions import Condition, Occasion, parts_of, stems_of
+from searchsvc.directives import directives
+from searchsvc.filters import parse_filter
+from searchsvc.rulebook import Rulebook
+
+SEED: Final = 20261126
+NOW: Final = datetime(2026, 11, 26, tzinfo=UTC)
+N_WORDS: Final = 3000
+LIMIT_MS: Final = 0.3
+TYPES: Final[tuple[PatternType, ...]] = ("exact", "starts", "contains", "all_words")
+
+
+def made_up_rules(n: int, rng: np.random.Generator) -> dict[str, StoredRule]:
+    """Seven in ten ask for words; the others for a filter, a tag or a segment, or are synonyms for all."""
+    rules = {}
+    for number in range(n):
+        kind = rng.random()
+        pattern = QueryPattern(TYPES[number % 4], " ".join(_words(rng, int(rng.integers(1, 4)))))
+        conditions, actions = Conditions(query=pattern), _actions(rng, number)
+        if kind < 0.1:
+            conditions = Conditions(filters=f"category:c{number % 500}")
+        elif kind < 0.15:
+            conditions = Conditions(context=(f"tag{number % 200}",))
+        elif kind < 0.2:
+            conditions = Conditions(segment=f"s{number % 100}")
+        elif kind < 0.3:
+            conditions, actions = Conditions(), (SynonymAction(words=(_words(rng, 1)[0], f"other{number}")),)
+        begins = NOW - timedelta(days=1) if number % 5 else NOW + timedelta(days=1)
+        rule = Rule(actions, valid_from=begins, conditions=conditions, priority=int(rng.integers(0, 3)))
+        rules[f"r{number}"] = StoredRule(f"r{number}", rule, number, number, NOW, "bench", False, "")
+    return rules
+
+
+def measure(*, n_rules: int, n_searches: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """The result as JSON would have it."""
+    rng = np.random.default_rng(SEED)
+    rules = made_up_rules(n_rules, rng)
+    say(f"preparing {n_rules:,} rules")
+    started = time.perf_counter()
+    book = Rulebook().with_rules(rules)
+    prepared_s = time.perf_counter() - started
+    changed_ms = _changed_ms(book, rules)
+    occasions = [_occasion(rng) for _ in range(n_searches)]
+    say(f"{n_searches:,} searches")
+    fired_ms, whole_ms, n_fired = [], [], []
+    for occasion in occasions:
+        started = time.perf_counter()
+        fired = book.fired(occasion, NOW)
+        fired_ms.append((time.perf_counter() - started) * 1e3)
+        directives(fired, lambda _: True)
+        whole_ms.append((time.perf_counter() - started) * 1e3)
+        n_fired.append(len(fired))
+    say(f"at most {max(n_fired)} fire")
+    each_ms = [_one_by_one_ms(rules, occasion) for occasion in occasions[:20]]
+    latency = {
+        "which fire": report.latency(fired_ms),
+        "which fire, and what comes of them": report.latency(whole_ms),
+        "baseline: each rule looked at": report.latency(each_ms),
+        "a rule changed": report.latency(changed_ms),
+    }
+    p99 = latency["which fire"].p99.value
+    check = report.Check(f"{n_rules:,} rules matched, p99", f"<= {LIMIT_MS} ms", f"{p99:.3f} ms", p99 <= LIMIT_MS)
+    return {
+        "benchmark": "rules",
+        "question": "which of 10,000 rules fire for a search",
+        **report.environment(SEED),
+        "n_rules": n_rules,
+        "n_searches": n_searches,
+        "n_fired_mean": round(float(np.mean(n_fired)), 2),
+        "n_fired_most": int(np.max(n_fired)),
+        "preparing_all_s": round(prepared_s, 3),
+        "latency_ms": latency,
+        "checks": [check],
+    }
+
+
+def print_result(result: dict[str, Any]) -> None:
+    fire = result["n_fired_mean"]
+    print(f"{result['n_rules']:,} rules, prepared in {result['preparing_all_s']} s; {fire} fire for a search")
+    for name, figures in result["latency_ms"].items():
+        report.print_latency(name, figures)
+    report.print_checks(result["checks"])
+
+
+def _words(rng: np.random.Generator, n: int) -> list[str]:
+    return [f"word{int(N_WORDS * rng.random() ** 3)}x" for _ in range(n)]
+
+
+def _actions(rng: np.random.Generator, number: int) -> tuple[Any, ...]:
+    return (
+        PinAction(f"d{number}", int(rng.integers(1, 10))),
+        HideAction(f"h{number}"),
+        BoostAction(2.0, f"brand:b{number % 50}"),
+        UserDataAction({"banner": number}),
+    )[: int(rng.integers(1, 5))]
+
+
+def _occasion(rng: np.random.Generator) -> Occasion:
+    filters = parse_filter(f"category:c{int(rng.integers(0, 500))} AND price>10") if rng.random() < 0.5 else None
+    query = stems_of(" ".join(_words(rng, int(rng.integers(1, 7)))))
+    return Occasion((query,), frozenset([f"tag{int(rng.integers(0, 200))}"]), parts_of(filters), "s7")
+
+
+def _one_by_one_ms(rules: dict[str, StoredRule], occasion: Occasion) -> float:
+    conditions = [(stored.rule, Condition.of(stored.rule.conditions)) for stored in rules.values()]
+    started = time.perf_counter()
+    sum(rule.in_force(NOW) and condition.holds(occasion) for rule, condition in conditions)
+    return (time.perf_counter() - started) * 1e3
+
+
+def _changed_ms(book: Rulebook, rules: dict[str, StoredRule]) -> list[float]:
+    times = []
+    for number in range(50):
+        name = f"r{number * 7}"
+        stored = rules[name]
+        changed = StoredRule(name, stored.rule, number + 1, stored.created_seq, NOW, "bench", False, "")
+        later = {**book.rules, name: changed}
+        started = time.perf_counter()
+        book = book.with_rules(later)
+        times.append((time.perf_counter() - started) * 1e3)
+    return times

@@ -1,0 +1,186 @@
+"""The candidates of one search, and the numbers that describe them. Pure, but for what the engine is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from searchsvc import ranking
+from searchsvc.answer import BoostShare, Explanation, FeatureShare, SearchRequest
+from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
+from searchsvc.engine import EngineSnapshot, Retrieved, TextFeatures
+from searchsvc.query import Query
+from tuning.features import OVERLOOKED
+
+
+class Candidates(msgspec.Struct, frozen=True):
+    """Candidates of one search. The first n_ranked are ordered by score; what follows is in its final order.
+
+    slots: (n,). text: of all. cosines: (n,), 0 without a vector leg. vector_trust: what they count for. keyword_ranks,
+    vector_ranks: 1-based, 0 where a leg missed the candidate. n_groups: where only the first of each group is
+    wanted, how many there are in all.
+    """
+
+    slots: IntArray
+    n_ranked: int
+    text: TextFeatures
+    cosines: FloatArray
+    keyword_ranks: IntArray
+    vector_ranks: IntArray
+    vector_trust: float
+    n_groups: int | None
+
+
+def gathered(
+    snapshot: EngineSnapshot,
+    query: Query,
+    vector: FloatArray | None,
+    retrieved: Retrieved,
+    k: int,
+    request: SearchRequest,
+    *,
+    boosted: bool,
+) -> Candidates:
+    """The union of both legs' first k and of what rules add, then as much of the keyword leg's rest as the page needs.
+
+    Where the request sorts, or asks for nothing and nothing is boosted, the order it came in is final; what is pinned
+    stands before it.
+    """
+    ordered, nearest, pinned = retrieved.keyword, retrieved.nearest, retrieved.pinned
+    n_groups = None
+    if request.sort or not (query.text or boosted):
+        slots = np.concatenate([pinned, ordered[~np.isin(ordered, pinned)]]) if len(pinned) else ordered
+        n_ranked = 0
+        if request.distinct:
+            first = first_of_each(snapshot.groups(request.distinct, slots))
+            slots, n_groups = slots[first[: request.window]], len(first)
+        keyword_ranks, vector_ranks = np.zeros(len(slots), np.int64), _ranks_in(slots, nearest)
+    else:
+        slots = _union(ordered[:k], nearest, retrieved.lifted, pinned)
+        n_ranked = len(slots)
+        keyword_ranks, vector_ranks = _ranks(slots, ordered[:k]), _ranks(slots, nearest)
+        # A page past the re-ranked candidates goes on in keyword order.
+        tail = ordered[k:]
+        places = np.flatnonzero(~np.isin(tail, slots)) if request.distinct or request.window > n_ranked else tail[:0]
+        if request.distinct:
+            groups = snapshot.groups(request.distinct, np.concatenate([slots, tail[places]]))
+            first = first_of_each(groups)
+            n_groups = len(first)
+            places = places[first[first >= n_ranked] - n_ranked][: request.window]
+        slots = np.concatenate([slots, tail[places]])
+        keyword_ranks = np.concatenate([keyword_ranks, k + 1 + places])
+        vector_ranks = np.concatenate([vector_ranks, np.zeros(len(places), np.int64)])
+    text = snapshot.text_features(slots, query)
+    cosines = _cosines(snapshot, slots, vector, retrieved, vector_ranks)
+    return Candidates(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks, retrieved.vector_trust, n_groups)
+
+
+def _cosines(
+    snapshot: EngineSnapshot,
+    slots: IntArray,
+    vector: FloatArray | None,
+    retrieved: Retrieved,
+    vector_ranks: IntArray,
+) -> FloatArray:
+    """(n,) the vector leg knows those of its own candidates; only the others are worked out."""
+    cosines = np.zeros(len(slots), np.float32)
+    if vector is not None:
+        known = vector_ranks > 0
+        cosines[known] = retrieved.cosines[vector_ranks[known] - 1]
+        cosines[~known] = snapshot.cosines(slots[~known], vector)
+    return cosines
+
+
+def feature_matrix(snapshot: EngineSnapshot, found: Candidates, at_s: float) -> FloatArray:
+    """(n, n_features) in the order of `tuning.features.feature_names`; `overlooked` is left to `_scores`."""
+    text = found.text
+    columns: list[AnyArray] = [
+        text.bm25,
+        text.exact_title[:, None],
+        text.all_terms[:, None],
+        text.coverage[:, None],
+        text.phrase[:, None],
+        text.proximity[:, None],
+        _reciprocal(found.keyword_ranks),
+    ]
+    if snapshot.settings.embedding is not None:
+        trust = np.float32(found.vector_trust)
+        overlooked = np.zeros((len(found.slots), 1), np.float32)
+        columns += [found.cosines[:, None] * trust, _reciprocal(found.vector_ranks) * trust, overlooked]
+    columns.append(snapshot.signals(found.slots, at_s))
+    return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def _reciprocal(ranks: IntArray) -> FloatArray:
+    """(n, 1) 1 / rank, 0 where the rank is 0."""
+    return np.where(ranks > 0, 1.0 / np.maximum(ranks, 1), 0.0).astype(np.float32)[:, None]
+
+
+def scored(found: Candidates, names: tuple[str, ...], features: FloatArray, weights: ScoreArray) -> ScoreArray:
+    """(n,) and, in `features`, what only the scores can tell: whether the nearest vectors would be overlooked."""
+    scores = ranking.score(features, weights)
+    if OVERLOOKED in names:
+        column = ranking.overlooked(scores[: found.n_ranked], found.vector_ranks[: found.n_ranked])
+        if column.any():
+            features[: found.n_ranked, names.index(OVERLOOKED)] = column
+            return ranking.score(features, weights)
+    return scores
+
+
+def explained(
+    candidates: Candidates,
+    shown: list[int],
+    names: tuple[str, ...],
+    features: FloatArray,
+    weights: ScoreArray,
+    factors: ScoreArray,
+    boosts: Sequence[list[BoostShare]],
+    pinned_by: Mapping[int, str],
+) -> list[Explanation | None]:
+    """shown: positions. boosts: of each candidate, or none at all. pinned_by: rules, by position."""
+    parts = ranking.contributions(features, weights)
+    return [
+        Explanation(
+            features={
+                name: FeatureShare(float(features[i, j]), float(weights[j]), float(parts[i, j]))
+                for j, name in enumerate(names)
+            },
+            keyword_rank=int(candidates.keyword_ranks[i]) or None,
+            vector_rank=int(candidates.vector_ranks[i]) or None,
+            factor=float(factors[i]),
+            boosts=boosts[i] if boosts else [],
+            pinned_by=pinned_by.get(i),
+        )
+        for i in shown
+    ]
+
+
+def first_of_each(groups: IntArray) -> IntArray:
+    """Positions of the first of each group, ascending. groups: (n,)."""
+    _, first = np.unique(groups, return_index=True)
+    first.sort()
+    return first
+
+
+def _union(*parts: IntArray) -> IntArray:
+    """The distinct slots of all, ascending. A third of the time of np.union1d, which is made for larger arrays."""
+    joined = np.concatenate(parts)
+    joined.sort()
+    first = np.ones(len(joined), np.bool_)
+    np.not_equal(joined[1:], joined[:-1], out=first[1:])
+    return joined[first]
+
+
+def _ranks(slots: IntArray, leg: IntArray) -> IntArray:
+    """1-based rank of each of the ascending slots in a leg, all of which are among them; 0 where it is not there."""
+    ranks = np.zeros(len(slots), np.int64)
+    ranks[np.searchsorted(slots, leg)] = np.arange(1, len(leg) + 1)
+    return ranks
+
+
+def _ranks_in(slots: IntArray, leg: IntArray) -> IntArray:
+    """The same for slots in any order, not all of which need hold the leg's."""
+    rank_of: Mapping[int, int] = {slot: rank for rank, slot in enumerate(leg.tolist(), start=1)}
+    return np.array([rank_of.get(slot, 0) for slot in slots.tolist()], np.int64)

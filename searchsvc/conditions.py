@@ -1,0 +1,221 @@
+"""When rules fire: their conditions, and what of a search these look at. Pure.
+
+Each condition lies under a *key* that a search has to bring along for it to hold: the words of its pattern, else a part
+of its filter, a tag, a segment or an arm. A search looks its own keys up and checks the few conditions that lie there.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from typing import Final
+
+import msgspec
+
+from events.rules import Conditions, PatternType
+from searchsvc.analysis import analyze, stem
+from searchsvc.filters import AllOf, Filter, parse_filter
+
+CLOSENESS: Final[Mapping[PatternType, int]] = {"exact": 0, "starts": 1, "contains": 2, "all_words": 3}
+NO_PATTERN: Final = len(CLOSENESS)
+ALWAYS: Final = ("always",)
+
+Stems = tuple[str, ...]
+Key = tuple[Hashable, ...]
+
+
+def stems_of(text: str) -> Stems:
+    """The words of a text as searches compare them."""
+    return tuple(stem(word) for word in analyze(text).words)
+
+
+def parts_of(given: Filter | None) -> frozenset[Filter]:
+    """All of what has to hold for a filter to hold."""
+    if given is None:
+        return frozenset()
+    return frozenset(given.of) if isinstance(given, AllOf) else frozenset((given,))
+
+
+class Occasion(msgspec.Struct, frozen=True):
+    """What of a search conditions look at. queries: its words, as typed and as they were meant where that differs; one
+    of no words for who browses; none for what has no query. filters: parts of its filter."""
+
+    queries: tuple[Stems, ...] = ()
+    context: frozenset[str] = frozenset()
+    filters: frozenset[Filter] = frozenset()
+    segment: str = ""
+    experiment: str = ""
+
+
+class Pattern(msgspec.Struct, frozen=True):
+    type: PatternType
+    stems: Stems
+
+    def fits(self, query: Stems) -> bool:
+        own, n = self.stems, len(self.stems)
+        match self.type:
+            case "exact":
+                return query == own
+            case "starts":
+                return query[:n] == own
+            case "contains":
+                return any(query[i : i + n] == own for i in range(len(query) - n + 1))
+            case "all_words":
+                return set(own) <= set(query)
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """`events.rules.Conditions`, ready to be held against searches."""
+
+    patterns: tuple[Pattern, ...]
+    context: frozenset[str]
+    filters: frozenset[Filter]
+    segment: str
+    experiment: str
+
+    @staticmethod
+    def of(given: Conditions) -> Condition:
+        patterns = tuple(Pattern(one.type, stems_of(one.text)) for one in given.patterns)
+        filters = parts_of(parse_filter(given.filters, "conditions.filters"))
+        return Condition(patterns, frozenset(given.context), filters, given.segment, given.experiment)
+
+    def holds(self, occasion: Occasion) -> bool:
+        return (
+            (not self.patterns or any(one.fits(query) for one in self.patterns for query in occasion.queries))
+            and self.context <= occasion.context
+            and self.filters <= occasion.filters
+            and self.segment in ("", occasion.segment)
+            and self.experiment in ("", occasion.experiment)
+        )
+
+    def is_met_by(self, key: Key) -> bool:
+        """Whether each search that brings a key, under which this condition lies, meets all of it."""
+        if self.n_others:
+            return not self.patterns and self.n_others == 1
+        return key[0] != "all_words" or any(set(one.stems) == {key[1]} for one in self.patterns)
+
+    @property
+    def n_others(self) -> int:
+        """How much is asked for beside the query."""
+        return len(self.context) + len(self.filters) + bool(self.segment) + bool(self.experiment)
+
+    @property
+    def precedence(self) -> tuple[int, int, int]:
+        """The lower goes first: the closer pattern, the longer pattern, the more other conditions."""
+        closest = min(((CLOSENESS[one.type], -len(one.stems)) for one in self.patterns), default=(NO_PATTERN, 0))
+        return *closest, -self.n_others
+
+
+class _Lying(msgspec.Struct, frozen=True):
+    """A condition under one key. is_met: whether that key is all that it asks for."""
+
+    name: str
+    condition: Condition
+    is_met: bool
+
+
+class Lookup:
+    """Many conditions by name, of which those that hold are found. Never changes; another one is made of it."""
+
+    def __init__(self) -> None:
+        self._conditions: dict[str, Condition] = {}
+        self._keys: dict[str, tuple[Key, ...]] = {}
+        self._by_key: dict[Key, tuple[_Lying, ...]] = {}
+        self._n_with_word: Counter[str] = Counter()
+        self._longest = 0
+
+    def changed(self, gone: Collection[str], new: Mapping[str, Condition]) -> Lookup:
+        """gone: names that are known. new: of names that are not, or are among those gone."""
+        made = Lookup()
+        made._conditions, made._keys, made._by_key = dict(self._conditions), dict(self._keys), dict(self._by_key)
+        made._n_with_word, made._longest = self._n_with_word.copy(), self._longest
+        made._take_out(gone)
+        made._put_in(new)
+        return made
+
+    def holding(self, occasion: Occasion) -> list[str]:
+        """The names of the conditions that hold, in no order."""
+        found: dict[str, bool] = {}
+        by_key = self._by_key
+        for key in self._keys_of(occasion):
+            for one in by_key.get(key, ()):
+                if one.name not in found:
+                    found[one.name] = one.is_met or one.condition.holds(occasion)
+        return [name for name, holds in found.items() if holds]
+
+    def of(self, name: str) -> Condition:
+        return self._conditions[name]
+
+    def beside(self, condition: Condition) -> list[str]:
+        """Those that lie under a key of this one: they can hold for the same searches."""
+        return sorted({one.name for key in self._keys_to(condition) for one in self._by_key.get(key, ())})
+
+    def _keys_of(self, occasion: Occasion) -> Iterator[Key]:
+        yield ALWAYS
+        for query in occasion.queries:
+            n = len(query)
+            yield ("exact", query)
+            for end in range(1, min(n, self._longest) + 1):
+                yield ("starts", query[:end])
+            for start in range(n):
+                for end in range(start + 1, min(n, start + self._longest) + 1):
+                    yield ("contains", query[start:end])
+            for word in query:
+                yield ("all_words", word)
+        for part in occasion.filters:
+            yield ("filter", part)
+        for tag in occasion.context:
+            yield ("context", tag)
+        yield ("segment", occasion.segment)
+        yield ("experiment", occasion.experiment)
+
+    def _keys_to(self, condition: Condition) -> Iterator[Key]:
+        """Where a condition lies: each search for which it holds brings one of these. Of several that it needs, one
+        that few others need."""
+        if condition.patterns:
+            for pattern in condition.patterns:
+                if pattern.type == "all_words":
+                    yield ("all_words", min(pattern.stems, key=lambda word: (self._n_with_word[word], word)))
+                else:
+                    yield (pattern.type, pattern.stems)
+        elif condition.filters:
+            yield min((("filter", part) for part in condition.filters), key=self._n_under)
+        elif condition.context:
+            yield min((("context", tag) for tag in sorted(condition.context)), key=self._n_under)
+        elif condition.segment:
+            yield ("segment", condition.segment)
+        elif condition.experiment:
+            yield ("experiment", condition.experiment)
+        else:
+            yield ALWAYS
+
+    def _n_under(self, key: Key) -> int:
+        return len(self._by_key.get(key, ()))
+
+    def _put_in(self, new: Mapping[str, Condition]) -> None:
+        for condition in new.values():
+            for pattern in condition.patterns:
+                self._n_with_word.update(pattern.stems)
+                self._longest = max(self._longest, len(pattern.stems))
+        lying: dict[Key, list[_Lying]] = defaultdict(list)
+        for name, condition in new.items():
+            self._conditions[name] = condition
+            self._keys[name] = tuple(dict.fromkeys(self._keys_to(condition)))
+            for key in self._keys[name]:
+                lying[key].append(_Lying(name, condition, condition.is_met_by(key)))
+        for key, added in lying.items():
+            self._by_key[key] = (*self._by_key.get(key, ()), *added)
+
+    def _take_out(self, gone: Collection[str]) -> None:
+        touched: dict[Key, set[str]] = defaultdict(set)
+        for name in gone:
+            for pattern in self._conditions.pop(name).patterns:
+                self._n_with_word.subtract(pattern.stems)
+            for key in self._keys.pop(name):
+                touched[key].add(name)
+        for key, names in touched.items():
+            left = tuple(one for one in self._by_key[key] if one.name not in names)
+            if left:
+                self._by_key[key] = left
+            else:
+                del self._by_key[key]

@@ -1,0 +1,149 @@
+"""The rules of an index, prepared so that those that fire for a search are found among ten thousand. Pure.
+
+Precedence, first wins: the higher priority; then as `conditions.Condition.precedence`; then the id. See docs/rules.md.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from events.control import StoredRule
+from events.rules import Conditions, Rule, SynonymAction, filters_of
+from searchsvc.analysis import stem
+from searchsvc.conditions import Condition, Lookup, Occasion, Stems
+from searchsvc.filters import Filter, parse_filter
+from searchsvc.synonyms import Synonym, synonyms_of
+
+UNCONDITIONAL: Final = Conditions()
+# More than a pattern has words, or a rule has other conditions.
+PLACES: Final = 1 << 12
+
+
+class PreparedRule(msgspec.Struct, frozen=True):
+    """A rule with all that is worked out once. filters: by the path of their member, as `events.rules.filters_of` has
+    them. precedence: the lower goes first."""
+
+    stored: StoredRule
+    condition: Condition
+    filters: Mapping[str, Filter]
+    precedence: tuple[int, str]
+
+    @staticmethod
+    def of(stored: StoredRule) -> PreparedRule:
+        condition = Condition.of(stored.rule.conditions)
+        read = ((at, parse_filter(given, at)) for at, given in filters_of(stored.rule))
+        filters = {at: given for at, given in read if given is not None}
+        # In one number: hundreds of rules may have to be put in order for a search.
+        order = -stored.rule.priority
+        for part in condition.precedence:
+            order = PLACES * order + part
+        return PreparedRule(stored, condition, filters, (order, stored.id))
+
+
+class Rulebook:
+    """The rules of one index at one moment. Never changes; another one is made of it.
+
+    Rules that are nothing but synonyms for every search are not looked up as others are: there may be thousands of
+    them, and a query's words tell which of them matter.
+    """
+
+    def __init__(self) -> None:
+        self.rules: Mapping[str, StoredRule] = {}
+        self._prepared: dict[str, PreparedRule] = {}
+        self._lookup = Lookup()
+        self._synonyms: dict[str, tuple[Synonym, ...]] = {}
+
+    def with_rules(self, rules: Mapping[str, StoredRule]) -> Rulebook:
+        """The book of these rules; what is the same object as before is not prepared again."""
+        if rules is self.rules:
+            return self
+        gone = [stored for name, stored in self.rules.items() if rules.get(name) is not stored]
+        new = [stored for name, stored in rules.items() if self.rules.get(name) is not stored]
+        prepared = {one.id: PreparedRule.of(one) for one in new if not _only_synonyms(one.rule)}
+        left = [one.id for one in gone if one.id in self._prepared]
+        book = Rulebook()
+        book.rules = rules
+        book._prepared = {name: one for name, one in self._prepared.items() if name not in left} | prepared
+        book._lookup = self._lookup.changed(left, {name: one.condition for name, one in prepared.items()})
+        book._synonyms = _with_synonyms(self._synonyms, gone, new)
+        return book
+
+    def fired(self, occasion: Occasion, now: datetime) -> list[PreparedRule]:
+        """The rules that fire for a search, in order of precedence."""
+        holding = (self._prepared[name] for name in self._lookup.holding(occasion))
+        return in_order(one for one in holding if one.stored.rule.in_force(now))
+
+    def synonyms(self, fired: Iterable[PreparedRule], now: datetime) -> Callable[[str], Sequence[Synonym]]:
+        """By the stem of their first word, the synonyms that are meant for a search for which some rules fired."""
+        names = {one.stored.id for one in fired}
+
+        def starting_with(stemmed: str) -> list[Synonym]:
+            return [
+                one
+                for one in self._synonyms.get(stemmed, ())
+                if one.rule_id in names
+                or (_is_for_all(self.rules[one.rule_id].rule) and self.rules[one.rule_id].rule.in_force(now))
+            ]
+
+        return starting_with
+
+    def one_way_from(self, phrase: Stems) -> list[Stems]:
+        """The phrases that rules in use take for this one, and not the other way round."""
+        lying = self._synonyms.get(phrase[0], ()) if phrase else ()
+        one_way = [one for one in lying if one.of == phrase and one.one_way and self.rules[one.rule_id].rule.enabled]
+        return [tuple(map(stem, one.to)) for one in one_way]
+
+    def beside(self, rule_id: str) -> list[PreparedRule]:
+        """This rule and others that can fire for the same searches, in order of precedence."""
+        one = self._prepared.get(rule_id)
+        names = self._lookup.beside(one.condition) if one is not None else ()
+        return in_order(self._prepared[name] for name in names)
+
+
+def in_order(rules: Iterable[PreparedRule]) -> list[PreparedRule]:
+    """By precedence, each once."""
+    return sorted({one.stored.id: one for one in rules}.values(), key=lambda one: one.precedence)
+
+
+class Rulebooks:
+    """The books of all indexes, each made anew when its rules change. For many threads."""
+
+    def __init__(self) -> None:
+        self._books: dict[str, Rulebook] = {}
+
+    def of(self, index: str, rules: Mapping[str, StoredRule]) -> Rulebook:
+        before = self._books.get(index) or Rulebook()
+        book = before.with_rules(rules)
+        if book is not before:
+            self._books[index] = book
+        return book
+
+
+def _is_for_all(rule: Rule) -> bool:
+    return rule.conditions == UNCONDITIONAL
+
+
+def _only_synonyms(rule: Rule) -> bool:
+    return _is_for_all(rule) and all(isinstance(action, SynonymAction) for action in rule.actions)
+
+
+def _with_synonyms(
+    before: Mapping[str, tuple[Synonym, ...]], gone: Sequence[StoredRule], new: Sequence[StoredRule]
+) -> dict[str, tuple[Synonym, ...]]:
+    """By the stem of their first word."""
+    after = dict(before)
+    names = {stored.id for stored in gone}
+    for first in {one.of[0] for stored in gone for one in synonyms_of(stored)}:
+        after[first] = tuple(one for one in after[first] if one.rule_id not in names)
+    added: dict[str, list[Synonym]] = defaultdict(list)
+    for stored in new:
+        for one in synonyms_of(stored):
+            added[one.of[0]].append(one)
+    for first, synonyms in added.items():
+        after[first] = (*after.get(first, ()), *synonyms)
+    return after
