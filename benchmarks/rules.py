@@ -141,7 +141,7 @@ def _one_by_one_ms(rules: dict[str, StoredRule], occasion: Occasion) -> float:
 def _changed_ms(book: Rulebook, rules: dict[str, StoredRule]) -> list[float]:
     times = []
     for number in range(50):
-        name = f"r{number * 7}"
+        name = f"r{number * 7 % len(rules)}"
         stored = rules[name]
         changed = StoredRule(name, stored.rule, number + 1, stored.created_seq, NOW, "bench", False, "")
         later = {**book.rules, name: changed}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import rich_click as click
@@ -30,6 +31,8 @@ from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.directives import Effect
 from searchsvc.http.shapes import RuleChangedAnswer, RuleInfo, RuleList
 
+NO_TERMINAL: Final = 300
+
 reason_option = click.option("--reason", default="", help="Why; it stands in the log.")
 
 
@@ -53,7 +56,7 @@ def list_(index: str, url: str, as_json: bool) -> None:
     for rule in said.rules:
         what = "; ".join(map(_what, rule.actions))
         table.add_row(rule.id, _when(rule.conditions), what, "yes" if rule.in_force else "no", rule.actor, rule.reason)
-    Console().print(table)
+    _print(table)
 
 
 @rules.command()
@@ -119,13 +122,13 @@ def test(
     table = Table("rule", "what", "did", "note", title=f"{index}: {query!r}")
     for effect in said.rule_effects:
         table.add_row(effect.rule, effect.action, _did(effect), effect.note)
-    Console().print(table if said.rule_effects else f"no rule of {index} fires for {query!r}")
+    _print(table if said.rule_effects else f"no rule of {index} fires for {query!r}")
     hits = Table("rank", "id", "score", "factor", "pinned by", title=f"{said.total} hits")
     for hit in said.hits:
         why = hit.explanation
         factor, pinned_by = (f"{why.factor:g}", why.pinned_by or "") if why is not None else ("", "")
         hits.add_row(str(hit.rank), hit.id, f"{hit.score:.3f}", factor, pinned_by)
-    Console().print(hits)
+    _print(hits)
 
 
 @rules.command()
@@ -175,6 +178,13 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError as error:
         raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="FILE") from error
+
+
+def _print(shown: Table | str) -> None:
+    """On a terminal as wide as it is; in a file or a pipe nothing is broken into lines."""
+    console = Console()
+    console.width = console.width if console.is_terminal else NO_TERMINAL
+    console.print(shown)
 
 
 def _when(given: Conditions) -> str:

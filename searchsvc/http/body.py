@@ -72,6 +72,9 @@ def decode_query(kind: type[T], parameters: Mapping[str, list[str]]) -> T:
         raise _refusal(str(error), single, kind) from error
 
 
+_LISTS: Final = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
+
+
 def _is_list(kind: Any) -> bool:
     return getattr(kind, "__origin__", None) is list
 
@@ -103,15 +106,21 @@ def _in_words(limit: str) -> str:
 
 def _choices(kind: type[Any], path: str) -> str:
     """The values that the literal, or the tag, at a path such as `events[0].type` may have."""
-    at: Any = msgspec.inspect.type_info(kind)
+    kinds = _each(msgspec.inspect.type_info(kind))
     for name in re.findall(r"[^.\[\]]+", re.sub(r"\[[^\]]*\]", "[*]", path)):
-        kinds = at.types if isinstance(at, msgspec.inspect.UnionType) else (at,)
-        tags = [str(k.tag) for k in kinds if isinstance(k, msgspec.inspect.StructType) and k.tag_field == name]
+        structs = [one for one in kinds if isinstance(one, msgspec.inspect.StructType)]
+        tags = [str(one.tag) for one in structs if one.tag_field == name]
         if tags:
             return " or ".join(tags)
-        at = at.item_type if name == "*" else next(f.type for f in at.fields if f.encode_name == name)
-    options = at.types if isinstance(at, msgspec.inspect.UnionType) else (at,)
-    return " or ".join(str(v) for o in options if isinstance(o, msgspec.inspect.LiteralType) for v in o.values)
+        fields = [field.type for one in structs for field in one.fields if field.encode_name == name]
+        items = [one.item_type for one in kinds if isinstance(one, _LISTS)]
+        kinds = [part for found in (items if name == "*" else fields) for part in _each(found)]
+    return " or ".join(str(v) for o in kinds if isinstance(o, msgspec.inspect.LiteralType) for v in o.values)
+
+
+def _each(kind: msgspec.inspect.Type) -> list[msgspec.inspect.Type]:
+    """The types of a union, or the one type."""
+    return list(kind.types) if isinstance(kind, msgspec.inspect.UnionType) else [kind]
 
 
 def _refuse_not_a_number(data: bytes) -> None:

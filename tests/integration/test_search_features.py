@@ -168,7 +168,7 @@ def test_a_rule_is_live_when_answered_and_the_answer_says_what_it_did(http: Call
     ("rule", "field"),
     [
         ({"actions": [{"type": "pin", "document_id": "nobody", "rank": 1}]}, "actions[0].document_id"),
-        ({"actions": [{"type": "boost", "factor": 2, "filter": "colour:x"}]}, "actions[0].filter"),
+        ({"actions": [{"type": "boost", "factor": 2, "filter": "nope:x"}]}, "actions[0].filter"),
         ({"actions": [{"type": "boost", "factor": 2, "signal": "margin"}]}, "actions[0].signal"),
         ({"actions": [{"type": "boost", "factor": 1e999}]}, "actions[0].factor"),
         ({"actions": [{"type": "hide", "filter": "price:[1 TO"}]}, "actions[0].filter"),
