@@ -52,7 +52,7 @@ def made_up_rules(n: int, rng: np.random.Generator) -> dict[str, StoredRule]:
         elif kind < 0.15:
             conditions = Conditions(context=(f"tag{number % 200}",))
         elif kind < 0.2:
-            conditions = Conditions(segment=f"s{number % 100}")
+            conditions = Conditions(user_segment=f"s{number % 100}")
         elif kind < 0.3:
             conditions, actions = Conditions(), (SynonymAction(words=(_words(rng, 1)[0], f"other{number}")),)
         begins = NOW - timedelta(days=1) if number % 5 else NOW + timedelta(days=1)

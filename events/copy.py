@@ -7,8 +7,11 @@ are used again. So each CONTROL message is copied, with the hash of all before i
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -31,15 +34,22 @@ class ControlCopy:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._chains = [GENESIS]
+        # Where each message ends in the file, and when the log stored it: sequence 0 is before the first.
+        self._ends = [0]
+        self._times = [datetime.min.replace(tzinfo=UTC)]
         path.touch(mode=0o600)
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
         self.state = ControlState()
         for archived in read_archive(path, whole):
             self._chains.append(archived.chain)
+            self._times.append(archived.at)
             if self.state.seq == archived.seq - 1:
                 with suppress(LaterVersion):
                     self.state = fold_message(self.state, bytes(archived.data), archived.seq)
+        for line in whole.splitlines(keepends=True):
+            if line.strip():
+                self._ends.append(self._ends[-1] + len(line))
         self._file = path.open("r+b")
         self._file.truncate(len(whole))
         self._file.seek(len(whole))
@@ -56,10 +66,26 @@ class ControlCopy:
             return
         if record.seq != self.seq + 1:
             raise Corrupt(f"CONTROL {record.seq} came after {self.seq}: what was between is missing")
-        self._file.write(archive_line(record, chain))
+        line = archive_line(record, chain)
+        self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
+        self._times.append(record.at)
+        self._ends.append(self._ends[-1] + len(line))
         self._chains.append(chain)
+
+    def read(self, after: int, to: int) -> list[ArchivedRecord]:
+        """The messages past one sequence, up to another that is there. For any thread."""
+        with self.path.open("rb") as file:
+            file.seek(self._ends[after])
+            content = file.read(self._ends[to] - self._ends[after])
+        return [read_line(line) for line in content.splitlines()]
+
+    def seq_at(self, at: datetime) -> int:
+        """The last message that the log had stored by then; 0 for none."""
+        # A server's clock may have been set back: what was stored later counts as later.
+        latest = list(accumulate(self._times[: self.seq + 1], max))
+        return bisect_right(latest, at) - 1
 
     def close(self) -> None:
         self._file.close()

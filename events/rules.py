@@ -53,14 +53,14 @@ class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     """All that are given have to hold.
 
     query: a pattern, or several of which any will do. context: tags that the search has to carry, all of them. filters:
-    what the search has to be filtered by, perhaps among other things. segment: of the shopper. experiment: the arm that
-    the search is in.
+    what the search has to be filtered by, perhaps among other things. user_segment: that the shopper is of. experiment:
+    the arm that the search is in.
     """
 
     query: QueryPattern | tuple[QueryPattern, ...] | None = None
     context: tuple[str, ...] = ()
     filters: FilterInput = ""
-    segment: str = ""
+    user_segment: str = ""
     experiment: str = ""
 
     @property
@@ -218,7 +218,7 @@ def _check_conditions(given: Conditions) -> None:
     require(len(given.context) <= MAX_TAGS, "conditions.context", len(given.context), f"at most {MAX_TAGS} tags")
     for i, tag in enumerate(given.context):
         _check_text(tag, f"conditions.context[{i}]", MAX_NAME_CHARS)
-    for name in ("segment", "experiment"):
+    for name in ("user_segment", "experiment"):
         _check_text(getattr(given, name), f"conditions.{name}", MAX_NAME_CHARS, empty=True)
 
 

@@ -26,7 +26,7 @@ class ControlFields(msgspec.Struct, frozen=True, kw_only=True):
     """What every CONTROL event says of itself.
 
     id: unique; it is also the message id, so an exact retry is stored once.
-    actor: who asked; unverified until keys exist.
+    actor: who asked; unverified until keys exist. source: from where, such as an address; '' where that is not known.
     """
 
     id: str
@@ -35,6 +35,7 @@ class ControlFields(msgspec.Struct, frozen=True, kw_only=True):
     actor: str = "anonymous"
     actor_verified: bool = False
     reason: str = ""
+    source: str = ""
 
 
 class IndexConfigured(ControlFields, frozen=True, kw_only=True, tag="index_configured.v1"):
@@ -53,9 +54,14 @@ class IndexDeleted(ControlFields, frozen=True, kw_only=True, tag="index_deleted.
 
 
 class ChangePublished(ControlFields, frozen=True, kw_only=True, tag="change_published.v1"):
-    """Weights and rules of an index were edited. All edits of a change count from the same moment."""
+    """Weights and rules of an index were edited. All edits of a change count from the same moment.
+
+    undoes: the sequence of the change that this one takes back. restores: the sequence as of which it sets the index.
+    """
 
     edits: tuple[Edit, ...]
+    undoes: int | None = None
+    restores: int | None = None
 
 
 ControlEvent = IndexConfigured | IndexDeleted | ChangePublished

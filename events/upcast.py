@@ -116,5 +116,6 @@ def upcast_control(event: StoredControlEvent) -> ControlEvent:
         actor=event.actor,
         actor_verified=event.actor_verified,
         reason=event.reason,
+        source=event.source,
         edits=(edit,),
     )

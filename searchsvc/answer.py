@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
-from events.errors import require
+from events.errors import InvalidInput, require
 from events.rules import MAX_NAME_CHARS, MAX_TAGS
 from events.types import RankingShown
 from searchsvc.directives import Effect
@@ -32,8 +33,10 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the query's words; auto is all of them where that fills a first page, else any. filters: see `searchsvc.filters`, as
     text or as JSON. facets: members to count the values of. sort: `field:asc` or `field:desc`, in place of the score.
     distinct: only the best of those with the same value in this member.
-    context, segment, experiment: what rules can ask for: tags, the segment of shoppers that this one is of, and the arm
-    of an experiment that the search is in.
+    context, user_segment, experiment: what rules can ask for: tags, the segment of shoppers that this one is of, and
+    the arm of an experiment that the search is in.
+    as_of: search by the rules and weights of a CONTROL sequence, or of a time (RFC 3339, with its zone), over today's
+    documents; such an answer is no impression, and is not logged.
     min_seq: wait (bounded) until this CONTROL sequence is applied, to read one's own write. min_catalog_seq: the same
     for documents. user_token: a pseudonym of the shopper.
     """
@@ -52,9 +55,10 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     highlight: bool | HighlightInput = False
     explain: bool = False
     context: list[str] = []
-    segment: str = ""
+    user_segment: str = ""
     experiment: str = ""
     user_token: str = ""
+    as_of: int | str | None = None
     min_seq: int = 0
     min_catalog_seq: int = 0
 
@@ -75,8 +79,10 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(len(self.user_token) <= MAX_TOKEN_CHARS, "user_token", self.user_token, tokens)
         require(len(self.context) <= MAX_TAGS, "context", len(self.context), f"at most {MAX_TAGS} tags")
         names = [(f"context[{i}]", tag) for i, tag in enumerate(self.context)]
-        for field, name in (*names, ("segment", self.segment), ("experiment", self.experiment)):
+        for field, name in (*names, ("user_segment", self.user_segment), ("experiment", self.experiment)):
             require(len(name) <= MAX_NAME_CHARS, field, name, f"at most {MAX_NAME_CHARS} characters")
+        if self.as_of is not None:
+            moment(self.as_of, "as_of")
         require(self.min_seq >= 0, "min_seq", self.min_seq, "0 or more")
         require(self.min_catalog_seq >= 0, "min_catalog_seq", self.min_catalog_seq, "0 or more")
         require(len(self.facets) <= MAX_FACETS, "facets", len(self.facets), f"at most {MAX_FACETS}")
@@ -106,6 +112,21 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if isinstance(self.highlight, HighlightInput):
             return self.highlight
         return HighlightInput() if self.highlight else None
+
+
+def moment(given: int | str, field: str) -> int | datetime:
+    """A CONTROL sequence, or a time. field: what errors call it. Raises InvalidInput where it is neither."""
+    limit = "a CONTROL sequence from 1, or a time with its zone, such as 2026-11-27T00:00:00Z"
+    if isinstance(given, str) and not given.isdecimal():
+        try:
+            at = datetime.fromisoformat(given)
+        except ValueError:
+            at = None
+        if at is None or at.tzinfo is None:
+            raise InvalidInput(f"{field} is {given[:80]!r}; allowed: {limit}", field=field, value=given, limit=limit)
+        return at
+    require(int(given) >= 1, field, given, limit)
+    return int(given)
 
 
 class FeatureShare(msgspec.Struct, frozen=True):

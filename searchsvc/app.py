@@ -22,8 +22,10 @@ from events import control, server
 from events.chain import GENESIS, link
 from events.copy import COPY_NAME, ControlCopy
 from events.errors import Corrupt, InvalidInput, LaterVersion, Unavailable
+from events.history import ControlHistory
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
+from searchsvc.audit import Audit
 from searchsvc.behavior import BehaviorWriter, OutboxCounts
 from searchsvc.canaries import Canaries
 from searchsvc.commands import Commands
@@ -110,6 +112,8 @@ class App:
         self._late_searches = ThreadPoolExecutor(1, thread_name_prefix="late search")
         self._log = JetStreamEventLog()
         self._copy: ControlCopy
+        self.history: ControlHistory
+        self.audit: Audit
         self._writing: asyncio.Task[None]
         self._writer: BehaviorWriter
         self._follower: BehaviorFollower
@@ -144,6 +148,8 @@ class App:
         )
         self._log.before_append = disk.require
         self._copy = ControlCopy(data / COPY_NAME)
+        self.history = ControlHistory(self._copy)
+        self.audit = Audit(self.history)
         await self.serving.set_control(self._copy.state)
         reaching = asyncio.create_task(self._reach_log(), name="reach log")
         self._tasks.append(reaching)
@@ -168,7 +174,7 @@ class App:
         self.service = Service(
             self._log,
             self.serving,
-            Commands(self._log, self.serving, searcher.rulebooks),
+            Commands(self._log, self.serving, searcher.rulebooks, self.history),
             searcher,
             self._searches,
             self._late_searches,

@@ -17,12 +17,14 @@ import msgspec
 from events.codec import encode
 from events.control import ControlState, IndexControl, StoredRule
 from events.edits import DeleteRule, Edit, SetRule, SetWeights
-from events.errors import Conflict, Unavailable, require
+from events.errors import Conflict, InvalidInput, NotFound, Unavailable, require
+from events.history import ControlHistory
 from events.log import Entry, EventLog
 from events.rules import MAX_RULES, Rule, check_rule, check_rule_id
 from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
 from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted
+from searchsvc.changes import edits_to, undoing
 from searchsvc.rulebook import Rulebooks
 from searchsvc.rulechecks import (
     RuleConflict,
@@ -43,10 +45,11 @@ MAX_ACTOR_CHARS: Final = 200
 
 
 class Author(msgspec.Struct, frozen=True):
-    """Who asks for a change and why. Unverified until keys exist."""
+    """Who asks for a change, why, and from where. Unverified until keys exist."""
 
     actor: str = "anonymous"
     reason: str = ""
+    source: str = ""
 
     def check(self) -> None:
         require(len(self.reason) <= MAX_REASON_CHARS, "reason", self.reason, f"at most {MAX_REASON_CHARS} characters")
@@ -63,10 +66,11 @@ class Changed(msgspec.Struct, frozen=True):
 class Commands:
     """The only writer of CONTROL in a service."""
 
-    def __init__(self, event_log: EventLog, serving: Serving, rulebooks: Rulebooks) -> None:
+    def __init__(self, event_log: EventLog, serving: Serving, rulebooks: Rulebooks, history: ControlHistory) -> None:
         self._log = event_log
         self._serving = serving
         self._rulebooks = rulebooks
+        self._history = history
 
     async def configure_index(self, name: str, settings: IndexSettings, author: Author) -> Changed:
         """Create an index or replace its settings; the weights of features that stay are kept."""
@@ -80,6 +84,7 @@ class Commands:
                 index=name,
                 actor=author.actor,
                 reason=author.reason,
+                source=author.source,
                 settings=settings,
                 default_weights=default_weights(settings),
             )
@@ -89,7 +94,9 @@ class Commands:
     async def delete_index(self, name: str, author: Author) -> Changed:
         def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
             state.index(name)
-            return IndexDeleted(id=event_id, at=at, index=name, actor=author.actor, reason=author.reason)
+            return IndexDeleted(
+                id=event_id, at=at, index=name, actor=author.actor, reason=author.reason, source=author.source
+            )
 
         return await self._append(name, decide, author)
 
@@ -144,12 +151,94 @@ class Commands:
         stored = index.rules.get(rule_id) if index is not None else None
         return conflicts(stored, self._rulebooks.of(name, index.rules)) if index is not None and stored else []
 
-    async def _publish(self, name: str, edits: Callable[[IndexControl], Sequence[Edit]], author: Author) -> Changed:
-        """edits: what is to change of an index as it is; asked again where another writer was first."""
+    async def restore_weights(self, name: str, version: int, author: Author) -> Changed:
+        """Set the weights that an index had in a version. Raises NotFound."""
+        versions = {change.version: change for change in self._serving.current.control.index(name).history}
+        wanted = versions.get(version)
+        if wanted is None:
+            limit = f"1 to {max(versions)}"
+            message = f"index {name} has no weights of version {version}; allowed: {limit}"
+            raise NotFound(message, field="to_version", value=version, limit=limit)
+
+        def edits(index: IndexControl) -> list[Edit]:
+            return edits_to(index, msgspec.structs.replace(index, weights=wanted.weights))
+
+        return await self._publish(name, edits, author, restores=wanted.seq)
+
+    async def restore(self, name: str, moment: int | datetime, field: str, author: Author) -> Changed:
+        """Set weights and rules as they were at a moment. field: what errors call it. Raises NotFound where there was
+        no such index."""
+        seq = self._history.seq_of(moment, field)
+        past = await asyncio.to_thread(self.as_of, name, seq)
+
+        def edits(index: IndexControl) -> list[Edit]:
+            return edits_to(index, past.index(name))
+
+        return await self._publish(name, edits, author, restores=seq)
+
+    async def revert(self, seq: int, author: Author, *, force: bool) -> Changed:
+        """Take one change back, whole, whenever it was. force: also what was changed again since; else that raises
+        Conflict. Raises InvalidInput where the sequence is no change of weights or rules."""
+        require(seq >= 1, "seq", seq, "a sequence from 1")
+        self._history.seq_of(seq, "seq")
+        step = await asyncio.to_thread(lambda: next(self._history.steps(seq - 1, seq)))
+        event = step.event
+        if not isinstance(event, ChangePublished):
+            limit = "a change of weights or rules: settings are put back with PUT, and documents by writing them"
+            message = f"sequence {seq} is no such change; allowed: {limit}"
+            raise InvalidInput(message, field="seq", value=seq, limit=limit)
+        before, after = (state.indexes.get(event.index) for state in (step.before, step.after))
+
+        def edits(index: IndexControl) -> list[Edit]:
+            if before is None or after is None or index.created_seq != after.created_seq:
+                raise NotFound(f"index {index.name} of sequence {seq} is gone", field="seq", value=seq)
+            return undoing(before, after, index, force=force)
+
+        return await self._publish(event.index, edits, author, undoes=seq)
+
+    def seq_of(self, moment: int | datetime, field: str) -> int:
+        """As `ControlHistory.seq_of`."""
+        return self._history.seq_of(moment, field)
+
+    def as_of(self, name: str, seq: int) -> ControlState:
+        """CONTROL as of a sequence that is there. Raises NotFound where the index that is served was not there yet.
+        Reads files: not for the event loop."""
+        served = self._serving.current.control.index(name)
+        past = self._history.at(seq)
+        then = past.indexes.get(name)
+        if then is None or then.created_seq != served.created_seq:
+            message = f"index {name} was created at sequence {served.created_seq}, and was not there at {seq}"
+            raise NotFound(message, field="as_of", value=seq, limit=f"from sequence {served.created_seq}")
+        return past
+
+    async def _publish(
+        self,
+        name: str,
+        edits: Callable[[IndexControl], Sequence[Edit]],
+        author: Author,
+        *,
+        undoes: int | None = None,
+        restores: int | None = None,
+    ) -> Changed:
+        """edits: what is to change of an index as it is; asked again where another writer was first. Raises
+        InvalidInput where nothing is to change."""
 
         def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
             made = tuple(edits(state.index(name)))
-            return ChangePublished(id=event_id, at=at, index=name, actor=author.actor, reason=author.reason, edits=made)
+            if not made:
+                limit = "a change that makes a difference"
+                raise InvalidInput(f"index {name} is so already: nothing was changed", limit=limit)
+            return ChangePublished(
+                id=event_id,
+                at=at,
+                index=name,
+                actor=author.actor,
+                reason=author.reason,
+                source=author.source,
+                edits=made,
+                undoes=undoes,
+                restores=restores,
+            )
 
         return await self._append(name, decide, author)
 

@@ -43,7 +43,7 @@ class Occasion(msgspec.Struct, frozen=True):
     queries: tuple[Stems, ...] = ()
     context: frozenset[str] = frozenset()
     filters: frozenset[Filter] = frozenset()
-    segment: str = ""
+    user_segment: str = ""
     experiment: str = ""
 
 
@@ -70,21 +70,21 @@ class Condition(msgspec.Struct, frozen=True):
     patterns: tuple[Pattern, ...]
     context: frozenset[str]
     filters: frozenset[Filter]
-    segment: str
+    user_segment: str
     experiment: str
 
     @staticmethod
     def of(given: Conditions) -> Condition:
         patterns = tuple(Pattern(one.type, stems_of(one.text)) for one in given.patterns)
         filters = parts_of(parse_filter(given.filters, "conditions.filters"))
-        return Condition(patterns, frozenset(given.context), filters, given.segment, given.experiment)
+        return Condition(patterns, frozenset(given.context), filters, given.user_segment, given.experiment)
 
     def holds(self, occasion: Occasion) -> bool:
         return (
             (not self.patterns or any(one.fits(query) for one in self.patterns for query in occasion.queries))
             and self.context <= occasion.context
             and self.filters <= occasion.filters
-            and self.segment in ("", occasion.segment)
+            and self.user_segment in ("", occasion.user_segment)
             and self.experiment in ("", occasion.experiment)
         )
 
@@ -97,7 +97,7 @@ class Condition(msgspec.Struct, frozen=True):
     @property
     def n_others(self) -> int:
         """How much is asked for beside the query."""
-        return len(self.context) + len(self.filters) + bool(self.segment) + bool(self.experiment)
+        return len(self.context) + len(self.filters) + bool(self.user_segment) + bool(self.experiment)
 
     @property
     def precedence(self) -> tuple[int, int, int]:
@@ -166,7 +166,7 @@ class Lookup:
             yield ("filter", part)
         for tag in occasion.context:
             yield ("context", tag)
-        yield ("segment", occasion.segment)
+        yield ("user_segment", occasion.user_segment)
         yield ("experiment", occasion.experiment)
 
     def _keys_to(self, condition: Condition) -> Iterator[Key]:
@@ -182,8 +182,8 @@ class Lookup:
             yield min((("filter", part) for part in condition.filters), key=self._n_under)
         elif condition.context:
             yield min((("context", tag) for tag in sorted(condition.context)), key=self._n_under)
-        elif condition.segment:
-            yield ("segment", condition.segment)
+        elif condition.user_segment:
+            yield ("user_segment", condition.user_segment)
         elif condition.experiment:
             yield ("experiment", condition.experiment)
         else:

@@ -20,6 +20,8 @@ from searchsvc.filters import Filter, parse_filter
 from searchsvc.synonyms import Synonym, synonyms_of
 
 UNCONDITIONAL: Final = Conditions()
+# Of each index: who looks into the past meanwhile, or at a draft, has another.
+BOOKS_KEPT: Final = 4
 # More than a pattern has words, or a rule has other conditions.
 PLACES: Final = 1 << 12
 
@@ -111,16 +113,19 @@ def in_order(rules: Iterable[PreparedRule]) -> list[PreparedRule]:
 
 
 class Rulebooks:
-    """The books of all indexes, each made anew when its rules change. For many threads."""
+    """The books of all indexes, each made of the last when its rules change. For many threads: what is kept is
+    replaced, never changed."""
 
     def __init__(self) -> None:
-        self._books: dict[str, Rulebook] = {}
+        self._books: dict[str, tuple[Rulebook, ...]] = {}
 
     def of(self, index: str, rules: Mapping[str, StoredRule]) -> Rulebook:
-        before = self._books.get(index) or Rulebook()
-        book = before.with_rules(rules)
-        if book is not before:
-            self._books[index] = book
+        books = self._books.get(index, ())
+        for book in books:
+            if book.rules is rules:
+                return book
+        book = (books[0] if books else Rulebook()).with_rules(rules)
+        self._books[index] = (book, *books[: BOOKS_KEPT - 1])
         return book
 
 

@@ -21,7 +21,7 @@ from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
-from searchsvc.answer import MAX_QUERY_CHARS, MAX_TOKEN_CHARS, SearchOutcome, SearchRequest
+from searchsvc.answer import MAX_QUERY_CHARS, MAX_TOKEN_CHARS, SearchOutcome, SearchRequest, moment
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
 from searchsvc.dead import DeadLetters
@@ -105,6 +105,8 @@ class Service:
             state = await self._caught_up(index, request)
         self._n_searching += 1
         try:
+            if request.as_of is not None:
+                return await self._found_as_of(state, index, request, moment(request.as_of, "as_of"))
             outcome = await self._found_or_last_known(state, index, request)
         finally:
             self._n_searching -= 1
@@ -112,6 +114,16 @@ class Service:
         self.rankings.remember(shown)
         self.writer.offer(shown)
         return outcome
+
+    async def _found_as_of(
+        self, state: ServingState, index: str, request: SearchRequest, at: int | datetime
+    ) -> SearchOutcome:
+        """What is found by the rules and weights of a moment. No shopper sees it: it is not logged."""
+        seq = self.commands.seq_of(at, "as_of")
+        past = await asyncio.to_thread(self.commands.as_of, index, seq)
+        # Of a time, rules are in force that were then; a sequence says nothing of time.
+        rules_at = at if isinstance(at, datetime) else None
+        return await self._search_in_time(ServingState(past, state.snapshots), index, request, rules_at=rules_at)
 
     async def _found_or_last_known(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
         """What is found; where that cannot be now, what was found last. Raises Unavailable where that is not known."""
@@ -126,11 +138,14 @@ class Service:
         self._last_known.keep(control, request, outcome)
         return outcome
 
-    async def _search_in_time(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
-        """The whole search if it is done by the deadline; else the same one without the vector leg."""
+    async def _search_in_time(
+        self, state: ServingState, index: str, request: SearchRequest, *, rules_at: datetime | None = None
+    ) -> SearchOutcome:
+        """The whole search if it is done by the deadline; else the same one without the vector leg. rules_at: when the
+        rules are to be in force, where that is not now."""
         loop, searcher = asyncio.get_running_loop(), self._searcher
         query_id, now, asked_at = uuid.uuid4().hex, datetime.now(UTC), time.perf_counter()
-        begin = partial(searcher.begin, state, index, request, now=now, asked_at=asked_at)
+        begin = partial(searcher.begin, state, index, request, now=rules_at or now, asked_at=asked_at)
         finish = partial(searcher.finish, state, index, request, query_id=query_id, now=now)
         # What is short is done on the event loop, all but the encoding, which needs no lock of Python's. A search that
         # is alone need not share the lock, and stays on its thread.

@@ -152,7 +152,7 @@ def _fired(
     if not book.rules:
         return []
     context = frozenset(request.context)
-    return book.fired(Occasion(queries, context, parts_of(filters), request.segment, request.experiment), now)
+    return book.fired(Occasion(queries, context, parts_of(filters), request.user_segment, request.experiment), now)
 
 
 def _understood(

@@ -13,8 +13,10 @@ import msgspec
 import numpy as np
 
 from events import control
+from events.copy import COPY_NAME, ControlCopy
 from events.edits import SetRule
 from events.errors import Unavailable
+from events.history import ControlHistory
 from events.rules import Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from events.types import ChangePublished, IndexConfigured, InteractionRecorded, RankingShown
@@ -106,6 +108,13 @@ def with_rules(state: ServingState, rules: Mapping[str, Rule]) -> ServingState:
     edits = tuple(SetRule(name, rule) for name, rule in rules.items())
     event = ChangePublished(id="rules", at=NOW, index="shop", actor="ada", edits=edits)
     return ServingState(control.fold(state.control, event, state.control.seq + 1), state.snapshots)
+
+
+def no_history(folder: Path) -> ControlHistory:
+    """Of a service in which nothing has happened."""
+    copy = ControlCopy(folder / COPY_NAME)
+    copy.close()
+    return ControlHistory(copy)
 
 
 class FakeEmbedder(Embedder):

@@ -87,7 +87,7 @@ def set_(index: str, rule: str, file: Path, url: str, as_json: bool) -> None:
 @click.argument("query", default="")
 @click.option("--context", multiple=True, help="A tag of the search; may be given again.")
 @click.option("--filters", default="", help="What the search is filtered by.")
-@click.option("--segment", default="", help="Of the shopper.")
+@click.option("--user-segment", default="", help="Of the shopper.")
 @click.option("--experiment", default="", help="The arm that the search is in.")
 @click.option("--limit", default=5, show_default=True, help="How many hits to show.")
 @url_option
@@ -97,7 +97,7 @@ def test(
     query: str,
     context: tuple[str, ...],
     filters: str,
-    segment: str,
+    user_segment: str,
     experiment: str,
     limit: int,
     url: str,
@@ -108,7 +108,7 @@ def test(
         "query": query,
         "context": context,
         "filters": filters,
-        "segment": segment,
+        "user_segment": user_segment,
         "experiment": experiment,
         "limit": limit,
         "explain": True,
@@ -192,7 +192,7 @@ def _when(given: Conditions) -> str:
     said = [" or ".join(parts)] if parts else []
     said += [f"context {tag}" for tag in given.context]
     said += [f"filters {given.filters}"] if given.filters else []
-    said += [f"{name} {value}" for name in ("segment", "experiment") if (value := getattr(given, name))]
+    said += [f"{name} {value}" for name in ("user_segment", "experiment") if (value := getattr(given, name))]
     return "; ".join(said) or "always"
 
 

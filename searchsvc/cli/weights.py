@@ -9,8 +9,15 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from searchsvc.cli.audit import said
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.http.shapes import WeightsChangedAnswer, WeightsHistory, WeightsInfo
+from searchsvc.http.shapes import (
+    ChangedAnswer,
+    DifferenceInfo,
+    WeightsChangedAnswer,
+    WeightsHistory,
+    WeightsInfo,
+)
 
 
 @click.group()
@@ -81,6 +88,50 @@ def history(index: str, url: str, as_json: bool) -> None:
             str(change.version), str(change.seq), f"{change.at:%Y-%m-%d %H:%M:%S}", change.actor, change.reason, what
         )
     Console().print(table)
+
+
+@weights.command()
+@click.argument("index")
+@click.option("--from", "since", required=True, help="A sequence, or a time with its zone.")
+@click.option("--to", default="", help="The same; now where not given.")
+@url_option
+@json_option
+def diff(index: str, since: str, to: str, url: str, as_json: bool) -> None:
+    """What of weights and rules differs between two moments."""
+    with ServiceClient(url) as client:
+        params = {"from": since, "to": to}
+        answer = client.call("GET", f"/v1/indexes/{index}/diff", DifferenceInfo, params=params)
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+    else:
+        click.echo(f"{index} from sequence {answer.from_seq} to {answer.to_seq}: {said(answer.changed)}")
+
+
+@weights.command()
+@click.argument("index")
+@click.option("--to-version", type=int, help="Set the weights of this version again.")
+@click.option("--to-time", help="Set weights and rules as they were at this time, with its zone.")
+@click.option("--to-seq", type=int, help="Set weights and rules as of this sequence.")
+@click.option("--reason", default="", help="Why; it stands in the history.")
+@url_option
+@json_option
+def rollback(
+    index: str,
+    to_version: int | None,
+    to_time: str | None,
+    to_seq: int | None,
+    reason: str,
+    url: str,
+    as_json: bool,
+) -> None:
+    """Go back, as a change of its own: what happened since stays in the history."""
+    body = {"to_version": to_version, "to_time": to_time, "to_seq": to_seq, "reason": reason}
+    with ServiceClient(url, actor=getpass.getuser()) as client:
+        answer = client.call("POST", f"/v1/indexes/{index}/rollback", ChangedAnswer, json=body)
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+    else:
+        click.echo(f"{index} is as it was (sequence {answer.seq}), live now: {said(answer.changed)}")
 
 
 def _json_text(body: object) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
@@ -15,8 +16,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from events.errors import NotFound, SearchsvcError
 from searchsvc import __version__
-from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
+from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
 from searchsvc.app import App, Health
+from searchsvc.audit import AuditEntry
 from searchsvc.commands import Author
 from searchsvc.dead import Replayed
 from searchsvc.http import shapes
@@ -33,6 +35,8 @@ EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
 WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
 SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
 RULE: Final = Body(shapes.RuleInput, max_bytes=512 * KIB)
+ROLLBACK: Final = Body(shapes.RollbackInput, max_bytes=4 * KIB)
+REVERT: Final = Body(shapes.RevertInput, max_bytes=4 * KIB)
 REINDEX: Final = Body(shapes.ReindexInput, max_bytes=4 * KIB)
 ERASURE: Final = Body(shapes.ErasureInput, max_bytes=4 * KIB)
 REPLAY: Final = Body(shapes.ReplayInput, max_bytes=256 * KIB)
@@ -55,7 +59,8 @@ def _json(answer: object, status_code: int = 200, headers: dict[str, str] | None
 
 
 def _author(request: AnyRequest, reason: str = "") -> Author:
-    return Author(request.headers.get("X-Searchsvc-Actor", "anonymous"), reason)
+    source = f"http {request.client.host}" if request.client is not None else "http"
+    return Author(request.headers.get("X-Searchsvc-Actor", "anonymous"), reason, source)
 
 
 def _searched(outcome: SearchOutcome) -> Response[bytes]:
@@ -242,6 +247,59 @@ async def delete_rule(app: App, index: str, rule: str, request: AnyRequest) -> R
     return _json(shapes.RuleChangedAnswer(changed.seq, None))
 
 
+@post(
+    "/v1/indexes/{index:str}/rollback",
+    status_code=200,
+    **describe("Set an index as it was; live when answered", ROLLBACK, shapes.ChangedAnswer),
+)
+async def rollback(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.RollbackInput = ROLLBACK.decode(body)
+    author, commands = _author(request, given.reason), app.service.commands
+    field, target = given.target()
+    if field == "to_version":
+        changed = await commands.restore_weights(index, int(target), author)
+    else:
+        changed = await commands.restore(index, moment(target, field), field, author)
+    return _json(await _difference_made(app, changed.seq))
+
+
+@post(
+    "/v1/changes/{seq:int}/revert",
+    status_code=200,
+    **describe("Take one change back, whole; live when answered", REVERT, shapes.ChangedAnswer),
+)
+async def revert(app: App, seq: int, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.RevertInput = REVERT.decode(body or b"{}")
+    changed = await app.service.commands.revert(seq, _author(request, given.reason), force=given.force)
+    return _json(await _difference_made(app, changed.seq))
+
+
+@get("/v1/changes/{seq:int}", **describe("One change: who, when, why, from what to what", None, AuditEntry))
+async def get_change(app: App, seq: int) -> Response[bytes]:
+    return _json(await asyncio.to_thread(app.audit.entry, seq))
+
+
+@get("/v1/audit", **describe("Every change, oldest first", None, shapes.AuditList, shapes.AuditQuery))
+async def get_audit(app: App, request: AnyRequest) -> Response[bytes]:
+    asked = decode_query(shapes.AuditQuery, request.query_params.dict())
+    entries = await asyncio.to_thread(app.audit.entries, asked.index, asked.after, asked.limit)
+    return _json(shapes.AuditList(entries, app.history.seq))
+
+
+@get(
+    "/v1/indexes/{index:str}/diff",
+    **describe("What differs between two moments", None, shapes.DifferenceInfo, shapes.DifferenceQuery),
+)
+async def get_difference(app: App, index: str, request: AnyRequest) -> Response[bytes]:
+    asked = decode_query(shapes.DifferenceQuery, request.query_params.dict())
+    before, after = (
+        moment(one, name) if one else app.history.seq for one, name in ((asked.since, "from"), (asked.to, "to"))
+    )
+    first, last = (app.history.seq_of(one, name) for one, name in ((before, "from"), (after, "to")))
+    found = await asyncio.to_thread(app.audit.between, index, first, last)
+    return _json(shapes.DifferenceInfo(index, first, last, found))
+
+
 @get("/health/live", **describe("Whether the process runs", None, None))
 async def health_live() -> Response[bytes]:
     return _json({"status": "live"})
@@ -293,6 +351,11 @@ def build_api(app: App) -> Litestar:
             get_rule,
             put_rule,
             delete_rule,
+            rollback,
+            revert,
+            get_change,
+            get_audit,
+            get_difference,
             get_state,
             list_dead,
             replay_dead,
@@ -308,6 +371,11 @@ def build_api(app: App) -> Litestar:
             title="searchsvc", version=__version__, path="/schema", render_plugins=[JsonRenderPlugin()]
         ),
     )
+
+
+async def _difference_made(app: App, seq: int) -> shapes.ChangedAnswer:
+    entry = await asyncio.to_thread(app.audit.entry, seq)
+    return shapes.ChangedAnswer(seq, entry.changed)
 
 
 def _info(app: App, name: str) -> shapes.IndexInfo:

@@ -8,8 +8,11 @@ import msgspec
 
 from events.control import Change, IndexControl, StoredRule, control_hash
 from events.digest import DocumentsDigest, state_hash
+from events.errors import require
 from events.rules import Action, Conditions, Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
+from searchsvc.audit import AuditEntry
+from searchsvc.changes import Difference
 from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
 from searchsvc.engine import EngineSnapshot
@@ -181,6 +184,68 @@ class RuleChangedAnswer(msgspec.Struct, frozen=True):
     seq: int
     rule: RuleInfo | None
     conflicts: list[RuleConflict] = []
+
+
+class RollbackInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One of: to_version, whose weights are set again; to_time or to_seq, as of which weights and rules are."""
+
+    to_version: int | None = None
+    to_time: str | None = None
+    to_seq: int | None = None
+    reason: str = ""
+
+    def target(self) -> tuple[str, int | str]:
+        """The member that is given, and what it says. Raises InvalidInput where that is not one."""
+        members = (("to_version", self.to_version), ("to_time", self.to_time), ("to_seq", self.to_seq))
+        given = [(name, value) for name, value in members if value is not None]
+        names = " and ".join(name for name, _ in given) or "none of them"
+        require(len(given) == 1, "to_version", names, "one of to_version, to_time and to_seq")
+        return given[0]
+
+
+class RevertInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """force: also what was changed again since."""
+
+    reason: str = ""
+    force: bool = False
+
+
+class ChangedAnswer(msgspec.Struct, frozen=True):
+    """seq: of the change; it is served. changed: what it changed, from what to what."""
+
+    seq: int
+    changed: Difference
+
+
+class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """index: only changes of it. after: only those past this sequence."""
+
+    index: str = ""
+    after: int = 0
+    limit: int = 100
+
+
+class AuditList(msgspec.Struct, frozen=True):
+    """Oldest first. last_seq: of all changes there are."""
+
+    entries: list[AuditEntry]
+    last_seq: int
+
+
+class DifferenceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """from, to: sequences or times; now where not given."""
+
+    since: str = msgspec.field(default="", name="from")
+    to: str = ""
+
+
+class DifferenceInfo(msgspec.Struct, frozen=True):
+    """from_seq, to_seq: the last changes that counted at either moment."""
+
+    index: str
+    from_seq: int
+    to_seq: int
+    changed: Difference
 
 
 class IndexState(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from events import codec
@@ -81,6 +82,17 @@ def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
     assert isinstance(later, RankingShown)
     assert (shown.typing, shown.factors, shown.pinned) == (False, (), ())
     assert (later.factors, later.pinned) == ((1.5, 1.0, 1.0), ("b",))
+
+
+@pytest.mark.parametrize("tag", ["index_configured", "index_deleted"])
+def test_changes_from_before_it_was_kept_where_they_came_from_say_nothing_of_it(tag: str) -> None:
+    older, newer = (
+        codec.decode_control((FOLDER / f"{tag}.v1{suffix}.json").read_bytes()) for suffix in ("-without-source", "")
+    )
+    assert isinstance(older, IndexConfigured | IndexDeleted)
+    assert isinstance(newer, IndexConfigured | IndexDeleted)
+    assert (older.source, newer.source) == ("", "http 127.0.0.1")
+    assert msgspec.structs.replace(older, source=newer.source) == newer
 
 
 def test_changes_of_the_first_version_are_read_as_edits() -> None:

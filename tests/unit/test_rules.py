@@ -90,7 +90,7 @@ def test_a_pattern_holds_for_the_words_it_says(condition: Conditions, meet: list
     ("condition", "meet", "miss"),
     [
         (when(context=("mobile", "sale")), {"context": ["sale", "mobile", "x"]}, {"context": ["mobile"]}),
-        (when(segment="trade"), {"segment": "trade"}, {"segment": "private"}),
+        (when(user_segment="trade"), {"user_segment": "trade"}, {"user_segment": "private"}),
         (when(experiment="look/b"), {"experiment": "look/b"}, {"experiment": "look/a"}),
     ],
 )
@@ -158,10 +158,10 @@ def test_a_book_that_was_changed_is_the_book_of_its_rules() -> None:
     }
     later = {name: one for name, one in first.items() if int(name[1:]) % 3}
     later["r1"] = stored("r1", Rule((BANNER,), conditions=when("word2")), 2)
-    later["new"] = stored("new", Rule((SynonymAction(words=("a", "b")),), conditions=when(segment="s")))
+    later["new"] = stored("new", Rule((SynonymAction(words=("a", "b")),), conditions=when(user_segment="s")))
     changed, anew = Rulebook().with_rules(first).with_rules(later), Rulebook().with_rules(later)
     for word in range(7):
-        asked = occasion(f"x word{word}", segment="s")
+        asked = occasion(f"x word{word}", user_segment="s")
         assert fired(changed, asked) == fired(anew, asked) != []
     assert changed.with_rules(later) is changed
 
@@ -402,7 +402,7 @@ def test_who_asks_for_what_is_like_a_document_does_not_get_what_is_hidden(tmp_pa
         (Rule((BANNER,), conditions=Conditions(query=())), "conditions.query"),
         (Rule((BANNER,), conditions=Conditions(query=(QueryPattern("starts", " "),))), "conditions.query[0].text"),
         (Rule((BANNER,), conditions=when(context=("",))), "conditions.context[0]"),
-        (Rule((BANNER,), conditions=when(segment="x" * 200)), "conditions.segment"),
+        (Rule((BANNER,), conditions=when(user_segment="x" * 200)), "conditions.user_segment"),
         (Rule((PinAction("a", 0),)), "actions[0].rank"),
         (Rule((PinAction("", 1),)), "actions[0].document_id"),
         (Rule((PinAction("a", 1), PinAction("b", 1))), "actions[1].rank"),

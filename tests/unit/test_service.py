@@ -36,7 +36,7 @@ from searchsvc.service import Service
 from searchsvc.serving import Serving
 from searchsvc.tasks import end
 from searchsvc.understanding import understand
-from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, upsert, vector
+from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector
 from tuning.features import default_weights
 
 
@@ -78,7 +78,7 @@ async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8, n_l
     return Service(
         log,
         serving,
-        Commands(log, serving, searcher.rulebooks),
+        Commands(log, serving, searcher.rulebooks, no_history(folder)),
         searcher,
         ThreadPoolExecutor(2),
         ThreadPoolExecutor(1),

@@ -1,0 +1,175 @@
+"""Going back over HTTP and on the command line: as_of, rollback, revert, diff, audit, and writers at the same time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.running import RunningService
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
+
+SHOP = "/v1/indexes/shop"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    running = RunningService(tmp_path_factory.mktemp("time-travel") / "data")
+    import_documents(running.url, "shop", sample_catalogue(120))
+    yield running
+    running.stop()
+
+
+def call(service: RunningService, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
+    found, said = service.call(method, path, body)
+    assert found == status, said
+    return said
+
+
+def ranked(service: RunningService, **asked: Any) -> list[tuple[str, float]]:
+    answer = call(service, "POST", f"{SHOP}/search", {"query": "lamp", "limit": 20, **asked})
+    return [(hit["id"], hit["score"]) for hit in answer["hits"]]
+
+
+def weigh(service: RunningService, **weights: float) -> int:
+    named = {name.replace("__", "."): value for name, value in weights.items()}
+    return int(call(service, "PUT", f"{SHOP}/weights", {"weights": named, "reason": "trying"})["seq"])
+
+
+def test_a_search_as_of_a_moment_ranks_as_it_did_then(shop: RunningService) -> None:
+    first = weigh(shop, bm25__title=3.0)
+    before = ranked(shop)
+    between = datetime.now(UTC)
+    last = before[-1][0]
+    rule = {"actions": [{"type": "pin", "document_id": last, "rank": 1}], "reason": "to be undone"}
+    pinned = call(shop, "PUT", f"{SHOP}/rules/undo", rule)["seq"]
+    weigh(shop, bm25__title=1.0, cosine=0.0)
+    now = ranked(shop)
+    assert now[0][0] == last
+    for moment in (first, str(first), between.isoformat()):
+        assert ranked(shop, as_of=moment) == before
+    assert ranked(shop) == now
+    answer = call(shop, "GET", f"{SHOP}/search?query=lamp&as_of={pinned}")
+    assert (answer["applied_seq"], answer["applied_rules"]) == (pinned, ["undo"])
+    # Nobody was shown it: a click on it belongs to nothing that is known.
+    for moment, field in ((10**6, "as_of"), ("soon", "as_of"), (0, "as_of"), ("2026-01-01T00:00:00", "as_of")):
+        said = call(shop, "POST", f"{SHOP}/search", {"query": "lamp", "as_of": moment}, status=400)
+        assert said["field"] == field
+    call(shop, "POST", f"{SHOP}/search", {"query": "lamp", "as_of": "2020-01-01T00:00:00Z"}, status=404)
+    call(shop, "DELETE", f"{SHOP}/rules/undo")
+
+
+def test_rolling_back_and_taking_back_are_changes_of_their_own(shop: RunningService) -> None:
+    weights = call(shop, "GET", f"{SHOP}/weights")
+    before, seq = ranked(shop), call(shop, "GET", "/v1/state")["seq"]
+    changed = weigh(shop, bm25__title=0.5)
+    rule = {"actions": [{"type": "hide", "document_id": before[0][0]}]}
+    hidden = call(shop, "PUT", f"{SHOP}/rules/hide", rule)["seq"]
+    assert ranked(shop) != before
+    # One change at a time, in any order.
+    answer = call(shop, "POST", f"/v1/changes/{changed}/revert", {"reason": "was wrong"})
+    assert answer["changed"]["weights"] == {"bm25.title": [0.5, weights["weights"]["bm25.title"]]}
+    assert ranked(shop, min_seq=answer["seq"]) == [one for one in ranked(shop, as_of=seq) if one[0] != before[0][0]]
+    call(shop, "POST", f"/v1/changes/{hidden}/revert")
+    assert ranked(shop) == before
+    said = call(shop, "POST", f"/v1/changes/{hidden}/revert", status=400)
+    assert "nothing was changed" in said["detail"]
+    # Everything since a moment, at once.
+    weigh(shop, bm25__title=0.1)
+    call(shop, "PUT", f"{SHOP}/rules/hide", rule)
+    answer = call(shop, "POST", f"{SHOP}/rollback", {"to_seq": seq, "reason": "back to the morning"})
+    assert set(answer["changed"]["rules"]) == {"hide"}
+    assert ranked(shop) == before
+    entry = call(shop, "GET", f"/v1/changes/{answer['seq']}")
+    assert (entry["restores"], entry["reason"], entry["kind"]) == (seq, "back to the morning", "change_published")
+    assert entry["source"].startswith("http 127.0.0.1")
+    # Weights alone, by their version.
+    weigh(shop, bm25__title=9.0)
+    call(shop, "PUT", f"{SHOP}/rules/hide", rule)
+    answer = call(shop, "POST", f"{SHOP}/rollback", {"to_version": weights["version"]})
+    assert call(shop, "GET", f"{SHOP}/weights")["weights"] == weights["weights"]
+    assert [one["id"] for one in call(shop, "GET", f"{SHOP}/rules")["rules"]] == ["hide"]
+    difference = call(shop, "GET", f"{SHOP}/diff?from={seq}")["changed"]
+    assert (difference["weights"], set(difference["rules"]), difference["settings"]) == ({}, {"hide"}, False)
+    call(shop, "DELETE", f"{SHOP}/rules/hide")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "field"),
+    [
+        (f"{SHOP}/rollback", {}, 400, "to_version"),
+        (f"{SHOP}/rollback", {"to_version": 1, "to_seq": 1}, 400, "to_version"),
+        (f"{SHOP}/rollback", {"to_version": 10_000}, 404, "to_version"),
+        (f"{SHOP}/rollback", {"to_seq": 10**7}, 400, "to_seq"),
+        (f"{SHOP}/rollback", {"to_time": "yesterday"}, 400, "to_time"),
+        ("/v1/indexes/nope/rollback", {"to_seq": 1}, 404, "index"),
+        ("/v1/changes/1/revert", {}, 400, "seq"),
+        ("/v1/changes/0/revert", {}, 400, "seq"),
+        ("/v1/changes/999999/revert", {}, 400, "seq"),
+    ],
+)
+def test_a_way_back_that_is_none_is_refused_and_changes_nothing(
+    shop: RunningService, path: str, body: dict[str, Any], status: int, field: str
+) -> None:
+    seq = call(shop, "GET", "/v1/state")["seq"]
+    said = call(shop, "POST", path, body, status=status)
+    assert said["field"] == field
+    assert call(shop, "GET", "/v1/state")["seq"] == seq
+
+
+def test_what_was_changed_again_is_taken_back_only_by_force(shop: RunningService) -> None:
+    seq = weigh(shop, bm25__title=4.0)
+    weigh(shop, bm25__title=5.0)
+    said = call(shop, "POST", f"/v1/changes/{seq}/revert", status=409)
+    assert said["field"] == "weights.bm25.title"
+    answer = call(shop, "POST", f"/v1/changes/{seq}/revert", {"force": True})
+    assert answer["changed"]["weights"]["bm25.title"][0] == 5.0
+
+
+def test_publishers_at_the_same_time_never_lose_an_edit(shop: RunningService) -> None:
+    names = [f"same-{i}" for i in range(12)]
+
+    def publish(name: str) -> int:
+        rule = {"actions": [{"type": "user_data", "data": name}], "conditions": {"context": ["nobody"]}}
+        return int(call(shop, "PUT", f"{SHOP}/rules/{name}", rule)["seq"])
+
+    with ThreadPoolExecutor(6) as pool:
+        seqs = list(pool.map(publish, names))
+    assert len(set(seqs)) == len(names)
+    rules = {one["id"]: one["seq"] for one in call(shop, "GET", f"{SHOP}/rules")["rules"]}
+    assert {name: rules[name] for name in names} == dict(zip(names, seqs, strict=True))
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda name: call(shop, "DELETE", f"{SHOP}/rules/{name}"), names))
+
+
+def test_the_command_line_shows_takes_back_and_keeps_every_change(shop: RunningService, tmp_path: Path) -> None:
+    def searchsvc(*words: str, status: int = 0) -> str:
+        command = [str(Path(sys.executable).with_name("searchsvc")), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, done.stderr + done.stdout
+        return done.stdout + done.stderr
+
+    url = ("--url", shop.url)
+    seq = weigh(shop, bm25__title=6.5)
+    before = str(seq - 1)
+    assert "bm25.title" in searchsvc("weights", "diff", "shop", "--from", before, *url)
+    assert "taken back" in searchsvc("audit", "revert", str(seq), "--reason", "by hand", *url)
+    assert "by hand" in searchsvc("audit", "list", "--after", before, *url)
+    assert "6.5" in searchsvc("audit", "show", str(seq), *url)
+    assert "is as it was" in searchsvc("weights", "rollback", "shop", "--to-seq", str(seq), *url)
+    file = tmp_path / "audit.ndjson"
+    searchsvc("audit", "export", str(file), *url)
+    assert "none missing and none altered" in searchsvc("audit", "verify", str(file))
+    lines = file.read_bytes().splitlines(keepends=True)
+    for damaged in (
+        lines[:2] + lines[3:],
+        [line.replace(b'"reason":"by hand"', b'"reason":"by head"') for line in lines],
+    ):
+        file.write_bytes(b"".join(damaged))
+        assert "line" in searchsvc("audit", "verify", str(file), status=1)

@@ -1,0 +1,153 @@
+"""Laws of going back: a past state is the fold up to it, and what is taken back ranks as it did, bit for bit."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from events import codec, control
+from events.control import ControlState
+from events.copy import COPY_NAME, ControlCopy
+from events.edits import DeleteRule, Edit, SetRule, SetWeights
+from events.errors import Conflict, InvalidInput
+from events.history import ControlHistory
+from events.log import Record
+from events.rules import BoostAction, Conditions, HideAction, PinAction, QueryPattern, ReplaceWordsAction, Rule
+from events.types import ChangePublished, ControlEvent, IndexConfigured
+from searchsvc.answer import SearchRequest
+from searchsvc.changes import difference, edits_to, undoing
+from searchsvc.search import Searcher
+from searchsvc.serving import ServingState
+from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, upsert
+from tuning.features import default_weights
+
+DOCUMENTS = [upsert(f"d{i}", f"red shoe {i % 5}", f"text {i}", seed=i, votes=i % 7) for i in range(12)]
+FIRST = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+
+weights = st.dictionaries(st.sampled_from(["bm25.title", "cosine", "signal.votes"]), st.floats(-9, 9), min_size=1)
+actions = st.one_of(
+    st.builds(PinAction, st.integers(0, 13).map(lambda i: f"d{i}"), st.integers(1, 5)),
+    st.builds(HideAction, st.integers(0, 13).map(lambda i: f"d{i}")),
+    st.builds(BoostAction, st.sampled_from((0.2, 3.0)), st.just("votes>3")),
+    st.just(ReplaceWordsAction("shoe", "boot")),
+)
+conditions = st.sampled_from((Conditions(), Conditions(query=QueryPattern("contains", "shoe"))))
+rules = st.builds(Rule, st.tuples(actions), conditions=conditions, priority=st.integers(0, 2))
+names = st.sampled_from(("r1", "r2", "r3"))
+edits = st.one_of(st.builds(SetWeights, weights), st.builds(SetRule, names, rules), st.builds(DeleteRule, names))
+changes = st.lists(st.lists(edits, min_size=1, max_size=3).map(tuple), min_size=1, max_size=6)
+FEW = settings(max_examples=40, deadline=None)
+
+
+def published(seq: int, made: Sequence[Edit]) -> ControlEvent:
+    return ChangePublished(id=str(seq), at=NOW + timedelta(minutes=seq), index="shop", edits=tuple(made))
+
+
+def logged(changes: Sequence[Sequence[Edit]]) -> list[ControlEvent]:
+    return [FIRST, *(published(seq, made) for seq, made in enumerate(changes, start=2))]
+
+
+def folded(events: Sequence[ControlEvent]) -> ControlState:
+    state = ControlState()
+    for seq, event in enumerate(events, start=1):
+        state = control.fold_message(state, codec.encode(event), seq)
+    return state
+
+
+def history_of(folder: Path, events: Sequence[ControlEvent]) -> ControlHistory:
+    copy = ControlCopy(folder / COPY_NAME)
+    for seq, event in enumerate(events, start=1):
+        record = Record("CONTROL", "control.shop", seq, NOW + timedelta(minutes=seq), codec.encode(event), event.id)
+        copy.keep(record, folded(events[:seq]).chain)
+    copy.close()
+    return ControlHistory(copy)
+
+
+def rankings(state: ControlState, snapshot: object) -> list[list[tuple[str, float]]]:
+    """What searches of all kinds find, and how it scores."""
+    searcher = Searcher(FakeEmbedder(), n_candidates=6)
+    serving = ServingState(state, {"shop": snapshot})  # type: ignore[dict-item]
+    found = []
+    for query in ("red shoe", "shoe 3", "", "boot"):
+        asked = SearchRequest(query=query, limit=12)
+        answer = searcher.search(serving, "shop", asked, query_id="q", now=NOW).answer
+        found.append([(hit.id, hit.score) for hit in answer.hits])
+    return found
+
+
+@FEW
+@given(changes=changes)
+def test_a_past_state_is_what_a_log_that_ends_there_folds_to(changes: list[tuple[Edit, ...]]) -> None:
+    events = logged(changes)
+    with tempfile.TemporaryDirectory() as folder:
+        history = history_of(Path(folder), events)
+        # In any order, so that no state is made of the one that was asked for before.
+        for seq in [*range(len(events), -1, -1), *range(len(events) + 1)]:
+            assert history.at(seq) == folded(events[:seq])
+            assert history.seq_of(NOW + timedelta(minutes=seq, seconds=30), "to_time") == seq
+        steps = list(history.steps(1, len(events)))
+        assert [step.event for step in steps] == events[1:]
+        assert [(step.before, step.after) for step in steps] == [
+            (folded(events[:seq]), folded(events[: seq + 1])) for seq in range(1, len(events))
+        ]
+        with pytest.raises(InvalidInput, match="at most"):
+            history.seq_of(len(events) + 1, "to_seq")
+
+
+@FEW
+@given(before=changes, change=st.lists(edits, min_size=1, max_size=4))
+def test_publishing_and_taking_back_restores_every_ranking_bit_for_bit(
+    before: list[tuple[Edit, ...]], change: list[Edit]
+) -> None:
+    events = logged(before)
+    first, later = folded(events), folded([*events, published(len(events) + 1, change)])
+    back = undoing(first.index("shop"), later.index("shop"), later.index("shop"), force=False)
+    assume(back)
+    after = folded([*events, published(len(events) + 1, change), published(len(events) + 2, back)])
+    assert difference(first.index("shop"), after.index("shop")).is_empty
+    with tempfile.TemporaryDirectory() as folder:
+        snapshot = engine(Path(folder), DOCUMENTS).snapshot()
+        assert rankings(after, snapshot) == rankings(first, snapshot)
+
+
+@FEW
+@given(before=changes, since=changes)
+def test_rolling_back_to_any_moment_restores_every_ranking_bit_for_bit(
+    before: list[tuple[Edit, ...]], since: list[tuple[Edit, ...]]
+) -> None:
+    events = logged([*before, *since])
+    then, now = folded(logged(before)), folded(events)
+    made = edits_to(now.index("shop"), then.index("shop"))
+    after = folded([*events, published(len(events) + 1, made)])
+    assert difference(then.index("shop"), after.index("shop")).is_empty
+    assert edits_to(after.index("shop"), then.index("shop")) == []
+    with tempfile.TemporaryDirectory() as folder:
+        snapshot = engine(Path(folder), DOCUMENTS).snapshot()
+        assert rankings(after, snapshot) == rankings(then, snapshot)
+
+
+def test_a_change_is_taken_back_alone_and_not_where_it_was_changed_again() -> None:
+    pin, hide = Rule((PinAction("d1", 1),)), Rule((HideAction("d2"),))
+    first = folded(logged([[SetWeights({"cosine": 1.0})]])).index("shop")
+    change: list[Edit] = [SetWeights({"cosine": 2.0, "bm25.title": 5.0}), SetRule("r1", pin), SetRule("r2", pin)]
+    events = logged([[SetWeights({"cosine": 1.0})], change, [SetRule("r3", hide), SetWeights({"signal.votes": 3.0})]])
+    after, now = folded(events[:3]).index("shop"), folded(events).index("shop")
+    assert undoing(first, after, now, force=False) == [
+        SetWeights({"cosine": 1.0, "bm25.title": first.weights["bm25.title"]}),
+        DeleteRule("r1"),
+        DeleteRule("r2"),
+    ]
+    again = folded([*events, published(5, [SetRule("r2", hide), SetWeights({"cosine": 7.0})])]).index("shop")
+    with pytest.raises(Conflict, match=r"weights\.cosine, rules\.r2 changed again since") as refused:
+        undoing(first, after, again, force=False)
+    assert refused.value.field == "weights.cosine"
+    assert undoing(first, after, again, force=True) == undoing(first, after, now, force=False)
+    # What somebody took back by hand needs no taking back.
+    by_hand = folded([*events, published(5, undoing(first, after, now, force=False))]).index("shop")
+    assert undoing(first, after, by_hand, force=True) == []
