@@ -15,9 +15,10 @@ import msgspec
 
 from events.chain import GENESIS, link
 from events.codec import decode_control
-from events.edits import DeleteRule, SetRule, SetWeights
+from events.edits import DeleteRule, DeleteSegment, SetLimits, SetRule, SetSegment, SetWeights
 from events.errors import Corrupt, NotFound
 from events.rules import Rule
+from events.segments import Segment
 from events.settings import IndexSettings
 from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted, Skipped
 
@@ -58,11 +59,24 @@ class StoredRule(msgspec.Struct, frozen=True):
     reason: str
 
 
+class StoredSegment(msgspec.Struct, frozen=True):
+    """A segment and the change that wrote it. seq: of that change."""
+
+    id: str
+    segment: Segment
+    seq: int
+    at: datetime
+    actor: str
+    actor_verified: bool
+    reason: str
+
+
 class IndexControl(msgspec.Struct, frozen=True):
     """One index as CONTROL has it.
 
     created_seq: the sequence that created it, part of its CATALOG subjects. config_version: the sequence of its last
-    change. weights: feature name -> weight, in feature order. history: oldest first. rules: by id.
+    change. weights: feature name -> weight, in feature order. history: oldest first. rules, segments: by id. bounds:
+    (least, most) of weights that have other ones than usual. locks: features whose weight only people may move.
     """
 
     name: str
@@ -74,6 +88,17 @@ class IndexControl(msgspec.Struct, frozen=True):
     config_version: int
     history: tuple[Change, ...]
     rules: Mapping[str, StoredRule] = MappingProxyType({})
+    segments: Mapping[str, StoredSegment] = MappingProxyType({})
+    bounds: Mapping[str, tuple[float, float]] = MappingProxyType({})
+    locks: tuple[str, ...] = ()
+
+    def segment(self, segment_id: str) -> StoredSegment:
+        """Raises NotFound where there is no segment of that name."""
+        found = self.segments.get(segment_id)
+        if found is None:
+            message = f"index {self.name} has no segment {segment_id[:80]!r}"
+            raise NotFound(message, field="segment", value=segment_id)
+        return found
 
     def rule(self, rule_id: str) -> StoredRule:
         """Raises NotFound where there is no rule of that name."""
@@ -150,7 +175,8 @@ def _configured(current: IndexControl | None, event: IndexConfigured, seq: int) 
 
 
 def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexControl:
-    weights, rules = dict(current.weights), dict(current.rules)
+    weights, rules, segments = dict(current.weights), dict(current.rules), dict(current.segments)
+    bounds, locks = dict(current.bounds), set(current.locks)
     for edit in event.edits:
         match edit:
             case SetWeights(weights=given):
@@ -164,11 +190,28 @@ def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexCon
                 )
             case DeleteRule(id=rule_id):
                 rules.pop(rule_id, None)
+            case SetLimits():
+                bounds |= {name: given for name, given in edit.bounds.items() if given is not None}
+                bounds = {name: held for name, held in bounds.items() if edit.bounds.get(name, held) is not None}
+                locks = (locks | {name for name, on in edit.locks.items() if on}) - {
+                    name for name, on in edit.locks.items() if not on
+                }
+            case SetSegment(id=segment_id, segment=segment):
+                segments[segment_id] = StoredSegment(
+                    segment_id, segment, seq, event.at, event.actor, event.actor_verified, event.reason
+                )
+            case DeleteSegment(id=segment_id):
+                segments.pop(segment_id, None)
     renewed = msgspec.structs.replace(current, config_version=seq)
     if any(isinstance(edit, SetWeights) for edit in event.edits):
         renewed = _changed(renewed, event, seq, weights, current.weights_version + 1)
+    # What was not edited stays the same object: whoever prepared something of it need not do so again.
     if any(isinstance(edit, SetRule | DeleteRule) for edit in event.edits):
         renewed = msgspec.structs.replace(renewed, rules=MappingProxyType(rules))
+    if any(isinstance(edit, SetSegment | DeleteSegment) for edit in event.edits):
+        renewed = msgspec.structs.replace(renewed, segments=MappingProxyType(segments))
+    if any(isinstance(edit, SetLimits) for edit in event.edits):
+        renewed = msgspec.structs.replace(renewed, bounds=MappingProxyType(bounds), locks=tuple(sorted(locks)))
     return renewed
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from events.rules import Rule
+from events.segments import Segment
 
 
 class SetWeights(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="weights"):
@@ -27,4 +28,23 @@ class DeleteRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="r
     id: str
 
 
-Edit = SetWeights | SetRule | DeleteRule
+class SetLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag="limits"):
+    """How far weights may go. bounds: (least, most) by feature, None for the usual ones. locks: whether only people may
+    move the weight of a feature. Features that are not named keep theirs."""
+
+    bounds: dict[str, tuple[float, float] | None] = {}
+    locks: dict[str, bool] = {}
+
+
+class SetSegment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="segment"):
+    """A segment, whole, new or in place of the one of that id."""
+
+    id: str
+    segment: Segment
+
+
+class DeleteSegment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="segment_deleted"):
+    id: str
+
+
+Edit = SetWeights | SetLimits | SetRule | DeleteRule | SetSegment | DeleteSegment

@@ -183,10 +183,10 @@ def filters_of(rule: Rule) -> Iterator[tuple[str, FilterInput]]:
                 yield f"actions[{i}].filter", given
 
 
-def check_rule_id(rule_id: str) -> str:
-    """Return it, or raise InvalidInput."""
+def check_rule_id(rule_id: str, field: str = "rule") -> str:
+    """Return it, or raise InvalidInput. field: what errors call it."""
     limit = "1 to 128 of A-Z, a-z, 0-9, _ . and -, starting with a letter or digit"
-    require(RULE_ID.fullmatch(rule_id) is not None, "rule", rule_id, limit)
+    require(RULE_ID.fullmatch(rule_id) is not None, field, rule_id, limit)
     return rule_id
 
 
@@ -201,13 +201,14 @@ def check_rule(rule: Rule) -> None:
     if rule.valid_from is not None and rule.valid_until is not None:
         order = f"later than valid_from, {rule.valid_from.isoformat()}"
         require(rule.valid_from < rule.valid_until, "valid_until", rule.valid_until.isoformat(), order)
-    _check_conditions(rule.conditions)
+    check_conditions(rule.conditions)
     for i, action in enumerate(rule.actions):
         _check_action(action, f"actions[{i}]")
     _check_together(rule.actions)
 
 
-def _check_conditions(given: Conditions) -> None:
+def check_conditions(given: Conditions) -> None:
+    """Raise InvalidInput naming the first member that cannot be honoured."""
     n = len(given.patterns)
     require(n <= MAX_PATTERNS, "conditions.query", n, f"at most {MAX_PATTERNS} patterns")
     require(given.query is None or n > 0, "conditions.query", n, "at least one pattern, or none of it")

@@ -97,6 +97,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
         the documents that were searched. degraded: parts that were missing. typing: the query may have been unfinished.
     factors: what rules multiplied each hit's score by, () where they did not. pinned: hits whose rank a rule forced.
+    weights_segment: whose weights counted; '' for the index's own.
     """
 
     id: str
@@ -122,6 +123,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     typing: bool = False
     factors: tuple[float, ...] = ()
     pinned: tuple[str, ...] = ()
+    weights_segment: str = ""
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v2"):

@@ -204,9 +204,10 @@ class SearchAnswer(msgspec.Struct, frozen=True):
 
     applied_rules: ids of the rules that did something, in order of precedence; rule_effects: what. redirect: where a
     rule wants the website to go instead. user_data: what rules want the website to know. experiment: as the request
-    said. config_version: CONTROL sequence of the index's last change. applied_seq, applied_catalog_seq: what was
-    applied. degraded: parts that were missing: `vector` where the encoder failed or was late, `shards` where some of a
-    cluster's did; `last_known` where nothing could be found, and this is what was found last.
+    said. config_version: CONTROL sequence of the index's last change. weights_segment: whose weights counted; null for
+    the index's. applied_seq, applied_catalog_seq: what was applied. degraded: parts that were missing: `vector` where
+    the encoder failed or was late, `shards` where some of a cluster's did; `last_known` where nothing could be found,
+    and this is what was found last.
     """
 
     query_id: str
@@ -223,6 +224,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     applied_seq: int
     config_version: int
     weights_version: int
+    weights_segment: str | None
     applied_catalog_seq: int
     applied_rules: list[str]
     rule_effects: list[Effect]

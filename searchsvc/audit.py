@@ -78,7 +78,7 @@ def _entry(step: Step) -> AuditEntry:
     event, record = step.event, step.record
     data = msgspec.Raw(bytes(record.data))
     if isinstance(event, Skipped):
-        nothing = Difference({}, {})
+        nothing = Difference()
         return AuditEntry(
             record.seq, record.at, event.type, "", "", False, "", "", None, None, nothing, data, record.chain
         )

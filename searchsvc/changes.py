@@ -8,32 +8,66 @@ from typing import TypeVar
 import msgspec
 
 from events.control import IndexControl
-from events.edits import DeleteRule, Edit, SetRule, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
 from events.errors import Conflict
 from events.rules import Rule
+from events.segments import Segment
 
 T = TypeVar("T")
 
 
-class Difference(msgspec.Struct, frozen=True):
-    """(before, after) of each weight and each rule that differs, null where there is none. settings: whether they
-    differ."""
+Bound = tuple[float, float]
 
-    weights: dict[str, tuple[float | None, float | None]]
-    rules: dict[str, tuple[Rule | None, Rule | None]]
+
+class Difference(msgspec.Struct, frozen=True):
+    """(before, after) of all that differs, null where there is none. settings: whether they differ."""
+
+    weights: dict[str, tuple[float | None, float | None]] = {}
+    rules: dict[str, tuple[Rule | None, Rule | None]] = {}
+    segments: dict[str, tuple[Segment | None, Segment | None]] = {}
+    bounds: dict[str, tuple[Bound | None, Bound | None]] = {}
+    locks: dict[str, tuple[bool | None, bool | None]] = {}
     settings: bool = False
 
     @property
     def is_empty(self) -> bool:
-        return not (self.weights or self.rules or self.settings)
+        return not any(getattr(self, name) for name in self.__struct_fields__)
+
+
+class _Contents(msgspec.Struct, frozen=True):
+    """What edits can change of an index; nothing of one that is not there."""
+
+    weights: Mapping[str, float] = {}
+    rules: Mapping[str, Rule] = {}
+    segments: Mapping[str, Segment] = {}
+    bounds: Mapping[str, Bound] = {}
+    locks: Mapping[str, bool] = {}
+
+    @staticmethod
+    def of(index: IndexControl | None) -> _Contents:
+        if index is None:
+            return _Contents()
+        return _Contents(
+            index.weights,
+            {name: stored.rule for name, stored in index.rules.items()},
+            {name: stored.segment for name, stored in index.segments.items()},
+            index.bounds,
+            dict.fromkeys(index.locks, True),
+        )
 
 
 def difference(before: IndexControl | None, after: IndexControl | None) -> Difference:
     """None for an index that is not there."""
-    weights = [one.weights if one is not None else {} for one in (before, after)]
-    rules = [{name: stored.rule for name, stored in one.rules.items()} if one else {} for one in (before, after)]
-    settings = [one.settings if one is not None else None for one in (before, after)]
-    return Difference(_apart(*weights), _apart(*rules), settings[0] != settings[1])
+    one, other = _Contents.of(before), _Contents.of(after)
+    settings = [index.settings if index is not None else None for index in (before, after)]
+    return Difference(
+        weights=_apart(one.weights, other.weights),
+        rules=_apart(one.rules, other.rules),
+        segments=_apart(one.segments, other.segments),
+        bounds=_apart(one.bounds, other.bounds),
+        locks=_apart(one.locks, other.locks),
+        settings=settings[0] != settings[1],
+    )
 
 
 def edits_to(now: IndexControl, wanted: IndexControl) -> list[Edit]:
@@ -47,8 +81,8 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
     force: also of what was changed again since; else that raises Conflict, naming it.
     """
     changed, since = difference(before, after), difference(after, now)
-    again = [*(f"weights.{name}" for name in changed.weights if name in since.weights)]
-    again += [f"rules.{name}" for name in changed.rules if name in since.rules]
+    parts = [name for name in Difference.__struct_fields__ if name != "settings"]
+    again = [f"{part}.{name}" for part in parts for name in getattr(changed, part) if name in getattr(since, part)]
     if again and not force:
         listed = ", ".join(again)
         raise Conflict(
@@ -57,9 +91,13 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
             value=listed,
             actual=now.config_version,
         )
+    held = _Contents.of(now)
     back = Difference(
-        {name: (now.weights.get(name), old) for name, (old, _) in changed.weights.items()},
-        {name: (_rule(now, name), old) for name, (old, _) in changed.rules.items()},
+        weights={name: (held.weights.get(name), old) for name, (old, _) in changed.weights.items()},
+        rules={name: (held.rules.get(name), old) for name, (old, _) in changed.rules.items()},
+        segments={name: (held.segments.get(name), old) for name, (old, _) in changed.segments.items()},
+        bounds={name: (held.bounds.get(name), old) for name, (old, _) in changed.bounds.items()},
+        locks={name: (held.locks.get(name), old) for name, (old, _) in changed.locks.items()},
     )
     return _edits(back, now)
 
@@ -73,17 +111,21 @@ def _edits(wanted: Difference, now: IndexControl) -> list[Edit]:
     }
     if weights:
         edits.append(SetWeights(weights))
-    for name, (current, rule) in wanted.rules.items():
-        if rule is not None and rule != current:
-            edits.append(SetRule(name, rule))
-        elif rule is None and current is not None:
-            edits.append(DeleteRule(name))
+    for rule_id, (rule_now, rule) in wanted.rules.items():
+        if rule is not None and rule != rule_now:
+            edits.append(SetRule(rule_id, rule))
+        elif rule is None and rule_now is not None:
+            edits.append(DeleteRule(rule_id))
+    for segment_id, (segment_now, segment) in wanted.segments.items():
+        if segment is not None and segment != segment_now:
+            edits.append(SetSegment(segment_id, segment))
+        elif segment is None and segment_now is not None:
+            edits.append(DeleteSegment(segment_id))
+    bounds = {name: given for name, (current, given) in wanted.bounds.items() if current != given}
+    locks = {name: bool(on) for name, (current, on) in wanted.locks.items() if bool(current) != bool(on)}
+    if bounds or locks:
+        edits.append(SetLimits(bounds, locks))
     return edits
-
-
-def _rule(index: IndexControl, name: str) -> Rule | None:
-    stored = index.rules.get(name)
-    return stored.rule if stored is not None else None
 
 
 def _apart(before: Mapping[str, T], after: Mapping[str, T]) -> dict[str, tuple[T | None, T | None]]:

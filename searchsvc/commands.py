@@ -16,11 +16,12 @@ import msgspec
 
 from events.codec import encode
 from events.control import ControlState, IndexControl, StoredRule
-from events.edits import DeleteRule, Edit, SetRule, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
 from events.errors import Conflict, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
 from events.log import Entry, EventLog
 from events.rules import MAX_RULES, Rule, check_rule, check_rule_id
+from events.segments import MAX_SEGMENTS, Segment, check_segment
 from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
 from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted
@@ -28,6 +29,8 @@ from searchsvc.changes import edits_to, undoing
 from searchsvc.rulebook import Rulebooks
 from searchsvc.rulechecks import (
     RuleConflict,
+    check_condition_on,
+    check_condition_words,
     check_no_circle,
     check_on,
     check_words,
@@ -36,7 +39,7 @@ from searchsvc.rulechecks import (
 )
 from searchsvc.serving import Serving, ServingState
 from tuning.features import default_weights
-from tuning.weights import check_weights
+from tuning.weights import check_limits, check_weights
 
 ATTEMPTS: Final = 8
 APPLY_TIMEOUT_S: Final = 5.0
@@ -101,15 +104,34 @@ class Commands:
         return await self._append(name, decide, author)
 
     async def set_weights(
-        self, name: str, weights: Mapping[str, float], expected_version: int | None, author: Author
+        self,
+        name: str,
+        weights: Mapping[str, float],
+        expected_version: int | None,
+        author: Author,
+        *,
+        limits: SetLimits | None = None,
     ) -> Changed:
-        """Merge the weights given. Raises Conflict where `expected_version` is not the current one."""
+        """Merge the weights given, and how far they may go. Raises Conflict where `expected_version` is not the current
+        one."""
 
         def edits(index: IndexControl) -> list[Edit]:
             said = f"weights of {name} are at version"
             _require_unchanged(said, "expected_version", expected_version, index.weights_version)
-            check_weights(weights, index.weights)
-            return [SetWeights(dict(weights))]
+            made: list[Edit] = [SetLimits(limits.bounds, limits.locks)] if limits is not None else []
+            bounds = dict(index.bounds)
+            if limits is not None:
+                check_limits(limits.bounds, limits.locks, {**index.weights, **weights})
+                bounds = {key: held for key, held in (bounds | limits.bounds).items() if held is not None}
+                for segment_id, stored in index.segments.items():
+                    # Of a segment from before, too: bounds are what no search goes beyond.
+                    held = {key: value for key, value in stored.segment.weights.items() if key in limits.bounds}
+                    if held:
+                        check_weights(held, index.weights, bounds, f"segments.{segment_id}.weights")
+            if weights or limits is None:
+                check_weights(weights, index.weights, bounds)
+                made.append(SetWeights(dict(weights)))
+            return made
 
         return await self._publish(name, edits, author)
 
@@ -128,9 +150,7 @@ class Commands:
             n_rules = len({*index.rules, rule_id})
             require(n_rules <= MAX_RULES, "rule", n_rules, f"at most {MAX_RULES} rules")
             proposed = StoredRule(rule_id, rule, 0, 0, datetime.now(UTC), "", False, "")
-            check_no_circle(
-                proposed, self._rulebooks.of(name, index.rules).with_rules({**index.rules, rule_id: proposed})
-            )
+            check_no_circle(proposed, self._rulebooks.of(index).with_rules({**index.rules, rule_id: proposed}))
             return [SetRule(rule_id, rule)]
 
         return await self._publish(name, edits, author)
@@ -145,11 +165,37 @@ class Commands:
 
         return await self._publish(name, edits, author)
 
+    async def set_segment(self, name: str, segment_id: str, segment: Segment, author: Author) -> Changed:
+        """Write a segment whole."""
+        check_rule_id(segment_id, "segment")
+        check_segment(segment)
+        check_condition_words(segment.conditions)
+        if segment.conditions.filters:
+            snapshot = self._serving.current.snapshot(name).reading()
+            await asyncio.to_thread(check_condition_on, segment.conditions, snapshot)
+
+        def edits(index: IndexControl) -> list[Edit]:
+            n_segments = len({*index.segments, segment_id})
+            require(n_segments <= MAX_SEGMENTS, "segment", n_segments, f"at most {MAX_SEGMENTS} segments")
+            check_weights(segment.weights, index.weights, index.bounds)
+            return [SetSegment(segment_id, segment)]
+
+        return await self._publish(name, edits, author)
+
+    async def delete_segment(self, name: str, segment_id: str, author: Author) -> Changed:
+        """Raises NotFound."""
+
+        def edits(index: IndexControl) -> list[Edit]:
+            index.segment(segment_id)
+            return [DeleteSegment(segment_id)]
+
+        return await self._publish(name, edits, author)
+
     def conflicts(self, name: str, rule_id: str) -> list[RuleConflict]:
         """What other rules want that a rule of an index also wants; nothing where it is gone by now."""
         index = self._serving.current.control.indexes.get(name)
         stored = index.rules.get(rule_id) if index is not None else None
-        return conflicts(stored, self._rulebooks.of(name, index.rules)) if index is not None and stored else []
+        return conflicts(stored, self._rulebooks.of(index)) if index is not None and stored else []
 
     async def restore_weights(self, name: str, version: int, author: Author) -> Changed:
         """Set the weights that an index had in a version. Raises NotFound."""

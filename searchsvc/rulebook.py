@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from events.control import StoredRule
+from events.control import IndexControl, StoredRule, StoredSegment
 from events.rules import Conditions, Rule, SynonymAction, filters_of
 from searchsvc.analysis import stem
 from searchsvc.conditions import Condition, Lookup, Occasion, Stems
@@ -48,7 +48,7 @@ class PreparedRule(msgspec.Struct, frozen=True):
 
 
 class Rulebook:
-    """The rules of one index at one moment. Never changes; another one is made of it.
+    """The rules of one index at one moment, and its segments. Never changes; another one is made of it.
 
     Rules that are nothing but synonyms for every search are not looked up as others are: there may be thousands of
     them, and a query's words tell which of them matter.
@@ -56,13 +56,19 @@ class Rulebook:
 
     def __init__(self) -> None:
         self.rules: Mapping[str, StoredRule] = {}
+        self.segments: Mapping[str, StoredSegment] = {}
+        self._segment_lookup = Lookup()
         self._prepared: dict[str, PreparedRule] = {}
         self._lookup = Lookup()
         self._synonyms: dict[str, tuple[Synonym, ...]] = {}
 
-    def with_rules(self, rules: Mapping[str, StoredRule]) -> Rulebook:
-        """The book of these rules; what is the same object as before is not prepared again."""
-        if rules is self.rules:
+    def with_rules(
+        self, rules: Mapping[str, StoredRule], segments: Mapping[str, StoredSegment] | None = None
+    ) -> Rulebook:
+        """The book of these rules, and of these segments, of the same where none are given; what is the same object as
+        before is not prepared again."""
+        segments = self.segments if segments is None else segments
+        if rules is self.rules and segments is self.segments:
             return self
         gone = [stored for name, stored in self.rules.items() if rules.get(name) is not stored]
         new = [stored for name, stored in rules.items() if self.rules.get(name) is not stored]
@@ -73,12 +79,24 @@ class Rulebook:
         book._prepared = {name: one for name, one in self._prepared.items() if name not in left} | prepared
         book._lookup = self._lookup.changed(left, {name: one.condition for name, one in prepared.items()})
         book._synonyms = _with_synonyms(self._synonyms, gone, new)
+        book.segments, book._segment_lookup = segments, self._segment_lookup
+        if segments is not self.segments:
+            on = {name: Condition.of(one.segment.conditions) for name, one in segments.items() if one.segment.enabled}
+            book._segment_lookup = Lookup().changed((), on)
         return book
 
     def fired(self, occasion: Occasion, now: datetime) -> list[PreparedRule]:
         """The rules that fire for a search, in order of precedence."""
         holding = (self._prepared[name] for name in self._lookup.holding(occasion))
         return in_order(one for one in holding if one.stored.rule.in_force(now))
+
+    def segment(self, occasion: Occasion) -> StoredSegment | None:
+        """The one whose weights count for a search; None for those of the index."""
+        holding = [self.segments[name] for name in self._segment_lookup.holding(occasion)]
+        return min(holding, key=self._segment_order) if holding else None
+
+    def _segment_order(self, stored: StoredSegment) -> tuple[int, tuple[int, int, int], str]:
+        return -stored.segment.priority, self._segment_lookup.of(stored.id).precedence, stored.id
 
     def synonyms(self, fired: Iterable[PreparedRule], now: datetime) -> Callable[[str], Sequence[Synonym]]:
         """By the stem of their first word, the synonyms that are meant for a search for which some rules fired."""
@@ -119,13 +137,13 @@ class Rulebooks:
     def __init__(self) -> None:
         self._books: dict[str, tuple[Rulebook, ...]] = {}
 
-    def of(self, index: str, rules: Mapping[str, StoredRule]) -> Rulebook:
-        books = self._books.get(index, ())
+    def of(self, index: IndexControl) -> Rulebook:
+        books = self._books.get(index.name, ())
         for book in books:
-            if book.rules is rules:
+            if book.rules is index.rules and book.segments is index.segments:
                 return book
-        book = (books[0] if books else Rulebook()).with_rules(rules)
-        self._books[index] = (book, *books[: BOOKS_KEPT - 1])
+        book = (books[0] if books else Rulebook()).with_rules(index.rules, index.segments)
+        self._books[index.name] = (book, *books[: BOOKS_KEPT - 1])
         return book
 
 

@@ -8,7 +8,17 @@ import msgspec
 
 from events.control import StoredRule
 from events.errors import InvalidInput, require
-from events.rules import BoostAction, BuryAction, HideAction, PinAction, RedirectAction, Rule, SynonymAction, filters_of
+from events.rules import (
+    BoostAction,
+    BuryAction,
+    Conditions,
+    HideAction,
+    PinAction,
+    RedirectAction,
+    Rule,
+    SynonymAction,
+    filters_of,
+)
 from searchsvc.conditions import Stems, stems_of
 from searchsvc.engine import EngineSnapshot
 from searchsvc.filters import parse_filter
@@ -27,13 +37,27 @@ class RuleConflict(msgspec.Struct, frozen=True):
 def check_words(rule: Rule) -> None:
     """Raise InvalidInput where something that is to be looked for in queries has no word in it, or a filter does not
     read as one."""
-    several = isinstance(rule.conditions.query, tuple)
-    for i, pattern in enumerate(rule.conditions.patterns):
+    check_condition_words(rule.conditions)
+    for at, given in filters_of(rule):
+        require(parse_filter(given, at) is not None, at, given, "a filter that is not empty")
+
+
+def check_condition_words(given: Conditions) -> None:
+    """The same of conditions alone."""
+    several = isinstance(given.query, tuple)
+    for i, pattern in enumerate(given.patterns):
         if pattern.text.strip() or pattern.type != "exact":
             at = f"conditions.query[{i}].text" if several else "conditions.query.text"
             require(bool(stems_of(pattern.text)), at, pattern.text, "a text with at least one letter or digit")
-    for at, given in filters_of(rule):
-        require(parse_filter(given, at) is not None, at, given, "a filter that is not empty")
+    at = "conditions.filters"
+    require(not given.filters or parse_filter(given.filters, at) is not None, at, given.filters, "a filter")
+
+
+def check_condition_on(given: Conditions, snapshot: EngineSnapshot) -> None:
+    """Raise InvalidInput where the filter of a condition names what the index does not have."""
+    parsed = parse_filter(given.filters, "conditions.filters")
+    if parsed is not None:
+        snapshot.check_filter(parsed, "conditions.filters")
 
 
 def needs_documents(rule: Rule) -> bool:

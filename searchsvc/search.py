@@ -12,7 +12,7 @@ docs/decisions/one-thread-a-search.md). `Service.search` chooses it, and keeps t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -33,7 +33,7 @@ from searchsvc.filters import Filter, parse_filter
 from searchsvc.highlight import Highlighter
 from searchsvc.laps import Laps
 from searchsvc.query import Query
-from searchsvc.rulebook import Rulebooks
+from searchsvc.rulebook import Rulebook, Rulebooks
 from searchsvc.serving import ServingState
 from searchsvc.steering import (
     Steering,
@@ -51,12 +51,14 @@ log = logging.getLogger(__name__)
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A search whose query is understood. snapshot: that it reads. encoding: of the query. leave_out: a slot that is
-    not wanted."""
+    """A search whose query is understood. snapshot: that it reads. weights: of its segment, where it has one, on those
+    of the index. encoding: of the query. leave_out: a slot that is not wanted."""
 
     snapshot: EngineSnapshot
     laps: Laps
     steering: Steering
+    weights: Mapping[str, float]
+    segment: str | None
     filters: Filter | None
     encoding: Encoding
     leave_out: int | None
@@ -153,11 +155,12 @@ class Searcher:
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index).reading()
-        book, filters = self.rulebooks.of(index, control.rules), parse_filter(request.filters)
+        book, filters = self.rulebooks.of(control), parse_filter(request.filters)
         if request.like:
             query, vector, leave_out = _like(snapshot, request.like)
             steering = steer_without_query(snapshot, book, request, filters, now, query)
-            return Begun(snapshot, laps, steering, filters, Encoding(vector=vector), leave_out)
+            weights, segment = _weights(control, book, steering)
+            return Begun(snapshot, laps, steering, weights, segment, filters, Encoding(vector=vector), leave_out)
         steering = steer(snapshot, book, request, filters, now)
         laps.timings.analyse = laps.lap()
         encoding = self._encoding(snapshot, steering.query, vector_leg)
@@ -165,7 +168,8 @@ class Searcher:
             # Elsewhere the engine may have something to do meanwhile.
             encoding()
             laps.lap()
-        return Begun(snapshot, laps, steering, filters, encoding, None)
+        weights, segment = _weights(control, book, steering)
+        return Begun(snapshot, laps, steering, weights, segment, filters, encoding, None)
 
     def finish(
         self, state: ServingState, index: str, request: SearchRequest, begun: Begun, *, query_id: str, now: datetime
@@ -175,7 +179,7 @@ class Searcher:
         query, wanted = steering.query, steering.directives
         laps.timings.queue = round(laps.timings.queue + laps.lap(), 3)
         control, snapshot = state.control.index(index), begun.snapshot
-        retrieved = snapshot.retrieve(self._retrieval(control, begun, request, now.timestamp()))
+        retrieved = snapshot.retrieve(self._retrieval(begun, request, now.timestamp()))
         vector, degraded = encoding(), [*encoding.degraded, *retrieved.degraded]
         laps.timings.encode = encoding.ms
         laps.timings.retrieve = laps.lap()
@@ -183,7 +187,7 @@ class Searcher:
         found = gathered(snapshot, query, vector, retrieved, self._n_candidates, request, boosted=boosted)
         names = feature_names(snapshot.settings)
         features = feature_matrix(snapshot, found, now.timestamp())
-        weights = np.array([control.weights.get(name, 0.0) for name in names], np.float64)
+        weights = np.array([begun.weights.get(name, 0.0) for name in names], np.float64)
         laps.timings.features = laps.lap()
         scores = scored(found, names, features, weights)
         factors, shares, boost_effects = boost_factors(snapshot, wanted.boosts, found, names, features)
@@ -228,6 +232,7 @@ class Searcher:
             applied_seq=state.control.seq,
             config_version=control.config_version,
             weights_version=control.weights_version,
+            weights_segment=begun.segment,
             applied_catalog_seq=snapshot.catalog_seq,
             applied_rules=applied,
             rule_effects=effects,
@@ -253,6 +258,7 @@ class Searcher:
             generation=snapshot.generation,
             experiment=request.experiment or None,
             applied_rules=tuple(applied),
+            weights_segment=begun.segment or "",
             factors=tuple(factors[shown].tolist()) if boosted else (),
             pinned=tuple(name for position, name in pinned_ids.items() if position in shown),
             degraded=tuple(degraded),
@@ -267,7 +273,7 @@ class Searcher:
         query = understand(typed, snapshot.lexicon, typing=True)
         if not query.terms:
             return []
-        book = self.rulebooks.of(index, control.rules)
+        book = self.rulebooks.of(control)
         steering = steer_without_query(snapshot, book, SearchRequest(), None, now, query)
         boosts = {field.name: float(field.name == settings.title) for field in settings.searchable}
         signals = np.zeros(len(settings.signals), np.float32)
@@ -297,9 +303,9 @@ class Searcher:
         text = query.did_you_mean or query.text
         return Encoding(lambda: embedder.encode_query(text))
 
-    def _retrieval(self, control: IndexControl, begun: Begun, request: SearchRequest, at_s: float) -> Retrieval:
+    def _retrieval(self, begun: Begun, request: SearchRequest, at_s: float) -> Retrieval:
         """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""
-        weights, settings, wanted = control.weights, begun.snapshot.settings, begun.steering.directives
+        weights, settings, wanted = begun.weights, begun.snapshot.settings, begun.steering.directives
         signals = [weights.get(SIGNAL_PREFIX + signal.field, 0.0) for signal in settings.signals]
         return Retrieval(
             query=begun.steering.query,
@@ -320,6 +326,12 @@ class Searcher:
             lifted=wanted.lifted,
             marked=tuple(dict.fromkeys(one.filter for one in wanted.boosts if one.filter is not None)),
         )
+
+
+def _weights(control: IndexControl, book: Rulebook, steering: Steering) -> tuple[Mapping[str, float], str | None]:
+    """The weights that count for a search, and the segment that they are of; None for those of the index."""
+    stored = book.segment(steering.occasion)
+    return (control.weights, None) if stored is None else ({**control.weights, **stored.segment.weights}, stored.id)
 
 
 def _in_order(

@@ -26,10 +26,11 @@ SORTED: Final = "the search has an order of its own"
 
 
 class Steering(msgspec.Struct, frozen=True):
-    """query: as it is searched. fired: ids, in order of precedence. effects: as far as they are known before anything
-    is found."""
+    """query: as it is searched. occasion: what conditions looked at. fired: ids of rules, in order of precedence.
+    effects: as far as they are known before anything is found."""
 
     query: Query
+    occasion: Occasion
     directives: Directives
     fired: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
@@ -48,14 +49,15 @@ def steer(
     snapshot: EngineSnapshot, book: Rulebook, request: SearchRequest, filters: Filter | None, now: datetime
 ) -> Steering:
     """Understand a request's query, as its rules want it understood."""
-    fired = _fired(book, request, filters, now, queries=_typed(request.query))
+    occasion = _occasion(request, filters, _typed(request.query))
+    fired = book.fired(occasion, now)
     text, effects = rewritten(request.query, fired)
     query = _understood(text, snapshot, book, fired, request, now)
     if query.did_you_mean:
         # Who typed it wrong meant it all the same.
+        occasion = msgspec.structs.replace(occasion, queries=(*occasion.queries, stems_of(query.did_you_mean)))
         known = {one.stored.id for one in fired}
-        meant = _fired(book, request, filters, now, queries=(stems_of(query.did_you_mean),))
-        more = [one for one in meant if one.stored.id not in known]
+        more = [one for one in book.fired(occasion, now) if one.stored.id not in known]
         if more:
             fired = in_order([*fired, *more])
             corrected, also = rewritten(query.did_you_mean, more)
@@ -64,7 +66,7 @@ def steer(
             again = _understood(corrected if changed else text, snapshot, book, fired, request, now)
             did_you_mean = again.did_you_mean or query.did_you_mean
             query = msgspec.structs.replace(again, did_you_mean=corrected if changed else did_you_mean)
-    return _steering(query, fired, effects, snapshot, request)
+    return _steering(query, occasion, fired, effects, snapshot, request)
 
 
 def steer_without_query(
@@ -76,8 +78,8 @@ def steer_without_query(
     query: Query,
 ) -> Steering:
     """For a search that asks for no words: rules that look at the query never fire."""
-    fired = _fired(book, request, filters, now, queries=())
-    return _steering(query, fired, [], snapshot, request)
+    occasion = _occasion(request, filters, ())
+    return _steering(query, occasion, book.fired(occasion, now), [], snapshot, request)
 
 
 def boost_factors(
@@ -141,18 +143,9 @@ def _typed(query: str) -> tuple[Stems, ...]:
     return (stems,) if stems or not query.strip() else ()
 
 
-def _fired(
-    book: Rulebook,
-    request: SearchRequest,
-    filters: Filter | None,
-    now: datetime,
-    *,
-    queries: tuple[Stems, ...],
-) -> list[PreparedRule]:
-    if not book.rules:
-        return []
+def _occasion(request: SearchRequest, filters: Filter | None, queries: tuple[Stems, ...]) -> Occasion:
     context = frozenset(request.context)
-    return book.fired(Occasion(queries, context, parts_of(filters), request.user_segment, request.experiment), now)
+    return Occasion(queries, context, parts_of(filters), request.user_segment, request.experiment)
 
 
 def _understood(
@@ -169,6 +162,7 @@ def _understood(
 
 def _steering(
     query: Query,
+    occasion: Occasion,
     fired: Sequence[PreparedRule],
     effects: Sequence[Effect],
     snapshot: EngineSnapshot,
@@ -187,4 +181,4 @@ def _steering(
         told += [Effect(one.rule, one.action, factor=one.factor, note=SORTED) for one in wanted.boosts]
         told += [Effect(one.rule, "pin", one.document_id, note=SORTED) for one in wanted.pins]
         wanted = msgspec.structs.replace(wanted, boosts=(), pins=())
-    return Steering(query, wanted, tuple(one.stored.id for one in fired), tuple(told))
+    return Steering(query, occasion, wanted, tuple(one.stored.id for one in fired), tuple(told))

@@ -14,7 +14,7 @@ import numpy as np
 
 from events import control
 from events.copy import COPY_NAME, ControlCopy
-from events.edits import SetRule
+from events.edits import Edit, SetRule
 from events.errors import Unavailable
 from events.history import ControlHistory
 from events.rules import Rule
@@ -105,8 +105,12 @@ def serving(snapshot: EngineSnapshot, **weights: float) -> ServingState:
 
 def with_rules(state: ServingState, rules: Mapping[str, Rule]) -> ServingState:
     """The same with these rules of index `shop`."""
-    edits = tuple(SetRule(name, rule) for name, rule in rules.items())
-    event = ChangePublished(id="rules", at=NOW, index="shop", actor="ada", edits=edits)
+    return edited(state, *(SetRule(name, rule) for name, rule in rules.items()))
+
+
+def edited(state: ServingState, *edits: Edit) -> ServingState:
+    """The same with index `shop` edited."""
+    event = ChangePublished(id="edits", at=NOW, index="shop", actor="ada", edits=edits)
     return ServingState(control.fold(state.control, event, state.control.seq + 1), state.snapshots)
 
 

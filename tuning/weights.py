@@ -6,26 +6,53 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from events.errors import InvalidInput
+from events.errors import InvalidInput, require
 
 MIN_WEIGHT: Final = -100.0
 MAX_WEIGHT: Final = 100.0
 
+Bounds = Mapping[str, tuple[float, float]]
 
-def check_weights(given: Mapping[str, float], known: Mapping[str, float]) -> None:
+
+def check_weights(
+    given: Mapping[str, float], known: Mapping[str, float], bounds: Bounds, field: str = "weights"
+) -> None:
     """Raise InvalidInput naming the first weight that is not of this index, not finite, or out of bounds.
 
-    known: the index's present weights; its keys are all the names there are.
+    known: the index's present weights; its keys are all the names there are. bounds: (least, most) of those that have
+    other ones than usual. field: what errors call the weights.
     """
-    if not given:
-        raise InvalidInput("weights is empty", field="weights", limit="at least one name")
+    require(bool(given), field, {}, "at least one name")
     for name, value in given.items():
-        field = f"weights.{name}"
-        if name not in known:
-            limit = f"one of {', '.join(known)}"
-            raise InvalidInput(
-                f"there is no weight {name[:80]!r}; allowed: {limit}", field=field, value=name, limit=limit
-            )
-        if not math.isfinite(value) or not MIN_WEIGHT <= value <= MAX_WEIGHT:
-            limit = f"a finite number from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}"
-            raise InvalidInput(f"{field} is {value}; allowed: {limit}", field=field, value=value, limit=limit)
+        _require_known(name, known, field)
+        least, most = bounds.get(name, (MIN_WEIGHT, MAX_WEIGHT))
+        if not math.isfinite(value) or not least <= value <= most:
+            limit = f"a finite number from {least:g} to {most:g}"
+            at = f"{field}.{name}"
+            raise InvalidInput(f"{at} is {value}; allowed: {limit}", field=at, value=value, limit=limit)
+
+
+def check_limits(
+    bounds: Mapping[str, tuple[float, float] | None], locks: Mapping[str, bool], known: Mapping[str, float]
+) -> None:
+    """Raise InvalidInput naming the first limit that is not of this index, or bounds between which nothing lies, or
+    not the weight in force. known: the weights, as they would be then."""
+    for name in locks:
+        _require_known(name, known, "locks")
+    for name, given in bounds.items():
+        _require_known(name, known, "bounds")
+        if given is None:
+            continue
+        least, most = given
+        well = math.isfinite(least) and math.isfinite(most) and MIN_WEIGHT <= least <= most <= MAX_WEIGHT
+        limit = f"[least, most] from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, least first"
+        require(well, f"bounds.{name}", list(given), limit)
+        holds = f"bounds that hold the weight in force, {known[name]:g}"
+        require(least <= known[name] <= most, f"bounds.{name}", list(given), holds)
+
+
+def _require_known(name: str, known: Mapping[str, float], field: str) -> None:
+    if name not in known:
+        limit = f"one of {', '.join(known)}"
+        message = f"there is no weight {name[:80]!r}; allowed: {limit}"
+        raise InvalidInput(message, field=f"{field}.{name}", value=name, limit=limit)

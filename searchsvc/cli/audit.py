@@ -111,6 +111,12 @@ def said(changed: Difference) -> str:
     for name, (before, after) in changed.rules.items():
         verb = "new" if before is None else "gone" if after is None else "changed"
         parts.append(f"rule {name} {verb}")
+    for name, (before_segment, after_segment) in changed.segments.items():
+        verb = "new" if before_segment is None else "gone" if after_segment is None else "changed"
+        parts.append(f"segment {name} {verb}")
+    for name, (_, bounds) in changed.bounds.items():
+        parts.append(f"{name} from {bounds[0]:g} to {bounds[1]:g}" if bounds is not None else f"{name} without bounds")
+    parts += [f"{name} {'locked' if on else 'unlocked'}" for name, (_, on) in changed.locks.items()]
     return ", ".join([*parts, *(["settings"] if changed.settings else [])]) or "nothing"
 
 

@@ -11,7 +11,7 @@ import msgspec
 import rich_click as click
 
 from events.codec import decode_behavior, decode_control, decode_dead
-from events.edits import DeleteRule, Edit, SetRule, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
 from events.log import EventLog, Record
 from events.streams import StreamName
 from events.types import (
@@ -206,6 +206,12 @@ def _edited(edit: Edit) -> str:
             return f"rule {rule_id}"
         case DeleteRule(id=rule_id):
             return f"rule {rule_id} deleted"
+        case SetSegment(id=segment_id):
+            return f"segment {segment_id}"
+        case DeleteSegment(id=segment_id):
+            return f"segment {segment_id} deleted"
+        case SetLimits(bounds=bounds, locks=locks):
+            return f"limits of {' '.join(dict.fromkeys((*bounds, *locks)))}"
 
 
 def _rank(ranking: RankingShown, document_id: str) -> int | None:

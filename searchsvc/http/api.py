@@ -35,6 +35,7 @@ EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
 WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
 SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
 RULE: Final = Body(shapes.RuleInput, max_bytes=512 * KIB)
+SEGMENT: Final = Body(shapes.SegmentInput, max_bytes=64 * KIB)
 ROLLBACK: Final = Body(shapes.RollbackInput, max_bytes=4 * KIB)
 REVERT: Final = Body(shapes.RevertInput, max_bytes=4 * KIB)
 REINDEX: Final = Body(shapes.ReindexInput, max_bytes=4 * KIB)
@@ -187,8 +188,18 @@ async def delete_document(app: App, index: str, document_id: str) -> Response[by
 @get("/v1/indexes/{index:str}/weights", **describe("The weights in force", None, shapes.WeightsInfo))
 async def get_weights(app: App, index: str) -> Response[bytes]:
     control = app.serving.current.control.index(index)
-    weights = dict(control.weights)
-    return _json(shapes.WeightsInfo(index, control.weights_version, weights, MIN_WEIGHT, MAX_WEIGHT))
+    return _json(
+        shapes.WeightsInfo(
+            index,
+            control.weights_version,
+            dict(control.weights),
+            MIN_WEIGHT,
+            MAX_WEIGHT,
+            dict(control.bounds),
+            list(control.locks),
+            {name: stored.segment for name, stored in sorted(control.segments.items())},
+        )
+    )
 
 
 @put(
@@ -198,7 +209,8 @@ async def get_weights(app: App, index: str) -> Response[bytes]:
 async def put_weights(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
     given: shapes.WeightsInput = WEIGHTS.decode(body)
     author = _author(request, given.reason)
-    changed = await app.service.commands.set_weights(index, given.weights, given.expected_version, author)
+    commands, limits = app.service.commands, given.limits()
+    changed = await commands.set_weights(index, given.weights, given.expected_version, author, limits=limits)
     control = changed.index or app.serving.current.control.index(index)
     return _json(shapes.WeightsChangedAnswer(control.weights_version, changed.seq, dict(control.weights)))
 
@@ -207,6 +219,40 @@ async def put_weights(app: App, index: str, request: AnyRequest, body: bytes) ->
 async def get_weights_history(app: App, index: str) -> Response[bytes]:
     history = app.serving.current.control.index(index).history
     return _json(shapes.WeightsHistory(index, list(reversed(history))))
+
+
+@get("/v1/indexes/{index:str}/segments", **describe("Weights for some searches only", None, shapes.SegmentList))
+async def list_segments(app: App, index: str) -> Response[bytes]:
+    segments = app.serving.current.control.index(index).segments
+    return _json(shapes.SegmentList(index, [shapes.SegmentInfo.of(segments[name]) for name in sorted(segments)]))
+
+
+@get("/v1/indexes/{index:str}/segments/{segment:str}", **describe("One segment", None, shapes.SegmentInfo))
+async def get_segment(app: App, index: str, segment: str) -> Response[bytes]:
+    return _json(shapes.SegmentInfo.of(app.serving.current.control.index(index).segment(segment)))
+
+
+@put(
+    "/v1/indexes/{index:str}/segments/{segment:str}",
+    **describe("Write a segment, whole; live when answered", SEGMENT, shapes.SegmentChangedAnswer),
+)
+async def put_segment(app: App, index: str, segment: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.SegmentInput = SEGMENT.decode(body)
+    author = _author(request, given.reason)
+    changed = await app.service.commands.set_segment(index, segment, given.segment(), author)
+    stored = changed.index.segments.get(segment) if changed.index is not None else None
+    return _json(shapes.SegmentChangedAnswer(changed.seq, shapes.SegmentInfo.of(stored) if stored else None))
+
+
+@delete(
+    "/v1/indexes/{index:str}/segments/{segment:str}",
+    status_code=200,
+    **describe("Delete a segment", None, shapes.SegmentChangedAnswer),
+)
+async def delete_segment(app: App, index: str, segment: str, request: AnyRequest) -> Response[bytes]:
+    author = _author(request, request.query_params.get("reason", ""))
+    changed = await app.service.commands.delete_segment(index, segment, author)
+    return _json(shapes.SegmentChangedAnswer(changed.seq, None))
 
 
 @get("/v1/indexes/{index:str}/rules", **describe("All rules of an index", None, shapes.RuleList))
@@ -347,6 +393,10 @@ def build_api(app: App) -> Litestar:
             get_weights,
             put_weights,
             get_weights_history,
+            list_segments,
+            get_segment,
+            put_segment,
+            delete_segment,
             list_rules,
             get_rule,
             put_rule,

@@ -6,10 +6,12 @@ from datetime import datetime
 
 import msgspec
 
-from events.control import Change, IndexControl, StoredRule, control_hash
+from events.control import Change, IndexControl, StoredRule, StoredSegment, control_hash
 from events.digest import DocumentsDigest, state_hash
+from events.edits import SetLimits
 from events.errors import require
 from events.rules import Action, Conditions, Rule
+from events.segments import Segment
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from searchsvc.audit import AuditEntry
 from searchsvc.changes import Difference
@@ -85,25 +87,95 @@ class DocumentDeletedAnswer(msgspec.Struct, frozen=True):
 
 
 class WeightsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Names not given keep their weight. expected_version: refuse (409) where another change came first."""
+    """Names not given keep their weight. bounds: (least, most) by name, null for the usual ones. locks: by name,
+    whether only people may move it. expected_version: refuse (409) where another change came first."""
 
-    weights: dict[str, float]
+    weights: dict[str, float] = {}
+    bounds: dict[str, tuple[float, float] | None] = {}
+    locks: dict[str, bool] = {}
     reason: str = ""
     expected_version: int | None = None
 
+    def limits(self) -> SetLimits | None:
+        return SetLimits(self.bounds, self.locks) if self.bounds or self.locks else None
+
 
 class WeightsInfo(msgspec.Struct, frozen=True):
+    """min_weight, max_weight: of those without `bounds` of their own. locks: which only people may move. segments: by
+    id, the weights that differ for some searches."""
+
     index: str
     version: int
     weights: dict[str, float]
     min_weight: float
     max_weight: float
+    bounds: dict[str, tuple[float, float]] = {}
+    locks: list[str] = []
+    segments: dict[str, Segment] = {}
 
 
 class WeightsChangedAnswer(msgspec.Struct, frozen=True):
     version: int
     seq: int
     weights: dict[str, float]
+
+
+class SegmentInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A segment, whole, as in `events.segments.Segment`, and why."""
+
+    conditions: Conditions
+    weights: dict[str, float]
+    priority: int = 0
+    enabled: bool = True
+    reason: str = ""
+
+    def segment(self) -> Segment:
+        return Segment(self.conditions, self.weights, self.priority, self.enabled)
+
+
+class SegmentInfo(msgspec.Struct, frozen=True):
+    """One segment, and the change that wrote it."""
+
+    id: str
+    conditions: Conditions
+    weights: dict[str, float]
+    priority: int
+    enabled: bool
+    seq: int
+    at: datetime
+    actor: str
+    actor_verified: bool
+    reason: str
+
+    @staticmethod
+    def of(stored: StoredSegment) -> SegmentInfo:
+        one = stored.segment
+        return SegmentInfo(
+            stored.id,
+            one.conditions,
+            one.weights,
+            one.priority,
+            one.enabled,
+            stored.seq,
+            stored.at,
+            stored.actor,
+            stored.actor_verified,
+            stored.reason,
+        )
+
+
+class SegmentList(msgspec.Struct, frozen=True):
+    """By id."""
+
+    index: str
+    segments: list[SegmentInfo]
+
+
+class SegmentChangedAnswer(msgspec.Struct, frozen=True):
+    """seq: of the change; it is served. segment: null where it was deleted."""
+
+    seq: int
+    segment: SegmentInfo | None
 
 
 class WeightsHistory(msgspec.Struct, frozen=True):

@@ -173,3 +173,38 @@ def test_the_command_line_shows_takes_back_and_keeps_every_change(shop: RunningS
     ):
         file.write_bytes(b"".join(damaged))
         assert "line" in searchsvc("audit", "verify", str(file), status=1)
+
+
+def test_limits_and_segments_are_live_when_answered_and_taken_back_like_all_else(shop: RunningService) -> None:
+    before, plain = call(shop, "GET", f"{SHOP}/weights"), ranked(shop)
+    limited = call(shop, "PUT", f"{SHOP}/weights", {"bounds": {"cosine": [0, 5]}, "locks": {"bm25.title": True}})
+    assert limited["version"] == before["version"]
+    info = call(shop, "GET", f"{SHOP}/weights")
+    assert (info["bounds"], info["locks"]) == ({"cosine": [0.0, 5.0]}, ["bm25.title"])
+    segment = {"conditions": {"user_segment": "trade"}, "weights": {"cosine": 0.0, "bm25.title": 0.0}, "reason": "B2B"}
+    changed = call(shop, "PUT", f"{SHOP}/segments/trade", segment)
+    answer = call(shop, "POST", f"{SHOP}/search", {"query": "lamp", "user_segment": "trade", "min_seq": changed["seq"]})
+    assert answer["weights_segment"] == "trade"
+    assert ranked(shop, user_segment="trade") != plain == ranked(shop)
+    seq = call(shop, "GET", "/v1/state")["seq"]
+    for path, body, field in (
+        ("weights", {"weights": {"cosine": 5.5}}, "weights.cosine"),
+        ("weights", {"bounds": {"cosine": [1, 5]}}, "segments.trade.weights.cosine"),
+        ("weights", {"bounds": {"cosine": [5, 1]}}, "bounds.cosine"),
+        ("weights", {"locks": {"nope": True}}, "locks.nope"),
+        ("weights", {}, "weights"),
+        ("segments/x", {**segment, "weights": {"cosine": 7}}, "weights.cosine"),
+        ("segments/x", {**segment, "conditions": {}}, "conditions"),
+        ("segments/x", {**segment, "conditions": {"filters": "nope:1"}}, "conditions.filters"),
+        ("segments/a%20b", segment, "segment"),
+    ):
+        said = call(shop, "PUT", f"{SHOP}/{path}", body, status=400)
+        assert said["field"] == field
+    assert call(shop, "GET", "/v1/state")["seq"] == seq
+    assert [one["id"] for one in call(shop, "GET", f"{SHOP}/segments")["segments"]] == ["trade"]
+    assert call(shop, "GET", f"{SHOP}/segments/trade")["reason"] == "B2B"
+    for one in (changed["seq"], limited["seq"]):
+        call(shop, "POST", f"/v1/changes/{one}/revert")
+    assert call(shop, "GET", f"{SHOP}/weights") == before
+    call(shop, "GET", f"{SHOP}/segments/trade", status=404)
+    call(shop, "DELETE", f"{SHOP}/segments/trade", status=404)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from events import codec, control
 from events.control import ControlState
 from events.copy import COPY_NAME, ControlCopy
-from events.edits import DeleteRule, Edit, SetRule, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
 from events.errors import Conflict, InvalidInput
 from events.history import ControlHistory
 from events.log import Record
 from events.rules import BoostAction, Conditions, HideAction, PinAction, QueryPattern, ReplaceWordsAction, Rule
+from events.segments import Segment
 from events.types import ChangePublished, ControlEvent, IndexConfigured
 from searchsvc.answer import SearchRequest
 from searchsvc.changes import difference, edits_to, undoing
@@ -40,7 +41,20 @@ actions = st.one_of(
 conditions = st.sampled_from((Conditions(), Conditions(query=QueryPattern("contains", "shoe"))))
 rules = st.builds(Rule, st.tuples(actions), conditions=conditions, priority=st.integers(0, 2))
 names = st.sampled_from(("r1", "r2", "r3"))
-edits = st.one_of(st.builds(SetWeights, weights), st.builds(SetRule, names, rules), st.builds(DeleteRule, names))
+segments = st.builds(Segment, st.just(Conditions(query=QueryPattern("contains", "shoe"))), weights)
+limits = st.builds(
+    SetLimits,
+    st.dictionaries(st.sampled_from(["cosine", "bm25.title"]), st.sampled_from((None, (-9.0, 9.0), (-50.0, 50.0)))),
+    st.dictionaries(st.sampled_from(["cosine", "bm25.title"]), st.booleans()),
+)
+edits = st.one_of(
+    st.builds(SetWeights, weights),
+    st.builds(SetRule, names, rules),
+    st.builds(DeleteRule, names),
+    st.builds(SetSegment, names, segments),
+    st.builds(DeleteSegment, names),
+    limits,
+)
 changes = st.lists(st.lists(edits, min_size=1, max_size=3).map(tuple), min_size=1, max_size=6)
 FEW = settings(max_examples=40, deadline=None)
 

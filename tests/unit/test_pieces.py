@@ -78,7 +78,7 @@ def test_a_view_of_a_column_never_changes() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 100.1, -100.1])
 def test_weights_out_of_bounds_are_refused(value: float) -> None:
     with pytest.raises(InvalidInput) as refused:
-        check_weights({"a": 1.0, "b": value}, {"a": 0.0, "b": 0.0})
+        check_weights({"a": 1.0, "b": value}, {"a": 0.0, "b": 0.0}, {})
     assert refused.value.field == "weights.b"
 
 
