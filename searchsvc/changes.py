@@ -82,7 +82,13 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
     """
     changed, since = difference(before, after), difference(after, now)
     parts = [name for name in Difference.__struct_fields__ if name != "settings"]
-    again = [f"{part}.{name}" for part in parts for name in getattr(changed, part) if name in getattr(since, part)]
+    again = [
+        f"{part}.{name}"
+        for part in parts
+        for name, (old, _) in getattr(changed, part).items()
+        # What is back to what it was needs no more.
+        if name in getattr(since, part) and getattr(since, part)[name][1] != old
+    ]
     if again and not force:
         listed = ", ".join(again)
         raise Conflict(

@@ -41,7 +41,7 @@ from searchsvc.serving import Serving, ServingState
 from tuning.features import default_weights
 from tuning.weights import check_limits, check_weights
 
-ATTEMPTS: Final = 8
+ATTEMPTS: Final = 16
 APPLY_TIMEOUT_S: Final = 5.0
 MAX_REASON_CHARS: Final = 1000
 MAX_ACTOR_CHARS: Final = 200
@@ -74,6 +74,7 @@ class Commands:
         self._serving = serving
         self._rulebooks = rulebooks
         self._history = history
+        self._turn = asyncio.Lock()
 
     async def configure_index(self, name: str, settings: IndexSettings, author: Author) -> Changed:
         """Create an index or replace its settings; the weights of features that stay are kept."""
@@ -292,6 +293,20 @@ class Commands:
         self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent], author: Author
     ) -> Changed:
         author.check()
+        # One at a time: those who ask here need not race each other, only other services.
+        try:
+            async with asyncio.timeout(APPLY_TIMEOUT_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Unavailable("other changes are still under way", retry_after_s=1.0) from None
+        try:
+            return await self._append_in_turn(name, decide)
+        finally:
+            self._turn.release()
+
+    async def _append_in_turn(
+        self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent]
+    ) -> Changed:
         event_id = uuid.uuid4().hex
         for _ in range(ATTEMPTS):
             state = self._serving.current.control

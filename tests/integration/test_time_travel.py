@@ -75,7 +75,8 @@ def test_rolling_back_and_taking_back_are_changes_of_their_own(shop: RunningServ
     # One change at a time, in any order.
     answer = call(shop, "POST", f"/v1/changes/{changed}/revert", {"reason": "was wrong"})
     assert answer["changed"]["weights"] == {"bm25.title": [0.5, weights["weights"]["bm25.title"]]}
-    assert ranked(shop, min_seq=answer["seq"]) == [one for one in ranked(shop, as_of=seq) if one[0] != before[0][0]]
+    # All but the hidden one, and one more to fill the page.
+    assert ranked(shop, min_seq=answer["seq"])[:-1] == [one for one in ranked(shop, as_of=seq) if one != before[0]]
     call(shop, "POST", f"/v1/changes/{hidden}/revert")
     assert ranked(shop) == before
     said = call(shop, "POST", f"/v1/changes/{hidden}/revert", status=400)
@@ -176,12 +177,13 @@ def test_the_command_line_shows_takes_back_and_keeps_every_change(shop: RunningS
 
 
 def test_limits_and_segments_are_live_when_answered_and_taken_back_like_all_else(shop: RunningService) -> None:
+    weigh(shop, cosine=2.0, bm25__title=3.0)
     before, plain = call(shop, "GET", f"{SHOP}/weights"), ranked(shop)
     limited = call(shop, "PUT", f"{SHOP}/weights", {"bounds": {"cosine": [0, 5]}, "locks": {"bm25.title": True}})
     assert limited["version"] == before["version"]
     info = call(shop, "GET", f"{SHOP}/weights")
     assert (info["bounds"], info["locks"]) == ({"cosine": [0.0, 5.0]}, ["bm25.title"])
-    segment = {"conditions": {"user_segment": "trade"}, "weights": {"cosine": 0.0, "bm25.title": 0.0}, "reason": "B2B"}
+    segment = {"conditions": {"user_segment": "trade"}, "weights": {"cosine": 0.5, "bm25.title": 0.0}, "reason": "B2B"}
     changed = call(shop, "PUT", f"{SHOP}/segments/trade", segment)
     answer = call(shop, "POST", f"{SHOP}/search", {"query": "lamp", "user_segment": "trade", "min_seq": changed["seq"]})
     assert answer["weights_segment"] == "trade"

@@ -46,7 +46,7 @@ def test_the_weights_of_a_segment_count_for_the_searches_that_it_is_for(tmp_path
     # Who browses, too.
     assert found(state, "", user_segment="trade") == (["b", "c", "a"], "trade")
     # What it does not name stays the index's.
-    louder = edited(state, SetWeights({"bm25.title": 90.0}))
+    louder = edited(state, SetWeights({"exact_title": 90.0}))
     assert found(louder, user_segment="trade") == (["a", "b", "c"], "trade")
     assert found(edited(state, DeleteSegment("trade")), user_segment="trade") == (["a", "b", "c"], None)
 
