@@ -14,7 +14,7 @@ import msgspec
 
 from events.errors import Corrupt, LaterVersion
 from events.streams import StreamName
-from events.types import BehaviorBatch, BehaviorEvent, CatalogEvent, ControlEvent, DeadEvent, Skipped
+from events.types import BehaviorBatch, BehaviorEvent, CatalogEvent, ControlEvent, DeadEvent, DraftEvent, Skipped
 from events.upcast import CURRENT, StoredBehaviorEvent, StoredControlEvent, upcast, upcast_control
 
 
@@ -32,10 +32,11 @@ class _Peek(msgspec.Struct):
 
 
 T = TypeVar("T")
-StoredEvent = ControlEvent | CatalogEvent | BehaviorBatch | DeadEvent
+StoredEvent = ControlEvent | DraftEvent | CatalogEvent | BehaviorBatch | DeadEvent
 
 _encoder: Final = msgspec.json.Encoder()
 _control: Final[msgspec.json.Decoder[StoredControlEvent]] = msgspec.json.Decoder(StoredControlEvent)
+_draft: Final[msgspec.json.Decoder[DraftEvent]] = msgspec.json.Decoder(DraftEvent)
 _catalog: Final[msgspec.json.Decoder[CatalogEvent]] = msgspec.json.Decoder(CatalogEvent)
 _batch: Final = msgspec.json.Decoder(_StoredBatch)
 _raw_batch: Final = msgspec.json.Decoder(_RawBatch)
@@ -55,6 +56,11 @@ def decode_control(data: bytes) -> ControlEvent | Skipped:
     """The event as of today. Raises Corrupt where the bytes are no CONTROL event, and LaterVersion."""
     event = _decode(_control, StoredControlEvent, data, "CONTROL")
     return event if isinstance(event, Skipped) else upcast_control(event)
+
+
+def decode_draft(data: bytes) -> DraftEvent | Skipped:
+    """Raises Corrupt where the bytes are no DRAFTS event, and LaterVersion."""
+    return _decode(_draft, DraftEvent, data, "DRAFTS")
 
 
 def decode_catalog(data: bytes) -> CatalogEvent | Skipped:

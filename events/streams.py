@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
-StreamName = Literal["CONTROL", "CATALOG", "BEHAVIOR", "SIGNALS", "INGEST", "DEAD"]
+StreamName = Literal["CONTROL", "DRAFTS", "CATALOG", "BEHAVIOR", "SIGNALS", "INGEST", "DEAD"]
 
 DAY_S: Final = 86_400.0
 MAX_SUBJECT_TOKEN_BYTES: Final = 128
@@ -37,6 +37,7 @@ STREAMS: Final[dict[StreamName, StreamSpec]] = {
     spec.name: spec
     for spec in (
         StreamSpec("CONTROL", ("control.>",), append_only=True),
+        StreamSpec("DRAFTS", ("drafts.>",), compacted=True),
         StreamSpec("CATALOG", ("catalog.>",), compacted=True, atomic=True),
         StreamSpec("BEHAVIOR", ("behavior.>",), max_age_s=90 * DAY_S),
         StreamSpec("SIGNALS", ("signals.>",), compacted=True),
@@ -54,6 +55,15 @@ def subject_token(text: str) -> str:
 
 def control_subject(index: str) -> str:
     return f"control.{index}"
+
+
+def draft_subject(index: str, draft: str) -> str:
+    """One subject a draft: only its newest form is kept."""
+    return f"drafts.{index}.{subject_token(draft)}"
+
+
+def drafts_filter(index: str) -> str:
+    return f"drafts.{index}.*"
 
 
 def catalog_subject(index: str, created_seq: int, document_id: str) -> str:

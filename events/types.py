@@ -1,6 +1,7 @@
 """Every event the log can hold. A tag names its meaning and version; it never changes either.
 
 CONTROL   IndexConfigured, IndexDeleted, ChangePublished     what people and the tuner decided
+DRAFTS    DraftSaved, DraftDeleted                           what people think of changing
 CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be found
 BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
 DEAD      EventRefused, EventReplayed                        what could not be used, and why
@@ -57,14 +58,37 @@ class ChangePublished(ControlFields, frozen=True, kw_only=True, tag="change_publ
     """Weights and rules of an index were edited. All edits of a change count from the same moment.
 
     undoes: the sequence of the change that this one takes back. restores: the sequence as of which it sets the index.
+    draft: that it was published from.
     """
 
     edits: tuple[Edit, ...]
     undoes: int | None = None
     restores: int | None = None
+    draft: str = ""
 
 
 ControlEvent = IndexConfigured | IndexDeleted | ChangePublished
+
+
+class DraftSaved(ControlFields, frozen=True, kw_only=True, tag="draft_saved.v1"):
+    """A change that is not published yet was written, whole. Nothing ranks by it.
+
+    base_seq: the CONTROL sequence that its author saw. created_seq: that created the index.
+    """
+
+    draft: str
+    created_seq: int
+    base_seq: int
+    edits: tuple[Edit, ...]
+
+
+class DraftDeleted(ControlFields, frozen=True, kw_only=True, tag="draft_deleted.v1"):
+    """A draft is gone: published, or given up."""
+
+    draft: str
+
+
+DraftEvent = DraftSaved | DraftDeleted
 
 
 class DocumentUpserted(msgspec.Struct, frozen=True, kw_only=True, tag="document_upserted.v1"):

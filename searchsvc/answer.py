@@ -36,7 +36,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     context, user_segment, experiment: what rules can ask for: tags, the segment of shoppers that this one is of, and
     the arm of an experiment that the search is in.
     as_of: search by the rules and weights of a CONTROL sequence, or of a time (RFC 3339, with its zone), over today's
-    documents; such an answer is no impression, and is not logged.
+    documents; draft: as if this draft was published. Such an answer is no impression, and is not logged.
     min_seq: wait (bounded) until this CONTROL sequence is applied, to read one's own write. min_catalog_seq: the same
     for documents. user_token: a pseudonym of the shopper.
     """
@@ -59,6 +59,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     experiment: str = ""
     user_token: str = ""
     as_of: int | str | None = None
+    draft: str = ""
     min_seq: int = 0
     min_catalog_seq: int = 0
 
@@ -83,6 +84,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             require(len(name) <= MAX_NAME_CHARS, field, name, f"at most {MAX_NAME_CHARS} characters")
         if self.as_of is not None:
             moment(self.as_of, "as_of")
+        require(not self.draft or self.as_of is None, "draft", self.draft, "as_of or a draft, not both")
         require(self.min_seq >= 0, "min_seq", self.min_seq, "0 or more")
         require(self.min_catalog_seq >= 0, "min_catalog_seq", self.min_catalog_seq, "0 or more")
         require(len(self.facets) <= MAX_FACETS, "facets", len(self.facets), f"at most {MAX_FACETS}")

@@ -32,6 +32,7 @@ from searchsvc.commands import Commands
 from searchsvc.config import Config
 from searchsvc.dead import DeadLetters
 from searchsvc.disk import DiskGuard
+from searchsvc.drafts import Drafts
 from searchsvc.embedded import kernels
 from searchsvc.embedded.indexes import EmbeddedIndexes
 from searchsvc.embedding.cache import VectorCache
@@ -171,10 +172,12 @@ class App:
         searcher = Searcher(embedder, n_candidates=config.search.candidates)
         canaries = Canaries(searcher, self.serving, memory.queries)
         self.indexers = Indexers(self._indexes(encoder), self._log, self.serving, encoder, canaries.compare)
+        commands = Commands(self._log, self.serving, searcher.rulebooks, self.history)
         self.service = Service(
             self._log,
             self.serving,
-            Commands(self._log, self.serving, searcher.rulebooks, self.history),
+            commands,
+            Drafts(self._log, self.serving, commands, self.history),
             searcher,
             self._searches,
             self._late_searches,

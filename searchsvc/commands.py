@@ -15,31 +15,23 @@ from typing import Final
 import msgspec
 
 from events.codec import encode
-from events.control import ControlState, IndexControl, StoredRule
+from events.control import ControlState, IndexControl, StoredRule, fold
 from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
 from events.errors import Conflict, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
 from events.log import Entry, EventLog
-from events.rules import MAX_RULES, Rule, check_rule, check_rule_id
-from events.segments import MAX_SEGMENTS, Segment, check_segment
+from events.rules import Rule
+from events.segments import Segment
 from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
 from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted
 from searchsvc.changes import edits_to, undoing
+from searchsvc.editchecks import check_alone, check_on_documents, check_within
 from searchsvc.rulebook import Rulebooks
-from searchsvc.rulechecks import (
-    RuleConflict,
-    check_condition_on,
-    check_condition_words,
-    check_no_circle,
-    check_on,
-    check_words,
-    conflicts,
-    needs_documents,
-)
+from searchsvc.rulechecks import RuleConflict, conflicts, needs_documents
 from searchsvc.serving import Serving, ServingState
 from tuning.features import default_weights
-from tuning.weights import check_limits, check_weights
+from tuning.weights import check_weights
 
 ATTEMPTS: Final = 16
 APPLY_TIMEOUT_S: Final = 5.0
@@ -120,41 +112,20 @@ class Commands:
             said = f"weights of {name} are at version"
             _require_unchanged(said, "expected_version", expected_version, index.weights_version)
             made: list[Edit] = [SetLimits(limits.bounds, limits.locks)] if limits is not None else []
-            bounds = dict(index.bounds)
-            if limits is not None:
-                check_limits(limits.bounds, limits.locks, {**index.weights, **weights})
-                bounds = {key: held for key, held in (bounds | limits.bounds).items() if held is not None}
-                for segment_id, stored in index.segments.items():
-                    # Of a segment from before, too: bounds are what no search goes beyond.
-                    held = {key: value for key, value in stored.segment.weights.items() if key in limits.bounds}
-                    if held:
-                        check_weights(held, index.weights, bounds, f"segments.{segment_id}.weights")
-            if weights or limits is None:
-                check_weights(weights, index.weights, bounds)
-                made.append(SetWeights(dict(weights)))
-            return made
+            return [*made, SetWeights(dict(weights))] if weights or limits is None else made
 
-        return await self._publish(name, edits, author)
+        return await self.publish(name, edits, author)
 
     async def set_rule(self, name: str, rule_id: str, rule: Rule, expected_seq: int | None, author: Author) -> Changed:
         """Write a rule whole. expected_seq: of the rule as the caller knows it, 0 for none. Raises Conflict."""
-        check_rule_id(rule_id)
-        check_rule(rule)
-        check_words(rule)
-        state = self._serving.current
-        state.control.index(name)
-        if needs_documents(rule):
-            await asyncio.to_thread(check_on, rule, state.snapshot(name).reading())
+        edit = SetRule(rule_id, rule)
+        await self.check(name, edit)
 
         def edits(index: IndexControl) -> list[Edit]:
             _require_rule_at(index.rules, rule_id, expected_seq)
-            n_rules = len({*index.rules, rule_id})
-            require(n_rules <= MAX_RULES, "rule", n_rules, f"at most {MAX_RULES} rules")
-            proposed = StoredRule(rule_id, rule, 0, 0, datetime.now(UTC), "", False, "")
-            check_no_circle(proposed, self._rulebooks.of(index).with_rules({**index.rules, rule_id: proposed}))
-            return [SetRule(rule_id, rule)]
+            return [edit]
 
-        return await self._publish(name, edits, author)
+        return await self.publish(name, edits, author)
 
     async def delete_rule(self, name: str, rule_id: str, expected_seq: int | None, author: Author) -> Changed:
         """Raises NotFound, or Conflict as `set_rule` does."""
@@ -164,33 +135,33 @@ class Commands:
             _require_rule_at(index.rules, rule_id, expected_seq)
             return [DeleteRule(rule_id)]
 
-        return await self._publish(name, edits, author)
+        return await self.publish(name, edits, author)
 
     async def set_segment(self, name: str, segment_id: str, segment: Segment, author: Author) -> Changed:
         """Write a segment whole."""
-        check_rule_id(segment_id, "segment")
-        check_segment(segment)
-        check_condition_words(segment.conditions)
-        if segment.conditions.filters:
-            snapshot = self._serving.current.snapshot(name).reading()
-            await asyncio.to_thread(check_condition_on, segment.conditions, snapshot)
+        edit = SetSegment(segment_id, segment)
+        await self.check(name, edit)
 
         def edits(index: IndexControl) -> list[Edit]:
-            n_segments = len({*index.segments, segment_id})
-            require(n_segments <= MAX_SEGMENTS, "segment", n_segments, f"at most {MAX_SEGMENTS} segments")
             check_weights(segment.weights, index.weights, index.bounds)
-            return [SetSegment(segment_id, segment)]
+            return [edit]
 
-        return await self._publish(name, edits, author)
+        return await self.publish(name, edits, author)
 
     async def delete_segment(self, name: str, segment_id: str, author: Author) -> Changed:
         """Raises NotFound."""
+        return await self.publish(name, lambda _: [DeleteSegment(segment_id)], author)
 
-        def edits(index: IndexControl) -> list[Edit]:
-            index.segment(segment_id)
-            return [DeleteSegment(segment_id)]
-
-        return await self._publish(name, edits, author)
+    async def check(self, name: str, edit: Edit) -> None:
+        """Raise InvalidInput where an edit cannot be honoured, alone or on the documents that there are; NotFound
+        without the index; Unavailable where that cannot be known now."""
+        check_alone(edit)
+        state = self._serving.current
+        state.control.index(name)
+        if (isinstance(edit, SetRule) and needs_documents(edit.rule)) or (
+            isinstance(edit, SetSegment) and edit.segment.conditions.filters
+        ):
+            await asyncio.to_thread(check_on_documents, edit, state.snapshot(name).reading())
 
     def conflicts(self, name: str, rule_id: str) -> list[RuleConflict]:
         """What other rules want that a rule of an index also wants; nothing where it is gone by now."""
@@ -210,7 +181,7 @@ class Commands:
         def edits(index: IndexControl) -> list[Edit]:
             return edits_to(index, msgspec.structs.replace(index, weights=wanted.weights))
 
-        return await self._publish(name, edits, author, restores=wanted.seq)
+        return await self.publish(name, edits, author, restores=wanted.seq)
 
     async def restore(self, name: str, moment: int | datetime, field: str, author: Author) -> Changed:
         """Set weights and rules as they were at a moment. field: what errors call it. Raises NotFound where there was
@@ -221,7 +192,7 @@ class Commands:
         def edits(index: IndexControl) -> list[Edit]:
             return edits_to(index, past.index(name))
 
-        return await self._publish(name, edits, author, restores=seq)
+        return await self.publish(name, edits, author, restores=seq)
 
     async def revert(self, seq: int, author: Author, *, force: bool) -> Changed:
         """Take one change back, whole, whenever it was. force: also what was changed again since; else that raises
@@ -241,7 +212,7 @@ class Commands:
                 raise NotFound(f"index {index.name} of sequence {seq} is gone", field="seq", value=seq)
             return undoing(before, after, index, force=force)
 
-        return await self._publish(event.index, edits, author, undoes=seq)
+        return await self.publish(event.index, edits, author, undoes=seq)
 
     def seq_of(self, moment: int | datetime, field: str) -> int:
         """As `ControlHistory.seq_of`."""
@@ -258,7 +229,7 @@ class Commands:
             raise NotFound(message, field="as_of", value=seq, limit=f"from sequence {served.created_seq}")
         return past
 
-    async def _publish(
+    async def publish(
         self,
         name: str,
         edits: Callable[[IndexControl], Sequence[Edit]],
@@ -266,16 +237,18 @@ class Commands:
         *,
         undoes: int | None = None,
         restores: int | None = None,
+        draft: str = "",
     ) -> Changed:
         """edits: what is to change of an index as it is; asked again where another writer was first. Raises
-        InvalidInput where nothing is to change."""
+        InvalidInput where nothing is to change, or not so."""
 
         def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
-            made = tuple(edits(state.index(name)))
+            before = state.index(name)
+            made = tuple(edits(before))
             if not made:
                 limit = "a change that makes a difference"
                 raise InvalidInput(f"index {name} is so already: nothing was changed", limit=limit)
-            return ChangePublished(
+            event = ChangePublished(
                 id=event_id,
                 at=at,
                 index=name,
@@ -285,7 +258,11 @@ class Commands:
                 edits=made,
                 undoes=undoes,
                 restores=restores,
+                draft=draft,
             )
+            after = fold(state, event, state.seq + 1).index(name)
+            check_within(before, after, made, self._rulebooks.of(before))
+            return event
 
         return await self._append(name, decide, author)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
@@ -26,12 +26,14 @@ from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
 from searchsvc.dead import DeadLetters
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
+from searchsvc.drafts import Drafts
 from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
 from searchsvc.lastknown import LastKnown
+from searchsvc.preview import Preview, compared, of_all
 from searchsvc.redaction import redacted
 from searchsvc.search import Begun, Searcher
 from searchsvc.serving import Serving, ServingState
@@ -65,6 +67,7 @@ class Service:
         event_log: EventLog,
         serving: Serving,
         commands: Commands,
+        drafts: Drafts,
         searcher: Searcher,
         searches: ThreadPoolExecutor,
         late_searches: ThreadPoolExecutor,
@@ -80,6 +83,7 @@ class Service:
     ) -> None:
         self.serving = serving
         self.commands = commands
+        self.drafts = drafts
         self.writer = writer
         self.rankings = memory.rankings
         self._memory = memory
@@ -107,6 +111,9 @@ class Service:
         try:
             if request.as_of is not None:
                 return await self._found_as_of(state, index, request, moment(request.as_of, "as_of"))
+            if request.draft:
+                drafted = await self.drafts.control_with(index, request.draft)
+                return await self._search_in_time(ServingState(drafted, state.snapshots), index, request)
             outcome = await self._found_or_last_known(state, index, request)
         finally:
             self._n_searching -= 1
@@ -114,6 +121,18 @@ class Service:
         self.rankings.remember(shown)
         self.writer.offer(shown)
         return outcome
+
+    async def preview(self, index: str, draft: str, requests: Sequence[SearchRequest]) -> Preview:
+        """What a draft would do to some searches. Raises NotFound, InvalidInput, Unavailable."""
+        drafted = await self.drafts.control_with(index, draft)
+        state = self.serving.current
+        previews = []
+        for request in requests:
+            request.check()
+            before = await self._search_in_time(state, index, request)
+            after = await self._search_in_time(ServingState(drafted, state.snapshots), index, request)
+            previews.append(compared(request.query, before.answer, after.answer))
+        return of_all(previews)
 
     async def _found_as_of(
         self, state: ServingState, index: str, request: SearchRequest, at: int | datetime

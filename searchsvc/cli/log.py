@@ -22,7 +22,7 @@ from events.streams import STREAMS, StreamName
 from searchsvc.config import Config, load_config
 
 # CONTROL comes first: the subjects of all others name sequences of it.
-EXPORTED: Final[tuple[StreamName, ...]] = ("CONTROL", "CATALOG", "BEHAVIOR", "SIGNALS", "DEAD")
+EXPORTED: Final[tuple[StreamName, ...]] = ("CONTROL", "DRAFTS", "CATALOG", "BEHAVIOR", "SIGNALS", "DEAD")
 TELL_EVERY: Final = 1000
 # What the data folder holds that names sequences of a stream.
 KEPT_OF: Final[dict[StreamName, tuple[str, ...]]] = {"CATALOG": ("catalog", "indexes"), "BEHAVIOR": ("behavior",)}

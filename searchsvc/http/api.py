@@ -21,11 +21,13 @@ from searchsvc.app import App, Health
 from searchsvc.audit import AuditEntry
 from searchsvc.commands import Author
 from searchsvc.dead import Replayed
+from searchsvc.drafts import Draft, DraftStatus
 from searchsvc.http import shapes
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.problems import answer_problem
 from searchsvc.intake import EventsInput
+from searchsvc.preview import Preview
 from searchsvc.rebuild import RebuildStatus
 from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
 
@@ -36,6 +38,9 @@ WEIGHTS: Final = Body(shapes.WeightsInput, max_bytes=64 * KIB)
 SETTINGS: Final = Body(shapes.IndexInput, max_bytes=256 * KIB)
 RULE: Final = Body(shapes.RuleInput, max_bytes=512 * KIB)
 SEGMENT: Final = Body(shapes.SegmentInput, max_bytes=64 * KIB)
+DRAFT: Final = Body(shapes.DraftInput, max_bytes=KIB * KIB)
+PREVIEW: Final = Body(shapes.PreviewInput, max_bytes=64 * KIB)
+PUBLISH: Final = Body(shapes.PublishInput, max_bytes=4 * KIB)
 ROLLBACK: Final = Body(shapes.RollbackInput, max_bytes=4 * KIB)
 REVERT: Final = Body(shapes.RevertInput, max_bytes=4 * KIB)
 REINDEX: Final = Body(shapes.ReindexInput, max_bytes=4 * KIB)
@@ -293,6 +298,55 @@ async def delete_rule(app: App, index: str, rule: str, request: AnyRequest) -> R
     return _json(shapes.RuleChangedAnswer(changed.seq, None))
 
 
+@get("/v1/indexes/{index:str}/drafts", **describe("Changes that are not published yet", None, shapes.DraftList))
+async def list_drafts(app: App, index: str) -> Response[bytes]:
+    return _json(shapes.DraftList(index, await app.service.drafts.of(index)))
+
+
+@get("/v1/indexes/{index:str}/drafts/{draft:str}", **describe("A draft, and what it would do now", None, DraftStatus))
+async def get_draft(app: App, index: str, draft: str) -> Response[bytes]:
+    return _json(await app.service.drafts.status(index, draft))
+
+
+@put("/v1/indexes/{index:str}/drafts/{draft:str}", **describe("Write a draft, whole", DRAFT, Draft))
+async def put_draft(app: App, index: str, draft: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.DraftInput = DRAFT.decode(body)
+    author = _author(request, given.reason)
+    return _json(await app.service.drafts.save(index, draft, given.edits, given.expected_version, author))
+
+
+@delete(
+    "/v1/indexes/{index:str}/drafts/{draft:str}",
+    status_code=200,
+    **describe("Give a draft up", None, shapes.DraftDeletedAnswer),
+)
+async def delete_draft(app: App, index: str, draft: str, request: AnyRequest) -> Response[bytes]:
+    await app.service.drafts.delete(index, draft, _author(request, request.query_params.get("reason", "")))
+    return _json(shapes.DraftDeletedAnswer(draft))
+
+
+@post(
+    "/v1/indexes/{index:str}/drafts/{draft:str}/preview",
+    status_code=200,
+    **describe("Before and after, for some queries", PREVIEW, Preview),
+)
+async def preview_draft(app: App, index: str, draft: str, body: bytes) -> Response[bytes]:
+    given: shapes.PreviewInput = PREVIEW.decode(body)
+    return _json(await app.service.preview(index, draft, given.requests()))
+
+
+@post(
+    "/v1/indexes/{index:str}/drafts/{draft:str}/publish",
+    status_code=200,
+    **describe("Make a draft count, all at once; live when answered", PUBLISH, shapes.ChangedAnswer),
+)
+async def publish_draft(app: App, index: str, draft: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.PublishInput = PUBLISH.decode(body or b"{}")
+    author = _author(request, given.reason)
+    changed = await app.service.drafts.publish(index, draft, author, force=given.force)
+    return _json(await _difference_made(app, changed.seq))
+
+
 @post(
     "/v1/indexes/{index:str}/rollback",
     status_code=200,
@@ -401,6 +455,12 @@ def build_api(app: App) -> Litestar:
             get_rule,
             put_rule,
             delete_rule,
+            list_drafts,
+            get_draft,
+            put_draft,
+            delete_draft,
+            preview_draft,
+            publish_draft,
             rollback,
             revert,
             get_change,

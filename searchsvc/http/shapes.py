@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 import msgspec
 
 from events.control import Change, IndexControl, StoredRule, StoredSegment, control_hash
 from events.digest import DocumentsDigest, state_hash
-from events.edits import SetLimits
-from events.errors import require
+from events.edits import Edit, SetLimits
+from events.errors import InvalidInput, require
 from events.rules import Action, Conditions, Rule
 from events.segments import Segment
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
+from searchsvc.answer import SearchRequest
 from searchsvc.audit import AuditEntry
 from searchsvc.changes import Difference
 from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
+from searchsvc.drafts import Draft
 from searchsvc.engine import EngineSnapshot
 from searchsvc.rebuild import RebuildStatus
 from searchsvc.rulechecks import RuleConflict
 from searchsvc.serving import ServingState
 from searchsvc.suggestions import Suggestion
+
+# Each is searched twice, one after the other.
+MAX_PREVIEWED: Final = 100
 
 
 class IndexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -256,6 +262,54 @@ class RuleChangedAnswer(msgspec.Struct, frozen=True):
     seq: int
     rule: RuleInfo | None
     conflicts: list[RuleConflict] = []
+
+
+class DraftInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """edits: what is to change, whole; see `events.edits`. expected_version: refuse (409) where the draft is at another
+    one; 0 where there should be none yet."""
+
+    edits: tuple[Edit, ...]
+    reason: str = ""
+    expected_version: int | None = None
+
+
+class DraftList(msgspec.Struct, frozen=True):
+    """By id."""
+
+    index: str
+    drafts: list[Draft]
+
+
+class DraftDeletedAnswer(msgspec.Struct, frozen=True):
+    id: str
+
+
+class PreviewInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """queries: texts, or whole searches. limit: hits of those that are texts."""
+
+    queries: list[str | dict[str, object]]
+    limit: int = 10
+
+    def requests(self) -> list[SearchRequest]:
+        """Raises InvalidInput."""
+        require(1 <= len(self.queries) <= MAX_PREVIEWED, "queries", len(self.queries), f"1 to {MAX_PREVIEWED} queries")
+        found = []
+        for i, query in enumerate(self.queries):
+            given = {"query": query, "limit": self.limit} if isinstance(query, str) else query
+            try:
+                found.append(msgspec.convert(given, SearchRequest))
+            except msgspec.ValidationError as error:
+                limit = "a text, or the members of a search"
+                message = f"queries[{i}]: {error}"
+                raise InvalidInput(message, field=f"queries[{i}]", value=str(query), limit=limit) from error
+        return found
+
+
+class PublishInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """reason: stands in the log. force: also over what was changed otherwise since the draft was saved."""
+
+    reason: str = ""
+    force: bool = False
 
 
 class RollbackInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -23,6 +23,7 @@ from searchsvc.arrays import FloatArray
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
 from searchsvc.dead import DeadLetters
+from searchsvc.drafts import Drafts
 from searchsvc.embedded import storage
 from searchsvc.embedded.indexes import EmbeddedStorage
 from searchsvc.embedding.embedder import Embedder
@@ -75,10 +76,12 @@ async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8, n_l
     documents = [upsert(str(i), f"red shoe {i}") for i in range(20)]
     await serving.set_snapshot("shop", 1, engine(folder, documents).snapshot())
     writer, keyring = BehaviorWriter(log, memory, outbox_size=10), Keyring(folder / "privacy.sqlite")
+    commands = Commands(log, serving, searcher.rulebooks, no_history(folder))
     return Service(
         log,
         serving,
-        Commands(log, serving, searcher.rulebooks, no_history(folder)),
+        commands,
+        Drafts(log, serving, commands, no_history(folder)),
         searcher,
         ThreadPoolExecutor(2),
         ThreadPoolExecutor(1),

@@ -1,0 +1,87 @@
+"""Whether edits can be published: each alone, on the documents that there are, and all together on an index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from events.control import IndexControl
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
+from events.errors import InvalidInput, require
+from events.rules import MAX_RULES, check_rule, check_rule_id
+from events.segments import MAX_SEGMENTS, check_segment
+from searchsvc.engine import EngineSnapshot
+from searchsvc.rulebook import Rulebook
+from searchsvc.rulechecks import check_condition_on, check_condition_words, check_no_circle, check_on, check_words
+from tuning.weights import check_limits, check_weights
+
+
+def check_alone(edit: Edit) -> None:
+    """Raise InvalidInput where an edit cannot be honoured, whatever the index is."""
+    match edit:
+        case SetRule(id=rule_id, rule=rule):
+            check_rule_id(rule_id)
+            check_rule(rule)
+            check_words(rule)
+        case SetSegment(id=segment_id, segment=segment):
+            check_rule_id(segment_id, "segment")
+            check_segment(segment)
+            check_condition_words(segment.conditions)
+        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment():
+            pass
+
+
+def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:
+    """Raise InvalidInput where an edit names what no document has. May ask the engine: not for the event loop."""
+    match edit:
+        case SetRule(rule=rule):
+            check_on(rule, snapshot)
+        case SetSegment(segment=segment):
+            check_condition_on(segment.conditions, snapshot)
+        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment():
+            pass
+
+
+def check_within(before: IndexControl, after: IndexControl, edits: Sequence[Edit], book: Rulebook) -> None:
+    """Raise InvalidInput where edits of an index do not go together, or with what is there. book: of the index before
+    them."""
+    for edit in edits:
+        match edit:
+            case SetWeights(weights=weights):
+                check_weights(weights, before.weights, after.bounds)
+            case SetLimits():
+                check_limits(edit.bounds, edit.locks, after.weights)
+            case DeleteRule(id=rule_id):
+                before.rule(rule_id)
+            case DeleteSegment(id=segment_id):
+                before.segment(segment_id)
+            case SetRule() | SetSegment():
+                pass
+    require(len(after.rules) <= MAX_RULES, "rule", len(after.rules), f"at most {MAX_RULES} rules")
+    n_segments = len(after.segments)
+    require(n_segments <= MAX_SEGMENTS, "segment", n_segments, f"at most {MAX_SEGMENTS} segments")
+    if after.segments is not before.segments or after.bounds != before.bounds:
+        for segment_id, stored in after.segments.items():
+            # Features may have gone since a segment was written; bounds are what no search goes beyond.
+            held = {name: value for name, value in stored.segment.weights.items() if name in after.weights}
+            if held:
+                check_weights(held, after.weights, after.bounds, f"segments.{segment_id}.weights")
+    written = [edit.id for edit in edits if isinstance(edit, SetRule)]
+    if written:
+        later = book.with_rules(after.rules)
+        for rule_id in written:
+            if rule_id in after.rules:
+                check_no_circle(after.rules[rule_id], later)
+
+
+@contextmanager
+def under(path: str) -> Iterator[None]:
+    """Errors within name their member as one of this path."""
+    try:
+        yield
+    except InvalidInput as refused:
+        field = f"{path}.{refused.field}" if refused.field else path
+        refused.message = f"{path}: {refused.message}"
+        refused.args = (refused.message,)
+        refused.field = field
+        raise

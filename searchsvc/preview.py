@@ -1,0 +1,73 @@
+"""What a draft would do to some queries: before and after, side by side. Pure, but for the searches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from searchsvc.answer import Hit, SearchAnswer
+from searchsvc.directives import Effect
+
+
+class PreviewHit(msgspec.Struct, frozen=True):
+    """A hit afterwards. was: its rank before; null where it is new on the page. moved: ranks gained, lost where below
+    0."""
+
+    id: str
+    rank: int
+    score: float
+    was: int | None
+    moved: int | None
+
+
+class QueryPreview(msgspec.Struct, frozen=True):
+    """One query. before: ids in order. gone: ids that were on the page. total: before and after. overlap: the share of
+    the page that stays. top_changed: whether the first three are others, or in another order."""
+
+    query: str
+    before: list[str]
+    after: list[PreviewHit]
+    gone: list[str]
+    total: tuple[int, int]
+    overlap: float
+    top_changed: bool
+    applied_rules: tuple[list[str], list[str]]
+    rule_effects: list[Effect]
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """n_changed: queries whose page is another."""
+
+    queries: list[QueryPreview]
+    n_changed: int
+
+
+def compared(query: str, before: SearchAnswer, after: SearchAnswer) -> QueryPreview:
+    ranks = {hit.id: hit.rank for hit in before.hits}
+    kept = {hit.id for hit in after.hits}
+    was, now = (_ids(answer.hits) for answer in (before, after))
+    return QueryPreview(
+        query=query,
+        before=was,
+        after=[_hit(hit, ranks.get(hit.id)) for hit in after.hits],
+        gone=[name for name in was if name not in kept],
+        total=(before.total, after.total),
+        overlap=round(len(kept & set(was)) / max(len(was), len(now), 1), 4) if was or now else 1.0,
+        top_changed=was[:3] != now[:3],
+        applied_rules=(before.applied_rules, after.applied_rules),
+        rule_effects=after.rule_effects,
+    )
+
+
+def of_all(queries: Sequence[QueryPreview]) -> Preview:
+    n_changed = sum(one.before != [hit.id for hit in one.after] for one in queries)
+    return Preview(list(queries), n_changed)
+
+
+def _ids(hits: Sequence[Hit]) -> list[str]:
+    return [hit.id for hit in hits]
+
+
+def _hit(hit: Hit, was: int | None) -> PreviewHit:
+    return PreviewHit(hit.id, hit.rank, hit.score, was, was - hit.rank if was is not None else None)

@@ -1,0 +1,192 @@
+"""Drafts over HTTP and on the command line: saved, looked at, published whole, and merged with what came first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.running import RunningService
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
+
+SHOP = "/v1/indexes/shop"
+DRAFT = f"{SHOP}/drafts/spring"
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    running = RunningService(tmp_path_factory.mktemp("drafts") / "data")
+    import_documents(running.url, "shop", sample_catalogue(120))
+    yield running
+    running.stop()
+
+
+def call(service: RunningService, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
+    found, said = service.call(method, path, body)
+    assert found == status, said
+    return said
+
+
+def ranked(service: RunningService, **asked: Any) -> list[str]:
+    answer = call(service, "POST", f"{SHOP}/search", {"query": "lamp", "limit": 10, **asked})
+    return [hit["id"] for hit in answer["hits"]]
+
+
+def pinned(document_id: str) -> dict[str, Any]:
+    return {
+        "type": "rule",
+        "id": "spring",
+        "rule": {"actions": [{"type": "pin", "document_id": document_id, "rank": 1}]},
+    }
+
+
+def test_a_draft_changes_nothing_until_it_is_published_and_then_all_at_once(shop: RunningService) -> None:
+    before, seq = ranked(shop), call(shop, "GET", "/v1/state")["seq"]
+    version = call(shop, "GET", f"{SHOP}/weights")["version"]
+    last = before[-1]
+    edits = [pinned(last), {"type": "weights", "weights": {"bm25.title": 1.0}}]
+    saved = call(shop, "PUT", DRAFT, {"edits": edits, "reason": "spring", "expected_version": 0})
+    assert (saved["id"], saved["base_seq"], len(saved["edits"])) == ("spring", seq, 2)
+    assert [one["id"] for one in call(shop, "GET", f"{SHOP}/drafts")["drafts"]] == ["spring"]
+    assert (ranked(shop), call(shop, "GET", "/v1/state")["seq"]) == (before, seq)
+    status = call(shop, "GET", DRAFT)
+    assert (set(status["changed"]["rules"]), status["conflicts"], status["problem"]) == ({"spring"}, [], "")
+    # What it would do, side by side.
+    preview = call(shop, "POST", f"{DRAFT}/preview", {"queries": ["lamp", {"query": "zzzz", "limit": 3}]})
+    lamp, nothing = preview["queries"]
+    assert lamp["before"] == before
+    first = lamp["after"][0]
+    assert (first["id"], first["rank"], first["was"], first["moved"]) == (last, 1, 10, 9)
+    assert lamp["top_changed"] is True
+    assert lamp["applied_rules"] == [[], ["spring"]]
+    assert {hit["id"] for hit in lamp["after"]} | set(lamp["gone"]) >= set(before)
+    assert (nothing["overlap"], nothing["before"]) == (1.0, [hit["id"] for hit in nothing["after"]])
+    assert ranked(shop, draft="spring") == [hit["id"] for hit in lamp["after"]]
+    # Published: one change, one sequence, and one way back.
+    assert call(shop, "POST", f"{DRAFT}/publish", {"reason": " "}, status=400)["field"] == "reason"
+    published = call(shop, "POST", f"{DRAFT}/publish", {"reason": "spring is here"})
+    assert published["seq"] == seq + 1
+    assert (set(published["changed"]["rules"]), set(published["changed"]["weights"])) == ({"spring"}, {"bm25.title"})
+    after = call(shop, "POST", f"{SHOP}/search", {"query": "lamp", "min_seq": published["seq"]})
+    assert [hit["id"] for hit in after["hits"]] == [hit["id"] for hit in lamp["after"]]
+    assert after["weights_version"] == version + 1
+    entry = call(shop, "GET", f"/v1/changes/{published['seq']}")
+    assert entry["reason"] == "spring is here"
+    call(shop, "GET", DRAFT, status=404)
+    call(shop, "POST", f"/v1/changes/{published['seq']}/revert")
+    assert ranked(shop) == before
+
+
+def test_a_draft_whose_ground_moved_is_merged_or_says_what_moved(shop: RunningService) -> None:
+    first, second, *_ = ranked(shop)
+    call(shop, "PUT", DRAFT, {"edits": [pinned(second), {"type": "weights", "weights": {"cosine": 1.0}}]})
+    # Something else moved: both count.
+    call(shop, "PUT", f"{SHOP}/weights", {"weights": {"phrase": 0.7}})
+    assert call(shop, "GET", DRAFT)["conflicts"] == []
+    published = call(shop, "POST", f"{DRAFT}/publish", {"reason": "merged"})
+    weights = call(shop, "GET", f"{SHOP}/weights")["weights"]
+    assert (weights["phrase"], weights["cosine"]) == (0.7, 1.0)
+    call(shop, "POST", f"/v1/changes/{published['seq']}/revert")
+    # The same moved: refused with its names, or forced.
+    call(shop, "PUT", DRAFT, {"edits": [pinned(second), {"type": "weights", "weights": {"cosine": 1.0}}]})
+    call(shop, "PUT", f"{SHOP}/weights", {"weights": {"cosine": 1.5}})
+    call(shop, "PUT", f"{SHOP}/rules/spring", {"actions": [{"type": "hide", "document_id": first}]})
+    assert call(shop, "GET", DRAFT)["conflicts"] == ["rules.spring", "weights.cosine"]
+    seq = call(shop, "GET", "/v1/state")["seq"]
+    said = call(shop, "POST", f"{DRAFT}/publish", {"reason": "x"}, status=409)
+    assert (said["field"], said["value"]) == ("rules.spring", "rules.spring, weights.cosine")
+    assert call(shop, "GET", "/v1/state")["seq"] == seq
+    call(shop, "POST", f"{DRAFT}/publish", {"reason": "mine", "force": True})
+    assert call(shop, "GET", f"{SHOP}/weights")["weights"]["cosine"] == 1.0
+    assert ranked(shop)[0] == second
+    call(shop, "POST", f"{SHOP}/rollback", {"to_seq": 1})
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({"edits": []}, 400, "edits"),
+        ({"edits": [{"type": "weights", "weights": {"nope": 1}}]}, 400, "weights.nope"),
+        (
+            {"edits": [{"type": "weights", "weights": {"cosine": 1}}, pinned("nobody")]},
+            400,
+            "edits[1].actions[0].document_id",
+        ),
+        ({"edits": [{"type": "rule_deleted", "id": "nope"}]}, 404, "rule"),
+        ({"edits": [{"type": "limits", "bounds": {"cosine": [9, 1]}}]}, 400, "bounds.cosine"),
+        (
+            {
+                "edits": [
+                    {"type": "limits", "bounds": {"cosine": [0, 5]}},
+                    {"type": "weights", "weights": {"cosine": 6}},
+                ]
+            },
+            400,
+            "weights.cosine",
+        ),
+        ({"edits": [{"type": "magic"}]}, 400, "edits[0].type"),
+        (
+            {"edits": [{"type": "weights", "weights": {"cosine": 1}}], "expected_version": 10**6},
+            409,
+            "expected_version",
+        ),
+    ],
+)
+def test_a_draft_that_could_not_be_published_is_refused_whole(
+    shop: RunningService, body: dict[str, Any], status: int, field: str
+) -> None:
+    said = call(shop, "PUT", f"{SHOP}/drafts/wrong", body, status=status)
+    assert said["field"] == field
+    call(shop, "GET", f"{SHOP}/drafts/wrong", status=404)
+
+
+def test_what_is_no_draft_and_no_preview_is_refused(shop: RunningService) -> None:
+    edits = {"edits": [{"type": "weights", "weights": {"cosine": 1.25}}]}
+    call(shop, "PUT", DRAFT, edits)
+    for path, body, status, field in (
+        (f"{DRAFT}/preview", {"queries": []}, 400, "queries"),
+        (f"{DRAFT}/preview", {"queries": [{"quary": "x"}]}, 400, "queries[0]"),
+        (f"{SHOP}/drafts/nope/preview", {"queries": ["x"]}, 404, "draft"),
+        (f"{SHOP}/drafts/nope/publish", {"reason": "x"}, 404, "draft"),
+        (f"{SHOP}/search", {"query": "x", "draft": "nope"}, 404, "draft"),
+        (f"{SHOP}/search", {"query": "x", "draft": "spring", "as_of": 1}, 400, "draft"),
+    ):
+        assert call(shop, "POST", path, body, status=status)["field"] == field
+    call(shop, "PUT", f"{SHOP}/drafts/a%20b", edits, status=400)
+    call(shop, "PUT", "/v1/indexes/nope/drafts/x", edits, status=404)
+    call(shop, "DELETE", DRAFT)
+    call(shop, "DELETE", DRAFT, status=404)
+
+
+def test_drafts_from_the_command_line_outlive_a_restart(
+    start_service: Callable[..., RunningService], tmp_path: Path
+) -> None:
+    shop = start_service("drafts")
+    import_documents(shop.url, "shop", sample_catalogue(60))
+
+    def searchsvc(*words: str, status: int = 0) -> str:
+        command = [str(Path(sys.executable).with_name("searchsvc")), "drafts", *words, "--url", shop.url]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, done.stderr + done.stdout
+        return done.stdout + done.stderr
+
+    last = ranked(shop)[-1]
+    file = tmp_path / "draft.json"
+    file.write_bytes(msgspec.json.encode({"edits": [pinned(last)], "reason": "by hand"}))
+    assert "nobody ranks by it" in searchsvc("set", "shop", "hand", str(file))
+    assert "by hand" in searchsvc("list", "shop")
+    shop.kill()
+    shop = start_service("drafts")
+    assert "rule spring new" in searchsvc("show", "shop", "hand")
+    said = searchsvc("preview", "shop", "hand", "lamp", "zzzz")
+    assert last in said
+    assert "1 of 2 queries would be answered otherwise" in said
+    assert "is live" in searchsvc("publish", "shop", "hand", "--reason", "done")
+    assert ranked(shop)[0] == last
+    assert "has no draft" in searchsvc("delete", "shop", "hand", status=1)

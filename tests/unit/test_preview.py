@@ -1,0 +1,39 @@
+"""Two answers side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from events.rules import HideAction, PinAction, Rule
+from searchsvc.answer import SearchAnswer, SearchRequest
+from searchsvc.preview import compared, of_all
+from searchsvc.search import Searcher
+from searchsvc.serving import ServingState
+from tests.factories import NOW, engine, serving, upsert, with_rules
+
+DOCUMENTS = [
+    upsert(name, f"red shoe {name}", votes=votes) for name, votes in zip("abcdef", range(9, 3, -1), strict=True)
+]
+
+
+def answer(state: ServingState, query: str = "") -> SearchAnswer:
+    asked = SearchRequest(query=query, limit=4)
+    return Searcher(None, n_candidates=9).search(state, "shop", asked, query_id="q", now=NOW).answer
+
+
+def test_a_preview_says_what_moved_what_is_new_and_what_is_gone(tmp_path: Path) -> None:
+    plain = serving(engine(tmp_path, DOCUMENTS).snapshot())
+    drafted = with_rules(plain, {"r": Rule((PinAction("f", 2), HideAction("c")))})
+    found = compared("", answer(plain), answer(drafted))
+    assert found.before == ["a", "b", "c", "d"]
+    assert [(hit.id, hit.rank, hit.was, hit.moved) for hit in found.after] == [
+        ("a", 1, 1, 0),
+        ("f", 2, None, None),
+        ("b", 3, 2, -1),
+        ("d", 4, 4, 0),
+    ]
+    assert (found.gone, found.total, found.overlap, found.top_changed) == (["c"], (6, 5), 0.75, True)
+    assert found.applied_rules == ([], ["r"])
+    same = compared("zzz", answer(plain, "zzz"), answer(drafted, "zzz"))
+    assert of_all([found, compared("", answer(plain), answer(plain))]).n_changed == 1
+    assert same.overlap == 1.0 or same.after
