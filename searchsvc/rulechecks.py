@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
+import numpy as np
 
 from events.control import StoredRule
 from events.errors import InvalidInput, require
@@ -20,8 +21,9 @@ from events.rules import (
     filters_of,
 )
 from searchsvc.conditions import Stems, stems_of
-from searchsvc.engine import EngineSnapshot
+from searchsvc.engine import EngineSnapshot, Retrieval
 from searchsvc.filters import parse_filter
+from searchsvc.query import Query
 from searchsvc.rulebook import Rulebook
 
 
@@ -73,16 +75,26 @@ def check_on(rule: Rule, snapshot: EngineSnapshot) -> None:
         parsed = parse_filter(given, at)
         if parsed is not None:
             snapshot.check_filter(parsed, at)
+    there = _there(snapshot, [action.document_id for action in rule.actions if isinstance(action, PinAction)])
     for i, action in enumerate(rule.actions):
         match action:
             case PinAction(document_id=document_id):
-                there = snapshot.find(document_id) is not None
-                require(there, f"actions[{i}].document_id", document_id, "the id of a document of this index")
+                limit = "the id of a document of this index"
+                require(document_id in there, f"actions[{i}].document_id", document_id, limit)
             case BoostAction(signal=signal) | BuryAction(signal=signal) if signal:
                 limit = f"a signal of this index: {', '.join(signals) or 'it has none'}"
                 require(signal in signals, f"actions[{i}].signal", signal, limit)
             case _:
                 pass
+
+
+def _there(snapshot: EngineSnapshot, ids: Sequence[str]) -> set[str]:
+    """Which documents there are, all asked for at once."""
+    if not ids:
+        return set()
+    none = np.zeros(len(snapshot.settings.signals), np.float32)
+    asked = Retrieval(Query(""), None, {}, none, k=1, window=1, pinned=tuple(ids))
+    return {snapshot.id(slot) for slot in snapshot.retrieve(asked).pinned.tolist()}
 
 
 def check_no_circle(stored: StoredRule, book: Rulebook) -> None:
