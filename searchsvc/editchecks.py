@@ -45,7 +45,8 @@ def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:
 def check_within(before: IndexControl, after: IndexControl, edits: Sequence[Edit], book: Rulebook) -> None:
     """Raise InvalidInput where edits of an index do not go together, or with what is there. book: of the index before
     them."""
-    for edit in edits:
+    # A weight beyond new bounds is what is wrong, not the bounds.
+    for edit in sorted(edits, key=lambda one: not isinstance(one, SetWeights)):
         match edit:
             case SetWeights(weights=weights):
                 check_weights(weights, before.weights, after.bounds)

@@ -39,11 +39,9 @@ def ranked(service: RunningService, **asked: Any) -> list[str]:
 
 
 def pinned(document_id: str) -> dict[str, Any]:
-    return {
-        "type": "rule",
-        "id": "spring",
-        "rule": {"actions": [{"type": "pin", "document_id": document_id, "rank": 1}]},
-    }
+    conditions = {"query": {"type": "contains", "text": "lamp"}}
+    actions = [{"type": "pin", "document_id": document_id, "rank": 1}]
+    return {"type": "rule", "id": "spring", "rule": {"conditions": conditions, "actions": actions}}
 
 
 def test_a_draft_changes_nothing_until_it_is_published_and_then_all_at_once(shop: RunningService) -> None:
