@@ -116,14 +116,19 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return HighlightInput() if self.highlight else None
 
 
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def moment(given: int | str, field: str) -> int | datetime:
     """A CONTROL sequence, or a time. field: what errors call it. Raises InvalidInput where it is neither."""
     limit = "a CONTROL sequence from 1, or a time with its zone, such as 2026-11-27T00:00:00Z"
     if isinstance(given, str) and not given.isdecimal():
-        try:
-            at = datetime.fromisoformat(given)
-        except ValueError:
-            at = None
+        # In a link, a plus that is not written as %2B arrives as a space.
+        at = _time(given) or _time(given.replace(" ", "+"))
         if at is None or at.tzinfo is None:
             raise InvalidInput(f"{field} is {given[:80]!r}; allowed: {limit}", field=field, value=given, limit=limit)
         return at

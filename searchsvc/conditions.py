@@ -14,7 +14,7 @@ import msgspec
 
 from events.rules import Conditions, PatternType
 from searchsvc.analysis import analyze, stem
-from searchsvc.filters import AllOf, Filter, parse_filter
+from searchsvc.filters import AllOf, AnyOf, Filter, Is, Not, parse_filter
 
 CLOSENESS: Final[Mapping[PatternType, int]] = {"exact": 0, "starts": 1, "contains": 2, "all_words": 3}
 NO_PATTERN: Final = len(CLOSENESS)
@@ -30,10 +30,29 @@ def stems_of(text: str) -> Stems:
 
 
 def parts_of(given: Filter | None) -> frozenset[Filter]:
-    """All of what has to hold for a filter to hold."""
+    """All of what has to hold for a filter to hold, each written in one way whichever way it came."""
     if given is None:
         return frozenset()
-    return frozenset(given.of) if isinstance(given, AllOf) else frozenset((given,))
+    if isinstance(given, AllOf):
+        return frozenset(part for one in given.of for part in parts_of(one))
+    return frozenset((_in_one_way(given),))
+
+
+def _in_one_way(given: Filter) -> Filter:
+    """Without regard to case and order, as filters are evaluated."""
+    match given:
+        case Is(field=field, values=values) if field != "id":
+            return Is(field, tuple(sorted({value.casefold() for value in values})))
+        case Is(field=field, values=values):
+            return Is(field, tuple(sorted(set(values))))
+        case Not(of=of):
+            return Not(_in_one_way(of))
+        case AllOf(of=parts):
+            return AllOf(tuple(sorted(map(_in_one_way, parts), key=repr)))
+        case AnyOf(of=parts):
+            return AnyOf(tuple(sorted(map(_in_one_way, parts), key=repr)))
+        case _:
+            return given
 
 
 class Occasion(msgspec.Struct, frozen=True):

@@ -16,6 +16,7 @@ from events.rules import (
     HideAction,
     PinAction,
     RedirectAction,
+    ReplaceWordsAction,
     Rule,
     SynonymAction,
     filters_of,
@@ -40,6 +41,11 @@ def check_words(rule: Rule) -> None:
     """Raise InvalidInput where something that is to be looked for in queries has no word in it, or a filter does not
     read as one."""
     check_condition_words(rule.conditions)
+    for i, action in enumerate(rule.actions):
+        if isinstance(action, ReplaceWordsAction):
+            for member, text in (("from", action.of), ("to", action.to)):
+                well = bool(stems_of(text)) or not (text or member == "to")
+                require(well, f"actions[{i}].{member}", text, "a text with at least one letter or digit")
     for at, given in filters_of(rule):
         require(parse_filter(given, at) is not None, at, given, "a filter that is not empty")
 
@@ -64,7 +70,15 @@ def check_condition_on(given: Conditions, snapshot: EngineSnapshot) -> None:
 
 def needs_documents(rule: Rule) -> bool:
     """Whether only the index can tell if a rule can be honoured."""
-    return any(not isinstance(action, SynonymAction) for action in rule.actions) or bool(rule.conditions.filters)
+    for action in rule.actions:
+        match action:
+            case PinAction():
+                return True
+            case BoostAction(signal=signal) | BuryAction(signal=signal) if signal:
+                return True
+            case _:
+                pass
+    return any(True for _ in filters_of(rule))
 
 
 def check_on(rule: Rule, snapshot: EngineSnapshot) -> None:

@@ -214,7 +214,8 @@ class Searcher:
             else [None] * len(shown)
         )
         hits = _hits(snapshot, request, query, found, shown, documents, scores, explained_by)
-        ranks = {name: order.index(position) + 1 for position, name in pinned_ids.items() if position in order}
+        rank_at = {position: rank for rank, position in enumerate(order, start=1)} if pins else {}
+        ranks = {name: rank_at[position] for position, name in pinned_ids.items() if position in rank_at}
         applied, effects = steering.applied([*boost_effects, *pin_effects(steering, ranks, request.window)])
         laps.timings.hits = laps.lap()
         answer = SearchAnswer(
@@ -348,11 +349,12 @@ def _in_order(
     order += range(found.n_ranked, len(slots))
     if request.distinct:
         # What is pinned stands for its group.
-        first = [position for _, position in pins]
+        first = dict.fromkeys(position for _, position in pins)
         order = [*first, *(position for position in order if position not in first)]
         groups = snapshot.groups(request.distinct, found.slots)
         order = [order[i] for i in first_of_each(groups[order]).tolist()]
-        pins = [(rank, position) for rank, position in pins if position in order]
+        kept = set(order)
+        pins = [(rank, position) for rank, position in pins if position in kept]
     return placed(order, pins) if pins else order
 
 

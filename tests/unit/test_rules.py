@@ -310,6 +310,13 @@ def test_a_rule_may_ask_what_the_search_is_filtered_by(tmp_path: Path) -> None:
     assert ids(answer(state, filters="votes>1 AND brand:Cd")) == ["c", "b"]
     assert ids(answer(state, filters="brand:Ef"))[0] == "d"
     assert ids(answer(state, filters="brand:(Cd OR Ef)"))[0] == "b"
+    # However it is written.
+    for same in (
+        "votes>1 AND (votes:5 OR brand:cd) AND brand:CD",
+        {"all": [{"field": "brand", "is": "cd"}]},
+        'brand:"cD"',
+    ):
+        assert ids(answer(state, filters=same))[0] == "c"
 
 
 def test_what_is_boosted_is_found_however_far_down_it_was(tmp_path: Path) -> None:
@@ -436,6 +443,8 @@ def test_a_rule_that_cannot_be_honoured_is_refused_by_the_member_that_is_wrong(r
         (Rule((BANNER,), conditions=when("!!!")), "conditions.query.text"),
         (Rule((FilterAction("brand:"),)), "actions[0].filter"),
         (Rule((FilterAction("  "),)), "actions[0].filter"),
+        (Rule((ReplaceWordsAction("!!!"),)), "actions[0].to"),
+        (Rule((ReplaceWordsAction("x", "?"),)), "actions[0].from"),
         (Rule((BANNER,), conditions=when(filters="price:[1 TO")), "conditions.filters"),
     ],
 )
