@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +33,8 @@ class ControlCopy:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._chains = [GENESIS]
-        # Where each message ends in the file, and when the log stored it: sequence 0 is before the first.
+        # Where each message ends in the file, and when the log stored it, or one before it where a clock was set back:
+        # what was stored later counts as later. Sequence 0 is before the first.
         self._ends = [0]
         self._times = [datetime.min.replace(tzinfo=UTC)]
         path.touch(mode=0o600)
@@ -43,7 +43,7 @@ class ControlCopy:
         self.state = ControlState()
         for archived in read_archive(path, whole):
             self._chains.append(archived.chain)
-            self._times.append(archived.at)
+            self._times.append(max(self._times[-1], archived.at))
             if self.state.seq == archived.seq - 1:
                 with suppress(LaterVersion):
                     self.state = fold_message(self.state, bytes(archived.data), archived.seq)
@@ -70,7 +70,7 @@ class ControlCopy:
         self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._times.append(record.at)
+        self._times.append(max(self._times[-1], record.at))
         self._ends.append(self._ends[-1] + len(line))
         self._chains.append(chain)
 
@@ -83,9 +83,7 @@ class ControlCopy:
 
     def seq_at(self, at: datetime) -> int:
         """The last message that the log had stored by then; 0 for none."""
-        # A server's clock may have been set back: what was stored later counts as later.
-        latest = list(accumulate(self._times[: self.seq + 1], max))
-        return bisect_right(latest, at) - 1
+        return max(bisect_right(self._times, at, hi=self.seq + 1) - 1, 0)
 
     def close(self) -> None:
         self._file.close()

@@ -23,6 +23,7 @@ MAX_FACETS: Final = 50
 MAX_FACET_VALUES: Final = 1000
 MAX_SORT_KEYS: Final = 5
 MAX_TAG_CHARS: Final = 64
+MAX_SEQ_DIGITS: Final = 18
 
 
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,7 +127,7 @@ def _time(text: str) -> datetime | None:
 def moment(given: int | str, field: str) -> int | datetime:
     """A CONTROL sequence, or a time. field: what errors call it. Raises InvalidInput where it is neither."""
     limit = "a CONTROL sequence from 1, or a time with its zone, such as 2026-11-27T00:00:00Z"
-    if isinstance(given, str) and not given.isdecimal():
+    if isinstance(given, str) and not (given.isdecimal() and len(given) <= MAX_SEQ_DIGITS):
         # In a link, a plus that is not written as %2B arrives as a space.
         at = _time(given) or _time(given.replace(" ", "+"))
         if at is None or at.tzinfo is None:

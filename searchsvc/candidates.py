@@ -55,7 +55,7 @@ def gathered(
         n_ranked = 0
         if request.distinct:
             first = first_of_each(snapshot.groups(request.distinct, slots))
-            slots, n_groups = slots[first[: request.window]], len(first)
+            slots, n_groups = slots[first[: request.window + len(pinned)]], len(first)
         keyword_ranks, vector_ranks = np.zeros(len(slots), np.int64), _ranks_in(slots, nearest)
     else:
         slots = _union(ordered[:k], nearest, retrieved.lifted, pinned)
@@ -68,7 +68,7 @@ def gathered(
             groups = snapshot.groups(request.distinct, np.concatenate([slots, tail[places]]))
             first = first_of_each(groups)
             n_groups = len(first)
-            places = places[first[first >= n_ranked] - n_ranked][: request.window]
+            places = places[first[first >= n_ranked] - n_ranked][: request.window + len(pinned)]
         slots = np.concatenate([slots, tail[places]])
         keyword_ranks = np.concatenate([keyword_ranks, k + 1 + places])
         vector_ranks = np.concatenate([vector_ranks, np.zeros(len(places), np.int64)])

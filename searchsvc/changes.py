@@ -127,8 +127,10 @@ def _edits(wanted: Difference, now: IndexControl) -> list[Edit]:
             edits.append(SetSegment(segment_id, segment))
         elif segment is None and segment_now is not None:
             edits.append(DeleteSegment(segment_id))
-    bounds = {name: given for name, (current, given) in wanted.bounds.items() if current != given}
-    locks = {name: bool(on) for name, (current, on) in wanted.locks.items() if bool(current) != bool(on)}
+    # A feature that is gone has neither weight nor limits.
+    there = now.weights
+    bounds = {name: given for name, (held, given) in wanted.bounds.items() if held != given and name in there}
+    locks = {name: bool(on) for name, (held, on) in wanted.locks.items() if bool(held) != bool(on) and name in there}
     if bounds or locks:
         edits.append(SetLimits(bounds, locks))
     return edits

@@ -111,7 +111,8 @@ class Condition(msgspec.Struct, frozen=True):
         """Whether each search that brings a key, under which this condition lies, meets all of it."""
         if self.n_others:
             return not self.patterns and self.n_others == 1
-        return key[0] != "all_words" or any(set(one.stems) == {key[1]} for one in self.patterns)
+        whole = any(one.type == "all_words" and set(one.stems) == {key[1]} for one in self.patterns)
+        return key[0] != "all_words" or whole
 
     @property
     def n_others(self) -> int:
@@ -165,9 +166,14 @@ class Lookup:
     def of(self, name: str) -> Condition:
         return self._conditions[name]
 
-    def beside(self, condition: Condition) -> list[str]:
-        """Those that lie under a key of this one: they can hold for the same searches."""
-        return sorted({one.name for key in self._keys_to(condition) for one in self._by_key.get(key, ())})
+    def beside(self, name: str) -> list[str]:
+        """A condition and others that hold for the same searches: for one that just meets it, or that lie where it
+        does."""
+        own = self._conditions[name]
+        queries: list[tuple[Stems, ...]] = [(pattern.stems,) for pattern in own.patterns] or [()]
+        meeting = (Occasion(one, own.context, own.filters, own.user_segment, own.experiment) for one in queries)
+        found = {other for occasion in meeting for other in self.holding(occasion)}
+        return sorted(found | {one.name for key in self._keys[name] for one in self._by_key[key]})
 
     def _keys_of(self, occasion: Occasion) -> Iterator[Key]:
         yield ALWAYS

@@ -13,6 +13,7 @@ docs/rules.md says the same to those who write rules.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -36,6 +37,9 @@ from searchsvc.arrays import ScoreArray
 from searchsvc.conditions import Stems, stems_of
 from searchsvc.filters import AllOf, AnyOf, Filter, Is, Not
 from searchsvc.rulebook import PreparedRule
+
+# As long as somebody may type.
+MAX_REWRITTEN_CHARS: Final = 512
 
 
 class Effect(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -141,6 +145,8 @@ def rewritten(text: str, fired: Sequence[PreparedRule]) -> tuple[str, list[Effec
             case _:
                 continue
         note = "" if text != before else "the query does not hold these words, or nothing else"
+        if len(text) > MAX_REWRITTEN_CHARS:
+            text, note = before, f"it would make the query longer than {MAX_REWRITTEN_CHARS} characters"
         effects.append(Effect(rule, _name(action), words=text, note=note))
     return text, effects
 

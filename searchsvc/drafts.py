@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,7 +18,7 @@ import msgspec
 from events.codec import decode_draft, encode
 from events.control import ControlState, IndexControl, fold
 from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
-from events.errors import Conflict, InvalidInput, NotFound, require
+from events.errors import Conflict, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
 from events.log import Entry, EventLog
 from events.rules import check_rule_id
@@ -28,6 +29,7 @@ from searchsvc.commands import Author, Changed, Commands
 from searchsvc.editchecks import check_within, under
 from searchsvc.rulebook import Rulebooks
 from searchsvc.serving import Serving
+from tuning.weights import check_weights
 
 MAX_EDITS: Final = 1000
 MAX_DRAFTS: Final = 200
@@ -83,6 +85,7 @@ class Drafts:
         self._check_together(state, control, edits)
         known = {one.id: one for one in await self.of(index)}
         require(len({*known, draft}) <= MAX_DRAFTS, "draft", len(known), f"at most {MAX_DRAFTS} drafts")
+        newest = await self._newest(index, draft)
         current = known[draft].version if draft in known else 0
         if expected_version is not None and expected_version != current:
             said = f"draft {draft} is at version {current}, not {expected_version}: look again, then retry"
@@ -100,7 +103,9 @@ class Drafts:
             edits=tuple(edits),
         )
         entry = Entry(draft_subject(index, draft), encode(event), event.id)
-        version = await self._log.append("DRAFTS", entry)
+        version = await self._log.append(
+            "DRAFTS", entry, expected_subject_seq=None if expected_version is None else newest
+        )
         return _draft(event, version)
 
     async def get(self, index: str, draft: str) -> Draft:
@@ -129,6 +134,15 @@ class Drafts:
     async def delete(self, index: str, draft: str, author: Author) -> None:
         """Raises NotFound."""
         await self.get(index, draft)
+        await self._delete(index, draft, author)
+
+    async def _newest(self, index: str, draft: str) -> int:
+        """Where the last event of a draft stands, a deletion, too; 0 where there is none."""
+        subject = draft_subject(index, draft)
+        return max([record.seq async for record in self._log.read("DRAFTS", subject=subject)], default=0)
+
+    async def _delete(self, index: str, draft: str, author: Author, *, version: int | None = None) -> None:
+        """version: only where that is the newest; else raises Conflict."""
         event = DraftDeleted(
             id=uuid.uuid4().hex,
             at=datetime.now(UTC),
@@ -138,7 +152,8 @@ class Drafts:
             source=author.source,
             draft=draft,
         )
-        await self._log.append("DRAFTS", Entry(draft_subject(index, draft), encode(event), event.id))
+        entry = Entry(draft_subject(index, draft), encode(event), event.id)
+        await self._log.append("DRAFTS", entry, expected_subject_seq=version)
 
     async def status(self, index: str, draft: str) -> DraftStatus:
         """Raises NotFound."""
@@ -181,10 +196,12 @@ class Drafts:
                     value=listed,
                     actual=now.config_version,
                 )
-            return found.edits
+            return [edit for edit in found.edits if not (force and _is_done(now, edit))]
 
         changed = await self._commands.publish(index, edits, author, draft=draft)
-        await self.delete(index, draft, author)
+        # It counts by now, whatever becomes of the draft: one that was saved again meanwhile stays.
+        with suppress(Conflict, Unavailable):
+            await self._delete(index, draft, author, version=found.version)
         return changed
 
     def _base(self, draft: Draft) -> IndexControl:
@@ -192,6 +209,10 @@ class Drafts:
 
     def _check_together(self, state: ControlState, before: IndexControl, edits: Sequence[Edit]) -> None:
         after = _with(state, before.name, edits).index(before.name)
+        for i, edit in enumerate(edits):
+            if isinstance(edit, SetSegment):
+                with under(f"edits[{i}]"):
+                    check_weights(edit.segment.weights, before.weights, after.bounds)
         check_within(before, after, edits, self._rulebooks.of(before))
 
 
@@ -216,6 +237,17 @@ def _moved(base: IndexControl, now: IndexControl, edits: Sequence[Edit]) -> list
             case SetSegment(id=name) | DeleteSegment(id=name):
                 touched.append(("segments", name))
     return [f"{part}.{name}" for part, name in dict.fromkeys(touched) if name in getattr(since, part)]
+
+
+def _is_done(now: IndexControl, edit: Edit) -> bool:
+    """Whether an edit deletes what is gone."""
+    match edit:
+        case DeleteRule(id=name):
+            return name not in now.rules
+        case DeleteSegment(id=name):
+            return name not in now.segments
+        case _:
+            return False
 
 
 def _draft(event: DraftSaved, version: int) -> Draft:

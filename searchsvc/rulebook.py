@@ -70,8 +70,8 @@ class Rulebook:
         segments = self.segments if segments is None else segments
         if rules is self.rules and segments is self.segments:
             return self
-        gone = [stored for name, stored in self.rules.items() if rules.get(name) is not stored]
-        new = [stored for name, stored in rules.items() if self.rules.get(name) is not stored]
+        gone = [stored for name, stored in self.rules.items() if not _same(rules.get(name), stored)]
+        new = [stored for name, stored in rules.items() if not _same(self.rules.get(name), stored)]
         prepared = {one.id: PreparedRule.of(one) for one in new if not _only_synonyms(one.rule)}
         left = [one.id for one in gone if one.id in self._prepared]
         book = Rulebook()
@@ -120,8 +120,7 @@ class Rulebook:
 
     def beside(self, rule_id: str) -> list[PreparedRule]:
         """This rule and others that can fire for the same searches, in order of precedence."""
-        one = self._prepared.get(rule_id)
-        names = self._lookup.beside(one.condition) if one is not None else ()
+        names = self._lookup.beside(rule_id) if rule_id in self._prepared else ()
         return in_order(self._prepared[name] for name in names)
 
 
@@ -145,6 +144,11 @@ class Rulebooks:
         book = (books[0] if books else Rulebook()).with_rules(index.rules, index.segments)
         self._books[index.name] = (book, *books[: BOOKS_KEPT - 1])
         return book
+
+
+def _same(one: StoredRule | None, other: StoredRule) -> bool:
+    """Whether nothing has to be prepared again. The past is folded again, into other objects."""
+    return one is other or one == other
 
 
 def _is_for_all(rule: Rule) -> bool:

@@ -112,6 +112,7 @@ class Searcher:
         self._embedder = embedder
         self._n_candidates = n_candidates
         self.rulebooks = Rulebooks()
+        self._rehearsed = Rulebooks()
 
     def search(
         self,
@@ -150,12 +151,17 @@ class Searcher:
         now: datetime,
         asked_at: float | None = None,
         vector_leg: bool = True,
+        rehearsal: bool = False,
     ) -> Begun:
-        """The first part of `search`: understand the query, and in a small index encode it."""
+        """The first part of `search`: understand the query, and in a small index encode it.
+
+        rehearsal: by rules that are not those in force, whose preparation may take a while and is kept apart.
+        """
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
         control, snapshot = state.control.index(index), state.snapshot(index).reading()
-        book, filters = self.rulebooks.of(control), parse_filter(request.filters)
+        book = (self._rehearsed if rehearsal else self.rulebooks).of(control)
+        filters = parse_filter(request.filters)
         if request.like:
             query, vector, leave_out = _like(snapshot, request.like)
             steering = steer_without_query(snapshot, book, request, filters, now, query)
@@ -314,7 +320,8 @@ class Searcher:
             boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
             signal_weights=np.array(signals, np.float32),
             k=max(self._n_candidates, request.window) if request.like else self._n_candidates,
-            window=None if request.distinct else request.window,
+            # What is pinned further down leaves its place on a page to another.
+            window=None if request.distinct else request.window + len(wanted.pins),
             operator=request.operator,
             leave_out=begun.leave_out,
             filters=begun.filters,

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from events.codec import encode
-from events.control import IndexControl
+from events.control import ControlState, IndexControl
 from events.errors import InvalidInput, NotFound, StorageFull, TooLarge, Unavailable, require
 from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
@@ -113,7 +113,7 @@ class Service:
                 return await self._found_as_of(state, index, request, moment(request.as_of, "as_of"))
             if request.draft:
                 drafted = await self.drafts.control_with(index, request.draft)
-                return await self._search_in_time(ServingState(drafted, state.snapshots), index, request)
+                return await self._rehearsed(drafted, state, index, request)
             outcome = await self._found_or_last_known(state, index, request)
         finally:
             self._n_searching -= 1
@@ -130,7 +130,7 @@ class Service:
         for request in requests:
             request.check()
             before = await self._search_in_time(state, index, request)
-            after = await self._search_in_time(ServingState(drafted, state.snapshots), index, request)
+            after = await self._rehearsed(drafted, state, index, request)
             previews.append(compared(request.query, before.answer, after.answer))
         return of_all(previews)
 
@@ -142,7 +142,21 @@ class Service:
         past = await asyncio.to_thread(self.commands.as_of, index, seq)
         # Of a time, rules are in force that were then; a sequence says nothing of time.
         rules_at = at if isinstance(at, datetime) else None
-        return await self._search_in_time(ServingState(past, state.snapshots), index, request, rules_at=rules_at)
+        return await self._rehearsed(past, state, index, request, rules_at=rules_at)
+
+    async def _rehearsed(
+        self,
+        control: ControlState,
+        state: ServingState,
+        index: str,
+        request: SearchRequest,
+        *,
+        rules_at: datetime | None = None,
+    ) -> SearchOutcome:
+        """What would be found by rules and weights that are not those in force. rules_at: when they are to be in force,
+        where that is not now."""
+        rehearsed = ServingState(control, state.snapshots)
+        return await self._search_in_time(rehearsed, index, request, rules_at=rules_at, rehearsal=True)
 
     async def _found_or_last_known(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
         """What is found; where that cannot be now, what was found last. Raises Unavailable where that is not known."""
@@ -158,17 +172,24 @@ class Service:
         return outcome
 
     async def _search_in_time(
-        self, state: ServingState, index: str, request: SearchRequest, *, rules_at: datetime | None = None
+        self,
+        state: ServingState,
+        index: str,
+        request: SearchRequest,
+        *,
+        rules_at: datetime | None = None,
+        rehearsal: bool = False,
     ) -> SearchOutcome:
-        """The whole search if it is done by the deadline; else the same one without the vector leg. rules_at: when the
-        rules are to be in force, where that is not now."""
+        """The whole search if it is done by the deadline; else the same one without the vector leg."""
         loop, searcher = asyncio.get_running_loop(), self._searcher
         query_id, now, asked_at = uuid.uuid4().hex, datetime.now(UTC), time.perf_counter()
-        begin = partial(searcher.begin, state, index, request, now=rules_at or now, asked_at=asked_at)
+        begin = partial(
+            searcher.begin, state, index, request, now=rules_at or now, asked_at=asked_at, rehearsal=rehearsal
+        )
         finish = partial(searcher.finish, state, index, request, query_id=query_id, now=now)
         # What is short is done on the event loop, all but the encoding, which needs no lock of Python's. A search that
         # is alone need not share the lock, and stays on its thread.
-        short = _is_short(state, index, request)
+        short = _is_short(state, index, request) and not rehearsal
         if short and searcher.is_encoded(state, index, request):
             # First, whoever else has come is counted, so that too many are refused here, too.
             await asyncio.sleep(0)

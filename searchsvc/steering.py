@@ -53,19 +53,21 @@ def steer(
     fired = book.fired(occasion, now)
     text, effects = rewritten(request.query, fired)
     query = _understood(text, snapshot, book, fired, request, now)
-    if query.did_you_mean:
+    meant = query.did_you_mean
+    if text != request.query:
+        # Of what was typed, not of what rules made of it: no rule fires because of another.
+        meant = _understood(request.query, snapshot, book, fired, request, now).did_you_mean
+    if meant:
         # Who typed it wrong meant it all the same.
-        occasion = msgspec.structs.replace(occasion, queries=(*occasion.queries, stems_of(query.did_you_mean)))
+        occasion = msgspec.structs.replace(occasion, queries=(*occasion.queries, stems_of(meant)))
         known = {one.stored.id for one in fired}
         more = [one for one in book.fired(occasion, now) if one.stored.id not in known]
         if more:
             fired = in_order([*fired, *more])
-            corrected, also = rewritten(query.did_you_mean, more)
-            effects += also
-            changed = corrected != query.did_you_mean
+            corrected, effects = rewritten(meant, fired)
+            changed = corrected != meant
             again = _understood(corrected if changed else text, snapshot, book, fired, request, now)
-            did_you_mean = again.did_you_mean or query.did_you_mean
-            query = msgspec.structs.replace(again, did_you_mean=corrected if changed else did_you_mean)
+            query = msgspec.structs.replace(again, did_you_mean=corrected if changed else again.did_you_mean or meant)
     return _steering(query, occasion, fired, effects, snapshot, request)
 
 

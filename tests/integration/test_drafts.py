@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,19 @@ def test_a_draft_whose_ground_moved_is_merged_or_says_what_moved(shop: RunningSe
             "edits[1].actions[0].document_id",
         ),
         ({"edits": [{"type": "rule_deleted", "id": "nope"}]}, 404, "rule"),
+        (
+            {
+                "edits": [
+                    {
+                        "type": "segment",
+                        "id": "s",
+                        "segment": {"conditions": {"context": ["x"]}, "weights": {"bm25.titel": 4}},
+                    }
+                ]
+            },
+            400,
+            "edits[0].weights.bm25.titel",
+        ),
         ({"edits": [{"type": "limits", "bounds": {"cosine": [9, 1]}}]}, 400, "bounds.cosine"),
         (
             {
@@ -142,6 +156,29 @@ def test_a_draft_that_could_not_be_published_is_refused_whole(
     said = call(shop, "PUT", f"{SHOP}/drafts/wrong", body, status=status)
     assert said["field"] == field
     call(shop, "GET", f"{SHOP}/drafts/wrong", status=404)
+
+
+def test_of_two_who_save_at_the_same_version_one_is_told(shop: RunningService) -> None:
+    edits = {"edits": [{"type": "weights", "weights": {"cosine": 1.25}}]}
+    path = f"{SHOP}/drafts/both"
+    first = call(shop, "PUT", path, {**edits, "expected_version": 0})["version"]
+
+    def save(_: int) -> int:
+        return shop.call("PUT", path, {**edits, "expected_version": first})[0]
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(save, range(4))) == [200, 409, 409, 409]
+    call(shop, "DELETE", path)
+    # Gone is none yet.
+    call(shop, "PUT", path, {**edits, "expected_version": 0})
+    # Who forces it does not mind that somebody else was first.
+    call(shop, "PUT", f"{SHOP}/rules/old", {"actions": [{"type": "redirect", "url": "/x"}]})
+    both = [{"type": "rule_deleted", "id": "old"}, {"type": "weights", "weights": {"cosine": 1.125}}]
+    call(shop, "PUT", path, {"edits": both})
+    call(shop, "DELETE", f"{SHOP}/rules/old")
+    call(shop, "POST", f"{path}/publish", {"reason": "x"}, status=409)
+    call(shop, "POST", f"{path}/publish", {"reason": "x", "force": True})
+    assert call(shop, "GET", f"{SHOP}/weights")["weights"]["cosine"] == 1.125
 
 
 def test_what_is_no_draft_and_no_preview_is_refused(shop: RunningService) -> None:

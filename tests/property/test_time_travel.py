@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -144,6 +145,20 @@ def test_rolling_back_to_any_moment_restores_every_ranking_bit_for_bit(
     with tempfile.TemporaryDirectory() as folder:
         snapshot = engine(Path(folder), DOCUMENTS).snapshot()
         assert rankings(after, snapshot) == rankings(then, snapshot)
+
+
+def test_limits_of_a_feature_that_is_gone_keep_nobody_from_going_back() -> None:
+    events = logged([[SetLimits({"signal.votes": (0.0, 5.0)}, {"signal.votes": True})]])
+    without = msgspec.structs.replace(SETTINGS, signals=())
+    gone = IndexConfigured(id="9", at=NOW, index="shop", settings=without, default_weights=default_weights(without))
+    now = folded([*events, gone, published(4, [SetRule("r1", Rule((HideAction("d1"),)))])]).index("shop")
+    assert edits_to(now, folded(events[:1]).index("shop")) == [DeleteRule("r1")]
+
+
+def test_a_moment_before_everything_is_before_the_first_message(tmp_path: Path) -> None:
+    history = history_of(tmp_path, logged([[SetWeights({"cosine": 1.0})]]))
+    assert history.seq_of(datetime.fromisoformat("0001-01-01T00:00:00+01:00"), "as_of") == 0
+    assert history.at(0) == ControlState()
 
 
 def test_a_change_is_taken_back_alone_and_not_where_it_was_changed_again() -> None:

@@ -152,6 +152,32 @@ def test_of_two_rules_that_say_as_much_the_id_decides() -> None:
     assert fired(book(b=Rule((BANNER,)), a=Rule((BANNER,))), occasion()) == ["a", "b"]
 
 
+def test_a_pattern_among_several_counts_as_what_it_is() -> None:
+    mixed = Conditions(query=(QueryPattern("exact", "hp"), QueryPattern("all_words", "hp printer")))
+    others = {f"o{i}": Rule((BANNER,), conditions=when("printer", "all_words")) for i in range(3)}
+    rules = book(mixed=Rule((BANNER,), conditions=mixed), **others)
+    assert "mixed" not in fired(rules, occasion("hp laptop"))
+    assert all("mixed" in fired(rules, occasion(query)) for query in ("hp", "printer by hp"))
+
+
+def test_replacing_words_by_more_of_them_ends(tmp_path: Path) -> None:
+    state = shop(tmp_path, r=Rule((ReplaceWordsAction("shoe shoe", "shoe"),) * 40))
+    found = answer(state, "red shoe")
+    assert [effect.note for effect in found.rule_effects][-1].startswith("it would make the query longer")
+    assert len(max((effect.words or "" for effect in found.rule_effects), key=len)) <= 512
+
+
+def test_a_typing_error_is_held_against_what_was_meant_not_against_what_a_rule_made_of_it(tmp_path: Path) -> None:
+    state = shop(
+        tmp_path,
+        words=Rule((ReplaceWordsAction("green hat", "cap"),), conditions=when("cap")),
+        meant=Rule((PinAction("e", 1),), conditions=when("cap sock", "exact")),
+        made=Rule((PinAction("a", 1),), conditions=when("green hat")),
+    )
+    assert answer(state, "cap sokc").applied_rules == answer(state, "cap sock").applied_rules
+    assert ids(answer(state, "cap sokc"))[0] == "e"
+
+
 def test_a_book_that_was_changed_is_the_book_of_its_rules() -> None:
     first = {
         f"r{i}": stored(f"r{i}", Rule((BANNER,), conditions=when(f"word{i % 7} x", "all_words"))) for i in range(50)
@@ -279,6 +305,18 @@ def test_pages_of_a_ranking_with_pins_add_up_to_the_whole(tmp_path: Path) -> Non
     assert whole == ["b", "e", "a", "d", "c"]
     assert [one for at in range(5) for one in ids(answer(state, limit=1, offset=at))] == whole
     assert [hit.rank for hit in answer(state, limit=2, offset=2).hits] == [3, 4]
+
+
+def test_a_pin_further_down_is_not_drawn_up_by_a_short_page(tmp_path: Path) -> None:
+    state = shop(tmp_path, r=Rule((PinAction("f", 4), PinAction("d", 2))))
+    whole = ids(answer(state, "", distinct="brand"))
+    assert whole == ["a", "d", "b", "f"]
+    for size in (1, 2, 3):
+        pages = [ids(answer(state, "", distinct="brand", limit=size, offset=at)) for at in range(0, 4, size)]
+        assert [one for page in pages for one in page] == whole
+    plain = ids(answer(state, ""))
+    assert plain.index("f") == 3
+    assert [ids(answer(state, "", limit=1, offset=at))[0] for at in range(6)] == plain
 
 
 def test_what_is_pinned_stands_for_its_group(tmp_path: Path) -> None:
@@ -509,6 +547,7 @@ def test_what_two_rules_cannot_both_have_is_told_with_who_gets_it() -> None:
         past=Rule((PinAction("d", 1),), conditions=hp, valid_until=NOW),
         others=Rule((PinAction("d", 1),), conditions=when("ink")),
         off=Rule((PinAction("d", 1),), conditions=hp, enabled=False),
+        always=Rule((PinAction("e", 1),)),
     )
     later = Rule(rules.rules["mine"].rule.actions, conditions=hp, valid_from=NOW)
     rules = rules.with_rules({**rules.rules, "mine": stored("mine", later, 2)})
@@ -517,4 +556,16 @@ def test_what_two_rules_cannot_both_have_is_told_with_who_gets_it() -> None:
         ("document", "document b at rank 2 and 5", "mine"),
         ("hides", "document a pinned and hidden", "hides"),
         ("elsewhere", "a redirect each", "elsewhere"),
+        ("always", "documents a and e at rank 1", "mine"),
     }
+
+
+def test_of_two_rules_with_the_same_tags_the_one_that_wins_is_told() -> None:
+    tags = when(context=("mobile", "vip"))
+    rules = book(
+        other=Rule((BANNER,), conditions=when(context=("mobile",))),
+        r1=Rule((PinAction("a", 1),), conditions=tags),
+        r2=Rule((PinAction("a", 2),), conditions=tags, priority=10),
+    )
+    for name, other in (("r1", "r2"), ("r2", "r1")):
+        assert [(one.rule, one.wins) for one in conflicts(rules.rules[name], rules)] == [(other, "r2")]
