@@ -63,7 +63,9 @@ def gathered(
         keyword_ranks, vector_ranks = _ranks(slots, ordered[:k]), _ranks(slots, nearest)
         # A page past the re-ranked candidates goes on in keyword order.
         tail = ordered[k:]
-        places = np.flatnonzero(~np.isin(tail, slots)) if request.distinct or request.window > n_ranked else tail[:0]
+        # Of those that are ranked, the pinned ones may belong further down.
+        beyond = request.window > n_ranked - len(pinned)
+        places = np.flatnonzero(~np.isin(tail, slots)) if request.distinct or beyond else tail[:0]
         if request.distinct:
             groups = snapshot.groups(request.distinct, np.concatenate([slots, tail[places]]))
             first = first_of_each(groups)
