@@ -79,7 +79,8 @@ class Indexers:
         drop = partial(self._indexes.drop_others, list(wanted.values()))
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, drop)
-        except Unavailable as error:
+        except SearchsvcError as error:
+            # A cluster refuses it while it takes a snapshot, for instance.
             log.warning("what is left of indexes that are gone stays until the next change: %s", error)
 
     def rebuild(self, name: str, *, previous: bool = False, forced: bool = False) -> RebuildStatus:

@@ -26,8 +26,9 @@ CONFLICT: Final = 409
 
 
 class _Write(msgspec.Struct, frozen=True):
-    """Changes on their way to the node. lines: as `_bulk` takes them. came: documents, and the distinct words of each
-    field. went: what the node had of those that changed or go. progress: how far the index is with them."""
+    """Changes on their way to the node. lines: as `_bulk` takes them, b'' for none. came: documents, and the distinct
+    words of each field. went: what the node had of those that changed or go. progress: how far the index is with
+    them."""
 
     lines: bytes
     came: list[tuple[Upsert, list[set[str]]]]
@@ -186,6 +187,7 @@ class OpenSearchEngine:
                 last[change.id] = change
         before = self._got(list(last))
         lines, came, went = [], list[tuple[Upsert, list[set[str]]]](), list[replies.Source]()
+        packed = list[str]()
         encoder = msgspec.json.Encoder()
         for name, change in last.items():
             seq = change.seq or catalog_seq
@@ -198,6 +200,7 @@ class OpenSearchEngine:
                     change, analyses, self._settings, seq, dimension=self.dimension, knn=self._knn
                 )
                 came.append((change, [*map(mapping.distinct_words, analyses)]))
+                packed.append(document.get("bytes", ""))
             else:
                 document = mapping.tombstone(change, seq)
                 self._has_tombstones = True
@@ -206,20 +209,23 @@ class OpenSearchEngine:
             action = {"index": {"_id": mapping.node_id(name), "version": seq, "version_type": "external"}}
             lines += [encoder.encode(action), encoder.encode(document)]
         digest = self._digest.changed([upsert.text for upsert, _ in came], [one.document.encode() for one in went])
-        vectors = [upsert.vector for upsert, _ in came if upsert.vector is not None]
         total = self._total
-        for rows, sign in ((vectors, 1.0), (self._unpacked([one.bytes for one in went]), -1.0)):
-            if self.dimension and len(rows):
-                total = total + sign * np.sum(rows, axis=0, dtype=np.float64)
+        # As they are kept: what comes and goes again leaves nothing behind.
+        for rows, sign in ((packed, 1.0), ([one.bytes for one in went], -1.0)):
+            if self.dimension and rows:
+                total = total + sign * self._unpacked(rows).sum(axis=0, dtype=np.float64)
         progress = replies.Progress(max(self._catalog_seq, catalog_seq), digest, total.tolist())
-        noted = {"live": False, "seq": 0, "state": progress}
-        lines += [encoder.encode({"index": {"_id": mapping.PROGRESS_ID}}), encoder.encode(noted)]
-        return _Write(b"\n".join(lines) + b"\n", came, went, progress)
+        return _Write(b"".join(line + b"\n" for line in lines), came, went, progress)
 
     def _complete(self, write: _Write) -> None:
         """Have the node take it, then count it here. Raises Unavailable: then nothing is counted."""
         self._unsure = write
-        self._write(write.lines)
+        if write.lines:
+            self._write(write.lines)
+        # Only once all of them are there: progress that vouches for what was not written would lose it.
+        noted = {"live": False, "seq": 0, "state": write.progress}
+        encoder = msgspec.json.Encoder()
+        self._write(encoder.encode({"index": {"_id": mapping.PROGRESS_ID}}) + b"\n" + encoder.encode(noted) + b"\n")
         self._unsure = None
         self._digest, self._catalog_seq = write.progress.digest, write.progress.catalog_seq
         self._total = np.array(write.progress.total)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -47,6 +48,7 @@ class OpenSearchIndexes:
     def storage(self, control: IndexControl) -> OpenSearchStorage:
         return OpenSearchStorage(
             self._node,
+            self._prefix,
             self._base(control),
             control.settings,
             self._model,
@@ -57,10 +59,12 @@ class OpenSearchIndexes:
 
     def drop_others(self, controls: Collection[IndexControl]) -> None:
         kept = {self._base(control) for control in controls}
-        found = self._node.call("GET", f"/{self._prefix}-*/_alias", dict[str, msgspec.Raw])
-        for name in found:
-            if name.rpartition("-v")[0] not in kept:
-                self._node.call("DELETE", f"/{name}", msgspec.Raw)
+        found = self._node.call("GET", f"/{self._prefix}-*", dict[str, replies.IndexFound])
+        for name, one in found.items():
+            # Another service's prefix may begin as this one does, and so may the name of what is no service's.
+            if one.mappings.meta.prefix == self._prefix and name.rpartition("-v")[0] not in kept:
+                with suppress(NotFound):
+                    self._node.call("DELETE", f"/{name}", msgspec.Raw)
 
     def _base(self, control: IndexControl) -> str:
         return f"{self._prefix}-{control.name}-{control.created_seq}"
@@ -72,6 +76,7 @@ class OpenSearchStorage:
     def __init__(
         self,
         node: Node,
+        prefix: str,
         base: str,
         settings: IndexSettings,
         model: str,
@@ -81,6 +86,7 @@ class OpenSearchStorage:
         n_replicas: int = 0,
     ) -> None:
         self._node = node
+        self._prefix = prefix
         self._base = base
         self._settings = settings
         self._model = model
@@ -111,7 +117,7 @@ class OpenSearchStorage:
         made = mapping.index_body(
             self._settings, self._dimension, knn=knn, n_shards=self._n_shards, n_replicas=self._n_replicas
         )
-        made["mappings"]["_meta"]["fingerprint"] = self._fingerprint(knn)
+        made["mappings"]["_meta"] |= {"fingerprint": self._fingerprint(knn), "prefix": self._prefix}
         self._node.call("PUT", f"/{name}", msgspec.Raw, made, query={"timeout": NEW_INDEX_TIMEOUT})
         return self._opened(name, knn)
 

@@ -123,11 +123,12 @@ def member_path(member: str, kind: str) -> str:
 
 
 def encoded(member: str) -> str:
-    return quote(member, safe="").replace(".", "%2E").replace("*", "%2A")
+    """Never empty, which the node takes for no name: a member may be."""
+    return "m" + quote(member, safe="").replace(".", "%2E").replace("*", "%2A")
 
 
 def decoded(member: str) -> str:
-    return unquote(member)
+    return unquote(member[1:])
 
 
 def tombstone(deleted: Delete, seq: int) -> dict[str, Any]:

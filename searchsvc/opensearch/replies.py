@@ -77,12 +77,12 @@ class Shards(msgspec.Struct):
 
 
 class Searched(msgspec.Struct):
-    """One reply to a search."""
+    """One reply to a search. What every such reply has is required: another server's JSON is none."""
 
-    hits: Hits = msgspec.field(default_factory=lambda: Hits([]))
+    hits: Hits
+    shards: Shards = msgspec.field(name="_shards")
     aggregations: dict[str, Aggregation] = {}
     timed_out: bool = False
-    shards: Shards = msgspec.field(name="_shards", default_factory=Shards)
 
 
 class Health(msgspec.Struct):
@@ -146,7 +146,10 @@ class Properties(msgspec.Struct):
 
 
 class Meta(msgspec.Struct):
+    """prefix: of the service that made the index; '' where it did not say."""
+
     fingerprint: str = ""
+    prefix: str = ""
 
 
 class Mapping(msgspec.Struct):
