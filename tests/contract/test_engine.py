@@ -367,6 +367,7 @@ def test_a_filter_that_names_what_no_document_has_is_refused_under_its_name(buil
 
 
 def test_a_member_without_a_name_is_a_member(build: Build) -> None:
-    snapshot = build([upsert("1", "red shoe", **{"": "odd", ".": "odder"}), upsert("2", "red sock")])
+    odd: dict[str, Any] = {"": "odd", ".": "odder"}
+    snapshot = build([upsert("1", "red shoe", **odd), upsert("2", "red sock")])
     assert retrieve(snapshot, "red", seed=1).total == 2
     assert ids(snapshot, steered(snapshot, "red", pinned=("1",)).pinned) == ["1"]
