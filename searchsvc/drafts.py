@@ -83,10 +83,11 @@ class Drafts:
             with under(f"edits[{i}]"):
                 await self._commands.check(index, edit)
         self._check_together(state, control, edits)
-        known = {one.id: one for one in await self.of(index)}
+        known = {one.id for one in await self.of(index)}
         require(len({*known, draft}) <= MAX_DRAFTS, "draft", len(known), f"at most {MAX_DRAFTS} drafts")
-        newest = await self._newest(index, draft)
-        current = known[draft].version if draft in known else 0
+        # One look at the draft: what it is held against is what nobody else may have come before.
+        newest, is_there = await self._newest(index, draft, control.created_seq)
+        current = newest if is_there else 0
         if expected_version is not None and expected_version != current:
             said = f"draft {draft} is at version {current}, not {expected_version}: look again, then retry"
             raise Conflict(said, field="expected_version", value=expected_version, actual=current)
@@ -136,10 +137,13 @@ class Drafts:
         await self.get(index, draft)
         await self._delete(index, draft, author)
 
-    async def _newest(self, index: str, draft: str) -> int:
-        """Where the last event of a draft stands, a deletion, too; 0 where there is none."""
-        subject = draft_subject(index, draft)
-        return max([record.seq async for record in self._log.read("DRAFTS", subject=subject)], default=0)
+    async def _newest(self, index: str, draft: str, created_seq: int) -> tuple[int, bool]:
+        """Where the last event of a draft stands, 0 where there is none, and whether the draft is there by it."""
+        newest, is_there = 0, False
+        async for record in self._log.read("DRAFTS", subject=draft_subject(index, draft)):
+            event = decode_draft(record.data)
+            newest, is_there = record.seq, isinstance(event, DraftSaved) and event.created_seq == created_seq
+        return newest, is_there
 
     async def _delete(self, index: str, draft: str, author: Author, *, version: int | None = None) -> None:
         """version: only where that is the newest; else raises Conflict."""
