@@ -26,9 +26,9 @@ from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
 from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted
 from searchsvc.changes import edits_to, undoing
-from searchsvc.editchecks import check_alone, check_on_documents, check_within
+from searchsvc.editchecks import check_alone, check_on_documents, check_within, names_documents
 from searchsvc.rulebook import Rulebooks
-from searchsvc.rulechecks import RuleConflict, conflicts, needs_documents
+from searchsvc.rulechecks import RuleConflict, conflicts
 from searchsvc.serving import Serving, ServingState
 from tuning.features import default_weights
 from tuning.weights import check_weights
@@ -110,7 +110,7 @@ class Commands:
 
         def edits(index: IndexControl) -> list[Edit]:
             said = f"weights of {name} are at version"
-            _require_unchanged(said, "expected_version", expected_version, index.weights_version)
+            require_unchanged(said, "expected_version", expected_version, index.weights_version)
             made: list[Edit] = [SetLimits(limits.bounds, limits.locks)] if limits is not None else []
             return [*made, SetWeights(dict(weights))] if weights or limits is None else made
 
@@ -158,10 +158,12 @@ class Commands:
         check_alone(edit)
         state = self._serving.current
         state.control.index(name)
-        if (isinstance(edit, SetRule) and needs_documents(edit.rule)) or (
-            isinstance(edit, SetSegment) and edit.segment.conditions.filters
-        ):
+        if names_documents(edit):
             await asyncio.to_thread(check_on_documents, edit, state.snapshot(name).reading())
+
+    def check_together(self, before: IndexControl, after: IndexControl, edits: Sequence[Edit]) -> None:
+        """Raise InvalidInput where edits of an index do not go together, or with what is there."""
+        check_within(before, after, edits, self._rulebooks.of(before))
 
     def conflicts(self, name: str, rule_id: str) -> list[RuleConflict]:
         """What other rules want that a rule of an index also wants; nothing where it is gone by now."""
@@ -186,13 +188,12 @@ class Commands:
     async def restore(self, name: str, moment: int | datetime, field: str, author: Author) -> Changed:
         """Set weights and rules as they were at a moment. field: what errors call it. Raises NotFound where there was
         no such index."""
-        seq = self._history.seq_of(moment, field)
-        past = await asyncio.to_thread(self.as_of, name, seq)
+        past = await asyncio.to_thread(self.as_of, name, moment, field)
 
         def edits(index: IndexControl) -> list[Edit]:
             return edits_to(index, past.index(name))
 
-        return await self.publish(name, edits, author, restores=seq)
+        return await self.publish(name, edits, author, restores=past.seq)
 
     async def revert(self, seq: int, author: Author, *, force: bool) -> Changed:
         """Take one change back, whole, whenever it was. force: also what was changed again since; else that raises
@@ -214,19 +215,16 @@ class Commands:
 
         return await self.publish(event.index, edits, author, undoes=seq)
 
-    def seq_of(self, moment: int | datetime, field: str) -> int:
-        """As `ControlHistory.seq_of`."""
-        return self._history.seq_of(moment, field)
-
-    def as_of(self, name: str, seq: int) -> ControlState:
-        """CONTROL as of a sequence that is there. Raises NotFound where the index that is served was not there yet.
-        Reads files: not for the event loop."""
+    def as_of(self, name: str, moment: int | datetime, field: str) -> ControlState:
+        """CONTROL as of a moment. field: what errors call it. Raises InvalidInput for a sequence that is not there yet,
+        and NotFound where the index that is served was not there. Reads files: not for the event loop."""
+        seq = self._history.seq_of(moment, field)
         served = self._serving.current.control.index(name)
         past = self._history.at(seq)
         then = past.indexes.get(name)
         if then is None or then.created_seq != served.created_seq:
             message = f"index {name} was created at sequence {served.created_seq}, and was not there at {seq}"
-            raise NotFound(message, field="as_of", value=seq, limit=f"from sequence {served.created_seq}")
+            raise NotFound(message, field=field, value=seq, limit=f"from sequence {served.created_seq}")
         return past
 
     async def publish(
@@ -261,7 +259,7 @@ class Commands:
                 draft=draft,
             )
             after = fold(state, event, state.seq + 1).index(name)
-            check_within(before, after, made, self._rulebooks.of(before))
+            self.check_together(before, after, made)
             return event
 
         return await self._append(name, decide, author)
@@ -313,10 +311,10 @@ class Commands:
 def _require_rule_at(rules: Mapping[str, StoredRule], rule_id: str, expected_seq: int | None) -> None:
     known = rules.get(rule_id)
     said = f"rule {rule_id} was last changed at sequence"
-    _require_unchanged(said, "expected_seq", expected_seq, known.seq if known is not None else 0)
+    require_unchanged(said, "expected_seq", expected_seq, known.seq if known is not None else 0)
 
 
-def _require_unchanged(said: str, field: str, expected: int | None, actual: int) -> None:
+def require_unchanged(said: str, field: str, expected: int | None, actual: int) -> None:
     """Raise Conflict where somebody decided on something else than what is there. said: what the number is of."""
     if expected is not None and expected != actual:
         raise Conflict(

@@ -155,6 +155,8 @@ class Lookup:
 
     def holding(self, occasion: Occasion) -> list[str]:
         """The names of the conditions that hold, in no order."""
+        if not self._conditions:
+            return []
         found: dict[str, bool] = {}
         by_key = self._by_key
         for key in self._keys_of(occasion):

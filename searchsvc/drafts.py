@@ -23,11 +23,10 @@ from events.history import ControlHistory
 from events.log import Entry, EventLog
 from events.rules import check_rule_id
 from events.streams import draft_subject, drafts_filter
-from events.types import ChangePublished, DraftDeleted, DraftSaved
+from events.types import ChangePublished, DraftDeleted, DraftSaved, Skipped
 from searchsvc.changes import Difference, difference
-from searchsvc.commands import Author, Changed, Commands
-from searchsvc.editchecks import check_within, under
-from searchsvc.rulebook import Rulebooks
+from searchsvc.commands import Author, Changed, Commands, require_unchanged
+from searchsvc.editchecks import under
 from searchsvc.serving import Serving
 from tuning.weights import check_weights
 
@@ -67,7 +66,6 @@ class Drafts:
         self._serving = serving
         self._commands = commands
         self._history = history
-        self._rulebooks = Rulebooks()
 
     async def save(
         self, index: str, draft: str, edits: Sequence[Edit], expected_version: int | None, author: Author
@@ -83,14 +81,11 @@ class Drafts:
             with under(f"edits[{i}]"):
                 await self._commands.check(index, edit)
         self._check_together(state, control, edits)
-        known = {one.id for one in await self.of(index)}
+        # One look at all: what the draft is held against is what nobody else may have come before.
+        newest = await self._newest(drafts_filter(index), control.created_seq)
+        known = {name: one.version for name, (_, one) in newest.items() if one is not None}
         require(len({*known, draft}) <= MAX_DRAFTS, "draft", len(known), f"at most {MAX_DRAFTS} drafts")
-        # One look at the draft: what it is held against is what nobody else may have come before.
-        newest, is_there = await self._newest(index, draft, control.created_seq)
-        current = newest if is_there else 0
-        if expected_version is not None and expected_version != current:
-            said = f"draft {draft} is at version {current}, not {expected_version}: look again, then retry"
-            raise Conflict(said, field="expected_version", value=expected_version, actual=current)
+        require_unchanged(f"draft {draft} is at version", "expected_version", expected_version, known.get(draft, 0))
         event = DraftSaved(
             id=uuid.uuid4().hex,
             at=datetime.now(UTC),
@@ -105,7 +100,7 @@ class Drafts:
         )
         entry = Entry(draft_subject(index, draft), encode(event), event.id)
         version = await self._log.append(
-            "DRAFTS", entry, expected_subject_seq=None if expected_version is None else newest
+            "DRAFTS", entry, expected_subject_seq=None if expected_version is None else newest.get(draft, (0, None))[0]
         )
         return _draft(event, version)
 
@@ -120,30 +115,24 @@ class Drafts:
         """All drafts of an index that is served, by id; or only the one. Raises NotFound without the index."""
         created_seq = self._serving.current.control.index(index).created_seq
         subject = drafts_filter(index) if draft is None else draft_subject(index, draft)
-        found: dict[str, Draft] = {}
+        newest = await self._newest(subject, created_seq)
+        return [one for _, (_, one) in sorted(newest.items()) if one is not None]
+
+    async def _newest(self, subject: str, created_seq: int) -> dict[str, tuple[int, Draft | None]]:
+        """By draft, where its last event stands, and the draft; None where that event ended it, or it was of an index
+        that was created before this one."""
+        found: dict[str, tuple[int, Draft | None]] = {}
         async for record in self._log.read("DRAFTS", subject=subject):
             event = decode_draft(record.data)
-            match event:
-                case DraftSaved(created_seq=seq) if seq == created_seq:
-                    found[event.draft] = _draft(event, record.seq)
-                case DraftDeleted():
-                    found.pop(event.draft, None)
-                case _:
-                    pass
-        return [found[name] for name in sorted(found)]
+            if not isinstance(event, Skipped):
+                saved = isinstance(event, DraftSaved) and event.created_seq == created_seq and _draft(event, record.seq)
+                found[event.draft] = record.seq, saved or None
+        return found
 
     async def delete(self, index: str, draft: str, author: Author) -> None:
         """Raises NotFound."""
         await self.get(index, draft)
         await self._delete(index, draft, author)
-
-    async def _newest(self, index: str, draft: str, created_seq: int) -> tuple[int, bool]:
-        """Where the last event of a draft stands, 0 where there is none, and whether the draft is there by it."""
-        newest, is_there = 0, False
-        async for record in self._log.read("DRAFTS", subject=draft_subject(index, draft)):
-            event = decode_draft(record.data)
-            newest, is_there = record.seq, isinstance(event, DraftSaved) and event.created_seq == created_seq
-        return newest, is_there
 
     async def _delete(self, index: str, draft: str, author: Author, *, version: int | None = None) -> None:
         """version: only where that is the newest; else raises Conflict."""
@@ -200,7 +189,9 @@ class Drafts:
                     value=listed,
                     actual=now.config_version,
                 )
-            return [edit for edit in found.edits if not (force and _is_done(now, edit))]
+            left = [edit for edit in found.edits if not (force and _is_done(now, edit))]
+            self._check_together(self._serving.current.control, now, left)
+            return left
 
         changed = await self._commands.publish(index, edits, author, draft=draft)
         # It counts by now, whatever becomes of the draft: one that was saved again meanwhile stays.
@@ -217,7 +208,7 @@ class Drafts:
             if isinstance(edit, SetSegment):
                 with under(f"edits[{i}]"):
                     check_weights(edit.segment.weights, before.weights, after.bounds)
-        check_within(before, after, edits, self._rulebooks.of(before))
+        self._commands.check_together(before, after, edits)
 
 
 def _with(state: ControlState, index: str, edits: Sequence[Edit]) -> ControlState:

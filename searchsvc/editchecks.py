@@ -12,7 +12,14 @@ from events.rules import MAX_RULES, check_rule, check_rule_id
 from events.segments import MAX_SEGMENTS, check_segment
 from searchsvc.engine import EngineSnapshot
 from searchsvc.rulebook import Rulebook
-from searchsvc.rulechecks import check_condition_on, check_condition_words, check_no_circle, check_on, check_words
+from searchsvc.rulechecks import (
+    check_condition_on,
+    check_condition_words,
+    check_no_circle,
+    check_on,
+    check_words,
+    needs_documents,
+)
 from tuning.weights import check_limits, check_weights
 
 
@@ -29,6 +36,17 @@ def check_alone(edit: Edit) -> None:
             check_condition_words(segment.conditions)
         case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment():
             pass
+
+
+def names_documents(edit: Edit) -> bool:
+    """Whether only the index can tell if an edit can be honoured."""
+    match edit:
+        case SetRule(rule=rule):
+            return needs_documents(rule)
+        case SetSegment(segment=segment):
+            return bool(segment.conditions.filters)
+        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment():
+            return False
 
 
 def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:

@@ -138,8 +138,7 @@ class Service:
         self, state: ServingState, index: str, request: SearchRequest, at: int | datetime
     ) -> SearchOutcome:
         """What is found by the rules and weights of a moment. No shopper sees it: it is not logged."""
-        seq = self.commands.seq_of(at, "as_of")
-        past = await asyncio.to_thread(self.commands.as_of, index, seq)
+        past = await asyncio.to_thread(self.commands.as_of, index, at, "as_of")
         # Of a time, rules are in force that were then; a sequence says nothing of time.
         rules_at = at if isinstance(at, datetime) else None
         return await self._rehearsed(past, state, index, request, rules_at=rules_at)
