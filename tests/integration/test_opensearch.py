@@ -235,6 +235,18 @@ def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_an
     assert (again.lost, again.snapshot().catalog_seq) == (False, 0)
 
 
+def test_progress_is_noted_only_once_all_that_it_vouches_for_is_there(node: Node) -> None:
+    kept = indexes(node).storage(index_control())
+    engine = kept.open()
+    engine.apply([upsert("a", "red shoe", seed=1)], 1)
+    # The node takes no name so long.
+    refused: dict[str, Any] = {"n" * 60_000: 1}
+    with pytest.raises(Unavailable, match="did not write 1 documents"):
+        engine.apply([upsert("b", "blue shoe", seed=2), upsert("c", "green shoe", seed=3, **refused)], 9)
+    again = kept.open().snapshot()
+    assert (again.catalog_seq, again.n_documents) == (1, 2)
+
+
 def test_what_belongs_to_no_index_of_ours_is_dropped_and_nothing_else(node: Node) -> None:
     ours = indexes(node)
     kept, gone = index_control(created_seq=1), index_control(created_seq=2)
