@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from benchmarks.running import RunningService
 from events import control
 from events.copy import COPY_NAME, ControlCopy
 from events.edits import Edit, SetRule
@@ -119,6 +121,13 @@ def no_history(folder: Path) -> ControlHistory:
     copy = ControlCopy(folder / COPY_NAME)
     copy.close()
     return ControlHistory(copy)
+
+
+def call(service: RunningService, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
+    """What a running service answers, which has to be of this status."""
+    found, said = service.call(method, path, body)
+    assert found == status, said
+    return said
 
 
 class FakeEmbedder(Embedder):

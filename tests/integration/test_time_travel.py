@@ -14,6 +14,7 @@ import pytest
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.sample import sample_catalogue
+from tests.factories import call
 
 SHOP = "/v1/indexes/shop"
 
@@ -24,12 +25,6 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
     import_documents(running.url, "shop", sample_catalogue(120))
     yield running
     running.stop()
-
-
-def call(service: RunningService, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
-    found, said = service.call(method, path, body)
-    assert found == status, said
-    return said
 
 
 def ranked(service: RunningService, **asked: Any) -> list[tuple[str, float]]:
