@@ -59,9 +59,11 @@ class _Recording(Node):
 
     bodies: Sequence[object] = ()
 
-    def search(self, index: str, bodies: Sequence[object], *, timeout_s: float | None = None) -> list[Any]:
+    def search(
+        self, index: str, bodies: Sequence[object], *, n_shards: int = 1, timeout_s: float | None = None
+    ) -> list[Any]:
         self.bodies = bodies
-        return super().search(index, bodies, timeout_s=timeout_s)
+        return super().search(index, bodies, n_shards=n_shards, timeout_s=timeout_s)
 
 
 def measure(

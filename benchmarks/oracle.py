@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -67,6 +68,7 @@ class OracleSnapshot:
 
     generation = "oracle"
     catalog_seq = 0
+    refused: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, documents: Sequence[Upsert], settings: IndexSettings) -> None:
         self.documents = list(documents)

@@ -180,14 +180,14 @@ class App:
             Drafts(self._log, self.serving, commands, self.history),
             searcher,
             self._searches,
-            self._late_searches,
+            self._late_searches if self._node is None else None,
             self._writer,
             memory,
             self._keyring,
             dead,
             LastKnown(config.opensearch.last_known if self._node is not None else 0),
             max_events_per_s=config.behavior.max_events_per_s,
-            vector_deadline_s=self._vector_deadline_s,
+            deadline_s=self._deadline_s,
             max_waiting=config.search.max_waiting,
         )
         await self.indexers.reconcile()
@@ -364,7 +364,7 @@ class App:
         )
 
     @property
-    def _vector_deadline_s(self) -> float:
+    def _deadline_s(self) -> float:
         """What takes long in a cluster is not the vectors, and finding and reading have a limit of their own there."""
         if self._node is not None:
             return self._node.longest_search_s

@@ -7,6 +7,7 @@ else.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
@@ -155,7 +156,7 @@ class EngineSnapshot(Protocol):
     """An index at one moment. A *slot* names a document within one snapshot.
 
     generation: changes whenever the index is built anew. catalog_seq: the last CATALOG message it holds. digest: of all
-    its documents.
+    its documents. refused: documents that the log has and the index could not take, the last hundred, and why.
     """
 
     @property
@@ -166,6 +167,8 @@ class EngineSnapshot(Protocol):
     def catalog_seq(self) -> int: ...
     @property
     def digest(self) -> DocumentsDigest: ...
+    @property
+    def refused(self) -> Mapping[str, str]: ...
     @property
     def n_documents(self) -> int: ...
     @property
@@ -261,6 +264,11 @@ class Engine(Protocol):
         ...
 
     def snapshot(self) -> EngineSnapshot: ...
+
+    def belongs_to(self, created: datetime) -> bool:
+        """Whether what it holds was read from the CATALOG that was made then, and from no other, whose sequences mean
+        other messages. What holds nothing yet belongs to it from now on. Raises Unavailable."""
+        ...
 
     @property
     def settling(self) -> bool:

@@ -99,6 +99,11 @@ class Indexer:
         saved = bool(engine.snapshot().catalog_seq)
         while True:
             try:
+                if not await self.is_of_this_log(engine):
+                    log.warning("%s was read from another log: built anew", engine.snapshot().generation)
+                    engine, saved = await self.on_thread(self.storage.beside), False
+                    self.engine = engine
+                    continue
                 await self.read_into(engine)
                 break
             except Unavailable:
@@ -113,6 +118,11 @@ class Indexer:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._fill(queue, engine.snapshot().catalog_seq))
             tasks.create_task(self._drain(queue))
+
+    async def is_of_this_log(self, engine: Engine) -> bool:
+        """See `Engine.belongs_to`. Raises Unavailable."""
+        created = (await self._log.position("CATALOG")).created
+        return await self.on_thread(partial(engine.belongs_to, created))
 
     async def read_into(
         self, engine: Engine, *, batch: int = BATCH, after_each: Callable[[float], Awaitable[None]] | None = None

@@ -19,7 +19,7 @@ from typing import Final, Literal
 import msgspec
 
 from events.control import IndexControl
-from events.errors import LaterVersion, SearchsvcError, Unavailable
+from events.errors import LaterVersion, NotFound, SearchsvcError, Unavailable
 from searchsvc.engine import Engine, EngineSnapshot, IndexStorage
 from searchsvc.indexing import Indexer
 
@@ -144,6 +144,11 @@ class Rebuild:
             "settings": self._storage.open,
         }[status.why]
         engine: Engine = await indexer.on_thread(open_new)
+        if not await indexer.is_of_this_log(engine):
+            if status.why == "previous":
+                raise NotFound(f"{engine.snapshot().generation} was read from another log", field="previous")
+            engine = await indexer.on_thread(self._storage.beside)
+            await indexer.is_of_this_log(engine)
         status.after = engine.snapshot().generation
 
         async def after_each(took_s: float) -> None:

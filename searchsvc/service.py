@@ -58,8 +58,8 @@ class Service:
     """What the API calls.
 
     searches: the executor that answers. late_searches: a small one in reserve, for answers without the vector leg once
-    `vector_deadline_s` has passed. last_known: shown while nothing can be found. max_waiting: searches under way or
-    queued before one more is refused.
+    `deadline_s` has passed; None where that is not what takes long. last_known: shown while nothing can be found.
+    max_waiting: searches under way or queued before one more is refused.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Service:
         drafts: Drafts,
         searcher: Searcher,
         searches: ThreadPoolExecutor,
-        late_searches: ThreadPoolExecutor,
+        late_searches: ThreadPoolExecutor | None,
         writer: BehaviorWriter,
         memory: BehaviorMemory,
         keyring: Keyring,
@@ -78,7 +78,7 @@ class Service:
         last_known: LastKnown,
         *,
         max_events_per_s: float,
-        vector_deadline_s: float,
+        deadline_s: float,
         max_waiting: int,
     ) -> None:
         self.serving = serving
@@ -95,7 +95,7 @@ class Service:
         self._last_known = last_known
         self._searches = searches
         self._late_searches = late_searches
-        self._vector_deadline_s = vector_deadline_s
+        self._deadline_s = deadline_s
         self._max_waiting = max_waiting
         self._n_searching = 0
 
@@ -179,7 +179,8 @@ class Service:
         rules_at: datetime | None = None,
         rehearsal: bool = False,
     ) -> SearchOutcome:
-        """The whole search if it is done by the deadline; else the same one without the vector leg."""
+        """The whole search if it is done by the deadline; else the same one without the vector leg. Raises Unavailable
+        where that would take no less."""
         loop, searcher = asyncio.get_running_loop(), self._searcher
         query_id, now, asked_at = uuid.uuid4().hex, datetime.now(UTC), time.perf_counter()
         begin = partial(
@@ -199,13 +200,15 @@ class Service:
             return begin() if in_two else finish(begin())
 
         begun = loop.run_in_executor(self._searches, begun_or_whole)
-        done, _ = await asyncio.wait([begun], timeout=self._vector_deadline_s)
+        done, _ = await asyncio.wait([begun], timeout=self._deadline_s)
         if done:
             result = begun.result()
             return finish(result) if isinstance(result, Begun) else result
         # Whatever becomes of the late one, its outcome is not this answer's; one that has not begun is dropped.
         begun.add_done_callback(lambda late: late.cancelled() or late.exception())
         begun.cancel()
+        if self._late_searches is None:
+            raise Unavailable(f"nothing was found within {self._deadline_s:g} s")
         without = partial(begin, vector_leg=False)
         return await loop.run_in_executor(self._late_searches, lambda: finish(without()))
 

@@ -63,12 +63,17 @@ def engine(folder: Path, documents: Sequence[Upsert] = (), settings: IndexSettin
 
 
 def opensearch_engine(
-    node: Node, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS, *, knn: bool = True
+    node: Node,
+    documents: Sequence[Upsert] = (),
+    settings: IndexSettings = SETTINGS,
+    *,
+    knn: bool = True,
+    n_shards: int = 1,
 ) -> OpenSearchEngine:
     """In an index of its own. knn: whether the node looks for vectors, or the service."""
     name = f"test-{uuid.uuid4().hex}"
-    node.call("PUT", f"/{name}", msgspec.Raw, mapping.index_body(settings, DIMENSION, knn=knn))
-    made = OpenSearchEngine(node, name, settings, DIMENSION, knn=knn)
+    node.call("PUT", f"/{name}", msgspec.Raw, mapping.index_body(settings, DIMENSION, knn=knn, n_shards=n_shards))
+    made = OpenSearchEngine(node, name, settings, DIMENSION, knn=knn, n_shards=n_shards)
     made.restore()
     made.apply(documents, max(len(documents), 1))
     return made

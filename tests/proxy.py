@@ -26,12 +26,14 @@ from cryptography.x509.oid import NameOID
 
 # busy: 429, as search backpressure answers. html: a page in place of a reply. broken: half a reply. cut: no reply.
 # lost: no reply, though the node did what it was asked. partial, timed_out: the reply says that it is not all.
-Fault = Literal["", "busy", "html", "broken", "cut", "lost", "slow", "partial", "timed_out"]
+# late: as slow as a service just waits for.
+Fault = Literal["", "busy", "html", "broken", "cut", "lost", "slow", "late", "partial", "timed_out"]
 BUSY = (
     b'{"error":{"root_cause":[{"type":"rejected_execution_exception","reason":"cancelled task: cpu usage"}],'
     b'"type":"search_phase_execution_exception","reason":"all shards failed"},"status":429}'
 )
 SLOW_S = 30.0
+LATE_S = 0.4
 
 
 class Proxy:
@@ -88,8 +90,8 @@ class Proxy:
         elif fault == "cut":
             asked.close_connection = True
         else:
-            if fault == "slow":
-                time.sleep(SLOW_S)
+            if fault in ("slow", "late"):
+                time.sleep(SLOW_S if fault == "slow" else LATE_S)
             node = http.client.HTTPConnection("127.0.0.1", self._node_port, timeout=60)
             try:
                 node.request(asked.command, asked.path, body, {"content-type": asked.headers.get("content-type", "")})

@@ -30,11 +30,13 @@ FAILED_S = 15.0
 
 
 class ImportReport(msgspec.Struct):
-    """What became of a file. refused: line numbers count from 1 in the file."""
+    """What became of a file. refused: line numbers count from 1 in the file. not_searchable: documents of the index
+    that are stored and that a cluster did not take, and why."""
 
     index: str
     accepted: int = 0
     refused: list[RefusedDocument] = []
+    not_searchable: dict[str, str] = {}
     created: IndexSettings | None = None
     seconds: float = 0.0
 
@@ -62,7 +64,7 @@ def import_(index: str, file: Path, url: str, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(report), indent=1).decode())
     else:
         _print(report)
-    if report.refused:
+    if report.refused or report.not_searchable:
         sys.exit(3)
 
 
@@ -100,6 +102,7 @@ def _wait(
         info = client.call("GET", f"/v1/indexes/{index}", IndexInfo)
         advance(report.accepted, min(info.n_documents, report.accepted))
         if info.applied_catalog_seq >= catalog_seq:
+            report.not_searchable = info.refused
             return
         if info.applied_catalog_seq != seen:
             seen, since = info.applied_catalog_seq, time.monotonic()
@@ -170,3 +173,5 @@ def _print(report: ImportReport) -> None:
         click.echo(f"  line {refused.line}{name}: {refused.reason}", err=True)
     if report.n_refused > SHOWN_REFUSALS:
         click.echo(f"  … and {report.n_refused - SHOWN_REFUSALS} more; --json lists all", err=True)
+    for name, reason in report.not_searchable.items():
+        click.echo(f"  {name} is stored, but not searchable: OpenSearch refused it: {reason}", err=True)

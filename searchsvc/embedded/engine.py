@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -131,6 +133,10 @@ class EmbeddedEngine:
         self._snapshot = self._view(catalog_seq)
         return self._snapshot
 
+    def belongs_to(self, created: datetime) -> bool:
+        """Always: its files stand beside the log, and go with it."""
+        return True
+
     @property
     def settling(self) -> bool:
         """Whether something is being built beside, which `settle` would take over."""
@@ -216,7 +222,9 @@ class Nearest(msgspec.Struct, frozen=True):
 
 
 class EmbeddedSnapshot:
-    """An `EngineSnapshot` of views. live: (n_slots,)."""
+    """An `EngineSnapshot` of views. live: (n_slots,). What was checked as it came is never refused."""
+
+    refused: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,

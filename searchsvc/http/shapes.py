@@ -44,8 +44,9 @@ class IndexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class IndexInfo(msgspec.Struct, frozen=True):
-    """One index as it is served. state: ready, building, or failed (then `error` says why). rebuild: the last one since
-    the start, which may be under way."""
+    """One index as it is served. state: ready, building, or failed (then `error` says why). refused: documents that are
+    stored and that a cluster did not take, the last hundred, and why. rebuild: the last one since the start, which may
+    be under way."""
 
     name: str
     state: str
@@ -58,6 +59,7 @@ class IndexInfo(msgspec.Struct, frozen=True):
     applied_catalog_seq: int
     generation: str
     error: str = ""
+    refused: dict[str, str] = {}
     rebuild: RebuildStatus | None = None
 
 
@@ -485,5 +487,6 @@ def index_info(
         applied_catalog_seq=snapshot.catalog_seq if snapshot else 0,
         generation=snapshot.generation if snapshot else "",
         error=error,
+        refused=dict(snapshot.refused) if snapshot else {},
         rebuild=rebuild,
     )

@@ -33,9 +33,12 @@ ALMOST_ONE: Final = 0.999
 HELD_BITS: Final = 20
 # The node counts distinct values exactly up to so many.
 PRECISION: Final = 40_000
+SHARD_FACTOR: Final = 10
+MIN_SHARD_SIZE: Final = 1000
 EVERYTHING: Final[Clause] = {"match_all": {}}
 NOTHING: Final[Clause] = {"match_none": {}}
 LIVE: Final[Clause] = {"term": {"live": True}}
+REFUSED: Final[Clause] = {"exists": {"field": "refused"}}
 # As `searchsvc.signals.features`, added up by their weights.
 _BROWSE: Final = """
 double sum = 0;
@@ -233,13 +236,15 @@ def browse_sort(weights: Sequence[float], scales: Sequence[float], at_s: float) 
     return [{"_script": {"type": "number", "script": script, "order": "desc"}}, {"id": "asc"}]
 
 
-def facet_aggregation(asked: FacetRequest, n_more: int, within: Clause, *, numbers: bool) -> Clause:
-    """What is counted of a member. n_more: values beyond those that are wanted. within: of what matches."""
+def facet_aggregation(asked: FacetRequest, n_more: int, within: Clause, *, numbers: bool, n_shards: int = 1) -> Clause:
+    """What is counted of a member. n_more: values beyond those that are wanted. within: of what matches. n_shards: of
+    several, each names more of its own, so that what is frequent in all is known of each."""
     path = member_path(asked.field, "v")
     size = max(asked.max_values + n_more, 1)
     order = [{"_count": "desc"}, {"_key": "asc"}]
+    each = {"shard_size": max(SHARD_FACTOR * size, MIN_SHARD_SIZE)} if n_shards > 1 else {}
     counted: Clause = {
-        "values": {"terms": {"field": path, "size": size, "order": order}},
+        "values": {"terms": {"field": path, "size": size, "order": order, **each}},
         "n_values": {"cardinality": {"field": path, "precision_threshold": PRECISION}},
     }
     if numbers:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +17,7 @@ from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.engine import Delete, Upsert
 from searchsvc.opensearch import dsl, mapping, replies
 from searchsvc.opensearch.concrete import ConcreteIndex
-from searchsvc.opensearch.node import PATIENCE_S, Node
+from searchsvc.opensearch.node import MAX_SAID_CHARS, Node
 from searchsvc.opensearch.snapshot import Commit, OpenSearchSnapshot
 from searchsvc.opensearch.vectors import ServiceVectors
 from searchsvc.opensearch.vocabulary import Vocabulary
@@ -23,24 +25,52 @@ from searchsvc.opensearch.vocabulary import Vocabulary
 PAGE_OF_TERMS: Final = 10_000
 PAGE_OF_DOCUMENTS: Final = 1000
 CONFLICT: Final = 409
+BAD_REQUEST: Final = 400
+log = logging.getLogger(__name__)
+
+
+# Of what it refuses, it says so of the document; all else is said of itself, and passes.
+REFUSED: Final = frozenset(
+    {
+        "document_parsing_exception",
+        "illegal_argument_exception",
+        "mapper_parsing_exception",
+        "max_bytes_length_exceeded_exception",
+        "strict_dynamic_mapping_exception",
+    }
+)
+MAX_REFUSED: Final = 100
+
+
+class _Came(msgspec.Struct, frozen=True):
+    """A document that is new to the node. words: the distinct ones of each field. packed: its vector, as it is kept."""
+
+    upsert: Upsert
+    words: list[set[str]]
+    packed: str
 
 
 class _Write(msgspec.Struct, frozen=True):
-    """Changes on their way to the node. lines: as `_bulk` takes them, b'' for none. came: documents, and the distinct
-    words of each field. went: what the node had of those that changed or go. progress: how far the index is with
-    them."""
+    """Changes on their way to the node, by id. lines: as `_bulk` takes each. came: those that are documents. went: what
+    the node had of those that changed or go. refused: why the node did not take what is not among the others any
+    more."""
 
-    lines: bytes
-    came: list[tuple[Upsert, list[set[str]]]]
+    lines: dict[str, bytes]
+    seqs: dict[str, int]
+    came: dict[str, _Came]
     went: list[replies.Source]
-    progress: replies.Progress
+    catalog_seq: int
+    refused: dict[str, str]
 
 
 class OpenSearchEngine:
-    """An `Engine` on a node. name: of the node's index. knn: whether the node looks for the nearest vectors itself."""
+    """An `Engine` on a node. name: of the node's index. knn: whether the node looks for the nearest vectors itself.
+    n_shards: of the index."""
 
-    def __init__(self, node: Node, name: str, settings: IndexSettings, dimension: int, *, knn: bool = True) -> None:
-        self._index = ConcreteIndex(node, name)
+    def __init__(
+        self, node: Node, name: str, settings: IndexSettings, dimension: int, *, knn: bool = True, n_shards: int = 1
+    ) -> None:
+        self._index = ConcreteIndex(node, name, n_shards)
         self._settings = settings
         self.dimension = dimension if settings.embedding is not None else 0
         self._vocabulary = Vocabulary(len(settings.searchable))
@@ -51,6 +81,8 @@ class OpenSearchEngine:
         self._total = np.zeros(self.dimension)
         self._catalog_seq = 0
         self._has_tombstones = True
+        self._log = ""
+        self._refused: dict[str, str] = {}
         self._unsure: _Write | None = None
         self._snapshot = self._view()
 
@@ -69,6 +101,12 @@ class OpenSearchEngine:
     def lost(self) -> bool:
         return self._index.gone
 
+    def belongs_to(self, created: datetime) -> bool:
+        if not self._log:
+            self._log = created.isoformat()
+            self._note(replies.Progress(self._catalog_seq, self._digest, self._total.tolist(), self._log))
+        return self._log == created.isoformat()
+
     @property
     def settling(self) -> bool:
         """Whether there are tombstones, or vectors in parts: CATALOG is read up to the former by now, so nothing older
@@ -84,9 +122,8 @@ class OpenSearchEngine:
         return done
 
     def _purge(self) -> None:
-        gone = {
-            "bool": {"filter": [{"term": {"live": False}}, {"range": {"seq": {"gt": 0, "lte": self._catalog_seq}}}]}
-        }
+        older = {"range": {"seq": {"gt": 0, "lte": self._catalog_seq}}}
+        gone = {"bool": {"filter": [{"term": {"live": False}}, older], "must_not": [dsl.REFUSED]}}
         query = {"conflicts": "proceed", "refresh": "true"}
         self._index.call("POST", "/_delete_by_query", msgspec.Raw, {"query": gone}, query=query)
         self._has_tombstones = False
@@ -96,10 +133,13 @@ class OpenSearchEngine:
         would wait for them."""
         if self._index.health() == "red":
             raise Unavailable(f"{self.name} is red: not all of its shards are there")
-        self._index.call("POST", "/_refresh", msgspec.Raw)
+        self._index.refresh()
         progress = self._index.documents([mapping.PROGRESS_ID], ["state"])[0].source.state
-        self._catalog_seq = progress.catalog_seq
+        self._catalog_seq, self._log = progress.catalog_seq, progress.log
         self._kinds = self._known_kinds()
+        refused = {"query": dsl.REFUSED, "size": MAX_REFUSED, "_source": ["id", "refused"]}
+        found = self._index.ask_all("/_search", replies.Searched, refused)
+        self._refused = {hit.source.id: hit.source.refused for hit in found.hits.hits}
         self._vocabulary = Vocabulary(len(self._settings.searchable))
         if self._is_ahead():
             self._digest, self._total = self._counted_anew()
@@ -124,7 +164,7 @@ class OpenSearchEngine:
     def _is_ahead(self) -> bool:
         """Whether the node was written to without its progress being noted: then what it adds up to is not known."""
         later = {"query": {"range": {"seq": {"gt": self._catalog_seq}}}}
-        return bool(self._index.call("POST", "/_count", replies.Count, later).count)
+        return bool(self._index.ask_all("/_count", replies.Count, later).count)
 
     def _counted_anew(self) -> tuple[DocumentsDigest, ScoreArray]:
         """What all live documents add up to, each looked at."""
@@ -143,7 +183,7 @@ class OpenSearchEngine:
             "sort": [{"id": "asc"}],
             "_source": ["id", *members],
         }
-        while hits := self._index.search([body], timeout_s=PATIENCE_S)[0].hits.hits:
+        while hits := self._index.ask_all("/_search", replies.Searched, body).hits.hits:
             yield hits
             body["search_after"] = [hits[-1].source.id]
 
@@ -154,7 +194,7 @@ class OpenSearchEngine:
         composite: dict[str, Any] = {"size": PAGE_OF_TERMS, "sources": sources}
         while True:
             body = {"size": 0, "query": dsl.LIVE, "aggs": {"terms": {"composite": composite}}}
-            page = self._index.call("POST", "/_search", replies.CompositeSearched, body)
+            page = self._index.ask_all("/_search", replies.CompositeSearched, body)
             terms = page.aggregations["terms"]
             found |= {bucket.key["key"]: bucket.doc_count for bucket in terms.buckets}
             if terms.after_key is None:
@@ -186,9 +226,7 @@ class OpenSearchEngine:
             if change.id not in last or change.seq >= last[change.id].seq:
                 last[change.id] = change
         before = self._got(list(last))
-        lines, came, went = [], list[tuple[Upsert, list[set[str]]]](), list[replies.Source]()
-        packed = list[str]()
-        encoder = msgspec.json.Encoder()
+        write = _Write({}, {}, {}, [], catalog_seq, {})
         for name, change in last.items():
             seq = change.seq or catalog_seq
             known = before[name]
@@ -199,45 +237,70 @@ class OpenSearchEngine:
                 document = mapping.stored(
                     change, analyses, self._settings, seq, dimension=self.dimension, knn=self._knn
                 )
-                came.append((change, [*map(mapping.distinct_words, analyses)]))
-                packed.append(document.get("bytes", ""))
+                packed = document.get("bytes", "")
+                write.came[name] = _Came(change, [*map(mapping.distinct_words, analyses)], packed)
             else:
-                document = mapping.tombstone(change, seq)
+                document = mapping.tombstone(name, seq)
                 self._has_tombstones = True
             if known.found and known.source.live:
-                went.append(known.source)
-            action = {"index": {"_id": mapping.node_id(name), "version": seq, "version_type": "external"}}
-            lines += [encoder.encode(action), encoder.encode(document)]
-        digest = self._digest.changed([upsert.text for upsert, _ in came], [one.document.encode() for one in went])
-        total = self._total
-        # As they are kept: what comes and goes again leaves nothing behind.
-        for rows, sign in ((packed, 1.0), ([one.bytes for one in went], -1.0)):
-            if self.dimension and rows:
-                total = total + sign * self._unpacked(rows).sum(axis=0, dtype=np.float64)
-        progress = replies.Progress(max(self._catalog_seq, catalog_seq), digest, total.tolist())
-        return _Write(b"".join(line + b"\n" for line in lines), came, went, progress)
+                write.went.append(known.source)
+            write.lines[name], write.seqs[name] = _lines(name, seq, document), seq
+        return write
 
     def _complete(self, write: _Write) -> None:
         """Have the node take it, then count it here. Raises Unavailable: then nothing is counted."""
         self._unsure = write
-        if write.lines:
-            self._write(write.lines)
+        self._write_documents(write)
+        progress = self._progress(write)
         # Only once all of them are there: progress that vouches for what was not written would lose it.
-        noted = {"live": False, "seq": 0, "state": write.progress}
-        encoder = msgspec.json.Encoder()
-        self._write(encoder.encode({"index": {"_id": mapping.PROGRESS_ID}}) + b"\n" + encoder.encode(noted) + b"\n")
+        self._note(progress)
+        # All of it is found from the same moment.
+        self._index.refresh()
         self._unsure = None
-        self._digest, self._catalog_seq = write.progress.digest, write.progress.catalog_seq
-        self._total = np.array(write.progress.total)
+        self._digest, self._catalog_seq, self._total = progress.digest, progress.catalog_seq, np.array(progress.total)
         self._vocabulary.remove(self._words_of(one.document.encode()) for one in write.went)
-        self._vocabulary.add(words for _, words in write.came)
+        self._vocabulary.add(one.words for one in write.came.values())
+        upserts = [one.upsert for one in write.came.values()]
         if self._vectors is not None:
-            pairs = [(one.id, one.vector) for one, _ in write.came if one.vector is not None and one.vector.any()]
+            pairs = [(one.id, one.vector) for one in upserts if one.vector is not None and one.vector.any()]
             self._vectors.change([one.id for one in write.went], pairs)
-        for upsert, _ in write.came:
+        for upsert in upserts:
             for name, kinds in mapping.kinds_of(upsert.members).items():
                 self._kinds[name] = self._kinds.get(name, frozenset()) | kinds
+        still = {name: reason for name, reason in self._refused.items() if name not in write.seqs}
+        self._refused = dict(list((still | write.refused).items())[-MAX_REFUSED:])
         self._snapshot = self._view()
+
+    def _write_documents(self, write: _Write) -> None:
+        """What the node refuses is marked there as gone, so that nothing older of it is found, and all else goes on."""
+        refused = self._write(write.lines)
+        if not refused:
+            return
+        for name, reason in refused.items():
+            log.error("document %s of %s is not searchable: OpenSearch refused it: %s", name, self.name, reason)
+            write.came.pop(name, None)
+            write.lines[name] = _lines(name, write.seqs[name], mapping.tombstone(name, write.seqs[name], reason))
+        write.refused.update(refused)
+        self._write({name: write.lines[name] for name in refused})
+
+    def _progress(self, write: _Write) -> replies.Progress:
+        """How far the index is with it."""
+        texts = [one.upsert.text for one in write.came.values()]
+        digest = self._digest.changed(texts, [one.document.encode() for one in write.went])
+        total = self._total
+        # As they are kept: what comes and goes again leaves nothing behind.
+        packed = [one.packed for one in write.came.values()]
+        for rows, sign in ((packed, 1.0), ([one.bytes for one in write.went], -1.0)):
+            if self.dimension and rows:
+                total = total + sign * self._unpacked(rows).sum(axis=0, dtype=np.float64)
+        return replies.Progress(max(self._catalog_seq, write.catalog_seq), digest, total.tolist(), self._log)
+
+    def _note(self, progress: replies.Progress) -> None:
+        noted = msgspec.json.encode({"live": False, "seq": 0, "state": progress})
+        action = msgspec.json.encode({"index": {"_id": mapping.PROGRESS_ID}})
+        refused = self._write({"": action + b"\n" + noted + b"\n"})
+        if refused:
+            raise Unavailable(f"OpenSearch did not note the progress of {self.name}: {refused['']}")
 
     def _words_of(self, text: bytes) -> list[set[str]]:
         analyses = mapping.analyses_of(msgspec.json.decode(text), self._settings)
@@ -250,11 +313,20 @@ class OpenSearchEngine:
         _, *got = self._index.documents(names, ["id", "document", "bytes", "live"])
         return dict(zip(ids, got, strict=True))
 
-    def _write(self, lines: bytes) -> None:
-        """Raises Unavailable where any line was not written; those of another writer, who was further, do not count."""
-        failed = [one for one in self._index.write(lines) if one.status >= 300 and one.status != CONFLICT]
+    def _write(self, lines: Mapping[str, bytes]) -> dict[str, str]:
+        """Returns why the node refused what can never be written, by id. Raises Unavailable where anything else was not
+        written; what another writer, who was further, had written does not count."""
+        refused, failed = dict[str, str](), list[str]()
+        for name, one in zip(lines, self._index.write(list(lines.values())), strict=True):
+            if one.status >= 300 and one.status != CONFLICT:
+                kind, reason = (one.error.type, one.error.said) if one.error is not None else ("", str(one.status))
+                if one.status == BAD_REQUEST and kind in REFUSED:
+                    refused[name] = reason[:MAX_SAID_CHARS]
+                else:
+                    failed.append(f"{kind}: {reason[:MAX_SAID_CHARS]}")
         if failed:
-            raise Unavailable(f"OpenSearch did not write {len(failed)} documents: {bytes(failed[0].error)[:300]!r}")
+            raise Unavailable(f"OpenSearch did not write {len(failed)} documents: {failed[0]}")
+        return refused
 
     def _unpacked(self, rows: Sequence[str]) -> FloatArray:
         return mapping.unpacked([mapping.of_base64(row) for row in rows], self.dimension)
@@ -270,5 +342,12 @@ class OpenSearchEngine:
             kinds=dict(self._kinds),
             total=self._total,
             vectors=self._vectors.view() if self._vectors is not None else None,
+            refused=self._refused,
         )
         return OpenSearchSnapshot(commit)
+
+
+def _lines(name: str, seq: int, document: Mapping[str, object]) -> bytes:
+    """A document as `_bulk` takes it."""
+    action = {"index": {"_id": mapping.node_id(name), "version": seq, "version_type": "external"}}
+    return msgspec.json.encode(action) + b"\n" + msgspec.json.encode(document) + b"\n"

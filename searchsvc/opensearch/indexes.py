@@ -22,6 +22,7 @@ from events.errors import Corrupt, NotFound
 from events.settings import IndexSettings
 from searchsvc.engine import Delete, Engine, Upsert
 from searchsvc.opensearch import dsl, mapping, replies
+from searchsvc.opensearch.concrete import ConcreteIndex
 from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node
 from searchsvc.opensearch.status import has_knn
@@ -106,7 +107,7 @@ class OpenSearchStorage:
                 "%s was made by other settings, another model or for other plugins: built anew from the log", searched
             )
         name = searched if searched in fit else max(fit, key=_number, default=None)
-        return self._opened(name, knn) if name is not None else self._new(knn)
+        return self._opened(name, found[name], knn) if name is not None else self._new(knn)
 
     def beside(self) -> OpenSearchEngine:
         return self._new(self._knn())
@@ -119,7 +120,7 @@ class OpenSearchStorage:
         )
         made["mappings"]["_meta"] |= {"fingerprint": self._fingerprint(knn), "prefix": self._prefix}
         self._node.call("PUT", f"/{name}", msgspec.Raw, made, query={"timeout": NEW_INDEX_TIMEOUT})
-        return self._opened(name, knn)
+        return self._opened(name, self._found()[name], knn)
 
     def previous(self) -> OpenSearchEngine:
         """What was made by other settings is of no use: these settings in force again would take it up."""
@@ -127,7 +128,7 @@ class OpenSearchStorage:
         fingerprint = self._fingerprint(knn)
         for name, one in self._found().items():
             if self._previous in one.aliases and one.mappings.meta.fingerprint == fingerprint:
-                return self._opened(name, knn)
+                return self._opened(name, one, knn)
         raise NotFound(f"{self._base} has no index of before by the settings in force", field="previous")
 
     def adopt(self, engine: Engine) -> None:
@@ -138,7 +139,7 @@ class OpenSearchStorage:
         if before == new:
             return
         self._node.call("POST", f"/{new}/_refresh", msgspec.Raw)
-        count = self._node.call("POST", f"/{new}/_count", replies.Count, {"query": dsl.LIVE}).count
+        count = ConcreteIndex(self._node, new).ask_all("/_count", replies.Count, {"query": dsl.LIVE}).count
         if count != engine.snapshot().n_documents:
             raise Corrupt(f"{new} was given {engine.snapshot().n_documents} documents and holds {count}")
         actions: list[dict[str, object]] = [
@@ -157,8 +158,9 @@ class OpenSearchStorage:
         """The node tidies up by itself."""
         return
 
-    def _opened(self, name: str, knn: bool) -> OpenSearchEngine:
-        engine = OpenSearchEngine(self._node, name, self._settings, self._dimension, knn=knn)
+    def _opened(self, name: str, found: replies.IndexFound, knn: bool) -> OpenSearchEngine:
+        n_shards = int(found.settings.index.number_of_shards)
+        engine = OpenSearchEngine(self._node, name, self._settings, self._dimension, knn=knn, n_shards=n_shards)
         engine.restore()
         return engine
 

@@ -23,13 +23,13 @@ from searchsvc import signals
 from searchsvc.analysis import Analysis, analyze, field_text, stem
 from searchsvc.arrays import FloatArray
 from searchsvc.embedded.forward import K1, B, words_hash
-from searchsvc.engine import Delete, Upsert
+from searchsvc.engine import Upsert
 from searchsvc.filters import seconds
 from searchsvc.members import Value, short_values, shown
 
 BESIDE: Final = "|"
 FIELD_GAP: Final = 100
-SCHEMA: Final = 6
+SCHEMA: Final = 7
 # The node takes no longer ones.
 MAX_ID_BYTES: Final = 500
 MAX_FIELDS: Final = 10_000
@@ -37,8 +37,9 @@ MAX_TOKEN_CHARS: Final = 1000
 PROGRESS_ID: Final = "progress"
 VECTOR: Final = "vector"
 COLUMNS: Final = "columns"
+SHORT: Final = "short"
 # A longer document is read for a page only: here it would be read with each candidate.
-MAX_IN_COLUMNS: Final = 2048
+MAX_SHORT: Final = 2048
 
 
 def index_body(
@@ -55,6 +56,8 @@ def index_body(
         "document": {"type": "keyword", "index": False, "doc_values": False},
         "bytes": {"type": "binary"},
         COLUMNS: {"type": "binary", "doc_values": True},
+        SHORT: {"type": "binary", "doc_values": True},
+        "refused": {"type": "keyword"},
         "state": {"type": "object", "enabled": False},
         "text": {"properties": {str(column): text for column, _ in enumerate(settings.searchable)}},
         # All fields one after another, far enough apart: which words a document holds, and how near each other.
@@ -102,7 +105,7 @@ def index_body(
             "dynamic": "strict",
             "_meta": {"schema": SCHEMA},
             # All else is worked out from the document, and would be read again with each hit.
-            "_source": {"includes": ["id", "document", "bytes", "live", "state"]},
+            "_source": {"includes": ["id", "document", "bytes", "live", "state", "refused"]},
             "properties": properties,
             "dynamic_templates": [
                 {kind: {"path_match": f"a.*.{kind}", "mapping": {"type": of}}} for kind, of in kinds.items()
@@ -131,41 +134,33 @@ def decoded(member: str) -> str:
     return unquote(member[1:])
 
 
-def tombstone(deleted: Delete, seq: int) -> dict[str, Any]:
-    return {"id": deleted.id, "live": False, "seq": seq}
+def tombstone(name: str, seq: int, refused: str = "") -> dict[str, Any]:
+    """refused: why the node did not take the document; '' where it was deleted."""
+    return {"id": name, "live": False, "seq": seq, **({"refused": refused} if refused else {})}
 
 
 class Columns:
-    """What a hit brings with it, in one field, because each costs with each hit: its signals, its vector, and itself
-    where it is short. dimension: of vectors, 0 where there are none."""
+    """What a hit brings with it, in one field, because each costs with each hit: its signals and its vector. dimension:
+    of vectors, 0 where there are none."""
 
     def __init__(self, n_signals: int, dimension: int) -> None:
         self._n_signals, self._dimension = n_signals, dimension
         self._vector_at = 4 * n_signals
-        self._document_at = self._vector_at + (4 + dimension if dimension else 0)
+        self._n_bytes = self._vector_at + (4 + dimension if dimension else 0)
 
-    def packed(self, signals: FloatArray, vector: FloatArray | None, document: bytes) -> str:
+    def packed(self, signals: FloatArray, vector: FloatArray | None) -> str:
         held = _packed(vector) if self._dimension and vector is not None and vector.any() else b""
         numbers = np.asarray(signals, "<f4").tobytes() + held
-        short = document if len(document) <= MAX_IN_COLUMNS else b""
-        return base64.b64encode(numbers.ljust(self._document_at, b"\0") + short).decode()
+        return base64.b64encode(numbers.ljust(self._n_bytes, b"\0")).decode()
 
     def signals(self, rows: Sequence[str]) -> FloatArray:
         """(n, n_signals)"""
-        numbers = b"".join(self._numbers(row)[: self._vector_at] for row in rows)
+        numbers = b"".join(of_base64(row)[: self._vector_at] for row in rows)
         return np.frombuffer(numbers, "<f4").reshape(len(rows), self._n_signals)
 
     def vectors(self, rows: Sequence[str]) -> FloatArray:
         """(n, dimension), zeros where a document has none"""
-        return unpacked([self._numbers(row)[self._vector_at : self._document_at] for row in rows], self._dimension)
-
-    def document(self, row: str) -> bytes:
-        """b'' where it is too long"""
-        return of_base64(row)[self._document_at :]
-
-    def _numbers(self, row: str) -> bytes:
-        """Without the document, which a page needs and a candidate does not. Four characters are three bytes."""
-        return of_base64(row[: (self._document_at + 2) // 3 * 4])
+        return unpacked([of_base64(row)[self._vector_at :] for row in rows], self._dimension)
 
 
 def stored(
@@ -194,8 +189,10 @@ def stored(
         "stems": sorted({f"{column}:{stem(word)}" for column, held in enumerate(words) for word in held}),
         "signals": {str(column): float(value) for column, value in enumerate(kept) if not np.isnan(value)},
         "a": {encoded(name): _kinds(values) for name, values in short_values(upsert.members)},
-        COLUMNS: Columns(len(settings.signals), dimension).packed(kept, upsert.vector, upsert.text),
+        COLUMNS: Columns(len(settings.signals), dimension).packed(kept, upsert.vector),
     }
+    if len(upsert.text) <= MAX_SHORT:
+        document[SHORT] = base64.b64encode(upsert.text).decode()
     if upsert.vector is not None and upsert.vector.any():
         if knn:
             document[VECTOR] = [float(value) for value in upsert.vector]

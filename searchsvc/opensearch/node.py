@@ -126,14 +126,19 @@ class Node:
         wanted_s = timeout_s or PATIENCE_S
         return self._waited(self._request(method, path, reply, body, query=query, timeout_s=wanted_s), wanted_s)
 
-    def search(self, index: str, bodies: Sequence[object], *, timeout_s: float | None = None) -> list[Searched]:
+    def search(
+        self, index: str, bodies: Sequence[object], *, n_shards: int = 1, timeout_s: float | None = None
+    ) -> list[Searched]:
         """Several searches, all at once, each with the scores of its named clauses: which `_msearch` does
-        not give. Raises as `call` does, at once while the cluster keeps failing."""
+        not give. n_shards: of several, none scores by its own counts alone. Raises as `call` does, at once while the
+        cluster keeps failing."""
 
         wanted_s = timeout_s or self.timeout_s
 
         async def each() -> list[Searched]:
             query = {"include_named_queries_score": "true"}
+            if n_shards > 1:
+                query["search_type"] = "dfs_query_then_fetch"
             path = f"/{index}/_search"
             asking = [self._request("POST", path, Searched, body, query=query, timeout_s=wanted_s) for body in bodies]
             return await asyncio.gather(*asking)

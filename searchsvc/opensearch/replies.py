@@ -8,11 +8,13 @@ from events.digest import DocumentsDigest
 
 
 class Progress(msgspec.Struct):
-    """How far an index is. total: the sum of its vectors."""
+    """How far an index is. total: the sum of its vectors. log: when the CATALOG was made that it is read from; ''
+    before it is read from any."""
 
     catalog_seq: int = 0
     digest: DocumentsDigest = DocumentsDigest()
     total: list[float] = []
+    log: str = ""
 
 
 class Source(msgspec.Struct):
@@ -22,6 +24,7 @@ class Source(msgspec.Struct):
     bytes: str = ""
     live: bool = False
     seq: int = 0
+    refused: str = ""
 
 
 class Hit(msgspec.Struct):
@@ -76,13 +79,23 @@ class Shards(msgspec.Struct):
     failed: int = 0
 
 
-class Searched(msgspec.Struct):
-    """One reply to a search. What every such reply has is required: another server's JSON is none."""
+class FromShards(msgspec.Struct, kw_only=True):
+    """What every such reply has is required: another server's JSON is none."""
+
+    shards: Shards = msgspec.field(name="_shards")
+    timed_out: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every shard had its say."""
+        return not (self.timed_out or self.shards.failed)
+
+
+class Searched(FromShards):
+    """One reply to a search."""
 
     hits: Hits
-    shards: Shards = msgspec.field(name="_shards")
     aggregations: dict[str, Aggregation] = {}
-    timed_out: bool = False
 
 
 class Health(msgspec.Struct):
@@ -93,6 +106,12 @@ class Health(msgspec.Struct):
 class Failure(msgspec.Struct):
     type: str
     reason: str = ""
+    caused_by: Failure | None = None
+
+    @property
+    def said(self) -> str:
+        """The reason, with what lies behind it."""
+        return f"{self.reason}: {self.caused_by.said}" if self.caused_by is not None else self.reason
 
 
 class Got(msgspec.Struct):
@@ -108,13 +127,13 @@ class GotAll(msgspec.Struct):
     docs: list[Got]
 
 
-class Count(msgspec.Struct):
+class Count(FromShards):
     count: int
 
 
 class Written(msgspec.Struct):
     status: int
-    error: msgspec.Raw = msgspec.Raw(b"")
+    error: Failure | None = None
 
 
 class WrittenAll(msgspec.Struct):
@@ -133,7 +152,7 @@ class Composite(msgspec.Struct):
     after_key: dict[str, str] | None = None
 
 
-class CompositeSearched(msgspec.Struct):
+class CompositeSearched(FromShards):
     aggregations: dict[str, Composite]
 
 
@@ -163,7 +182,16 @@ class MappingOf(msgspec.Struct):
     mappings: Mapping
 
 
+class Numbers(msgspec.Struct):
+    number_of_shards: str = "1"
+
+
+class Settings(msgspec.Struct):
+    index: Numbers = msgspec.field(default_factory=Numbers)
+
+
 class IndexFound(MappingOf):
     """A concrete index, and the aliases that lead to it."""
 
     aliases: dict[str, msgspec.Raw] = {}
+    settings: Settings = msgspec.field(default_factory=Settings)

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from events.digest import DocumentsDigest
+from events.errors import Unavailable
 from events.settings import IndexSettings
 from searchsvc import signals
 from searchsvc.arrays import BoolArray, FloatArray, IntArray, ScoreArray
@@ -36,13 +37,16 @@ MAX_TERMS: Final = 65_536
 # So many times k of the nearest are tried at once where a filter may leave most of them out.
 FILTERED_FACTOR: Final = 4
 TRIED_FACTOR: Final = 8
+# More hits would bring more of the index than a page can show.
+MAX_WITH_DOCUMENTS: Final = 1000
 # What is left of a score beside `dsl.LIFT`.
 SCORE_DIGITS: Final = 3
 
 
 class Commit(msgspec.Struct, frozen=True):
     """What the service knows of an index after one write. kinds: of the values of each member. total: (dimension,) the
-    sum of all vectors. vectors: None where the node looks for them, or there are none."""
+    sum of all vectors. vectors: None where the node looks for them, or there are none. refused: see
+    `EngineSnapshot`."""
 
     index: ConcreteIndex
     settings: IndexSettings
@@ -53,14 +57,16 @@ class Commit(msgspec.Struct, frozen=True):
     kinds: Mapping[str, frozenset[str]]
     total: ScoreArray
     vectors: ServiceVectorsView | None
+    refused: Mapping[str, str]
 
 
 class _Row(msgspec.Struct, frozen=True):
-    """What a search learnt of one document. columns: see `mapping.Columns`. named: scores of the named clauses. fields:
-    values of members that were asked for."""
+    """What a search learnt of one document. columns: see `mapping.Columns`. short: the document itself, '' where it is
+    long or was not asked for. named: scores of the named clauses. fields: values of members that were asked for."""
 
     id: str
     columns: str
+    short: str
     named: Mapping[str, float]
     fields: Mapping[str, list[str | float | bool]]
 
@@ -77,6 +83,7 @@ class OpenSearchSnapshot:
         self._last_statistics: tuple[Query | None, QueryStatistics] = None, QueryStatistics.none()
         self._grouped_by: str | None = None
         self._marked: tuple[Filter, ...] = ()
+        self._is_partial = False
 
     def reading(self) -> OpenSearchSnapshot:
         return OpenSearchSnapshot(self._commit)
@@ -96,6 +103,10 @@ class OpenSearchSnapshot:
     @property
     def digest(self) -> DocumentsDigest:
         return self._commit.digest
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        return self._commit.refused
 
     @property
     def n_documents(self) -> int:
@@ -136,9 +147,6 @@ class OpenSearchSnapshot:
             bodies[f"facet.{at}"] = self._facet_body(asked, clauses_of, given, at)
             bodies |= self._beside_bodies(f".{at}", asked, vector, given, clauses_of.named)
         found = dict(zip(bodies, self._searched(list(bodies.values())), strict=True))
-        # Some of the shards are better than none; the answer says so.
-        partial = any(one.timed_out or one.shards.failed for one in found.values())
-        degraded = ("shards",) if partial else ()
         self._query, self._grouped_by, self._marked = query, asked.distinct, asked.marked
         operator, n_matching = self._operator(asked.operator, query, clauses_of, found["words"])
         keyword = self._in_keyword_order(found["words"], operator, asked, clauses_of)
@@ -167,7 +175,8 @@ class OpenSearchSnapshot:
             operator=operator if query.text else None,
             left_out=tuple(place for place in query.required if not statistics.known[place]),
             facets=facets,
-            degraded=degraded,
+            # Some of the shards are better than none; the answer says so.
+            degraded=("shards",) if self._is_partial else (),
             pinned=pinned,
             lifted=lifted,
         )
@@ -241,7 +250,7 @@ class OpenSearchSnapshot:
         return self._rows[slot].id
 
     def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
-        texts = {slot: self._columns.document(self._rows[slot].columns) for slot in slots}
+        texts = {slot: mapping.of_base64(self._rows[slot].short) for slot in slots}
         long = [slot for slot, text in texts.items() if not text]
         if long:
             names = [mapping.node_id(self._rows[slot].id) for slot in long]
@@ -257,10 +266,17 @@ class OpenSearchSnapshot:
         return [self._rows[slot].columns for slot in slots.tolist()]
 
     def _asked_for(self, which: dsl.Clause, named: dsl.Clause | None, group: str | None = None) -> IntArray:
-        """Look documents up that no search of this reading found."""
+        """Ask for documents by what they are, beyond what a search of this reading found. Raises Unavailable where not
+        all shards answer: what is not told of could be anything."""
         must = [dsl.LIVE, which] if named is None else [dsl.LIVE, which, named]
-        body = {**self._shown((), group), "query": {"bool": {"filter": must}}, "size": MAX_WINDOW}
-        return self._kept(self._searched([body])[0].hits.hits)
+        n = len(which.get("terms", {}).get("id", [None]))
+        body = {**self._shown((), group, n), "query": {"bool": {"filter": must}}, "size": n}
+        was_partial, self._is_partial = self._is_partial, False
+        hits = self._searched([body])[0].hits.hits
+        if self._is_partial and len(hits) < n:
+            raise Unavailable(f"not all shards of {self.generation} answered")
+        self._is_partial = was_partial
+        return self._kept(hits)
 
     def _statistics(self, query: Query) -> QueryStatistics:
         """Of the query before where it is the same: a search asks twice."""
@@ -294,11 +310,14 @@ class OpenSearchSnapshot:
         return [self._rows[slot].named for slot in slots.tolist()]
 
     def _searched(self, bodies: Sequence[dsl.Clause]) -> list[replies.Searched]:
-        return self._commit.index.search(bodies)
+        found = self._commit.index.search(bodies)
+        self._is_partial = self._is_partial or not all(one.is_whole for one in found)
+        return found
 
-    def _shown(self, facets: Sequence[FacetRequest], group: str | None) -> dict[str, Any]:
-        """What a hit brings with it."""
+    def _shown(self, facets: Sequence[FacetRequest], group: str | None, n: int = MAX_WINDOW) -> dict[str, Any]:
+        """What each of n hits brings with it."""
         fields = ["id", mapping.COLUMNS]
+        fields += [mapping.SHORT] if n <= MAX_WITH_DOCUMENTS else []
         fields += [mapping.member_path(one.field, kind) for one in facets for kind in ("v", "n")]
         fields += [mapping.member_path(group, "g")] if group is not None else []
         return {
@@ -317,7 +336,7 @@ class OpenSearchSnapshot:
 
     def _ordered_body(self, asked: Retrieval, of: dsl.Asked, filters: list[dsl.Clause], n: int) -> dict[str, Any]:
         """The first n of the keyword order."""
-        body: dict[str, Any] = {**self._shown((), asked.distinct), "size": n}
+        body: dict[str, Any] = {**self._shown((), asked.distinct, n), "size": n}
         if not asked.query.text:
             body["query"] = {"bool": {"filter": [*filters, of.named] if asked.marked else filters}}
             scales = [signal.scale if signal.transform == "decay" else 0.0 for signal in self.settings.signals]
@@ -347,7 +366,7 @@ class OpenSearchSnapshot:
     def _nearest_body(
         self, asked: Retrieval, vector: FloatArray, filters: list[dsl.Clause], named: dsl.Clause
     ) -> dict[str, Any]:
-        shown = self._shown(asked.facets, asked.distinct)
+        shown = self._shown(asked.facets, asked.distinct, asked.k)
         if self._commit.vectors is None:
             return {**shown, "size": asked.k, "query": dsl.nearest_query(vector, asked.k, filters, named)}
         # Only the node knows what passes the filters.
@@ -357,8 +376,9 @@ class OpenSearchSnapshot:
     def _among_body(
         self, asked: Retrieval, ids: Sequence[str], filters: list[dsl.Clause], named: dsl.Clause
     ) -> dict[str, Any]:
-        shown = self._shown(asked.facets, asked.distinct)
-        return {**shown, "size": min(len(ids), MAX_WINDOW), "query": dsl.among_query(ids, filters, named)}
+        n = min(len(ids), MAX_WINDOW)
+        shown = self._shown(asked.facets, asked.distinct, n)
+        return {**shown, "size": n, "query": dsl.among_query(ids, filters, named)}
 
     def _near(
         self,
@@ -421,7 +441,9 @@ class OpenSearchSnapshot:
         if not asked.query.text:
             within = {"all": dsl.EVERYTHING}
         return {
-            f"{operator}.{at}": dsl.facet_aggregation(one, n_more, clause, numbers=numbers)
+            f"{operator}.{at}": dsl.facet_aggregation(
+                one, n_more, clause, numbers=numbers, n_shards=self._commit.index.n_shards
+            )
             for operator, clause in within.items()
         }
 
@@ -491,11 +513,12 @@ class OpenSearchSnapshot:
         request."""
         ids = [self._rows[slot].id for slot in only_near.tolist()]
         matching = dsl.matching(of, operator) if asked.query.text else dsl.EVERYTHING
+        n = MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED)
         body = {
-            **self._shown((), asked.distinct),
+            **self._shown((), asked.distinct, n),
             "query": {"bool": {"filter": [*filters, dsl.any_of([matching, {"terms": {"id": ids}}]), of.named]}},
             "sort": dsl.sort_clauses(asked.sort, self._commit.kinds),
-            "size": MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED),
+            "size": n,
         }
         return self._kept(self._searched([body])[0].hits.hits)
 
@@ -523,8 +546,8 @@ class OpenSearchSnapshot:
             found = str(hit.fields["id"][0])
             slot = self._slots.setdefault(found, len(self._rows))
             if slot == len(self._rows):
-                columns = str(hit.fields[mapping.COLUMNS][0])
-                self._rows.append(_Row(found, columns, hit.matched_queries, hit.fields))
+                columns, short = str(hit.fields[mapping.COLUMNS][0]), str(hit.fields.get(mapping.SHORT, [""])[0])
+                self._rows.append(_Row(found, columns, short, hit.matched_queries, hit.fields))
             else:
                 before = self._rows[slot]
                 named, fields = {**before.named, **hit.matched_queries}, {**before.fields, **hit.fields}

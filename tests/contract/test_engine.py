@@ -32,14 +32,14 @@ DOCUMENTS = (
 Build = Callable[[Sequence[Upsert]], EngineSnapshot]
 
 
-@pytest.fixture(params=["embedded", "opensearch", "opensearch, vectors here", "oracle"])
+@pytest.fixture(params=["embedded", "opensearch", "opensearch, vectors here", "opensearch, three shards", "oracle"])
 def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
     if request.param == "oracle":
         return lambda documents: OracleSnapshot(documents, SETTINGS)
     if request.param.startswith("opensearch"):
         node: Node = request.getfixturevalue("node")
-        knn = request.param == "opensearch"
-        return lambda documents: opensearch_engine(node, documents, knn=knn).snapshot()
+        knn, n_shards = "vectors here" not in request.param, 3 if "three shards" in request.param else 1
+        return lambda documents: opensearch_engine(node, documents, knn=knn, n_shards=n_shards).snapshot()
     return lambda documents: engine(tmp_path, documents).snapshot()
 
 

@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -25,7 +26,7 @@ from searchsvc.arrays import FloatArray
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.operate import doctor
 from searchsvc.cli.reindex import reindex
-from searchsvc.engine import Delete, Retrieval, Upsert
+from searchsvc.engine import Delete, FacetRequest, Retrieval, Upsert
 from searchsvc.filters import parse_filter
 from searchsvc.opensearch import mapping
 from searchsvc.opensearch.engine import OpenSearchEngine
@@ -36,8 +37,9 @@ from searchsvc.opensearch.snapshot import OpenSearchSnapshot
 from searchsvc.query import Query
 from searchsvc.sample import sample_catalogue
 from searchsvc.understanding import understand
-from tests.factories import DIMENSION, NOW, SETTINGS, upsert, vector
+from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
 from tests.opensearch import OpenSearchNode, without_plugins
+from tests.proxy import proxy
 
 Change = Upsert | Delete
 CAUGHT_UP_S = 10.0
@@ -210,7 +212,7 @@ def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_an
 ) -> None:
     kept = indexes(node).storage(index_control())
     engine = kept.open()
-    long = upsert("long", "word " * mapping.MAX_IN_COLUMNS, seed=9)
+    long = upsert("long", "word " * mapping.MAX_SHORT, seed=9)
     engine.apply([*HISTORY, long], len(HISTORY) + 1)
     kept.adopt(engine)
     found = engine.snapshot().reading()
@@ -235,16 +237,106 @@ def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_an
     assert (again.lost, again.snapshot().catalog_seq) == (False, 0)
 
 
-def test_progress_is_noted_only_once_all_that_it_vouches_for_is_there(node: Node) -> None:
+def test_what_the_node_refuses_holds_nothing_up_and_is_named(node: Node) -> None:
     kept = indexes(node).storage(index_control())
     engine = kept.open()
-    engine.apply([upsert("a", "red shoe", seed=1)], 1)
+    engine.apply(numbered(upsert("a", "red shoe", seed=1), upsert("c", "old green shoe", seed=2)), 2)
     # The node takes no name so long.
     refused: dict[str, Any] = {"n" * 60_000: 1}
-    with pytest.raises(Unavailable, match="did not write 1 documents"):
-        engine.apply([upsert("b", "blue shoe", seed=2), upsert("c", "green shoe", seed=3, **refused)], 9)
-    again = kept.open().snapshot()
-    assert (again.catalog_seq, again.n_documents) == (1, 2)
+    bad = upsert("c", "green shoe", seed=4, **refused)
+    changes = [upsert("b", "blue shoe", seed=3), bad, upsert("d", "hat", seed=5)]
+    engine.apply([msgspec.structs.replace(one, seq=3 + at) for at, one in enumerate(changes)], 5)
+    engine.settle()
+    for state in (engine.snapshot(), kept.open().snapshot()):
+        assert (state.catalog_seq, state.n_documents, list(state.refused)) == (5, 3, ["c"])
+        assert "exceeds the maximum allowed" in state.refused["c"]
+        assert [state.reading().find(name) is not None for name in "abcd"] == [True, True, False, True]
+        assert (state.lexicon.count("green"), state.lexicon.count("hat")) == (0, 1)
+    engine.apply([msgspec.structs.replace(upsert("c", "green shoe", seed=4), seq=6)], 6)
+    assert (engine.snapshot().n_documents, dict(engine.snapshot().refused)) == (4, {})
+
+
+def test_an_index_that_was_read_from_another_log_is_not_taken_for_one_of_this(node: Node) -> None:
+    kept = indexes(node).storage(index_control())
+    engine = kept.open()
+    assert engine.belongs_to(NOW)
+    engine.apply(HISTORY, len(HISTORY))
+    assert engine.belongs_to(NOW)
+    again = kept.open()
+    assert (again.belongs_to(NOW), again.belongs_to(NOW + timedelta(seconds=1))) == (True, False)
+
+
+def test_nothing_is_counted_by_what_only_some_shards_say(node: Node, opensearch: OpenSearchNode) -> None:
+    kept, base = index_control(), indexes(node, prefix := f"test-{uuid.uuid4().hex}")
+    base.storage(kept).open().apply(HISTORY, len(HISTORY))
+    with proxy(opensearch.port) as between:
+        far = Node([between.url])
+        try:
+            between.fault = "partial"
+            with pytest.raises(Unavailable, match=r"not all shards of .* answered"):
+                indexes(far, prefix).storage(kept).open()
+            between.fault = ""
+            opened = indexes(far, prefix).storage(kept).open()
+            between.fault = "partial"
+            with pytest.raises(Unavailable, match=r"not all shards of .* answered"):
+                opened.snapshot().reading().find("there is none such")
+        finally:
+            far.close()
+
+
+def test_a_new_log_under_an_old_prefix_finds_nothing_of_the_old_one(
+    start_service: Callable[..., RunningService], opensearch: OpenSearchNode
+) -> None:
+    address = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
+    old = start_service("old", **address)
+    import_documents(old.url, "shop", sample_catalogue(50))
+    settings = old.call("GET", "/v1/indexes/shop")[1]["settings"]
+    old.stop()
+    new = start_service("new", **address)
+    assert new.call("PUT", "/v1/indexes/shop", settings)[0] == 200
+    written = {"id": "only", "title": "red shoe"}
+    status, said = new.call("POST", "/v1/indexes/shop/documents", written)
+    assert status == 200
+    asked = {"query": "", "min_catalog_seq": said["catalog_seq"]}
+    status, answer = new.call("POST", "/v1/indexes/shop/search", asked)
+    assert (status, [hit["id"] for hit in answer["hits"]]) == (200, ["only"])
+
+
+def test_large_documents_come_in_requests_that_a_node_takes(node: Node, opensearch: OpenSearchNode) -> None:
+    with proxy(opensearch.port) as between:
+        far = Node([between.url])
+        try:
+            engine = opensearch_engine(far)
+            before = between.n_requests
+            changes = numbered(*(upsert(str(number), "shoe", f"{number} " * 20_000) for number in range(40)))
+            engine.apply(changes, len(changes))
+            n_documents = between.n_requests - before - len(("what is there", "progress", "refresh"))
+            assert (n_documents > 3, engine.snapshot().n_documents) == (True, 40)
+        finally:
+            far.close()
+
+
+@pytest.mark.parametrize("n_shards", [2, 5])
+def test_what_a_document_scores_does_not_depend_on_its_shard(node: Node, n_shards: int) -> None:
+    rng = random.Random(n_shards)
+    words = ("red", "blue", "shoe", "sock", "wool", "rain")
+    made = [upsert(str(n), " ".join(rng.choices(words, k=3)), brand=rng.choice("abcdefgh")) for n in range(60)]
+    told = []
+    for engine in (opensearch_engine(node, made), opensearch_engine(node, made, n_shards=n_shards)):
+        snapshot = engine.snapshot().reading()
+        query = understand("red wool sock", snapshot.lexicon)
+        brands = (FacetRequest("brand", 3),)
+        found = snapshot.retrieve(
+            Retrieval(query, None, {"title": 3.0}, np.array([1.0], np.float32), k=50, window=50, facets=brands)
+        )
+        scores = snapshot.text_features(found.keyword, query).bm25.sum(axis=1)
+        told.append(
+            (
+                {snapshot.id(slot): round(float(score), 4) for slot, score in zip(found.keyword, scores, strict=True)},
+                found.facets["brand"],
+            )
+        )
+    assert told[0] == told[1]
 
 
 def test_what_belongs_to_no_index_of_ours_is_dropped_and_nothing_else(node: Node) -> None:

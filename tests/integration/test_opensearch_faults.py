@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,25 @@ def test_a_search_is_answered_from_the_last_results_or_with_a_clear_503(
     assert search(shop, KNOWN)[1]["degraded"] == []
 
 
+def test_a_cluster_that_is_slow_without_failing_keeps_nobody_waiting_for_ever(
+    shop: RunningService, between: Proxy
+) -> None:
+    between.fault, between.only = "late", "/_search"
+    began = time.monotonic()
+    with ThreadPoolExecutor(40) as shoppers:
+        asked = [{"query": f"new {number}"} for number in range(39)]
+        answers = list(shoppers.map(lambda one: search(shop, one), [KNOWN, *asked]))
+    assert time.monotonic() - began < IN_TIME_S + 1.0
+    assert {status for status, _ in answers} <= {200, 503}
+    assert answers[0][1]["hits"], "it was answered before"
+
+
 @pytest.mark.parametrize("fault", ["partial", "timed_out"])
 def test_what_some_shards_found_is_shown_and_said_to_be_not_all(
     shop: RunningService, between: Proxy, fault: Fault
 ) -> None:
     between.fault, between.only = fault, "/_search"
-    for asked in (KNOWN, NEW):
+    for asked in (KNOWN, NEW, NEW | {"sort": ["price:desc"]}, NEW | {"distinct": "brand"}):
         status, answer = search(shop, asked)
         assert (status, answer["degraded"], len(answer["hits"]) > 0) == (200, ["shards"], True)
     between.fault = "cut"
@@ -133,7 +147,7 @@ def test_a_service_that_starts_while_the_cluster_is_away_takes_documents_and_joi
         assert service.call("POST", "/v1/indexes/shop/documents", {"id": f"N{number}", "title": "shoe"})[0] == 200
     status, answer = search(service, KNOWN)
     assert (status, "being built" in answer["detail"]) == (503, True), answer
-    assert service.call("GET", "/health/ready")[1]["status"] == "degraded"
+    await_(lambda: service.call("GET", "/health/ready")[1]["status"] == "degraded", "a word of it")
     between.fault = ""
     await_(lambda: search(service, KNOWN)[1].get("total") == 3, "the index")
     await_(lambda: service.call("GET", "/health/ready")[1]["status"] == "ready", "all well again")

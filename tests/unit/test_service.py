@@ -68,7 +68,9 @@ def test_events_beyond_the_allowance_are_refused_until_time_has_passed() -> None
         allowance.require(50.5)
 
 
-async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8, n_last_known: int = 0) -> Service:
+async def service(
+    folder: Path, searcher: Searcher, *, max_waiting: int = 8, n_last_known: int = 0, reserve: bool = True
+) -> Service:
     log, serving = MemoryEventLog(), Serving()
     memory = BehaviorMemory(n_rankings=10, n_events=10)
     event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
@@ -84,14 +86,14 @@ async def service(folder: Path, searcher: Searcher, *, max_waiting: int = 8, n_l
         Drafts(log, serving, commands, no_history(folder)),
         searcher,
         ThreadPoolExecutor(2),
-        ThreadPoolExecutor(1),
+        ThreadPoolExecutor(1) if reserve else None,
         writer,
         memory,
         keyring,
         DeadLetters(log, writer, memory.rankings, keyring, lambda: serving.current.control),
         LastKnown(n_last_known),
         max_events_per_s=1e9,
-        vector_deadline_s=0.1,
+        deadline_s=0.1,
         max_waiting=max_waiting,
     )
 
@@ -105,6 +107,25 @@ def test_a_stuck_encoder_degrades_every_answer_within_the_deadline(tmp_path: Pat
             answer = (await running.search("shop", SearchRequest(query="red shoe"))).answer
             assert answer.degraded == ["vector"]
             assert len(answer.hits) == 10
+            assert time.monotonic() - started < 1.0
+        embedder.let_go.set()
+
+    asyncio.run(run())
+
+
+def test_where_nothing_is_in_reserve_what_is_late_is_answered_as_last_time_or_refused_in_time(tmp_path: Path) -> None:
+    async def run() -> None:
+        embedder = StuckEmbedder()
+        embedder.let_go.set()
+        running = await service(tmp_path, Searcher(embedder, n_candidates=10), n_last_known=10, reserve=False)
+        before = (await running.search("shop", SearchRequest(query="red shoe"))).answer
+        embedder.let_go.clear()
+        for _ in range(4):  # more than there are threads to hang
+            started = time.monotonic()
+            again = (await running.search("shop", SearchRequest(query="red shoe"))).answer
+            assert (again.degraded, again.hits) == (["last_known"], before.hits)
+            with pytest.raises(Unavailable, match=r"nothing was found within 0\.1 s"):
+                await running.search("shop", SearchRequest(query="shoe"))
             assert time.monotonic() - started < 1.0
         embedder.let_go.set()
 
