@@ -64,10 +64,10 @@ class RunningService:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def call(self, method: str, path: str, body: object = None) -> tuple[int, dict[str, Any]]:
-        """(status, decoded answer) of one request on a connection of its own."""
+    def call(self, method: str, path: str, body: object = None, *, actor: str = "") -> tuple[int, dict[str, Any]]:
+        """(status, decoded answer) of one request on a connection of its own. actor: who asks; '' says nothing."""
         with closing(self.connection()) as connection:
-            return call(connection, method, path, body)
+            return call(connection, method, path, body, actor=actor)
 
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
@@ -115,10 +115,11 @@ class RunningService:
 
 
 def call(
-    connection: http.client.HTTPConnection, method: str, path: str, body: object = None
+    connection: http.client.HTTPConnection, method: str, path: str, body: object = None, *, actor: str = ""
 ) -> tuple[int, dict[str, Any]]:
     """(status, decoded answer) of one request on a kept connection."""
-    connection.request(method, path, msgspec.json.encode(body) if body is not None else None)
+    headers = {"X-Searchsvc-Actor": actor} if actor else {}
+    connection.request(method, path, msgspec.json.encode(body) if body is not None else None, headers)
     response = connection.getresponse()
     return response.status, msgspec.json.decode(response.read())
 

@@ -15,12 +15,13 @@ import msgspec
 
 from events.chain import GENESIS, link
 from events.codec import decode_control
-from events.edits import DeleteRule, DeleteSegment, SetLimits, SetRule, SetSegment, SetWeights
+from events.edits import DeleteRule, DeleteSegment, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
 from events.errors import Corrupt, NotFound
+from events.policies import Policy
 from events.rules import Rule
 from events.segments import Segment
 from events.settings import IndexSettings
-from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted, Skipped
+from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConfigured, IndexDeleted, Skipped
 
 
 def _plain(value: Any) -> Any:
@@ -76,7 +77,8 @@ class IndexControl(msgspec.Struct, frozen=True):
 
     created_seq: the sequence that created it, part of its CATALOG subjects. config_version: the sequence of its last
     change. weights: feature name -> weight, in feature order. history: oldest first. rules, segments: by id. bounds:
-    (least, most) of weights that have other ones than usual. locks: features whose weight only people may move.
+    (least, most) of weights that have other ones than usual. locks: features whose weight only people may move. policy:
+    who may change it.
     """
 
     name: str
@@ -91,6 +93,7 @@ class IndexControl(msgspec.Struct, frozen=True):
     segments: Mapping[str, StoredSegment] = MappingProxyType({})
     bounds: Mapping[str, tuple[float, float]] = MappingProxyType({})
     locks: tuple[str, ...] = ()
+    policy: Policy = Policy()
 
     def segment(self, segment_id: str) -> StoredSegment:
         """Raises NotFound where there is no segment of that name."""
@@ -161,6 +164,8 @@ def fold(state: ControlState, event: ControlEvent | Skipped, seq: int) -> Contro
                 indexes[event.index] = _edited(current, event, seq)
         case IndexDeleted():
             indexes.pop(event.index, None)
+        case ChangeRefused():
+            pass
     return msgspec.structs.replace(state, seq=seq, indexes=MappingProxyType(indexes))
 
 
@@ -176,7 +181,7 @@ def _configured(current: IndexControl | None, event: IndexConfigured, seq: int) 
 
 def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexControl:
     weights, rules, segments = dict(current.weights), dict(current.rules), dict(current.segments)
-    bounds, locks = dict(current.bounds), set(current.locks)
+    bounds, locks, policy = dict(current.bounds), set(current.locks), current.policy
     for edit in event.edits:
         match edit:
             case SetWeights(weights=given):
@@ -202,7 +207,9 @@ def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexCon
                 )
             case DeleteSegment(id=segment_id):
                 segments.pop(segment_id, None)
-    renewed = msgspec.structs.replace(current, config_version=seq)
+            case SetPolicy():
+                policy = edit.policy
+    renewed = msgspec.structs.replace(current, config_version=seq, policy=policy)
     if any(isinstance(edit, SetWeights) for edit in event.edits):
         renewed = _changed(renewed, event, seq, weights, current.weights_version + 1)
     # What was not edited stays the same object: whoever prepared something of it need not do so again.

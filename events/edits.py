@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from events.policies import Policy
 from events.rules import Rule
 from events.segments import Segment
 
@@ -47,4 +48,10 @@ class DeleteSegment(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     id: str
 
 
-Edit = SetWeights | SetLimits | SetRule | DeleteRule | SetSegment | DeleteSegment
+class SetPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="policy"):
+    """Who may change the index from now on, when and how far: whole, in place of the policy before."""
+
+    policy: Policy
+
+
+Edit = SetWeights | SetLimits | SetRule | DeleteRule | SetSegment | DeleteSegment | SetPolicy

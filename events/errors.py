@@ -3,8 +3,10 @@
     SearchsvcError
     +-- InvalidInput          the caller sends something else (4xx)
     |   +-- NotFound          the thing named does not exist (404)
+    |   |   +-- Gone          any more (410)
     |   +-- Conflict          the caller's expectation is stale (409)
     |   +-- TooLarge          the body or batch is over its limit (413)
+    |   +-- Forbidden         a policy does not allow it (403)
     +-- Unavailable           try again later (503, with retry_after_s)
     |   +-- Overloaded        more slowly (429)
     |   +-- StorageFull       once there is room on the disk (507)
@@ -41,6 +43,10 @@ class NotFound(InvalidInput):
     """The index, document or version named does not exist."""
 
 
+class Gone(NotFound):
+    """The thing named was there, and is past the age up to which it is kept."""
+
+
 class Conflict(InvalidInput):
     """The caller expected another state. `actual` is the current version or sequence."""
 
@@ -51,6 +57,12 @@ class Conflict(InvalidInput):
 
 class TooLarge(InvalidInput):
     """A body, line or batch is over its limit."""
+
+
+class Forbidden(InvalidInput):
+    """A policy of the index does not let this caller do it now. seq: where the log says so; 0 before it does."""
+
+    seq = 0
 
 
 class Unavailable(SearchsvcError):

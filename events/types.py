@@ -1,6 +1,7 @@
 """Every event the log can hold. A tag names its meaning and version; it never changes either.
 
 CONTROL   IndexConfigured, IndexDeleted, ChangePublished     what people and the tuner decided
+          ChangeRefused                                      what a policy did not let them
 DRAFTS    DraftSaved, DraftDeleted                           what people think of changing
 CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be found
 BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
@@ -67,19 +68,59 @@ class ChangePublished(ControlFields, frozen=True, kw_only=True, tag="change_publ
     draft: str = ""
 
 
-ControlEvent = IndexConfigured | IndexDeleted | ChangePublished
+class ChangeRefused(ControlFields, frozen=True, kw_only=True, tag="change_refused.v1"):
+    """Somebody asked for a change that a policy of the index did not allow. It changes nothing.
+
+    kind: of event that it would have been. policy: the member that did not allow it; detail: why. edits, draft: as in
+    `ChangePublished`. skippable: a version that does not know it reads on.
+    """
+
+    kind: str
+    policy: str
+    detail: str
+    edits: tuple[Edit, ...] = ()
+    draft: str = ""
+    skippable: bool = True
+
+
+ControlEvent = IndexConfigured | IndexDeleted | ChangePublished | ChangeRefused
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """Somebody looked at a draft and wants it published."""
+
+    actor: str
+    at: datetime
+    actor_verified: bool = False
+    reason: str = ""
+    source: str = ""
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """When a draft is to be published, and who said so. failed: why it was not, then; '' before."""
+
+    at: datetime
+    actor: str
+    asked_at: datetime
+    reason: str
+    actor_verified: bool = False
+    source: str = ""
+    failed: str = ""
 
 
 class DraftSaved(ControlFields, frozen=True, kw_only=True, tag="draft_saved.v1"):
     """A change that is not published yet was written, whole. Nothing ranks by it.
 
-    base_seq: the CONTROL sequence that its author saw. created_seq: that created the index.
+    base_seq: the CONTROL sequence that its author saw. created_seq: that created the index. approvals, schedule: of
+    these very edits; the event is written again with them, and says who wrote the edits, and when.
     """
 
     draft: str
     created_seq: int
     base_seq: int
     edits: tuple[Edit, ...]
+    approvals: tuple[Approval, ...] = ()
+    schedule: Schedule | None = None
 
 
 class DraftDeleted(ControlFields, frozen=True, kw_only=True, tag="draft_deleted.v1"):
@@ -109,6 +150,16 @@ class DocumentDeleted(msgspec.Struct, frozen=True, kw_only=True, tag="document_d
 CatalogEvent = DocumentUpserted | DocumentDeleted
 
 
+class PairSwap(msgspec.Struct, frozen=True, gc=False):
+    """Two neighbours that a policy might let change places, to learn from it. rank: of the upper one, 1-based.
+    probability: with which it would swap them; in (0, 1). swapped: whether it did. Pairs of one ranking share no rank,
+    and are drawn independently."""
+
+    rank: int
+    probability: float
+    swapped: bool
+
+
 class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v2"):
     """One answered search: what learning and audits need and cannot be filled in afterwards.
 
@@ -116,8 +167,9 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
         named. query: '' where it is tied to a user; then sealed_query holds it under that user's key.
     first_rank: rank of the first hit (offset + 1). document_ids: hits in the order shown. features: one row per hit,
         columns as `feature_names`. scores: one per hit.
-    exploration: how the order was randomised; None while no policy explores, and then the ranking is the deterministic
+    exploration: how the order was randomised; None where no policy explores, and then the ranking is the deterministic
         argmax with logging propensity 1.
+    asked: JSON of the other members of the search, where they were not the usual ones; '' where all were.
     weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
         the documents that were searched. degraded: parts that were missing. typing: the query may have been unfinished.
     factors: what rules multiplied each hit's score by, () where they did not. pinned: hits whose rank a rule forced.
@@ -135,7 +187,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     feature_names: tuple[str, ...]
     features: tuple[tuple[float, ...], ...]
     scores: tuple[float, ...]
-    exploration: str | None = None
+    exploration: tuple[PairSwap, ...] | None = None
     weights_version: int
     config_version: int
     applied_seq: int
@@ -148,6 +200,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     factors: tuple[float, ...] = ()
     pinned: tuple[str, ...] = ()
     weights_segment: str = ""
+    asked: str = ""
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v2"):

@@ -12,6 +12,7 @@ from events.rules import Rule
 from events.types import (
     BehaviorEvent,
     ChangePublished,
+    ChangeRefused,
     ControlEvent,
     ControlFields,
     IndexConfigured,
@@ -101,7 +102,7 @@ def upcast(event: StoredBehaviorEvent) -> BehaviorEvent:
 def upcast_control(event: StoredControlEvent) -> ControlEvent:
     """The event as it would be written today."""
     match event:
-        case IndexConfigured() | IndexDeleted() | ChangePublished():
+        case IndexConfigured() | IndexDeleted() | ChangePublished() | ChangeRefused():
             return event
         case WeightsChangedV1():
             edit: Edit = SetWeights(event.weights)

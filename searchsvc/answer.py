@@ -103,6 +103,12 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 require(len(tag) <= MAX_TAG_CHARS, f"highlight.{name}", tag, f"at most {MAX_TAG_CHARS} characters")
             require(0 <= highlight.words <= 1000, "highlight.words", highlight.words, "0 to 1000")
 
+    def to_log(self) -> str:
+        """JSON of what makes this search find what it finds, its query aside, where it is not the usual; '' where all
+        is."""
+        given = {name: value for name in _LOGGED if (value := getattr(self, name)) != getattr(_USUAL, name)}
+        return msgspec.json.encode(given).decode() if given else ""
+
     def facet_requests(self) -> tuple[FacetRequest, ...]:
         return tuple(FacetRequest(one) if isinstance(one, str) else one for one in self.facets)
 
@@ -115,6 +121,24 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if isinstance(self.highlight, HighlightInput):
             return self.highlight
         return HighlightInput() if self.highlight else None
+
+
+_USUAL: Final = SearchRequest()
+# Not who asked, nor what is only shown, nor how fresh it had to be.
+_LOGGED: Final = (
+    "limit",
+    "offset",
+    "like",
+    "typing",
+    "typos",
+    "operator",
+    "filters",
+    "sort",
+    "distinct",
+    "context",
+    "user_segment",
+    "experiment",
+)
 
 
 def _time(text: str) -> datetime | None:

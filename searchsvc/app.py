@@ -47,6 +47,8 @@ from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings
 from searchsvc.lastknown import LastKnown
+from searchsvc.receipts import Receipts
+from searchsvc.scheduler import Scheduler
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
@@ -173,11 +175,13 @@ class App:
         canaries = Canaries(searcher, self.serving, memory.queries)
         self.indexers = Indexers(self._indexes(encoder), self._log, self.serving, encoder, canaries.compare)
         commands = Commands(self._log, self.serving, searcher.rulebooks, self.history)
+        drafts = Drafts(self._log, self.serving, commands, self.history)
+        self.receipts = Receipts(self._log, self.history, self.serving, searcher, rankings, self._keyring)
         self.service = Service(
             self._log,
             self.serving,
             commands,
-            Drafts(self._log, self.serving, commands, self.history),
+            drafts,
             searcher,
             self._searches,
             self._late_searches if self._node is None else None,
@@ -203,6 +207,7 @@ class App:
         self._keep(self._ingest(ingest, reaching), "ingest")
         self._keep(self._watch_disk(disk), "disk watch")
         self._keep(self._forget_users(), "keyring")
+        self._keep(self._schedule(Scheduler(self._log, drafts), reaching), "scheduler")
         self._keep(self._announce_ready(), "ready")
 
     async def stop(self) -> None:
@@ -345,6 +350,10 @@ class App:
     async def _ingest(self, ingest: IngestConsumer, reaching: asyncio.Task[None]) -> None:
         await reaching
         await ingest.run()
+
+    async def _schedule(self, scheduler: Scheduler, reaching: asyncio.Task[None]) -> None:
+        await reaching
+        await scheduler.run()
 
     def _served_control(self) -> control.ControlState:
         return self.serving.current.control

@@ -10,7 +10,7 @@ import msgspec
 
 from events.errors import NotFound, require
 from events.history import ControlHistory, Step
-from events.types import ChangePublished, Skipped
+from events.types import ChangePublished, ChangeRefused, Skipped
 from searchsvc.changes import Difference, difference
 
 MAX_ENTRIES: Final = 1000
@@ -19,6 +19,7 @@ MAX_ENTRIES: Final = 1000
 class AuditEntry(msgspec.Struct, frozen=True):
     """One message of CONTROL. at: when the log stored it. kind: of event. undoes, restores: see
     `events.types.ChangePublished`. event: its JSON, byte for byte; chain: SHA-256 of the chain before and these bytes.
+    refused: why a policy did not allow it; '' where it counts.
     """
 
     seq: int
@@ -34,6 +35,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     changed: Difference
     event: msgspec.Raw
     chain: str
+    refused: str = ""
 
 
 class Audit:
@@ -97,4 +99,5 @@ def _entry(step: Step) -> AuditEntry:
         changed=difference(step.before.indexes.get(event.index), step.after.indexes.get(event.index)),
         event=data,
         chain=record.chain,
+        refused=event.detail if isinstance(event, ChangeRefused) else "",
     )

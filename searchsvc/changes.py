@@ -8,8 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from events.control import IndexControl
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
 from events.errors import Conflict
+from events.policies import Policy
 from events.rules import Rule
 from events.segments import Segment
 
@@ -20,13 +21,15 @@ Bound = tuple[float, float]
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """(before, after) of all that differs, null where there is none. settings: whether they differ."""
+    """(before, after) of all that differs, null where there is none. policy: null where it is the same. settings:
+    whether they differ."""
 
     weights: dict[str, tuple[float | None, float | None]] = {}
     rules: dict[str, tuple[Rule | None, Rule | None]] = {}
     segments: dict[str, tuple[Segment | None, Segment | None]] = {}
     bounds: dict[str, tuple[Bound | None, Bound | None]] = {}
     locks: dict[str, tuple[bool | None, bool | None]] = {}
+    policy: tuple[Policy | None, Policy | None] | None = None
     settings: bool = False
 
     @property
@@ -60,19 +63,22 @@ def difference(before: IndexControl | None, after: IndexControl | None) -> Diffe
     """None for an index that is not there."""
     one, other = _Contents.of(before), _Contents.of(after)
     settings = [index.settings if index is not None else None for index in (before, after)]
+    policies = before.policy if before is not None else None, after.policy if after is not None else None
     return Difference(
         weights=_apart(one.weights, other.weights),
         rules=_apart(one.rules, other.rules),
         segments=_apart(one.segments, other.segments),
         bounds=_apart(one.bounds, other.bounds),
         locks=_apart(one.locks, other.locks),
+        policy=policies if (policies[0] or Policy()) != (policies[1] or Policy()) else None,
         settings=settings[0] != settings[1],
     )
 
 
 def edits_to(now: IndexControl, wanted: IndexControl) -> list[Edit]:
-    """What makes an index rank as it did. Features that came since keep their weights; those that went are gone."""
-    return _edits(difference(now, wanted), now)
+    """What makes an index rank as it did. Features that came since keep their weights; those that went are gone. Its
+    policy stays."""
+    return _edits(msgspec.structs.replace(difference(now, wanted), policy=None), now)
 
 
 def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, force: bool) -> list[Edit]:
@@ -81,7 +87,7 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
     force: also of what was changed again since; else that raises Conflict, naming it.
     """
     changed, since = difference(before, after), difference(after, now)
-    parts = [name for name in Difference.__struct_fields__ if name != "settings"]
+    parts = [name for name in Difference.__struct_fields__ if name not in ("policy", "settings")]
     again = [
         f"{part}.{name}"
         for part in parts
@@ -89,6 +95,8 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
         # What is back to what it was needs no more.
         if name in getattr(since, part) and getattr(since, part)[name][1] != old
     ]
+    if changed.policy is not None and now.policy not in (after.policy, before.policy):
+        again.append("policy")
     if again and not force:
         listed = ", ".join(again)
         raise Conflict(
@@ -104,6 +112,7 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
         segments={name: (held.segments.get(name), old) for name, (old, _) in changed.segments.items()},
         bounds={name: (held.bounds.get(name), old) for name, (old, _) in changed.bounds.items()},
         locks={name: (held.locks.get(name), old) for name, (old, _) in changed.locks.items()},
+        policy=(now.policy, before.policy) if changed.policy is not None and now.policy != before.policy else None,
     )
     return _edits(back, now)
 
@@ -133,6 +142,8 @@ def _edits(wanted: Difference, now: IndexControl) -> list[Edit]:
     locks = {name: bool(on) for name, (held, on) in wanted.locks.items() if bool(held) != bool(on) and name in there}
     if bounds or locks:
         edits.append(SetLimits(bounds, locks))
+    if wanted.policy is not None:
+        edits.append(SetPolicy(wanted.policy[1] or Policy()))
     return edits
 
 

@@ -1,14 +1,15 @@
 """Changes that people ask for: check against CONTROL, append one event, wait until it is served.
 
 A command decides on the newest state and appends with that state's sequence as its expectation: CONTROL is one
-linear history. Where another writer was first, it decides again on what that one wrote.
+linear history. Where another writer was first, it decides again on what that one wrote. What a policy of the index does
+not allow is an event as well, and is then refused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,17 +17,19 @@ import msgspec
 
 from events.codec import encode
 from events.control import ControlState, IndexControl, StoredRule, fold
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
-from events.errors import Conflict, InvalidInput, NotFound, Unavailable, require
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
+from events.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
 from events.log import Entry, EventLog
+from events.policies import Policy
 from events.rules import Rule
 from events.segments import Segment
 from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
-from events.types import ChangePublished, ControlEvent, IndexConfigured, IndexDeleted
+from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConfigured, IndexDeleted
 from searchsvc.changes import edits_to, undoing
 from searchsvc.editchecks import check_alone, check_on_documents, check_within, names_documents
+from searchsvc.policing import Refusal, refusal, refusal_of_parts
 from searchsvc.rulebook import Rulebooks
 from searchsvc.rulechecks import RuleConflict, conflicts
 from searchsvc.serving import Serving, ServingState
@@ -73,8 +76,9 @@ class Commands:
         check_index_name(name)
         check_settings(settings)
 
-        def decide(_: ControlState, event_id: str, at: datetime) -> ControlEvent:
-            return IndexConfigured(
+        def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
+            refused = _of_settings(state, name, "index_configured", event_id, at, author)
+            return refused or IndexConfigured(
                 id=event_id,
                 at=at,
                 index=name,
@@ -90,7 +94,8 @@ class Commands:
     async def delete_index(self, name: str, author: Author) -> Changed:
         def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
             state.index(name)
-            return IndexDeleted(
+            refused = _of_settings(state, name, "index_deleted", event_id, at, author)
+            return refused or IndexDeleted(
                 id=event_id, at=at, index=name, actor=author.actor, reason=author.reason, source=author.source
             )
 
@@ -151,6 +156,13 @@ class Commands:
     async def delete_segment(self, name: str, segment_id: str, author: Author) -> Changed:
         """Raises NotFound."""
         return await self.publish(name, lambda _: [DeleteSegment(segment_id)], author)
+
+    async def set_policy(self, name: str, policy: Policy, author: Author) -> Changed:
+        """Set who may change an index, whole. It counts from the next change on: this one is held against the policy
+        before."""
+        edit = SetPolicy(policy)
+        await self.check(name, edit)
+        return await self.publish(name, lambda index: [edit] if index.policy != policy else [], author)
 
     async def check(self, name: str, edit: Edit) -> None:
         """Raise InvalidInput where an edit cannot be honoured, alone or on the documents that there are; NotFound
@@ -236,9 +248,14 @@ class Commands:
         undoes: int | None = None,
         restores: int | None = None,
         draft: str = "",
+        approved_by: Collection[str] = (),
+        event_id: str = "",
     ) -> Changed:
-        """edits: what is to change of an index as it is; asked again where another writer was first. Raises
-        InvalidInput where nothing is to change, or not so."""
+        """edits: what is to change of an index as it is; asked again where another writer was first. approved_by:
+        others than the author of the draft. event_id: of what is stored once, however often it is asked for.
+
+        Raises InvalidInput where nothing is to change, or not so, and Forbidden where a policy does not allow it.
+        """
 
         def decide(state: ControlState, event_id: str, at: datetime) -> ControlEvent:
             before = state.index(name)
@@ -246,6 +263,10 @@ class Commands:
             if not made:
                 limit = "a change that makes a difference"
                 raise InvalidInput(f"index {name} is so already: nothing was changed", limit=limit)
+            takes_back = undoes is not None or restores is not None
+            found = refusal(before, made, author.actor, at, approved_by=approved_by, takes_back=takes_back)
+            if found is not None:
+                return _refused(name, "change_published", found, event_id, at, author, made, draft)
             event = ChangePublished(
                 id=event_id,
                 at=at,
@@ -262,10 +283,14 @@ class Commands:
             self.check_together(before, after, made)
             return event
 
-        return await self._append(name, decide, author)
+        return await self._append(name, decide, author, event_id)
 
     async def _append(
-        self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent], author: Author
+        self,
+        name: str,
+        decide: Callable[[ControlState, str, datetime], ControlEvent],
+        author: Author,
+        event_id: str = "",
     ) -> Changed:
         author.check()
         # One at a time: those who ask here need not race each other, only other services.
@@ -275,14 +300,13 @@ class Commands:
         except TimeoutError:
             raise Unavailable("other changes are still under way", retry_after_s=1.0) from None
         try:
-            return await self._append_in_turn(name, decide)
+            return await self._append_in_turn(name, decide, event_id or uuid.uuid4().hex)
         finally:
             self._turn.release()
 
     async def _append_in_turn(
-        self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent]
+        self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent], event_id: str
     ) -> Changed:
-        event_id = uuid.uuid4().hex
         for _ in range(ATTEMPTS):
             state = self._serving.current.control
             event = decide(state, event_id, datetime.now(UTC))
@@ -294,6 +318,8 @@ class Commands:
                 await self._applied(conflict.actual)
                 continue
             served = await self._applied(seq)
+            if isinstance(event, ChangeRefused):
+                raise _forbidden(event, seq)
             return Changed(seq, served.control.indexes.get(name))
         raise Unavailable(f"{ATTEMPTS} other changes came first", retry_after_s=0.1)
 
@@ -320,3 +346,44 @@ def require_unchanged(said: str, field: str, expected: int | None, actual: int) 
         raise Conflict(
             f"{said} {actual}, not {expected}: look again, then retry", field=field, value=expected, actual=actual
         )
+
+
+def _of_settings(
+    state: ControlState, name: str, kind: str, event_id: str, at: datetime, author: Author
+) -> ChangeRefused | None:
+    """Why somebody may not change the settings of an index; None where they may, or where there is none yet."""
+    index = state.indexes.get(name)
+    found = refusal_of_parts(index.policy, ["settings"], author.actor, at) if index is not None else None
+    return _refused(name, kind, found, event_id, at, author) if found is not None else None
+
+
+def _refused(
+    name: str,
+    kind: str,
+    found: Refusal,
+    event_id: str,
+    at: datetime,
+    author: Author,
+    edits: tuple[Edit, ...] = (),
+    draft: str = "",
+) -> ChangeRefused:
+    return ChangeRefused(
+        id=event_id,
+        at=at,
+        index=name,
+        actor=author.actor,
+        reason=author.reason,
+        source=author.source,
+        kind=kind,
+        policy=found.policy,
+        detail=found.detail,
+        edits=edits,
+        draft=draft,
+    )
+
+
+def _forbidden(event: ChangeRefused, seq: int) -> Forbidden:
+    said = f"the policy of index {event.index} does not allow it: {event.detail} (sequence {seq})"
+    error = Forbidden(said, field=f"policy.{event.policy}", value=event.actor, limit=event.detail)
+    error.seq = seq
+    return error

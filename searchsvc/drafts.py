@@ -10,20 +10,20 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from events.codec import decode_draft, encode
 from events.control import ControlState, IndexControl, fold
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
 from events.errors import Conflict, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
 from events.log import Entry, EventLog
 from events.rules import check_rule_id
 from events.streams import draft_subject, drafts_filter
-from events.types import ChangePublished, DraftDeleted, DraftSaved, Skipped
+from events.types import Approval, ChangePublished, DraftDeleted, DraftSaved, Schedule, Skipped
 from searchsvc.changes import Difference, difference
 from searchsvc.commands import Author, Changed, Commands, require_unchanged
 from searchsvc.editchecks import under
@@ -32,10 +32,13 @@ from tuning.weights import check_weights
 
 MAX_EDITS: Final = 1000
 MAX_DRAFTS: Final = 200
+MAX_AHEAD: Final = timedelta(days=366)
+REASON: Final = "a reason: it is what others will read"
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """version: where its newest form stands in DRAFTS. base_seq: the CONTROL sequence that its author saw."""
+    """version: where its newest form stands in DRAFTS. base_seq: the CONTROL sequence that its author saw. approvals,
+    schedule: of these very edits; who writes the draft again ends both."""
 
     id: str
     index: str
@@ -46,16 +49,26 @@ class Draft(msgspec.Struct, frozen=True):
     version: int
     created_seq: int
     base_seq: int
+    source: str = ""
+    approvals: tuple[Approval, ...] = ()
+    schedule: Schedule | None = None
+
+    @property
+    def approved_by(self) -> set[str]:
+        """Others than its author."""
+        return {one.actor for one in self.approvals} - {self.actor}
 
 
 class DraftStatus(msgspec.Struct, frozen=True):
     """What a draft would do now. changed: to the index as it is. conflicts: what it edits that was changed otherwise
-    since its author looked. problem: why it cannot be published; '' where it can."""
+    since its author looked. problem: why it cannot be published; '' where it can. approvals_missing: how many the index
+    still asks for."""
 
     draft: Draft
     changed: Difference
     conflicts: list[str]
     problem: str
+    approvals_missing: int = 0
 
 
 class Drafts:
@@ -98,11 +111,60 @@ class Drafts:
             base_seq=state.seq,
             edits=tuple(edits),
         )
-        entry = Entry(draft_subject(index, draft), encode(event), event.id)
-        version = await self._log.append(
-            "DRAFTS", entry, expected_subject_seq=None if expected_version is None else newest.get(draft, (0, None))[0]
-        )
-        return _draft(event, version)
+        return await self._save(event, None if expected_version is None else newest.get(draft, (0, None))[0])
+
+    async def _save(self, event: DraftSaved, expected_subject_seq: int | None) -> Draft:
+        entry = Entry(draft_subject(event.index, event.draft), encode(event), event.id)
+        version = await self._log.append("DRAFTS", entry, expected_subject_seq=expected_subject_seq)
+        return draft_of(event, version)
+
+    async def approve(self, index: str, draft: str, expected_version: int | None, author: Author) -> Draft:
+        """Say that somebody else than its author wants a draft published. Raises NotFound, Conflict, and InvalidInput
+        where that is nobody, or its author."""
+        author.check()
+        found = await self.get(index, draft)
+        require_unchanged(f"draft {draft} is at version", "expected_version", expected_version, found.version)
+        limit = "somebody else than its author, by name (X-Searchsvc-Actor)"
+        require(author.actor not in ("", "anonymous", found.actor), "actor", author.actor, limit)
+        approval = Approval(author.actor, datetime.now(UTC), reason=author.reason, source=author.source)
+        others = tuple(one for one in found.approvals if one.actor != author.actor)
+        return await self._save(_event(found, approvals=(*others, approval)), found.version)
+
+    async def schedule(self, index: str, draft: str, at: datetime, author: Author) -> Draft:
+        """Have a draft published at a time, by whoever says so now. Raises NotFound, Conflict, and InvalidInput for a
+        time that is past or too far off."""
+        author.check()
+        require(bool(author.reason.strip()), "reason", author.reason, REASON)
+        now = datetime.now(UTC)
+        require(at.tzinfo is not None, "at", str(at), "a time with its zone, such as ...T00:00:00Z")
+        limit = f"a time from now on, at most {MAX_AHEAD.days} days ahead"
+        require(now < at <= now + MAX_AHEAD, "at", at.isoformat(), limit)
+        found = await self.get(index, draft)
+        schedule = Schedule(at, author.actor, now, author.reason, source=author.source)
+        return await self._save(_event(found, schedule=schedule), found.version)
+
+    async def unschedule(self, index: str, draft: str, author: Author) -> Draft:
+        """Raises NotFound, and InvalidInput where it is not to be published at any time."""
+        author.check()
+        found = await self.get(index, draft)
+        require(found.schedule is not None, "draft", draft, "a draft that is to be published at a time")
+        return await self._save(_event(found, schedule=None), found.version)
+
+    async def publish_scheduled(self, found: Draft) -> None:
+        """Publish a draft whose time has come; where that cannot be, say so in the draft. Raises Unavailable: then it
+        is to be tried again."""
+        schedule = found.schedule
+        if schedule is None or schedule.failed:
+            return
+        author = Author(schedule.actor, schedule.reason, schedule.source)
+        try:
+            # Several services may do so at the same time: one of them counts.
+            event_id = f"draft-{found.index}-{found.created_seq}-{found.version}"
+            await self.publish(found.index, found.id, author, force=False, version=found.version, event_id=event_id)
+        except InvalidInput as error:
+            failed = msgspec.structs.replace(schedule, failed=error.message)
+            with suppress(Conflict):
+                await self._save(_event(found, schedule=failed), found.version)
 
     async def get(self, index: str, draft: str) -> Draft:
         """Raises NotFound."""
@@ -125,7 +187,9 @@ class Drafts:
         async for record in self._log.read("DRAFTS", subject=subject):
             event = decode_draft(record.data)
             if not isinstance(event, Skipped):
-                saved = isinstance(event, DraftSaved) and event.created_seq == created_seq and _draft(event, record.seq)
+                saved = (
+                    isinstance(event, DraftSaved) and event.created_seq == created_seq and draft_of(event, record.seq)
+                )
                 found[event.draft] = record.seq, saved or None
         return found
 
@@ -161,18 +225,30 @@ class Drafts:
         except InvalidInput as error:
             # The draft is there all the same.
             problem = error.message
-        return DraftStatus(found, difference(now, after), _moved(base, now, found.edits), problem)
+        missing = max(now.policy.approvals - len(found.approved_by), 0)
+        return DraftStatus(found, difference(now, after), _moved(base, now, found.edits), problem, missing)
 
     async def control_with(self, index: str, draft: str) -> ControlState:
         """CONTROL as it would be with a draft published now. Raises NotFound."""
         found = await self.get(index, draft)
         return _with(self._serving.current.control, index, found.edits)
 
-    async def publish(self, index: str, draft: str, author: Author, *, force: bool) -> Changed:
+    async def publish(
+        self,
+        index: str,
+        draft: str,
+        author: Author,
+        *,
+        force: bool,
+        version: int | None = None,
+        event_id: str = "",
+    ) -> Changed:
         """Make a draft count, all of it at once, on the index as it is by now; the draft is gone then. force: also
-        where what it edits was changed otherwise since; else that raises Conflict, naming it."""
-        require(bool(author.reason.strip()), "reason", author.reason, "a reason: it is what others will read")
+        where what it edits was changed otherwise since; else that raises Conflict, naming it. version: only this one.
+        event_id: see `Commands.publish`. Raises Forbidden where a policy does not allow it."""
+        require(bool(author.reason.strip()), "reason", author.reason, REASON)
         found = await self.get(index, draft)
+        require_unchanged(f"draft {draft} is at version", "version", version, found.version)
         base = await asyncio.to_thread(self._base, found)
         for i, edit in enumerate(found.edits):
             # Documents may have come and gone since it was saved.
@@ -193,7 +269,9 @@ class Drafts:
             self._check_together(self._serving.current.control, now, left)
             return left
 
-        changed = await self._commands.publish(index, edits, author, draft=draft)
+        changed = await self._commands.publish(
+            index, edits, author, draft=draft, approved_by=found.approved_by, event_id=event_id
+        )
         # It counts by now, whatever becomes of the draft: one that was saved again meanwhile stays.
         with suppress(Conflict, Unavailable):
             await self._delete(index, draft, author, version=found.version)
@@ -231,7 +309,10 @@ def _moved(base: IndexControl, now: IndexControl, edits: Sequence[Edit]) -> list
                 touched.append(("rules", name))
             case SetSegment(id=name) | DeleteSegment(id=name):
                 touched.append(("segments", name))
-    return [f"{part}.{name}" for part, name in dict.fromkeys(touched) if name in getattr(since, part)]
+            case SetPolicy():
+                touched.append(("policy", ""))
+    moved = [f"{part}.{name}" for part, name in dict.fromkeys(touched) if name and name in getattr(since, part)]
+    return [*moved, *(["policy"] if ("policy", "") in touched and since.policy is not None else [])]
 
 
 def _is_done(now: IndexControl, edit: Edit) -> bool:
@@ -245,7 +326,8 @@ def _is_done(now: IndexControl, edit: Edit) -> bool:
             return False
 
 
-def _draft(event: DraftSaved, version: int) -> Draft:
+def draft_of(event: DraftSaved, version: int) -> Draft:
+    """version: where it stands in DRAFTS."""
     return Draft(
         id=event.draft,
         index=event.index,
@@ -256,4 +338,26 @@ def _draft(event: DraftSaved, version: int) -> Draft:
         version=version,
         created_seq=event.created_seq,
         base_seq=event.base_seq,
+        source=event.source,
+        approvals=event.approvals,
+        schedule=event.schedule,
     )
+
+
+def _event(draft: Draft, **changed: object) -> DraftSaved:
+    """A draft as it is written again, by the same author, for what is said of it."""
+    event = DraftSaved(
+        id=uuid.uuid4().hex,
+        at=draft.at,
+        index=draft.index,
+        actor=draft.actor,
+        reason=draft.reason,
+        source=draft.source,
+        draft=draft.id,
+        created_seq=draft.created_seq,
+        base_seq=draft.base_seq,
+        edits=draft.edits,
+        approvals=draft.approvals,
+        schedule=draft.schedule,
+    )
+    return msgspec.structs.replace(event, **changed)

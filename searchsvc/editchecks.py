@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from events.control import IndexControl
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
 from events.errors import InvalidInput, require
+from events.policies import check_policy
 from events.rules import MAX_RULES, check_rule, check_rule_id
 from events.segments import MAX_SEGMENTS, check_segment
 from searchsvc.engine import EngineSnapshot
@@ -34,6 +35,8 @@ def check_alone(edit: Edit) -> None:
             check_rule_id(segment_id, "segment")
             check_segment(segment)
             check_condition_words(segment.conditions)
+        case SetPolicy(policy=policy):
+            check_policy(policy)
         case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment():
             pass
 
@@ -45,7 +48,7 @@ def names_documents(edit: Edit) -> bool:
             return needs_documents(rule)
         case SetSegment(segment=segment):
             return bool(segment.conditions.filters)
-        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment():
+        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy():
             return False
 
 
@@ -56,7 +59,7 @@ def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:
             check_on(rule, snapshot)
         case SetSegment(segment=segment):
             check_condition_on(segment.conditions, snapshot)
-        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment():
+        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy():
             pass
 
 
@@ -74,7 +77,7 @@ def check_within(before: IndexControl, after: IndexControl, edits: Sequence[Edit
                 before.rule(rule_id)
             case DeleteSegment(id=segment_id):
                 before.segment(segment_id)
-            case SetRule() | SetSegment():
+            case SetRule() | SetSegment() | SetPolicy():
                 pass
     require(len(after.rules) <= MAX_RULES, "rule", len(after.rules), f"at most {MAX_RULES} rules")
     n_segments = len(after.segments)

@@ -41,6 +41,9 @@ class KnownRankings:
     def __len__(self) -> int:
         return len(self._shown)
 
+    def __contains__(self, query_id: str) -> bool:
+        return query_id in self._shown
+
     def remember(self, ranking: RankingShown, seq: int = 0) -> bool:
         """Keep a ranking, forgetting the oldest where there are too many; say whether it is new to the log.
 

@@ -270,6 +270,7 @@ class Searcher:
             pinned=tuple(name for position, name in pinned_ids.items() if position in shown),
             degraded=tuple(degraded),
             typing=request.typing,
+            asked=request.to_log(),
         )
         return SearchOutcome(answer, record, laps.timings)
 

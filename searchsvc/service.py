@@ -34,6 +34,7 @@ from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
 from searchsvc.lastknown import LastKnown
 from searchsvc.preview import Preview, compared, of_all
+from searchsvc.queryids import query_id
 from searchsvc.redaction import redacted
 from searchsvc.search import Begun, Searcher
 from searchsvc.serving import Serving, ServingState
@@ -163,7 +164,8 @@ class Service:
         try:
             outcome = await self._search_in_time(state, index, request)
         except Unavailable:
-            last = self._last_known.find(control, request, query_id=uuid.uuid4().hex, now=datetime.now(UTC))
+            now = datetime.now(UTC)
+            last = self._last_known.find(control, request, query_id=query_id(now), now=now)
             if last is None:
                 raise
             return last
@@ -182,11 +184,11 @@ class Service:
         """The whole search if it is done by the deadline; else the same one without the vector leg. Raises Unavailable
         where that would take no less."""
         loop, searcher = asyncio.get_running_loop(), self._searcher
-        query_id, now, asked_at = uuid.uuid4().hex, datetime.now(UTC), time.perf_counter()
+        now, asked_at = datetime.now(UTC), time.perf_counter()
         begin = partial(
             searcher.begin, state, index, request, now=rules_at or now, asked_at=asked_at, rehearsal=rehearsal
         )
-        finish = partial(searcher.finish, state, index, request, query_id=query_id, now=now)
+        finish = partial(searcher.finish, state, index, request, query_id=query_id(now), now=now)
         # What is short is done on the event loop, all but the encoding, which needs no lock of Python's. A search that
         # is alone need not share the lock, and stays on its thread.
         short = _is_short(state, index, request) and not rehearsal

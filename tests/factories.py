@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 import zlib
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,13 +15,16 @@ import numpy as np
 
 from benchmarks.running import RunningService
 from events import control
+from events.chain import GENESIS, link
+from events.codec import encode
 from events.copy import COPY_NAME, ControlCopy
 from events.edits import Edit, SetRule
 from events.errors import Unavailable
 from events.history import ControlHistory
+from events.log import Record
 from events.rules import Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
-from events.types import ChangePublished, IndexConfigured, InteractionRecorded, RankingShown
+from events.types import ChangePublished, ControlEvent, IndexConfigured, InteractionRecorded, RankingShown
 from searchsvc.arrays import FloatArray
 from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
@@ -121,6 +124,17 @@ def edited(state: ServingState, *edits: Edit) -> ServingState:
     return ServingState(control.fold(state.control, event, state.control.seq + 1), state.snapshots)
 
 
+def history_of(folder: Path, events: Sequence[ControlEvent]) -> ControlHistory:
+    """Of a service whose CONTROL is these events, one a minute after `NOW`."""
+    copy, chain = ControlCopy(folder / COPY_NAME), GENESIS
+    for seq, event in enumerate(events, start=1):
+        data = encode(event)
+        chain = link(chain, data)
+        copy.keep(Record("CONTROL", "control.shop", seq, NOW + timedelta(minutes=seq), data, event.id), chain)
+    copy.close()
+    return ControlHistory(copy)
+
+
 def no_history(folder: Path) -> ControlHistory:
     """Of a service in which nothing has happened."""
     copy = ControlCopy(folder / COPY_NAME)
@@ -128,9 +142,11 @@ def no_history(folder: Path) -> ControlHistory:
     return ControlHistory(copy)
 
 
-def call(service: RunningService, method: str, path: str, body: object = None, *, status: int = 200) -> Any:
+def call(
+    service: RunningService, method: str, path: str, body: object = None, *, status: int = 200, actor: str = ""
+) -> Any:
     """What a running service answers, which has to be of this status."""
-    found, said = service.call(method, path, body)
+    found, said = service.call(method, path, body, actor=actor)
     assert found == status, said
     return said
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from rich.table import Table
 from events.chain import GENESIS, link
 from searchsvc.audit import AuditEntry
 from searchsvc.changes import Difference
-from searchsvc.cli.client import ServiceClient, json_option, url_option
+from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
 from searchsvc.http.shapes import AuditList, ChangedAnswer
 
 PAGE: Final = 500
@@ -65,7 +64,7 @@ def show(seq: int, url: str) -> None:
 @json_option
 def revert(seq: int, reason: str, force: bool, url: str, as_json: bool) -> None:
     """Take change SEQ back, whole, whenever it was."""
-    with ServiceClient(url, actor=getpass.getuser()) as client:
+    with ServiceClient(url, actor=actor()) as client:
         body = {"reason": reason, "force": force}
         answer = client.call("POST", f"/v1/changes/{seq}/revert", ChangedAnswer, json=body)
     if as_json:
@@ -117,6 +116,7 @@ def said(changed: Difference) -> str:
     for name, (_, bounds) in changed.bounds.items():
         parts.append(f"{name} from {bounds[0]:g} to {bounds[1]:g}" if bounds is not None else f"{name} without bounds")
     parts += [f"{name} {'locked' if on else 'unlocked'}" for name, (_, on) in changed.locks.items()]
+    parts += ["policy"] if changed.policy is not None else []
     return ", ".join([*parts, *(["settings"] if changed.settings else [])]) or "nothing"
 
 
@@ -131,6 +131,8 @@ def _all(client: ServiceClient) -> Iterator[AuditEntry]:
 
 
 def _what(entry: AuditEntry) -> str:
+    if entry.refused:
+        return f"refused: {entry.refused}"
     how = f"takes back {entry.undoes}: " if entry.undoes else f"as of {entry.restores}: " if entry.restores else ""
     return f"{how}{said(entry.changed)}"
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -17,6 +21,19 @@ url_option = click.option(
     "--url", default="http://127.0.0.1:8000", show_default=True, envvar="SEARCHSVC_URL", help="The running service."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def actor() -> str:
+    """Who a command says it is: SEARCHSVC_ACTOR, or the user of this machine."""
+    return os.environ.get("SEARCHSVC_ACTOR") or getpass.getuser()
+
+
+def contents(file: Path) -> bytes:
+    """Of a file; - is standard input."""
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="FILE") from error
 
 
 class ServiceClient:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from pathlib import Path
 
 import msgspec
@@ -12,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from searchsvc.cli.audit import said
-from searchsvc.cli.client import ServiceClient, json_option, url_option
+from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
 from searchsvc.drafts import Draft, DraftStatus
 from searchsvc.http.shapes import ChangedAnswer, DraftDeletedAnswer, DraftList
 from searchsvc.preview import Preview, PreviewHit
@@ -48,12 +46,8 @@ def list_(index: str, url: str, as_json: bool) -> None:
 @json_option
 def set_(index: str, draft: str, file: Path, url: str, as_json: bool) -> None:
     """Write DRAFT whole from FILE (JSON; - for standard input), as the body of PUT .../drafts/DRAFT."""
-    try:
-        content = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="FILE") from error
-    with ServiceClient(url, actor=getpass.getuser()) as client:
-        saved = client.call("PUT", f"/v1/indexes/{index}/drafts/{draft}", Draft, content=content)
+    with ServiceClient(url, actor=actor()) as client:
+        saved = client.call("PUT", f"/v1/indexes/{index}/drafts/{draft}", Draft, content=contents(file))
     n = len(saved.edits)
     click.echo(
         msgspec.json.encode(saved) if as_json else f"draft {draft} of {index} is saved, {n} edits; nobody ranks by it"
@@ -75,6 +69,12 @@ def show(index: str, draft: str, url: str, as_json: bool) -> None:
     click.echo(f"{draft} of {index} would change: {said(status.changed)}")
     if status.conflicts:
         click.echo(f"changed otherwise since it was saved: {', '.join(status.conflicts)}")
+    if status.approvals_missing:
+        click.echo(f"approvals by others than its author that are missing: {status.approvals_missing}")
+    planned = status.draft.schedule
+    if planned is not None:
+        failed = f"; it could not be: {planned.failed}" if planned.failed else ""
+        click.echo(f"to be published at {planned.at.isoformat()} for {planned.actor}{failed}")
     if status.problem:
         click.echo(f"cannot be published: {status.problem}")
 
@@ -113,7 +113,7 @@ def preview(index: str, draft: str, queries: tuple[str, ...], limit: int, url: s
 @json_option
 def publish(index: str, draft: str, reason: str, force: bool, url: str, as_json: bool) -> None:
     """Make DRAFT count, all of it at once."""
-    with ServiceClient(url, actor=getpass.getuser()) as client:
+    with ServiceClient(url, actor=actor()) as client:
         body = {"reason": reason, "force": force}
         answer = client.call("POST", f"/v1/indexes/{index}/drafts/{draft}/publish", ChangedAnswer, json=body)
     if as_json:
@@ -125,10 +125,48 @@ def publish(index: str, draft: str, reason: str, force: bool, url: str, as_json:
 @drafts.command()
 @click.argument("index")
 @click.argument("draft")
+@click.option("--reason", default="", help="Why.")
+@click.option("--expected-version", type=int, help="Refuse where the draft is another by now.")
+@url_option
+@json_option
+def approve(index: str, draft: str, reason: str, expected_version: int | None, url: str, as_json: bool) -> None:
+    """Want DRAFT, which somebody else wrote, published."""
+    with ServiceClient(url, actor=actor()) as client:
+        body = {"reason": reason, "expected_version": expected_version}
+        found = client.call("POST", f"/v1/indexes/{index}/drafts/{draft}/approve", Draft, json=body)
+    approved = ", ".join(one.actor for one in found.approvals)
+    click.echo(msgspec.json.encode(found) if as_json else f"draft {draft} of {index} is approved by {approved}")
+
+
+@drafts.command()
+@click.argument("index")
+@click.argument("draft")
+@click.option("--at", help="When, with its time zone: 2026-11-27T00:00:00+01:00.")
+@click.option("--reason", default="", help="Why; it stands in the log.")
+@click.option("--cancel", is_flag=True, help="At no time.")
+@url_option
+@json_option
+def schedule(index: str, draft: str, at: str | None, reason: str, cancel: bool, url: str, as_json: bool) -> None:
+    """Have DRAFT published at a time, or at none any more."""
+    if cancel == (at is not None):
+        raise click.UsageError("one of --at and --cancel")
+    path = f"/v1/indexes/{index}/drafts/{draft}/schedule"
+    with ServiceClient(url, actor=actor()) as client:
+        if cancel:
+            found = client.call("DELETE", path, Draft)
+        else:
+            found = client.call("PUT", path, Draft, json={"at": at, "reason": reason})
+    when = f"will be published at {at}" if at is not None else "is published at no time"
+    click.echo(msgspec.json.encode(found) if as_json else f"draft {draft} of {index} {when}")
+
+
+@drafts.command()
+@click.argument("index")
+@click.argument("draft")
 @url_option
 def delete(index: str, draft: str, url: str) -> None:
     """Give DRAFT up."""
-    with ServiceClient(url, actor=getpass.getuser()) as client:
+    with ServiceClient(url, actor=actor()) as client:
         client.call("DELETE", f"/v1/indexes/{index}/drafts/{draft}", DraftDeletedAnswer)
     click.echo(f"draft {draft} of {index} is gone")
 

@@ -11,12 +11,13 @@ import msgspec
 import rich_click as click
 
 from events.codec import decode_behavior, decode_control, decode_dead
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
 from events.log import EventLog, Record
 from events.streams import StreamName
 from events.types import (
     BehaviorEvent,
     ChangePublished,
+    ChangeRefused,
     EventRefused,
     EventReplayed,
     IndexConfigured,
@@ -188,6 +189,9 @@ class _Tail:
                 return f"change       {event.index} {edits} by {event.actor} {event.reason!r}"
             case IndexConfigured():
                 return f"settings     {event.index} by {event.actor} {event.reason!r}"
+            case ChangeRefused():
+                said = f"{event.kind} of {event.index} by {event.actor}: {event.detail}"
+                return f"not allowed  {said}"
             case IndexDeleted():
                 return f"deleted      {event.index} by {event.actor} {event.reason!r}"
             case EventReplayed():
@@ -210,6 +214,8 @@ def _edited(edit: Edit) -> str:
             return f"segment {segment_id}"
         case DeleteSegment(id=segment_id):
             return f"segment {segment_id} deleted"
+        case SetPolicy():
+            return "policy"
         case SetLimits(bounds=bounds, locks=locks):
             return f"limits of {' '.join(dict.fromkeys((*bounds, *locks)))}"
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +25,7 @@ from events.rules import (
     UserDataAction,
 )
 from searchsvc.answer import SearchAnswer
-from searchsvc.cli.client import ServiceClient, json_option, url_option
+from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
 from searchsvc.directives import Effect
 from searchsvc.http.shapes import RuleChangedAnswer, RuleInfo, RuleList
 
@@ -78,8 +76,7 @@ def show(index: str, rule: str, url: str) -> None:
 @json_option
 def set_(index: str, rule: str, file: Path, url: str, as_json: bool) -> None:
     """Write RULE whole from FILE (JSON; - for standard input), as the body of PUT .../rules/RULE."""
-    content = sys.stdin.buffer.read() if str(file) == "-" else _read(file)
-    _put(index, rule, content, url, as_json)
+    _put(index, rule, contents(file), url, as_json)
 
 
 @rules.command()
@@ -113,7 +110,7 @@ def test(
         "limit": limit,
         "explain": True,
     }
-    with ServiceClient(url, actor=getpass.getuser()) as client:
+    with ServiceClient(url, actor=actor()) as client:
         content = msgspec.json.encode(asked)
         said = client.call("POST", f"/v1/indexes/{index}/search", SearchAnswer, content=content)
     if as_json:
@@ -156,14 +153,14 @@ def synonym(
 @json_option
 def delete(index: str, rule: str, reason: str, url: str, as_json: bool) -> None:
     """Delete a rule; its history stays in the log."""
-    with ServiceClient(url, actor=getpass.getuser()) as client:
+    with ServiceClient(url, actor=actor()) as client:
         path = f"/v1/indexes/{index}/rules/{rule}"
         answer = client.call("DELETE", path, RuleChangedAnswer, params={"reason": reason})
     click.echo(msgspec.json.encode(answer) if as_json else f"rule {rule} of {index} is gone (sequence {answer.seq})")
 
 
 def _put(index: str, rule: str, content: bytes, url: str, as_json: bool) -> None:
-    with ServiceClient(url, actor=getpass.getuser()) as client:
+    with ServiceClient(url, actor=actor()) as client:
         answer = client.call("PUT", f"/v1/indexes/{index}/rules/{rule}", RuleChangedAnswer, content=content)
     if as_json:
         click.echo(msgspec.json.encode(answer))
@@ -171,13 +168,6 @@ def _put(index: str, rule: str, content: bytes, url: str, as_json: bool) -> None
     click.echo(f"rule {rule} of {index} is live (sequence {answer.seq})")
     for one in answer.conflicts:
         click.echo(f"conflict with rule {one.rule}: {one.what}; {one.wins} gets it")
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise click.BadParameter(f"{file} cannot be read: {error}", param_hint="FILE") from error
 
 
 def _print(shown: Table | str) -> None:

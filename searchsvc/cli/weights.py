@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-
 import msgspec
 import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
 from searchsvc.cli.audit import said
-from searchsvc.cli.client import ServiceClient, json_option, url_option
+from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
 from searchsvc.http.shapes import (
     ChangedAnswer,
     DifferenceInfo,
@@ -61,7 +59,7 @@ def set_(
         except ValueError:
             raise click.BadParameter(f"{assignment!r} is not NAME=NUMBER", param_hint="NAME=VALUE") from None
     body = {"weights": given, "reason": reason, "expected_version": expected_version}
-    with ServiceClient(url, actor=getpass.getuser()) as client:
+    with ServiceClient(url, actor=actor()) as client:
         # The shell can say nan and inf, JSON cannot: the service should be the one to refuse them.
         answer = client.call("PUT", f"/v1/indexes/{index}/weights", WeightsChangedAnswer, content=_json_text(body))
     if as_json:
@@ -126,7 +124,7 @@ def rollback(
 ) -> None:
     """Go back, as a change of its own: what happened since stays in the history."""
     body = {"to_version": to_version, "to_time": to_time, "to_seq": to_seq, "reason": reason}
-    with ServiceClient(url, actor=getpass.getuser()) as client:
+    with ServiceClient(url, actor=actor()) as client:
         answer = client.call("POST", f"/v1/indexes/{index}/rollback", ChangedAnswer, json=body)
     if as_json:
         click.echo(msgspec.json.encode(answer))

@@ -29,6 +29,7 @@ from searchsvc.http.problems import answer_problem
 from searchsvc.intake import EventsInput
 from searchsvc.preview import Preview
 from searchsvc.rebuild import RebuildStatus
+from searchsvc.receipts import Receipt, Verification
 from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
 
 KIB: Final = 1024
@@ -41,6 +42,9 @@ SEGMENT: Final = Body(shapes.SegmentInput, max_bytes=64 * KIB)
 DRAFT: Final = Body(shapes.DraftInput, max_bytes=KIB * KIB)
 PREVIEW: Final = Body(shapes.PreviewInput, max_bytes=64 * KIB)
 PUBLISH: Final = Body(shapes.PublishInput, max_bytes=4 * KIB)
+APPROVE: Final = Body(shapes.ApproveInput, max_bytes=4 * KIB)
+SCHEDULE: Final = Body(shapes.ScheduleInput, max_bytes=4 * KIB)
+POLICY: Final = Body(shapes.PolicyInput, max_bytes=64 * KIB)
 ROLLBACK: Final = Body(shapes.RollbackInput, max_bytes=4 * KIB)
 REVERT: Final = Body(shapes.RevertInput, max_bytes=4 * KIB)
 REINDEX: Final = Body(shapes.ReindexInput, max_bytes=4 * KIB)
@@ -348,6 +352,51 @@ async def publish_draft(app: App, index: str, draft: str, request: AnyRequest, b
 
 
 @post(
+    "/v1/indexes/{index:str}/drafts/{draft:str}/approve",
+    status_code=200,
+    **describe("Want a draft of somebody else published", APPROVE, Draft),
+)
+async def approve_draft(app: App, index: str, draft: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.ApproveInput = APPROVE.decode(body or b"{}")
+    author = _author(request, given.reason)
+    return _json(await app.service.drafts.approve(index, draft, given.expected_version, author))
+
+
+@put(
+    "/v1/indexes/{index:str}/drafts/{draft:str}/schedule",
+    **describe("Have a draft published at a time", SCHEDULE, Draft),
+)
+async def schedule_draft(app: App, index: str, draft: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.ScheduleInput = SCHEDULE.decode(body)
+    return _json(await app.service.drafts.schedule(index, draft, given.at, _author(request, given.reason)))
+
+
+@delete(
+    "/v1/indexes/{index:str}/drafts/{draft:str}/schedule",
+    status_code=200,
+    **describe("Publish a draft at no time", None, Draft),
+)
+async def unschedule_draft(app: App, index: str, draft: str, request: AnyRequest) -> Response[bytes]:
+    return _json(await app.service.drafts.unschedule(index, draft, _author(request)))
+
+
+@get("/v1/indexes/{index:str}/policy", **describe("Who may change an index, when, how far", None, shapes.PolicyInfo))
+async def get_policy(app: App, index: str) -> Response[bytes]:
+    policy, now = app.serving.current.control.index(index).policy, datetime.now(UTC)
+    return _json(shapes.PolicyInfo(index, policy, any(one.holds(now) for one in policy.freezes)))
+
+
+@put(
+    "/v1/indexes/{index:str}/policy",
+    **describe("Set who may change an index, whole", POLICY, shapes.ChangedAnswer),
+)
+async def put_policy(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.PolicyInput = POLICY.decode(body)
+    changed = await app.service.commands.set_policy(index, given.policy(), _author(request, given.reason))
+    return _json(await _difference_made(app, changed.seq))
+
+
+@post(
     "/v1/indexes/{index:str}/rollback",
     status_code=200,
     **describe("Set an index as it was; live when answered", ROLLBACK, shapes.ChangedAnswer),
@@ -377,6 +426,20 @@ async def revert(app: App, seq: int, request: AnyRequest, body: bytes) -> Respon
 @get("/v1/changes/{seq:int}", **describe("One change: who, when, why, from what to what", None, AuditEntry))
 async def get_change(app: App, seq: int) -> Response[bytes]:
     return _json(await asyncio.to_thread(app.audit.entry, seq))
+
+
+@get("/v1/receipts/{query_id:str}", **describe("The full account of an answer", None, Receipt))
+async def get_receipt(app: App, query_id: str) -> Response[bytes]:
+    return _json(await app.receipts.receipt(query_id))
+
+
+@post(
+    "/v1/receipts/{query_id:str}/verify",
+    status_code=200,
+    **describe("Whether an answer can be had again", None, Verification),
+)
+async def verify_receipt(app: App, query_id: str) -> Response[bytes]:
+    return _json(await app.receipts.verify(query_id))
 
 
 @get("/v1/audit", **describe("Every change, oldest first", None, shapes.AuditList, shapes.AuditQuery))
@@ -461,6 +524,13 @@ def build_api(app: App) -> Litestar:
             delete_draft,
             preview_draft,
             publish_draft,
+            approve_draft,
+            schedule_draft,
+            unschedule_draft,
+            get_receipt,
+            verify_receipt,
+            get_policy,
+            put_policy,
             rollback,
             revert,
             get_change,

@@ -13,6 +13,8 @@ from litestar.exceptions import HTTPException
 from events.errors import (
     Conflict,
     Corrupt,
+    Forbidden,
+    Gone,
     InvalidInput,
     LaterVersion,
     NotFound,
@@ -45,9 +47,11 @@ class Problem(msgspec.Struct, omit_defaults=True):
 
 # The first family that an error belongs to counts.
 STATUS: Final[tuple[tuple[type[SearchsvcError], int, str], ...]] = (
+    (Gone, 410, "gone"),
     (NotFound, 404, "not-found"),
     (Conflict, 409, "conflict"),
     (TooLarge, 413, "too-large"),
+    (Forbidden, 403, "forbidden"),
     (InvalidInput, 400, "invalid-input"),
     (Overloaded, 429, "overloaded"),
     (StorageFull, 507, "storage-full"),

@@ -11,6 +11,7 @@ from events.control import Change, IndexControl, StoredRule, StoredSegment, cont
 from events.digest import DocumentsDigest, state_hash
 from events.edits import Edit, SetLimits
 from events.errors import InvalidInput, require
+from events.policies import Policy
 from events.rules import Action, Conditions, Rule
 from events.segments import Segment
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
@@ -312,6 +313,37 @@ class PublishInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     reason: str = ""
     force: bool = False
+
+
+class PolicyInput(Policy, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A policy, whole, as in `events.policies.Policy`, and why."""
+
+    reason: str = ""
+
+    def policy(self) -> Policy:
+        return Policy(self.max_step, self.freezes, self.publishers, self.approvals)
+
+
+class PolicyInfo(msgspec.Struct, frozen=True):
+    """frozen: whether a freeze holds now."""
+
+    index: str
+    policy: Policy
+    frozen: bool
+
+
+class ApproveInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """expected_version: of the draft that was looked at; refuse (409) where it is another by now."""
+
+    reason: str = ""
+    expected_version: int | None = None
+
+
+class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """at: when the draft is to be published, with a time zone. reason: stands in the log, then."""
+
+    at: datetime
+    reason: str = ""
 
 
 class RollbackInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from events.types import (
     BehaviorBatch,
     ChangePublished,
+    ChangeRefused,
     DocumentDeleted,
     DocumentUpserted,
     DraftDeleted,
@@ -25,6 +26,7 @@ from events.types import (
     IndexConfigured,
     IndexDeleted,
     InteractionRecorded,
+    PairSwap,
     RankingShown,
 )
 from events.upcast import InteractionRecordedV1, RankingShownV1, RuleChangedV1, RuleDeletedV1, WeightsChangedV1
@@ -34,6 +36,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "index_configured.v1": codec.decode_control,
     "index_deleted.v1": codec.decode_control,
     "change_published.v1": codec.decode_control,
+    "change_refused.v1": codec.decode_control,
     "draft_saved.v1": codec.decode_draft,
     "draft_deleted.v1": codec.decode_draft,
     "document_upserted.v1": codec.decode_catalog,
@@ -46,6 +49,7 @@ WRITTEN = (
     IndexConfigured,
     IndexDeleted,
     ChangePublished,
+    ChangeRefused,
     DraftSaved,
     DraftDeleted,
     DocumentUpserted,
@@ -78,9 +82,9 @@ def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
     refused = codec.decode_dead((FOLDER / "event_refused.v1-without-key.json").read_bytes())
     assert isinstance(refused, EventRefused)
     assert (refused.id, refused.key) == ("ingest-7", "")
-    oldest, older, newer = (
+    oldest, older, old, newer = (
         codec.decode_behavior((FOLDER / f"behavior_batch.v1{suffix}.json").read_bytes())
-        for suffix in ("-without-typing", "-without-rules", "")
+        for suffix in ("-without-typing", "-without-rules", "-without-asked", "")
     )
     assert oldest == older
     shown, later = older.events[0], newer.events[0]
@@ -88,6 +92,19 @@ def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
     assert isinstance(later, RankingShown)
     assert (shown.typing, shown.factors, shown.pinned) == (False, (), ())
     assert (later.factors, later.pinned) == ((1.5, 1.0, 1.0), ("b",))
+    assert (later.asked, later.exploration) == ('{"limit":3}', (PairSwap(1, 0.02, True),))
+    assert old.events[0] == msgspec.structs.replace(later, asked="", exploration=None)
+
+
+def test_drafts_from_before_there_were_approvals_have_none() -> None:
+    older, newer = (
+        codec.decode_draft((FOLDER / f"draft_saved.v1{suffix}.json").read_bytes())
+        for suffix in ("-without-approvals", "")
+    )
+    assert isinstance(older, DraftSaved)
+    assert isinstance(newer, DraftSaved)
+    assert (older.approvals, older.schedule, [one.actor for one in newer.approvals]) == ((), None, ["bea"])
+    assert msgspec.structs.replace(newer, approvals=(), schedule=None) == older
 
 
 @pytest.mark.parametrize("tag", ["index_configured", "index_deleted"])

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from searchsvc.arrays import FloatArray
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.operate import doctor
 from searchsvc.cli.reindex import reindex
+from searchsvc.cli.repair import repair
 from searchsvc.engine import Delete, FacetRequest, Retrieval, Upsert
 from searchsvc.filters import parse_filter
 from searchsvc.opensearch import mapping
@@ -284,22 +286,25 @@ def test_nothing_is_counted_by_what_only_some_shards_say(node: Node, opensearch:
             far.close()
 
 
-def test_a_new_log_under_an_old_prefix_finds_nothing_of_the_old_one(
-    start_service: Callable[..., RunningService], opensearch: OpenSearchNode
+def test_an_index_of_before_a_repair_of_the_log_is_built_anew(
+    start_service: Callable[..., RunningService], opensearch: OpenSearchNode, tmp_path: Path
 ) -> None:
     address = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
-    old = start_service("old", **address)
-    import_documents(old.url, "shop", sample_catalogue(50))
-    settings = old.call("GET", "/v1/indexes/shop")[1]["settings"]
-    old.stop()
-    new = start_service("new", **address)
-    assert new.call("PUT", "/v1/indexes/shop", settings)[0] == 200
-    written = {"id": "only", "title": "red shoe"}
-    status, said = new.call("POST", "/v1/indexes/shop/documents", written)
-    assert status == 200
-    asked = {"query": "", "min_catalog_seq": said["catalog_seq"]}
-    status, answer = new.call("POST", "/v1/indexes/shop/search", asked)
-    assert (status, [hit["id"] for hit in answer["hits"]]) == (200, ["only"])
+    service = start_service("far", **address)
+    for _ in range(2):  # the same documents again: of each, the log keeps the newest
+        import_documents(service.url, "shop", sample_catalogue(50))
+    before = service.call("GET", "/v1/indexes/shop")[1]
+    service.stop()
+    repaired = CliRunner().invoke(repair, ["--data-dir", str(tmp_path / "far")])
+    assert repaired.exit_code == 0, repaired.output
+    service = start_service("far", **address)
+    status, said = service.call("POST", "/v1/indexes/shop/documents", {"id": "new", "title": "red shoe"})
+    assert (status, said["catalog_seq"] <= before["applied_catalog_seq"]) == (200, True)
+    asked = {"query": "red shoe", "min_catalog_seq": said["catalog_seq"], "limit": 100}
+    status, answer = service.call("POST", "/v1/indexes/shop/search", asked)
+    assert (status, "new" in [hit["id"] for hit in answer["hits"]]) == (200, True)
+    after = service.call("GET", "/v1/indexes/shop")[1]
+    assert (after["n_documents"], after["generation"] != before["generation"]) == (51, True)
 
 
 def test_large_documents_come_in_requests_that_a_node_takes(node: Node, opensearch: OpenSearchNode) -> None:

@@ -1,0 +1,412 @@
+"""Receipts: the full account of an answer that was given, from the log alone, and whether it can be had again.
+
+the ranking as BEHAVIOR has it   ->  the weights and rules of the CONTROL sequence that it names
+its features times those weights ->  its scores, bit for bit
+its query, asked again by those weights and rules, where the index still holds the documents of then
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+
+from events.codec import decode_behavior
+from events.control import ControlState, IndexControl
+from events.errors import Corrupt, Gone, NotFound, SearchsvcError
+from events.history import ControlHistory
+from events.log import EventLog
+from events.rules import Rule
+from events.types import PairSwap, RankingShown
+from searchsvc import ranking
+from searchsvc.answer import FeatureShare, SearchOutcome, SearchRequest
+from searchsvc.arrays import ScoreArray
+from searchsvc.directives import multiplied
+from searchsvc.keyring import Keyring
+from searchsvc.known import KnownRankings
+from searchsvc.lastknown import LAST_KNOWN
+from searchsvc.queryids import made_at
+from searchsvc.search import Searcher
+from searchsvc.serving import Serving, ServingState
+from tuning.features import BM25_PREFIX, COSINE
+
+# A ranking is written within a moment of being shown, unless the log is away: it waits for it then.
+MAX_LATE: Final = timedelta(minutes=15)
+EARLIER: Final = timedelta(seconds=2)
+WRITTEN_WITHIN_S: Final = 2.0
+LOOK_EVERY_S: Final = 0.05
+
+State = Literal["holds", "differs", "not repeated"]
+
+
+class RuleThen(msgspec.Struct, frozen=True):
+    """A rule as it was. seq: of the change that wrote it."""
+
+    id: str
+    rule: Rule
+    seq: int
+
+
+class ReceiptHit(msgspec.Struct, frozen=True):
+    """One hit. features: value, weight and what they contribute; their sum times `factor` is the score. keyword,
+    vector: what the words and the vector leg say of it: the sum of BM25 as weighed, and the cosine as trusted. pinned:
+    whether a rule gave it its rank."""
+
+    id: str
+    rank: int
+    score: float
+    keyword: float
+    vector: float | None
+    features: dict[str, FeatureShare]
+    factor: float
+    pinned: bool
+
+
+class LogPlaces(msgspec.Struct, frozen=True):
+    """Where the log has it all. behavior_seq: the message that holds the ranking, in which it is the n-th event, from
+    0. control_seq: the last change that counted; catalog_seq: the last document that the index held."""
+
+    behavior_seq: int
+    behavior_event: int
+    control_seq: int
+    catalog_seq: int
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """The account of one answer. query: '' where it was tied to a user; sealed: whether that user's key is gone, or not
+    here. asked: the other members of the search, where they were not the usual ones. rules: that did something, as they
+    were. exploration: which neighbours could have changed places, and did; null where none could."""
+
+    query_id: str
+    at: datetime
+    index: str
+    query: str
+    sealed: bool
+    asked: dict[str, Any]
+    config_version: int
+    weights_version: int
+    weights_segment: str
+    weights: dict[str, float]
+    rules: list[RuleThen]
+    hits: list[ReceiptHit]
+    experiment: str | None
+    exploration: tuple[PairSwap, ...] | None
+    degraded: tuple[str, ...]
+    generation: str
+    log: LogPlaces
+
+
+class Check(msgspec.Struct, frozen=True):
+    """name: scores, order, rules, or retrieval. detail: what differs, or why it was not repeated."""
+
+    name: str
+    state: State
+    detail: str = ""
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """holds: whether nothing differs of all that could be repeated."""
+
+    query_id: str
+    holds: bool
+    checks: list[Check]
+
+
+class _Found(msgspec.Struct, frozen=True):
+    """A ranking, and where it stands in BEHAVIOR. query: None where it is sealed."""
+
+    shown: RankingShown
+    seq: int
+    event: int
+    query: str | None
+
+
+class Receipts:
+    """rankings: the newest ones, by query id."""
+
+    def __init__(
+        self,
+        event_log: EventLog,
+        history: ControlHistory,
+        serving: Serving,
+        searcher: Searcher,
+        rankings: KnownRankings,
+        keyring: Keyring,
+    ) -> None:
+        self._log = event_log
+        self._history = history
+        self._serving = serving
+        self._searcher = searcher
+        self._rankings = rankings
+        self._keyring = keyring
+
+    async def receipt(self, query_id: str) -> Receipt:
+        """Raises NotFound, Gone past the log's age, and Unavailable where the log is away."""
+        found = await self._found(query_id)
+        then = await asyncio.to_thread(self._then, found.shown)
+        return _receipt(found, then)
+
+    async def verify(self, query_id: str) -> Verification:
+        """Whether an answer can be had again. Raises as `receipt` does."""
+        found = await self._found(query_id)
+        checks = await asyncio.to_thread(self._checks, found)
+        return Verification(query_id, all(one.state != "differs" for one in checks), checks)
+
+    def _then(self, shown: RankingShown) -> IndexControl:
+        """The index as it was when it ranked. Raises Corrupt where CONTROL has no such index there."""
+        return self._control(shown).index(shown.index)
+
+    def _control(self, shown: RankingShown) -> ControlState:
+        if shown.applied_seq > self._history.seq:
+            raise Corrupt(f"ranking {shown.id} names CONTROL {shown.applied_seq}, which is not there")
+        return self._history.at(shown.applied_seq)
+
+    async def _found(self, query_id: str) -> _Found:
+        seq = await self._seq(query_id)
+        found = await self._in_message(query_id, seq) if seq else await self._searched(query_id)
+        if found is None:
+            raise NotFound(f"the log has no ranking {query_id[:80]!r}", field="query_id", value=query_id)
+        return found
+
+    async def _seq(self, query_id: str) -> int:
+        """Where the log has a ranking of which this service knows; 0 where it knows of none."""
+        deadline = asyncio.get_running_loop().time() + WRITTEN_WITHIN_S
+        while query_id in self._rankings and asyncio.get_running_loop().time() < deadline:
+            # One that was just shown is on its way.
+            seq = self._rankings.seq_of(query_id)
+            if seq:
+                return seq
+            await asyncio.sleep(LOOK_EVERY_S)
+        return 0
+
+    async def _searched(self, query_id: str) -> _Found | None:
+        """A ranking that no service remembers, by the time that its name says."""
+        at = made_at(query_id)
+        if at is None:
+            return None
+        position = await self._log.position("BEHAVIOR")
+        first = await self._first_at(at - EARLIER, position.first_seq, position.last_seq)
+        if first == position.first_seq > 1:
+            oldest = await self._log.get("BEHAVIOR", first)
+            if oldest is None or oldest.at > at + MAX_LATE:
+                limit = f"later than {oldest.at.isoformat()}" if oldest is not None else "later"
+                message = f"ranking {query_id} is past the age of the log"
+                raise Gone(message, field="query_id", value=query_id, limit=limit)
+        async for record in self._log.read("BEHAVIOR", after=first - 1):
+            if record.at > at + MAX_LATE:
+                break
+            found = await self._in_data(query_id, record.seq, record.data)
+            if found is not None:
+                return found
+        return None
+
+    async def _first_at(self, at: datetime, low: int, high: int) -> int:
+        """The first message stored at a time or later; past the last where there is none. Messages are in order."""
+        while low <= high:
+            middle = (low + high) // 2
+            record = await self._log.get("BEHAVIOR", middle)
+            if record is None or record.at < at:
+                low = middle + 1
+            else:
+                high = middle - 1
+        return low
+
+    async def _in_message(self, query_id: str, seq: int) -> _Found | None:
+        record = await self._log.get("BEHAVIOR", seq)
+        if record is None:
+            raise Gone(f"ranking {query_id} is past the age of the log", field="query_id", value=query_id)
+        return await self._in_data(query_id, seq, record.data)
+
+    async def _in_data(self, query_id: str, seq: int, data: bytes) -> _Found | None:
+        if query_id.encode() not in data:
+            return None
+        for at, event in enumerate(decode_behavior(data).events):
+            if isinstance(event, RankingShown) and event.id == query_id:
+                return _Found(event, seq, at, await asyncio.to_thread(self._opened, event))
+        return None
+
+    def _opened(self, shown: RankingShown) -> str | None:
+        if not shown.sealed_query:
+            return shown.query
+        user = self._keyring.by_pseudonym(shown.user)
+        return user.open(shown.sealed_query) if user is not None else None
+
+    def _checks(self, found: _Found) -> list[Check]:
+        shown, control = found.shown, self._control(found.shown)
+        then = control.index(shown.index)
+        request = _request(found)
+        again = self._again(found, control, request)
+        repeated = again if isinstance(again, SearchOutcome) else None
+        return [
+            _scores(shown, then),
+            _order(shown, request),
+            _rules(shown, then, repeated),
+            Check("retrieval", "not repeated", again) if isinstance(again, str) else _retrieval(shown, again),
+        ]
+
+    def _again(self, found: _Found, control: ControlState, request: SearchRequest | None) -> SearchOutcome | str:
+        """The same search by the weights and rules of then; or why that cannot be."""
+        shown = found.shown
+        if request is None:
+            return "the query is sealed, and the key of its user is gone or not here"
+        if {LAST_KNOWN, "shards"} & {*shown.degraded}:
+            return f"the answer was degraded: {', '.join(shown.degraded)}"
+        snapshot = self._serving.current.snapshots.get(shown.index)
+        if snapshot is None:
+            return f"index {shown.index} is not served"
+        if (snapshot.catalog_seq, snapshot.generation) != (shown.applied_catalog_seq, shown.generation):
+            held = f"the index holds CATALOG {snapshot.catalog_seq} in {snapshot.generation} by now"
+            return f"{held}, then {shown.applied_catalog_seq} in {shown.generation}"
+        if snapshot.settings != control.index(shown.index).settings:
+            return "the settings are others by now"
+        state = ServingState(control, self._serving.current.snapshots)
+        vector_leg = "vector" not in shown.degraded
+        try:
+            begun = self._searcher.begin(
+                state, shown.index, request, now=shown.at, vector_leg=vector_leg, rehearsal=True
+            )
+            return self._searcher.finish(state, shown.index, request, begun, query_id=shown.id, now=shown.at)
+        except SearchsvcError as error:
+            return f"it cannot be searched now: {error}"
+
+
+def _request(found: _Found) -> SearchRequest | None:
+    """The search as it was asked; None where its query is sealed."""
+    if found.query is None:
+        return None
+    return msgspec.convert({**_asked(found.shown), "query": found.query}, SearchRequest)
+
+
+def _asked(shown: RankingShown) -> dict[str, Any]:
+    asked: dict[str, Any] = msgspec.json.decode(shown.asked) if shown.asked else {}
+    return asked
+
+
+def _weights(shown: RankingShown, then: IndexControl) -> dict[str, float]:
+    segment = then.segments.get(shown.weights_segment)
+    return {**then.weights, **(segment.segment.weights if segment is not None else {})}
+
+
+def _recomputed(shown: RankingShown, then: IndexControl) -> tuple[ScoreArray, ScoreArray]:
+    """(n, n_features) what each feature contributes, and (n,) the scores."""
+    held = _weights(shown, then)
+    weights = np.array([held.get(name, 0.0) for name in shown.feature_names], np.float64)
+    features = np.array(shown.features, np.float32).reshape(len(shown.document_ids), len(weights))
+    scores = ranking.score(features, weights)
+    if shown.factors:
+        scores = multiplied(scores, np.array(shown.factors, np.float64))
+    return ranking.contributions(features, weights), scores
+
+
+def _receipt(found: _Found, then: IndexControl) -> Receipt:
+    shown = found.shown
+    parts, _ = _recomputed(shown, then)
+    weights, names = _weights(shown, then), shown.feature_names
+    words = [at for at, name in enumerate(names) if name.startswith(BM25_PREFIX)]
+    vector = names.index(COSINE) if COSINE in names else None
+    hits = []
+    for at, document_id in enumerate(shown.document_ids):
+        values = shown.features[at]
+        hits.append(
+            ReceiptHit(
+                id=document_id,
+                rank=shown.first_rank + at,
+                score=shown.scores[at],
+                keyword=float(parts[at, words].sum()),
+                vector=values[vector] if vector is not None else None,
+                features={
+                    name: FeatureShare(values[j], weights.get(name, 0.0), float(parts[at, j]))
+                    for j, name in enumerate(names)
+                },
+                factor=shown.factors[at] if shown.factors else 1.0,
+                pinned=document_id in shown.pinned,
+            )
+        )
+    rules = [then.rules[name] for name in shown.applied_rules if name in then.rules]
+    return Receipt(
+        query_id=shown.id,
+        at=shown.at,
+        index=shown.index,
+        query=found.query or "",
+        sealed=found.query is None,
+        asked=_asked(shown),
+        config_version=shown.config_version,
+        weights_version=shown.weights_version,
+        weights_segment=shown.weights_segment,
+        weights={name: weights.get(name, 0.0) for name in names},
+        rules=[RuleThen(one.id, one.rule, one.seq) for one in rules],
+        hits=hits,
+        experiment=shown.experiment,
+        exploration=shown.exploration,
+        degraded=shown.degraded,
+        generation=shown.generation,
+        log=LogPlaces(found.seq, found.event, shown.applied_seq, shown.applied_catalog_seq),
+    )
+
+
+def _scores(shown: RankingShown, then: IndexControl) -> Check:
+    if (then.weights_version, then.config_version) != (shown.weights_version, shown.config_version):
+        versions = f"weights {then.weights_version} and configuration {then.config_version}"
+        named = f"weights {shown.weights_version} and configuration {shown.config_version}"
+        return Check("scores", "differs", f"CONTROL {shown.applied_seq} has {versions}; the ranking names {named}")
+    _, scores = _recomputed(shown, then)
+    wrong = [i for i, score in enumerate(scores.tolist()) if score != shown.scores[i]]
+    if wrong:
+        first = wrong[0]
+        detail = f"{shown.document_ids[first]} scored {shown.scores[first]!r}, and {float(scores[first])!r} now"
+        return Check("scores", "differs", f"{len(wrong)} of {len(scores)}: {detail}")
+    return Check("scores", "holds", f"{len(scores)} scores from the logged features and weights, bit for bit")
+
+
+def _order(shown: RankingShown, request: SearchRequest | None) -> Check:
+    """Best first, equal ones by id, but for what a rule put in its place."""
+    if request is None:
+        return Check("order", "not repeated", "the query is sealed: it may have asked for an order of its own")
+    if request.sort or not (request.query or shown.factors):
+        return Check("order", "not repeated", "the order was not that of the scores")
+    if shown.exploration:
+        return Check("order", "not repeated", "neighbours may have changed places, to learn from it")
+    ranked = [
+        (-score, name) for score, name in zip(shown.scores, shown.document_ids, strict=True) if name not in shown.pinned
+    ]
+    for before, after in pairwise(ranked):
+        if before > after:
+            return Check("order", "differs", f"{after[1]} belongs before {before[1]}")
+    return Check("order", "holds", f"{len(ranked)} hits by their scores, {len(shown.pinned)} pinned")
+
+
+def _rules(shown: RankingShown, then: IndexControl, again: SearchOutcome | None) -> Check:
+    missing = [name for name in shown.applied_rules if name not in then.rules]
+    if missing:
+        return Check("rules", "differs", f"CONTROL {shown.applied_seq} has no rule {', '.join(missing)}")
+    if again is None:
+        return Check(
+            "rules", "not repeated", f"{len(shown.applied_rules)} rules, each as CONTROL had it; see retrieval"
+        )
+    if again.shown.applied_rules != shown.applied_rules:
+        detail = f"now {list(again.shown.applied_rules)}, then {list(shown.applied_rules)}"
+        return Check("rules", "differs", detail)
+    return Check("rules", "holds", f"the same {len(shown.applied_rules)} rules fired")
+
+
+def _retrieval(shown: RankingShown, again: SearchOutcome) -> Check:
+    now = again.shown
+    if now.document_ids != shown.document_ids:
+        return Check("retrieval", "differs", _apart(shown.document_ids, now.document_ids))
+    if now.features != shown.features or now.scores != shown.scores or now.factors != shown.factors:
+        return Check("retrieval", "differs", "the same documents in the same order, with other features or scores")
+    return Check("retrieval", "holds", f"searched again: the same {len(now.document_ids)} documents, bit for bit")
+
+
+def _apart(then: Sequence[str], now: Sequence[str]) -> str:
+    ranks: Mapping[str, int] = {name: rank for rank, name in enumerate(now, start=1)}
+    for rank, name in enumerate(then, start=1):
+        if ranks.get(name) != rank:
+            where = f"now at {ranks[name]}" if name in ranks else "not there now"
+            return f"{name} was at {rank} of the page, {where}"
+    return f"{len(now)} hits now, {len(then)} then"

@@ -1,0 +1,181 @@
+"""Policies, approvals and publishing at a time, over HTTP and on the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.running import RunningService
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
+from tests.factories import call
+
+SHOP = "/v1/indexes/shop"
+DRAFT = f"{SHOP}/drafts/spring"
+PATIENCE_S = 10.0
+
+
+@pytest.fixture
+def shop(start_service: Callable[..., RunningService]) -> RunningService:
+    running = start_service("policies")
+    import_documents(running.url, "shop", sample_catalogue(30))
+    return running
+
+
+def weight(service: RunningService) -> float:
+    return float(call(service, "GET", f"{SHOP}/weights")["weights"]["bm25.title"])
+
+
+def edits(value: float) -> dict[str, Any]:
+    return {"reason": "more title", "edits": [{"type": "weights", "weights": {"bm25.title": value}}]}
+
+
+def await_(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} not within {PATIENCE_S:g} s"
+        time.sleep(0.05)
+
+
+def test_four_eyes_a_step_and_publishers_hold_and_what_was_refused_stands_in_the_audit(shop: RunningService) -> None:
+    before = weight(shop)
+    given = {"approvals": 1, "max_step": 2, "publishers": {"rules": ["bea"], "settings": ["ops"]}, "reason": "care"}
+    changed = call(shop, "PUT", f"{SHOP}/policy", given, actor="ada")
+    assert changed["changed"]["policy"][1]["approvals"] == 1
+    assert call(shop, "GET", f"{SHOP}/policy")["policy"]["max_step"] == 2
+    # Nobody changes it past the draft, neither the weights nor the policy itself.
+    asked = {"weights": {"bm25.title": before + 1}, "reason": "quickly"}
+    refused = call(shop, "PUT", f"{SHOP}/weights", asked, actor="ada", status=403)
+    assert refused["field"] == "policy.approvals"
+    assert "have it approved" in refused["detail"]
+    assert call(shop, "PUT", f"{SHOP}/policy", {}, actor="ada", status=403)["field"] == "policy.approvals"
+    rule = {"actions": [{"type": "hide", "filter": "id:1"}]}
+    assert call(shop, "PUT", f"{SHOP}/rules/r", rule, actor="ada", status=403)["field"] == "policy.publishers.rules"
+    settings = call(shop, "GET", SHOP)["settings"]
+    for method, body in (("PUT", settings), ("DELETE", None)):
+        assert call(shop, method, SHOP, body, actor="ada", status=403)["field"] == "policy.publishers.settings"
+    assert weight(shop) == before
+    seq = call(shop, "GET", "/v1/state")["seq"]
+    entries = {one["seq"]: one for one in call(shop, "GET", "/v1/audit")["entries"]}
+    last = entries[seq - 4]
+    assert (last["kind"], last["actor"], last["reason"]) == ("change_refused", "ada", "quickly")
+    assert "approvals" in last["refused"]
+    assert last["event"]["edits"] == [{"type": "weights", "weights": {"bm25.title": before + 1}}]
+    assert [entries[seq - n]["event"]["kind"] for n in (0, 1)] == ["index_deleted", "index_configured"]
+    # A draft that somebody else looked at may; whoever wrote it does not count, nor does nobody.
+    draft = call(shop, "PUT", DRAFT, edits(before + 1), actor="ada")
+    assert call(shop, "GET", DRAFT)["approvals_missing"] == 1
+    assert (
+        call(shop, "POST", f"{DRAFT}/publish", {"reason": "x"}, actor="ada", status=403)["field"] == "policy.approvals"
+    )
+    for actor in ("ada", ""):
+        assert call(shop, "POST", f"{DRAFT}/approve", {}, actor=actor, status=400)["field"] == "actor"
+    approved = call(shop, "POST", f"{DRAFT}/approve", {"expected_version": draft["version"]}, actor="bea")
+    assert [one["actor"] for one in approved["approvals"]] == ["bea"]
+    # Written again it is another draft: nobody approved that one.
+    draft = call(shop, "PUT", DRAFT, edits(before + 2.5), actor="ada")
+    assert draft["approvals"] == []
+    stale = {"expected_version": approved["version"]}
+    assert call(shop, "POST", f"{DRAFT}/approve", stale, actor="bea", status=409)["field"] == "expected_version"
+    call(shop, "POST", f"{DRAFT}/approve", {"reason": "fine"}, actor="bea")
+    assert (
+        call(shop, "POST", f"{DRAFT}/publish", {"reason": "x"}, actor="ada", status=403)["field"] == "policy.max_step"
+    )
+    call(shop, "PUT", DRAFT, edits(before + 1.5), actor="ada")
+    call(shop, "POST", f"{DRAFT}/approve", {"reason": "fine"}, actor="bea")
+    published = call(shop, "POST", f"{DRAFT}/publish", {"reason": "looked at by two"}, actor="ada")
+    assert weight(shop) == before + 1.5
+    # What is taken back was there before: one is enough.
+    call(shop, "POST", f"/v1/changes/{published['seq']}/revert", {"reason": "no good"}, actor="ada")
+    assert weight(shop) == before
+
+
+def test_in_a_freeze_only_the_exempt_change_anything_and_it_ends_by_itself(shop: RunningService) -> None:
+    before, now = weight(shop), datetime.now(UTC)
+    soon = (now + timedelta(seconds=2)).isoformat()
+    freeze = {"from": now.isoformat(), "until": soon, "reason": "Black Friday", "exempt": ["ops"]}
+    call(shop, "PUT", f"{SHOP}/policy", {"freezes": [freeze]})
+    assert call(shop, "GET", f"{SHOP}/policy")["frozen"] is True
+    asked = {"weights": {"bm25.title": before + 1}}
+    refused = call(shop, "PUT", f"{SHOP}/weights", asked, status=403)
+    assert (refused["field"], "Black Friday" in refused["detail"]) == ("policy.freezes[0]", True)
+    call(shop, "PUT", f"{SHOP}/weights", asked, actor="ops")
+    await_(lambda: shop.call("PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before}})[0] == 200, "its end")
+
+
+def test_a_draft_is_published_at_its_time_also_by_a_service_that_was_not_there_then(
+    shop: RunningService, start_service: Callable[..., RunningService]
+) -> None:
+    before = weight(shop)
+    call(shop, "PUT", DRAFT, edits(before + 1), actor="ada")
+    for wrong in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "2026-12-01T00:00:00"):
+        assert call(shop, "PUT", f"{DRAFT}/schedule", {"at": wrong, "reason": "x"}, status=400)["field"] == "at"
+    at = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
+    assert call(shop, "PUT", f"{DRAFT}/schedule", {"at": at}, status=400)["field"] == "reason"
+    planned = call(shop, "PUT", f"{DRAFT}/schedule", {"at": at, "reason": "night shift"}, actor="bea")
+    assert (planned["schedule"]["actor"], planned["actor"]) == ("bea", "ada")
+    assert weight(shop) == before
+    await_(lambda: weight(shop) == before + 1, "the change")
+    last = call(shop, "GET", "/v1/audit")["entries"][-1]
+    assert (last["actor"], last["reason"], last["event"]["draft"]) == ("bea", "night shift", "spring")
+    assert datetime.fromisoformat(last["at"]) >= datetime.fromisoformat(at)
+    call(shop, "GET", DRAFT, status=404)
+    # Given up in time, it stays a draft; and one whose time passes while nobody is there is published later.
+    for name, value in (("given-up", before + 3), ("late", before + 2)):
+        call(shop, "PUT", f"{SHOP}/drafts/{name}", edits(value))
+        at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        call(shop, "PUT", f"{SHOP}/drafts/{name}/schedule", {"at": at, "reason": "at night"})
+    assert call(shop, "DELETE", f"{SHOP}/drafts/given-up/schedule")["schedule"] is None
+    call(shop, "DELETE", f"{SHOP}/drafts/given-up/schedule", status=400)
+    shop.kill()
+    time.sleep(1.0)
+    shop = start_service("policies")
+    await_(lambda: weight(shop) == before + 2, "the late change")
+    assert [one["id"] for one in call(shop, "GET", f"{SHOP}/drafts")["drafts"]] == ["given-up"]
+
+
+def test_a_draft_that_cannot_be_published_at_its_time_says_why_and_stays(shop: RunningService) -> None:
+    before = weight(shop)
+    call(shop, "PUT", DRAFT, edits(before + 1))
+    at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    call(shop, "PUT", f"{DRAFT}/schedule", {"at": at, "reason": "at night"})
+    call(shop, "PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before + 5}})
+    await_(lambda: call(shop, "GET", DRAFT)["draft"]["schedule"]["failed"] != "", "a word of it")
+    assert "weights.bm25.title changed since" in call(shop, "GET", DRAFT)["draft"]["schedule"]["failed"]
+    assert weight(shop) == before + 5
+
+
+def test_policies_and_approvals_from_the_command_line(shop: RunningService, tmp_path: Path) -> None:
+    def searchsvc(*words: str, actor: str = "ada", status: int = 0) -> str:
+        command = [str(Path(sys.executable).with_name("searchsvc")), *words, "--url", shop.url]
+        environment = {"SEARCHSVC_ACTOR": actor, "PATH": "/usr/bin:/bin", "COLUMNS": "300"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        assert done.returncode == status, done.stderr + done.stdout
+        return done.stdout + done.stderr
+
+    file = tmp_path / "policy.json"
+    file.write_bytes(msgspec.json.encode({"approvals": 1, "reason": "two look"}))
+    assert "is live" in searchsvc("policy", "set", "shop", str(file))
+    assert '"approvals": 1' in searchsvc("policy", "show", "shop")
+    assert "have it approved" in searchsvc("weights", "set", "shop", "bm25.title=4", status=1)
+    assert "refused: " in searchsvc("audit", "list")
+    file.write_bytes(msgspec.json.encode(edits(4.0)))
+    searchsvc("drafts", "set", "shop", "spring", str(file))
+    assert "that are missing: 1" in searchsvc("drafts", "show", "shop", "spring")
+    assert "somebody else" in searchsvc("drafts", "approve", "shop", "spring", status=1)
+    assert "approved by bea" in searchsvc("drafts", "approve", "shop", "spring", actor="bea")
+    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    searchsvc("drafts", "schedule", "shop", "spring", status=2)
+    assert at in searchsvc("drafts", "schedule", "shop", "spring", "--at", at, "--reason", "later")
+    assert "to be published at" in searchsvc("drafts", "show", "shop", "spring")
+    assert "at no time" in searchsvc("drafts", "schedule", "shop", "spring", "--cancel")
+    assert "is live" in searchsvc("drafts", "publish", "shop", "spring", "--reason", "both looked")
+    assert weight(shop) == 4.0
