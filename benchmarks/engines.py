@@ -25,7 +25,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from benchmarks import metrics, report
+from benchmarks import report
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
 from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
 from benchmarks.oracle import OracleSnapshot
@@ -41,6 +41,7 @@ from searchsvc.engine import Upsert
 from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node, client_of
 from searchsvc.search import Searcher
+from tuning import metrics
 from tuning.features import BM25_PREFIX, COSINE, OVERLOOKED, PHRASE, PROXIMITY, VECTOR_RANK
 
 K: Final = 10

@@ -21,7 +21,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from benchmarks import fitting, metrics, report
+from benchmarks import fitting, report
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
 from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
 from benchmarks.typos import mistyped
@@ -40,6 +40,7 @@ from searchsvc.engine import EngineSnapshot, Upsert
 from searchsvc.infer import infer_settings
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
+from tuning import metrics
 from tuning.features import KEYWORD_RANK, VECTOR_RANK, default_weights, feature_names
 
 K: Final = 10

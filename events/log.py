@@ -118,3 +118,17 @@ def require_reached(stream: StreamName, last_seq: int, after: int) -> None:
     """Raise Corrupt where a stream ends before a sequence that was read from it: its end is lost, and numbers recur."""
     if last_seq < after:
         raise Corrupt(f"{stream} ends at {last_seq}, but {after} was read from it: its end is lost")
+
+
+async def first_at(event_log: EventLog, stream: StreamName, at: datetime, position: Position) -> int:
+    """The first message of a stream that was stored at a time or later; past the last where there is none. position: of
+    the stream, in which nothing is missing. Raises Unavailable."""
+    low, high = position.first_seq, position.last_seq
+    while low <= high:
+        middle = (low + high) // 2
+        record = await event_log.get(stream, middle)
+        if record is None or record.at < at:
+            low = middle + 1
+        else:
+            high = middle - 1
+    return low

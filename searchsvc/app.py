@@ -54,6 +54,7 @@ from searchsvc.service import Service
 from searchsvc.serving import Serving
 from searchsvc.tasks import end
 from searchsvc.watch import LogWatch
+from searchsvc.whatif import WhatIfs
 from searchsvc.worker import Worker
 from tuning.join import ClickthroughJoin
 
@@ -194,6 +195,7 @@ class App:
             deadline_s=self._deadline_s,
             max_waiting=config.search.max_waiting,
         )
+        self.what_ifs = WhatIfs(self._log, drafts, self._keyring, self.service.both)
         await self.indexers.reconcile()
         self._writing = asyncio.create_task(self._writer.run(), name="behavior writer")
         self._keep(self._follow_control(reaching), "control")
@@ -216,6 +218,7 @@ class App:
         gc.enable()
         await end(self._tasks)
         if hasattr(self, "_writing"):
+            await self.what_ifs.close()
             self._writer.close()
             await asyncio.wait([self._writing], timeout=DRAIN_S)
             self._writing.cancel()

@@ -1,13 +1,17 @@
-"""What a draft would do to some queries: before and after, side by side. Pure, but for the searches."""
+"""What a draft would do to some queries: before and after, side by side. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
-from searchsvc.answer import Hit, SearchAnswer
+from events.control import ControlState
+from searchsvc.answer import Hit, SearchAnswer, SearchRequest
 from searchsvc.directives import Effect
+
+# An index, CONTROL as it would be, and a search: its answer as it is, and as it would be.
+Asking = Callable[[str, ControlState, SearchRequest], Awaitable[tuple[SearchAnswer, SearchAnswer]]]
 
 
 class PreviewHit(msgspec.Struct, frozen=True):

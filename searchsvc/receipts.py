@@ -20,7 +20,7 @@ from events.codec import decode_behavior
 from events.control import ControlState, IndexControl
 from events.errors import Corrupt, Gone, NotFound, SearchsvcError
 from events.history import ControlHistory
-from events.log import EventLog
+from events.log import EventLog, first_at
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
 from searchsvc import ranking
@@ -190,7 +190,7 @@ class Receipts:
         if at is None:
             return None
         position = await self._log.position("BEHAVIOR")
-        first = await self._first_at(at - EARLIER, position.first_seq, position.last_seq)
+        first = await first_at(self._log, "BEHAVIOR", at - EARLIER, position)
         if first == position.first_seq > 1:
             oldest = await self._log.get("BEHAVIOR", first)
             if oldest is None or oldest.at > at + MAX_LATE:
@@ -204,17 +204,6 @@ class Receipts:
             if found is not None:
                 return found
         return None
-
-    async def _first_at(self, at: datetime, low: int, high: int) -> int:
-        """The first message stored at a time or later; past the last where there is none. Messages are in order."""
-        while low <= high:
-            middle = (low + high) // 2
-            record = await self._log.get("BEHAVIOR", middle)
-            if record is None or record.at < at:
-                low = middle + 1
-            else:
-                high = middle - 1
-        return low
 
     async def _in_message(self, query_id: str, seq: int) -> _Found | None:
         record = await self._log.get("BEHAVIOR", seq)

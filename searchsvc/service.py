@@ -21,7 +21,7 @@ from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
-from searchsvc.answer import MAX_QUERY_CHARS, MAX_TOKEN_CHARS, SearchOutcome, SearchRequest, moment
+from searchsvc.answer import MAX_QUERY_CHARS, MAX_TOKEN_CHARS, SearchAnswer, SearchOutcome, SearchRequest, moment
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Commands
 from searchsvc.dead import DeadLetters
@@ -41,6 +41,7 @@ from searchsvc.serving import Serving, ServingState
 from searchsvc.suggestions import Suggestion, combined
 
 READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0
+QUIET_CHECK_S: Final = 0.02
 MAX_SUGGESTIONS: Final = 50
 # A longer page takes as long to write as to find.
 MAX_SHORT_WINDOW: Final = 100
@@ -126,14 +127,26 @@ class Service:
     async def preview(self, index: str, draft: str, requests: Sequence[SearchRequest]) -> Preview:
         """What a draft would do to some searches. Raises NotFound, InvalidInput, Unavailable."""
         drafted = await self.drafts.control_with(index, draft)
-        state = self.serving.current
         previews = []
         for request in requests:
-            request.check()
-            before = await self._search_in_time(state, index, request)
-            after = await self._rehearsed(drafted, state, index, request)
-            previews.append(compared(request.query, before.answer, after.answer))
+            previews.append(compared(request.query, *await self.both(index, drafted, request)))
         return of_all(previews)
+
+    async def both(
+        self, index: str, control: ControlState, request: SearchRequest
+    ) -> tuple[SearchAnswer, SearchAnswer]:
+        """A search by the rules and weights in force, and by others. Shoppers go first: while too many of their
+        searches wait, it waits. Raises as `search` does."""
+        request.check()
+        while self._n_searching >= self._max_waiting // 2:  # noqa: ASYNC110 - nobody tells when it is quiet
+            await asyncio.sleep(QUIET_CHECK_S)
+        state = self.serving.current
+        self._n_searching += 1
+        try:
+            before = await self._search_in_time(state, index, request)
+            return before.answer, (await self._rehearsed(control, state, index, request)).answer
+        finally:
+            self._n_searching -= 1
 
     async def _found_as_of(
         self, state: ServingState, index: str, request: SearchRequest, at: int | datetime

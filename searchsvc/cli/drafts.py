@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
+from typing import Any, Final
 
 import msgspec
 import rich_click as click
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from searchsvc.cli.audit import said
@@ -14,6 +17,10 @@ from searchsvc.cli.client import ServiceClient, actor, contents, json_option, ur
 from searchsvc.drafts import Draft, DraftStatus
 from searchsvc.http.shapes import ChangedAnswer, DraftDeletedAnswer, DraftList
 from searchsvc.preview import Preview, PreviewHit
+from searchsvc.whatif import WhatIfReport, WhatIfStatus
+from tuning.offpolicy import Estimate
+
+POLL_S: Final = 0.2
 
 
 @click.group()
@@ -102,6 +109,76 @@ def preview(index: str, draft: str, queries: tuple[str, ...], limit: int, url: s
         if one.gone:
             click.echo(f"gone: {', '.join(one.gone)}")
     click.echo(f"{found.n_changed} of {len(found.queries)} queries would be answered otherwise")
+
+
+@drafts.command("what-if")
+@click.argument("index")
+@click.argument("draft")
+@click.option("--days", default=7.0, show_default=True, help="How far back in the log to look.")
+@click.option("--max-queries", default=200, show_default=True, help="So many of the most frequent searches are made.")
+@click.option(
+    "--judgments",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Grades, as JSON: {query: {document id: grade}}.",
+)
+@url_option
+@json_option
+def what_if(
+    index: str, draft: str, days: float, max_queries: int, judgments: Path | None, url: str, as_json: bool
+) -> None:
+    """What DRAFT would do to what shoppers searched for lately, and to their clicks."""
+    path = f"/v1/indexes/{index}/drafts/{draft}/what-if"
+    body: dict[str, Any] = {"days": days, "max_queries": max_queries}
+    if judgments is not None:
+        body["judgments"] = msgspec.Raw(judgments.read_bytes())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with ServiceClient(url) as client, Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        status = client.call("POST", path, WhatIfStatus, json=body)
+        task = bar.add_task(status.phase)
+        while status.phase not in ("done", "failed"):
+            time.sleep(POLL_S)
+            status = client.call("GET", path, WhatIfStatus)
+            bar.update(task, description=status.phase, completed=status.n_done, total=status.n_queries)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(status), indent=1).decode())
+    elif status.report is not None:
+        _print_report(status.report)
+    if status.phase == "failed":
+        raise click.ClickException(status.error)
+
+
+def _print_report(report: WhatIfReport) -> None:
+    if report.since is not None and report.until is not None:
+        span = f"{report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} (UTC)"
+        sealed = f", {report.n_sealed} of them sealed" if report.n_sealed else ""
+        click.echo(f"{report.n_rankings} searches from {span}{sealed}; made again: {report.n_queries} different ones")
+        click.echo(f"which are {report.covered:.1%} of them")
+    else:
+        click.echo("the log has no searches of this index in that time")
+    click.echo(f"of the first ten hits {report.overlap:.1%} stay; the first three change in {report.top_changed:.1%}")
+    for title, moved in (("wins", report.winners), ("loses", report.losers)):
+        if moved:
+            table = Table("document", "looks a search", "searches", title=title)
+            for one in moved:
+                table.add_row(one.id, f"{one.looks:+.4f}", str(one.n_searches))
+            Console().print(table)
+    if report.most_changed:
+        table = Table("query", "times", "stays", "first before", "first after", title="changes most")
+        for query in report.most_changed:
+            table.add_row(
+                query.query, str(query.n), f"{query.overlap:.0%}", " ".join(query.before[:3]), " ".join(query.after[:3])
+            )
+        Console().print(table)
+    for kind, found in report.expected.items():
+        if isinstance(found, Estimate):
+            interval = f"95 % from {found.low:+.4f} to {found.high:+.4f}"
+            click.echo(f"{kind} a search: {found.now:.4f} now, {found.change:+.4f} ({interval})")
+        else:
+            click.echo(f"{kind} a search: cannot be said: {found.reason}")
+    if report.judged is not None:
+        judged = report.judged
+        click.echo(f"nDCG@10 of {judged.n} judged queries: {judged.before:.4f} before, {judged.after:.4f} after")
 
 
 @drafts.command()

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
+from events import jetstream
 from events.errors import SearchsvcError
 from events.server import find_binary, read_address
+from events.streams import catalog_filter
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.config import Config, load_config, shown
 
+if TYPE_CHECKING:
+    from searchsvc.opensearch.status import IndexStatus
+
 LOW_DISK_BYTES = 1 << 30
+MAX_BEHIND = 100_000
 SLOW_FSYNC_MS = 50.0
 
 
@@ -175,16 +183,49 @@ def _opensearch(settings: Config) -> tuple[str, str]:
 
     with closing(Node.of(settings.opensearch)) as node:
         found = status(node, settings.opensearch.prefix)
+    behind = _behind(settings, found.indexes)
     detail = f"{found.version}, cluster {found.cluster} is {found.health} with {found.nodes} node"
     detail += f"{'s' if found.nodes != 1 else ''}; plugins: {', '.join(found.plugins) or 'none'}"
     for index in found.indexes:
         aliases = ", ".join(index.aliases) or "no alias"
         detail += f"; {index.name} ({aliases}): {index.documents} documents, up to CATALOG {index.catalog_seq}"
+        detail += f", {behind[index.name]} behind the log" if index.name in behind else ""
+        detail += "" if index.analyses else ", ITS ANALYZER SPLITS OTHERWISE THAN OURS"
     if not found.knn:
         detail += "; not every node has the k-NN plugin: vectors are searched in the service, and take its memory"
-    if found.health == "red":
+    if found.health == "red" or not all(index.analyses for index in found.indexes):
         return "fail", detail
     return "ok" if found.knn else "warn", detail
+
+
+def _behind(settings: Config, indexes: Sequence[IndexStatus]) -> dict[str, str]:
+    """By concrete index, how many documents of the log it does not hold yet; nothing where the log cannot be asked."""
+
+    async def counted() -> dict[str, str]:
+        nats = settings.nats
+        url, user, password, role = nats.url, nats.user, nats.password, "service"
+        if not url:
+            address = read_address(settings.data_path)
+            account, role = address.accounts["reader"], "reader"
+            url, user, password = address.url, account.user, account.password
+        event_log = await jetstream.connect(url, user=user, password=password, role=role)
+        found = {}
+        try:
+            for one in indexes:
+                n, subject = 0, catalog_filter(one.index, one.created_seq)
+                async for _ in event_log.read("CATALOG", after=one.catalog_seq, subject=subject):
+                    n += 1
+                    if n > MAX_BEHIND:
+                        break
+                found[one.name] = f"{n} documents" if n <= MAX_BEHIND else f"more than {MAX_BEHIND} documents"
+        finally:
+            await event_log.close()
+        return found
+
+    try:
+        return asyncio.run(counted())
+    except (SearchsvcError, OSError):
+        return {}
 
 
 def _address(settings: Config) -> tuple[str, str]:

@@ -30,6 +30,7 @@ from searchsvc.intake import EventsInput
 from searchsvc.preview import Preview
 from searchsvc.rebuild import RebuildStatus
 from searchsvc.receipts import Receipt, Verification
+from searchsvc.whatif import WhatIfInput, WhatIfStatus
 from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
 
 KIB: Final = 1024
@@ -41,6 +42,7 @@ RULE: Final = Body(shapes.RuleInput, max_bytes=512 * KIB)
 SEGMENT: Final = Body(shapes.SegmentInput, max_bytes=64 * KIB)
 DRAFT: Final = Body(shapes.DraftInput, max_bytes=KIB * KIB)
 PREVIEW: Final = Body(shapes.PreviewInput, max_bytes=64 * KIB)
+WHAT_IF: Final = Body(WhatIfInput, max_bytes=2 * KIB * KIB)
 PUBLISH: Final = Body(shapes.PublishInput, max_bytes=4 * KIB)
 APPROVE: Final = Body(shapes.ApproveInput, max_bytes=4 * KIB)
 SCHEDULE: Final = Body(shapes.ScheduleInput, max_bytes=4 * KIB)
@@ -340,6 +342,23 @@ async def preview_draft(app: App, index: str, draft: str, body: bytes) -> Respon
 
 
 @post(
+    "/v1/indexes/{index:str}/drafts/{draft:str}/what-if",
+    status_code=202,
+    **describe("Begin to work out what a draft would do to what shoppers searched for", WHAT_IF, WhatIfStatus),
+)
+async def begin_what_if(app: App, index: str, draft: str, body: bytes) -> Response[bytes]:
+    return _json(await app.what_ifs.begin(index, draft, WHAT_IF.decode(body or b"{}")), 202)
+
+
+@get(
+    "/v1/indexes/{index:str}/drafts/{draft:str}/what-if",
+    **describe("How far that is, and what came of it", None, WhatIfStatus),
+)
+async def get_what_if(app: App, index: str, draft: str) -> Response[bytes]:
+    return _json(app.what_ifs.status(index, draft))
+
+
+@post(
     "/v1/indexes/{index:str}/drafts/{draft:str}/publish",
     status_code=200,
     **describe("Make a draft count, all at once; live when answered", PUBLISH, shapes.ChangedAnswer),
@@ -523,6 +542,8 @@ def build_api(app: App) -> Litestar:
             put_draft,
             delete_draft,
             preview_draft,
+            begin_what_if,
+            get_what_if,
             publish_draft,
             approve_draft,
             schedule_draft,

@@ -28,6 +28,8 @@ from searchsvc.filters import seconds
 from searchsvc.members import Value, short_values, shown
 
 BESIDE: Final = "|"
+# Our analyzer on the node.
+STEMS: Final = "stems"
 FIELD_GAP: Final = 100
 SCHEMA: Final = 7
 # The node takes no longer ones.
@@ -47,7 +49,7 @@ def index_body(
 ) -> dict[str, Any]:
     """Settings and mapping of a new index. dimension: of vectors, 0 where it holds none. knn: whether the node looks
     for the nearest; where it does not, it only keeps them."""
-    text = {"type": "text", "analyzer": "stems"}
+    text = {"type": "text", "analyzer": STEMS}
     kept = {"type": "double", "index": False}
     properties: dict[str, Any] = {
         "id": {"type": "keyword"},
@@ -63,7 +65,7 @@ def index_body(
         # All fields one after another, far enough apart: which words a document holds, and how near each other.
         "all": {
             "type": "text",
-            "analyzer": "stems",
+            "analyzer": STEMS,
             "similarity": "nearness",
             "norms": False,
             "position_increment_gap": FIELD_GAP,
@@ -98,7 +100,7 @@ def index_body(
                 "filter": {
                     "beside": {"type": "pattern_capture", "preserve_original": False, "patterns": [r"([^|]+)"]},
                 },
-                "analyzer": {"stems": {"type": "custom", "tokenizer": "positions", "filter": ["beside"]}},
+                "analyzer": {STEMS: {"type": "custom", "tokenizer": "positions", "filter": ["beside"]}},
             },
         },
         "mappings": {

@@ -7,8 +7,7 @@ from typing import Final
 
 import msgspec
 
-from searchsvc.opensearch import replies
-from searchsvc.opensearch.mapping import PROGRESS_ID
+from searchsvc.opensearch import mapping, replies
 from searchsvc.opensearch.node import Node
 
 KNN: Final = "opensearch-knn"
@@ -30,6 +29,15 @@ class Plugin(msgspec.Struct):
     component: str
 
 
+class Token(msgspec.Struct):
+    token: str
+    position: int
+
+
+class Analysed(msgspec.Struct):
+    tokens: list[Token]
+
+
 class Named(msgspec.Struct):
     name: str
 
@@ -39,12 +47,16 @@ class Aliased(msgspec.Struct):
 
 
 class IndexStatus(msgspec.Struct, frozen=True):
-    """name: the concrete index. aliases: that lead to it. catalog_seq: how much of CATALOG it holds."""
+    """name: the concrete index. index, created_seq: which of ours it is of. aliases: that lead to it. catalog_seq: how
+    much of CATALOG it holds. analyses: whether it splits what we write as we mean it."""
 
     name: str
+    index: str
+    created_seq: int
     aliases: list[str]
     documents: int
     catalog_seq: int
+    analyses: bool
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
@@ -70,10 +82,13 @@ def status(node: Node, prefix: str) -> ClusterStatus:
         live = {"query": {"term": {"live": True}}}
         count = node.call("POST", f"/{name}/_count", replies.Count, live)
         progress = node.call(
-            "POST", f"/{name}/_mget", replies.GotAll, {"docs": [{"_id": PROGRESS_ID, "_source": ["state"]}]}
+            "POST", f"/{name}/_mget", replies.GotAll, {"docs": [{"_id": mapping.PROGRESS_ID, "_source": ["state"]}]}
         )
         seq = progress.docs[0].source.state.catalog_seq
-        indexes.append(IndexStatus(name, sorted(one.aliases), count.count, seq))
+        index, _, created = name.removeprefix(f"{prefix}-").rpartition("-v")[0].rpartition("-")
+        indexes.append(
+            IndexStatus(name, index, int(created or 0), sorted(one.aliases), count.count, seq, _analyses(node, name))
+        )
     return ClusterStatus(
         root.cluster_name,
         root.version.number,
@@ -83,6 +98,12 @@ def status(node: Node, prefix: str) -> ClusterStatus:
         _is_everywhere(node, plugins),
         indexes,
     )
+
+
+def _analyses(node: Node, name: str) -> bool:
+    asked = {"analyzer": mapping.STEMS, "text": f"one{mapping.BESIDE}two three"}
+    tokens = node.call("POST", f"/{name}/_analyze", Analysed, asked).tokens
+    return [(one.token, one.position) for one in tokens] == [("one", 0), ("two", 0), ("three", 1)]
 
 
 def has_knn(node: Node) -> bool:

@@ -544,7 +544,13 @@ def test_doctor_tells_what_it_found_on_the_node(services: Sequence[RunningServic
     checks = {one["check"]: one for one in msgspec.json.decode(said.stdout)["checks"]}
     found = checks["opensearch"]
     assert found["status"] == "ok", found
-    for part in ("opensearch-knn", f"{prefix}-shop-1-v1", f"{prefix}-shop-1-r", "90 documents"):
+    for part in (
+        "opensearch-knn",
+        f"{prefix}-shop-1-v1",
+        f"{prefix}-shop-1-r",
+        "90 documents",
+        "0 documents behind the log",
+    ):
         assert part in found["detail"]
     away = CliRunner().invoke(doctor, asked, env={**environment, "SEARCHSVC_OPENSEARCH_URL": "http://127.0.0.1:1"})
     assert away.exit_code == 1

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import fitting, metrics
+from benchmarks import fitting
 from benchmarks.oracle import edits
 from benchmarks.typos import mistyped
+from tuning import metrics
 
 GRADES = {"a": 1, "b": 0, "c": 2}
 

@@ -1,0 +1,195 @@
+"""What a draft would do to logged searches: told from a real service's own log, with planted propensities."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from benchmarks.running import RunningService
+from events import jetstream, server
+from events.codec import encode
+from events.log import Entry
+from events.streams import BEHAVIOR_SUBJECT
+from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, PairSwap, RankingShown
+from searchsvc.cli.data import import_documents
+from searchsvc.queryids import query_id
+from searchsvc.sample import sample_catalogue
+from tests.factories import call
+
+SHOP = "/v1/indexes/shop"
+PATIENCE_S = 30.0
+# Of the lamps, the second is far better liked than the first.
+LIKED = (0.1, 0.5, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
+SWAPPED = 0.3
+N_LAMPS = 6000
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    running = RunningService(tmp_path_factory.mktemp("what-if") / "data")
+    import_documents(running.url, "shop", sample_catalogue(120))
+    for asked in ({"query": "speaker"}, {"query": "speaker", "filters": "price<100"}, {"query": "mug"}):
+        for _ in range(3):
+            call(running, "POST", f"{SHOP}/search", asked)
+    call(running, "POST", f"{SHOP}/search", {"query": "secret", "user_token": "anna"})
+    call(running, "POST", "/v1/privacy/erase", {"user_token": "anna"})
+    plant(running, ranked(running, "lamp"))
+    yield running
+    running.stop()
+
+
+def ranked(service: RunningService, query: str) -> list[str]:
+    # As of now: such a search is not logged.
+    asked = {"query": query, "as_of": call(service, "GET", "/v1/state")["seq"]}
+    return [hit["id"] for hit in call(service, "POST", f"{SHOP}/search", asked)["hits"]]
+
+
+def plant(service: RunningService, order: list[str]) -> None:
+    """Searches for lamps whose first two changed places now and then, and what was clicked."""
+    rng, liked = np.random.default_rng(5), dict(zip(order, LIKED, strict=False))
+    now = datetime.now(UTC)
+    events: list[BehaviorEvent] = []
+    for number in range(N_LAMPS):
+        swap = PairSwap(1, SWAPPED, bool(rng.random() < SWAPPED))
+        shown = (order[1], order[0], *order[2:]) if swap.swapped else tuple(order)
+        name = query_id(now)
+        events.append(
+            RankingShown(
+                id=name,
+                at=now,
+                index="shop",
+                query="lamp",
+                document_ids=shown,
+                feature_names=(),
+                features=tuple(() for _ in shown),
+                scores=tuple(0.0 for _ in shown),
+                exploration=(swap,),
+                weights_version=1,
+                config_version=1,
+                applied_seq=1,
+                user=f"u{number % 700}",
+            )
+        )
+        for at, document_id in enumerate(shown):
+            if rng.random() < liked[document_id] / (at + 1):
+                events.append(
+                    InteractionRecorded(
+                        id=f"{name}{at}",
+                        kind="click",
+                        index="shop",
+                        document_id=document_id,
+                        query_id=name,
+                        at=now,
+                        received_at=now,
+                    )
+                )
+
+    async def write() -> None:
+        address = server.read_address(service.data_dir)
+        account = address.accounts["service"]
+        log = await jetstream.connect(address.url, user=account.user, password=account.password)
+        for first in range(0, len(events), 300):
+            batch = BehaviorBatch(events=events[first : first + 300])
+            await log.append("BEHAVIOR", Entry(BEHAVIOR_SUBJECT, encode(batch)))
+        await log.close()
+
+    asyncio.run(write())
+
+
+def what_if(service: RunningService, edits: list[dict[str, Any]], **given: Any) -> dict[str, Any]:
+    call(service, "PUT", f"{SHOP}/drafts/trial", {"edits": edits})
+    path = f"{SHOP}/drafts/trial/what-if"
+    status = call(service, "POST", path, given, status=202)
+    deadline = time.monotonic() + PATIENCE_S
+    while status["phase"] not in ("done", "failed"):
+        assert time.monotonic() < deadline, status
+        time.sleep(0.05)
+        status = call(service, "GET", path)
+    assert status["phase"] == "done", status
+    report: dict[str, Any] = status["report"]
+    return report
+
+
+def pin(document_id: str, rank: int, query: str = "lamp") -> dict[str, Any]:
+    conditions = {"query": {"type": "exact", "text": query}}
+    actions = [{"type": "pin", "document_id": document_id, "rank": rank}]
+    return {"type": "rule", "id": "trial", "rule": {"conditions": conditions, "actions": actions}}
+
+
+def test_a_draft_that_does_what_shoppers_like_is_told_by_their_clicks(shop: RunningService) -> None:
+    order = ranked(shop, "lamp")
+    report = what_if(shop, [pin(order[1], 1)])
+    assert (report["n_rankings"], report["n_queries"], report["n_sealed"]) == (N_LAMPS + 10, 4, 1)
+    assert (report["covered"], report["overlap"]) == (1.0, 1.0)
+    assert report["top_changed"] == pytest.approx(N_LAMPS / (N_LAMPS + 9))
+    # First in place of second: a look of one in place of 1 / log2(3).
+    look = (1 - 1 / np.log2(3)) * N_LAMPS / (N_LAMPS + 9)
+    (won,), (lost,) = report["winners"], report["losers"]
+    assert (won["id"], lost["id"], won["n_searches"]) == (order[1], order[0], N_LAMPS)
+    assert (won["looks"], lost["looks"]) == (pytest.approx(look), pytest.approx(-look))
+    assert [one["query"] for one in report["most_changed"]] == ["lamp"]
+    clicks = report["expected"]["clicks"]
+    truth = (LIKED[1] - LIKED[0]) * (1 - 1 / 2)
+    assert clicks["type"] == "estimate"
+    assert 0 < clicks["low"] < truth < clicks["high"]
+    assert clicks["rankings"] == N_LAMPS
+    # Nobody bought anything: that is known, too, and is no change.
+    assert (report["expected"]["purchases"]["now"], report["expected"]["purchases"]["change"]) == (0.0, 0.0)
+
+
+def test_what_chance_never_showed_is_refused_and_what_was_no_search_of_theirs_is_judged(shop: RunningService) -> None:
+    order = ranked(shop, "lamp")
+    judgments = {"lamp": {order[5]: 3}, "speaker": {ranked(shop, "speaker")[0]: 1}, "zzzz": {}}
+    report = what_if(shop, [pin(order[5], 1)], judgments=judgments)
+    refused = report["expected"]["clicks"]
+    assert (refused["type"], "never shown there" in refused["reason"]) == ("none", True)
+    judged = report["judged"]
+    assert judged["n"] == 3
+    assert [one["query"] for one in judged["winners"]] == ["lamp"]
+    assert judged["winners"][0]["after"] == 1.0
+    assert judged["losers"] == []
+    assert judged["after"] > judged["before"]
+    report = what_if(shop, [pin(ranked(shop, "mug")[2], 1, "mug")], max_queries=1)
+    assert (report["n_queries"], report["top_changed"]) == (1, 0.0)
+    assert report["covered"] == pytest.approx(N_LAMPS / (N_LAMPS + 9))
+    assert report["expected"]["clicks"]["change"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"days": 0}, "days"),
+        ({"days": 91}, "days"),
+        ({"max_queries": 1001}, "max_queries"),
+        ({"judgments": {"lamp": {"a": -1}}}, "judgments.lamp.a"),
+        ({"nothing": 1}, "nothing"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(shop: RunningService, given: dict[str, Any], field: str) -> None:
+    call(shop, "PUT", f"{SHOP}/drafts/trial", {"edits": [{"type": "weights", "weights": {"cosine": 1}}]})
+    assert call(shop, "POST", f"{SHOP}/drafts/trial/what-if", given, status=400)["field"] == field
+    assert call(shop, "POST", f"{SHOP}/drafts/none/what-if", {}, status=404)["field"] == "draft"
+    assert call(shop, "GET", f"{SHOP}/drafts/none/what-if", status=404)["field"] == "draft"
+
+
+def test_what_if_from_the_command_line(shop: RunningService, tmp_path: Path) -> None:
+    order = ranked(shop, "lamp")
+    call(shop, "PUT", f"{SHOP}/drafts/hand", {"edits": [pin(order[1], 1)]})
+    judgments = tmp_path / "judgments.json"
+    judgments.write_bytes(msgspec.json.encode({"lamp": {order[1]: 1}}))
+    command = [str(Path(sys.executable).with_name("searchsvc")), "drafts", "what-if", "shop", "hand"]
+    command += ["--judgments", str(judgments), "--url", shop.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "clicks a search: 0." in done.stdout
+    assert "nDCG@10 of 1 judged queries" in done.stdout

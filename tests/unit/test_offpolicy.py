@@ -1,0 +1,121 @@
+"""Estimates from a simulated log whose propensities are planted: near the truth as often as they say, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from events.types import PairSwap
+from tuning.offpolicy import Estimate, NoEstimate, Trial, change_in_clicks, propensities
+
+DOCUMENTS = tuple("abcdefgh")
+# By position, and how attractive each document is: the order in the log is not the best one.
+EXAMINED = np.array([1.0, 0.7, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15])
+ATTRACTIVE = dict(zip(DOCUMENTS, (0.2, 0.5, 0.3, 0.1, 0.4, 0.2, 0.3, 0.1), strict=True))
+PAIRS = ((1, 0.2), (3, 0.3), (5, 0.5))
+N_SEEDS = 30
+
+
+def swapped(order: Sequence[str], *ranks: int) -> tuple[str, ...]:
+    moved = list(order)
+    for rank in ranks:
+        moved[rank - 1], moved[rank] = moved[rank], moved[rank - 1]
+    return tuple(moved)
+
+
+def expected(order: Sequence[str]) -> float:
+    """Clicks a search."""
+    return float(sum(EXAMINED[at] * ATTRACTIVE[name] for at, name in enumerate(order)))
+
+
+def logged(
+    rng: np.random.Generator,
+    n: int,
+    after: Sequence[str],
+    *,
+    pairs: Sequence[tuple[int, float]] | None = PAIRS,
+    before: Sequence[str] = DOCUMENTS,
+) -> list[Trial]:
+    """n searches of 500 users, who click as often as they are curious, some more than others."""
+    curious = rng.uniform(0.5, 1.5, 500)
+    trials = []
+    for _ in range(n):
+        user = int(rng.integers(500))
+        swaps = [PairSwap(rank, p, bool(rng.random() < p)) for rank, p in pairs] if pairs is not None else None
+        shown = swapped(DOCUMENTS, *(one.rank for one in swaps or () if one.swapped))
+        chances = [EXAMINED[at] * ATTRACTIVE[name] * curious[user] for at, name in enumerate(shown)]
+        clicked = {name for name, chance in zip(shown, chances, strict=True) if rng.random() < chance}
+        trials.append(Trial(shown, swaps, clicked, f"u{user}", before, after))
+    return trials
+
+
+def test_propensities_are_those_of_the_coins() -> None:
+    found = propensities(tuple("bacd"), [PairSwap(1, 0.1, True), PairSwap(3, 0.2, False), PairSwap(4, 0.5, True)])
+    assert found == {
+        ("a", 1): 0.9,
+        ("b", 2): 0.9,
+        ("a", 2): 0.1,
+        ("b", 1): 0.1,
+        ("c", 3): 0.8,
+        ("d", 4): 0.8,
+        ("c", 4): 0.2,
+        ("d", 3): 0.2,
+    }
+
+
+@pytest.mark.parametrize("ranks", [(1,), (3,), (1, 5), (1, 3, 5)])
+def test_the_interval_holds_the_truth_as_often_as_it_says(ranks: tuple[int, ...]) -> None:
+    after = swapped(DOCUMENTS, *ranks)
+    truth = expected(after) - expected(DOCUMENTS)
+    found = [change_in_clicks(logged(np.random.default_rng(seed), 6000, after)) for seed in range(N_SEEDS)]
+    estimates = [one for one in found if isinstance(one, Estimate)]
+    assert len(estimates) == N_SEEDS
+    held = sum(one.low <= truth <= one.high for one in estimates)
+    # Fewer than 25 of 30 come once in three hundred times.
+    assert held >= 25, (held, truth)
+    spread = np.std([one.change for one in estimates]) / np.sqrt(N_SEEDS)
+    assert np.mean([one.change for one in estimates]) == pytest.approx(truth, abs=4 * spread)
+    assert np.mean([one.now for one in estimates]) == pytest.approx(_logged_rate(), rel=0.01)
+
+
+def _logged_rate() -> float:
+    """Clicks a search under the logging policy."""
+    swaps = sum(p * (expected(swapped(DOCUMENTS, rank)) - expected(DOCUMENTS)) for rank, p in PAIRS)
+    return expected(DOCUMENTS) + swaps
+
+
+def test_an_order_that_changes_nothing_changes_nothing() -> None:
+    found = change_in_clicks(logged(np.random.default_rng(1), 100, DOCUMENTS))
+    assert isinstance(found, Estimate)
+    assert (found.change, found.low, found.high) == (0.0, 0.0, 0.0)
+
+
+def test_one_that_is_better_is_told_from_one_that_is_worse() -> None:
+    rng = np.random.default_rng(7)
+    second_first = swapped(DOCUMENTS, 1)
+    better = change_in_clicks(logged(rng, 10_000, second_first))
+    worse = change_in_clicks(logged(rng, 10_000, DOCUMENTS, before=second_first))
+    assert isinstance(better, Estimate)
+    assert isinstance(worse, Estimate)
+    assert better.low > 0 > worse.high
+
+
+@pytest.mark.parametrize(
+    ("n", "after", "pairs", "reason"),
+    [
+        (5000, swapped(DOCUMENTS, 1), None, "none of 5000 rankings was left to chance"),
+        (5000, swapped(DOCUMENTS, 2), PAIRS, "never shown there"),
+        (5000, ("e", *DOCUMENTS[:4], *DOCUMENTS[5:]), PAIRS, "never shown there"),
+        (5000, ("new", *DOCUMENTS[:7]), PAIRS, "never shown there"),
+        (500, swapped(DOCUMENTS, 1), PAIRS, "an effective sample of"),
+        (200_000, swapped(DOCUMENTS, 1), ((1, 0.001),), "an effective sample of|hardly ever shown"),
+    ],
+)
+def test_what_the_log_cannot_tell_is_refused(
+    n: int, after: Sequence[str], pairs: Sequence[tuple[int, float]] | None, reason: str
+) -> None:
+    found = change_in_clicks(logged(np.random.default_rng(3), n, after, pairs=pairs))
+    assert isinstance(found, NoEstimate)
+    assert any(part in found.reason for part in reason.split("|")), found.reason
