@@ -127,11 +127,13 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class _Lying(msgspec.Struct, frozen=True):
-    """A condition under one key. is_met: whether that key is all that it asks for."""
+    """A condition under one key. is_met: whether that key is all that it asks for. is_alone: whether it lies under no
+    other."""
 
     name: str
     condition: Condition
     is_met: bool
+    is_alone: bool
 
 
 class Lookup:
@@ -157,13 +159,19 @@ class Lookup:
         """The names of the conditions that hold, in no order."""
         if not self._conditions:
             return []
-        found: dict[str, bool] = {}
+        names: list[str] = []
+        elsewhere: set[str] = set()
         by_key = self._by_key
-        for key in self._keys_of(occasion):
+        # Each key once: a query may say a word twice.
+        for key in dict.fromkeys(self._keys_of(occasion)):
             for one in by_key.get(key, ()):
-                if one.name not in found:
-                    found[one.name] = one.is_met or one.condition.holds(occasion)
-        return [name for name, holds in found.items() if holds]
+                if one.is_met or one.condition.holds(occasion):
+                    if not one.is_alone:
+                        if one.name in elsewhere:
+                            continue
+                        elsewhere.add(one.name)
+                    names.append(one.name)
+        return names
 
     def of(self, name: str) -> Condition:
         return self._conditions[name]
@@ -229,7 +237,8 @@ class Lookup:
             self._conditions[name] = condition
             self._keys[name] = tuple(dict.fromkeys(self._keys_to(condition)))
             for key in self._keys[name]:
-                lying[key].append(_Lying(name, condition, condition.is_met_by(key)))
+                alone = len(self._keys[name]) == 1
+                lying[key].append(_Lying(name, condition, condition.is_met_by(key), alone))
         for key, added in lying.items():
             self._by_key[key] = (*self._by_key.get(key, ()), *added)
 

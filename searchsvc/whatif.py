@@ -15,6 +15,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import msgspec
@@ -269,7 +270,7 @@ class WhatIfs:
                     users[shown.user] = self._keyring.by_pseudonym(shown.user)
                 user = users[shown.user]
                 query = user.open(shown.sealed_query) if user is not None else None
-            found.append(_Logged(shown, _Search(query, shown.asked) if query is not None else None))
+            found.append(_Logged(shown, _Search(query, _without_page(shown.asked)) if query is not None else None))
         return found
 
     async def _pages(self, index: str, control: ControlState, search: _Search) -> _Pages | None:
@@ -298,6 +299,14 @@ class WhatIfs:
             [one for one in moved[:N_LISTED] if one.after > one.before],
             [one for one in reversed(moved[-N_LISTED:]) if one.after < one.before],
         )
+
+
+@lru_cache(maxsize=1000)
+def _without_page(asked: str) -> str:
+    """Who asks for more hits asks for the same."""
+    given: dict[str, Any] = msgspec.json.decode(asked) if asked else {}
+    kept = {name: value for name, value in given.items() if name not in ("limit", "offset")}
+    return msgspec.json.encode(kept).decode() if kept else ""
 
 
 def _summed_up(

@@ -152,8 +152,8 @@ def _print_report(report: WhatIfReport) -> None:
     if report.since is not None and report.until is not None:
         span = f"{report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} (UTC)"
         sealed = f", {report.n_sealed} of them sealed" if report.n_sealed else ""
-        click.echo(f"{report.n_rankings} searches from {span}{sealed}; made again: {report.n_queries} different ones")
-        click.echo(f"which are {report.covered:.1%} of them")
+        click.echo(f"{report.n_rankings} searches from {span}{sealed}")
+        click.echo(f"made again: the {report.n_queries} most frequent, which are {report.covered:.1%} of them")
     else:
         click.echo("the log has no searches of this index in that time")
     click.echo(f"of the first ten hits {report.overlap:.1%} stay; the first three change in {report.top_changed:.1%}")

@@ -38,7 +38,11 @@ N_LAMPS = 6000
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     running = RunningService(tmp_path_factory.mktemp("what-if") / "data")
     import_documents(running.url, "shop", sample_catalogue(120))
-    for asked in ({"query": "speaker"}, {"query": "speaker", "filters": "price<100"}, {"query": "mug"}):
+    for asked in (
+        {"query": "speaker"},
+        {"query": "speaker", "filters": "price<100", "limit": 3},
+        {"query": "mug", "limit": 5},
+    ):
         for _ in range(3):
             call(running, "POST", f"{SHOP}/search", asked)
     call(running, "POST", f"{SHOP}/search", {"query": "secret", "user_token": "anna"})
