@@ -23,6 +23,9 @@ from events.segments import Segment
 from events.settings import IndexSettings
 from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConfigured, IndexDeleted, Skipped
 
+# Drafts of which it is known that they are published, should they be found again.
+MAX_PUBLISHED: Final = 1000
+
 
 def _plain(value: Any) -> Any:
     """What msgspec does not know: read-only mappings."""
@@ -78,7 +81,7 @@ class IndexControl(msgspec.Struct, frozen=True):
     created_seq: the sequence that created it, part of its CATALOG subjects. config_version: the sequence of its last
     change. weights: feature name -> weight, in feature order. history: oldest first. rules, segments: by id. bounds:
     (least, most) of weights that have other ones than usual. locks: features whose weight only people may move. policy:
-    who may change it.
+    who may change it. published: of the drafts that were published last, by name, the event that had saved them.
     """
 
     name: str
@@ -94,6 +97,7 @@ class IndexControl(msgspec.Struct, frozen=True):
     bounds: Mapping[str, tuple[float, float]] = MappingProxyType({})
     locks: tuple[str, ...] = ()
     policy: Policy = Policy()
+    published: Mapping[str, str] = MappingProxyType({})
 
     def segment(self, segment_id: str) -> StoredSegment:
         """Raises NotFound where there is no segment of that name."""
@@ -209,7 +213,11 @@ def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexCon
                 segments.pop(segment_id, None)
             case SetPolicy():
                 policy = edit.policy
-    renewed = msgspec.structs.replace(current, config_version=seq, policy=policy)
+    published = current.published
+    if event.draft_event:
+        others = [(name, saved) for name, saved in published.items() if name != event.draft]
+        published = MappingProxyType(dict([*others, (event.draft, event.draft_event)][-MAX_PUBLISHED:]))
+    renewed = msgspec.structs.replace(current, config_version=seq, policy=policy, published=published)
     if any(isinstance(edit, SetWeights) for edit in event.edits):
         renewed = _changed(renewed, event, seq, weights, current.weights_version + 1)
     # What was not edited stays the same object: whoever prepared something of it need not do so again.

@@ -59,13 +59,14 @@ class ChangePublished(ControlFields, frozen=True, kw_only=True, tag="change_publ
     """Weights and rules of an index were edited. All edits of a change count from the same moment.
 
     undoes: the sequence of the change that this one takes back. restores: the sequence as of which it sets the index.
-    draft: that it was published from.
+    draft: that it was published from; draft_event: the event that had saved it.
     """
 
     edits: tuple[Edit, ...]
     undoes: int | None = None
     restores: int | None = None
     draft: str = ""
+    draft_event: str = ""
 
 
 class ChangeRefused(ControlFields, frozen=True, kw_only=True, tag="change_refused.v1"):
@@ -169,7 +170,8 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
         columns as `feature_names`. scores: one per hit.
     exploration: how the order was randomised; None where no policy explores, and then the ranking is the deterministic
         argmax with logging propensity 1.
-    asked: JSON of the other members of the search, where they were not the usual ones; '' where all were.
+    asked: JSON of the other members of the search, where they were not the usual ones; '' where all were, and where it
+        is tied to a user: then sealed_asked holds it as sealed_query does the query.
     weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
         the documents that were searched. degraded: parts that were missing. typing: the query may have been unfinished.
     factors: what rules multiplied each hit's score by, () where they did not. pinned: hits whose rank a rule forced.
@@ -201,6 +203,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     pinned: tuple[str, ...] = ()
     weights_segment: str = ""
     asked: str = ""
+    sealed_asked: str = ""
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v2"):

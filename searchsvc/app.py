@@ -195,7 +195,7 @@ class App:
             deadline_s=self._deadline_s,
             max_waiting=config.search.max_waiting,
         )
-        self.what_ifs = WhatIfs(self._log, drafts, self._keyring, self.service.both)
+        self.what_ifs = WhatIfs(self._log, self.serving, drafts, self._keyring, self.service.both)
         await self.indexers.reconcile()
         self._writing = asyncio.create_task(self._writer.run(), name="behavior writer")
         self._keep(self._follow_control(reaching), "control")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -21,7 +21,7 @@ from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, 
 from events.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
 from events.log import Entry, EventLog
-from events.policies import Policy
+from events.policies import Part, Policy
 from events.rules import Rule
 from events.segments import Segment
 from events.settings import IndexSettings, check_index_name, check_settings
@@ -29,7 +29,7 @@ from events.streams import control_subject
 from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConfigured, IndexDeleted
 from searchsvc.changes import edits_to, undoing
 from searchsvc.editchecks import check_alone, check_on_documents, check_within, names_documents
-from searchsvc.policing import Refusal, refusal, refusal_of_parts
+from searchsvc.policing import Refusal, part_of, refusal, refusal_of_parts
 from searchsvc.rulebook import Rulebooks
 from searchsvc.rulechecks import RuleConflict, conflicts
 from searchsvc.serving import Serving, ServingState
@@ -40,6 +40,12 @@ ATTEMPTS: Final = 16
 APPLY_TIMEOUT_S: Final = 5.0
 MAX_REASON_CHARS: Final = 1000
 MAX_ACTOR_CHARS: Final = 200
+# Who asks again and again for what is refused is told so each time, and noted now and then.
+REFUSED_AGAIN: Final = timedelta(minutes=1)
+MAX_REFUSALS: Final = 1000
+MAX_REFUSED_BYTES: Final = 64 * 1024
+# Index, actor, kind of event, member of the policy, parts of the index.
+_Kind = tuple[str, str, str, str, frozenset[Part]]
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -70,6 +76,7 @@ class Commands:
         self._rulebooks = rulebooks
         self._history = history
         self._turn = asyncio.Lock()
+        self._refusals: dict[_Kind, tuple[datetime, int]] = {}
 
     async def configure_index(self, name: str, settings: IndexSettings, author: Author) -> Changed:
         """Create an index or replace its settings; the weights of features that stay are kept."""
@@ -248,11 +255,11 @@ class Commands:
         undoes: int | None = None,
         restores: int | None = None,
         draft: str = "",
+        draft_event: str = "",
         approved_by: Collection[str] = (),
-        event_id: str = "",
     ) -> Changed:
-        """edits: what is to change of an index as it is; asked again where another writer was first. approved_by:
-        others than the author of the draft. event_id: of what is stored once, however often it is asked for.
+        """edits: what is to change of an index as it is; asked again where another writer was first. draft,
+        draft_event: see `ChangePublished`. approved_by: others than the author of the draft.
 
         Raises InvalidInput where nothing is to change, or not so, and Forbidden where a policy does not allow it.
         """
@@ -278,19 +285,19 @@ class Commands:
                 undoes=undoes,
                 restores=restores,
                 draft=draft,
+                draft_event=draft_event,
             )
             after = fold(state, event, state.seq + 1).index(name)
             self.check_together(before, after, made)
             return event
 
-        return await self._append(name, decide, author, event_id)
+        return await self._append(name, decide, author)
 
     async def _append(
         self,
         name: str,
         decide: Callable[[ControlState, str, datetime], ControlEvent],
         author: Author,
-        event_id: str = "",
     ) -> Changed:
         author.check()
         # One at a time: those who ask here need not race each other, only other services.
@@ -300,16 +307,22 @@ class Commands:
         except TimeoutError:
             raise Unavailable("other changes are still under way", retry_after_s=1.0) from None
         try:
-            return await self._append_in_turn(name, decide, event_id or uuid.uuid4().hex)
+            return await self._append_in_turn(name, decide)
         finally:
             self._turn.release()
 
     async def _append_in_turn(
-        self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent], event_id: str
+        self, name: str, decide: Callable[[ControlState, str, datetime], ControlEvent]
     ) -> Changed:
+        event_id = uuid.uuid4().hex
         for _ in range(ATTEMPTS):
             state = self._serving.current.control
             event = decide(state, event_id, datetime.now(UTC))
+            if isinstance(event, ChangeRefused):
+                event = self._brief(event)
+                said_at = self._refusals.get(_kind_of(event))
+                if said_at is not None and event.at - said_at[0] < REFUSED_AGAIN:
+                    raise _forbidden(event, said_at[1])
             entry = Entry(control_subject(name), encode(event), event_id)
             try:
                 seq = await self._stored(entry, state.seq)
@@ -319,9 +332,19 @@ class Commands:
                 continue
             served = await self._applied(seq)
             if isinstance(event, ChangeRefused):
+                self._refusals[_kind_of(event)] = event.at, seq
+                while len(self._refusals) > MAX_REFUSALS:
+                    del self._refusals[next(iter(self._refusals))]
                 raise _forbidden(event, seq)
             return Changed(seq, served.control.indexes.get(name))
         raise Unavailable(f"{ATTEMPTS} other changes came first", retry_after_s=0.1)
+
+    def _brief(self, event: ChangeRefused) -> ChangeRefused:
+        """Without edits that are long: the log keeps it for ever."""
+        if len(encode(event)) <= MAX_REFUSED_BYTES:
+            return event
+        detail = f"{event.detail} (its {len(event.edits)} edits are too long to be kept)"
+        return msgspec.structs.replace(event, edits=(), detail=detail)
 
     async def _stored(self, entry: Entry, expected_last_seq: int) -> int:
         try:
@@ -346,6 +369,10 @@ def require_unchanged(said: str, field: str, expected: int | None, actual: int) 
         raise Conflict(
             f"{said} {actual}, not {expected}: look again, then retry", field=field, value=expected, actual=actual
         )
+
+
+def _kind_of(event: ChangeRefused) -> _Kind:
+    return event.index, event.actor, event.kind, event.policy, frozenset(map(part_of, event.edits))
 
 
 def _of_settings(

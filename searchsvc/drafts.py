@@ -37,8 +37,8 @@ REASON: Final = "a reason: it is what others will read"
 
 
 class Draft(msgspec.Struct, frozen=True):
-    """version: where its newest form stands in DRAFTS. base_seq: the CONTROL sequence that its author saw. approvals,
-    schedule: of these very edits; who writes the draft again ends both."""
+    """version: where its newest form stands in DRAFTS; saved_as: the id of that event. base_seq: the CONTROL sequence
+    that its author saw. approvals, schedule: of these very edits; who writes the draft again ends both."""
 
     id: str
     index: str
@@ -49,6 +49,7 @@ class Draft(msgspec.Struct, frozen=True):
     version: int
     created_seq: int
     base_seq: int
+    saved_as: str = ""
     source: str = ""
     approvals: tuple[Approval, ...] = ()
     schedule: Schedule | None = None
@@ -158,9 +159,9 @@ class Drafts:
             return
         author = Author(schedule.actor, schedule.reason, schedule.source)
         try:
-            # Several services may do so at the same time: one of them counts.
-            event_id = f"draft-{found.index}-{found.created_seq}-{found.version}"
-            await self.publish(found.index, found.id, author, force=False, version=found.version, event_id=event_id)
+            await self.publish(found.index, found.id, author, force=False, version=found.version)
+        except NotFound:
+            return  # it was given up, or another service was first
         except InvalidInput as error:
             failed = msgspec.structs.replace(schedule, failed=error.message)
             with suppress(Conflict):
@@ -181,16 +182,19 @@ class Drafts:
         return [one for _, (_, one) in sorted(newest.items()) if one is not None]
 
     async def _newest(self, subject: str, created_seq: int) -> dict[str, tuple[int, Draft | None]]:
-        """By draft, where its last event stands, and the draft; None where that event ended it, or it was of an index
-        that was created before this one."""
+        """By draft, where its last event stands, and the draft; None where that event ended it, where it was of an
+        index that was created before this one, or where it is published: it may not be gone yet."""
         found: dict[str, tuple[int, Draft | None]] = {}
+        indexes = self._serving.current.control.indexes
+        published = {(name, *one) for name, index in indexes.items() for one in index.published.items()}
         async for record in self._log.read("DRAFTS", subject=subject):
             event = decode_draft(record.data)
             if not isinstance(event, Skipped):
-                saved = (
-                    isinstance(event, DraftSaved) and event.created_seq == created_seq and draft_of(event, record.seq)
-                )
-                found[event.draft] = record.seq, saved or None
+                saved = None
+                if isinstance(event, DraftSaved) and event.created_seq == created_seq:
+                    is_published = (event.index, event.draft, event.id) in published
+                    saved = draft_of(event, record.seq) if not is_published else None
+                found[event.draft] = record.seq, saved
         return found
 
     async def delete(self, index: str, draft: str, author: Author) -> None:
@@ -230,8 +234,7 @@ class Drafts:
 
     async def control_with(self, index: str, draft: str) -> ControlState:
         """CONTROL as it would be with a draft published now. Raises NotFound."""
-        found = await self.get(index, draft)
-        return _with(self._serving.current.control, index, found.edits)
+        return with_draft(self._serving.current.control, await self.get(index, draft))
 
     async def publish(
         self,
@@ -241,11 +244,10 @@ class Drafts:
         *,
         force: bool,
         version: int | None = None,
-        event_id: str = "",
     ) -> Changed:
         """Make a draft count, all of it at once, on the index as it is by now; the draft is gone then. force: also
         where what it edits was changed otherwise since; else that raises Conflict, naming it. version: only this one.
-        event_id: see `Commands.publish`. Raises Forbidden where a policy does not allow it."""
+        Raises NotFound where it was published before, Forbidden where a policy does not allow it."""
         require(bool(author.reason.strip()), "reason", author.reason, REASON)
         found = await self.get(index, draft)
         require_unchanged(f"draft {draft} is at version", "version", version, found.version)
@@ -256,6 +258,8 @@ class Drafts:
                 await self._commands.check(index, edit)
 
         def edits(now: IndexControl) -> Sequence[Edit]:
+            if now.published.get(draft) == found.saved_as:
+                raise NotFound(f"draft {draft} of {index} is published already", field="draft", value=draft)
             moved = _moved(base, now, found.edits)
             if moved and not force:
                 listed = ", ".join(moved)
@@ -270,7 +274,7 @@ class Drafts:
             return left
 
         changed = await self._commands.publish(
-            index, edits, author, draft=draft, approved_by=found.approved_by, event_id=event_id
+            index, edits, author, draft=draft, draft_event=found.saved_as, approved_by=found.approved_by
         )
         # It counts by now, whatever becomes of the draft: one that was saved again meanwhile stays.
         with suppress(Conflict, Unavailable):
@@ -287,6 +291,12 @@ class Drafts:
                 with under(f"edits[{i}]"):
                     check_weights(edit.segment.weights, before.weights, after.bounds)
         self._commands.check_together(before, after, edits)
+
+
+def with_draft(state: ControlState, draft: Draft) -> ControlState:
+    """CONTROL as it would be with a draft. Raises NotFound where its index is gone."""
+    state.index(draft.index)
+    return _with(state, draft.index, draft.edits)
 
 
 def _with(state: ControlState, index: str, edits: Sequence[Edit]) -> ControlState:
@@ -338,6 +348,7 @@ def draft_of(event: DraftSaved, version: int) -> Draft:
         version=version,
         created_seq=event.created_seq,
         base_seq=event.base_seq,
+        saved_as=event.id,
         source=event.source,
         approvals=event.approvals,
         schedule=event.schedule,

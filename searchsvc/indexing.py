@@ -96,20 +96,21 @@ class Indexer:
     async def run(self) -> None:
         self.n_opened += 1
         engine = self.engine = await self.on_thread(self.storage.open)
-        saved = bool(engine.snapshot().catalog_seq)
+        saved, is_new = bool(engine.snapshot().catalog_seq), False
         while True:
             try:
                 if not await self.is_of_this_log(engine):
                     log.warning("%s was read from another log: built anew", engine.snapshot().generation)
-                    engine, saved = await self.on_thread(self.storage.beside), False
-                    self.engine = engine
+                    engine = self.engine = await self.on_thread(self.storage.beside)
+                    saved, is_new = False, True
                     continue
                 await self.read_into(engine)
                 break
             except Unavailable:
-                if not saved or engine.lost:
+                if not (saved or is_new) or engine.lost:
                     raise
-                await self.show()  # what was whole once is better than nothing while the log is away
+                if saved:
+                    await self.show()  # what was whole once is better than nothing while the log is away
                 await asyncio.sleep(RETRY_S)
         await self.on_thread(partial(self.storage.adopt, engine))
         await self.show()

@@ -1,7 +1,7 @@
 """Whether a policy lets somebody change an index now. Pure.
 
 Taking back is a change like others to freezes and publishers; what it leads to was there before, so it needs no
-approval, and may be as far away as it was.
+approval, and may be as far away as it was. A policy is no such thing: to have less of one is never a matter of one.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def refusal(
     policy = before.policy
     parts = list(dict.fromkeys(map(part_of, edits)))
     found = refusal_of_parts(policy, parts, actor, now)
-    if found is not None or takes_back:
+    if found is not None or (takes_back and "policy" not in parts):
         return found
     if policy.approvals > len(approved_by):
         missing = policy.approvals - len(approved_by)
@@ -45,7 +45,7 @@ def refusal(
             f"the index asks for {policy.approvals} approvals by others than the author, and {missing} are missing: "
             "write a draft and have it approved",
         )
-    if policy.max_step is not None:
+    if policy.max_step is not None and not takes_back:
         for name, (old, new) in _moved_weights(before, edits).items():
             if abs(new - old) > policy.max_step:
                 detail = f"{name} would move by {abs(new - old):g}, from {old:g} to {new:g}; allowed at once: "
@@ -56,7 +56,8 @@ def refusal(
 def refusal_of_parts(policy: Policy, parts: Sequence[Part], actor: str, now: datetime) -> Refusal | None:
     """Why an actor may not change parts of an index now; None where they may."""
     for i, freeze in enumerate(policy.freezes):
-        if freeze.holds(now) and actor not in freeze.exempt:
+        # The policy itself is not frozen: or nobody could end what was a slip of the pen.
+        if freeze.holds(now) and actor not in freeze.exempt and {*parts} != {"policy"}:
             why = f" ({freeze.reason})" if freeze.reason else ""
             detail = f"the index is not to be changed from {freeze.since.isoformat()} until {freeze.until.isoformat()}"
             return Refusal(f"freezes[{i}]", detail + why)
@@ -87,9 +88,11 @@ def _moved_weights(before: IndexControl, edits: Sequence[Edit]) -> Mapping[str, 
     for edit in edits:
         if isinstance(edit, SetWeights):
             moved |= {name: (before.weights.get(name, new), new) for name, new in edit.weights.items()}
-        elif isinstance(edit, SetSegment):
+        elif isinstance(edit, SetSegment | DeleteSegment):
             stored = before.segments.get(edit.id)
-            held = {**before.weights, **(stored.segment.weights if stored is not None else {})}
-            weights = edit.segment.weights
-            moved |= {f"segments.{edit.id}.{name}": (held.get(name, new), new) for name, new in weights.items()}
+            held = stored.segment.weights if stored is not None else {}
+            wanted = edit.segment.weights if isinstance(edit, SetSegment) else {}
+            for name in {**held, **wanted}:
+                usual = before.weights.get(name, 0.0)
+                moved[f"segments.{edit.id}.{name}"] = (held.get(name, usual), wanted.get(name, usual))
     return moved

@@ -10,8 +10,8 @@ from events.control import ControlState
 from searchsvc.answer import Hit, SearchAnswer, SearchRequest
 from searchsvc.directives import Effect
 
-# An index, CONTROL as it would be, and a search: its answer as it is, and as it would be.
-Asking = Callable[[str, ControlState, SearchRequest], Awaitable[tuple[SearchAnswer, SearchAnswer]]]
+# An index, CONTROL as it is and as it would be, and a search: its answer by either.
+Asking = Callable[[str, ControlState, ControlState, SearchRequest], Awaitable[tuple[SearchAnswer, SearchAnswer]]]
 
 
 class PreviewHit(msgspec.Struct, frozen=True):

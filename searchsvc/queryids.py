@@ -23,4 +23,7 @@ def made_at(name: str) -> datetime | None:
     """When a ranking was made, to the millisecond; None where its name does not say."""
     if len(name) != N_HEX or not all(digit in "0123456789abcdef" for digit in name) or name[12] != "7":
         return None
-    return datetime.fromtimestamp(int(name[:12], 16) / 1000, UTC)
+    try:
+        return datetime.fromtimestamp(int(name[:12], 16) / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None

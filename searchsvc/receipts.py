@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, Literal
 
@@ -33,6 +33,7 @@ from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.queryids import made_at
 from searchsvc.search import Searcher
 from searchsvc.serving import Serving, ServingState
+from searchsvc.suggestions import REDACTED
 from tuning.features import BM25_PREFIX, COSINE
 
 # A ranking is written within a moment of being shown, unless the log is away: it waits for it then.
@@ -118,7 +119,8 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 class _Found(msgspec.Struct, frozen=True):
-    """A ranking, and where it stands in BEHAVIOR. query: None where it is sealed."""
+    """A ranking, and where it stands in BEHAVIOR. What is tied to a user is opened, as far as it can be; query: None
+    where it cannot."""
 
     shown: RankingShown
     seq: int
@@ -144,6 +146,8 @@ class Receipts:
         self._searcher = searcher
         self._rankings = rankings
         self._keyring = keyring
+        # Who makes names up costs the log no more than one search at a time.
+        self._turn = asyncio.Semaphore(1)
 
     async def receipt(self, query_id: str) -> Receipt:
         """Raises NotFound, Gone past the log's age, and Unavailable where the log is away."""
@@ -187,8 +191,12 @@ class Receipts:
     async def _searched(self, query_id: str) -> _Found | None:
         """A ranking that no service remembers, by the time that its name says."""
         at = made_at(query_id)
-        if at is None:
+        if at is None or at > datetime.now(UTC) + MAX_LATE:
             return None
+        async with self._turn:
+            return await self._searched_from(query_id, at)
+
+    async def _searched_from(self, query_id: str, at: datetime) -> _Found | None:
         position = await self._log.position("BEHAVIOR")
         first = await first_at(self._log, "BEHAVIOR", at - EARLIER, position)
         if first == position.first_seq > 1:
@@ -214,16 +222,23 @@ class Receipts:
     async def _in_data(self, query_id: str, seq: int, data: bytes) -> _Found | None:
         if query_id.encode() not in data:
             return None
+        return await asyncio.to_thread(self._decoded, query_id, seq, data)
+
+    def _decoded(self, query_id: str, seq: int, data: bytes) -> _Found | None:
         for at, event in enumerate(decode_behavior(data).events):
             if isinstance(event, RankingShown) and event.id == query_id:
-                return _Found(event, seq, at, await asyncio.to_thread(self._opened, event))
+                return self._opened(event, seq, at)
         return None
 
-    def _opened(self, shown: RankingShown) -> str | None:
+    def _opened(self, shown: RankingShown, seq: int, at: int) -> _Found:
         if not shown.sealed_query:
-            return shown.query
+            return _Found(shown, seq, at, shown.query)
         user = self._keyring.by_pseudonym(shown.user)
-        return user.open(shown.sealed_query) if user is not None else None
+        if user is None:
+            return _Found(shown, seq, at, None)
+        if shown.sealed_asked:
+            shown = msgspec.structs.replace(shown, asked=user.open(shown.sealed_asked))
+        return _Found(shown, seq, at, user.open(shown.sealed_query))
 
     def _checks(self, found: _Found) -> list[Check]:
         shown, control = found.shown, self._control(found.shown)
@@ -233,7 +248,7 @@ class Receipts:
         repeated = again if isinstance(again, SearchOutcome) else None
         return [
             _scores(shown, then),
-            _order(shown, request),
+            _order(shown, request, self._searcher.n_candidates),
             _rules(shown, then, repeated),
             Check("retrieval", "not repeated", again) if isinstance(again, str) else _retrieval(shown, again),
         ]
@@ -243,6 +258,8 @@ class Receipts:
         shown = found.shown
         if request is None:
             return "the query is sealed, and the key of its user is gone or not here"
+        if REDACTED.search(request.query + shown.asked):
+            return "what was typed is not in the log: an e-mail address or a telephone number stood there"
         if {LAST_KNOWN, "shards"} & {*shown.degraded}:
             return f"the answer was degraded: {', '.join(shown.degraded)}"
         snapshot = self._serving.current.snapshots.get(shown.index)
@@ -352,8 +369,9 @@ def _scores(shown: RankingShown, then: IndexControl) -> Check:
     return Check("scores", "holds", f"{len(scores)} scores from the logged features and weights, bit for bit")
 
 
-def _order(shown: RankingShown, request: SearchRequest | None) -> Check:
-    """Best first, equal ones by id, but for what a rule put in its place."""
+def _order(shown: RankingShown, request: SearchRequest | None, n_ranked: int) -> Check:
+    """Best first, equal ones by id, but for what a rule put in its place. n_ranked: hits that are ordered by score;
+    those beyond go on as their words were found."""
     if request is None:
         return Check("order", "not repeated", "the query is sealed: it may have asked for an order of its own")
     if request.sort or not (request.query or shown.factors):
@@ -362,7 +380,7 @@ def _order(shown: RankingShown, request: SearchRequest | None) -> Check:
         return Check("order", "not repeated", "neighbours may have changed places, to learn from it")
     ranked = [
         (-score, name) for score, name in zip(shown.scores, shown.document_ids, strict=True) if name not in shown.pinned
-    ]
+    ][: max(n_ranked - shown.first_rank + 1, 0)]
     for before, after in pairwise(ranked):
         if before > after:
             return Check("order", "differs", f"{after[1]} belongs before {before[1]}")

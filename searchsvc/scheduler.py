@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from events.codec import decode_draft
-from events.errors import Unavailable
+from events.errors import Corrupt, LaterVersion, Unavailable
 from events.log import EventLog
 from events.types import DraftSaved, Skipped
 from searchsvc.drafts import Draft, Drafts, draft_of
@@ -40,7 +40,11 @@ class Scheduler:
 
     async def _follow(self) -> None:
         async for record in self._log.follow("DRAFTS"):
-            event = decode_draft(record.data)
+            try:
+                event = decode_draft(record.data)
+            except (Corrupt, LaterVersion) as error:
+                log.error("message %d of DRAFTS is passed over: %s", record.seq, error)
+                continue
             if isinstance(event, Skipped):
                 continue
             self._waiting.pop((event.index, event.draft), None)
@@ -49,21 +53,22 @@ class Scheduler:
             self._changed.set()
 
     async def _publish(self) -> None:
-        while True:
-            self._changed.clear()
-            now = datetime.now(UTC)
-            for key, draft in list(self._waiting.items()):
-                if draft.schedule is not None and draft.schedule.at <= now:
-                    await self._publish_one(draft)
-                    if self._waiting.get(key) is draft:
+        """Each draft by itself: what keeps one waiting keeps no other."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                now = datetime.now(UTC)
+                for key, draft in list(self._waiting.items()):
+                    if draft.schedule is not None and draft.schedule.at <= now:
                         del self._waiting[key]
-            due = [one.schedule.at for one in self._waiting.values() if one.schedule is not None]
-            wait_s = min([LOOK_EVERY_S, *((at - datetime.now(UTC)).total_seconds() for at in due)])
-            try:
-                async with asyncio.timeout(max(wait_s, 0.0)):
-                    await self._changed.wait()
-            except TimeoutError:
-                pass
+                        tasks.create_task(self._publish_one(draft), name=f"publish draft {draft.id}")
+                due = [one.schedule.at for one in self._waiting.values() if one.schedule is not None]
+                wait_s = min([LOOK_EVERY_S, *((at - datetime.now(UTC)).total_seconds() for at in due)])
+                try:
+                    async with asyncio.timeout(max(wait_s, 0.0)):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
 
     async def _publish_one(self, draft: Draft) -> None:
         said = ""
@@ -76,3 +81,7 @@ class Scheduler:
                     log.warning("draft %s of %s waits to be published: %s", draft.id, draft.index, error)
                 said = str(error)
                 await asyncio.sleep(RETRY_S)
+            except Exception:
+                # Whatever it is, the others have their time, too.
+                log.exception("draft %s of %s could not be published", draft.id, draft.index)
+                return

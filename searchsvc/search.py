@@ -110,7 +110,7 @@ class Searcher:
 
     def __init__(self, embedder: Embedder | None, *, n_candidates: int) -> None:
         self._embedder = embedder
-        self._n_candidates = n_candidates
+        self.n_candidates = n_candidates
         self.rulebooks = Rulebooks()
         self._rehearsed = Rulebooks()
 
@@ -190,7 +190,7 @@ class Searcher:
         laps.timings.encode = encoding.ms
         laps.timings.retrieve = laps.lap()
         boosted = bool(wanted.boosts)
-        found = gathered(snapshot, query, vector, retrieved, self._n_candidates, request, boosted=boosted)
+        found = gathered(snapshot, query, vector, retrieved, self.n_candidates, request, boosted=boosted)
         names = feature_names(snapshot.settings)
         features = feature_matrix(snapshot, found, now.timestamp())
         weights = np.array([begun.weights.get(name, 0.0) for name in names], np.float64)
@@ -320,7 +320,7 @@ class Searcher:
             vector=begun.encoding.asked,
             boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
             signal_weights=np.array(signals, np.float32),
-            k=max(self._n_candidates, request.window) if request.like else self._n_candidates,
+            k=max(self.n_candidates, request.window) if request.like else self.n_candidates,
             # What is pinned further down leaves its place on a page to another.
             window=None if request.distinct else request.window + len(wanted.pins),
             operator=request.operator,

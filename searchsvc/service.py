@@ -42,6 +42,7 @@ from searchsvc.suggestions import Suggestion, combined
 
 READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0
 QUIET_CHECK_S: Final = 0.02
+QUIET_WITHIN_S: Final = 20.0
 MAX_SUGGESTIONS: Final = 50
 # A longer page takes as long to write as to find.
 MAX_SHORT_WINDOW: Final = 100
@@ -126,25 +127,29 @@ class Service:
 
     async def preview(self, index: str, draft: str, requests: Sequence[SearchRequest]) -> Preview:
         """What a draft would do to some searches. Raises NotFound, InvalidInput, Unavailable."""
+        base = self.serving.current.control
         drafted = await self.drafts.control_with(index, draft)
         previews = []
         for request in requests:
-            previews.append(compared(request.query, *await self.both(index, drafted, request)))
+            previews.append(compared(request.query, *await self.both(index, base, drafted, request)))
         return of_all(previews)
 
     async def both(
-        self, index: str, control: ControlState, request: SearchRequest
+        self, index: str, base: ControlState, other: ControlState, request: SearchRequest
     ) -> tuple[SearchAnswer, SearchAnswer]:
-        """A search by the rules and weights in force, and by others. Shoppers go first: while too many of their
-        searches wait, it waits. Raises as `search` does."""
+        """A search by the rules and weights of two states, over the same documents. Shoppers go first: while many of
+        their searches wait, it waits. Raises as `search` does."""
         request.check()
-        while self._n_searching >= self._max_waiting // 2:  # noqa: ASYNC110 - nobody tells when it is quiet
+        deadline = time.monotonic() + QUIET_WITHIN_S
+        while self._n_searching >= max(self._max_waiting // 2, 1):
+            if time.monotonic() > deadline:
+                raise Unavailable(f"{self._n_searching} searches are under way", retry_after_s=1.0)
             await asyncio.sleep(QUIET_CHECK_S)
         state = self.serving.current
         self._n_searching += 1
         try:
-            before = await self._search_in_time(state, index, request)
-            return before.answer, (await self._rehearsed(control, state, index, request)).answer
+            before = await self._rehearsed(base, state, index, request)
+            return before.answer, (await self._rehearsed(other, state, index, request)).answer
         finally:
             self._n_searching -= 1
 
@@ -249,11 +254,18 @@ class Service:
 
     def _kept_private(self, shown: RankingShown, token: str) -> RankingShown:
         """The ranking as the log may hold it: what was typed is redacted, and sealed where it is tied to a user."""
-        query = redacted(shown.query)
+        query, asked = redacted(shown.query), redacted(shown.asked)
         if not token:
-            return msgspec.structs.replace(shown, query=query)
+            return msgspec.structs.replace(shown, query=query, asked=asked)
         user = self._keyring.user(token, shown.at)
-        return msgspec.structs.replace(shown, user=user.pseudonym, query="", sealed_query=user.seal(query))
+        return msgspec.structs.replace(
+            shown,
+            user=user.pseudonym,
+            query="",
+            sealed_query=user.seal(query),
+            asked="",
+            sealed_asked=user.seal(asked) if asked else "",
+        )
 
     async def erase_user(self, token: str) -> int:
         """Destroy what ties the log to a user; return how many keys there were."""

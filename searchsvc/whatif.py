@@ -22,14 +22,15 @@ import msgspec
 
 from events.codec import decode_behavior
 from events.control import ControlState
-from events.errors import InvalidInput, NotFound, SearchsvcError, require
+from events.errors import InvalidInput, NotFound, SearchsvcError, Unavailable, require
 from events.log import EventLog, first_at
 from events.types import InteractionRecorded, RankingShown
 from searchsvc.answer import SearchRequest
-from searchsvc.drafts import Draft, Drafts
+from searchsvc.drafts import Draft, Drafts, with_draft
 from searchsvc.keyring import Keyring
 from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.preview import Asking
+from searchsvc.serving import Serving
 from searchsvc.tasks import end
 from tuning.metrics import ndcg
 from tuning.offpolicy import DEPTH, Estimate, NoEstimate, Trial, change_in_clicks, exposure
@@ -41,10 +42,15 @@ MAX_GRADE: Final = 10
 # The newest ones; a message holds up to three hundred events.
 MAX_MESSAGES: Final = 5000
 MAX_RANKINGS: Final = 100_000
+MAX_KEPT: Final = 100
+ATTEMPTS: Final = 3
+# A query that is tied to users is shown where so many made it, as a suggestion would be.
+MIN_USERS: Final = 3
 TOP: Final = 3
 N_LISTED: Final = 10
 KINDS: Final = {"click": "clicks", "add_to_cart": "carts", "purchase": "purchases"}
 
+_States = tuple[ControlState, ControlState]
 log = logging.getLogger(__name__)
 
 
@@ -134,7 +140,7 @@ class WhatIfStatus(msgspec.Struct):
     index: str
     draft: str
     version: int
-    phase: Literal["reading", "searching", "done", "failed"]
+    phase: Literal["waiting", "reading", "searching", "done", "failed"]
     started_at: datetime
     n_done: int = 0
     n_queries: int = 0
@@ -178,11 +184,13 @@ class _Pages(msgspec.Struct, frozen=True):
 
 
 class WhatIfs:
-    """One at a time for each draft; the last one of each is kept. asking: searches as it is, and as it would be."""
+    """One at a time; the last one of each draft is kept, up to `MAX_KEPT`. asking: searches by two states."""
 
-    def __init__(self, event_log: EventLog, drafts: Drafts, keyring: Keyring, asking: Asking) -> None:
+    def __init__(self, event_log: EventLog, serving: Serving, drafts: Drafts, keyring: Keyring, asking: Asking) -> None:
         self._log = event_log
+        self._serving = serving
         self._drafts = drafts
+        self._turn = asyncio.Semaphore(1)
         self._keyring = keyring
         self._asking = asking
         self._statuses: dict[tuple[str, str], WhatIfStatus] = {}
@@ -195,7 +203,10 @@ class WhatIfs:
         key, task = (index, draft), self._tasks.get((index, draft))
         if task is not None and not task.done():
             return self._statuses[key]
-        status = WhatIfStatus(index, draft, found.version, "reading", datetime.now(UTC))
+        status = WhatIfStatus(index, draft, found.version, "waiting", datetime.now(UTC))
+        done = [name for name, one in self._statuses.items() if one.phase in ("done", "failed") and name != key]
+        for name in done[: max(len(self._statuses) - MAX_KEPT, 0)]:
+            del self._statuses[name], self._tasks[name]
         self._statuses[key] = status
         self._tasks[key] = asyncio.create_task(self._run(found, given, status), name=f"what if {draft} of {index}")
         return status
@@ -214,7 +225,8 @@ class WhatIfs:
     async def _run(self, draft: Draft, given: WhatIfInput, status: WhatIfStatus) -> None:
         began = time.monotonic()
         try:
-            status.report = await self._report(draft, given, status)
+            async with self._turn:
+                status.report = await self._report(draft, given, status)
             status.phase = "done"
         except SearchsvcError as error:
             status.phase, status.error = "failed", str(error)
@@ -226,18 +238,21 @@ class WhatIfs:
             status.seconds = round(time.monotonic() - began, 3)
 
     async def _report(self, draft: Draft, given: WhatIfInput, status: WhatIfStatus) -> WhatIfReport:
+        status.phase = "reading"
+        # By these two, whatever is published meanwhile: what differs is the draft.
+        base = self._serving.current.control
+        states = base, with_draft(base, draft)
         logged, acted = await self._read(draft.index, timedelta(days=given.days))
         counts = Counter(one.search for one in logged if one.search is not None)
         chosen = counts.most_common(given.max_queries)
         status.phase, status.n_queries = "searching", len(chosen) + len(given.judgments)
-        control = await self._drafts.control_with(draft.index, draft.id)
         pages: dict[_Search, _Pages] = {}
         for search, _ in chosen:
-            found = await self._pages(draft.index, control, search)
+            found = await self._pages(draft.index, states, search)
             if found is not None:
                 pages[search] = found
             status.n_done += 1
-        judged = await self._judged(draft.index, control, given.judgments, status) if given.judgments else None
+        judged = await self._judged(draft.index, states, given.judgments, status) if given.judgments else None
         return await asyncio.to_thread(_summed_up, logged, acted, counts, pages, judged)
 
     async def _read(self, index: str, back: timedelta) -> tuple[list[_Logged], Mapping[str, Mapping[str, set[str]]]]:
@@ -252,12 +267,15 @@ class WhatIfs:
                 if event.index != index:
                     continue
                 if isinstance(event, InteractionRecorded):
-                    if event.query_id is not None:
+                    # A ranking stands before what was done on it.
+                    if event.query_id in shown and event.kind in KINDS:
                         acted[event.query_id][event.kind].add(event.document_id)
                 elif event.first_rank == 1 and not event.typing and LAST_KNOWN not in event.degraded:
-                    shown[event.id] = event
+                    shown[event.id] = msgspec.structs.replace(event, features=(), scores=(), factors=(), pinned=())
                     if len(shown) > MAX_RANKINGS:
-                        del shown[next(iter(shown))]
+                        oldest = next(iter(shown))
+                        del shown[oldest]
+                        acted.pop(oldest, None)
         return await asyncio.to_thread(self._opened, list(shown.values())), acted
 
     def _opened(self, rankings: Sequence[RankingShown]) -> list[_Logged]:
@@ -270,23 +288,34 @@ class WhatIfs:
                     users[shown.user] = self._keyring.by_pseudonym(shown.user)
                 user = users[shown.user]
                 query = user.open(shown.sealed_query) if user is not None else None
+                if user is not None and shown.sealed_asked:
+                    shown = msgspec.structs.replace(shown, asked=user.open(shown.sealed_asked))
             found.append(_Logged(shown, _Search(query, _without_page(shown.asked)) if query is not None else None))
         return found
 
-    async def _pages(self, index: str, control: ControlState, search: _Search) -> _Pages | None:
-        """None where it cannot be made any more: a member that it names is gone, for instance."""
-        try:
-            before, after = await self._asking(index, control, search.request())
-        except InvalidInput:
-            return None
-        return _Pages([hit.id for hit in before.hits], [hit.id for hit in after.hits])
+    async def _pages(self, index: str, states: _States, search: _Search) -> _Pages | None:
+        """None where it cannot be made any more: a member that it names is gone, for instance; or where, again and
+        again, one of both lacked something, so that they cannot be compared. Raises Unavailable where none can."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                before, after = await self._asking(index, *states, search.request())
+            except InvalidInput:
+                return None
+            except Unavailable:
+                if attempt == ATTEMPTS:
+                    raise
+                await asyncio.sleep(attempt)
+                continue
+            if before.degraded == after.degraded:
+                return _Pages([hit.id for hit in before.hits], [hit.id for hit in after.hits])
+        return None
 
     async def _judged(
-        self, index: str, control: ControlState, judgments: Mapping[str, Mapping[str, int]], status: WhatIfStatus
+        self, index: str, states: _States, judgments: Mapping[str, Mapping[str, int]], status: WhatIfStatus
     ) -> Judged:
         found = []
         for query, grades in judgments.items():
-            pages = await self._pages(index, control, _Search(query, ""))
+            pages = await self._pages(index, states, _Search(query, ""))
             if pages is not None:
                 found.append(QueryJudged(query, ndcg(pages.before, grades), ndcg(pages.after, grades)))
             status.n_done += 1
@@ -317,6 +346,7 @@ def _summed_up(
     judged: Judged | None,
 ) -> WhatIfReport:
     n = sum(counts[search] for search in pages)
+    public = _public(logged)
     looks: dict[str, float] = defaultdict(float)
     n_moved: Counter[str] = Counter()
     changed = []
@@ -329,7 +359,7 @@ def _summed_up(
             if gained:
                 looks[name] += gained * counts[search] / n
                 n_moved[name] += counts[search]
-        if page.before != page.after:
+        if page.before != page.after and search in public:
             asked = msgspec.json.decode(search.asked) if search.asked else {}
             row = QueryChanged(
                 search.query, asked, counts[search], page.overlap, page.top_changed, page.before, page.after
@@ -353,6 +383,15 @@ def _summed_up(
         expected={said: change_in_clicks(_trials(logged, acted, kind, pages)) for kind, said in KINDS.items()},
         judged=judged,
     )
+
+
+def _public(logged: Sequence[_Logged]) -> set[_Search]:
+    """Searches that nobody can be known by: made by somebody without a name, or by several."""
+    users: dict[_Search, set[str]] = defaultdict(set)
+    for one in logged:
+        if one.search is not None:
+            users[one.search].add(one.shown.user)
+    return {search for search, names in users.items() if "" in names or len(names) >= MIN_USERS}
 
 
 def _trials(

@@ -26,6 +26,8 @@ MIN_EFFECTIVE: Final = 1000.0
 MAX_UNSUPPORTED: Final = 0.05
 MAX_CLIPPED: Final = 0.2
 MAX_WEIGHT: Final = 200.0
+MIN_USERS: Final = 30
+MIN_CLICKS: Final = 30
 Z_95: Final = 1.959964
 
 
@@ -90,6 +92,7 @@ def change_in_clicks(trials: Iterable[Trial]) -> Estimate | NoEstimate:
     n_all = n_clicks = n_random = 0
     # Of what is before, and of what is after: the scarcer of the two says how much there is to go by.
     weights: dict[float, list[float]] = {-1.0: [], 1.0: []}
+    n_earned = 0
     supported = unsupported = clipped = 0.0
     for trial in trials:
         n_all += 1
@@ -119,6 +122,7 @@ def change_in_clicks(trials: Iterable[Trial]) -> Estimate | NoEstimate:
                 weights[sign].append(weight)
                 if name in trial.clicked:
                     earned += sign * weight
+                    n_earned += 1
         by_user[trial.user or f"\0{n_all}"].append(earned)
     if not n_random:
         return NoEstimate(f"none of {n_all} rankings was left to chance: such a log says nothing of other orders")
@@ -135,12 +139,18 @@ def change_in_clicks(trials: Iterable[Trial]) -> Estimate | NoEstimate:
         return NoEstimate(f"what changes was shown too seldom: {said}")
     if clipped / (clipped + math.fsum(map(math.fsum, weights.values()))) > MAX_CLIPPED:
         return NoEstimate("most of the weight is on what was hardly ever shown")
+    n_users = len(by_user)
+    if n_users < MIN_USERS:
+        return NoEstimate(f"{n_users} users are too few to tell how they differ; wanted {MIN_USERS}")
+    if n_earned < MIN_CLICKS:
+        return NoEstimate(f"{n_earned} were made on what changes; wanted {MIN_CLICKS}")
     change = math.fsum(math.fsum(one) for one in by_user.values()) / n_random
     # Clicks of one user are not independent of each other.
     spread = math.fsum((math.fsum(one) - len(one) * change) ** 2 for one in by_user.values())
-    n_users = len(by_user)
-    error = math.sqrt(spread * n_users / max(n_users - 1, 1)) / n_random
-    return Estimate(now, change, change - Z_95 * error, change + Z_95 * error, n_random, n_users, effective)
+    error = math.sqrt(spread * n_users / (n_users - 1)) / n_random
+    # Student's t, near enough from thirty on.
+    wide = (Z_95 + (Z_95**3 + Z_95) / (4 * (n_users - 1))) * error
+    return Estimate(now, change, change - wide, change + wide, n_random, n_users, effective)
 
 
 def _effective(weights: Sequence[float]) -> float:

@@ -409,11 +409,13 @@ class DifferenceInfo(msgspec.Struct, frozen=True):
 
 
 class IndexState(msgspec.Struct, frozen=True):
-    """created_seq: the CONTROL message that created the index. documents: what is served, as of applied_catalog_seq."""
+    """created_seq: the CONTROL message that created the index. documents: what is served, as of applied_catalog_seq.
+    n_refused: documents of the log that a cluster did not take, up to a hundred."""
 
     created_seq: int
     applied_catalog_seq: int
     documents: DocumentsDigest
+    n_refused: int = 0
 
 
 class StateInfo(msgspec.Struct, frozen=True):
@@ -497,7 +499,12 @@ def state_info(state: ServingState) -> StateInfo:
         chain=control.chain,
         control_hash=control_hash(control),
         indexes={
-            name: IndexState(control.index(name).created_seq, state.snapshots[name].catalog_seq, digest)
+            name: IndexState(
+                control.index(name).created_seq,
+                state.snapshots[name].catalog_seq,
+                digest,
+                len(state.snapshots[name].refused),
+            )
             for name, digest in sorted(digests.items())
         },
         state_hash=state_hash(control, digests) if len(digests) == len(control.indexes) else "",

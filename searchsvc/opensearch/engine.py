@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 REFUSED: Final = frozenset(
     {
         "document_parsing_exception",
-        "illegal_argument_exception",
         "mapper_parsing_exception",
         "max_bytes_length_exceeded_exception",
         "strict_dynamic_mapping_exception",
@@ -320,7 +319,7 @@ class OpenSearchEngine:
         for name, one in zip(lines, self._index.write(list(lines.values())), strict=True):
             if one.status >= 300 and one.status != CONFLICT:
                 kind, reason = (one.error.type, one.error.said) if one.error is not None else ("", str(one.status))
-                if one.status == BAD_REQUEST and kind in REFUSED:
+                if one.status == BAD_REQUEST and _is_refusal(kind, reason):
                     refused[name] = reason[:MAX_SAID_CHARS]
                 else:
                     failed.append(f"{kind}: {reason[:MAX_SAID_CHARS]}")
@@ -345,6 +344,12 @@ class OpenSearchEngine:
             refused=self._refused,
         )
         return OpenSearchSnapshot(commit)
+
+
+def _is_refusal(kind: str, reason: str) -> bool:
+    """Whether a node says of the document that it cannot be, and not of itself that it cannot write."""
+    of_document = any(part in reason.lower() for part in ("limit of total fields", "immense term", "max allowed"))
+    return kind in REFUSED or (kind == "illegal_argument_exception" and of_document)
 
 
 def _lines(name: str, seq: int, document: Mapping[str, object]) -> bytes:

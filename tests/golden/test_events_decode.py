@@ -92,8 +92,8 @@ def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
     assert isinstance(later, RankingShown)
     assert (shown.typing, shown.factors, shown.pinned) == (False, (), ())
     assert (later.factors, later.pinned) == ((1.5, 1.0, 1.0), ("b",))
-    assert (later.asked, later.exploration) == ('{"limit":3}', (PairSwap(1, 0.02, True),))
-    assert old.events[0] == msgspec.structs.replace(later, asked="", exploration=None)
+    assert (later.sealed_asked, later.exploration) == ("c2VhbGVkLCB0b28=", (PairSwap(1, 0.02, True),))
+    assert old.events[0] == msgspec.structs.replace(later, sealed_asked="", exploration=None)
 
 
 def test_drafts_from_before_there_were_approvals_have_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -14,6 +15,9 @@ import msgspec
 import pytest
 
 from benchmarks.running import RunningService
+from events import jetstream, server
+from events.jetstream import JetStreamEventLog
+from events.log import Entry
 from searchsvc.cli.data import import_documents
 from searchsvc.sample import sample_catalogue
 from tests.factories import call
@@ -140,6 +144,61 @@ def test_a_draft_is_published_at_its_time_also_by_a_service_that_was_not_there_t
     shop = start_service("policies")
     await_(lambda: weight(shop) == before + 2, "the late change")
     assert [one["id"] for one in call(shop, "GET", f"{SHOP}/drafts")["drafts"]] == ["given-up"]
+
+
+def test_a_draft_that_is_published_stays_so_whatever_is_left_of_it(
+    shop: RunningService, start_service: Callable[..., RunningService]
+) -> None:
+    before = weight(shop)
+    call(shop, "PUT", DRAFT, edits(before + 1))
+    at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    call(shop, "PUT", f"{DRAFT}/schedule", {"at": at, "reason": "at night"})
+
+    async def saved() -> Entry:
+        log = await log_of(shop)
+        (record,) = [one async for one in log.read("DRAFTS")]
+        await log.close()
+        return Entry(record.subject, record.data)
+
+    entry = asyncio.run(saved())
+    await_(lambda: weight(shop) == before + 1, "the change")
+    seq = call(shop, "GET", "/v1/audit")["last_seq"]
+    call(shop, "POST", f"/v1/changes/{seq}/revert", {"reason": "no good"})
+
+    # As if the service had ended between publishing it and letting it go.
+    async def left_behind() -> None:
+        log = await log_of(shop)
+        await log.append("DRAFTS", entry)
+        await log.close()
+
+    asyncio.run(left_behind())
+    assert call(shop, "GET", f"{SHOP}/drafts")["drafts"] == []
+    call(shop, "POST", f"{DRAFT}/publish", {"reason": "again"}, status=404)
+    shop.kill()
+    shop = start_service("policies")
+    time.sleep(1.0)
+    assert (weight(shop), call(shop, "GET", "/v1/audit")["last_seq"]) == (before, seq + 1)
+    # Another draft of that name is another draft.
+    call(shop, "PUT", DRAFT, edits(before + 2))
+    call(shop, "POST", f"{DRAFT}/publish", {"reason": "another"})
+    assert weight(shop) == before + 2
+
+
+async def log_of(service: RunningService) -> JetStreamEventLog:
+    address = server.read_address(service.data_dir)
+    account = address.accounts["service"]
+    return await jetstream.connect(address.url, user=account.user, password=account.password)
+
+
+def test_who_is_refused_again_and_again_is_told_so_each_time_and_noted_once(shop: RunningService) -> None:
+    call(shop, "PUT", f"{SHOP}/policy", {"max_step": 0.5})
+    seq = call(shop, "GET", "/v1/state")["seq"]
+    for step in range(5):
+        asked = {"weights": {"bm25.title": 50 + step}}
+        assert "would move by" in call(shop, "PUT", f"{SHOP}/weights", asked, actor="ada", status=403)["detail"]
+    assert call(shop, "GET", "/v1/state")["seq"] == seq + 1
+    call(shop, "PUT", f"{SHOP}/weights", asked, actor="bea", status=403)
+    assert call(shop, "GET", "/v1/state")["seq"] == seq + 2
 
 
 def test_a_draft_that_cannot_be_published_at_its_time_says_why_and_stays(shop: RunningService) -> None:

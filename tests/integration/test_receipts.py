@@ -84,6 +84,8 @@ def test_a_receipt_accounts_for_an_answer_and_it_can_be_had_again_after_all_has_
         {"query": "lam", "typing": True},
         {"distinct": "brand"},
         {"limit": 0},
+        {"limit": 115, "operator": "any", "query": "black lamp and speaker"},
+        {"query": "lamp", "offset": 3, "context": ["mobile"]},
         {"query": "nothing at all like this"},
     ],
 )
@@ -99,10 +101,16 @@ def test_what_is_tied_to_a_user_is_sealed_once_they_are_forgotten(shop: RunningS
     assert states(verified(shop, answer)) == ALL
     call(shop, "POST", "/v1/privacy/erase", {"user_token": "anna"})
     receipt = call(shop, "GET", f"/v1/receipts/{answer['query_id']}")
-    assert (receipt["query"], receipt["sealed"], receipt["asked"]) == ("", True, {"context": ["mobile"]})
+    assert (receipt["query"], receipt["sealed"], receipt["asked"]) == ("", True, {})
     checks = verified(shop, answer)
     assert states(checks) == dict.fromkeys(ALL, "not repeated") | {"scores": "holds"}
     assert "key of its user is gone" in checks["retrieval"][1]
+
+
+def test_what_is_not_in_the_log_is_not_repeated(shop: RunningService) -> None:
+    checks = verified(shop, search(shop, query="lamp bob@example.com"))
+    assert states(checks) == {**ALL, "rules": "not repeated", "retrieval": "not repeated"}
+    assert "e-mail" in checks["retrieval"][1]
 
 
 def test_where_documents_changed_the_scores_still_hold_and_the_search_is_not_repeated(shop: RunningService) -> None:
@@ -115,7 +123,7 @@ def test_where_documents_changed_the_scores_still_hold_and_the_search_is_not_rep
 
 
 def test_what_was_never_shown_is_not_found(shop: RunningService) -> None:
-    for name in ("nothing", "0" * 32, query_id(NOW)):
+    for name in ("nothing", "0" * 32, query_id(NOW), "f" * 12 + "7" + "f" * 19):
         for method, path in (("GET", f"/v1/receipts/{name}"), ("POST", f"/v1/receipts/{name}/verify")):
             assert call(shop, method, path, status=404)["field"] == "query_id"
     rehearsed = search(shop, as_of=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -86,6 +87,26 @@ def _logged_rate() -> float:
     return expected(DOCUMENTS) + swaps
 
 
+def test_users_who_differ_in_what_they_like_make_the_interval_wider() -> None:
+    """Half of forty users want the first, half the second: each click tells of its user more than of all."""
+    after, held = swapped(DOCUMENTS, 1), 0
+    for seed in range(N_SEEDS):
+        rng = np.random.default_rng(seed)
+        likes = rng.random(40) < 0.5
+        trials = []
+        for number in range(8000):
+            swap = PairSwap(1, 0.5, bool(rng.random() < 0.5))
+            shown = after if swap.swapped else DOCUMENTS
+            wanted = "b" if likes[number % 40] else "a"
+            clicked = {wanted} if rng.random() < EXAMINED[shown.index(wanted)] else set()
+            trials.append(Trial(shown, [swap], clicked, f"u{number % 40}", DOCUMENTS, after))
+        found = change_in_clicks(trials)
+        assert isinstance(found, Estimate)
+        # Over all users that there could be, nothing changes.
+        held += found.low <= 0.0 <= found.high
+    assert held >= 25
+
+
 def test_an_order_that_changes_nothing_changes_nothing() -> None:
     found = change_in_clicks(logged(np.random.default_rng(1), 100, DOCUMENTS))
     assert isinstance(found, Estimate)
@@ -110,12 +131,19 @@ def test_one_that_is_better_is_told_from_one_that_is_worse() -> None:
         (5000, ("e", *DOCUMENTS[:4], *DOCUMENTS[5:]), PAIRS, "never shown there"),
         (5000, ("new", *DOCUMENTS[:7]), PAIRS, "never shown there"),
         (500, swapped(DOCUMENTS, 1), PAIRS, "an effective sample of"),
+        (8000, swapped(DOCUMENTS, 1), PAIRS, "1 users are too few"),
+        (8000, swapped(DOCUMENTS, 1), PAIRS, "0 were made on what changes"),
         (200_000, swapped(DOCUMENTS, 1), ((1, 0.001),), "an effective sample of|hardly ever shown"),
     ],
 )
 def test_what_the_log_cannot_tell_is_refused(
     n: int, after: Sequence[str], pairs: Sequence[tuple[int, float]] | None, reason: str
 ) -> None:
-    found = change_in_clicks(logged(np.random.default_rng(3), n, after, pairs=pairs))
+    trials = logged(np.random.default_rng(3), n, after, pairs=pairs)
+    if "users" in reason:
+        trials = [msgspec.structs.replace(one, user="anna") for one in trials]
+    if "made" in reason:
+        trials = [msgspec.structs.replace(one, clicked=()) for one in trials]
+    found = change_in_clicks(trials)
     assert isinstance(found, NoEstimate)
     assert any(part in found.reason for part in reason.split("|")), found.reason

@@ -9,7 +9,7 @@ import pytest
 
 from events import control
 from events.control import IndexControl
-from events.edits import DeleteRule, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
 from events.errors import InvalidInput
 from events.policies import Freeze, Policy, check_policy
 from events.rules import Conditions, HideAction, Rule
@@ -65,6 +65,10 @@ def index(policy: Policy, *edits: Edit) -> IndexControl:
         (Policy(max_step=1.0), [weight(-1.1)], "ada", (), False, "max_step"),
         (Policy(max_step=1.0), [segment(1.1)], "ada", (), False, "max_step"),
         (Policy(max_step=1.0), [weight(9.0)], "ada", (), True, ""),
+        # One person does not end what two are asked for, not by taking it back either; nor is a policy ever frozen.
+        (Policy(approvals=1), [SetPolicy(Policy())], "ada", (), True, "approvals"),
+        (Policy(freezes=(SALE,)), [SetPolicy(Policy())], "ada", (), False, ""),
+        (Policy(freezes=(SALE,)), [SetPolicy(Policy()), RULE], "ada", (), False, "freezes[0]"),
         # Others than the author have to approve, unless something is only taken back.
         (Policy(approvals=1), [RULE], "ada", (), False, "approvals"),
         (Policy(approvals=1), [SetPolicy(Policy())], "ada", (), False, "approvals"),
@@ -84,6 +88,10 @@ def test_a_step_in_a_segment_starts_at_what_it_was_there() -> None:
     before = index(Policy(max_step=1.0), segment(5.0))
     near = refusal(before, [segment(5.5)], "ada", NOW, approved_by=(), takes_back=False)
     far = refusal(before, [segment(0.0)], "ada", NOW, approved_by=(), takes_back=False)
+    gone = refusal(before, [DeleteSegment("trade")], "ada", NOW, approved_by=(), takes_back=False)
+    other = SetSegment("trade", Segment(Conditions(user_segment="trade"), {"cosine": 0.5}))
+    left_out = refusal(before, [other], "ada", NOW, approved_by=(), takes_back=False)
+    assert [one is not None and "would move by 5" in one.detail for one in (gone, left_out)] == [True, True]
     assert near is None
     assert far is not None
     assert "segments.trade.bm25.title would move by 5" in far.detail

@@ -125,4 +125,6 @@ def test_names_of_rankings_say_when_they_were_made_and_are_never_the_same() -> N
     assert {made_at(name) for name in names} == {NOW}
     assert {(len(name), name[12], name[16] in "89ab") for name in names} == {(32, "7", True)}
     assert query_id(NOW + timedelta(milliseconds=1)) > max(names)
-    assert [made_at(name) for name in ("", "c" * 32, "x" * 32, names[0].upper())] == [None] * 4
+    assert [made_at(name) for name in ("", "c" * 32, "x" * 32, names[0].upper(), "f" * 12 + "7" + "f" * 19)] == [
+        None
+    ] * 5
