@@ -14,9 +14,10 @@ from benchmarks import latency as latency_benchmark
 from benchmarks import propagation as propagation_benchmark
 from benchmarks import recovery as recovery_benchmark
 from benchmarks import relevance as relevance_benchmark
-from benchmarks import report
+from benchmarks import report, shoppers
 from benchmarks import rules as rules_benchmark
 from benchmarks import scale as scale_benchmark
+from benchmarks import tuning as tuning_benchmark
 
 collection = click.argument("collection", type=click.Path(exists=True, file_okay=False, path_type=Path))
 json_file = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result there.")
@@ -53,6 +54,54 @@ def latency(
         say=_say,
     )
     latency_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@json_file
+@click.option("--learner", default="default,pdgd,off", show_default=True, help="Which, with commas between.")
+@click.option(
+    "--clicks",
+    default="informational,pbm",
+    show_default=True,
+    help=f"How shoppers click, with commas between: {', '.join(shoppers.MODELS)}; or all.",
+)
+@click.option(
+    "--attack",
+    default="",
+    help="Who else clicks, or what changes: inverse:SHARE, random:SHARE, spam:SHARE, drift:N; with commas between.",
+)
+@click.option("--impressions", default=20_000, show_default=True, help="Of each run.")
+@click.option("--seeds", default=20, show_default=True, help="Runs of each kind: seeds 0 to N-1.")
+@click.option("--part", type=click.Choice(("validation", "test")), default="test", show_default=True, help="Offline.")
+@click.option(
+    "--production", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Weights by name, as JSON."
+)
+def tuning(
+    file: Path,
+    json_file: Path | None,
+    learner: str,
+    clicks: str,
+    attack: str,
+    impressions: int,
+    seeds: int,
+    part: str,
+    production: Path | None,
+) -> None:
+    """What learners make of clicks, on the judged queries of FILE (.npz, or a folder of svmlight files)."""
+    result = tuning_benchmark.measure(
+        file,
+        learners=learner.split(","),
+        clicks=shoppers.MODELS if clicks == "all" else clicks.split(","),
+        attacks=attack.split(","),
+        impressions=impressions,
+        n_seeds=seeds,
+        part=part,
+        production=production,
+        say=_say,
+    )
+    tuning_benchmark.print_result(result)
     report.write(json_file, result)
 
 

@@ -1,14 +1,5 @@
-"""The array types that cross module boundaries."""
+"""The array types that cross module boundaries; learning has the same."""
 
-from __future__ import annotations
+from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
 
-from typing import Any, TypeAlias
-
-import numpy as np
-import numpy.typing as npt
-
-FloatArray: TypeAlias = npt.NDArray[np.float32]
-ScoreArray: TypeAlias = npt.NDArray[np.float64]
-IntArray: TypeAlias = npt.NDArray[np.int64]
-BoolArray: TypeAlias = npt.NDArray[np.bool_]
-AnyArray: TypeAlias = npt.NDArray[Any]
+__all__ = ["AnyArray", "BoolArray", "FloatArray", "IntArray", "ScoreArray"]

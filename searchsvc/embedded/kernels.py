@@ -1,80 +1,25 @@
-"""The loops that every search runs over thousands of small things, compiled.
-
-In numpy they are hundreds of calls, each of which costs more than its work, and all of them hold Python's lock.
-Compiled they are one call each, without it. numba keeps the code beside this module, or in the user's cache where that
-folder cannot be written; `warm_up` makes or loads it before the first search.
-"""
+"""The loops that every search runs over thousands of small things, compiled: see `tuning.compiled`."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, Final, TypeVar
+from typing import Final
 
 import numpy as np
 
 from searchsvc.arrays import AnyArray, FloatArray, ScoreArray
-
-F = TypeVar("F", bound=Callable[..., Any])
-_compiling = threading.Lock()
-_all: Final[list[Callable[[], Any]]] = []
-
-
-def _compiled(*signatures: str) -> Callable[[F], F]:
-    """Compiled once, for these types: importing numba takes a fifth of a second that few commands need.
-
-    signatures: the type of each parameter, `dtype` for a number, `dtype[ndim]` for an array to read, and with a `!`
-    behind it for one to write. Anything else is refused, and never compiled under a search.
-    """
-
-    def decorate(function: F) -> F:
-        made: list[Any] = []
-
-        def compiled() -> Any:
-            with _compiling:
-                if not made:
-                    made.append(_compile(function, signatures))
-            return made[0]
-
-        @wraps(function)
-        def call(*arguments: Any) -> Any:
-            return (made[0] if made else compiled())(*arguments)
-
-        _all.append(compiled)
-        return call  # type: ignore[return-value]  # of the same signature
-
-    return decorate
-
-
-def _compile(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
-    import numba
-
-    def kind(name: str) -> Any:
-        dtype, _, rest = name.partition("[")
-        element = numba.from_dtype(np.dtype(dtype))
-        if not rest:
-            return element
-        return numba.types.Array(element, int(rest[0]), "C", readonly=not rest.endswith("!"))
-
-    wanted = [tuple(kind(name) for name in one.split()) for one in signatures]
-    try:
-        return numba.njit(wanted, cache=True, nogil=True, error_model="numpy")(function)
-    except RuntimeError:
-        # Neither the module's folder nor the user's can be written: each start compiles anew.
-        return numba.njit(wanted, nogil=True, error_model="numpy")(function)
+from tuning import compiled as compiling
+from tuning.compiled import compiled
 
 
 def warm_up() -> None:
     """Compile what searches call, or load what was compiled before. Blocks, for seconds where it compiles."""
-    for compiled in _all:
-        compiled()
+    compiling.warm_up(__name__)
 
 
 _RUN: Final = "i4[1] i8[1] i4[1] u1[1] u1[1] u2[1]"
 
 
-@_compiled(f"{_RUN} {_RUN} b1[1] {_RUN.replace(']', ']!')}")
+@compiled(f"{_RUN} {_RUN} b1[1] {_RUN.replace(']', ']!')}")
 def merge(
     elder_terms: AnyArray,
     elder_starts: AnyArray,
@@ -129,7 +74,7 @@ def merge(
     return n
 
 
-@_compiled("i4[1] i8[1] i8[1] u4[1] u4[1]!")
+@compiled("i4[1] i8[1] i8[1] u4[1] u4[1]!")
 def hold(slots: AnyArray, begins: AnyArray, ends: AnyArray, bits: AnyArray, held: AnyArray) -> None:
     """Note in held: (n_slots,) which terms each slot holds, a bit a term.
 
@@ -140,7 +85,7 @@ def hold(slots: AnyArray, begins: AnyArray, ends: AnyArray, bits: AnyArray, held
             held[slots[i]] |= bits[span]
 
 
-@_compiled("i4[1] u1[1] u1[1] u2[1] i8[1] i8[1] i8[1] f8[1] f8[2] f8[1] f8 b1[1] f8[1]!")
+@compiled("i4[1] u1[1] u1[1] u2[1] i8[1] i8[1] i8[1] f8[1] f8[2] f8[1] f8 b1[1] f8[1]!")
 def add_scores(
     slots: AnyArray,
     fields: AnyArray,
@@ -200,7 +145,7 @@ def add_scores(
             sums[slot] += factors[place, field] * share
 
 
-@_compiled(
+@compiled(
     "i8[1] i8[1] i4[1] u1[1] u2[1] i4[1] i8[1] i8[1] f8[1] i4[2] f8[1] f8 f8[2] f8[1] i8[1] i8[1] i8 f8[2]! f8[2]!"
 )
 def describe(
@@ -298,7 +243,7 @@ def describe(
                     bm25[i, field] += factors[place, field] * found / (found + norm)
 
 
-@_compiled("i1[2] f4[1] i8[1] i2[1] f8 f4[1]!")
+@compiled("i1[2] f4[1] i8[1] i2[1] f8 f4[1]!")
 def cosines(
     rows: AnyArray, scales: FloatArray, slots: AnyArray, query: AnyArray, query_scale: float, found: FloatArray
 ) -> None:
@@ -316,7 +261,7 @@ def cosines(
         found[i] = np.float32(float(total) * query_scale * float(scales[slot]))
 
 
-@_compiled("u1[1] u1[1] u2[1] i8 i8 f8[1] f8 f8[1]!")
+@compiled("u1[1] u1[1] u2[1] i8 i8 f8[1] f8 f8[1]!")
 def peaks(
     fields: AnyArray,
     frequencies: AnyArray,
@@ -335,7 +280,7 @@ def peaks(
         largest[field] = max(largest[field], share)
 
 
-@_compiled("u4[1] b1[1] f4[2] f4[1]! f4[1]!")
+@compiled("u4[1] b1[1] f4[2] f4[1]! f4[1]!")
 def promise(held: AnyArray, matching: AnyArray, bounds: FloatArray, promised: FloatArray, sample: FloatArray) -> None:
     """Write (n_slots,) the most that each slot could earn, -1 where it does not match; and an even sample of it.
 
@@ -354,7 +299,7 @@ def promise(held: AnyArray, matching: AnyArray, bounds: FloatArray, promised: Fl
         sample[part] = promised[part * stride]
 
 
-@_compiled("i8[1] u4[1] f4[2] f8 f8[1] b1[1]!")
+@compiled("i8[1] u4[1] f4[2] f8 f8[1] b1[1]!")
 def give_up(
     slots: AnyArray, held: AnyArray, bounds: FloatArray, least: float, sums: ScoreArray, chosen: AnyArray
 ) -> None:
@@ -370,7 +315,7 @@ def give_up(
         chosen[slot] = sums[slot] + bound >= least
 
 
-@_compiled("i4[1] i4[1] b1[1] b1[1]!")
+@compiled("i4[1] i4[1] b1[1] b1[1]!")
 def mark(slots: AnyArray, codes: AnyArray, passing: AnyArray, marked: AnyArray) -> None:
     """Write True for (n_slots,) the slots that have a code that passes.
 
@@ -380,7 +325,7 @@ def mark(slots: AnyArray, codes: AnyArray, passing: AnyArray, marked: AnyArray) 
         marked[slots[i]] |= passing[codes[i]]
 
 
-@_compiled("i4[1] i4[1] b1[1] i8[1]!")
+@compiled("i4[1] i4[1] b1[1] i8[1]!")
 def count(slots: AnyArray, codes: AnyArray, matching: AnyArray, counts: AnyArray) -> None:
     """Add to counts: (n_codes,) how many matching slots have each code.
 
@@ -390,7 +335,7 @@ def count(slots: AnyArray, codes: AnyArray, matching: AnyArray, counts: AnyArray
         counts[codes[i]] += matching[slots[i]]
 
 
-@_compiled("u4[1] i4[1]!")
+@compiled("u4[1] i4[1]!")
 def seat(hashes: AnyArray, table: AnyArray) -> None:
     """Put each number at its hash in an open table, or in the next free slot. table: (a power of two,) of -1."""
     mask = np.uint32(table.shape[0] - 1)
@@ -401,7 +346,7 @@ def seat(hashes: AnyArray, table: AnyArray) -> None:
         table[at] = number
 
 
-@_compiled("u1[1] i8[1] i8[1] i8 u8[1]!")
+@compiled("u1[1] i8[1] i8[1] i8 u8[1]!")
 def letters_from(letters: AnyArray, ends: AnyArray, numbers: AnyArray, offset: int, keys: AnyArray) -> None:
     """Write (n,) eight letters of each of some texts, from an offset on, as numbers that order as they do.
 
