@@ -35,13 +35,17 @@ ACROSS: Final = 0.7
 ALONG: Final = 10.0
 BENDS: Final = 0.7
 RANKS: Final = 0.3
-INTERCEPT: Final = 4.0
+# Wide: or pages without clicks would speak against what production likes.
+INTERCEPT: Final = 25.0
 # Of a hundred clicks' worth: what is believed of stopping before there are any.
 STOPS: Final = (3.0, 10.0)
 # The mean that is shown goes over the last hundred impressions, fewer at the start.
 SLOWEST: Final = 0.01
 # A user's impressions count up to so many times the mean of all, so that nobody outvotes the others.
-TIMES_MEAN: Final = 1.5
+TIMES_MEAN: Final = 2.0
+# Nobody who means it clicks more of a page, unless it is short.
+MAX_CLICKED: Final = 0.6
+SHORT: Final = 4
 MAX_USERS: Final = 100_000
 
 
@@ -86,7 +90,7 @@ class BrowsingLearner:
         self._stops = np.tile(np.array(STOPS), (n_members, 1))
         self._evidence = np.zeros(n_members)
         self._shown_by = self._directions()
-        self._n = 0
+        self._n = self._n_seen = 0
         self._users: dict[str, int] = {}
         self.weights = self._mixed()
 
@@ -98,9 +102,11 @@ class BrowsingLearner:
         return self.scores(features)
 
     def learn(self, impression: Impression) -> None:
-        if not self._may_vote(impression.user):
-            return
+        self._n_seen += 1
         n = min(len(impression.clicked), MAX_RANKS)
+        implausible = n > SHORT and np.count_nonzero(impression.clicked[:n]) > MAX_CLICKED * n
+        if not self._may_vote(impression.user) or implausible:
+            return
         clicked = np.ascontiguousarray(impression.clicked[:n])
         last = int(np.flatnonzero(clicked)[-1]) + 1 if clicked.any() else 0
         pieces = self.curves.of(impression.features[:n])
@@ -115,7 +121,7 @@ class BrowsingLearner:
         if user not in self._users and len(self._users) >= MAX_USERS:
             del self._users[next(iter(self._users))]
         self._users[user] = n = self._users.get(user, 0) + 1
-        return n <= max(TIMES_MEAN * (self._n + 1) / len(self._users), 1.0)
+        return n <= max(TIMES_MEAN * self._n_seen / len(self._users), TIMES_MEAN)
 
     def _directions(self) -> ScoreArray:
         """(n_members, n_pieces) of length one."""

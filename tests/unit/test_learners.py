@@ -58,7 +58,7 @@ def test_a_learner_comes_to_what_is_liked(name: str, least: float) -> None:
 
 
 def test_a_few_who_click_a_lot_do_not_outvote_the_others() -> None:
-    assert agreement(taught(BrowsingLearner, 2000, bots=0.4)) > 0.9
+    assert agreement(taught(BrowsingLearner, 2000, bots=0.4)) > 0.85
     # Were they not known by their names, they would be heard.
     assert agreement(taught(BrowsingLearner, 2000, bots=0.4, named=False)) < 0.7
 
@@ -67,9 +67,13 @@ def test_impressions_without_clicks_or_documents_are_learnt_from_without_harm() 
     learner = BrowsingLearner(PRODUCTION)
     for n in (0, 1, 3, 10, 40):
         learner.learn(Impression(np.random.default_rng(n).random((n, D)), np.zeros(n, np.bool_)))
-    for n in (1, 3, 10, 40):
+    for n in (1, 3):
         learner.learn(Impression(np.random.default_rng(n).random((n, D)), np.ones(n, np.bool_)))
     assert np.isfinite(learner.weights).all()
+    before = learner.weights
+    for n in (10, 40):
+        learner.learn(Impression(np.random.default_rng(n).random((n, D)), np.ones(n, np.bool_)))
+    assert np.array_equal(learner.weights, before), "nobody means all of a page"
 
 
 def test_weights_of_nothing_are_a_beginning_too() -> None:
