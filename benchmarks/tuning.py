@@ -33,6 +33,8 @@ K: Final = 10
 EARLY: Final = (100, 300)
 EVERY: Final = 1000
 N_FITTED: Final = 50
+LEAST_DISPLAYED: Final = -0.003
+UPDATE_US: Final = 500.0
 LEARNERS: Final[Mapping[str, Callable[[ScoreArray], Learner]]] = {
     "default": BrowsingLearner,
     "pdgd": Pdgd,
@@ -105,6 +107,7 @@ def measure(
             said = f"{one.learner}, {one.clicks}{', ' + one.attack if one.attack else ''}, seed {one.seed}"
             say(f"{n_done} of {len(runs)}: {said}: {last.ndcg:.4f} after {last.impressions:,}")
     rows.sort(key=lambda row: (row.clicks, row.attack, row.learner, row.seed, row.impressions))
+    summary = list(_summary(rows))
     return {
         "benchmark": "tuning",
         "question": "what learners reach from clicks, and what shoppers are shown meanwhile",
@@ -114,7 +117,8 @@ def measure(
         "production_from": origin,
         "production_ndcg": _offline(held.parts[part], lambda features: features @ weights),
         "rows": rows,
-        "summary": list(_summary(rows)),
+        "summary": summary,
+        "checks": [check for one in summary if one["learner"] == "default" for check in _checks(one)],
     }
 
 
@@ -130,6 +134,19 @@ def print_result(result: dict[str, Any]) -> None:
         print(f"  displayed over production, last 1,000   {_interval(one['last'], signed=True)}")
         print(f"  the worst thousand                      {_interval(one['worst'], signed=True)}")
         print(f"  an update, us                           p50 {one['update_us'][0]:.0f}, p99 {one['update_us'][1]:.0f}")
+    report.print_checks(result["checks"])
+
+
+def _checks(one: Mapping[str, Any]) -> Iterator[report.Check]:
+    """What is asked of the default learner on any collection: that shoppers do not pay for it, and that it is quick."""
+    name = f"{one['clicks']}{', ' + one['attack'] if one['attack'] else ''}"
+    mean, half = one["worst"]
+    least, update = mean - half, one["update_us"][1]
+    wanted = f">= {LEAST_DISPLAYED:+.3f}"
+    yield report.Check(
+        f"{name}: the worst thousand over production, lower limit", wanted, f"{least:+.4f}", least >= LEAST_DISPLAYED
+    )
+    yield report.Check(f"{name}: an update, p99", f"<= {UPDATE_US:g} us", f"{update:.0f} us", update <= UPDATE_US)
 
 
 def _interval(value: Sequence[float], *, signed: bool = False) -> str:

@@ -60,9 +60,7 @@ class TooLarge(InvalidInput):
 
 
 class Forbidden(InvalidInput):
-    """A policy of the index does not let this caller do it now. seq: where the log says so; 0 before it does."""
-
-    seq = 0
+    """A policy of the index does not let this caller do it now."""
 
 
 class Unavailable(SearchsvcError):

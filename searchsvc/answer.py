@@ -109,6 +109,12 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         given = {name: value for name in _LOGGED if (value := getattr(self, name)) != getattr(_USUAL, name)}
         return msgspec.json.encode(given).decode() if given else ""
 
+    @staticmethod
+    def of_log(query: str, asked: str) -> SearchRequest:
+        """The search that was logged. asked: as `to_log` gave it."""
+        given: dict[str, object] = msgspec.json.decode(asked) if asked else {}
+        return msgspec.convert({**given, "query": query}, SearchRequest)
+
     def facet_requests(self) -> tuple[FacetRequest, ...]:
         return tuple(FacetRequest(one) if isinstance(one, str) else one for one in self.facets)
 

@@ -411,6 +411,4 @@ def _refused(
 
 def _forbidden(event: ChangeRefused, seq: int) -> Forbidden:
     said = f"the policy of index {event.index} does not allow it: {event.detail} (sequence {seq})"
-    error = Forbidden(said, field=f"policy.{event.policy}", value=event.actor, limit=event.detail)
-    error.seq = seq
-    return error
+    return Forbidden(said, field=f"policy.{event.policy}", value=event.actor, limit=event.detail)

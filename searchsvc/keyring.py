@@ -24,6 +24,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from events.errors import Corrupt, Unavailable
+from events.types import RankingShown
 
 KEYRING_NAME: Final = "privacy.sqlite"
 EPOCH_DAYS: Final = 90
@@ -59,6 +60,29 @@ class User(msgspec.Struct, frozen=True):
             return AESGCM(self.key).decrypt(content[:NONCE_BYTES], content[NONCE_BYTES:], None).decode()
         except (ValueError, InvalidTag) as error:
             raise Corrupt(f"a sealed text of {self.pseudonym} cannot be opened with their key") from error
+
+
+def sealed(shown: RankingShown, user: User) -> RankingShown:
+    """A ranking that is tied to a user: what was asked only they can be known by is under their key."""
+    return msgspec.structs.replace(
+        shown,
+        user=user.pseudonym,
+        query="",
+        sealed_query=user.seal(shown.query),
+        asked="",
+        sealed_asked=user.seal(shown.asked) if shown.asked else "",
+    )
+
+
+def opened(shown: RankingShown, user: User | None) -> RankingShown | None:
+    """A ranking with what was asked in clear; None where that is sealed. user: by its pseudonym, None where there is
+    none any more. Raises Corrupt where it was not sealed under their key."""
+    if not shown.sealed_query:
+        return shown
+    if user is None:
+        return None
+    asked = user.open(shown.sealed_asked) if shown.sealed_asked else shown.asked
+    return msgspec.structs.replace(shown, query=user.open(shown.sealed_query), asked=asked)
 
 
 class Keyring:

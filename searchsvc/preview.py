@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -10,6 +11,7 @@ from events.control import ControlState
 from searchsvc.answer import Hit, SearchAnswer, SearchRequest
 from searchsvc.directives import Effect
 
+TOP: Final = 3
 # An index, CONTROL as it is and as it would be, and a search: its answer by either.
 Asking = Callable[[str, ControlState, ControlState, SearchRequest], Awaitable[tuple[SearchAnswer, SearchAnswer]]]
 
@@ -47,18 +49,28 @@ class Preview(msgspec.Struct, frozen=True):
     n_changed: int
 
 
+def overlap(before: Sequence[str], after: Sequence[str]) -> float:
+    """The share of the longer page that is on both; 1 where both are empty."""
+    longest = max(len(before), len(after))
+    return len({*before} & {*after}) / longest if longest else 1.0
+
+
+def top_changed(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether the first three are others, or in another order."""
+    return before[:TOP] != after[:TOP]
+
+
 def compared(query: str, before: SearchAnswer, after: SearchAnswer) -> QueryPreview:
     ranks = {hit.id: hit.rank for hit in before.hits}
-    kept = {hit.id for hit in after.hits}
     was, now = (_ids(answer.hits) for answer in (before, after))
     return QueryPreview(
         query=query,
         before=was,
         after=[_hit(hit, ranks.get(hit.id)) for hit in after.hits],
-        gone=[name for name in was if name not in kept],
+        gone=[name for name in was if name not in now],
         total=(before.total, after.total),
-        overlap=round(len(kept & set(was)) / max(len(was), len(now), 1), 4) if was or now else 1.0,
-        top_changed=was[:3] != now[:3],
+        overlap=round(overlap(was, now), 4),
+        top_changed=top_changed(was, now),
         applied_rules=(before.applied_rules, after.applied_rules),
         rule_effects=after.rule_effects,
     )

@@ -27,7 +27,7 @@ from searchsvc import ranking
 from searchsvc.answer import FeatureShare, SearchOutcome, SearchRequest
 from searchsvc.arrays import ScoreArray
 from searchsvc.directives import multiplied
-from searchsvc.keyring import Keyring
+from searchsvc.keyring import Keyring, opened
 from searchsvc.known import KnownRankings
 from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.queryids import made_at
@@ -231,14 +231,8 @@ class Receipts:
         return None
 
     def _opened(self, shown: RankingShown, seq: int, at: int) -> _Found:
-        if not shown.sealed_query:
-            return _Found(shown, seq, at, shown.query)
-        user = self._keyring.by_pseudonym(shown.user)
-        if user is None:
-            return _Found(shown, seq, at, None)
-        if shown.sealed_asked:
-            shown = msgspec.structs.replace(shown, asked=user.open(shown.sealed_asked))
-        return _Found(shown, seq, at, user.open(shown.sealed_query))
+        clear = opened(shown, self._keyring.by_pseudonym(shown.user) if shown.sealed_query else None)
+        return _Found(clear, seq, at, clear.query) if clear is not None else _Found(shown, seq, at, None)
 
     def _checks(self, found: _Found) -> list[Check]:
         shown, control = found.shown, self._control(found.shown)
@@ -285,7 +279,7 @@ def _request(found: _Found) -> SearchRequest | None:
     """The search as it was asked; None where its query is sealed."""
     if found.query is None:
         return None
-    return msgspec.convert({**_asked(found.shown), "query": found.query}, SearchRequest)
+    return SearchRequest.of_log(found.query, found.shown.asked)
 
 
 def _asked(shown: RankingShown) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from searchsvc.drafts import Drafts
 from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
-from searchsvc.keyring import Keyring
+from searchsvc.keyring import Keyring, sealed
 from searchsvc.known import BehaviorMemory
 from searchsvc.lastknown import LastKnown
 from searchsvc.preview import Preview, compared, of_all
@@ -254,18 +254,8 @@ class Service:
 
     def _kept_private(self, shown: RankingShown, token: str) -> RankingShown:
         """The ranking as the log may hold it: what was typed is redacted, and sealed where it is tied to a user."""
-        query, asked = redacted(shown.query), redacted(shown.asked)
-        if not token:
-            return msgspec.structs.replace(shown, query=query, asked=asked)
-        user = self._keyring.user(token, shown.at)
-        return msgspec.structs.replace(
-            shown,
-            user=user.pseudonym,
-            query="",
-            sealed_query=user.seal(query),
-            asked="",
-            sealed_asked=user.seal(asked) if asked else "",
-        )
+        clear = msgspec.structs.replace(shown, query=redacted(shown.query), asked=redacted(shown.asked))
+        return sealed(clear, self._keyring.user(token, shown.at)) if token else clear
 
     async def erase_user(self, token: str) -> int:
         """Destroy what ties the log to a user; return how many keys there were."""

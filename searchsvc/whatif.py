@@ -27,9 +27,9 @@ from events.log import EventLog, first_at
 from events.types import InteractionRecorded, RankingShown
 from searchsvc.answer import SearchRequest
 from searchsvc.drafts import Draft, Drafts, with_draft
-from searchsvc.keyring import Keyring
+from searchsvc.keyring import Keyring, User, opened
 from searchsvc.lastknown import LAST_KNOWN
-from searchsvc.preview import Asking
+from searchsvc.preview import Asking, overlap, top_changed
 from searchsvc.serving import Serving
 from searchsvc.tasks import end
 from tuning.metrics import ndcg
@@ -46,7 +46,6 @@ MAX_KEPT: Final = 100
 ATTEMPTS: Final = 3
 # A query that is tied to users is shown where so many made it, as a suggestion would be.
 MIN_USERS: Final = 3
-TOP: Final = 3
 N_LISTED: Final = 10
 KINDS: Final = {"click": "clicks", "add_to_cart": "carts", "purchase": "purchases"}
 
@@ -156,8 +155,7 @@ class _Search(msgspec.Struct, frozen=True):
     asked: str
 
     def request(self) -> SearchRequest:
-        given: dict[str, Any] = msgspec.json.decode(self.asked) if self.asked else {}
-        return msgspec.convert({**given, "query": self.query, "offset": 0, "limit": DEPTH}, SearchRequest)
+        return msgspec.structs.replace(SearchRequest.of_log(self.query, self.asked), offset=0, limit=DEPTH)
 
 
 class _Logged(msgspec.Struct, frozen=True):
@@ -175,12 +173,11 @@ class _Pages(msgspec.Struct, frozen=True):
 
     @property
     def overlap(self) -> float:
-        longest = max(len(self.before), len(self.after))
-        return len({*self.before} & {*self.after}) / longest if longest else 1.0
+        return overlap(self.before, self.after)
 
     @property
     def top_changed(self) -> bool:
-        return self.before[:TOP] != self.after[:TOP]
+        return top_changed(self.before, self.after)
 
 
 class WhatIfs:
@@ -279,18 +276,14 @@ class WhatIfs:
         return await asyncio.to_thread(self._opened, list(shown.values())), acted
 
     def _opened(self, rankings: Sequence[RankingShown]) -> list[_Logged]:
-        users: dict[str, Any] = {}
+        users: dict[str, User | None] = {}
         found = []
         for shown in rankings:
-            query: str | None = shown.query
-            if shown.sealed_query:
-                if shown.user not in users:
-                    users[shown.user] = self._keyring.by_pseudonym(shown.user)
-                user = users[shown.user]
-                query = user.open(shown.sealed_query) if user is not None else None
-                if user is not None and shown.sealed_asked:
-                    shown = msgspec.structs.replace(shown, asked=user.open(shown.sealed_asked))
-            found.append(_Logged(shown, _Search(query, _without_page(shown.asked)) if query is not None else None))
+            if shown.sealed_query and shown.user not in users:
+                users[shown.user] = self._keyring.by_pseudonym(shown.user)
+            clear = opened(shown, users.get(shown.user))
+            search = _Search(clear.query, _without_page(clear.asked)) if clear is not None else None
+            found.append(_Logged(shown, search))
         return found
 
     async def _pages(self, index: str, states: _States, search: _Search) -> _Pages | None:

@@ -107,7 +107,7 @@ class OpenSearchStorage:
                 "%s was made by other settings, another model or for other plugins: built anew from the log", searched
             )
         name = searched if searched in fit else max(fit, key=_number, default=None)
-        return self._opened(name, found[name], knn) if name is not None else self._new(knn)
+        return self._opened(name, _n_shards(found[name]), knn) if name is not None else self._new(knn)
 
     def beside(self) -> OpenSearchEngine:
         return self._new(self._knn())
@@ -120,7 +120,7 @@ class OpenSearchStorage:
         )
         made["mappings"]["_meta"] |= {"fingerprint": self._fingerprint(knn), "prefix": self._prefix}
         self._node.call("PUT", f"/{name}", msgspec.Raw, made, query={"timeout": NEW_INDEX_TIMEOUT})
-        return self._opened(name, self._found()[name], knn)
+        return self._opened(name, self._n_shards, knn)
 
     def previous(self) -> OpenSearchEngine:
         """What was made by other settings is of no use: these settings in force again would take it up."""
@@ -128,7 +128,7 @@ class OpenSearchStorage:
         fingerprint = self._fingerprint(knn)
         for name, one in self._found().items():
             if self._previous in one.aliases and one.mappings.meta.fingerprint == fingerprint:
-                return self._opened(name, one, knn)
+                return self._opened(name, _n_shards(one), knn)
         raise NotFound(f"{self._base} has no index of before by the settings in force", field="previous")
 
     def adopt(self, engine: Engine) -> None:
@@ -158,8 +158,7 @@ class OpenSearchStorage:
         """The node tidies up by itself."""
         return
 
-    def _opened(self, name: str, found: replies.IndexFound, knn: bool) -> OpenSearchEngine:
-        n_shards = int(found.settings.index.number_of_shards)
+    def _opened(self, name: str, n_shards: int, knn: bool) -> OpenSearchEngine:
         engine = OpenSearchEngine(self._node, name, self._settings, self._dimension, knn=knn, n_shards=n_shards)
         engine.restore()
         return engine
@@ -194,3 +193,7 @@ class OpenSearchStorage:
 
 def _number(name: str) -> int:
     return int(name.rpartition("-v")[2])
+
+
+def _n_shards(found: replies.IndexFound) -> int:
+    return int(found.settings.index.number_of_shards)
