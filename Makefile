@@ -53,9 +53,18 @@ bench: $(VENV)/dev  ## the figures of README, written to benchmarks/results/
 	$(BIN)/searchsvc bench propagation --json benchmarks/results/propagation.json
 	$(BIN)/searchsvc bench rules --json benchmarks/results/rules.json
 
-bench-tuning: $(VENV)/dev  ## what the learner reaches from made-up clicks, seven models, twenty seeds (10 minutes)
-	$(BIN)/searchsvc bench tuning $(DATA)/learning-to-rank/movies.npz --learner default --clicks all \
-		--json benchmarks/results/tuning-movies.json
+TUNING := $(BIN)/searchsvc bench tuning $(DATA)/learning-to-rank/movies.npz --learner default
+BOTS := inverse:0.1,inverse:0.3,random:0.1,random:0.3,spam:0.1,spam:0.3
+
+bench-tuning: $(VENV)/dev  ## what is learnt from made-up clicks, by bots' too, behind the gate, and live (50 minutes)
+	$(TUNING) --clicks all --json benchmarks/results/tuning-movies.json
+	$(TUNING) --attack $(BOTS) --impressions 10000 --json benchmarks/results/tuning-bots-movies.json
+	$(TUNING) --clicks navigational,informational,near-random,pbm,pbm-trust-low --optimal --json benchmarks/results/tuning-optimal-movies.json
+	$(TUNING) --attack drift:10000 --json benchmarks/results/tuning-drift-movies.json
+	$(TUNING) --attack inverse:0.3 --pipeline --impressions 6000 --seeds 100 --json benchmarks/results/tuning-pipeline-movies.json
+	$(BIN)/searchsvc bench gate $(DATA)/learning-to-rank/movies.npz --seeds 1000 --json benchmarks/results/gate-movies.json
+	$(BIN)/searchsvc bench tuning --live $(DATA)/movies --impressions 8000 \
+		--svg benchmarks/results/tuning-live-movies.svg --json benchmarks/results/tuning-live-movies.json
 
 bench-scale: $(VENV)/dev  ## 10,000 to a million documents: an hour of encoding, kept in .bench for the next time
 	$(BIN)/searchsvc bench scale $(DATA)/electronics --vectors .bench/vectors --json benchmarks/results/scale.json

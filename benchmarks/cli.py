@@ -10,7 +10,9 @@ import rich_click as click
 from benchmarks import cluster as cluster_benchmark
 from benchmarks import engines as engines_benchmark
 from benchmarks import events as events_benchmark
+from benchmarks import gate as gate_benchmark
 from benchmarks import latency as latency_benchmark
+from benchmarks import live as live_benchmark
 from benchmarks import propagation as propagation_benchmark
 from benchmarks import recovery as recovery_benchmark
 from benchmarks import relevance as relevance_benchmark
@@ -78,6 +80,10 @@ def latency(
 @click.option(
     "--production", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Weights by name, as JSON."
 )
+@click.option("--optimal", is_flag=True, help="Production is the best there is by the labels: there is nothing to win.")
+@click.option("--pipeline", is_flag=True, help="Only what passes gate and guard is shown alone, as in the service.")
+@click.option("--live", is_flag=True, help="Drive a real service instead; FILE is a judged collection then.")
+@click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="With --live: draw it there.")
 def tuning(
     file: Path,
     json_file: Path | None,
@@ -88,8 +94,21 @@ def tuning(
     seeds: int,
     part: str,
     production: Path | None,
+    optimal: bool,
+    pipeline: bool,
+    live: bool,
+    svg: Path | None,
 ) -> None:
     """What learners make of clicks, on the judged queries of FILE (.npz, or a folder of svmlight files)."""
+    if live:
+        told = live_benchmark.measure(
+            file, clicks=clicks.split(",")[0], impressions=impressions, seed=0, svg=svg, say=_say
+        )
+        live_benchmark.print_result(told)
+        report.write(json_file, told)
+        return
+    if optimal and production is not None:
+        raise click.UsageError("--optimal and --production are two answers to one question: give one")
     result = tuning_benchmark.measure(
         file,
         learners=learner.split(","),
@@ -99,9 +118,29 @@ def tuning(
         n_seeds=seeds,
         part=part,
         production=production,
+        optimal=optimal,
+        pipeline=pipeline,
         say=_say,
     )
     tuning_benchmark.print_result(result)
+    report.write(json_file, result)
+
+
+@bench.command()
+@click.argument("file", type=click.Path(exists=True, path_type=Path))
+@json_file
+@click.option(
+    "--clicks",
+    default="informational,pbm",
+    show_default=True,
+    help=f"How shoppers click, with commas between: {', '.join(shoppers.MODELS)}; or all.",
+)
+@click.option("--seeds", default=100, show_default=True, help="Runs of each kind: seeds 0 to N-1.")
+def gate(file: Path, json_file: Path | None, clicks: str, seeds: int) -> None:
+    """How soon gate and guard tell better weights, and worse ones, from those in force, on the queries of FILE."""
+    models = shoppers.MODELS if clicks == "all" else tuple(clicks.split(","))
+    result = gate_benchmark.measure(file, clicks=models, n_seeds=seeds, say=_say)
+    gate_benchmark.print_result(result)
     report.write(json_file, result)
 
 

@@ -14,6 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,19 +23,27 @@ import numpy as np
 
 from benchmarks import featurefile, fitting, report
 from benchmarks.featurefile import FeatureFile, JudgedList
+from benchmarks.piped import Piped
 from benchmarks.shoppers import Attack, Shoppers
 from events.errors import InvalidInput, require
-from tuning.arrays import IntArray, ScoreArray
+from tuning.arrays import BoolArray, IntArray, ScoreArray
 from tuning.browsing import BrowsingLearner
+from tuning.curves import pieces
 from tuning.learner import Impression, Learner, Off
 from tuning.pdgd import Pdgd
+from tuning.pipeline import Step
 
 K: Final = 10
 EARLY: Final = (100, 300)
 EVERY: Final = 1000
 N_FITTED: Final = 50
 LEAST_DISPLAYED: Final = -0.003
+# Where there is nothing to win.
+LEAST_OPTIMAL: Final = -0.001
 UPDATE_US: Final = 500.0
+# A version is bad where it is worse than production by this, on so many queries of those that shoppers ask.
+BAD: Final = 0.005
+N_JUDGED: Final = 2000
 LEARNERS: Final[Mapping[str, Callable[[ScoreArray], Learner]]] = {
     "default": BrowsingLearner,
     "pdgd": Pdgd,
@@ -49,11 +58,13 @@ class Asked(msgspec.Struct, frozen=True):
     clicks: str
     attack: str
     seed: int
+    pipeline: bool = False
 
 
 class Row(msgspec.Struct, frozen=True):
     """One checkpoint of a run. ndcg: offline. displayed, displayed_production: means since the checkpoint before.
-    update_us: median and 99th percentile of one impression's update."""
+    update_us: median and 99th percentile of one impression's update. published, bad, rolled_back: so far, of versions;
+    bad: that show shoppers worse pages than production does."""
 
     collection: str
     learner: str
@@ -65,6 +76,9 @@ class Row(msgspec.Struct, frozen=True):
     displayed: float
     displayed_production: float
     update_us: tuple[float, float]
+    published: int = 0
+    bad: int = 0
+    rolled_back: int = 0
 
 
 def measure(
@@ -77,20 +91,23 @@ def measure(
     n_seeds: int,
     part: str,
     production: Path | None,
+    optimal: bool,
+    pipeline: bool,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """The result as JSON would have it. part: on which the offline measure is taken; settings are chosen on validation
-    alone."""
+    alone. optimal: whether production is as good as weights can be. pipeline: whether what the default learner learns
+    has to pass gate and guard before shoppers see it alone."""
     require(impressions >= 1, "impressions", impressions, "1 or more")
     require(n_seeds >= 1, "seeds", n_seeds, "1 or more")
     for learner in learners:
         require(learner in LEARNERS, "learner", learner, ", ".join(LEARNERS))
     held = featurefile.read(path)
-    weights, origin = _production(held, production)
+    weights, origin = production_of(held, production, optimal=optimal)
     say(f"{held.name}: {', '.join(f'{len(lists):,} {name}' for name, lists in held.parts.items())} queries")
     say(f"production ({origin}): " + ", ".join(f"{n}={w:g}" for n, w in zip(held.names, weights, strict=True) if w))
     runs = [
-        Asked(learner, model, attack, seed)
+        Asked(learner, model, attack, seed, pipeline and learner == "default")
         for model in clicks
         for attack in attacks
         for learner in learners
@@ -113,12 +130,13 @@ def measure(
         "question": "what learners reach from clicks, and what shoppers are shown meanwhile",
         **report.environment(0),
         "part": part,
+        "pipeline": pipeline,
         "production": dict(zip(held.names, map(float, weights), strict=True)),
         "production_from": origin,
-        "production_ndcg": _offline(held.parts[part], lambda features: features @ weights),
+        "production_ndcg": offline(held.parts[part], lambda features: features @ weights),
         "rows": rows,
         "summary": summary,
-        "checks": [check for one in summary if one["learner"] == "default" for check in _checks(one)],
+        "checks": [check for one in summary if one["learner"] == "default" for check in _checks(one, optimal=optimal)],
     }
 
 
@@ -132,12 +150,16 @@ def print_result(result: dict[str, Any]) -> None:
         print(f"  displayed over production, first 1,000  {_interval(one['first'], signed=True)}")
         print(f"  displayed over production, first 5,000  {_interval(one['early'], signed=True)}")
         print(f"  displayed over production, last 1,000   {_interval(one['last'], signed=True)}")
+        print(f"  displayed over production, all of it    {_interval(one['whole'], signed=True)}")
         print(f"  the worst thousand                      {_interval(one['worst'], signed=True)}")
+        if sum(one["versions"].values()):
+            said = "{published} published, {bad} of them bad, {rolled_back} rolled back".format(**one["versions"])
+            print(f"  versions                                {said}")
         print(f"  an update, us                           p50 {one['update_us'][0]:.0f}, p99 {one['update_us'][1]:.0f}")
     report.print_checks(result["checks"])
 
 
-def _checks(one: Mapping[str, Any]) -> Iterator[report.Check]:
+def _checks(one: Mapping[str, Any], *, optimal: bool) -> Iterator[report.Check]:
     """What is asked of the default learner on any collection: that shoppers do not pay for it, and that it is quick."""
     name = f"{one['clicks']}{', ' + one['attack'] if one['attack'] else ''}"
     mean, half = one["worst"]
@@ -146,6 +168,17 @@ def _checks(one: Mapping[str, Any]) -> Iterator[report.Check]:
     yield report.Check(
         f"{name}: the worst thousand over production, lower limit", wanted, f"{least:+.4f}", least >= LEAST_DISPLAYED
     )
+    if optimal:
+        whole = one["whole"][0]
+        yield report.Check(
+            f"{name}: displayed over the best weights there are, mean",
+            f">= {LEAST_OPTIMAL:+.3f}",
+            f"{whole:+.4f}",
+            whole >= LEAST_OPTIMAL,
+        )
+    if one["versions"]["published"]:
+        bad = one["versions"]["bad"]
+        yield report.Check(f"{name}: versions that are worse than production", "0", str(bad), bad == 0)
     yield report.Check(f"{name}: an update, p99", f"<= {UPDATE_US:g} us", f"{update:.0f} us", update <= UPDATE_US)
 
 
@@ -155,8 +188,12 @@ def _interval(value: Sequence[float], *, signed: bool = False) -> str:
     return f"{mean:{sign}.4f} [{mean - half:{sign}.4f}, {mean + half:{sign}.4f}]"
 
 
-def _production(held: FeatureFile, file: Path | None) -> tuple[ScoreArray, str]:
-    """The weights that shoppers see before anything is learnt, and where they come from."""
+def production_of(held: FeatureFile, file: Path | None, *, optimal: bool = False) -> tuple[ScoreArray, str]:
+    """The weights that shoppers see before anything is learnt, and where they come from. optimal: as good as weights
+    can be, by the labels of the queries that are asked."""
+    if optimal:
+        lists = held.parts["train"]
+        return fitting.best_linear([one.features for one in lists], [one.grades for one in lists]), "the best there are"
     if file is not None:
         given = msgspec.json.decode(file.read_bytes(), type=dict[str, float])
         unknown = [name for name in given if name not in held.names]
@@ -189,12 +226,29 @@ def _prepare(path: Path, weights: ScoreArray, part: str) -> None:
     _shared[:] = [_Prepared(featurefile.read(path), weights, part)]
 
 
+class _Alone:
+    """A learner whose own order is shown from the first impression on."""
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+        self.scores = learner.scores
+        self.versions: list[ScoreArray] = []
+        self.steps: list[Step] = []
+
+    def show(self, features: ScoreArray, rng: np.random.Generator, query: int) -> IntArray:
+        return first(self._learner.order(features, rng))
+
+    def take(self, features: ScoreArray, order: IntArray, clicked: BoolArray, user: str) -> None:
+        self._learner.learn(Impression(features[order], clicked, user))
+
+
 def _run(asked: Asked, impressions: int) -> list[Row]:
     (shared,) = _shared
     held, attack = shared.file, Attack.of(asked.attack)
     rng = np.random.default_rng([asked.seed, len(asked.clicks)])
     shoppers = Shoppers(asked.clicks, attack, held.max_grade, np.random.default_rng([asked.seed, 1]))
-    learner = LEARNERS[asked.learner](shared.weights)
+    one: _Alone | Piped
+    one = Piped(held.names, shared.weights) if asked.pipeline else _Alone(LEARNERS[asked.learner](shared.weights))
     swapped = _heaviest(shared.weights) if attack.kind == "drift" else None
     lists, rows, moved = held.parts["train"], list[Row](), None
     shown, production, took = list[float](), list[float](), list[float]()
@@ -202,34 +256,51 @@ def _run(asked: Asked, impressions: int) -> list[Row]:
         if number == attack.at:
             # Before, or a checkpoint would measure yesterday's tastes.
             moved = swapped
-        query = lists[int(rng.integers(len(lists)))]
+        at = int(rng.integers(len(lists)))
+        query = lists[at]
         features = _as_of(query.features, moved)
-        order = _first(learner.order(features, rng))
+        order = one.show(features, rng, at)
         clicked, user = shoppers.click(query.grades[order])
         shown.append(_ndcg(query.grades, order))
-        production.append(_ndcg(query.grades, _first(features @ shared.weights)))
+        production.append(_ndcg(query.grades, first(features @ shared.weights)))
         began = time.perf_counter()
-        learner.learn(Impression(features[order], clicked, user))
+        one.take(features, order, clicked, user)
         took.append(time.perf_counter() - began)
         if number in EARLY or number % EVERY == 0 or number == impressions:
-            offline = _offline(held.parts[shared.part], learner.scores, moved)
             update = np.percentile(np.array(took) * 1e6, (50, 99)).round(1)
             rows.append(
                 Row(
-                    held.name,
-                    asked.learner,
-                    asked.clicks,
-                    asked.attack,
-                    asked.seed,
-                    number,
-                    offline,
-                    float(np.mean(shown)),
-                    float(np.mean(production)),
-                    (float(update[0]), float(update[1])),
+                    collection=held.name,
+                    learner=asked.learner,
+                    clicks=asked.clicks,
+                    attack=asked.attack,
+                    seed=asked.seed,
+                    impressions=number,
+                    ndcg=offline(held.parts[shared.part], one.scores, moved),
+                    displayed=float(np.mean(shown)),
+                    displayed_production=float(np.mean(production)),
+                    update_us=(float(update[0]), float(update[1])),
+                    published=len(one.versions),
+                    bad=_n_bad(one.versions, shared, moved),
+                    rolled_back=sum(step.kind == "rolled_back" for step in one.steps),
                 )
             )
             shown, production = [], []
     return rows
+
+
+def _n_bad(versions: Sequence[ScoreArray], shared: _Prepared, moved: tuple[int, int] | None) -> int:
+    """How many of them show shoppers worse pages than production does."""
+    lists = shared.file.parts["train"][:N_JUDGED]
+    usual = offline(lists, lambda features: features @ shared.weights, moved)
+    found = [offline(lists, partial(_weighed, of), moved) for of in versions]
+    return sum(one < usual - BAD for one in found)
+
+
+def _weighed(weights: ScoreArray, features: ScoreArray) -> ScoreArray:
+    """weights: of the pieces."""
+    found: ScoreArray = pieces(features) @ weights
+    return found
 
 
 def _heaviest(weights: ScoreArray) -> tuple[int, int]:
@@ -247,15 +318,15 @@ def _as_of(features: ScoreArray, moved: tuple[int, int] | None) -> ScoreArray:
     return changed
 
 
-def _offline(
+def offline(
     lists: Sequence[JudgedList],
     scores: Callable[[ScoreArray], ScoreArray],
     moved: tuple[int, int] | None = None,
 ) -> float:
-    return float(np.mean([_ndcg(one.grades, _first(scores(_as_of(one.features, moved)))) for one in lists]))
+    return float(np.mean([_ndcg(one.grades, first(scores(_as_of(one.features, moved)))) for one in lists]))
 
 
-def _first(scores: ScoreArray) -> IntArray:
+def first(scores: ScoreArray) -> IntArray:
     """Positions of the best, as far as they are shown; equal ones as they come."""
     order: IntArray = np.argsort(-scores, kind="stable")[:K]
     return order
@@ -290,7 +361,12 @@ def _summary(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
             "first": _mean([one[0] for one in windows.values()]),
             "early": _mean([float(np.mean(one[:5])) for one in windows.values()]),
             "last": _mean([one[-1] for one in windows.values()]),
+            "whole": _mean([float(np.mean(one)) for one in windows.values()]),
             "worst": _mean([one[worst] for one in windows.values()]),
+            "versions": {
+                name: sum(getattr(of[-1], name) for of in by_seed.values())
+                for name in ("published", "bad", "rolled_back")
+            },
             "update_us": tuple(float(np.max([of[-1].update_us[at] for of in by_seed.values()])) for at in (0, 1)),
         }
 

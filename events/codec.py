@@ -14,7 +14,16 @@ import msgspec
 
 from events.errors import Corrupt, LaterVersion
 from events.streams import StreamName
-from events.types import BehaviorBatch, BehaviorEvent, CatalogEvent, ControlEvent, DeadEvent, DraftEvent, Skipped
+from events.types import (
+    BehaviorBatch,
+    BehaviorEvent,
+    CatalogEvent,
+    ControlEvent,
+    DeadEvent,
+    DraftEvent,
+    SignalEvent,
+    Skipped,
+)
 from events.upcast import CURRENT, StoredBehaviorEvent, StoredControlEvent, upcast, upcast_control
 
 
@@ -32,7 +41,7 @@ class _Peek(msgspec.Struct):
 
 
 T = TypeVar("T")
-StoredEvent = ControlEvent | DraftEvent | CatalogEvent | BehaviorBatch | DeadEvent
+StoredEvent = ControlEvent | DraftEvent | CatalogEvent | BehaviorBatch | SignalEvent | DeadEvent
 
 _encoder: Final = msgspec.json.Encoder()
 _control: Final[msgspec.json.Decoder[StoredControlEvent]] = msgspec.json.Decoder(StoredControlEvent)
@@ -42,6 +51,7 @@ _batch: Final = msgspec.json.Decoder(_StoredBatch)
 _raw_batch: Final = msgspec.json.Decoder(_RawBatch)
 _behavior: Final[msgspec.json.Decoder[StoredBehaviorEvent]] = msgspec.json.Decoder(StoredBehaviorEvent)
 _dead: Final[msgspec.json.Decoder[DeadEvent]] = msgspec.json.Decoder(DeadEvent)
+_signal: Final = msgspec.json.Decoder(SignalEvent)
 _peek: Final = msgspec.json.Decoder(_Peek)
 
 _TAG: Final = re.compile(r"[a-z_]+\.v[0-9]+")
@@ -82,6 +92,11 @@ def decode_behavior_event(data: bytes) -> BehaviorEvent | Skipped:
     """One event by itself, as of today. Raises Corrupt where the bytes are no BEHAVIOR event, and LaterVersion."""
     event = _decode(_behavior, StoredBehaviorEvent, data, "BEHAVIOR")
     return event if isinstance(event, Skipped) else upcast(event)
+
+
+def decode_signal(data: bytes) -> SignalEvent | Skipped:
+    """Raises Corrupt where the bytes are no SIGNALS event, and LaterVersion."""
+    return _decode(_signal, SignalEvent, data, "SIGNALS")
 
 
 def decode_dead(data: bytes) -> DeadEvent | Skipped:

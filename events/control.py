@@ -13,10 +13,22 @@ from typing import Any, Final
 
 import msgspec
 
+from events.bends import feature_of, is_bend
 from events.chain import GENESIS, link
 from events.codec import decode_control
-from events.edits import DeleteRule, DeleteSegment, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
+from events.edits import (
+    DeleteRule,
+    DeleteSegment,
+    SetLearning,
+    SetLimits,
+    SetPolicy,
+    SetRule,
+    SetSegment,
+    SetTrial,
+    SetWeights,
+)
 from events.errors import Corrupt, NotFound
+from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Rule
 from events.segments import Segment
@@ -79,9 +91,10 @@ class IndexControl(msgspec.Struct, frozen=True):
     """One index as CONTROL has it.
 
     created_seq: the sequence that created it, part of its CATALOG subjects. config_version: the sequence of its last
-    change. weights: feature name -> weight, in feature order. history: oldest first. rules, segments: by id. bounds:
-    (least, most) of weights that have other ones than usual. locks: features whose weight only people may move. policy:
-    who may change it. published: of the drafts that were published last, by name, the event that had saved them.
+    change. weights: feature name -> weight, in feature order, then those of bends. history: oldest first. rules,
+    segments: by id. bounds: (least, most) of weights that have other ones than usual. locks: features whose weight only
+    people may move. policy: who may change it. learning: how it learns from shoppers; trial: what is compared just now.
+    published: of the drafts that were published last, by name, the event that had saved them.
     """
 
     name: str
@@ -98,6 +111,8 @@ class IndexControl(msgspec.Struct, frozen=True):
     locks: tuple[str, ...] = ()
     policy: Policy = Policy()
     published: Mapping[str, str] = MappingProxyType({})
+    learning: Learning = Learning()
+    trial: Trial | None = None
 
     def segment(self, segment_id: str) -> StoredSegment:
         """Raises NotFound where there is no segment of that name."""
@@ -178,19 +193,26 @@ def _configured(current: IndexControl | None, event: IndexConfigured, seq: int) 
         blank = IndexControl(event.index, event.settings, {}, 0, seq, seq, seq, ())
         return _changed(blank, event, seq, dict(event.default_weights), 1)
     weights = {name: current.weights.get(name, value) for name, value in event.default_weights.items()}
+    weights |= {name: value for name, value in current.weights.items() if is_bend(name) and feature_of(name) in weights}
     renewed = msgspec.structs.replace(current, settings=event.settings, settings_seq=seq, config_version=seq)
     same = list(weights) == list(current.weights)
+    if not same:
+        renewed = msgspec.structs.replace(renewed, trial=None)
     return renewed if same else _changed(renewed, event, seq, weights, current.weights_version + 1)
 
 
 def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexControl:
     weights, rules, segments = dict(current.weights), dict(current.rules), dict(current.segments)
     bounds, locks, policy = dict(current.bounds), set(current.locks), current.policy
+    learning = current.learning
+    # What was compared was compared with weights that are no more.
+    trial = None if any(isinstance(edit, SetWeights) for edit in event.edits) else current.trial
     for edit in event.edits:
         match edit:
             case SetWeights(weights=given):
-                # A feature that is gone by now has no weight.
-                weights |= {name: value for name, value in given.items() if name in weights}
+                # A feature that is gone by now has no weight, and a bend without one is none.
+                weights |= {name: value for name, value in given.items() if feature_of(name) in weights}
+                weights = {name: value for name, value in weights.items() if value or not is_bend(name)}
             case SetRule(id=rule_id, rule=rule):
                 before = rules.get(rule_id)
                 created_seq = before.created_seq if before is not None else seq
@@ -213,11 +235,22 @@ def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexCon
                 segments.pop(segment_id, None)
             case SetPolicy():
                 policy = edit.policy
+            case SetLearning():
+                if trial is not None and edit.learning.judged != learning.judged:
+                    # Others have never been answered yet.
+                    trial = msgspec.structs.replace(trial, judged=0.0)
+                learning = edit.learning
+                # Only the automatic mode goes on with what it compares.
+                trial = trial if learning.mode == "automatic" else None
+            case SetTrial():
+                trial = edit.trial
     published = current.published
     if event.draft_event:
         others = [(name, saved) for name, saved in published.items() if name != event.draft]
         published = MappingProxyType(dict([*others, (event.draft, event.draft_event)][-MAX_PUBLISHED:]))
-    renewed = msgspec.structs.replace(current, config_version=seq, policy=policy, published=published)
+    renewed = msgspec.structs.replace(
+        current, config_version=seq, policy=policy, published=published, learning=learning, trial=trial
+    )
     if any(isinstance(edit, SetWeights) for edit in event.edits):
         renewed = _changed(renewed, event, seq, weights, current.weights_version + 1)
     # What was not edited stays the same object: whoever prepared something of it need not do so again.

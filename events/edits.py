@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Rule
 from events.segments import Segment
@@ -54,4 +55,16 @@ class SetPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="po
     policy: Policy
 
 
-Edit = SetWeights | SetLimits | SetRule | DeleteRule | SetSegment | DeleteSegment | SetPolicy
+class SetLearning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="learning"):
+    """How the index learns from now on: whole, in place of what was set before."""
+
+    learning: Learning
+
+
+class SetTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="trial"):
+    """What is compared from now on; None for nothing. A change of weights that says nothing of it ends it, too."""
+
+    trial: Trial | None
+
+
+Edit = SetWeights | SetLimits | SetRule | DeleteRule | SetSegment | DeleteSegment | SetPolicy | SetLearning | SetTrial

@@ -18,6 +18,9 @@ Adapters translate every foreign exception into one of these, so callers never n
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Final
+
 
 class SearchsvcError(Exception):
     """The root, so that a shell can catch all that the project raises on purpose."""
@@ -88,6 +91,9 @@ class LaterVersion(SearchsvcError):
     """An event that only a later version of this software can read. Nothing after it is applied until there is one."""
 
 
+WITH_ZONE: Final = "a time with its zone, such as ...T00:00:00Z"
+
+
 def require(holds: bool, field: str, value: object, limit: str) -> None:
     """Raise InvalidInput naming field, value and limit unless the condition holds."""
     if not holds:
@@ -101,3 +107,17 @@ def _shorten(value: object, limit: int = 100) -> object:
         return value if not isinstance(value, float) or (value == value and abs(value) != float("inf")) else str(value)
     text = value if isinstance(value, str) else str(value)
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+def require_window(
+    since: datetime | None, until: datetime | None, *, names: tuple[str, str] = ("from", "until"), within: str = ""
+) -> None:
+    """Raise InvalidInput where a time has no zone, or the first is not before the second; None is no bound.
+
+    names: what errors call them. within: the path before that.
+    """
+    for name, at in zip(names, (since, until), strict=True):
+        require(at is None or at.tzinfo is not None, within + name, str(at), WITH_ZONE)
+    if since is not None and until is not None:
+        order = f"later than {names[0]}, {since.isoformat()}"
+        require(since < until, within + names[1], until.isoformat(), order)

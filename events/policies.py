@@ -8,9 +8,9 @@ from typing import Final, Literal
 
 import msgspec
 
-from events.errors import require
+from events.errors import require, require_window
 
-Part = Literal["weights", "limits", "rules", "segments", "policy", "settings"]
+Part = Literal["weights", "limits", "rules", "segments", "policy", "learning", "settings"]
 
 MAX_FREEZES: Final = 100
 MAX_ACTORS: Final = 100
@@ -50,11 +50,7 @@ def check_policy(policy: Policy) -> None:
     n = len(policy.freezes)
     require(n <= MAX_FREEZES, "freezes", n, f"at most {MAX_FREEZES}")
     for i, freeze in enumerate(policy.freezes):
-        for name, at in (("from", freeze.since), ("until", freeze.until)):
-            limit = "a time with its zone, such as ...T00:00:00Z"
-            require(at.tzinfo is not None, f"freezes[{i}].{name}", str(at), limit)
-        order = f"later than from, {freeze.since.isoformat()}"
-        require(freeze.since < freeze.until, f"freezes[{i}].until", freeze.until.isoformat(), order)
+        require_window(freeze.since, freeze.until, within=f"freezes[{i}].")
         require(
             len(freeze.reason) <= MAX_CHARS, f"freezes[{i}].reason", freeze.reason, f"at most {MAX_CHARS} characters"
         )

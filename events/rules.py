@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from events.errors import InvalidInput, require
+from events.errors import InvalidInput, require, require_window
 
 RULE_ID: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
 MAX_RULES: Final = 10_000
@@ -196,11 +196,7 @@ def check_rule(rule: Rule) -> None:
     require(1 <= n_actions <= MAX_ACTIONS, "actions", n_actions, f"1 to {MAX_ACTIONS} actions")
     limit = f"a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}"
     require(abs(rule.priority) <= MAX_PRIORITY, "priority", rule.priority, limit)
-    for name, at in (("valid_from", rule.valid_from), ("valid_until", rule.valid_until)):
-        require(at is None or at.tzinfo is not None, name, str(at), "a time with its zone, such as ...T00:00:00Z")
-    if rule.valid_from is not None and rule.valid_until is not None:
-        order = f"later than valid_from, {rule.valid_from.isoformat()}"
-        require(rule.valid_from < rule.valid_until, "valid_until", rule.valid_until.isoformat(), order)
+    require_window(rule.valid_from, rule.valid_until, names=("valid_from", "valid_until"))
     check_conditions(rule.conditions)
     for i, action in enumerate(rule.actions):
         _check_action(action, f"actions[{i}]")

@@ -76,6 +76,16 @@ def catalog_filter(index: str, created_seq: int) -> str:
     return f"catalog.{index}.{created_seq}.*"
 
 
+def signal_subject(index: str, created_seq: int, query: str, document_id: str) -> str:
+    """One subject a document, as in CATALOG, or a query and a document: only what is known of it by now is kept."""
+    of = f"signals.{index}.{created_seq}.{subject_token(document_id)}"
+    return f"{of}.{subject_token(query)}" if query else of
+
+
+def exploration_subject(index: str, created_seq: int) -> str:
+    return f"signals.{index}.{created_seq}"
+
+
 BEHAVIOR_SUBJECT: Final = "behavior.batch"
 
 

@@ -5,6 +5,8 @@ CONTROL   IndexConfigured, IndexDeleted, ChangePublished     what people and the
 DRAFTS    DraftSaved, DraftDeleted                           what people think of changing
 CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be found
 BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
+SIGNALS   DocumentBehaviorLearnt, QueryBehaviorLearnt        what that says of documents, and of them for a query
+          ExplorationLearnt                                  how much is worth leaving to chance
 DEAD      EventRefused, EventReplayed                        what could not be used, and why
 
 Fields are only ever added, with defaults. Times are UTC. Floats are finite. Behaviour events come by the million and
@@ -161,6 +163,15 @@ class PairSwap(msgspec.Struct, frozen=True, gc=False):
     swapped: bool
 
 
+class Compared(msgspec.Struct, frozen=True, gc=False):
+    """Two rankings that were shown in one. first, second: their first ten, by id; of the first are the weights in
+    force. coins: by which they took turns."""
+
+    first: tuple[str, ...]
+    second: tuple[str, ...]
+    coins: tuple[bool, ...]
+
+
 class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v2"):
     """One answered search: what learning and audits need and cannot be filled in afterwards.
 
@@ -176,6 +187,11 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
         the documents that were searched. degraded: parts that were missing. typing: the query may have been unfinished.
     factors: what rules multiplied each hit's score by, () where they did not. pinned: hits whose rank a rule forced.
     weights_segment: whose weights counted; '' for the index's own.
+    query_key: where the query is sealed, what is the same for the same query of the same user, under their key.
+    behavior: what each hit's score was multiplied by for what shoppers do with it, () where by nothing.
+    trial: that the search could be part of, '' for none; compared: where both versions were shown, what each was;
+        held_back: whether the trial's weights ranked it, not those in force. took_ms: until the answer was there, 0
+        where that is not known.
     """
 
     id: str
@@ -204,13 +220,19 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     weights_segment: str = ""
     asked: str = ""
     sealed_asked: str = ""
+    query_key: str = ""
+    behavior: tuple[float, ...] = ()
+    trial: str = ""
+    compared: Compared | None = None
+    held_back: bool = False
+    took_ms: float = 0.0
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v2"):
     """Something a shopper did with a document.
 
     user: a pseudonym, as in `RankingShown`. at: the client's clock (data); received_at: the server's, which orders.
-    value: money, grade or dwell by kind.
+    value: money, grade or dwell by kind; of feedback, from -1, it does not belong there, to 1, it does.
     source: `http` or `nats`. replay_of: the id of the refused event that was sent on its way again as this one.
     """
 
@@ -235,6 +257,65 @@ class BehaviorBatch(msgspec.Struct, frozen=True, kw_only=True, tag="behavior_bat
     """Many behaviour events in one message, so that one fsync pays for all of them."""
 
     events: list[BehaviorEvent]
+
+
+class DocumentBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="document_behavior_learnt.v1"):
+    """What shoppers do with a document, as far as it is known by now. It takes the place of what was known before.
+
+    created_seq: the CONTROL sequence that created the index. factor: what its score is to be multiplied by. clicks,
+    expected: with it, and with an average document in its places, in values of interactions that decay. users: who
+    differ, as far as they were counted. doubled: the logarithm to base 2 of what is believed of it, as a multiple of
+    the average.
+    """
+
+    index: str
+    created_seq: int
+    document_id: str
+    factor: float
+    clicks: float
+    expected: float
+    users: int
+    at: datetime
+    doubled: float = 0.0
+
+
+class QueryBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="query_behavior_learnt.v1"):
+    """The same where shoppers ask for something: it counts in place of what is known of the document whatever is asked.
+
+    query: its words, folded; at least twenty users asked for them. factor: 1 where nothing of its own is known.
+    doubled: on top of what the document is worth whatever is asked. skippable: whoever does not know it reads on.
+    """
+
+    index: str
+    created_seq: int
+    query: str
+    document_id: str
+    factor: float
+    clicks: float
+    expected: float
+    users: int
+    at: datetime
+    doubled: float
+    skippable: bool = True
+
+
+class ExplorationLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="exploration_learnt.v1"):
+    """The share of an index's searches in which neighbours are worth leaving to chance from now on.
+
+    doubt: of the order of such neighbours, in [0, 1]. votes: that come of a search in which they were. skippable: as
+    above.
+    """
+
+    index: str
+    created_seq: int
+    share: float
+    doubt: float
+    votes: float
+    at: datetime
+    skippable: bool = True
+
+
+SignalEvent = DocumentBehaviorLearnt | QueryBehaviorLearnt | ExplorationLearnt
 
 
 class Skipped(msgspec.Struct, frozen=True):

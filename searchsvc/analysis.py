@@ -22,6 +22,7 @@ from events.settings import Embedding, SearchableField
 
 MAX_WORD_CHARS: Final = 64
 MAX_NESTING: Final = 16
+MAX_ASKED_CHARS: Final = 100
 MAX_COMPOUND_CHARS: Final = 32
 # More parts than these in a row are an address, a date or a path: nobody types them as one word.
 MAX_COMPOUND_PARTS: Final = 4
@@ -66,6 +67,16 @@ class Span(NamedTuple):
     words: tuple[str, ...]
 
 
+def folded(text: str) -> str:
+    """The words of a text, folded: the same for those who ask for the same."""
+    return " ".join(analyze_query(text).words)
+
+
+def asked_for(query: str) -> str:
+    """What is known of a query is known of these words; of a long one, of the first of them."""
+    return folded(query)[:MAX_ASKED_CHARS]
+
+
 def analyze(text: str) -> Analysis:
     """The words and compounds of a text."""
     words: list[str] = []
@@ -92,6 +103,12 @@ def analyze(text: str) -> Analysis:
         end_before, after_number = match.end(), parts[-1].isdecimal()
     _join_run(run, len(words), compounds)
     return Analysis(words, compounds)
+
+
+@lru_cache(maxsize=1_000)
+def analyze_query(text: str) -> Analysis:
+    """The same, not to be changed: several ask it of one query, and shoppers ask for the same."""
+    return analyze(text)
 
 
 def spans(text: str) -> Iterator[Span]:

@@ -185,8 +185,9 @@ class BoostShare(msgspec.Struct, frozen=True):
 class Explanation(msgspec.Struct, frozen=True):
     """Why a hit stands where it stands. Ranks are None where a leg missed it.
 
-    The contributions add up to what is multiplied by `factor` (divided, where it is below 0) and is the score then.
-    boosts: the factors that make it up, within bounds. pinned_by: the rule whose pin gave it its rank, whatever its
+    The contributions add up to what is multiplied by `factor` and `behavior` (divided, where it is below 0) and is the
+    score then. boosts: the factors that make `factor` up, within bounds. behavior: what shoppers did with the document
+    is worth. pinned_by: the rule whose pin gave it its rank, whatever its
     score.
     """
 
@@ -195,6 +196,7 @@ class Explanation(msgspec.Struct, frozen=True):
     vector_rank: int | None
     factor: float = 1.0
     boosts: list[BoostShare] = []
+    behavior: float = 1.0
     pinned_by: str | None = None
 
 

@@ -33,13 +33,13 @@ from searchsvc.config import Config
 from searchsvc.dead import DeadLetters
 from searchsvc.disk import DiskGuard
 from searchsvc.drafts import Drafts
-from searchsvc.embedded import kernels
 from searchsvc.embedded.indexes import EmbeddedIndexes
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engine import Indexes
+from searchsvc.factors import FactorsFollower
 from searchsvc.follower import BehaviorFollower
 from searchsvc.indexers import Indexers
 from searchsvc.indexing import DocumentEncoder
@@ -47,7 +47,9 @@ from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings
 from searchsvc.lastknown import LastKnown
+from searchsvc.learning import Learners
 from searchsvc.receipts import Receipts
+from searchsvc.replaying import Replays
 from searchsvc.scheduler import Scheduler
 from searchsvc.search import Searcher
 from searchsvc.service import Service
@@ -56,6 +58,7 @@ from searchsvc.tasks import end
 from searchsvc.watch import LogWatch
 from searchsvc.whatif import WhatIfs
 from searchsvc.worker import Worker
+from tuning import compiled
 from tuning.join import ClickthroughJoin
 
 if TYPE_CHECKING:
@@ -124,6 +127,8 @@ class App:
         self._watch: LogWatch
         self._keyring: Keyring
         self.indexers: Indexers
+        # Where this service runs the worker.
+        self.learners: Learners | None = None
         self.service: Service
 
     async def start(self) -> None:
@@ -158,7 +163,7 @@ class App:
         reaching = asyncio.create_task(self._reach_log(), name="reach log")
         self._tasks.append(reaching)
         loop = asyncio.get_running_loop()
-        compiling = loop.run_in_executor(None, kernels.warm_up)
+        compiling = loop.run_in_executor(None, compiled.warm_up, "searchsvc")
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
         await compiling
         await self._reached_in_time(reaching)
@@ -168,15 +173,19 @@ class App:
         self._writer = BehaviorWriter(
             self._log, memory, outbox_size=config.behavior.outbox, before_write=self._keyring.settle
         )
-        worker = self._worker(rankings) if config.worker else None
-        self._follower = BehaviorFollower(self._log, memory, worker, data / "behavior")
-        await loop.run_in_executor(None, self._follower.restore)
         dead = DeadLetters(self._log, self._writer, rankings, self._keyring, self._served_control)
         searcher = Searcher(embedder, n_candidates=config.search.candidates)
         canaries = Canaries(searcher, self.serving, memory.queries)
         self.indexers = Indexers(self._indexes(encoder), self._log, self.serving, encoder, canaries.compare)
         commands = Commands(self._log, self.serving, searcher.rulebooks, self.history)
         drafts = Drafts(self._log, self.serving, commands, self.history)
+        if config.worker:
+            settle = timedelta(seconds=config.learning.settle_s)
+            replays = Replays(lambda *asked: self.service.both(*asked), self._keyring)
+            self.learners = Learners(self._log, self.serving, commands, drafts, replays, self._keyring, settle=settle)
+        worker = self._worker(rankings) if config.worker else None
+        self._follower = BehaviorFollower(self._log, memory, worker, data / "behavior")
+        await loop.run_in_executor(None, self._follower.restore)
         self.receipts = Receipts(self._log, self.history, self.serving, searcher, rankings, self._keyring)
         self.service = Service(
             self._log,
@@ -205,6 +214,10 @@ class App:
         self._keep(self._watch.run(), "log watch")
         if worker is not None:
             self._keep(worker.run(), "worker")
+        if self.learners is not None:
+            self._keep(self._learn(self.learners, reaching), "learners")
+        revise = self.learners.revise if self.learners is not None else None
+        self._keep(self._follow_signals(FactorsFollower(self._log, self.serving, revise), reaching), "signals")
         ingest = IngestConsumer(self._log, self._writer, rankings, self._keyring, self._served_control)
         self._keep(self._ingest(ingest, reaching), "ingest")
         self._keep(self._watch_disk(disk), "disk watch")
@@ -225,6 +238,8 @@ class App:
             await _as_far_as_it_goes(self._follower.save())
             # A log that hangs is not waited for: its next start has an older checkpoint then.
             await _as_far_as_it_goes(asyncio.wait_for(self._watch.save(), CHECKPOINT_TIMEOUT_S))
+        if self.learners is not None:
+            await asyncio.to_thread(self.learners.close)
         if hasattr(self, "indexers"):
             await _as_far_as_it_goes(self.indexers.close())
         self._searches.shutdown(wait=True)
@@ -354,6 +369,14 @@ class App:
         await reaching
         await ingest.run()
 
+    async def _learn(self, learners: Learners, reaching: asyncio.Task[None]) -> None:
+        await reaching
+        await learners.run(self._follower.caught_up)
+
+    async def _follow_signals(self, follower: FactorsFollower, reaching: asyncio.Task[None]) -> None:
+        await reaching
+        await follower.run()
+
     async def _schedule(self, scheduler: Scheduler, reaching: asyncio.Task[None]) -> None:
         await reaching
         await scheduler.run()
@@ -384,7 +407,8 @@ class App:
 
     def _worker(self, rankings: KnownRankings) -> Worker:
         wait = timedelta(seconds=self.config.behavior.join_wait_s)
-        return Worker(self._log, rankings, ClickthroughJoin(wait=wait, n_rankings=N_WHOLE_RANKINGS))
+        join = ClickthroughJoin(wait=wait, n_rankings=N_WHOLE_RANKINGS)
+        return Worker(self._log, rankings, join, self.learners)
 
     def _load_model(self) -> tuple[Embedder | None, DocumentEncoder | None]:
         """Without a model the service still answers keyword searches, and says that they are degraded."""

@@ -12,6 +12,8 @@ from searchsvc.answer import BoostShare, Explanation, FeatureShare, SearchReques
 from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from searchsvc.engine import EngineSnapshot, Retrieved, TextFeatures
 from searchsvc.query import Query
+from tuning.compiled import compiled
+from tuning.curves import Curves
 from tuning.features import OVERLOOKED
 
 
@@ -58,9 +60,8 @@ def gathered(
             slots, n_groups = slots[first[: request.window + len(pinned)]], len(first)
         keyword_ranks, vector_ranks = np.zeros(len(slots), np.int64), _ranks_in(slots, nearest)
     else:
-        slots = _union(ordered[:k], nearest, retrieved.lifted, pinned)
+        slots, keyword_ranks, vector_ranks = _united(ordered[:k], nearest, retrieved.lifted, pinned)
         n_ranked = len(slots)
-        keyword_ranks, vector_ranks = _ranks(slots, ordered[:k]), _ranks(slots, nearest)
         # A page past the re-ranked candidates goes on in keyword order.
         tail = ordered[k:]
         # Of those that are ranked, the pinned ones may belong further down.
@@ -71,9 +72,10 @@ def gathered(
             first = first_of_each(groups)
             n_groups = len(first)
             places = places[first[first >= n_ranked] - n_ranked][: request.window + len(pinned)]
-        slots = np.concatenate([slots, tail[places]])
-        keyword_ranks = np.concatenate([keyword_ranks, k + 1 + places])
-        vector_ranks = np.concatenate([vector_ranks, np.zeros(len(places), np.int64)])
+        if len(places):
+            slots = np.concatenate([slots, tail[places]])
+            keyword_ranks = np.concatenate([keyword_ranks, k + 1 + places])
+            vector_ranks = np.concatenate([vector_ranks, np.zeros(len(places), np.int64)])
     text = snapshot.text_features(slots, query)
     cosines = _cosines(snapshot, slots, vector, retrieved, vector_ranks)
     return Candidates(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks, retrieved.vector_trust, n_groups)
@@ -95,63 +97,73 @@ def _cosines(
     return cosines
 
 
-def feature_matrix(snapshot: EngineSnapshot, found: Candidates, at_s: float) -> FloatArray:
-    """(n, n_features) in the order of `tuning.features.feature_names`; `overlooked` is left to `_scores`."""
+def feature_matrix(snapshot: EngineSnapshot, found: Candidates, behavior: FloatArray | None, at_s: float) -> FloatArray:
+    """(n, n_features) in the order of `tuning.features.feature_names`; `overlooked` is left to `_scores`. behavior: the
+    last two columns; None where the index has none."""
     text = found.text
     columns: list[AnyArray] = [
         text.bm25,
-        text.exact_title[:, None],
-        text.all_terms[:, None],
-        text.coverage[:, None],
-        text.phrase[:, None],
-        text.proximity[:, None],
+        text.exact_title,
+        text.all_terms,
+        text.coverage,
+        text.phrase,
+        text.proximity,
         _reciprocal(found.keyword_ranks),
     ]
     if snapshot.settings.embedding is not None:
         trust = np.float32(found.vector_trust)
-        overlooked = np.zeros((len(found.slots), 1), np.float32)
-        columns += [found.cosines[:, None] * trust, _reciprocal(found.vector_ranks) * trust, overlooked]
-    columns.append(snapshot.signals(found.slots, at_s))
-    return np.concatenate(columns, axis=1).astype(np.float32)
+        overlooked = np.zeros(len(found.slots), np.float32)
+        columns += [found.cosines * trust, _reciprocal(found.vector_ranks) * trust, overlooked]
+    columns += [snapshot.signals(found.slots, at_s), *((behavior,) if behavior is not None else ())]
+    widths = [column.shape[1] if column.ndim == 2 else 1 for column in columns]
+    matrix, end = np.empty((len(found.slots), sum(widths)), np.float32), 0
+    for column, width in zip(columns, widths, strict=True):
+        matrix[:, end : end + width] = column if column.ndim == 2 else column[:, None]
+        end += width
+    return matrix
 
 
 def _reciprocal(ranks: IntArray) -> FloatArray:
-    """(n, 1) 1 / rank, 0 where the rank is 0."""
-    return np.where(ranks > 0, 1.0 / np.maximum(ranks, 1), 0.0).astype(np.float32)[:, None]
+    """(n,) 1 / rank, 0 where the rank is 0."""
+    found = np.zeros(len(ranks), np.float32)
+    np.divide(1.0, ranks, out=found, where=ranks > 0, casting="same_kind")
+    return found
 
 
-def scored(found: Candidates, names: tuple[str, ...], features: FloatArray, weights: ScoreArray) -> ScoreArray:
+def scored(found: Candidates, by: Curves, features: FloatArray) -> ScoreArray:
     """(n,) and, in `features`, what only the scores can tell: whether the nearest vectors would be overlooked."""
-    scores = ranking.score(features, weights)
-    if OVERLOOKED in names:
+    scores = ranking.score(by.columns(features), by.weights)
+    if OVERLOOKED in by.names:
         column = ranking.overlooked(scores[: found.n_ranked], found.vector_ranks[: found.n_ranked])
-        if column.any():
-            features[: found.n_ranked, names.index(OVERLOOKED)] = column
-            return ranking.score(features, weights)
+        if column is not None:
+            features[: found.n_ranked, by.names.index(OVERLOOKED)] = column
+            return ranking.score(by.columns(features), by.weights)
     return scores
 
 
 def explained(
     candidates: Candidates,
     shown: list[int],
-    names: tuple[str, ...],
+    by: Curves,
     features: FloatArray,
-    weights: ScoreArray,
     factors: ScoreArray,
+    behavior: ScoreArray,
     boosts: Sequence[list[BoostShare]],
     pinned_by: Mapping[int, str],
 ) -> list[Explanation | None]:
     """shown: positions. boosts: of each candidate, or none at all. pinned_by: rules, by position."""
-    parts = ranking.contributions(features, weights)
+    columns = by.columns(features)
+    parts = ranking.contributions(columns, by.weights)
     return [
         Explanation(
             features={
-                name: FeatureShare(float(features[i, j]), float(weights[j]), float(parts[i, j]))
-                for j, name in enumerate(names)
+                name: FeatureShare(float(columns[i, j]), float(by.weights[j]), float(parts[i, j]))
+                for j, name in enumerate(by.names)
             },
             keyword_rank=int(candidates.keyword_ranks[i]) or None,
             vector_rank=int(candidates.vector_ranks[i]) or None,
             factor=float(factors[i]),
+            behavior=float(behavior[i]),
             boosts=boosts[i] if boosts else [],
             pinned_by=pinned_by.get(i),
         )
@@ -166,20 +178,30 @@ def first_of_each(groups: IntArray) -> IntArray:
     return first
 
 
-def _union(*parts: IntArray) -> IntArray:
-    """The distinct slots of all, ascending. A third of the time of np.union1d, which is made for larger arrays."""
-    joined = np.concatenate(parts)
-    joined.sort()
-    first = np.ones(len(joined), np.bool_)
-    np.not_equal(joined[1:], joined[:-1], out=first[1:])
-    return joined[first]
+def _united(
+    keyword: IntArray, nearest: IntArray, lifted: IntArray, pinned: IntArray
+) -> tuple[IntArray, IntArray, IntArray]:
+    """(n,) the distinct slots of all, ascending, and their ranks in the first two, from 1, 0 where one is not there."""
+    slots = np.concatenate([keyword, nearest, lifted, pinned])
+    slots.sort()
+    ranks = np.zeros((2, len(slots)), np.int64)
+    n = _unite(slots, keyword, nearest, ranks)
+    return slots[:n], ranks[0, :n], ranks[1, :n]
 
 
-def _ranks(slots: IntArray, leg: IntArray) -> IntArray:
-    """1-based rank of each of the ascending slots in a leg, all of which are among them; 0 where it is not there."""
-    ranks = np.zeros(len(slots), np.int64)
-    ranks[np.searchsorted(slots, leg)] = np.arange(1, len(leg) + 1)
-    return ranks
+@compiled("i8[1]! i8[1] i8[1] i8[2]!")
+def _unite(slots: AnyArray, keyword: AnyArray, nearest: AnyArray, ranks: AnyArray) -> int:
+    """Leave each slot once, and write its ranks in two legs. slots: (m,) ascending, with all that are in a leg. ranks:
+    (2, m) of 0. Returns how many there are."""
+    n = 0
+    for i in range(slots.shape[0]):
+        if i == 0 or slots[i] != slots[n - 1]:
+            slots[n] = slots[i]
+            n += 1
+    for leg, found in enumerate((keyword, nearest)):
+        for i in range(found.shape[0]):
+            ranks[leg, np.searchsorted(slots[:n], found[i])] = i + 1
+    return n
 
 
 def _ranks_in(slots: IntArray, leg: IntArray) -> IntArray:

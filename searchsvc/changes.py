@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
+from events.bends import feature_of, is_bend
 from events.control import IndexControl
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
+from events.edits import (
+    DeleteRule,
+    DeleteSegment,
+    Edit,
+    SetLearning,
+    SetLimits,
+    SetPolicy,
+    SetRule,
+    SetSegment,
+    SetTrial,
+    SetWeights,
+)
 from events.errors import Conflict
+from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Rule
 from events.segments import Segment
@@ -20,9 +33,13 @@ T = TypeVar("T")
 Bound = tuple[float, float]
 
 
+# What an index has one of, and edits set whole.
+WHOLE: Final = ("policy", "learning", "trial")
+
+
 class Difference(msgspec.Struct, frozen=True):
-    """(before, after) of all that differs, null where there is none. policy: null where it is the same. settings:
-    whether they differ."""
+    """(before, after) of all that differs, null where there is none. policy, learning, trial: null where they are the
+    same. settings: whether they differ."""
 
     weights: dict[str, tuple[float | None, float | None]] = {}
     rules: dict[str, tuple[Rule | None, Rule | None]] = {}
@@ -30,6 +47,8 @@ class Difference(msgspec.Struct, frozen=True):
     bounds: dict[str, tuple[Bound | None, Bound | None]] = {}
     locks: dict[str, tuple[bool | None, bool | None]] = {}
     policy: tuple[Policy | None, Policy | None] | None = None
+    learning: tuple[Learning | None, Learning | None] | None = None
+    trial: tuple[Trial | None, Trial | None] | None = None
     settings: bool = False
 
     @property
@@ -64,6 +83,8 @@ def difference(before: IndexControl | None, after: IndexControl | None) -> Diffe
     one, other = _Contents.of(before), _Contents.of(after)
     settings = [index.settings if index is not None else None for index in (before, after)]
     policies = before.policy if before is not None else None, after.policy if after is not None else None
+    learnings = before.learning if before is not None else None, after.learning if after is not None else None
+    trials = before.trial if before is not None else None, after.trial if after is not None else None
     return Difference(
         weights=_apart(one.weights, other.weights),
         rules=_apart(one.rules, other.rules),
@@ -71,14 +92,16 @@ def difference(before: IndexControl | None, after: IndexControl | None) -> Diffe
         bounds=_apart(one.bounds, other.bounds),
         locks=_apart(one.locks, other.locks),
         policy=policies if (policies[0] or Policy()) != (policies[1] or Policy()) else None,
+        learning=learnings if (learnings[0] or Learning()) != (learnings[1] or Learning()) else None,
+        trial=trials if trials[0] != trials[1] else None,
         settings=settings[0] != settings[1],
     )
 
 
 def edits_to(now: IndexControl, wanted: IndexControl) -> list[Edit]:
     """What makes an index rank as it did. Features that came since keep their weights; those that went are gone. Its
-    policy stays."""
-    return _edits(msgspec.structs.replace(difference(now, wanted), policy=None), now)
+    policy stays, and how it learns; what is compared is no more where weights change."""
+    return _edits(msgspec.structs.replace(difference(now, wanted), policy=None, learning=None, trial=None), now)
 
 
 def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, force: bool) -> list[Edit]:
@@ -87,7 +110,7 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
     force: also of what was changed again since; else that raises Conflict, naming it.
     """
     changed, since = difference(before, after), difference(after, now)
-    parts = [name for name in Difference.__struct_fields__ if name not in ("policy", "settings")]
+    parts = [name for name in Difference.__struct_fields__ if name not in (*WHOLE, "settings")]
     again = [
         f"{part}.{name}"
         for part in parts
@@ -95,8 +118,12 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
         # What is back to what it was needs no more.
         if name in getattr(since, part) and getattr(since, part)[name][1] != old
     ]
-    if changed.policy is not None and now.policy not in (after.policy, before.policy):
-        again.append("policy")
+    again += [
+        part
+        for part in ("policy", "learning")
+        if getattr(changed, part) is not None
+        and getattr(now, part) not in (getattr(after, part), getattr(before, part))
+    ]
     if again and not force:
         listed = ", ".join(again)
         raise Conflict(
@@ -113,6 +140,10 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
         bounds={name: (held.bounds.get(name), old) for name, (old, _) in changed.bounds.items()},
         locks={name: (held.locks.get(name), old) for name, (old, _) in changed.locks.items()},
         policy=(now.policy, before.policy) if changed.policy is not None and now.policy != before.policy else None,
+        learning=(now.learning, before.learning)
+        if changed.learning is not None and now.learning != before.learning
+        else None,
+        trial=(now.trial, before.trial) if changed.trial is not None and now.trial != before.trial else None,
     )
     return _edits(back, now)
 
@@ -120,9 +151,10 @@ def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, for
 def _edits(wanted: Difference, now: IndexControl) -> list[Edit]:
     edits: list[Edit] = []
     weights = {
-        name: value
+        # A bend that is not there has none.
+        name: value or 0.0
         for name, (current, value) in wanted.weights.items()
-        if value is not None and name in now.weights and current != value
+        if (value is not None or is_bend(name)) and feature_of(name) in now.weights and current != value
     }
     if weights:
         edits.append(SetWeights(weights))
@@ -144,6 +176,11 @@ def _edits(wanted: Difference, now: IndexControl) -> list[Edit]:
         edits.append(SetLimits(bounds, locks))
     if wanted.policy is not None:
         edits.append(SetPolicy(wanted.policy[1] or Policy()))
+    if wanted.learning is not None:
+        edits.append(SetLearning(wanted.learning[1] or Learning()))
+    if wanted.trial is not None and not weights:
+        # Who takes weights back wants nothing compared with them.
+        edits.append(SetTrial(wanted.trial[1]))
     return edits
 
 

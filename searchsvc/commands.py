@@ -17,9 +17,21 @@ import msgspec
 
 from events.codec import encode
 from events.control import ControlState, IndexControl, StoredRule, fold
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
+from events.edits import (
+    DeleteRule,
+    DeleteSegment,
+    Edit,
+    SetLearning,
+    SetLimits,
+    SetPolicy,
+    SetRule,
+    SetSegment,
+    SetTrial,
+    SetWeights,
+)
 from events.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
+from events.learning import Learning, check_learning
 from events.log import Entry, EventLog
 from events.policies import Part, Policy
 from events.rules import Rule
@@ -170,6 +182,26 @@ class Commands:
         edit = SetPolicy(policy)
         await self.check(name, edit)
         return await self.publish(name, lambda index: [edit] if index.policy != policy else [], author)
+
+    async def set_learning(self, name: str, changed: Callable[[Learning], Learning], author: Author) -> Changed:
+        """Set how an index learns. changed: from how it does to how it is to; asked again where another was first."""
+
+        def edits(index: IndexControl) -> list[Edit]:
+            learning = changed(index.learning)
+            check_learning(learning)
+            return [SetLearning(learning)] if learning != index.learning else []
+
+        return await self.publish(name, edits, author)
+
+    async def stop_trial(self, name: str, author: Author) -> Changed:
+        """Compare nothing any more; the weights in force stay. Raises NotFound where nothing is compared."""
+
+        def edits(index: IndexControl) -> list[Edit]:
+            if index.trial is None:
+                raise NotFound(f"index {name} compares nothing just now", field="index", value=name)
+            return [SetTrial(None)]
+
+        return await self.publish(name, edits, author)
 
     async def check(self, name: str, edit: Edit) -> None:
         """Raise InvalidInput where an edit cannot be honoured, alone or on the documents that there are; NotFound

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from events.rules import Conditions, PatternType
-from searchsvc.analysis import analyze, stem
+from searchsvc.analysis import analyze_query, stem
 from searchsvc.filters import AllOf, AnyOf, Filter, Is, Not, parse_filter
 
 CLOSENESS: Final[Mapping[PatternType, int]] = {"exact": 0, "starts": 1, "contains": 2, "all_words": 3}
@@ -26,7 +26,7 @@ Key = tuple[Hashable, ...]
 
 def stems_of(text: str) -> Stems:
     """The words of a text as searches compare them."""
-    return tuple(stem(word) for word in analyze(text).words)
+    return tuple(stem(word) for word in analyze_query(text).words)
 
 
 def parts_of(given: Filter | None) -> frozenset[Filter]:

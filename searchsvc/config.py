@@ -87,6 +87,13 @@ class BehaviorConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     join_wait_s: float = 60.0
 
 
+class LearningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """settle_s: how long after it was shown a page is still open: what shoppers do with it later counts for its
+    documents alone. How each index learns is a setting of that index, in the log."""
+
+    settle_s: float = 30.0
+
+
 class DiskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Shares of the data folder's disk: from warn_share on health says so, at stop_share writes answer 507. Neither
     counts while enough_mb are free."""
@@ -107,6 +114,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     embedding: EmbeddingConfig = EmbeddingConfig()
     search: SearchConfig = SearchConfig()
     behavior: BehaviorConfig = BehaviorConfig()
+    learning: LearningConfig = LearningConfig()
     disk: DiskConfig = DiskConfig()
 
     @property
@@ -202,6 +210,7 @@ def _check(config: Config) -> None:
         ("disk.warn_share", config.disk.warn_share, 0, 1),
         ("disk.stop_share", config.disk.stop_share, 0, 1),
         ("disk.enough_mb", config.disk.enough_mb, 0, 1e9),
+        ("learning.settle_s", config.learning.settle_s, 0, 3_600),
         ("behavior.join_wait_s", config.behavior.join_wait_s, 0, 86_400),
     ]
     for key, value, low, high in limits:

@@ -17,16 +17,28 @@ import msgspec
 
 from events.codec import decode_draft, encode
 from events.control import ControlState, IndexControl, fold
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
-from events.errors import Conflict, InvalidInput, NotFound, Unavailable, require
+from events.edits import (
+    DeleteRule,
+    DeleteSegment,
+    Edit,
+    SetLearning,
+    SetLimits,
+    SetPolicy,
+    SetRule,
+    SetSegment,
+    SetTrial,
+    SetWeights,
+)
+from events.errors import WITH_ZONE, Conflict, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
 from events.log import Entry, EventLog
 from events.rules import check_rule_id
 from events.streams import draft_subject, drafts_filter
 from events.types import Approval, ChangePublished, DraftDeleted, DraftSaved, Schedule, Skipped
-from searchsvc.changes import Difference, difference
+from searchsvc.changes import WHOLE, Difference, difference
 from searchsvc.commands import Author, Changed, Commands, require_unchanged
 from searchsvc.editchecks import under
+from searchsvc.policing import part_of
 from searchsvc.serving import Serving
 from tuning.weights import check_weights
 
@@ -137,7 +149,7 @@ class Drafts:
         author.check()
         require(bool(author.reason.strip()), "reason", author.reason, REASON)
         now = datetime.now(UTC)
-        require(at.tzinfo is not None, "at", str(at), "a time with its zone, such as ...T00:00:00Z")
+        require(at.tzinfo is not None, "at", str(at), WITH_ZONE)
         limit = f"a time from now on, at most {MAX_AHEAD.days} days ahead"
         require(now < at <= now + MAX_AHEAD, "at", at.isoformat(), limit)
         found = await self.get(index, draft)
@@ -319,10 +331,10 @@ def _moved(base: IndexControl, now: IndexControl, edits: Sequence[Edit]) -> list
                 touched.append(("rules", name))
             case SetSegment(id=name) | DeleteSegment(id=name):
                 touched.append(("segments", name))
-            case SetPolicy():
-                touched.append(("policy", ""))
+            case SetPolicy() | SetLearning() | SetTrial():
+                touched.append((part_of(edit) if not isinstance(edit, SetTrial) else "trial", ""))
     moved = [f"{part}.{name}" for part, name in dict.fromkeys(touched) if name and name in getattr(since, part)]
-    return [*moved, *(["policy"] if ("policy", "") in touched and since.policy is not None else [])]
+    return [*moved, *(part for part in WHOLE if (part, "") in touched and getattr(since, part) is not None)]
 
 
 def _is_done(now: IndexControl, edit: Edit) -> bool:

@@ -6,8 +6,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from events.control import IndexControl
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
+from events.edits import (
+    DeleteRule,
+    DeleteSegment,
+    Edit,
+    SetLearning,
+    SetLimits,
+    SetPolicy,
+    SetRule,
+    SetSegment,
+    SetTrial,
+    SetWeights,
+)
 from events.errors import InvalidInput, require
+from events.learning import check_learning, check_trial
 from events.policies import check_policy
 from events.rules import MAX_RULES, check_rule, check_rule_id
 from events.segments import MAX_SEGMENTS, check_segment
@@ -37,7 +49,11 @@ def check_alone(edit: Edit) -> None:
             check_condition_words(segment.conditions)
         case SetPolicy(policy=policy):
             check_policy(policy)
-        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment():
+        case SetLearning(learning=learning):
+            check_learning(learning)
+        case SetTrial(trial=trial) if trial is not None:
+            check_trial(trial)
+        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetTrial():
             pass
 
 
@@ -48,7 +64,7 @@ def names_documents(edit: Edit) -> bool:
             return needs_documents(rule)
         case SetSegment(segment=segment):
             return bool(segment.conditions.filters)
-        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy():
+        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy() | SetLearning() | SetTrial():
             return False
 
 
@@ -59,7 +75,7 @@ def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:
             check_on(rule, snapshot)
         case SetSegment(segment=segment):
             check_condition_on(segment.conditions, snapshot)
-        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy():
+        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy() | SetLearning() | SetTrial():
             pass
 
 
@@ -77,7 +93,13 @@ def check_within(before: IndexControl, after: IndexControl, edits: Sequence[Edit
                 before.rule(rule_id)
             case DeleteSegment(id=segment_id):
                 before.segment(segment_id)
-            case SetRule() | SetSegment() | SetPolicy():
+            case SetTrial(trial=trial) if trial is not None:
+                # What was in force may be beyond bounds that came since.
+                bounds = after.bounds if trial.stage == "gate" else {}
+                check_weights(trial.weights, before.weights, bounds, "trial.weights")
+                if trial.watched is not None:
+                    check_weights(trial.watched.weights, before.weights, {}, "trial.watched.weights")
+            case SetRule() | SetSegment() | SetPolicy() | SetLearning() | SetTrial():
                 pass
     require(len(after.rules) <= MAX_RULES, "rule", len(after.rules), f"at most {MAX_RULES} rules")
     n_segments = len(after.segments)

@@ -26,6 +26,7 @@ from searchsvc.known import BehaviorMemory
 from searchsvc.worker import Worker
 
 SCHEMA: Final = 1
+LEARNT: Final = "learnt"
 RETRY_S: Final = 0.25
 MAX_AGE: Final = timedelta(seconds=STREAMS["BEHAVIOR"].max_age_s)
 MARK_EVERY: Final = timedelta(hours=6)
@@ -74,6 +75,8 @@ class BehaviorFollower:
         try:
             self._memory.restore(snapshot.parts, snapshot.checkpoint.seq)
             self._unfinished = _interactions.decode_lines(snapshot.parts["unfinished"])
+            if self._worker is not None and self._worker.learners is not None and LEARNT in snapshot.parts:
+                self._worker.learners.restore(snapshot.parts[LEARNT])
         except (KeyError, msgspec.DecodeError) as error:
             raise Corrupt(f"a snapshot in {self._snapshots.folder} is whole but of no known shape: {error}") from error
         self._restored = snapshot.checkpoint
@@ -83,7 +86,7 @@ class BehaviorFollower:
         """Raises Corrupt, naming it, where something that was in the log is not there any more, and LaterVersion."""
         position = await self._begin()
         self._created = position.created
-        await self._hand_over(self._unfinished)
+        await self._hand_over(self._unfinished, self._memory.seq)
         if position.last_seq <= self._memory.seq or not position.count:
             self.caught_up.set()
         # Without a snapshot, no further back than what could be remembered.
@@ -115,7 +118,10 @@ class BehaviorFollower:
             return
         self._n_unsaved, self._saved_at = 0, self._clock()
         checkpoint = Checkpoint("BEHAVIOR", self._created, last.seq, digest(last), marks=tuple(self._marks))
-        await asyncio.to_thread(self._snapshots.save, checkpoint, self._parts())
+        parts = self._parts()
+        if self._worker is not None and self._worker.learners is not None:
+            parts = {**parts, LEARNT: iter([await self._worker.learners.parts()])}
+        await asyncio.to_thread(self._snapshots.save, checkpoint, parts)
 
     def _mark(self, record: Record) -> None:
         """Note when a message was stored, and forget those that may have left by now."""
@@ -156,14 +162,14 @@ class BehaviorFollower:
     async def _fold(self, record: Record) -> None:
         new = self._memory.fold(decode_behavior(record.data).events, record.seq)
         self._n_unsaved += len(new)
-        await self._hand_over(new)
+        await self._hand_over(new, record.seq)
 
-    async def _hand_over(self, events: Sequence[BehaviorEvent]) -> None:
+    async def _hand_over(self, events: Sequence[BehaviorEvent], seq: int) -> None:
         """Until it returns, what is handed over counts as unfinished: a stop on the way must not lose it."""
         self._unfinished = [event for event in events if isinstance(event, InteractionRecorded)]
         while self._worker is not None:
             try:
-                await self._worker.take(events)
+                await self._worker.take(events, seq)
                 break
             except Unavailable:
                 # Joining twice changes nothing.

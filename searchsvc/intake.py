@@ -28,7 +28,8 @@ _TOKENS: Final = f"at most {MAX_TOKEN_CHARS} characters"
 class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One event as sent. id: chosen by the sender, so that a retry counts once; made where absent.
 
-    timestamp: RFC 3339, by default the time of receipt. value: money, grade or dwell, by type.
+    timestamp: RFC 3339, by default the time of receipt. value: money, grade or dwell, by type; feedback has one, from
+    -1 (the document does not belong there) to 1 (it does).
     """
 
     type: InteractionType
@@ -69,6 +70,9 @@ def interaction(
     require(event.rank is None or event.rank >= 1, "rank", event.rank, "1 or more, or absent")
     require(len(event.user_token) <= MAX_TOKEN_CHARS, "user_token", event.user_token, _TOKENS)
     require(event.value is None or math.isfinite(event.value), "value", event.value, "a finite number, or absent")
+    if event.type == "feedback":
+        graded = event.value is not None and -1.0 <= event.value <= 1.0
+        require(graded, "value", event.value, "of feedback, from -1 (it does not belong there) to 1 (it does)")
     at = now if event.timestamp is None else _checked_time(event.timestamp, now)
     if event.query_id is not None:
         wrong = rankings.contradiction(event.query_id, index, event.document_id, event.rank)

@@ -53,6 +53,10 @@ class User(msgspec.Struct, frozen=True):
         nonce = secrets.token_bytes(NONCE_BYTES)
         return base64.b64encode(nonce + AESGCM(self.key).encrypt(nonce, text.encode(), None)).decode()
 
+    def mark(self, text: str) -> str:
+        """The same for the same text, and without this user's key nobody can tell of which."""
+        return base64.urlsafe_b64encode(hmac.digest(self.key, b"mark\0" + text.encode(), "sha256")[:12]).decode()
+
     def open(self, sealed: str) -> str:
         """Raises Corrupt where it was not sealed under this key."""
         try:
@@ -71,6 +75,7 @@ def sealed(shown: RankingShown, user: User) -> RankingShown:
         sealed_query=user.seal(shown.query),
         asked="",
         sealed_asked=user.seal(shown.asked) if shown.asked else "",
+        query_key=user.mark(" ".join(shown.query.split()).lower()),
     )
 
 
@@ -123,9 +128,21 @@ class Keyring:
         """What the log calls whoever has this token; '' for ''."""
         return self.user(token, now).pseudonym if token else ""
 
+    def pseudonyms(self, token: str, now: datetime) -> list[str]:
+        """All that the log, as far as it goes back, calls whoever has this token. Makes none."""
+        current = int(now.timestamp()) // EPOCH_S
+        hashes = [self._hash(token, epoch) for epoch in range(current - KEPT_EPOCHS, current + 1)]
+        with self._lock:
+            found = [self._stored(token_hash) for token_hash in hashes]
+        return [user.pseudonym for user in found if user is not None]
+
     def pseudonym_again(self, token: str, now: datetime) -> str:
         """The same of a token that may be a pseudonym already, as in an event that was refused."""
         return token if token and self.by_pseudonym(token) is not None else self.pseudonym(token, now)
+
+    def secret(self, purpose: str) -> bytes:
+        """32 bytes that are nobody's but this folder's, the same each time for a purpose."""
+        return hmac.digest(self._secret, f"secret:{purpose}".encode(), "sha256")
 
     def by_pseudonym(self, pseudonym: str) -> User | None:
         """None where there is no such user on disk, or not any more."""

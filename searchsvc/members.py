@@ -15,6 +15,12 @@ MAX_NESTING: Final = 3
 N_NEAR: Final = 3
 NEAR_SCORE: Final = 60
 N_EXAMPLES: Final = 10
+MAX_FAMILIES: Final = 8
+# What shoppers choose by, whatever else they look for: of each kind, the first that a document has.
+USUAL_FAMILIES: Final = (
+    ("brand", "manufacturer", "maker", "vendor", "supplier", "publisher", "artist", "author"),
+    ("category", "categories", "product_type", "department", "genre", "genres"),
+)
 
 Value = str | float
 
@@ -31,6 +37,15 @@ def short_values(members: Mapping[str, object], prefix: str = "", depth: int = 0
         values = [one for item in (value if isinstance(value, list) else [value]) if (one := _value(item)) is not None]
         if values:
             yield prefix + name, values
+
+
+def families(members: Mapping[str, object], names: Sequence[str]) -> list[str]:
+    """What a document belongs to: each value of the members that say so, with the member's name. At most a few. names:
+    of those members; none for the usual ones."""
+    short = dict(short_values(members))
+    usual = [next((name for name in kind if name in short), "") for kind in USUAL_FAMILIES]
+    found = [f"{name}={one}" for name in names or usual for one in short.get(name, ())]
+    return sorted(found)[:MAX_FAMILIES]
 
 
 def as_number(text: str) -> float | None:

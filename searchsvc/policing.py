@@ -11,8 +11,20 @@ from datetime import datetime
 
 import msgspec
 
+from events.bends import is_bend
 from events.control import IndexControl
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
+from events.edits import (
+    DeleteRule,
+    DeleteSegment,
+    Edit,
+    SetLearning,
+    SetLimits,
+    SetPolicy,
+    SetRule,
+    SetSegment,
+    SetTrial,
+    SetWeights,
+)
 from events.policies import Part, Policy
 
 
@@ -70,8 +82,10 @@ def refusal_of_parts(policy: Policy, parts: Sequence[Part], actor: str, now: dat
 
 def part_of(edit: Edit) -> Part:
     match edit:
-        case SetWeights():
+        case SetWeights() | SetTrial():
             return "weights"
+        case SetLearning():
+            return "learning"
         case SetLimits():
             return "limits"
         case SetRule() | DeleteRule():
@@ -86,8 +100,12 @@ def _moved_weights(before: IndexControl, edits: Sequence[Edit]) -> Mapping[str, 
     """(before, after) of each weight that edits set, by its name; those of segments behind the segment's."""
     moved: dict[str, tuple[float, float]] = {}
     for edit in edits:
-        if isinstance(edit, SetWeights):
-            moved |= {name: (before.weights.get(name, new), new) for name, new in edit.weights.items()}
+        if isinstance(edit, SetWeights | SetTrial):
+            moved |= {
+                # A bend that is not there has weight 0.
+                name: (before.weights.get(name, 0.0 if is_bend(name) else new), new)
+                for name, new in _asked_for(edit).items()
+            }
         elif isinstance(edit, SetSegment | DeleteSegment):
             stored = before.segments.get(edit.id)
             held = stored.segment.weights if stored is not None else {}
@@ -96,3 +114,10 @@ def _moved_weights(before: IndexControl, edits: Sequence[Edit]) -> Mapping[str, 
                 usual = before.weights.get(name, 0.0)
                 moved[f"segments.{edit.id}.{name}"] = (held.get(name, usual), wanted.get(name, usual))
     return moved
+
+
+def _asked_for(edit: SetWeights | SetTrial) -> Mapping[str, float]:
+    """The weights that shoppers are to see more of; those before a candidate were there already."""
+    if isinstance(edit, SetWeights):
+        return edit.weights
+    return edit.trial.weights if edit.trial is not None and edit.trial.stage == "gate" else {}

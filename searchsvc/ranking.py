@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from searchsvc.arrays import FloatArray, IntArray, ScoreArray
+from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 
 N_COMPARED: Final = 10
 MIN_COMPARED: Final = 3
@@ -19,7 +19,7 @@ TRUST_FROM: Final = 0.1
 TRUST_FULL: Final = 0.25
 
 
-def score(features: FloatArray, weights: ScoreArray) -> ScoreArray:
+def score(features: AnyArray, weights: ScoreArray) -> ScoreArray:
     """(n,) the weighted sum of each candidate's features, higher is better.
 
     features: (n, n_features). weights: (n_features,). Summed in double precision in feature order, so that the
@@ -29,7 +29,7 @@ def score(features: FloatArray, weights: ScoreArray) -> ScoreArray:
     return sums
 
 
-def contributions(features: FloatArray, weights: ScoreArray) -> ScoreArray:
+def contributions(features: AnyArray, weights: ScoreArray) -> ScoreArray:
     """(n, n_features) what each feature adds to each score, in double precision."""
     parts: ScoreArray = features.astype(np.float64) * weights
     return parts
@@ -38,26 +38,30 @@ def contributions(features: FloatArray, weights: ScoreArray) -> ScoreArray:
 def best(scores: ScoreArray, k: int, id_of: Callable[[int], str]) -> list[int]:
     """Positions of the k best candidates, best first; equal scores by id, so that a ranking repeats.
 
-    id_of: position -> document id; asked only of candidates that are in play.
+    id_of: position -> document id; asked only where candidates are equal.
     """
     if k < len(scores):
         worst = np.partition(scores, len(scores) - k)[len(scores) - k] if k else np.inf
-        in_play = np.flatnonzero(scores >= worst).tolist()
+        in_play = np.flatnonzero(scores >= worst)
     else:
-        in_play = list(range(len(scores)))
-    return sorted(in_play, key=lambda i: (-scores[i], id_of(i)))[:k]
+        in_play = np.arange(len(scores))
+    order = in_play[np.argsort(-scores[in_play], kind="stable")]
+    ordered = scores[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        return sorted(order.tolist(), key=lambda i: (-scores[i], id_of(i)))[:k]
+    best: list[int] = order[:k].tolist()
+    return best
 
 
-def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> FloatArray:
-    """(n,) 1, (k - 1) / k ... 1 / k for the k nearest vectors where the k best by score hold none of them; else all 0.
+def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> FloatArray | None:
+    """(n,) 1, (k - 1) / k ... 1 / k for the k nearest vectors where the k best by score hold none of them; else None.
 
     scores: (n,) without this feature. vector_ranks: (n,), 1-based, 0 where the vector leg missed the candidate. Whoever
     equals the last of the best counts as one of them, so that the order of the candidates does not matter.
     """
     nearest = (vector_ranks > 0) & (vector_ranks <= k)
-    in_best = scores >= np.partition(scores, -k)[-k] if len(scores) > k else np.ones(len(scores), np.bool_)
-    if (nearest & in_best).any():
-        return np.zeros(len(scores), np.float32)
+    if len(scores) <= k or not nearest.any() or scores[nearest].max() >= np.partition(scores, -k)[-k]:
+        return None
     return np.where(nearest, (k + 1 - vector_ranks) / k, 0.0).astype(np.float32)
 
 
@@ -70,11 +74,16 @@ def vector_trust(by_words: FloatArray, nearest: FloatArray, by_chance: float, n_
     """
     if len(by_words) < MIN_COMPARED or n_documents <= len(nearest[:N_COMPARED]):
         return 1.0
-    ahead = float(nearest[:N_COMPARED].mean()) - by_chance if len(nearest) else 0.0
+    ahead = _mean(nearest[:N_COMPARED]) - by_chance if len(nearest) else 0.0
     if ahead <= 0.0:
         return 0.0
-    share = (float(by_words.mean()) - by_chance) / ahead
+    share = (_mean(by_words) - by_chance) / ahead
     return min(max((share - TRUST_FROM) / (TRUST_FULL - TRUST_FROM), 0.0), 1.0)
+
+
+def _mean(of: FloatArray) -> float:
+    """In a third of the time of `mean`, which is made for larger arrays."""
+    return float(np.add.reduce(of) / np.float32(len(of)))
 
 
 def reciprocal_rank_fusion(ranks: ScoreArray, k: float = 60.0) -> ScoreArray:

@@ -24,17 +24,22 @@ from events.log import EventLog, first_at
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
 from searchsvc import ranking
+from searchsvc.analysis import asked_for
 from searchsvc.answer import FeatureShare, SearchOutcome, SearchRequest
-from searchsvc.arrays import ScoreArray
+from searchsvc.arrays import AnyArray, ScoreArray
 from searchsvc.directives import multiplied
 from searchsvc.keyring import Keyring, opened
 from searchsvc.known import KnownRankings
 from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.queryids import made_at
 from searchsvc.search import Searcher
-from searchsvc.serving import Serving, ServingState
+from searchsvc.serving import IndexBehavior, Liking, Serving, ServingState
+from searchsvc.sharded import Sharded
 from searchsvc.suggestions import REDACTED
-from tuning.features import BM25_PREFIX, COSINE
+from searchsvc.trials import Draw
+from tuning.curves import Curves, curves
+from tuning.features import BEHAVIOR, BM25_PREFIX, COSINE
+from tuning.interleaving import drafted
 
 # A ranking is written within a moment of being shown, unless the log is away: it waits for it then.
 MAX_LATE: Final = timedelta(minutes=15)
@@ -54,9 +59,9 @@ class RuleThen(msgspec.Struct, frozen=True):
 
 
 class ReceiptHit(msgspec.Struct, frozen=True):
-    """One hit. features: value, weight and what they contribute; their sum times `factor` is the score. keyword,
-    vector: what the words and the vector leg say of it: the sum of BM25 as weighed, and the cosine as trusted. pinned:
-    whether a rule gave it its rank."""
+    """One hit. features: value, weight and what they contribute; their sum times `factor`, what rules multiply by, and
+    `behavior`, what shoppers did with it is worth, is the score. keyword, vector: what the words and the vector leg say
+    of it: the sum of BM25 as weighed, and the cosine as trusted. pinned: whether a rule gave it its rank."""
 
     id: str
     rank: int
@@ -65,6 +70,7 @@ class ReceiptHit(msgspec.Struct, frozen=True):
     vector: float | None
     features: dict[str, FeatureShare]
     factor: float
+    behavior: float
     pinned: bool
 
 
@@ -244,8 +250,21 @@ class Receipts:
             _scores(shown, then),
             _order(shown, request, self._searcher.n_candidates),
             _rules(shown, then, repeated),
-            Check("retrieval", "not repeated", again) if isinstance(again, str) else _retrieval(shown, again),
+            Check("retrieval", "not repeated", again)
+            if isinstance(again, str)
+            else self._retrieval(shown, then, again),
         ]
+
+    def _retrieval(self, shown: RankingShown, then: IndexControl, again: SearchOutcome) -> Check:
+        check = _retrieval(shown, again)
+        by = [_weights(shown, then)]
+        if shown.compared is not None and then.trial is not None:
+            by.append(then.trial.weights)
+        counts = shown.behavior or any(weights.get(name) for name in BEHAVIOR for weights in by)
+        if check.state == "differs" and counts:
+            detail = "what shoppers do with documents counts, and it is known of those that were shown alone"
+            return Check("retrieval", "not repeated", f"{check.detail}; {detail}")
+        return check
 
     def _again(self, found: _Found, control: ControlState, request: SearchRequest | None) -> SearchOutcome | str:
         """The same search by the weights and rules of then; or why that cannot be."""
@@ -264,15 +283,44 @@ class Receipts:
             return f"{held}, then {shown.applied_catalog_seq} in {shown.generation}"
         if snapshot.settings != control.index(shown.index).settings:
             return "the settings are others by now"
-        state = ServingState(control, self._serving.current.snapshots)
+        # Of what shoppers did with documents, what counted then.
+        behavior = {shown.index: _likings(shown, request.query)}
+        state = ServingState(control, self._serving.current.snapshots, behavior)
         vector_leg = "vector" not in shown.degraded
         try:
             begun = self._searcher.begin(
                 state, shown.index, request, now=shown.at, vector_leg=vector_leg, rehearsal=True
             )
-            return self._searcher.finish(state, shown.index, request, begun, query_id=shown.id, now=shown.at)
+            return self._searcher.finish(
+                state,
+                shown.index,
+                request,
+                begun,
+                query_id=shown.id,
+                now=shown.at,
+                drawn=_drawn(shown),
+                explores=shown.exploration is not None,
+            )
         except SearchsvcError as error:
             return f"it cannot be searched now: {error}"
+
+
+def _likings(shown: RankingShown, query: str) -> IndexBehavior:
+    """What was known then of what shoppers do with the documents that were shown."""
+    columns = [shown.feature_names.index(name) if name in shown.feature_names else None for name in BEHAVIOR]
+    by_column: list[dict[str, Liking]] = []
+    for column in columns:
+        found = {}
+        for row, document_id in enumerate(shown.document_ids):
+            # One factor, wherever it came from.
+            factor = shown.behavior[row] if shown.behavior else 1.0
+            feature = shown.features[row][column] if column is not None else 0.0
+            if factor != 1.0 or feature:
+                found[document_id] = Liking(factor, feature)
+        by_column.append(found)
+    documents, of_query = by_column
+    queries = Sharded[dict[str, Liking]]().changed({asked_for(query): of_query or None})
+    return IndexBehavior(Sharded[Liking]().changed(documents), queries)
 
 
 def _request(found: _Found) -> SearchRequest | None:
@@ -282,48 +330,60 @@ def _request(found: _Found) -> SearchRequest | None:
     return SearchRequest.of_log(found.query, found.shown.asked)
 
 
+def _drawn(shown: RankingShown) -> Draw | None:
+    """What chance said of the search then."""
+    if not shown.trial:
+        return None
+    if shown.compared is not None:
+        return Draw("both", shown.compared.coins)
+    return Draw("trial" if shown.held_back else "in_force")
+
+
 def _asked(shown: RankingShown) -> dict[str, Any]:
     asked: dict[str, Any] = msgspec.json.decode(shown.asked) if shown.asked else {}
     return asked
 
 
 def _weights(shown: RankingShown, then: IndexControl) -> dict[str, float]:
+    if shown.held_back and then.trial is not None:
+        return dict(then.trial.weights)
     segment = then.segments.get(shown.weights_segment)
     return {**then.weights, **(segment.segment.weights if segment is not None else {})}
 
 
-def _recomputed(shown: RankingShown, then: IndexControl) -> tuple[ScoreArray, ScoreArray]:
-    """(n, n_features) what each feature contributes, and (n,) the scores."""
-    held = _weights(shown, then)
-    weights = np.array([held.get(name, 0.0) for name in shown.feature_names], np.float64)
-    features = np.array(shown.features, np.float32).reshape(len(shown.document_ids), len(weights))
-    scores = ranking.score(features, weights)
-    if shown.factors:
-        scores = multiplied(scores, np.array(shown.factors, np.float64))
-    return ranking.contributions(features, weights), scores
+def _recomputed(shown: RankingShown, then: IndexControl) -> tuple[Curves, AnyArray, ScoreArray, ScoreArray]:
+    """What the scores are sums of; (n, n_columns) the values, (n, n_columns) what each contributes, (n,) the scores."""
+    by = curves(shown.feature_names, _weights(shown, then))
+    features = np.array(shown.features, np.float32).reshape(len(shown.document_ids), len(shown.feature_names))
+    columns = by.columns(features)
+    scores = ranking.score(columns, by.weights)
+    for factors in (shown.factors, shown.behavior):
+        if factors:
+            scores = multiplied(scores, np.array(factors, np.float64))
+    return by, columns, ranking.contributions(columns, by.weights), scores
 
 
 def _receipt(found: _Found, then: IndexControl) -> Receipt:
     shown = found.shown
-    parts, _ = _recomputed(shown, then)
-    weights, names = _weights(shown, then), shown.feature_names
+    by, columns, parts, _ = _recomputed(shown, then)
+    names = by.names
     words = [at for at, name in enumerate(names) if name.startswith(BM25_PREFIX)]
     vector = names.index(COSINE) if COSINE in names else None
     hits = []
     for at, document_id in enumerate(shown.document_ids):
-        values = shown.features[at]
         hits.append(
             ReceiptHit(
                 id=document_id,
                 rank=shown.first_rank + at,
                 score=shown.scores[at],
                 keyword=float(parts[at, words].sum()),
-                vector=values[vector] if vector is not None else None,
+                vector=float(columns[at, vector]) if vector is not None else None,
                 features={
-                    name: FeatureShare(values[j], weights.get(name, 0.0), float(parts[at, j]))
+                    name: FeatureShare(float(columns[at, j]), float(by.weights[j]), float(parts[at, j]))
                     for j, name in enumerate(names)
                 },
                 factor=shown.factors[at] if shown.factors else 1.0,
+                behavior=shown.behavior[at] if shown.behavior else 1.0,
                 pinned=document_id in shown.pinned,
             )
         )
@@ -338,7 +398,7 @@ def _receipt(found: _Found, then: IndexControl) -> Receipt:
         config_version=shown.config_version,
         weights_version=shown.weights_version,
         weights_segment=shown.weights_segment,
-        weights={name: weights.get(name, 0.0) for name in names},
+        weights=dict(zip(names, map(float, by.weights), strict=True)),
         rules=[RuleThen(one.id, one.rule, one.seq) for one in rules],
         hits=hits,
         experiment=shown.experiment,
@@ -354,7 +414,7 @@ def _scores(shown: RankingShown, then: IndexControl) -> Check:
         versions = f"weights {then.weights_version} and configuration {then.config_version}"
         named = f"weights {shown.weights_version} and configuration {shown.config_version}"
         return Check("scores", "differs", f"CONTROL {shown.applied_seq} has {versions}; the ranking names {named}")
-    _, scores = _recomputed(shown, then)
+    *_, scores = _recomputed(shown, then)
     wrong = [i for i, score in enumerate(scores.tolist()) if score != shown.scores[i]]
     if wrong:
         first = wrong[0]
@@ -370,6 +430,13 @@ def _order(shown: RankingShown, request: SearchRequest | None, n_ranked: int) ->
         return Check("order", "not repeated", "the query is sealed: it may have asked for an order of its own")
     if request.sort or not (request.query or shown.factors):
         return Check("order", "not repeated", "the order was not that of the scores")
+    if shown.compared is not None and shown.first_rank == 1:
+        expected = drafted(shown.compared.first, shown.compared.second, shown.compared.coins)
+        if list(shown.document_ids[: len(expected)]) != expected[: len(shown.document_ids)]:
+            return Check("order", "differs", "it is not what the two versions and the coins come to")
+        return Check("order", "holds", f"two versions in one: {len(expected)} hits, as the coins fell")
+    if shown.compared is not None:
+        return Check("order", "not repeated", "a later page of two versions in one")
     if shown.exploration:
         return Check("order", "not repeated", "neighbours may have changed places, to learn from it")
     ranked = [

@@ -20,21 +20,23 @@ import numpy as np
 
 from events.control import IndexControl
 from events.errors import InvalidInput, NotFound, Unavailable
+from events.settings import IndexSettings
 from events.types import RankingShown
 from searchsvc import ranking
-from searchsvc.analysis import field_text
+from searchsvc.analysis import asked_for, field_text
 from searchsvc.answer import Explanation, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
 from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
 from searchsvc.directives import multiplied, placed
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import EngineSnapshot, Retrieval
+from searchsvc.exploring import swapped
 from searchsvc.filters import Filter, parse_filter
 from searchsvc.highlight import Highlighter
 from searchsvc.laps import Laps
 from searchsvc.query import Query
 from searchsvc.rulebook import Rulebook, Rulebooks
-from searchsvc.serving import ServingState
+from searchsvc.serving import IndexBehavior, ServingState
 from searchsvc.steering import (
     Steering,
     boost_factors,
@@ -44,8 +46,10 @@ from searchsvc.steering import (
     steer_without_query,
 )
 from searchsvc.suggestions import Suggestion
+from searchsvc.trials import Draw, interleaved, is_comparable
 from searchsvc.understanding import understand
-from tuning.features import BM25_PREFIX, SIGNAL_PREFIX, feature_names
+from tuning.curves import Curves, curves
+from tuning.features import BEHAVIOR, BM25_PREFIX, SIGNAL_PREFIX, feature_names
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +116,9 @@ class Searcher:
         self._embedder = embedder
         self.n_candidates = n_candidates
         self.rulebooks = Rulebooks()
+        self._last_curves: tuple[IndexSettings, IndexControl, Mapping[str, float], tuple[str, ...], Curves] | None = (
+            None
+        )
         self._rehearsed = Rulebooks()
 
     def search(
@@ -178,29 +185,56 @@ class Searcher:
         return Begun(snapshot, laps, steering, weights, segment, filters, encoding, None)
 
     def finish(
-        self, state: ServingState, index: str, request: SearchRequest, begun: Begun, *, query_id: str, now: datetime
+        self,
+        state: ServingState,
+        index: str,
+        request: SearchRequest,
+        begun: Begun,
+        *,
+        query_id: str,
+        now: datetime,
+        drawn: Draw | None = None,
+        explores: bool = False,
     ) -> SearchOutcome:
-        """The second part: find, rank, answer. What was begun is used up."""
+        """The second part: find, rank, answer. What was begun is used up. drawn: what chance says, where two versions
+        of the weights are compared. explores: whether neighbours may change places."""
         laps, encoding, steering = begun.laps, begun.encoding, begun.steering
         query, wanted = steering.query, steering.directives
         laps.timings.queue = round(laps.timings.queue + laps.lap(), 3)
         control, snapshot = state.control.index(index), begun.snapshot
-        retrieved = snapshot.retrieve(self._retrieval(begun, request, now.timestamp()))
+        comparable = is_comparable(request, steering, begun.segment)
+        trial, compared, swaps = control.trial if drawn is not None and comparable else None, None, None
+        held_back = trial is not None and drawn is not None and drawn.by == "trial"
+        weights = trial.weights if trial is not None and held_back else begun.weights
+        retrieved = snapshot.retrieve(self._retrieval(begun, weights, request, now.timestamp()))
         vector, degraded = encoding(), [*encoding.degraded, *retrieved.degraded]
         laps.timings.encode = encoding.ms
         laps.timings.retrieve = laps.lap()
         boosted = bool(wanted.boosts)
         found = gathered(snapshot, query, vector, retrieved, self.n_candidates, request, boosted=boosted)
-        names = feature_names(snapshot.settings)
-        features = feature_matrix(snapshot, found, now.timestamp())
-        weights = np.array([begun.weights.get(name, 0.0) for name in names], np.float64)
+        liked, behavior = None, None
+        if BEHAVIOR[0] in control.weights:
+            liked, behavior = _behavior(control, state.behavior.get(index), snapshot, found, request.query)
+        features = feature_matrix(snapshot, found, liked, now.timestamp())
+        names, by = self._curves(snapshot, control, weights)
         laps.timings.features = laps.lap()
-        scores = scored(found, names, features, weights)
+
+        def ranked(by: Curves, features: FloatArray) -> ScoreArray:
+            scores = scored(found, by, features)
+            if boosted:
+                scores = multiplied(scores, factors)
+            return multiplied(scores, behavior) if behavior is not None else scores
+
         factors, shares, boost_effects = boost_factors(snapshot, wanted.boosts, found, names, features)
-        if boosted:
-            scores = multiplied(scores, factors)
+        scores = ranked(by, features)
         pins = pinned_positions(snapshot, found, steering, retrieved.pinned.tolist())
         order = _in_order(snapshot, request, found, scores, pins)
+        if trial is not None and drawn is not None and drawn.by == "both":
+            others = ranked(curves(names, trial.weights), features.copy())
+            other = _in_order(snapshot, request, found, others, pins)
+            order, compared = interleaved(order, other, drawn.coins, lambda at: snapshot.id(int(found.slots[at])))
+        elif explores and comparable and not boosted and not held_back:
+            order, swaps = swapped(order, scores, query_id)
         shown, documents = _there(snapshot, found.slots.tolist(), order[request.offset : request.window])
         laps.timings.rank = laps.lap()
         pinned_ids = {position: snapshot.id(int(found.slots[position])) for _, position in pins}
@@ -209,10 +243,10 @@ class Searcher:
             explained(
                 found,
                 shown,
-                names,
+                by,
                 features,
-                weights,
                 factors,
+                behavior if behavior is not None else np.ones(len(found.slots)),
                 shares,
                 {position: rule_of[name] for position, name in pinned_ids.items()},
             )
@@ -271,6 +305,12 @@ class Searcher:
             degraded=tuple(degraded),
             typing=request.typing,
             asked=request.to_log(),
+            behavior=tuple(behavior[shown].tolist()) if behavior is not None else (),
+            trial=trial.id if trial is not None else "",
+            compared=compared,
+            held_back=held_back,
+            took_ms=answer.took_ms,
+            exploration=swaps,
         )
         return SearchOutcome(answer, record, laps.timings)
 
@@ -301,6 +341,21 @@ class Searcher:
                 suggestions.append(Suggestion(text, "title", document_id=snapshot.id(slot)))
         return suggestions
 
+    def _curves(
+        self, snapshot: EngineSnapshot, control: IndexControl, weights: Mapping[str, float]
+    ) -> tuple[tuple[str, ...], Curves]:
+        """The features' names, and the curves of some weights: the last ones again where nothing has changed."""
+        before = self._last_curves
+        if before is not None and before[0] is snapshot.settings and before[1] is control and before[2] is weights:
+            return before[3], before[4]
+        names = feature_names(snapshot.settings)
+        if BEHAVIOR[0] not in control.weights:
+            # An index of before there were such features has them once its settings are written again.
+            names = names[: -len(BEHAVIOR)]
+        by = curves(names, weights)
+        self._last_curves = snapshot.settings, control, weights, names, by
+        return names, by
+
     def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool) -> Encoding:
         if not query.text or snapshot.settings.embedding is None:
             return Encoding()
@@ -311,9 +366,9 @@ class Searcher:
         text = query.did_you_mean or query.text
         return Encoding(lambda: embedder.encode_query(text))
 
-    def _retrieval(self, begun: Begun, request: SearchRequest, at_s: float) -> Retrieval:
+    def _retrieval(self, begun: Begun, weights: Mapping[str, float], request: SearchRequest, at_s: float) -> Retrieval:
         """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""
-        weights, settings, wanted = begun.weights, begun.snapshot.settings, begun.steering.directives
+        settings, wanted = begun.snapshot.settings, begun.steering.directives
         signals = [weights.get(SIGNAL_PREFIX + signal.field, 0.0) for signal in settings.signals]
         return Retrieval(
             query=begun.steering.query,
@@ -341,6 +396,30 @@ def _weights(control: IndexControl, book: Rulebook, steering: Steering) -> tuple
     """The weights that count for a search, and the segment that they are of; None for those of the index."""
     stored = book.segment(steering.occasion)
     return (control.weights, None) if stored is None else ({**control.weights, **stored.segment.weights}, stored.id)
+
+
+def _behavior(
+    control: IndexControl, known: IndexBehavior | None, snapshot: EngineSnapshot, found: Candidates, asked: str
+) -> tuple[FloatArray, ScoreArray | None]:
+    """(n, 2) the features of what shoppers do with documents, whatever is asked and where this is, and (n,) what scores
+    are multiplied by for it; None where nothing is known of any, or it is not to count."""
+    features = np.zeros((len(found.slots), len(BEHAVIOR)), np.float32)
+    learning = control.learning
+    if known is None or not found.n_ranked or learning.mode == "off":
+        return features, None
+    factors = np.ones(len(found.slots))
+    ids = [snapshot.id(slot) for slot in found.slots.tolist()]
+    # What is known of the very query comes last: it has the word, where it says something.
+    of_query = known.queries.get(asked_for(asked)) if known.queries else None
+    for column, of in enumerate((known.documents, of_query or {})):
+        for row, document_id in enumerate(ids):
+            liking = of.get(document_id)
+            if liking is not None:
+                features[row, column] = liking.feature
+                factors[row] = liking.factor
+    if learning.mode != "automatic" or not (factors != 1.0).any():
+        return features, None
+    return features, factors.clip(1.0 / learning.max_boost, learning.max_boost)
 
 
 def _in_order(

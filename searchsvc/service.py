@@ -16,6 +16,7 @@ import msgspec
 from events.codec import encode
 from events.control import ControlState, IndexControl
 from events.errors import InvalidInput, NotFound, StorageFull, TooLarge, Unavailable, require
+from events.learning import Ignored
 from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
@@ -23,10 +24,11 @@ from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
 from searchsvc.answer import MAX_QUERY_CHARS, MAX_TOKEN_CHARS, SearchAnswer, SearchOutcome, SearchRequest, moment
 from searchsvc.behavior import BehaviorWriter
-from searchsvc.commands import Author, Commands
+from searchsvc.commands import Author, Changed, Commands
 from searchsvc.dead import DeadLetters
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
 from searchsvc.drafts import Drafts
+from searchsvc.exploring import explores
 from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
@@ -39,6 +41,7 @@ from searchsvc.redaction import redacted
 from searchsvc.search import Begun, Searcher
 from searchsvc.serving import Serving, ServingState
 from searchsvc.suggestions import Suggestion, combined
+from searchsvc.trials import draw
 
 READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0
 QUIET_CHECK_S: Final = 0.02
@@ -173,7 +176,7 @@ class Service:
     ) -> SearchOutcome:
         """What would be found by rules and weights that are not those in force. rules_at: when they are to be in force,
         where that is not now."""
-        rehearsed = ServingState(control, state.snapshots)
+        rehearsed = msgspec.structs.replace(state, control=control)
         return await self._search_in_time(rehearsed, index, request, rules_at=rules_at, rehearsal=True)
 
     async def _found_or_last_known(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
@@ -206,7 +209,24 @@ class Service:
         begin = partial(
             searcher.begin, state, index, request, now=rules_at or now, asked_at=asked_at, rehearsal=rehearsal
         )
-        finish = partial(searcher.finish, state, index, request, query_id=query_id(now), now=now)
+        name, control = query_id(now), state.control.index(index)
+        trial, learning = control.trial, control.learning
+        drawn = None
+        if trial is not None and not rehearsal:
+            token = request.user_token
+            who = self._keyring.user(token, now).mark(trial.id) if token else name
+            drawn = draw(trial, who, request.query)
+        may_explore = learning.mode == "automatic" and not rehearsal and not request.offset
+        finish = partial(
+            searcher.finish,
+            state,
+            index,
+            request,
+            query_id=name,
+            now=now,
+            drawn=drawn,
+            explores=may_explore and explores(state.exploration(index, learning.exploration), name),
+        )
         # What is short is done on the event loop, all but the encoding, which needs no lock of Python's. A search that
         # is alone need not share the lock, and stays on its thread.
         short = _is_short(state, index, request) and not rehearsal
@@ -261,6 +281,22 @@ class Service:
         """Destroy what ties the log to a user; return how many keys there were."""
         require(0 < len(token) <= MAX_TOKEN_CHARS, "user_token", token, f"1 to {MAX_TOKEN_CHARS} characters")
         return await asyncio.to_thread(self._keyring.erase, token, datetime.now(UTC))
+
+    async def forget_behavior(
+        self, index: str, since: datetime, until: datetime, token: str, author: Author
+    ) -> Changed:
+        """Have an index learn nothing from what one user, or all, did in a time; what it learnt is learnt anew. Raises
+        InvalidInput, and NotFound where the log knows no such user."""
+        users = [""]
+        if token:
+            require(len(token) <= MAX_TOKEN_CHARS, "user_token", token, f"at most {MAX_TOKEN_CHARS} characters")
+            users = await asyncio.to_thread(self._keyring.pseudonyms, token, datetime.now(UTC))
+            if not users:
+                raise NotFound("the log knows no such user, or their keys were destroyed", field="user_token")
+        windows = tuple(Ignored(since, until, user, author.reason) for user in users)
+        return await self.commands.set_learning(
+            index, lambda now: msgspec.structs.replace(now, ignored=(*now.ignored, *windows)), author
+        )
 
     async def write_documents(self, index: str, body: bytes, author: Author) -> DocumentsWritten:
         """Append every good line to the log; where the index does not exist, create it with inferred settings.

@@ -8,19 +8,46 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 import msgspec
 
 from events.control import ControlState
 from events.errors import Unavailable
 from searchsvc.engine import EngineSnapshot
+from searchsvc.sharded import Sharded
+
+
+class Liking(NamedTuple):
+    """What shoppers do with a document. factor: what its score is multiplied by. feature: as in `tuning.features`."""
+
+    factor: float
+    feature: float
+
+
+class IndexBehavior(msgspec.Struct, frozen=True):
+    """documents: by id. queries: by the words that are asked for, then by id. exploration: the share of searches that
+    are worth leaving to chance."""
+
+    documents: Sharded[Liking] = Sharded()
+    queries: Sharded[dict[str, Liking]] = Sharded()
+    exploration: float = 1.0
 
 
 class ServingState(msgspec.Struct, frozen=True):
-    """CONTROL at one sequence, and the newest snapshot of each index. A search takes one and nothing newer."""
+    """CONTROL at one sequence, and the newest snapshot of each index. A search takes one and nothing newer.
+
+    behavior: by index, what shoppers do with documents, as far as it is not what they do with all others.
+    """
 
     control: ControlState = ControlState()
     snapshots: Mapping[str, EngineSnapshot] = MappingProxyType({})
+    behavior: Mapping[str, IndexBehavior] = MappingProxyType({})
+
+    def exploration(self, name: str, most: float) -> float:
+        """The share of an index's searches that is left to chance. most: that may be."""
+        known = self.behavior.get(name)
+        return most if known is None else min(most, known.exploration)
 
     def snapshot(self, name: str) -> EngineSnapshot:
         """Raises Unavailable while an index is being opened or built."""
@@ -44,7 +71,7 @@ class Serving:
             for name, snapshot in self.current.snapshots.items()
             if name in after and after[name].created_seq == before[name].created_seq
         }
-        await self._swap(ServingState(control, MappingProxyType(kept)))
+        await self._swap(msgspec.structs.replace(self.current, control=control, snapshots=MappingProxyType(kept)))
 
     async def set_snapshot(self, name: str, created_seq: int, snapshot: EngineSnapshot) -> None:
         """Ignored where the index of that creation is gone: its name may mean another index by now."""
@@ -52,7 +79,10 @@ class Serving:
         if index is None or index.created_seq != created_seq:
             return
         snapshots = {**self.current.snapshots, name: snapshot}
-        await self._swap(ServingState(self.current.control, MappingProxyType(snapshots)))
+        await self._swap(msgspec.structs.replace(self.current, snapshots=MappingProxyType(snapshots)))
+
+    async def set_behavior(self, behavior: Mapping[str, IndexBehavior]) -> None:
+        await self._swap(msgspec.structs.replace(self.current, behavior=MappingProxyType(dict(behavior))))
 
     async def until(self, holds: Callable[[ServingState], bool], timeout_s: float, waiting_for: str) -> ServingState:
         """Wait until the current state satisfies `holds` and return it. Raises Unavailable past `timeout_s`."""

@@ -93,7 +93,9 @@ def boost_factors(
 ) -> tuple[ScoreArray, list[list[BoostShare]], list[Effect]]:
     """(n,) what each candidate's score is multiplied by; of each, the boosts that do; and what each boost did."""
     n, n_ranked = len(candidates.slots), candidates.n_ranked
-    product, shares, effects = np.ones(n), [list[BoostShare]() for _ in range(n if boosts else 0)], list[Effect]()
+    if not boosts:
+        return np.ones(n), [], []
+    product, shares, effects = np.ones(n), [list[BoostShare]() for _ in range(n)], list[Effect]()
     ranked = candidates.slots[:n_ranked]
     for boost in boosts:
         signal = SIGNAL_PREFIX + boost.signal

@@ -13,7 +13,7 @@ from typing import Final, Literal
 import msgspec
 
 from events.types import RankingShown
-from searchsvc.analysis import analyze
+from searchsvc.analysis import folded
 
 MAX_QUERIES: Final = 10_000
 MIN_COUNT: Final = 3
@@ -58,7 +58,7 @@ class QueryCounts:
         unfit = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
         if unfit or not 0 < len(text) <= MAX_QUERY_CHARS:
             return
-        key = " ".join(analyze(text).words)
+        key = folded(text)
         if not key:
             return
         counts = self._counts.setdefault(ranking.index, {})
@@ -73,7 +73,7 @@ class QueryCounts:
 
     def matching(self, index: str, typed: str, n: int) -> list[Suggestion]:
         """The n most frequent queries that begin with what was typed, or have a word that does."""
-        key = " ".join(analyze(typed).words)
+        key = folded(typed)
         if not key:
             return []
         inner = f" {key}"
@@ -88,5 +88,5 @@ def combined(queries: Sequence[Suggestion], titles: Sequence[Suggestion], n: int
     distinct: dict[str, Suggestion] = {}
     kept = max(n - len(titles), n - n // 3)
     for one in [*queries[:kept], *titles, *queries[kept:]]:
-        distinct.setdefault(" ".join(analyze(one.text).words), one)
+        distinct.setdefault(folded(one.text), one)
     return list(distinct.values())[:n]

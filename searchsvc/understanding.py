@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from searchsvc.analysis import Analysis, Compound, analyze, stem
+from searchsvc.analysis import Analysis, Compound, analyze_query, stem
 from searchsvc.lexicon import Lexicon, Likeness
 from searchsvc.query import Alternative, Kind, Query, QueryTerm
 from searchsvc.synonyms import Synonyms, no_synonyms
@@ -45,7 +45,7 @@ def understand(
     text: str, lexicon: Lexicon, synonyms: Synonyms = no_synonyms, *, typing: bool = False, typos: bool = True
 ) -> Query:
     """typing: the last word may be unfinished. typos: a word may be mistyped."""
-    analysis = analyze(text)
+    analysis = analyze_query(text)
     words = analysis.words[:MAX_QUERY_TERMS]
     wholes = _wholes(analysis, len(words), lexicon)
     terms: list[QueryTerm] = []

@@ -1,4 +1,4 @@
-"""The worker: joins what BEHAVIOR brings, and puts into DEAD what belongs to no ranking. Learning will start here.
+"""The worker: joins what BEHAVIOR brings, hands it to what learns, and puts into DEAD what belongs to no ranking.
 
 An event that breaks the work on it is put into DEAD too, and what comes after it for the same ranking, so that order is
 kept; events of all other rankings go on. A replay lets the ranking's events through again.
@@ -21,6 +21,7 @@ from events.log import EventLog
 from events.types import BehaviorEvent, EventRefused, InteractionRecorded, RankingShown
 from searchsvc.ingest import store_refusal
 from searchsvc.known import KnownRankings
+from searchsvc.learning import Learners
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
 EXPIRE_EVERY_S: Final = 1.0
@@ -31,7 +32,8 @@ log = logging.getLogger(__name__)
 class Worker:
     """Takes the new events of BEHAVIOR in order; `run` goes on until it is cancelled.
 
-    rankings: where the log has the rankings that are not held here. n_joined, n_orphaned: since the start.
+    rankings: where the log has the rankings that are not held here. learners: who learns from them. n_joined,
+    n_orphaned: since the start.
     """
 
     def __init__(
@@ -39,22 +41,31 @@ class Worker:
         event_log: EventLog,
         rankings: KnownRankings,
         join: ClickthroughJoin,
+        learners: Learners | None = None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = event_log
         self._rankings = rankings
         self._join = join
+        self.learners = learners
+        self._seq = 0
         self._clock = clock
         self._orphans: OrderedDict[str, Orphan] = OrderedDict()
         self._parked: dict[str, str] = {}
         self.n_joined = 0
         self.n_orphaned = 0
 
-    async def take(self, events: Sequence[BehaviorEvent]) -> None:
-        """Raises Unavailable where the log is out of reach: then none of the rest was taken."""
+    async def take(self, events: Sequence[BehaviorEvent], seq: int) -> None:
+        """seq: of their message. Raises Unavailable where the log is out of reach: then none of the rest was taken."""
+        self._seq = seq
+        if self.learners is not None:
+            self.learners.reach(seq)
+            await self.learners.room()
         for event in events:
             if isinstance(event, RankingShown):
+                if self.learners is not None:
+                    self.learners.take(event, seq)
                 await self._work_on(event, event.id)
                 continue
             key = event.query_id or event.id
@@ -114,6 +125,8 @@ class Worker:
         for outcome in outcomes:
             if isinstance(outcome, Clickthrough):
                 self.n_joined += 1
+                if self.learners is not None:
+                    self.learners.take(outcome, self._seq)
             else:
                 self.n_orphaned += 1
                 self._orphans[outcome.interaction.id] = outcome

@@ -63,7 +63,9 @@ def _compile(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
         return numba.njit(wanted, nogil=True, error_model="numpy")(function)
 
 
-def warm_up(module: str) -> None:
-    """Compile the loops of a module, or load what was compiled before. Blocks, for seconds where it compiles."""
-    for once in _all.get(module, ()):
-        once()
+def warm_up(package: str) -> None:
+    """Compile the loops of a package, or load what was compiled before. Blocks, for seconds where it compiles."""
+    for module, loops in list(_all.items()):
+        if module.startswith(f"{package}."):
+            for once in loops:
+                once()

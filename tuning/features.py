@@ -11,6 +11,9 @@
     rr.vector       1 / rank in the vector leg, 0 where it missed the candidate
     overlooked      1.0, 0.9 ... 0.1 for the ten nearest vectors where the best ten would hold none of them; else 0
     signal.<field>  a number of the document, transformed and scaled; [0, 1]
+    behavior.document  how often shoppers choose it, wherever it is shown: 1 for twice as often as the average document
+                    in its places, -1 for half as often; [-1, 1], 0 where it is not known (`tuning.coec`)
+    behavior.query  the same where they ask for this, on top of that
 
 The ceiling is the largest sum that the query's terms could earn if each were as rare as in the field that holds it
 most often. It belongs to the query and the collection, not to the candidates: the best of a bad list stays bad.
@@ -36,6 +39,8 @@ COSINE: Final = "cosine"
 OVERLOOKED: Final = "overlooked"
 BM25_PREFIX: Final = "bm25."
 SIGNAL_PREFIX: Final = "signal."
+# In this order, after all others.
+BEHAVIOR: Final = ("behavior.document", "behavior.query")
 
 # One unit for every field, three for the title (the usual first boost of a shop), half for a field that gathers many
 # members, where a word is easily found by chance. A cosine of well-matching texts is some 0.6 above that of unrelated
@@ -54,12 +59,12 @@ SIGNALS_WEIGHT: Final = 0.15
 
 
 def feature_names(settings: IndexSettings) -> tuple[str, ...]:
-    """The names of an index's features in column order: text fields, the query's words, vector leg, signals."""
+    """The names of an index's features in column order: text fields, query's words, vector leg, signals, shoppers."""
     fields = [BM25_PREFIX + field.name for field in settings.searchable]
     text = [EXACT_TITLE, ALL_TERMS, COVERAGE, PHRASE, PROXIMITY, KEYWORD_RANK]
     vector = [COSINE, VECTOR_RANK, OVERLOOKED] if settings.embedding is not None else []
     signals = [SIGNAL_PREFIX + signal.field for signal in settings.signals]
-    return (*fields, *text, *vector, *signals)
+    return (*fields, *text, *vector, *signals, *BEHAVIOR)
 
 
 def default_weights(settings: IndexSettings) -> dict[str, float]:
@@ -79,4 +84,5 @@ def default_weights(settings: IndexSettings) -> dict[str, float]:
         weights[OVERLOOKED] = OVERLOOKED_WEIGHT
     for signal in settings.signals:
         weights[SIGNAL_PREFIX + signal.field] = round(SIGNALS_WEIGHT / len(settings.signals), 4)
-    return weights
+    # What shoppers do is for the learner to weigh.
+    return weights | dict.fromkeys(BEHAVIOR, 0.0)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
+from events.bends import feature_of
 from events.errors import InvalidInput, require
 
 MIN_WEIGHT: Final = -100.0
@@ -19,8 +20,8 @@ def check_weights(
 ) -> None:
     """Raise InvalidInput naming the first weight that is not of this index, not finite, or out of bounds.
 
-    known: the index's present weights; its keys are all the names there are. bounds: (least, most) of those that have
-    other ones than usual. field: what errors call the weights.
+    known: the index's present weights; its keys are all the names there are, and their bends. bounds: (least, most) of
+    those that have other ones than usual. field: what errors call the weights.
     """
     require(bool(given), field, {}, "at least one name")
     for name, value in given.items():
@@ -47,12 +48,13 @@ def check_limits(
         well = math.isfinite(least) and math.isfinite(most) and MIN_WEIGHT <= least <= most <= MAX_WEIGHT
         limit = f"[least, most] from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, least first"
         require(well, f"bounds.{name}", list(given), limit)
-        holds = f"bounds that hold the weight in force, {known[name]:g}"
-        require(least <= known[name] <= most, f"bounds.{name}", list(given), holds)
+        held = known.get(name, 0.0)
+        holds = f"bounds that hold the weight in force, {held:g}"
+        require(least <= held <= most, f"bounds.{name}", list(given), holds)
 
 
 def _require_known(name: str, known: Mapping[str, float], field: str) -> None:
-    if name not in known:
+    if feature_of(name) not in known:
         limit = f"one of {', '.join(known)}"
         message = f"there is no weight {name[:80]!r}; allowed: {limit}"
         raise InvalidInput(message, field=f"{field}.{name}", value=name, limit=limit)

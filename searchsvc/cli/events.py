@@ -11,7 +11,18 @@ import msgspec
 import rich_click as click
 
 from events.codec import decode_behavior, decode_control, decode_dead
-from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
+from events.edits import (
+    DeleteRule,
+    DeleteSegment,
+    Edit,
+    SetLearning,
+    SetLimits,
+    SetPolicy,
+    SetRule,
+    SetSegment,
+    SetTrial,
+    SetWeights,
+)
 from events.log import EventLog, Record
 from events.streams import StreamName
 from events.types import (
@@ -216,6 +227,10 @@ def _edited(edit: Edit) -> str:
             return f"segment {segment_id} deleted"
         case SetPolicy():
             return "policy"
+        case SetLearning(learning=learning):
+            return f"learning {learning.mode}{f', frozen: {learning.frozen}' if learning.frozen else ''}"
+        case SetTrial(trial=trial):
+            return f"trial {trial.id}, {trial.stage}, {trial.alone:.0%} alone" if trial is not None else "trial ended"
         case SetLimits(bounds=bounds, locks=locks):
             return f"limits of {' '.join(dict.fromkeys((*bounds, *locks)))}"
 

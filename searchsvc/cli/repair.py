@@ -17,7 +17,7 @@ import rich_click as click
 
 from events import jetstream, server
 from events.archive import archive_line
-from events.codec import decode_behavior, decode_catalog, decode_dead, decode_draft, encode
+from events.codec import decode_behavior, decode_catalog, decode_dead, decode_draft, decode_signal, encode
 from events.control import ControlState
 from events.copy import COPY_NAME, ControlCopy, read_archive
 from events.digest import CatalogFold
@@ -37,7 +37,7 @@ READ: Final[dict[StreamName, Callable[[bytes], object]]] = {
     "DRAFTS": decode_draft,
     "CATALOG": decode_catalog,
     "BEHAVIOR": decode_behavior,
-    "SIGNALS": lambda data: data,
+    "SIGNALS": decode_signal,
     "DEAD": decode_dead,
 }
 

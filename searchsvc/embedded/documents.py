@@ -52,7 +52,7 @@ class DocumentView:
 
     def read(self, slot: int) -> msgspec.Raw:
         """One document's JSON text as it was received."""
-        start, end = int(self._ends[slot]), int(self._ends[slot + 1])
+        start, end = self._ends.item(slot), self._ends.item(slot + 1)
         return msgspec.Raw(os.pread(self._file.descriptor, end - start, start))
 
 

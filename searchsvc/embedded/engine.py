@@ -20,7 +20,7 @@ from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArr
 from searchsvc.embedded.attributes import Attributes, AttributesView, StoredAttribute
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.documents import DocumentFile, DocumentView
-from searchsvc.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward
+from searchsvc.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward, Wanted
 from searchsvc.embedded.ids import Ids, IdsView, StoredIds
 from searchsvc.embedded.lexicon import LexiconView
 from searchsvc.embedded.matching import Matched, Matching
@@ -39,6 +39,8 @@ COMPACT_MIN = 10_000
 BESIDE_FROM = 200_000
 # Up to so many slots a plain search takes about a millisecond.
 SMALL = 32_768
+# Of so many queries it is remembered what their words tell.
+MAX_REMEMBERED = 1_000
 _beside = ThreadPoolExecutor(2, thread_name_prefix="nearest")
 
 
@@ -253,7 +255,8 @@ class EmbeddedSnapshot:
         self._signals = signals
         self.live = live
         self._ids = ids
-        self._last_statistics: tuple[Query | None, QueryStatistics] = None, QueryStatistics.none()
+        # What shoppers ask again and again, of this commit.
+        self._asked: dict[Query, tuple[QueryStatistics, Wanted | None]] = {}
         self._documents = documents
 
     @property
@@ -358,15 +361,16 @@ class EmbeddedSnapshot:
         return nearest, cosines, 1.0
 
     def _matching(self, query: Query) -> Matching:
-        return Matching(self._postings, self._forward, query, self._statistics(query), len(self.live))
+        return Matching(self._postings, self._forward, query, *self._weighed(query), len(self.live))
 
-    def _statistics(self, query: Query) -> QueryStatistics:
-        """Asked for twice in a search: by what finds candidates, and by what describes them."""
-        query_before, statistics = self._last_statistics
-        if query_before is not query:
+    def _weighed(self, query: Query) -> tuple[QueryStatistics, Wanted | None]:
+        known = self._asked.get(query)
+        if known is None:
+            if len(self._asked) >= MAX_REMEMBERED:
+                self._asked = {}
             statistics = self._forward.statistics(query)
-            self._last_statistics = query, statistics
-        return statistics
+            known = self._asked[query] = statistics, self._forward.wanted(query, statistics)
+        return known
 
     def groups(self, field: str, slots: IntArray) -> IntArray:
         return self._attributes.groups(field, slots)
@@ -419,7 +423,7 @@ class EmbeddedSnapshot:
         return np.array([max(boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable])
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
-        return self._forward.features(slots, query, self._statistics(query))
+        return self._forward.features(slots, self._weighed(query)[1])
 
     def check_filter(self, given: Filter, field: str) -> None:
         self._attributes.check(given, field)

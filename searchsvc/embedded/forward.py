@@ -154,7 +154,7 @@ class ForwardIndex:
             lengths=self._lengths.view(),
             titles=self._titles.view(),
             document_frequencies=frequencies,
-            average_lengths=self._total_lengths / max(self._n_live, 1),
+            slope=K1 * B / np.maximum(self._total_lengths / max(self._n_live, 1), 1e-9),
             n_live=self._n_live,
         )
 
@@ -183,7 +183,8 @@ class ForwardIndex:
 
 
 class ForwardView(msgspec.Struct, frozen=True):
-    """The reader's side: immutable, at one commit. Shapes as in `StoredForward`; average_lengths: (n_fields,)."""
+    """The reader's side: immutable, at one commit. Shapes as in `StoredForward`. slope: (n_fields,) how fast a
+    longer text counts for less: see `kernels.add_scores`."""
 
     lexicon: LexiconView
     starts: AnyArray
@@ -193,60 +194,78 @@ class ForwardView(msgspec.Struct, frozen=True):
     lengths: AnyArray
     titles: AnyArray
     document_frequencies: AnyArray
-    average_lengths: AnyArray
+    slope: ScoreArray
     n_live: int
 
     def statistics(self, query: Query) -> QueryStatistics:
         """How much each term of a query tells in each field."""
         return statistics_of(query, self.lexicon, self.document_frequencies, self.n_live)
 
-    def features(self, slots: IntArray, query: Query, statistics: QueryStatistics) -> TextFeatures:
-        """What of a query each slot holds. slots: (n,) live. statistics: of the query."""
+    def wanted(self, query: Query, statistics: QueryStatistics) -> Wanted | None:
+        """statistics: of the query. None where no document holds anything of it."""
+        if statistics.ceiling <= 0.0:
+            return None
+        meanings = statistics.meanings
+        found = sorted((word, one.place, one.weight) for one in meanings for word in self.lexicon.word_ids(one.term))
+        first = [at for at, (word, _, _) in enumerate(found) if not at or word != found[at - 1][0]]
+        known, share = statistics.known.tolist(), (K1 + 1.0) / statistics.ceiling
+        needed = [known[place] and not term.optional for place, term in enumerate(query.terms)]
+        return Wanted(
+            words=np.array([found[at][0] for at in first], np.int32),
+            meanings=np.array([*first, len(found)], np.int64),
+            places=np.array([place for _, place, _ in found], np.int64),
+            weights=np.array([weight for _, _, weight in found], np.float64),
+            title=words_hash(query.words),
+            factors=statistics.idf * share,
+            telling=statistics.most_telling * share,
+            needed=np.array(needed, np.int64),
+            n_words=np.array([term.n_words for term in query.terms], np.int64),
+        )
+
+    def features(self, slots: IntArray, wanted: Wanted | None) -> TextFeatures:
+        """What of a query each slot holds. slots: (n,) live."""
         n, n_fields = len(slots), self.lengths.shape[1]
-        terms = query.terms
-        if not n or statistics.ceiling <= 0.0:
+        if not n or wanted is None:
             return TextFeatures.none(n, n_fields)
-        wanted, meanings, places, weights = self._meanings(statistics.meanings)
-        bm25, text = np.zeros((n, n_fields)), np.zeros((n, 4))
+        text = np.empty((n, n_fields + 5), np.float32)
         kernels.describe(
             slots,
             self.starts,
             self.entry_words,
             self.entry_fields,
             self.entry_positions,
-            wanted,
-            meanings,
-            places,
-            weights,
+            wanted.words,
+            wanted.meanings,
+            wanted.places,
+            wanted.weights,
             self.lengths,
-            K1 * B / np.maximum(self.average_lengths, 1e-9),
+            self.titles,
+            wanted.title,
+            self.slope,
             K1 * (1.0 - B),
-            statistics.idf * ((K1 + 1.0) / statistics.ceiling),
-            statistics.most_telling * ((K1 + 1.0) / statistics.ceiling),
-            np.array([known and not t.optional for known, t in zip(statistics.known, terms, strict=True)], np.int64),
-            np.array([term.n_words for term in terms], np.int64),
+            wanted.factors,
+            wanted.telling,
+            wanted.needed,
+            wanted.n_words,
             WINDOW,
-            bm25,
             text,
         )
-        features = text.astype(np.float32)
-        return TextFeatures(
-            bm25=bm25.astype(np.float32),
-            exact_title=(self.titles[slots] == np.uint64(words_hash(query.words))).astype(np.float32),
-            all_terms=features[:, 0],
-            coverage=features[:, 1],
-            phrase=features[:, 2],
-            proximity=features[:, 3],
-        )
+        return TextFeatures(text[:, :n_fields], *text[:, n_fields:].T)
 
-    def _meanings(self, of: Sequence[Meaning]) -> tuple[AnyArray, AnyArray, AnyArray, ScoreArray]:
-        """Which words of the index stand for which terms of a query: see `kernels.describe`."""
-        found = sorted((word, one.place, one.weight) for one in of for word in self.lexicon.word_ids(one.term))
-        words = np.array([word for word, _, _ in found], np.int32)
-        first = np.flatnonzero(np.append(True, words[1:] != words[:-1])[: len(words)])
-        places = np.array([place for _, place, _ in found], np.int64)
-        weights = np.array([weight for _, _, weight in found], np.float64)
-        return words[first], np.append(first, len(words)), places, weights
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What documents are looked through for, for a query: as `kernels.describe` takes it. words: wanted there. places,
+    weights: of their meanings."""
+
+    words: AnyArray
+    meanings: AnyArray
+    places: AnyArray
+    weights: ScoreArray
+    title: int
+    factors: ScoreArray
+    telling: ScoreArray
+    needed: AnyArray
+    n_words: AnyArray
 
 
 class QueryStatistics(msgspec.Struct, frozen=True):
@@ -282,8 +301,10 @@ def statistics_of(
         places = [one.place for one in meanings]
         first = [at for at, place in enumerate(places) if not at or place != places[at - 1]]
         found = document_frequencies[:, [one.term for one in meanings]]
-        most_frequent = np.maximum.reduceat(found, first, axis=1).T
-        frequencies[[places[at] for at in first]] = np.column_stack([most_frequent, most_frequent.max(axis=1)])
+        if len(first) < len(places):
+            found = np.maximum.reduceat(found, first, axis=1)
+        frequencies[[places[at] for at in first], :-1] = found.T
+        frequencies[:, -1] = frequencies.max(axis=1)
     idf = np.where(frequencies, inverse_document_frequency(frequencies, n_documents), 0.0)
     most_telling = idf[:, -1]
     ceiling = (K1 + 1.0) * float(most_telling.sum())

@@ -7,14 +7,11 @@ from typing import Final
 import numpy as np
 
 from searchsvc.arrays import AnyArray, FloatArray, ScoreArray
-from tuning import compiled as compiling
 from tuning.compiled import compiled
 
-
-def warm_up() -> None:
-    """Compile what searches call, or load what was compiled before. Blocks, for seconds where it compiles."""
-    compiling.warm_up(__name__)
-
+# What lies scattered is touched before it is read, a cache line at a time: many of these wait for memory at once, where
+# the loop that reads them waits for each. Returned, or the compiler would leave it out.
+LINE: Final = 64
 
 _RUN: Final = "i4[1] i8[1] i4[1] u1[1] u1[1] u2[1]"
 
@@ -146,7 +143,7 @@ def add_scores(
 
 
 @compiled(
-    "i8[1] i8[1] i4[1] u1[1] u2[1] i4[1] i8[1] i8[1] f8[1] i4[2] f8[1] f8 f8[2] f8[1] i8[1] i8[1] i8 f8[2]! f8[2]!"
+    "i8[1] i8[1] i4[1] u1[1] u2[1] i4[1] i8[1] i8[1] f8[1] i4[2] u8[1] u8 f8[1] f8 f8[2] f8[1] i8[1] i8[1] i8 f4[2]!"
 )
 def describe(
     slots: AnyArray,
@@ -159,6 +156,8 @@ def describe(
     meaning_places: AnyArray,
     meaning_weights: ScoreArray,
     lengths: AnyArray,
+    titles: AnyArray,
+    title: int,
     slope: ScoreArray,
     constant: float,
     factors: ScoreArray,
@@ -166,18 +165,24 @@ def describe(
     needed: AnyArray,
     n_words: AnyArray,
     window: int,
-    bm25: ScoreArray,
-    text: ScoreArray,
-) -> None:
-    """Write (n, n_fields) BM25 of each slot; (n, 4) all_terms, coverage, phrase, proximity. Both come as zeros.
+    text: FloatArray,
+) -> int:
+    """Write (n, n_fields + 5) of each slot: BM25 of each field; exact_title, all_terms, coverage, phrase, proximity.
 
     starts, words, fields, positions: of the forward index. wanted: (n_wanted,) ascending, the words that mean
     something. The i-th means the places meaning_places[meanings[i] : meanings[i + 1]] of the query, each with a
-    weight. lengths: (n_slots, n_fields). slope, constant, factors: as in `add_scores`. telling: (n_terms,) share of
-    the query's idf. needed: (n_terms,) what all_terms asks for. n_words: (n_terms,) of which each term is made. Of
-    the places where terms are found, those are neighbours that have at most one between them in the same field.
+    weight. lengths: (n_slots, n_fields). titles: (n_slots,) hashes; title: the one that is exact. slope, constant,
+    factors: as in `add_scores`. telling: (n_terms,) share of the query's idf. needed: (n_terms,) what all_terms asks
+    for. n_words: (n_terms,) of which each term is made. Of the places where terms are found, those are neighbours that
+    have at most one between them in the same field. Returns what nobody needs: see LINE.
     """
     n_terms, n_fields = telling.shape[0], lengths.shape[1]
+    touched = 0
+    for i in range(slots.shape[0]):
+        slot = slots[i]
+        touched ^= lengths[slot, 0] ^ int(titles[slot] & 1)
+        for entry in range(starts[slot], starts[slot + 1], LINE // words.itemsize):
+            touched ^= words[entry] ^ fields[entry] ^ positions[entry]
     # Most words of a document mean nothing to the query: their last bits tell, from a table that stays in the cache.
     perhaps = np.zeros(4096, np.bool_)
     for i in range(wanted.shape[0]):
@@ -226,32 +231,48 @@ def describe(
                             adjacent[pair] = True
                 field_2, position_2, place_2 = field_1, position_1, place_1
                 field_1, position_1, place_1 = field, position, place
-        n_held = 0
+        n_held, coverage, phrase, proximity = 0, 0.0, 0.0, 0.0
         for place in range(n_terms):
             if held[place]:
-                text[i, 1] += telling[place]
+                coverage += telling[place]
                 n_held += needed[place]
-        text[i, 0] = 1.0 if n_needed > 0 and n_held == n_needed else 0.0
         for place in range(n_terms - 1):
-            text[i, 2] += adjacent[place] / (n_terms - 1)
-            text[i, 3] += near[place] / (n_terms - 1)
+            phrase += adjacent[place] / (n_terms - 1)
+            proximity += near[place] / (n_terms - 1)
         for field in range(n_fields):
             norm = constant + slope[field] * float(lengths[slot, field])
+            bm25 = 0.0
             for place in range(n_terms):
                 found = frequency[field, place]
                 if found > 0.0:
-                    bm25[i, field] += factors[place, field] * found / (found + norm)
+                    bm25 += factors[place, field] * found / (found + norm)
+            text[i, field] = bm25
+        text[i, n_fields] = 1.0 if titles[slot] == title else 0.0
+        text[i, n_fields + 1] = 1.0 if n_needed > 0 and n_held == n_needed else 0.0
+        text[i, n_fields + 2] = coverage
+        text[i, n_fields + 3] = phrase
+        text[i, n_fields + 4] = proximity
+    return touched
 
 
-@compiled("i1[2] f4[1] i8[1] i2[1] f8 f4[1]!")
-def cosines(
-    rows: AnyArray, scales: FloatArray, slots: AnyArray, query: AnyArray, query_scale: float, found: FloatArray
-) -> None:
-    """Write (n,) products of each slot's vector with a query's.
+@compiled("i1[2] f4[1] i8[1] f4[1] f4[1]!")
+def cosines(rows: AnyArray, scales: FloatArray, slots: AnyArray, vector: FloatArray, found: FloatArray) -> int:
+    """Write (n,) products of each slot's vector with another: (dimension,).
 
-    rows: (n_slots, dimension) bytes, times scales: (n_slots,). query: (dimension,) times query_scale, so small that the
-    sum fits into 32 bits. Whole numbers add up to the same in any order: no rounding, on any machine.
+    rows: (n_slots, dimension) bytes, times scales: (n_slots,). The other is made whole numbers, too, as large as they
+    can be without the sum overflowing 32 bits; these add up to the same in any order: no rounding, on any machine.
+    Returns what nobody needs: see LINE.
     """
+    touched = 0
+    for i in range(slots.shape[0]):
+        slot = slots[i]
+        for j in range(0, rows.shape[1], LINE):
+            touched ^= rows[slot, j]
+    largest = min(32_767, (2**31 - 1) // (127 * vector.shape[0]))
+    query_scale = max(float(np.abs(vector).max()), 1e-9) / largest
+    query = np.empty(vector.shape[0], np.int16)
+    for j in range(vector.shape[0]):
+        query[j] = np.int16(np.rint(vector[j] / np.float32(query_scale)))
     for i in range(slots.shape[0]):
         slot = slots[i]
         row = rows[slot]
@@ -259,6 +280,61 @@ def cosines(
         for j in range(query.shape[0]):
             total += np.int32(row[j]) * np.int32(query[j])
         found[i] = np.float32(float(total) * query_scale * float(scales[slot]))
+    return touched
+
+
+@compiled("i8[1] f8[1] u8[2] i8[1]!", "i8[1] f4[1] u8[2] i8[1]!")
+def lead(slots: AnyArray, keys: AnyArray, prefixes: AnyArray, best: AnyArray) -> bool:
+    """Write (k,) the positions of the k least keys, equal ones by the prefixes of their slots, and return whether these
+    tell all of them apart, from each other and from what comes next.
+
+    slots, keys: (n,), k or more. prefixes: (n_slots, 2).
+    """
+
+    def after(one: int, other: int) -> bool:
+        if keys[one] != keys[other]:
+            return bool(keys[one] > keys[other])
+        left, right = slots[one], slots[other]
+        if prefixes[left, 0] != prefixes[right, 0]:
+            return bool(prefixes[left, 0] > prefixes[right, 0])
+        return bool(prefixes[left, 1] > prefixes[right, 1])
+
+    def sift(position: int, end: int) -> None:
+        """Put a position in the place of the first, and let it down among those before an end."""
+        at, child = 0, 1
+        while child < end:
+            if child + 1 < end and after(best[child + 1], best[child]):
+                child += 1
+            if not after(best[child], position):
+                break
+            best[at] = best[child]
+            at, child = child, 2 * child + 1
+        best[at] = position
+
+    # A heap: whatever stands at i comes after what stands at 2 i + 1 and 2 i + 2, so the last of all stands first.
+    k = best.shape[0]
+    for position in range(keys.shape[0]):
+        if position < k:
+            at = position
+            while at > 0 and after(position, best[(at - 1) // 2]):
+                best[at] = best[(at - 1) // 2]
+                at = (at - 1) // 2
+            best[at] = position
+        elif after(best[0], position):
+            sift(position, k)
+    for end in range(k - 1, 0, -1):
+        position = best[end]
+        best[end] = best[0]
+        sift(position, end)
+    for i in range(1, k):
+        if not after(best[i], best[i - 1]):
+            return False
+    # Who is as good as the last of them may have been left out for nothing.
+    last, n_last = best[k - 1], 0
+    for position in range(keys.shape[0]):
+        if keys[position] == keys[last] and not after(position, last) and not after(last, position):
+            n_last += 1
+    return n_last == 1
 
 
 @compiled("u1[1] u1[1] u2[1] i8 i8 f8[1] f8 f8[1]!")

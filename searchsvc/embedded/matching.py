@@ -15,7 +15,7 @@ import numpy as np
 
 from searchsvc.arrays import AnyArray, BoolArray, FloatArray, ScoreArray
 from searchsvc.embedded import kernels
-from searchsvc.embedded.forward import K1, B, ForwardView, QueryStatistics
+from searchsvc.embedded.forward import K1, B, ForwardView, QueryStatistics, Wanted
 from searchsvc.embedded.postings import PostingsView, Spans
 from searchsvc.query import AskedOperator, Operator, Query
 
@@ -48,33 +48,40 @@ class Matched(msgspec.Struct, frozen=True):
 class Matching:
     """A query against one snapshot's postings: each term is looked up once, whatever is asked of it after that.
 
-    statistics: of the query. n_slots: of the snapshot. left_out: places of the required terms that no document holds.
+    statistics, wanted: of the query. n_slots: of the snapshot. left_out: places of the required terms that no document
+    holds.
     """
 
     def __init__(
-        self, postings: PostingsView, forward: ForwardView, query: Query, statistics: QueryStatistics, n_slots: int
+        self,
+        postings: PostingsView,
+        forward: ForwardView,
+        query: Query,
+        statistics: QueryStatistics,
+        wanted: Wanted | None,
+        n_slots: int,
     ) -> None:
         self._forward = forward
-        self._query = query
         self._statistics = statistics
-        self._slope = K1 * B / np.maximum(forward.average_lengths, 1e-9)
+        self._wanted = wanted
+        self._slope = forward.slope
         self._n_slots = n_slots
         known = statistics.known.tolist()
         required = [place for place in query.required if known[place]]
         self.left_out = tuple(place for place in query.required if not known[place])
         self._spans = postings.of([one.term for one in statistics.meanings])
         # A query has at most 32 terms (`understanding.MAX_QUERY_TERMS`): a bit each.
-        self._wanted = np.uint32(sum(1 << place for place in required))
+        self._required = np.uint32(sum(1 << place for place in required))
         self._held = np.zeros(n_slots, np.uint32)
         for one in self._spans:
-            bits = np.left_shift(1, self._places(one)[0], dtype=np.uint32, casting="unsafe") & self._wanted
+            bits = np.left_shift(1, self._places(one)[0], dtype=np.uint32, casting="unsafe") & self._required
             kernels.hold(one.run.entries.slots, one.begins, one.ends, bits, self._held)
 
     def within(self, allowed: BoolArray, operator: AskedOperator) -> Matched:
         """The documents that match. allowed: (n_slots,) live and within the filters."""
-        if not self._wanted:
+        if not self._required:
             return Matched(np.zeros(self._n_slots, np.bool_), 0, "any" if self.left_out else "all")
-        every = self._held == self._wanted
+        every = self._held == self._required
         every &= allowed
         n = int(np.count_nonzero(every))
         if operator == "all" or (operator == "auto" and n >= FEW):
@@ -119,7 +126,7 @@ class Matching:
         cut = max(sample[-min(max(n_above, 1), PRUNE_SAMPLE)], np.float32(0.0))
         first = np.flatnonzero(promised >= cut)[: 2 * PRUNE_AMONG * k]
         first = first[np.argsort(-promised[first])[: PRUNE_FIRST * k]]
-        earned = self._forward.features(first, self._query, self._statistics).bm25 @ boosts
+        earned = self._forward.features(first, self._wanted).bm25 @ boosts
         least = float(np.partition(earned, -k)[-k] if len(first) >= k else 0.0) - PRUNE_MARGIN
         possible = promised >= np.float32(least)
         slots = np.flatnonzero(possible)

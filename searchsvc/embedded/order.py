@@ -7,11 +7,16 @@ settled by the ids themselves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from searchsvc.arrays import AnyArray, BoolArray, IntArray
+from searchsvc.embedded import kernels
 from searchsvc.embedded.ids import IdsView
+
+# Up to so many are picked out in one pass.
+FEW: Final = 1_000
 
 
 def first(slots: AnyArray, keys: Sequence[AnyArray], ids: IdsView, k: int) -> IntArray:
@@ -22,6 +27,10 @@ def first(slots: AnyArray, keys: Sequence[AnyArray], ids: IdsView, k: int) -> In
     n = len(slots)
     if k <= 0 or not n:
         return np.empty(0, np.int64)
+    if len(keys) == 1 and k <= FEW and keys[0].dtype.kind == "f":
+        best = np.empty(min(k, n), np.int64)
+        if kernels.lead(slots, keys[0], ids.keys, best):
+            return best
     in_play = np.arange(n)
     if k < n:
         in_play = np.flatnonzero(keys[0] <= np.partition(keys[0], k - 1)[k - 1])

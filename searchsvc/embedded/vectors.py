@@ -218,11 +218,7 @@ class VectorView:
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         """(n,) cosine of each slot's vector with `vector`: to the last bit the same, whatever else is asked for."""
         found = np.empty(len(slots), np.float32)
-        # As large as whole numbers can be without their products overflowing 32 bits.
-        largest = min(32_767, (2**31 - 1) // (127 * len(vector)))
-        scale = max(float(np.abs(vector).max()), 1e-9) / largest
-        query = np.rint(vector / np.float32(scale)).astype(np.int16)
-        kernels.cosines(self._vectors.rows, self._vectors.scales, slots, query, scale, found)
+        kernels.cosines(self._vectors.rows, self._vectors.scales, slots, vector, found)
         return found
 
     def mean_cosine(self, vector: FloatArray, n_live: int) -> float:

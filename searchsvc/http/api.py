@@ -47,6 +47,9 @@ PUBLISH: Final = Body(shapes.PublishInput, max_bytes=4 * KIB)
 APPROVE: Final = Body(shapes.ApproveInput, max_bytes=4 * KIB)
 SCHEDULE: Final = Body(shapes.ScheduleInput, max_bytes=4 * KIB)
 POLICY: Final = Body(shapes.PolicyInput, max_bytes=64 * KIB)
+LEARNING: Final = Body(shapes.LearningInput, max_bytes=512 * KIB)
+FORGET: Final = Body(shapes.ForgetInput, max_bytes=4 * KIB)
+STOP: Final = Body(shapes.StopInput, max_bytes=4 * KIB)
 ROLLBACK: Final = Body(shapes.RollbackInput, max_bytes=4 * KIB)
 REVERT: Final = Body(shapes.RevertInput, max_bytes=4 * KIB)
 REINDEX: Final = Body(shapes.ReindexInput, max_bytes=4 * KIB)
@@ -415,6 +418,46 @@ async def put_policy(app: App, index: str, request: AnyRequest, body: bytes) -> 
     return _json(await _difference_made(app, changed.seq))
 
 
+@get("/v1/indexes/{index:str}/learning", **describe("How an index learns, and how far", None, shapes.LearningInfo))
+async def get_learning(app: App, index: str) -> Response[bytes]:
+    control, learners = app.serving.current.control.index(index), app.learners
+    status = await learners.status(index) if learners is not None else None
+    return _json(shapes.LearningInfo(index, control.learning, control.trial, status))
+
+
+@put(
+    "/v1/indexes/{index:str}/learning",
+    **describe("Set how an index learns; a learner that was frozen goes on", LEARNING, shapes.ChangedAnswer),
+)
+async def put_learning(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.LearningInput = LEARNING.decode(body)
+    changed = await app.service.commands.set_learning(index, given.changed, _author(request, given.reason))
+    return _json(await _difference_made(app, changed.seq))
+
+
+@post(
+    "/v1/indexes/{index:str}/learning/forget",
+    status_code=200,
+    **describe("Learn nothing from a time, or a user; what was learnt is learnt anew", FORGET, shapes.ChangedAnswer),
+)
+async def forget_behavior(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.ForgetInput = FORGET.decode(body)
+    author = _author(request, given.reason)
+    changed = await app.service.forget_behavior(index, given.since, given.until, given.user_token, author)
+    return _json(await _difference_made(app, changed.seq))
+
+
+@post(
+    "/v1/indexes/{index:str}/learning/stop",
+    status_code=200,
+    **describe("Compare nothing any more; the weights in force stay", STOP, shapes.ChangedAnswer),
+)
+async def stop_trial(app: App, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
+    given: shapes.StopInput = STOP.decode(body or b"{}")
+    changed = await app.service.commands.stop_trial(index, _author(request, given.reason))
+    return _json(await _difference_made(app, changed.seq))
+
+
 @post(
     "/v1/indexes/{index:str}/rollback",
     status_code=200,
@@ -552,6 +595,10 @@ def build_api(app: App) -> Litestar:
             verify_receipt,
             get_policy,
             put_policy,
+            get_learning,
+            put_learning,
+            forget_behavior,
+            stop_trial,
             rollback,
             revert,
             get_change,

@@ -11,6 +11,7 @@ from events.control import Change, IndexControl, StoredRule, StoredSegment, cont
 from events.digest import DocumentsDigest, state_hash
 from events.edits import Edit, SetLimits
 from events.errors import InvalidInput, require
+from events.learning import Ignored, Learning, Mode, Trial
 from events.policies import Policy
 from events.rules import Action, Conditions, Rule
 from events.segments import Segment
@@ -22,6 +23,7 @@ from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
 from searchsvc.drafts import Draft
 from searchsvc.engine import EngineSnapshot
+from searchsvc.learning import LearningStatus
 from searchsvc.rebuild import RebuildStatus
 from searchsvc.rulechecks import RuleConflict
 from searchsvc.serving import ServingState
@@ -330,6 +332,50 @@ class PolicyInfo(msgspec.Struct, frozen=True):
     index: str
     policy: Policy
     frozen: bool
+
+
+class LearningInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How an index is to learn; members not given stay as they are. See `events.learning.Learning`. Whatever is set, a
+    learner that was frozen goes on."""
+
+    mode: Mode | None = None
+    exploration: float | None = None
+    max_boost: float | None = None
+    values: dict[str, float] | None = None
+    ignored: tuple[Ignored, ...] | None = None
+    judged: dict[str, dict[str, int]] | None = None
+    families: tuple[str, ...] | None = None
+    reason: str = ""
+
+    def changed(self, now: Learning) -> Learning:
+        given = {
+            name: value
+            for name in ("mode", "exploration", "max_boost", "values", "ignored", "judged", "families")
+            if (value := getattr(self, name)) is not None
+        }
+        return msgspec.structs.replace(now, frozen="", **given)
+
+
+class ForgetInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What nothing is to be learnt from: what all did from one time until another, or one user alone."""
+
+    since: datetime = msgspec.field(name="from")
+    until: datetime
+    user_token: str = ""
+    reason: str = ""
+
+
+class LearningInfo(msgspec.Struct, frozen=True):
+    """trial: what is compared just now. learner: how far it is; null where another service learns."""
+
+    index: str
+    learning: Learning
+    trial: Trial | None
+    learner: LearningStatus | None
+
+
+class StopInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    reason: str = ""
 
 
 class ApproveInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

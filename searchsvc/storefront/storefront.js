@@ -31,6 +31,7 @@ const shown = (number) => Number(number.toFixed(4)).toString();
 const asText = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 async function search(typing = false) {
+  if (state.index === null) return; // typed before the page knew its index: choose() searches for it
   // Only the newest request may paint: an older answer that comes late is dropped.
   const mine = ++state.wanted;
   const request = { query: element("query").value, limit: PAGE, offset: state.offset, explain: true, typing, highlight: true };
@@ -49,6 +50,7 @@ async function search(typing = false) {
 }
 
 async function suggest() {
+  if (state.index === null) return;
   const typed = element("query").value;
   const { suggestions } = typed.trim() ? await call("GET", `/v1/indexes/${state.index}/suggest?q=${encodeURIComponent(typed)}`) : { suggestions: [] };
   if (typed === element("query").value) {
@@ -193,6 +195,6 @@ await guarded(async () => {
   const place = new URL(location).searchParams;
   const first = indexes.some((index) => index.name === place.get("index")) ? place.get("index") : indexes[0].name;
   element("index").value = first;
-  element("query").value = place.get("q") ?? "";
+  element("query").value ||= place.get("q") ?? "";
   await choose(first);
 })();

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect, sync_playwright
 
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
@@ -48,6 +48,19 @@ def test_typing_searches_and_says_why(page: Page) -> None:
     page.locator("#hits details summary").first.click()
     expect(page.locator("#hits .why").first).to_contain_text("bm25.title")
     expect(page).to_have_url(re.compile("q=wireless"))
+
+
+def test_what_is_typed_before_the_page_knows_its_index_is_searched_once_it_does(
+    page: Page, service: RunningService
+) -> None:
+    def type_first(route: Route) -> None:
+        page.fill("#query", "kettle")
+        route.continue_()
+
+    page.route("**/v1/indexes", type_first)
+    page.goto(f"{service.url}/?index=shop&q=shoes")
+    expect(page.locator("#hits li").first).to_contain_text("kettle")
+    expect(page).to_have_url(re.compile("q=kettle"))
 
 
 def test_opening_a_document_shows_it_and_sends_the_click(page: Page, service: RunningService) -> None:

@@ -10,23 +10,26 @@ import msgspec
 import pytest
 
 from events import codec
-from events.edits import DeleteRule, SetRule, SetWeights
+from events.edits import DeleteRule, SetLearning, SetRule, SetTrial, SetWeights
 from events.rules import Rule, SynonymAction
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from events.types import (
     BehaviorBatch,
     ChangePublished,
     ChangeRefused,
+    DocumentBehaviorLearnt,
     DocumentDeleted,
     DocumentUpserted,
     DraftDeleted,
     DraftSaved,
     EventRefused,
     EventReplayed,
+    ExplorationLearnt,
     IndexConfigured,
     IndexDeleted,
     InteractionRecorded,
     PairSwap,
+    QueryBehaviorLearnt,
     RankingShown,
 )
 from events.upcast import InteractionRecordedV1, RankingShownV1, RuleChangedV1, RuleDeletedV1, WeightsChangedV1
@@ -42,6 +45,9 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "document_upserted.v1": codec.decode_catalog,
     "document_deleted.v1": codec.decode_catalog,
     "behavior_batch.v1": codec.decode_behavior,
+    "document_behavior_learnt.v1": codec.decode_signal,
+    "query_behavior_learnt.v1": codec.decode_signal,
+    "exploration_learnt.v1": codec.decode_signal,
     "event_refused.v1": codec.decode_dead,
     "event_replayed.v1": codec.decode_dead,
 }
@@ -55,6 +61,9 @@ WRITTEN = (
     DocumentUpserted,
     DocumentDeleted,
     BehaviorBatch,
+    DocumentBehaviorLearnt,
+    QueryBehaviorLearnt,
+    ExplorationLearnt,
     EventRefused,
     EventReplayed,
 )
@@ -82,9 +91,16 @@ def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
     refused = codec.decode_dead((FOLDER / "event_refused.v1-without-key.json").read_bytes())
     assert isinstance(refused, EventRefused)
     assert (refused.id, refused.key) == ("ingest-7", "")
-    oldest, older, old, newer = (
+    oldest, older, old, newer, later_still, newest = (
         codec.decode_behavior((FOLDER / f"behavior_batch.v1{suffix}.json").read_bytes())
-        for suffix in ("-without-typing", "-without-rules", "-without-asked", "")
+        for suffix in (
+            "-without-typing",
+            "-without-rules",
+            "-without-asked",
+            "-without-trial",
+            "-without-held-back",
+            "",
+        )
     )
     assert oldest == older
     shown, later = older.events[0], newer.events[0]
@@ -93,7 +109,41 @@ def test_bytes_from_before_a_field_was_added_decode_with_its_default() -> None:
     assert (shown.typing, shown.factors, shown.pinned) == (False, (), ())
     assert (later.factors, later.pinned) == ((1.5, 1.0, 1.0), ("b",))
     assert (later.sealed_asked, later.exploration) == ("c2VhbGVkLCB0b28=", (PairSwap(1, 0.02, True),))
+    last = newest.events[0]
+    assert isinstance(last, RankingShown)
+    assert (last.behavior, last.trial, last.query_key) == ((1.0, 1.2, 1.0), "learnt-1", "b2Yga2V5")
+    assert (last.held_back, last.took_ms) == (True, 2.5)
+    timeless = msgspec.structs.replace(last, held_back=False, took_ms=0.0)
+    assert later_still.events[0] == timeless
+    assert later == msgspec.structs.replace(timeless, behavior=(), trial="", compared=None, query_key="")
     assert old.events[0] == msgspec.structs.replace(later, sealed_asked="", exploration=None)
+
+
+def test_signals_from_before_means_were_told_have_none() -> None:
+    before, after = (
+        codec.decode_signal((FOLDER / f"document_behavior_learnt.v1{suffix}.json").read_bytes())
+        for suffix in ("-without-doubled", "")
+    )
+    assert isinstance(before, DocumentBehaviorLearnt)
+    assert after == msgspec.structs.replace(before, doubled=0.585)
+
+
+def test_changes_from_before_an_index_could_learn_are_the_same_without_it() -> None:
+    older, newer = (
+        codec.decode_control((FOLDER / f"change_published.v1{suffix}.json").read_bytes())
+        for suffix in ("-without-learning", "")
+    )
+    assert isinstance(older, ChangePublished)
+    assert isinstance(newer, ChangePublished)
+    assert newer.edits[: len(older.edits)] == older.edits
+    learning, trial, none = newer.edits[len(older.edits) :]
+    assert isinstance(learning, SetLearning)
+    assert isinstance(trial, SetTrial)
+    assert (learning.learning.mode, trial.trial.weights if trial.trial else {}, none) == (
+        "automatic",
+        {"bm25.title": 4.0, "bm25.title>1/3": -0.5},
+        SetTrial(None),
+    )
 
 
 def test_drafts_from_before_there_were_approvals_have_none() -> None:

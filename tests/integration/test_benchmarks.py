@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
-from benchmarks import events, latency, propagation, recovery, relevance, rules, scale
+from benchmarks import events, gate, latency, live, propagation, recovery, relevance, rules, scale, tuning
 from events.errors import InvalidInput
 from searchsvc.sample import sample_catalogue
 
@@ -25,6 +26,24 @@ def collection(tmp_path: Path) -> Path:
     rows = ["query_id\tdoc_id\tgrade", *(f"q{p['id']}\t{p['id']}\t1" for p in products)]
     (tmp_path / "qrels.tsv").write_text("\n".join(rows))
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A feature file: 300 made-up queries, and production that knows half of what is liked."""
+    rng, n = np.random.default_rng(8), 300
+    held = rng.random((n * 15, 4))
+    path = tmp_path_factory.mktemp("features") / "made-up.npz"
+    np.savez(
+        path,
+        X=held.astype(np.float32),
+        y=(held @ np.array([1.0, 1.0, 0.3, 0.0]) > 1.55).astype(np.int64),
+        qid=np.repeat(np.arange(n), 15),
+        qsplit=np.repeat([0, 0, 1, 2], n // 4),
+        names=np.array(["title", "text", "votes", "noise"]),
+        production=np.array([1.0, 0.2, 0.0, 0.3]),
+    )
+    return path
 
 
 def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) -> None:
@@ -111,3 +130,60 @@ def test_propagation_measures_every_service() -> None:
     propagation.print_result(result)
     assert {name: figures.n for name, figures in result["weights_ms"].items()} == {"sent to": 3, "replica 1": 3}
     assert set(result["documents_ms"]) == {"sent to", "replica 1"}
+
+
+@pytest.mark.parametrize("pipeline", [False, True])
+def test_tuning_measures_learners_against_production(features: Path, pipeline: bool) -> None:
+    result = tuning.measure(
+        features,
+        learners=("default", "pdgd", "off"),
+        clicks=("informational",),
+        attacks=("", "spam:0.2"),
+        impressions=2000,
+        n_seeds=2,
+        part="test",
+        production=None,
+        optimal=False,
+        pipeline=pipeline,
+        say=lambda _: None,
+    )
+    tuning.print_result(result)
+    assert msgspec.json.encode(result)
+    assert {(row.learner, row.attack, row.seed) for row in result["rows"]} == {
+        (learner, attack, seed)
+        for learner in ("default", "pdgd", "off")
+        for attack in ("", "spam:0.2")
+        for seed in (0, 1)
+    }
+    by_learner = {(one["learner"], one["attack"]): one for one in result["summary"]}
+    off, default = (by_learner[name, ""]["offline"]["2000"][0] for name in ("off", "default"))
+    assert off == pytest.approx(result["production_ndcg"])
+    assert by_learner["off", ""]["last"] == (0.0, 0.0)
+    assert default > off
+    assert by_learner["default", ""]["versions"]["bad"] == 0
+    if pipeline:
+        assert by_learner["default", ""]["versions"]["published"] > 0
+
+
+def test_gate_measures_what_is_better_worse_and_neither(features: Path) -> None:
+    result = gate.measure(features, clicks=("informational",), n_seeds=4, say=lambda _: None)
+    gate.print_result(result)
+    assert msgspec.json.encode(result)
+    (told,) = result["summary"]
+    assert result["gain"] == pytest.approx(0.02, abs=0.005)
+    assert result["flipped"] < -0.05
+    assert told["rolled_back"] == 1.0
+    assert told["opened_by_chance"] <= 0.06
+    assert told["alarms_by_chance"] <= 0.02
+
+
+def test_tuning_live_drives_a_service_and_draws_what_it_saw(collection: Path) -> None:
+    svg = collection / "live.svg"
+    result = live.measure(
+        collection, clicks="informational", impressions=250, seed=0, svg=svg, say=lambda _: None, n_effects=3
+    )
+    live.print_result(result)
+    assert msgspec.json.encode(result)
+    assert len(result["displayed"]) == len(result["displayed_production"]) == 1
+    assert result["click_to_effect_ms"].n >= 3
+    assert svg.read_text().startswith("<svg")

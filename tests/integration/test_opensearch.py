@@ -397,7 +397,11 @@ def test_a_service_answers_alike_on_either_engine(services: Sequence[RunningServ
         far, near = (service.call("POST", "/v1/indexes/shop/search", asked)[1] for service in services)
         assert (far["total"], far["operator"], far["groups"]) == (near["total"], near["operator"], near["groups"])
         assert far["facets"] == near["facets"]
-        assert far["hits"][0]["id"] == near["hits"][0]["id"]
+        # Lucene keeps a field's length in one byte, so scores differ a little, and how much of cosines is the
+        # processor's: of one brand's two best, half a percent apart, either may stand for it.
+        best_far, best_near = far["hits"][0], near["hits"][0]
+        assert best_far["score"] == pytest.approx(best_near["score"], rel=0.02), asked
+        assert best_far["id"] == best_near["id"] or "distinct" in asked
         shown = {hit["id"] for hit in near["hits"]}
         assert len({hit["id"] for hit in far["hits"]} & shown) >= 0.8 * len(shown), asked
         marked = [{hit["id"]: hit.get("highlights") for hit in one["hits"]} for one in (far, near)]

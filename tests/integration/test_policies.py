@@ -204,7 +204,8 @@ def test_who_is_refused_again_and_again_is_told_so_each_time_and_noted_once(shop
 def test_a_draft_that_cannot_be_published_at_its_time_says_why_and_stays(shop: RunningService) -> None:
     before = weight(shop)
     call(shop, "PUT", DRAFT, edits(before + 1))
-    at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    # Soon, and later than it takes to change what it stands on.
+    at = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
     call(shop, "PUT", f"{DRAFT}/schedule", {"at": at, "reason": "at night"})
     call(shop, "PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before + 5}})
     await_(lambda: call(shop, "GET", DRAFT)["draft"]["schedule"]["failed"] != "", "a word of it")

@@ -239,7 +239,7 @@ def test_poison_parks_what_follows_for_its_ranking_and_nothing_else_until_it_is_
         assert "parked behind poison" in refused[1].reason
         join.broken = False
         again = [msgspec.structs.replace(click(f"{one.id}.r1", "q1"), replay_of=one.id) for one in refused]
-        await node.worker.take(again)
+        await node.worker.take(again, 0)
         assert node.worker.n_joined == 3
 
     asyncio.run(run())

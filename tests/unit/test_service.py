@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from events import control
+from events.edits import SetLearning
 from events.errors import Overloaded, Unavailable
+from events.learning import Learning
 from events.memory import MemoryEventLog
-from events.types import IndexConfigured
+from events.types import ChangePublished, IndexConfigured
 from searchsvc.admission import Allowance
 from searchsvc.answer import SearchOutcome, SearchRequest
 from searchsvc.arrays import FloatArray
@@ -34,7 +36,7 @@ from searchsvc.known import BehaviorMemory
 from searchsvc.lastknown import LastKnown
 from searchsvc.search import Searcher
 from searchsvc.service import Service
-from searchsvc.serving import Serving
+from searchsvc.serving import IndexBehavior, Serving
 from searchsvc.tasks import end
 from searchsvc.understanding import understand
 from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector
@@ -96,6 +98,25 @@ async def service(
         deadline_s=0.1,
         max_waiting=max_waiting,
     )
+
+
+def test_no_more_is_left_to_chance_than_is_found_worth_it(tmp_path: Path) -> None:
+    async def run() -> None:
+        running = await service(tmp_path, Searcher(FakeEmbedder(), n_candidates=10))
+        serving = running.serving
+        learns = Learning(mode="automatic", exploration=0.5)
+        event = ChangePublished(id="2", at=NOW, index="shop", edits=(SetLearning(learns),))
+        await serving.set_control(control.fold(serving.current.control, event, 2))
+
+        async def n_explored() -> int:
+            asked = [await running.search("shop", SearchRequest(query="red shoe")) for _ in range(40)]
+            return sum(outcome.shown.exploration is not None for outcome in asked)
+
+        assert await n_explored() > 5
+        await serving.set_behavior({"shop": IndexBehavior(exploration=0.0)})
+        assert await n_explored() == 0
+
+    asyncio.run(run())
 
 
 def test_a_stuck_encoder_degrades_every_answer_within_the_deadline(tmp_path: Path) -> None:

@@ -1,0 +1,263 @@
+"""A real service that learns: what shoppers do counts for documents, weights are compared, suggested, taken back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from benchmarks.running import RunningService
+from searchsvc.cli.data import import_documents
+from searchsvc.sample import sample_catalogue
+from tests.factories import call
+
+SHOP = "/v1/indexes/shop"
+PATIENCE_S = 40.0
+ENVIRONMENT = {"SEARCHSVC_LEARNING_SETTLE_S": "0.2", "SEARCHSVC_BEHAVIOR_MAX_EVENTS_PER_S": "1000000"}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    running = RunningService(tmp_path_factory.mktemp("learning") / "data", environment=ENVIRONMENT)
+    import_documents(running.url, "shop", sample_catalogue(120))
+    yield running
+    running.stop()
+
+
+def search(service: RunningService, query: str, **asked: Any) -> dict[str, Any]:
+    found: dict[str, Any] = call(service, "POST", f"{SHOP}/search", {"query": query, "explain": True, **asked})
+    return found
+
+
+def act(service: RunningService, answer: dict[str, Any], document_id: str, user: str, kind: str = "click") -> None:
+    event = {"type": kind, "index": "shop", "document_id": document_id, "user_token": user}
+    call(service, "POST", "/v1/events", {"events": [{**event, "query_id": answer["query_id"]}]}, status=202)
+
+
+def until(said: str, holds: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < deadline, said
+        time.sleep(0.05)
+    return found
+
+
+def explanation(service: RunningService, query: str, document_id: str) -> dict[str, Any]:
+    answer = search(service, query, as_of=call(service, "GET", "/v1/state")["seq"], limit=50)
+    return next(dict(hit["explanation"]) for hit in answer["hits"] if hit["id"] == document_id)
+
+
+def behavior(service: RunningService, query: str, document_id: str) -> float:
+    """What a document's score is multiplied by. As of now: such a search is not logged."""
+    return float(explanation(service, query, document_id)["behavior"])
+
+
+def learning(service: RunningService) -> dict[str, Any]:
+    found: dict[str, Any] = call(service, "GET", f"{SHOP}/learning")
+    return found
+
+
+def command(service: RunningService, *arguments: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-c", "from searchsvc.cli import main; main()", "tuning", *arguments, "--url", service.url],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be_forgotten(
+    shop: RunningService,
+) -> None:
+    call(shop, "PUT", f"{SHOP}/learning", {"mode": "automatic", "max_boost": 1.3, "reason": "try it"})
+    third = search(shop, "lamp")["hits"][2]["id"]
+    for n in range(80):
+        user = f"lamps-{n}"
+        answer = search(shop, "lamp", user_token=user)
+        act(shop, answer, third, user, "add_to_cart")
+    until("the document was not promoted", lambda: behavior(shop, "lamp", third) > 1.2)
+    assert behavior(shop, "lamp", third) <= 1.3
+    answer = search(shop, "lamp")
+    hit = next(one for one in answer["hits"] if one["id"] == third)
+    parts = hit["explanation"]
+    assert hit["score"] == pytest.approx(
+        sum(one["contribution"] for one in parts["features"].values()) * parts["behavior"]
+    )
+    said = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
+    assert {one["name"]: one["state"] for one in said["checks"]}["scores"] == "holds"
+    # Those who ask for something else choose something else.
+    for n in range(30):
+        user = f"lights-{n}"
+        answer = search(shop, "lamps", user_token=user)
+        other = next(hit["id"] for hit in answer["hits"] if hit["id"] != third)
+        act(shop, answer, other, user, "purchase" if n % 5 == 0 else "click")
+    until("nothing is known of the query", lambda: behavior(shop, "lamps", third) < 1.0)
+    assert behavior(shop, "Lamp ", third) > 1.2
+    assert explanation(shop, "lamp", third)["features"]["behavior.query"]["value"] > 0.1
+    assert explanation(shop, "lamps", third)["features"]["behavior.query"]["value"] < -0.1
+    elsewhere = explanation(shop, "desk lamp", third)["features"]
+    assert elsewhere["behavior.query"]["value"] == 0.0
+    # How far it may go is live like any setting.
+    call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.05})
+    assert behavior(shop, "lamp", third) == 1.05
+    call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.3})
+    shown = command(shop, "show", "shop")
+    assert "documents" in shown
+    assert "2.00% of searches leave neighbours to chance, 2.00% at most" in shown
+    said_of = command(shop, "unlearn", "shop", "--user-token", "lamps-0", "--reason", "a test")
+    assert "learns anew" in said_of
+    until("one user was not forgotten", lambda: "learnt anew" in learning(shop)["learner"]["said"])
+    assert behavior(shop, "lamp", third) > 1.1, "the others are still there"
+    command(shop, "unlearn", "shop", "--from", "2020-01-01T00:00:00Z", "--reason", "all of it")
+    until("the document is promoted still", lambda: behavior(shop, "lamp", third) == 1.0)
+    call(shop, "PUT", f"{SHOP}/learning", {"ignored": []})
+    until("what is no longer ignored was not learnt", lambda: behavior(shop, "lamp", third) > 1.1)
+    call(shop, "PUT", f"{SHOP}/learning", {"mode": "off"})
+    assert behavior(shop, "lamp", third) == 1.0
+
+
+def test_two_versions_are_shown_in_one_and_the_receipt_says_how(shop: RunningService) -> None:
+    call(shop, "PUT", f"{SHOP}/learning", {"mode": "automatic", "exploration": 0.0})
+    weights = call(shop, "GET", f"{SHOP}/weights")["weights"]
+    other = dict.fromkeys(weights, 0.0) | {"signal.reviews": 3.0}
+    trial = {"id": "by-hand", "stage": "gate", "weights": other, "alone": 0.0, "why": "a test"}
+    unfit = {**trial, "watched": {"id": "before", "weights": {"nope": 1.0}, "alone": 0.95}}
+    refused = call(shop, "PUT", f"{SHOP}/drafts/by-hand", {"edits": [{"type": "trial", "trial": unfit}]}, status=400)
+    assert refused["field"] == "trial.watched.weights.nope"
+    call(shop, "PUT", f"{SHOP}/drafts/by-hand", {"edits": [{"type": "trial", "trial": trial}]})
+    call(shop, "POST", f"{SHOP}/drafts/by-hand/publish", {"reason": "a test"})
+    usual = [hit["id"] for hit in search(shop, "mug", as_of=call(shop, "GET", "/v1/state")["seq"])["hits"]]
+    shown = [search(shop, "mug", user_token=f"mugs-{n}") for n in range(12)]
+    pages = {tuple(hit["id"] for hit in answer["hits"]) for answer in shown}
+    assert len(pages) > 1, "chance says who picks first"
+    assert all({*page} != {*usual} or page != tuple(usual) for page in pages)
+    again = search(shop, "mug", user_token="mugs-3")
+    assert [hit["id"] for hit in again["hits"]] == [hit["id"] for hit in shown[3]["hits"]], "to one user the same"
+    for answer in shown[:3]:
+        said = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
+        assert said["holds"], said
+        assert {one["name"]: one["state"] for one in said["checks"]}["order"] == "holds"
+    # Some are held back, and their receipts say by which weights.
+    ramp = {**trial, "stage": "ramp", "alone": 0.5}
+    call(shop, "PUT", f"{SHOP}/drafts/by-hand", {"edits": [{"type": "trial", "trial": ramp}]})
+    call(shop, "POST", f"{SHOP}/drafts/by-hand/publish", {"reason": "a test"})
+    answers = [search(shop, "mug", user_token=f"mugs-{n}") for n in range(150)]
+    by_title = [one["hits"][0]["explanation"]["features"]["bm25.title"]["weight"] for one in answers]
+    held_back = [answer for answer, weight in zip(answers, by_title, strict=True) if weight == 0.0]
+    assert 1 <= len(held_back) <= 20
+    for answer in (held_back[0], next(one for one in answers if one not in held_back)):
+        said = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
+        assert said["holds"], said
+    # Who orders otherwise is no part of it.
+    assert search(shop, "mug", sort=["price:asc"], user_token="mugs-1")["hits"]
+    assert "trial      by-hand, ramp" in command(shop, "show", "shop")
+    assert "compares nothing" in command(shop, "stop", "shop")
+    assert learning(shop)["trial"] is None
+    usual = [hit["id"] for hit in search(shop, "mug", as_of=call(shop, "GET", "/v1/state")["seq"])["hits"]]
+    assert [hit["id"] for hit in search(shop, "mug", user_token="mugs-3")["hits"]] == usual
+    call(shop, "POST", f"{SHOP}/learning/stop", {}, status=404)
+
+
+def test_what_is_learnt_is_suggested_as_a_draft_and_survives_a_restart(tmp_path: Path) -> None:
+    service = RunningService(tmp_path / "data", environment=ENVIRONMENT)
+    try:
+        import_documents(service.url, "shop", sample_catalogue(120))
+        call(service, "PUT", f"{SHOP}/learning", {"mode": "suggest"})
+        queries = ("lamp", "mug", "speaker", "desk", "steel", "wooden", "kitchen", "light")
+        clicks = []
+        for n in range(400):
+            answer = search(service, queries[n % len(queries)], user_token=f"u{n}")
+            # Shoppers here want what most others wrote about, wherever it stands.
+            hits = sorted(answer["hits"], key=lambda hit: -hit["document"].get("reviews", 0))
+            if hits:
+                event = {"type": "click", "index": "shop", "document_id": hits[0]["id"], "user_token": f"u{n}"}
+                clicks.append({**event, "query_id": answer["query_id"]})
+            if len(clicks) == 20 or n == 399:
+                call(service, "POST", "/v1/events", {"events": clicks}, status=202)
+                clicks = []
+        draft = until(
+            f"nothing was suggested: {learning(service)}",
+            lambda: service.call("GET", f"{SHOP}/drafts/learnt")[1].get("draft"),
+        )
+        assert draft["actor"] == "learner"
+        assert "what shoppers like" in draft["reason"]
+        assert draft["edits"][0]["type"] == "weights"
+        assert call(service, "GET", f"{SHOP}/weights")["version"] == 1, "nobody published it"
+        pages = until("not all pages were closed", lambda: _pages(service) >= 390 and _pages(service))
+        service.stop()
+        service = RunningService(tmp_path / "data", environment=ENVIRONMENT)
+        assert until("what was learnt is gone", lambda: _pages(service)) >= pages
+        published = call(service, "POST", f"{SHOP}/drafts/learnt/publish", {"reason": "looks good"})
+        assert published["seq"] > 0
+        hits = search(service, "lamp")["hits"]
+        bends = [name for name in hits[0]["explanation"]["features"] if ">" in name]
+        assert bends, "what was learnt bends"
+        features = hits[0]["explanation"]["features"]
+        assert hits[0]["score"] == pytest.approx(sum(one["contribution"] for one in features.values()))
+        call(service, "POST", f"/v1/changes/{published['seq']}/revert", {"reason": "no"})
+        assert not [name for name in call(service, "GET", f"{SHOP}/weights")["weights"] if ">" in name]
+    finally:
+        service.stop()
+
+
+def _pages(service: RunningService) -> int:
+    return int(learning(service)["learner"]["pages"])
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"mode": "wild"}, "mode"),
+        ({"max_boost": 0.5}, "max_boost"),
+        ({"values": {"click": -1}}, "values.click"),
+        ({"values": {"look": 1}}, "values.look"),
+        ({"ignored": [{"from": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}]}, "ignored[0].until"),
+    ],
+)
+def test_learning_that_cannot_be_is_refused(shop: RunningService, body: dict[str, Any], field: str) -> None:
+    before = learning(shop)["learning"]
+    refused = call(shop, "PUT", f"{SHOP}/learning", body, status=400)
+    assert field in (refused.get("field") or refused["detail"]), refused
+    assert learning(shop)["learning"] == before
+
+
+def test_a_user_whom_the_log_does_not_know_cannot_be_forgotten(shop: RunningService) -> None:
+    body = {"from": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "user_token": "nobody"}
+    assert call(shop, "POST", f"{SHOP}/learning/forget", body, status=404)["field"] == "user_token"
+
+
+def test_judged_queries_that_would_be_answered_worse_stop_a_step(tmp_path: Path) -> None:
+    service = RunningService(tmp_path / "data", environment=ENVIRONMENT)
+    try:
+        import_documents(service.url, "shop", sample_catalogue(120))
+        best = [hit["id"] for hit in search(service, "lamp", limit=3)["hits"]]
+        judged = tmp_path / "judged.json"
+        judged.write_bytes(msgspec.json.encode({"lamp": dict.fromkeys(best, 3)}))
+        command(service, "set", "shop", "--mode", "automatic", "--judged", str(judged))
+        assert "1 queries" in command(service, "show", "shop")
+        # A step that was let through is taken back on the ramp, where it is looked at again.
+        weights = call(service, "GET", f"{SHOP}/weights")["weights"]
+        good = {name: float(value) for name, value in weights.items()}
+        bad = dict.fromkeys(good, 0.0) | {"signal.reviews": 3.0}
+        trial = {"id": "by-hand", "stage": "ramp", "weights": good, "alone": 0.01}
+        edits = [{"type": "weights", "weights": bad}, {"type": "trial", "trial": trial}]
+        call(service, "PUT", f"{SHOP}/drafts/by-hand", {"edits": edits})
+        call(service, "POST", f"{SHOP}/drafts/by-hand/publish", {"reason": "a mistake"})
+        for n in range(520):
+            search(service, "lamp", user_token=f"lamps-{n}")
+        until("the mistake is in force", lambda: learning(service)["learning"].get("frozen"))
+        assert "judged queries falls from" in learning(service)["learning"]["frozen"]
+        assert call(service, "GET", f"{SHOP}/weights")["weights"] == good
+        bad_set = {"judged": {"lamp": {"x": -1}}}
+        refused = call(service, "PUT", f"{SHOP}/learning", bad_set, status=400)
+        assert (refused["field"], refused["limit"]) == ("judged.lamp.x", "0 to 10")
+    finally:
+        service.stop()

@@ -1,0 +1,46 @@
+"""The first of many, whichever way they are picked out: as sorting all of them by key and id would have it."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from searchsvc.candidates import _united
+from searchsvc.embedded.ids import Ids
+from searchsvc.embedded.order import first
+
+# Alike in the bytes that are compared as numbers, or in some of them.
+STARTS = st.sampled_from(["", "a-document-of-the-", "a-document-of-the-"])
+IDS = st.builds(str.__add__, STARTS, st.text("abc", max_size=3))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    ids=st.lists(IDS, min_size=1, max_size=40, unique=True),
+    keys=st.lists(st.sampled_from([0.5, 2.0, np.inf]), min_size=40, max_size=40),
+    k=st.integers(0, 45),
+    dtype=st.sampled_from([np.float32, np.float64]),
+    data=st.data(),
+)
+def test_the_first_are_those_of_the_whole_order(
+    ids: list[str], keys: list[float], k: int, dtype: type, data: st.DataObject
+) -> None:
+    held = Ids()
+    held.append(ids)
+    slots = np.array(data.draw(st.permutations(range(len(ids)))), np.int64)
+    by: np.ndarray = np.array(keys[: len(ids)], dtype)
+    wanted = sorted(range(len(ids)), key=lambda at: (by[at], ids[slots[at]]))[:k]
+    assert first(slots, [by], held.view(), k).tolist() == wanted
+    # With a second key it goes another way.
+    assert first(slots, [by, np.zeros(len(ids))], held.view(), k).tolist() == wanted
+
+
+@settings(deadline=None)
+@given(legs=st.lists(st.lists(st.integers(0, 30), unique=True, max_size=20), min_size=4, max_size=4))
+def test_legs_are_united_with_their_ranks(legs: list[list[int]]) -> None:
+    keyword, nearest, *others = (np.array(leg, np.int64) for leg in legs)
+    slots, keyword_ranks, vector_ranks = _united(keyword, nearest, *others)
+    assert slots.tolist() == sorted(set().union(*legs))
+    for leg, ranks in ((legs[0], keyword_ranks), (legs[1], vector_ranks)):
+        assert ranks.tolist() == [leg.index(slot) + 1 if slot in leg else 0 for slot in slots.tolist()]

@@ -1,0 +1,137 @@
+"""What is watched while a version is in force, and that it seldom cries wolf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import get_args
+
+import numpy as np
+import pytest
+
+from tuning.evalues import SampleRatio
+from tuning.guard import ALARM, ALARM_OF_SHARES, SHOWN, Guard, Seen, Shown, shares
+
+
+def pages(
+    n: int,
+    alone: float,
+    *,
+    seed: int = 0,
+    clicked: tuple[float, float] = (0.6, 0.6),
+    took_ms: tuple[float, float] = (5.0, 5.0),
+    shown: tuple[float, float, float] | None = None,
+) -> Iterator[Seen]:
+    """clicked, took_ms: of the new version and of the one before: shares of pages, and medians."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.choice(3, size=n, p=shown or shares(alone))
+    for which in drawn.tolist():
+        at = min(which, 1)
+        yield Seen(
+            SHOWN[which],
+            preferred=float(rng.choice((-0.5, 0.0, 0.5))) if which == 2 else 0.0,
+            clicked=bool(rng.random() < clicked[at]),
+            took_ms=float(took_ms[at] * np.exp(0.5 * rng.standard_normal())),
+        )
+
+
+def alarmed(guard: Guard, seen: Iterator[Seen]) -> tuple[int, str]:
+    """After how many pages, and why; the why is '' where there was none."""
+    n = 0
+    for n, one in enumerate(seen, start=1):
+        alarm = guard.take(one)
+        if alarm is not None:
+            return n, alarm.why
+    return n, ""
+
+
+def test_versions_are_shown_as_the_ramp_says_and_some_are_held_back_for_as_long_as_one_is_watched() -> None:
+    assert get_args(Shown) == SHOWN
+    for alone in (0.01, 0.1, 0.5, 0.95):
+        new, old, both = shares(alone)
+        assert new + old + both == pytest.approx(1.0)
+        assert new == alone
+        assert 0.0 < old < both
+
+
+@pytest.mark.parametrize("alone", [0.01, 0.5, 0.95])
+def test_where_neither_is_better_there_is_no_alarm(alone: float) -> None:
+    for seed in range(4):
+        assert alarmed(Guard(alone), pages(20_000, alone, seed=seed))[1] == ""
+
+
+def test_searches_that_end_without_a_click_are_noticed_by_those_held_back() -> None:
+    n, why = alarmed(Guard(0.5), pages(60_000, 0.5, clicked=(0.4, 0.7)))
+    assert "without a click" in why
+    assert n < 20_000
+
+
+def test_slow_searches_are_noticed_by_those_held_back() -> None:
+    n, why = alarmed(Guard(0.5), pages(60_000, 0.5, took_ms=(20.0, 5.0)))
+    assert "slow" in why
+    assert n < 20_000
+
+
+def test_what_goes_into_carts_is_watched_by_itself() -> None:
+    guard = Guard(0.95)
+    seen = (Seen("both", first=False, preferred=0.05, bought=-0.6) for _ in range(300))
+    n, why = alarmed(guard, seen)
+    assert "carts" in why
+    assert n < 60
+
+
+def test_versions_that_are_not_shown_as_often_as_they_are_to_be_are_noticed() -> None:
+    new, old, both = shares(0.5)
+    guard, n_lost = Guard(0.5), 0.1 * both
+    total = 1.0 - n_lost
+    seen = pages(30_000, 0.5, shown=(new / total, old / total, (both - n_lost) / total))
+    for n, one in enumerate(seen, start=1):
+        alarm = guard.take(one)
+        if alarm is not None:
+            assert not alarm.trusted
+            assert "can be compared" in alarm.why
+            assert n < 25_000
+            return
+    pytest.fail("a tenth of what showed both was lost, and nobody noticed")
+
+
+def test_another_page_of_the_same_user_says_nothing_of_what_is_shown_alone() -> None:
+    guard = Guard(0.5)
+    for one in pages(30_000, 0.5, clicked=(0.2, 0.9)):
+        seen = Seen(one.shown, first=False, clicked=one.clicked, took_ms=one.took_ms)
+        assert guard.take(seen) is None
+    assert guard.value == 0.0
+
+
+def test_another_rung_begins_to_count_anew_and_forgets_no_suspicion() -> None:
+    guard, other = Guard(0.1), Guard(0.5)
+    alarmed(guard, pages(3000, 0.1, clicked=(0.3, 0.8)))
+    before = guard.value
+    assert before > 0.0
+    guard.ramp(0.5)
+    assert guard.value == before
+    other.restore(*guard.parts())
+    for one in pages(500, 0.5, clicked=(0.3, 0.8), seed=1):
+        assert guard.take(one) == other.take(one)
+    assert guard.value == pytest.approx(other.value)
+    assert guard.value > before
+
+
+def test_a_sample_ratio_that_is_off_by_two_in_a_hundred_is_found_and_a_right_one_hardly_ever_is_not() -> None:
+    rng = np.random.default_rng(5)
+    found = []
+    for share in (0.5, 0.52):
+        n_alarms = 0
+        for _ in range(60):
+            ratio = SampleRatio((0.5, 0.5))
+            best = 1.0
+            for kind in (rng.random(20_000) < share).astype(int).tolist():
+                ratio.take(kind)
+                best = max(best, ratio.value)
+            n_alarms += best >= ALARM_OF_SHARES
+            again = SampleRatio((0.5, 0.5))
+            again.count(ratio.counts)
+            assert again.value == pytest.approx(ratio.value, rel=1e-6)
+        found.append(n_alarms / 60)
+    assert found[0] <= 0.02
+    assert found[1] >= 0.8
+    assert ALARM > ALARM_OF_SHARES

@@ -1,0 +1,464 @@
+"""What one index learns while it runs: pages, documents, candidates, comparisons, and going on after a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import msgspec
+import numpy as np
+import pytest
+
+from events.control import IndexControl
+from events.edits import SetTrial
+from events.errors import InvalidInput
+from events.learning import Ignored, Learning, Trial, Watched, check_trial
+from events.types import Compared, InteractionRecorded, PairSwap, RankingShown
+from tests.factories import NOW, SETTINGS
+from tuning.coec import MIN_USERS, Asked
+from tuning.curves import curves
+from tuning.fairpairs import pair_votes
+from tuning.interleaving import N_COINS, drafted
+from tuning.online import PROPOSE_EVERY, Decision, IndexLearner, Learnt, edits_of
+from tuning.pages import ON_ITS_WAY, SETTLE
+from tuning.pipeline import Step
+from tuning.steps import rounded
+
+NAMES = ("bm25.title", "bm25.text", "cosine")
+WEIGHTS = {"bm25.title": 2.0, "bm25.text": 1.0, "cosine": 0.2}
+# Shoppers here like the third feature, of which the index knows little.
+LIKED = np.array([0.2, 0.2, 2.0])
+
+
+def index(**changed: object) -> IndexControl:
+    made = IndexControl("shop", SETTINGS, WEIGHTS, 1, 1, 1, 1, (), learning=Learning(mode="automatic"))
+    return msgspec.structs.replace(made, **changed)
+
+
+class Shop:
+    """Shows what CONTROL says, and clicks what is liked. Every page is closed before the next is shown."""
+
+    def __init__(self, control: IndexControl, seed: int = 0) -> None:
+        self.control = control
+        self.rng = np.random.default_rng(seed)
+        self.now = NOW
+        self.n = 0
+
+    def page(self) -> tuple[RankingShown, list[InteractionRecorded]]:
+        self.n += 1
+        self.now += timedelta(seconds=60)
+        features = self.rng.random((14, 3))
+        names = [f"d{self.n}-{i}" for i in range(14)]
+        scores = curves(NAMES, self.control.weights)
+        values = scores.columns(features) @ scores.weights
+        order = np.argsort(-values, kind="stable")[:10].tolist()
+        trial, compared = self.control.trial, None
+        if trial is not None and self.rng.random() >= trial.alone:
+            by = curves(NAMES, trial.weights)
+            other = np.argsort(-(by.columns(features) @ by.weights), kind="stable")[:10].tolist()
+            coins = tuple(bool(coin) for coin in self.rng.random(N_COINS) < 0.5)
+            first, second = (tuple(names[i] for i in one) for one in (order, other))
+            compared = Compared(first, second, coins)
+            order = drafted(order, other, coins)
+        ranking = RankingShown(
+            id=f"q{self.n:012d}",
+            at=self.now,
+            index="shop",
+            query="",
+            user=f"u{self.n % 500}",
+            document_ids=tuple(names[i] for i in order),
+            feature_names=NAMES,
+            features=tuple(tuple(features[i].tolist()) for i in order),
+            scores=tuple(values[i] for i in order),
+            weights_version=1,
+            config_version=self.control.config_version,
+            applied_seq=1,
+            trial=trial.id if trial is not None else "",
+            compared=compared,
+        )
+        liked = features[order] @ LIKED > 1.7
+        chance = np.where(liked, 0.6, 0.05) / (np.arange(10) + 1.0) ** 0.5
+        clicked = np.flatnonzero(self.rng.random(10) < chance).tolist()
+        return ranking, [click(ranking, ranking.document_ids[at], self.now) for at in clicked]
+
+
+def click(ranking: RankingShown, document_id: str, at: datetime, kind: str = "click") -> InteractionRecorded:
+    return InteractionRecorded(
+        id=f"{ranking.id}-{document_id}-{kind}",
+        kind=kind,  # type: ignore[arg-type]
+        index="shop",
+        document_id=document_id,
+        query_id=ranking.id,
+        user=ranking.user,
+        at=at,
+        received_at=at + timedelta(seconds=1),
+    )
+
+
+def taught(learner: IndexLearner, shop: Shop, n: int) -> Iterator[Decision]:
+    for _ in range(n):
+        ranking, clicks = shop.page()
+        learner.show(ranking)
+        for one in clicks:
+            learner.act(ranking, one)
+        yield from learner.decide(shop.now + SETTLE + ON_ITS_WAY)
+
+
+def followed(learner: IndexLearner, shop: Shop, decision: Decision) -> None:
+    """CONTROL as it is after a decision."""
+    control, kind = shop.control, decision.step.kind
+    trial = control.trial
+    if kind == "proposed":
+        control = index(trial=Trial(decision.trial, "gate", dict(decision.weights), 0.0), weights=control.weights)
+    elif kind == "published" and trial is not None:
+        before = dict(control.weights)
+        control = index(weights=trial.weights, trial=Trial(trial.id, "ramp", before, decision.step.alone))
+    shop.control = control
+    learner.follow(control)
+
+
+def test_what_shoppers_like_is_proposed_compared_and_published() -> None:
+    shop = Shop(index())
+    learner = IndexLearner(shop.control, SETTLE)
+    told = []
+    for _ in range(6):
+        for decision in taught(learner, shop, 500):
+            told.append(decision.step.kind)
+            followed(learner, shop, decision)
+        if "published" in told:
+            break
+    assert told[0] == "proposed"
+    assert "published" in told, told
+    assert shop.control.weights["cosine"] > WEIGHTS["cosine"]
+    assert shop.control.trial is not None
+    assert shop.control.trial.weights == WEIGHTS, "the last good ones are still there"
+
+
+def test_a_learner_goes_on_where_it_was() -> None:
+    shops = Shop(index()), Shop(index())
+    learners = [IndexLearner(shop.control, SETTLE) for shop in shops]
+    for learner, shop in zip(learners, shops, strict=True):
+        for decision in taught(learner, shop, PROPOSE_EVERY + 150):
+            followed(learner, shop, decision)
+    again = IndexLearner(shops[1].control, SETTLE)
+    again.restore(learners[1].parts())
+    assert again.n_pages == learners[0].n_pages
+    told = [
+        [(decision.step, decision.trial) for decision in taught(learner, shop, 900)]
+        for learner, shop in ((learners[0], shops[0]), (again, shops[1]))
+    ]
+    assert told[0] == told[1]
+    assert np.array_equal(again.learner.weights, learners[0].learner.weights)
+
+
+def test_a_suggestion_is_no_trial() -> None:
+    shop = Shop(index(learning=Learning(mode="suggest")))
+    (decision,) = taught(IndexLearner(shop.control, SETTLE), shop, PROPOSE_EVERY)
+    assert (decision.step.kind, decision.trial) == ("suggested", "")
+    assert decision.weights["cosine"] > WEIGHTS["cosine"]
+
+
+def test_what_is_locked_or_frozen_stays() -> None:
+    locked = Shop(index(locks=("cosine",)))
+    for decision in taught(IndexLearner(locked.control, SETTLE), locked, 2 * PROPOSE_EVERY):
+        assert decision.weights["cosine"] == WEIGHTS["cosine"]
+        assert "cosine>1/3" not in decision.weights
+    frozen = Shop(index(learning=Learning(mode="automatic", frozen="an alarm")))
+    assert list(taught(IndexLearner(frozen.control, SETTLE), frozen, 2 * PROPOSE_EVERY)) == []
+
+
+def test_a_person_who_changes_weights_ends_what_is_compared() -> None:
+    shop = Shop(index())
+    learner = IndexLearner(shop.control, SETTLE)
+    for decision in taught(learner, shop, PROPOSE_EVERY):
+        followed(learner, shop, decision)
+    stages = [learner.pipeline.stage]
+    learner.follow(index(weights={**WEIGHTS, "bm25.title": 3.0}))
+    assert [*stages, learner.pipeline.stage] == ["gate", "idle"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"pinned": ("d1-0",)},
+        {"factors": (2.0,) + (1.0,) * 9},
+        {"typing": True},
+        {"degraded": ("vector",)},
+        {"first_rank": 11},
+        {"scores": tuple(range(10))},
+        {"feature_names": ("other",)},
+    ],
+)
+def test_a_page_that_something_else_ordered_says_nothing_of_weights(changed: dict[str, object]) -> None:
+    shop = Shop(index())
+    learner = IndexLearner(shop.control, SETTLE)
+    ranking, _ = shop.page()
+    learner.show(msgspec.structs.replace(ranking, **changed))
+    assert list(learner.decide(shop.now + timedelta(hours=1))) == []
+    assert learner.n_pages == 0
+
+
+def test_nothing_is_learnt_from_what_is_ignored() -> None:
+    window = Ignored(NOW, NOW + timedelta(days=1), "u1")
+    shop = Shop(index(learning=Learning(mode="automatic", ignored=(window,))))
+    learner = IndexLearner(shop.control, SETTLE)
+    list(taught(learner, shop, 20))
+    assert learner.n_pages == 19
+    assert not any(name.startswith("d1-") for name in learner.coec.documents.held)
+
+
+def test_a_document_is_voted_for_once_a_ranking_by_what_counts_most_and_not_after_an_hour() -> None:
+    shop = Shop(index())
+    learner = IndexLearner(shop.control, SETTLE)
+    ranking, _ = shop.page()
+    learner.show(ranking)
+    first, second = ranking.document_ids[:2]
+    for kind in ("click", "add_to_cart", "click", "purchase", "view", "feedback"):
+        learner.act(ranking, click(ranking, first, shop.now, kind))
+    learner.act(ranking, click(ranking, second, shop.now + timedelta(hours=2)))
+    assert learner.coec.documents.held[first].clicks == pytest.approx(10.0, rel=1e-4)
+    assert learner.coec.documents.held[second].clicks == 0.0
+
+
+def test_who_asks_the_same_again_and_again_demotes_nothing() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    asked = msgspec.structs.replace(ranking, query_key="lamp")
+    for n in range(200):
+        learner.show(msgspec.structs.replace(asked, id=f"r{n}"))
+    seen = learner.coec.documents.held[ranking.document_ids[0]].expected
+    learner.show(msgspec.structs.replace(asked, id="other", user="another"))
+    assert learner.coec.documents.held[ranking.document_ids[0]].expected == pytest.approx(2 * seen, rel=0.1)
+
+
+def test_a_factor_is_told_when_it_moves_and_only_then() -> None:
+    learner = IndexLearner(index(), SETTLE)
+    shop = Shop(index())
+    ranking, _ = shop.page()
+    wanted = ranking.document_ids[4]
+    told = []
+    for n in range(2 * MIN_USERS):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        learner.show(shown)
+        learner.act(shown, click(shown, wanted, shop.now))
+        told.append(next((one.factor for one in learner.learnt(shop.now) if one.document_id == wanted), None))
+    assert told[: MIN_USERS - 1] == [None] * (MIN_USERS - 1)
+    assert learner.learnt(shop.now) == []
+    last = [one for one in told if one is not None]
+    assert last
+    assert max(last) <= 1.2
+
+
+def test_what_is_liked_where_it_is_asked_for_is_told_of_that_query_alone() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    wanted, told = ranking.document_ids[4], dict[tuple[str, str], Learnt]()
+    for n in range(200):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        asked = Asked("sofa" if n % 2 else "lamp", n)
+        learner.show(shown, asked)
+        clicked = wanted if asked.words == "lamp" else ranking.document_ids[5]
+        learner.act(shown, click(shown, clicked, shop.now), asked)
+        told |= {(one.query, one.document_id): one for one in learner.learnt(shop.now)}
+        if n < 2 * MIN_USERS - 2:
+            assert not any(query for query, _ in told), "of fewer than twenty users nothing is told"
+    assert told["lamp", wanted].factor == 1.2
+    assert told["lamp", wanted].doubled > 0.3
+    assert told["sofa", wanted].factor < 1.0
+    assert told["sofa", wanted].doubled < -0.3
+
+
+def test_feedback_speaks_for_a_document_and_against_it() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    liked, disliked, clicked = ranking.document_ids[:3]
+    learner.show(ranking)
+    before = learner.coec.documents.held[disliked].expected
+    for document_id, grade in ((liked, 0.5), (disliked, -1.0), (clicked, -1.0), (disliked, -0.5)):
+        said = click(ranking, document_id, shop.now, "feedback")
+        learner.act(ranking, click(ranking, clicked, shop.now))
+        learner.act(ranking, msgspec.structs.replace(said, value=grade))
+    assert learner.coec.documents.held[liked].clicks == pytest.approx(2.5, rel=1e-4)
+    assert learner.coec.documents.held[disliked].expected == pytest.approx(before + 5.0, rel=1e-4)
+    (page,) = learner._pages.closed(shop.now + timedelta(hours=1))
+    assert page.clicked == {liked}
+
+
+def test_a_new_document_is_known_by_its_families() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    wanted = ranking.document_ids[4]
+    assert learner.strangers(ranking) == list(ranking.document_ids)
+    learner.introduce({name: ["brand=Norvik"] if name == wanted else [] for name in ranking.document_ids})
+    for n in range(3 * MIN_USERS):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        learner.show(shown)
+        learner.act(shown, click(shown, wanted, shop.now))
+    learner.learnt(shop.now)
+    first = msgspec.structs.replace(ranking, id="new", user="first", document_ids=("new", *ranking.document_ids[:9]))
+    assert learner.strangers(first) == ["new"]
+    assert learner.strangers(msgspec.structs.replace(first, user="")) == []
+    learner.introduce({"new": ["brand=Norvik"]})
+    learner.show(first)
+    told = {one.document_id: one for one in learner.learnt(shop.now)}
+    assert told["new"].doubled > 0.5
+    assert told["new"].factor == 1.0
+
+
+def test_anonymous_pages_move_no_document() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    for n in range(300):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user="")
+        learner.show(shown)
+        learner.act(shown, click(shown, ranking.document_ids[3], shop.now, "purchase"))
+    assert learner.learnt(shop.now) == []
+    assert len(list(learner.decide(shop.now + timedelta(hours=1)))) <= 1
+    assert learner.n_pages == 300, "of weights they say something all the same"
+
+
+def test_a_document_that_is_shown_no_more_becomes_like_the_others() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    wanted = ranking.document_ids[4]
+    for n in range(2 * MIN_USERS):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        learner.show(shown)
+        learner.act(shown, click(shown, wanted, shop.now))
+    assert {one.document_id: one.factor for one in learner.learnt(shop.now)}[wanted] > 1.1
+    (later,) = (one for one in learner.learnt(shop.now + timedelta(days=365)) if one.document_id == wanted)
+    assert (later.factor, later.doubled) == (1.0, 0.0)
+    assert learner.n_boosted == 0
+
+
+def test_what_is_allowed_is_never_exceeded_by_rounding() -> None:
+    for now in np.random.default_rng(1).uniform(-2, 2, 300).tolist():
+        for step in (0.1, 0.25, 0.00003):
+            after = rounded(now, now + step)
+            assert 0.0 <= after - now <= step
+            assert -step <= rounded(now, now - step) - now <= 0.0
+    assert rounded(0.123456789, 0.123456789) == 0.123456789
+
+
+def test_a_step_says_which_searches_moved_it_and_what_comes_later_leads_on_from_there() -> None:
+    shop = Shop(index())
+    learner = IndexLearner(shop.control, SETTLE)
+    first = next(taught(learner, shop, PROPOSE_EVERY))
+    assert first.step.kind == "proposed"
+    moved = {name for name, weight in first.weights.items() if weight != WEIGHTS.get(name, 0.0)}
+    assert first.moved_by.keys() <= {*moved, *WEIGHTS}
+    assert first.moved_by["cosine"], "that is what shoppers like here"
+    assert all(query_id.startswith("q") for ids in first.moved_by.values() for query_id in ids)
+    (edit,) = edits_of(shop.control, first)
+    assert isinstance(edit, SetTrial)
+    assert edit.trial is not None
+    assert edit.trial.moved_by == first.moved_by
+    for _ in range(20):
+        followed(learner, shop, first)
+        for decision in taught(learner, shop, 400):
+            if decision.step.kind == "published":
+                assert learner.moved_by() == {}
+                return
+            first = decision
+    pytest.fail("nothing was published")
+
+
+def test_what_searches_left_to_chance_say_is_worse_is_shown_to_nobody() -> None:
+    told = []
+    for hostile in (False, True):
+        shop = Shop(index())
+        learner = IndexLearner(shop.control, SETTLE)
+        # Left to chance, one of both is clicked, and the other never: which, is the question.
+        pair = np.array([[0.5, 0.5, 0.1], [0.4, 0.45, 0.9]])
+        for n in range(200):
+            order = [1, 0] if n % 2 else [0, 1]
+            clicked = np.array([(at == 1) != hostile for at in order])
+            learner._by_chance.extend(pair_votes([PairSwap(1, 0.5, bool(n % 2))], pair[order], clicked))
+        told.append([one.step for one in taught(learner, shop, PROPOSE_EVERY)])
+    friendly, none = told
+    assert [step.kind for step in friendly] == ["proposed"]
+    assert "clicks are for that in 100%" in friendly[0].why
+    assert none == []
+
+
+def test_what_is_in_force_goes_on_being_watched_where_the_next_one_is_given_up() -> None:
+    watched = Trial("good", "ramp", WEIGHTS, 0.95)
+    shop = Shop(index(trial=watched, weights=WEIGHTS | {"cosine": 0.4}))
+    learner = IndexLearner(shop.control, SETTLE)
+    for decision in taught(learner, shop, 20 * PROPOSE_EVERY):
+        if decision.step.kind == "proposed":
+            break
+    (edit,) = edits_of(shop.control, decision)
+    assert isinstance(edit, SetTrial)
+    assert edit.trial is not None
+    assert edit.trial.stage == "gate"
+    assert edit.trial.watched == Watched("good", WEIGHTS, 0.95)
+    check_trial(edit.trial)
+    shop.control = index(trial=edit.trial, weights=shop.control.weights)
+    learner.follow(shop.control)
+    assert learner.pipeline.stage == "gate"
+    (back,) = edits_of(shop.control, Decision(Step("given_up", "worse", 1.0), edit.trial.id, {}, 0))
+    assert back == SetTrial(watched)
+    before = learner.pipeline.evidence[1]
+    shop.control = index(trial=watched, weights=shop.control.weights)
+    learner.follow(shop.control)
+    assert (learner.pipeline.stage, learner.pipeline.alone) == ("ramp", 0.95)
+    assert learner.pipeline.evidence[1] >= before
+    with pytest.raises(InvalidInput, match="watched"):
+        check_trial(msgspec.structs.replace(watched, watched=edit.trial.watched))
+
+
+def test_pages_of_before_a_rung_do_not_count_as_shown_too_often_on_it() -> None:
+    ramp = Trial("good", "ramp", WEIGHTS, 0.01)
+    shop = Shop(index(trial=ramp))
+    learner = IndexLearner(shop.control, SETTLE)
+    steps = [decision.step.kind for decision in taught(learner, shop, 500)]
+    assert steps == ["ramped"]
+    # It is decided, and not in force yet; then it is, and such pages are still closed. None of them is a step further.
+    assert not list(taught(learner, shop, 600))
+    learner.follow(index(trial=msgspec.structs.replace(ramp, alone=0.1), config_version=2))
+    assert learner.pipeline.alone == 0.1
+    assert not list(taught(learner, shop, 600))
+    assert (learner.pipeline.stage, learner.pipeline.alone) == ("ramp", 0.1)
+    again = IndexLearner(index(trial=msgspec.structs.replace(ramp, alone=0.1), config_version=2), SETTLE)
+    again.restore(learner.parts())
+    fresh = IndexLearner(index(trial=msgspec.structs.replace(ramp, alone=0.5), config_version=3), SETTLE)
+    fresh.restore(learner.parts())
+    for one in (again, fresh):
+        assert "frozen" not in [decision.step.kind for decision in taught(one, shop, 300)]
+    # Shown as before although it is to be otherwise, they do.
+    shop.control = index(trial=msgspec.structs.replace(ramp, alone=0.01), config_version=9)
+    loud = IndexLearner(index(trial=msgspec.structs.replace(ramp, alone=0.95)), SETTLE)
+    assert "frozen" in [decision.step.kind for decision in taught(loud, shop, 300)]
+
+
+def test_what_was_told_before_is_taken_back_where_nothing_is_known_of_it_any_more() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    learner.revise([("", "boosted"), ("lamp", "liked")])
+    told = {(one.query, one.document_id): one for one in learner.learnt(shop.now)}
+    assert [(one.factor, one.doubled, one.behavior.users) for one in told.values()] == [(1.0, 0.0, [])] * 2
+    assert learner.learnt(shop.now) == []
+
+
+def test_who_learns_anew_remembers_what_is_known_and_not_all_that_was_asked() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    learner.silent = True
+    ranking, _ = shop.page()
+    for n in range(100):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        learner.show(shown, Asked(f"lamp {n}" if n >= 30 else "lamp", n))
+    assert {words for words, _ in learner._touched} == {"lamp"}
+    other = IndexLearner(index(), SETTLE)
+    learner.go_on_for(other)
+    assert {words for words, _ in learner._touched} == {"lamp", ""}
+
+
+def test_an_order_of_many_lines_is_no_machine() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    for _ in range(12):
+        ranking, _ = shop.page()
+        ranking = msgspec.structs.replace(ranking, user="buyer")
+        learner.show(ranking)
+        for document_id in ranking.document_ids:
+            learner.act(ranking, click(ranking, document_id, NOW, "purchase"))
+    assert all(learner.coec.documents.held[one].clicks > 9.0 for one in ranking.document_ids)
