@@ -57,68 +57,85 @@ def read(path: Path) -> FeatureFile:
 def _from_arrays(name: str, held: dict[str, np.ndarray]) -> FeatureFile:
     features, grades, queries = held["X"], held["y"], held["qid"]
     starts = np.flatnonzero(np.r_[True, queries[1:] != queries[:-1]])
-    parts: dict[str, list[JudgedList]] = {part: [] for part in PARTS}
+    lists: dict[str, list[JudgedList]] = {part: [] for part in PARTS}
     for number, (begin, end) in enumerate(zip(starts, np.r_[starts[1:], len(queries)], strict=True)):
-        _add(parts[PARTS[int(held["qsplit"][number])]], features[begin:end], grades[begin:end])
+        one = JudgedList(features[begin:end].astype(np.float64), grades[begin:end].astype(np.int64))
+        lists[PARTS[int(held["qsplit"][number])]].append(one)
     names = [str(one) for one in held["names"]] if "names" in held else _numbered(features.shape[1])
     production = held["production"].astype(np.float64) if "production" in held else None
-    return FeatureFile(name, names, production, parts)
+    return FeatureFile(name, names, production, _usable(lists))
 
 
 def _read_folder(path: Path) -> FeatureFile:
-    parts: dict[str, list[JudgedList]] = {}
-    width = 0
-    rows: dict[str, list[tuple[list[int], list[dict[int, float]]]]] = {}
+    lists = dict[str, list[JudgedList]]()
     for part, stems in FILES.items():
         file = next((one for one in sorted(path.iterdir()) if one.stem.lower() in stems and one.is_file()), None)
         if file is None:
             limit = "a folder with train, vali and test"
             raise InvalidInput(f"{path} has no file {stems[0]}", field="FILE", value=str(path), limit=limit)
-        rows[part] = list(_svmlight(file))
-        width = max([width, *(max(row, default=0) for _, query in rows[part] for row in query)])
-    for part, queries in rows.items():
-        parts[part] = []
-        for grades, query in queries:
-            features = np.zeros((len(query), width))
-            for at, row in enumerate(query):
-                features[at, [number - 1 for number in row]] = list(row.values())
-            _add(parts[part], features, np.array(grades))
-    return FeatureFile(path.name, _numbered(width), None, parts)
+        lists[part] = list(_svmlight(file))
+    width = max((one.features.shape[1] for queries in lists.values() for one in queries), default=0)
+    for part, queries in lists.items():
+        lists[part] = [msgspec.structs.replace(one, features=_widened(one.features, width)) for one in queries]
+    return FeatureFile(path.name, _numbered(width), None, _usable(lists))
 
 
-def _svmlight(file: Path) -> Iterator[tuple[list[int], list[dict[int, float]]]]:
-    """Query by query: grades, and of each document the numbers of its features, from 1, and their values."""
-    query, grades, rows = "", list[int](), list[dict[int, float]]()
+def _svmlight(file: Path) -> Iterator[JudgedList]:
+    """Query by query, with features as far as the last that one of its documents has."""
+    query, grades, rows = "", list[int](), list[ScoreArray]()
     with file.open() as lines:
         for number, line in enumerate(lines, start=1):
-            words = line.partition("#")[0].split()
+            words = line.partition("#")[0].replace(":", " ").split()
             if not words:
                 continue
             try:
-                grade, of = int(float(words[0])), words[1].removeprefix("qid:")
-                row = {int(k): float(v) for k, _, v in (word.partition(":") for word in words[2:])}
+                grade, of = int(float(words[0])), words[2]
+                if words[1] != "qid":
+                    raise ValueError("no qid")
+                columns, values = np.array(words[3::2], dtype=np.int64), np.array(words[4::2], dtype=np.float64)
+                if columns.min(initial=1) < 1:
+                    raise ValueError("features are numbered from 1")
+                row = np.zeros(columns.max(initial=0))
+                row[columns - 1] = values
             except (ValueError, IndexError) as error:
                 limit = "grade qid:1 1:0.5 2:0 ..."
                 raise InvalidInput(f"{file} line {number}: {error}", field="FILE", value=line, limit=limit) from error
             if of != query and rows:
-                yield grades, rows
+                yield _query(grades, rows)
                 grades, rows = [], []
             query = of
             grades.append(grade)
             rows.append(row)
     if rows:
-        yield grades, rows
+        yield _query(grades, rows)
 
 
-def _add(lists: list[JudgedList], features: ScoreArray, grades: IntArray) -> None:
-    if not (grades > 0).any():
-        return
-    scaled = features.astype(np.float64)
-    low, high = scaled.min(axis=0), scaled.max(axis=0)
-    if (low < 0.0).any() or (high > 1.0).any():
-        # Within the query, as the .npz files have it.
-        scaled = (scaled - low) / np.where(high > low, high - low, 1.0)
-    lists.append(JudgedList(np.ascontiguousarray(scaled), grades.astype(np.int64)))
+def _query(grades: list[int], rows: list[ScoreArray]) -> JudgedList:
+    width = max(len(row) for row in rows)
+    return JudgedList(np.array([_widened(row, width) for row in rows]), np.array(grades))
+
+
+def _widened(features: ScoreArray, width: int) -> ScoreArray:
+    """With zeros behind, as what a file leaves out is zero."""
+    return np.pad(features, [(0, 0)] * (features.ndim - 1) + [(0, width - features.shape[-1])])
+
+
+def _usable(lists: dict[str, list[JudgedList]]) -> dict[str, list[JudgedList]]:
+    """Those of which anything is relevant; scaled within each query, as the .npz files have it, where the collection is
+    not. Raises InvalidInput where a number is none."""
+    every = [one.features for queries in lists.values() for one in queries]
+    if not all(np.isfinite(features).all() for features in every):
+        raise InvalidInput("a feature is no number", field="FILE", value="nan", limit="finite numbers")
+    scaled = all((features >= 0.0).all() and (features <= 1.0).all() for features in every)
+    return {
+        part: [one if scaled else _scaled(one) for one in queries if (one.grades > 0).any()]
+        for part, queries in lists.items()
+    }
+
+
+def _scaled(one: JudgedList) -> JudgedList:
+    low, high = one.features.min(axis=0), one.features.max(axis=0)
+    return JudgedList((one.features - low) / np.where(high > low, high - low, 1.0), one.grades)
 
 
 def _numbered(n: int) -> list[str]:

@@ -156,12 +156,25 @@ def test_letor_folders_are_read_query_by_query_and_scaled_within_each(tmp_path: 
     assert first.features.tolist() == [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     assert (first.grades.tolist(), second.grades.tolist()) == ([2, 0], [1])
     assert (held.names, held.production, held.max_grade) == (["feature_1", "feature_2", "feature_3"], None, 2)
-    (tmp_path / "vali.txt").write_text("one qid:1 1:2\n")
-    with pytest.raises(InvalidInput, match=r"vali\.txt line 1"):
+    for broken in ("one qid:1 1:2", "1 1:2 2:3", "1 qid:1 0:2", "1 qid:1 1:", "1"):
+        (tmp_path / "vali.txt").write_text(f"1 qid:1 1:2\n{broken}\n")
+        with pytest.raises(InvalidInput, match=r"vali\.txt line 2"):
+            featurefile.read(tmp_path)
+    (tmp_path / "vali.txt").write_text("1 qid:1 1:nan\n")
+    with pytest.raises(InvalidInput, match="no number"):
         featurefile.read(tmp_path)
     (tmp_path / "vali.txt").unlink()
     with pytest.raises(InvalidInput, match="has no file vali"):
         featurefile.read(tmp_path)
+
+
+def test_a_collection_is_scaled_or_it_is_not(tmp_path: Path) -> None:
+    for name in ("train", "vali"):
+        (tmp_path / f"{name}.txt").write_text("1 qid:1 1:0.2\n0 qid:1 1:0.4\n")
+    (tmp_path / "test.txt").write_text("1 qid:1 1:0.1\n")
+    assert featurefile.read(tmp_path).parts["train"][0].features.tolist() == [[0.2], [0.4]]
+    (tmp_path / "test.txt").write_text("1 qid:1 1:7\n")
+    assert featurefile.read(tmp_path).parts["train"][0].features.tolist() == [[0.0], [1.0]]
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
