@@ -5,12 +5,16 @@ Exit status: 0 done; 1 it failed, and says why; 2 the call's words are off; 3 do
 
 from __future__ import annotations
 
+import os
 from importlib.metadata import entry_points
 
 import rich_click as click
 
 from events.errors import SearchsvcError
 from searchsvc import __version__
+
+# Before numpy is imported: a second thread for its products would spin on the core that searches need.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 class _Commands(click.RichGroup):

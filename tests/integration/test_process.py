@@ -275,3 +275,10 @@ def test_a_configured_nats_server_is_used_instead_of_a_child(start_service: Star
     service.stop()
     assert running.running
     running.stop()
+
+
+def test_products_of_matrices_take_no_second_thread() -> None:
+    program = "import searchsvc.cli, numpy, os; numpy.ones((900, 900)) @ numpy.ones((900, 900))"
+    count = f"{program}; print(len(os.listdir('/proc/self/task')))"
+    done = subprocess.run([sys.executable, "-c", count], capture_output=True, timeout=60, check=True)
+    assert int(done.stdout) == 1
