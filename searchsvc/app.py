@@ -26,6 +26,7 @@ from events.history import ControlHistory
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
 from searchsvc.audit import Audit
+from searchsvc.batches import Batches
 from searchsvc.behavior import BehaviorWriter, OutboxCounts
 from searchsvc.canaries import Canaries
 from searchsvc.commands import Commands
@@ -194,6 +195,8 @@ class App:
             drafts,
             searcher,
             self._searches,
+            # One core is the event loop's.
+            Batches(self._searches, max(1, config.search.concurrency - 1)),
             self._late_searches if self._node is None else None,
             self._writer,
             memory,

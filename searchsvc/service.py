@@ -23,6 +23,7 @@ from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
 from searchsvc.answer import MAX_QUERY_CHARS, MAX_TOKEN_CHARS, SearchAnswer, SearchOutcome, SearchRequest, moment
+from searchsvc.batches import Batches
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Changed, Commands
 from searchsvc.dead import DeadLetters
@@ -63,9 +64,10 @@ class DocumentsWritten(msgspec.Struct, frozen=True):
 class Service:
     """What the API calls.
 
-    searches: the executor that answers. late_searches: a small one in reserve, for answers without the vector leg once
-    `deadline_s` has passed; None where that is not what takes long. last_known: shown while nothing can be found.
-    max_waiting: searches under way or queued before one more is refused.
+    searches: the executor that answers. encodings: the same, for searches that it only begins. late_searches: a small
+    one in reserve, for answers without the vector leg once `deadline_s` has passed; None where that is not what takes
+    long. last_known: shown while nothing can be found. max_waiting: searches under way or queued before one more is
+    refused.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Service:
         drafts: Drafts,
         searcher: Searcher,
         searches: ThreadPoolExecutor,
+        encodings: Batches[Begun],
         late_searches: ThreadPoolExecutor | None,
         writer: BehaviorWriter,
         memory: BehaviorMemory,
@@ -100,6 +103,7 @@ class Service:
         self._searcher = searcher
         self._last_known = last_known
         self._searches = searches
+        self._encodings = encodings
         self._late_searches = late_searches
         self._deadline_s = deadline_s
         self._max_waiting = max_waiting
@@ -234,12 +238,11 @@ class Service:
             # First, whoever else has come is counted, so that too many are refused here, too.
             await asyncio.sleep(0)
             return finish(begin())
-        in_two = short and self._n_searching > 1
-
-        def begun_or_whole() -> Begun | SearchOutcome:
-            return begin() if in_two else finish(begin())
-
-        begun = loop.run_in_executor(self._searches, begun_or_whole)
+        begun: asyncio.Future[Begun] | asyncio.Future[SearchOutcome]
+        if short and self._n_searching > 1:
+            begun = self._encodings.call(begin)
+        else:
+            begun = loop.run_in_executor(self._searches, lambda: finish(begin()))
         done, _ = await asyncio.wait([begun], timeout=self._deadline_s)
         if done:
             result = begun.result()

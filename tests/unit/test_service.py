@@ -22,6 +22,7 @@ from events.types import ChangePublished, IndexConfigured
 from searchsvc.admission import Allowance
 from searchsvc.answer import SearchOutcome, SearchRequest
 from searchsvc.arrays import FloatArray
+from searchsvc.batches import Batches
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
 from searchsvc.dead import DeadLetters
@@ -81,13 +82,15 @@ async def service(
     await serving.set_snapshot("shop", 1, engine(folder, documents).snapshot())
     writer, keyring = BehaviorWriter(log, memory, outbox_size=10), Keyring(folder / "privacy.sqlite")
     commands = Commands(log, serving, searcher.rulebooks, no_history(folder))
+    threads = ThreadPoolExecutor(2)
     return Service(
         log,
         serving,
         commands,
         Drafts(log, serving, commands, no_history(folder)),
         searcher,
-        ThreadPoolExecutor(2),
+        threads,
+        Batches(threads),
         ThreadPoolExecutor(1) if reserve else None,
         writer,
         memory,
