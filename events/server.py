@@ -273,6 +273,9 @@ def _spawn(
             stderr=output,
             pass_fds=(lock.descriptor,),
             preexec_fn=_end_with_parent(),
+            # Go's usual 100 lets the heap grow to twice what is in use before it is tidied: a quarter of a gigabyte for
+            # nothing after a quick import of a million documents.
+            env={"GOGC": "50", **os.environ},
         )
     lock.record(child_pid=process.pid)
     return process

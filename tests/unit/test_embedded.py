@@ -25,11 +25,11 @@ N = FEW + 500
 K = 100
 
 
-def clustered(n: int, seed: int) -> FloatArray:
-    """Vectors of length 1 around forty centres, as those of a catalogue are."""
+def clustered(n: int, seed: int, n_centres: int = 40) -> FloatArray:
+    """Vectors of length 1 around some centres, as those of a catalogue are."""
     rng = np.random.default_rng(seed)
-    centres = np.random.default_rng(0).normal(size=(40, DIMENSION))
-    drawn = centres[rng.integers(0, 40, n)] + 0.7 * rng.normal(size=(n, DIMENSION))
+    centres = np.random.default_rng(0).normal(size=(n_centres, DIMENSION))
+    drawn = centres[rng.integers(0, n_centres, n)] + 0.7 * rng.normal(size=(n, DIMENSION))
     unit: FloatArray = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32)
     return unit
 
@@ -87,7 +87,7 @@ def test_a_dimension_that_cannot_be_paired_is_searched_exhaustively() -> None:
 
 
 def test_very_many_vectors_are_partitioned_and_those_that_came_since_are_found(tmp_path: Path) -> None:
-    rows = clustered(PARTITION_FROM + 2 * FEW, 4)
+    rows = clustered(PARTITION_FROM + 4 * FEW, 4, n_centres=110)
     made = VectorIndex(DIMENSION)
 
     def check(view: VectorView, n: int, share: float = 1.0) -> None:
@@ -103,7 +103,7 @@ def test_very_many_vectors_are_partitioned_and_those_that_came_since_are_found(t
             hits += [slot in found for slot in wanted]
             later += [slot in found for slot in wanted if slot >= made.base.ntotal]
         assert np.mean(hits) >= 0.9, (n, share)
-        assert np.mean(later or [True]) >= 0.97, (n, share)
+        assert np.mean(later or [True]) >= 0.95, (n, share)
 
     made.extend(rows[:PARTITION_FROM])
     made.view()
