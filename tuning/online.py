@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import islice, pairwise
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -166,8 +166,7 @@ class IndexLearner:
         if key in self._looked:
             return False
         self._looked[key] = None
-        if len(self._looked) > MAX_SEEN:
-            self._looked.popitem(last=False)
+        _forget_oldest(self._looked)
         return True
 
     def act(self, ranking: RankingShown, interaction: InteractionRecorded, asked: Asked | None = None) -> None:
@@ -190,8 +189,7 @@ class IndexLearner:
         if more <= 0.0 or interaction.document_id not in ranking.document_ids:
             return
         self._votes[key] = abs(value)
-        if len(self._votes) > MAX_SEEN:
-            self._votes.popitem(last=False)
+        _forget_oldest(self._votes)
         rank = ranking.first_rank + ranking.document_ids.index(interaction.document_id)
         self.coec.earn(interaction.document_id, rank, side * more, _number(ranking.user), at_s, asked)
         self._touch([interaction.document_id], asked)
@@ -439,8 +437,7 @@ class IndexLearner:
         known = key in self._counted
         self._counted[key] = None
         self._counted.move_to_end(key)
-        if len(self._counted) > MAX_SEEN:
-            self._counted.popitem(last=False)
+        _forget_oldest(self._counted)
         return not known
 
     def _is_heard(self, ranking: RankingShown, clicked: np.ndarray) -> bool:
@@ -456,8 +453,7 @@ class IndexLearner:
         heard = heard and (not ranking.user or answer not in self._compared)
         if ranking.user:
             self._compared[answer] = 1
-        while len(self._compared) > MAX_SEEN:
-            self._compared.popitem(last=False)
+        _forget_oldest(self._compared)
         self._n_heard += heard
         return heard
 
@@ -556,6 +552,11 @@ def frozen(learning: Learning, *, why: str, now: datetime) -> Learning:
     """How an index is to learn after its guard gave alarm: not on, and not from what led to it."""
     window = Ignored(since=now - QUARANTINE, until=now, reason=why)
     return msgspec.structs.replace(learning, frozen=why, ignored=(*learning.ignored, window))
+
+
+def _forget_oldest(held: OrderedDict[bytes, Any]) -> None:
+    while len(held) > MAX_SEEN:
+        held.popitem(last=False)
 
 
 def _within(parts: Mapping[str, bytes], prefix: str) -> dict[str, bytes]:

@@ -54,7 +54,7 @@ def stepped(
     names: of the pieces. now, wanted: (n_pieces,); only the direction of what is wanted counts. lists: (n, n_features)
     each, as they were shown.
     """
-    shown = [pieces(one) for one in lists if len(one) > 1]
+    shown = _in_pieces(lists)
     if not shown:
         return None
     # Scores spread as they do now, so that a locked weight keeps its part in them.
@@ -65,7 +65,7 @@ def stepped(
     target = np.where(target * now < 0.0, 0.0, target)
     for share in SHARES:
         weights = _within(names, now, now + share * (target - now), limits)
-        away = float(np.mean([_moved(one @ now, one @ weights) for one in shown]))
+        away = _moved(shown, now, weights)
         if away < MIN_MOVED:
             return None
         if away <= MAX_MOVED:
@@ -95,8 +95,8 @@ def apart(before: Sequence[Hashable], after: Sequence[Hashable]) -> float:
 
 def moved(lists: Sequence[ScoreArray], before: ScoreArray, after: ScoreArray) -> float:
     """Share of what is looked at that goes to other documents, in [0, 1]. lists: (n, n_features) each, as shown."""
-    shown = [pieces(one) for one in lists if len(one) > 1]
-    return float(np.mean([_moved(one @ before, one @ after) for one in shown])) if shown else 0.0
+    shown = _in_pieces(lists)
+    return _moved(shown, before, after) if shown else 0.0
 
 
 def _within(names: Sequence[str], now: ScoreArray, wanted: ScoreArray, limits: Limits) -> ScoreArray:
@@ -114,6 +114,16 @@ def _within(names: Sequence[str], now: ScoreArray, wanted: ScoreArray, limits: L
     return kept
 
 
-def _moved(before: ScoreArray, after: ScoreArray) -> float:
-    one, other = (np.argsort(-scores, kind="stable")[:DEPTH].tolist() for scores in (before, after))
-    return apart(one, other)
+def _in_pieces(lists: Sequence[ScoreArray]) -> list[ScoreArray]:
+    """Those in which anything can change places."""
+    return [pieces(one) for one in lists if len(one) > 1]
+
+
+def _moved(shown: Sequence[ScoreArray], before: ScoreArray, after: ScoreArray) -> float:
+    """As `moved`. shown: (n, n_pieces) each."""
+
+    def first(scores: ScoreArray) -> list[int]:
+        order: list[int] = np.argsort(-scores, kind="stable")[:DEPTH].tolist()
+        return order
+
+    return float(np.mean([apart(first(one @ before), first(one @ after)) for one in shown]))

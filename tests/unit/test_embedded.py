@@ -95,7 +95,7 @@ def test_very_many_vectors_are_partitioned_and_those_that_came_since_are_found(t
         what came after the base, nearly all."""
         allowed = np.random.default_rng(6).random(n) < share
         hits, later = [], []
-        for query in QUERIES[:20]:
+        for query in QUERIES:
             slots = np.flatnonzero(allowed)
             wanted = slots[np.argsort(-(rows[slots] @ query))[:K]]
             found, _ = nearest(view, query, allowed)
@@ -103,7 +103,7 @@ def test_very_many_vectors_are_partitioned_and_those_that_came_since_are_found(t
             hits += [slot in found for slot in wanted]
             later += [slot in found for slot in wanted if slot >= made.base.ntotal]
         assert np.mean(hits) >= 0.9, (n, share)
-        assert np.mean(later or [True]) >= 0.95, (n, share)
+        assert np.mean(later or [True]) >= 0.97, (n, share)
 
     made.extend(rows[:PARTITION_FROM])
     made.view()
