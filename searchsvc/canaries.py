@@ -64,4 +64,7 @@ class Canaries:
 
     def _searched(self, index: str, request: SearchRequest, snapshot: EngineSnapshot) -> SearchAnswer:
         state = ServingState(self._serving.current.control, {index: snapshot})
-        return self._searcher.search(state, index, request, query_id="canary", now=datetime.now(UTC)).answer
+        # Others are being answered meanwhile.
+        return self._searcher.search(
+            state, index, request, query_id="canary", now=datetime.now(UTC), alone=False
+        ).answer

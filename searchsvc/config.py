@@ -57,10 +57,11 @@ class OpenSearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
 
 class EmbeddingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """model: the packaged one, a folder, or owner/name of a hub. query_cache: how many query vectors are remembered."""
+    """model: the packaged one, a folder, or owner/name of a hub. query_threads: cores that encode a query while
+    nothing else is to be done; one does otherwise. query_cache: how many query vectors are remembered."""
 
     model: str = DEFAULT_MODEL
-    query_threads: int = 1
+    query_threads: int = 2
     document_threads: int = 2
     query_cache: int = 10_000
 

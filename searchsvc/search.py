@@ -131,15 +131,16 @@ class Searcher:
         now: datetime,
         asked_at: float | None = None,
         vector_leg: bool = True,
+        alone: bool = True,
     ) -> SearchOutcome:
         """Answer a search on one serving state.
 
         asked_at: time.perf_counter() when the request came, where the clock is to start. vector_leg: False leaves it
-        out, and the answer says so: for when it was late.
+        out, and the answer says so: for when it was late. alone: nobody else needs the cores.
         Raises NotFound for an unknown index, InvalidInput for a member that no document has, Unavailable while the
         index is being built.
         """
-        begun = self.begin(state, index, request, now=now, asked_at=asked_at, vector_leg=vector_leg)
+        begun = self.begin(state, index, request, now=now, asked_at=asked_at, vector_leg=vector_leg, alone=alone)
         return self.finish(state, index, request, begun, query_id=query_id, now=now)
 
     def is_encoded(self, state: ServingState, index: str, request: SearchRequest) -> bool:
@@ -159,10 +160,12 @@ class Searcher:
         asked_at: float | None = None,
         vector_leg: bool = True,
         rehearsal: bool = False,
+        alone: bool = False,
     ) -> Begun:
         """The first part of `search`: understand the query, and in a small index encode it.
 
-        rehearsal: by rules that are not those in force, whose preparation may take a while and is kept apart.
+        rehearsal: by rules that are not those in force, whose preparation may take a while and is kept apart. alone:
+        nobody else needs the cores.
         """
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
@@ -176,7 +179,7 @@ class Searcher:
             return Begun(snapshot, laps, steering, weights, segment, filters, Encoding(vector=vector), leave_out)
         steering = steer(snapshot, book, request, filters, now)
         laps.timings.analyse = laps.lap()
-        encoding = self._encoding(snapshot, steering.query, vector_leg)
+        encoding = self._encoding(snapshot, steering.query, vector_leg, alone)
         if snapshot.is_small:
             # Elsewhere the engine may have something to do meanwhile.
             encoding()
@@ -356,7 +359,7 @@ class Searcher:
         self._last_curves = snapshot.settings, control, weights, names, by
         return names, by
 
-    def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool) -> Encoding:
+    def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool, alone: bool) -> Encoding:
         if not query.text or snapshot.settings.embedding is None:
             return Encoding()
         embedder = self._embedder
@@ -364,7 +367,8 @@ class Searcher:
             return Encoding(degraded=["vector"])
         # A misspelt word is no word to the model: what was meant is encoded.
         text = query.did_you_mean or query.text
-        return Encoding(lambda: embedder.encode_query(text))
+        # In a large index the keyword leg has another core meanwhile.
+        return Encoding(lambda: embedder.encode_query(text, alone=alone and snapshot.is_small))
 
     def _retrieval(self, begun: Begun, weights: Mapping[str, float], request: SearchRequest, at_s: float) -> Retrieval:
         """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""

@@ -211,7 +211,14 @@ class Service:
         loop, searcher = asyncio.get_running_loop(), self._searcher
         now, asked_at = datetime.now(UTC), time.perf_counter()
         begin = partial(
-            searcher.begin, state, index, request, now=rules_at or now, asked_at=asked_at, rehearsal=rehearsal
+            searcher.begin,
+            state,
+            index,
+            request,
+            now=rules_at or now,
+            asked_at=asked_at,
+            rehearsal=rehearsal,
+            alone=self._n_searching == 1,
         )
         name, control = query_id(now), state.control.index(index)
         trial, learning = control.trial, control.learning

@@ -160,7 +160,7 @@ class FakeEmbedder(Embedder):
     def cached(self, query: str) -> FloatArray | None:
         return None
 
-    def encode_query(self, query: str) -> FloatArray:
+    def encode_query(self, query: str, *, alone: bool = False) -> FloatArray:
         self.asked.append(query)
         if query == "broken":
             raise Unavailable("the embedding model failed")

@@ -1,7 +1,8 @@
 """The ONNX graph of a BERT sentence encoder, built from its safetensors weights. Needs no torch.
 
 Covers what sentence-transformers calls Transformer(BertModel) -> Pooling(mean) -> Normalize: token ids to one vector of
-length 1. Three projections are one matrix product, and the attention scale is folded into the query weights.
+length 1. Three projections are one matrix product, the attention scale is folded into the query weights, and attention
+itself is one operator of onnxruntime's own: one at a time, texts need no padding, and so no mask.
 Source: Devlin et al. 2019; the layout of the weights is that of `transformers.BertModel`. A test holds the output
 against sentence-transformers: cosine 1.0 before quantisation.
 """
@@ -21,7 +22,7 @@ from searchsvc.arrays import AnyArray
 
 OPSET: Final = 20
 IR_VERSION: Final = 10
-MASKED: Final = np.float32(-1e9)
+ONNXRUNTIME: Final = "com.microsoft"
 
 
 class BertConfig(msgspec.Struct, frozen=True):
@@ -56,7 +57,7 @@ def supported(folder: Path) -> BertConfig | None:
 
 
 def build(folder: Path, config: BertConfig) -> onnx.ModelProto:
-    """input_ids, attention_mask: (batch, length) int64 -> embedding: (batch, hidden_size) float32, rows of length 1."""
+    """input_ids: (batch, length) int64, no padding -> embedding: (batch, hidden_size) float32, rows of length 1."""
     return _Builder(load_file(folder / "model.safetensors"), config).model()
 
 
@@ -71,16 +72,15 @@ class _Builder:
 
     def model(self) -> onnx.ModelProto:
         hidden = self._embed()
-        bias = self._attention_bias()
         for layer in range(self._config.num_hidden_layers):
-            hidden = self._layer(hidden, bias, f"encoder.layer.{layer}")
-        self._pool(hidden)
-        ids, mask = (
-            helper.make_tensor_value_info(n, TensorProto.INT64, ["b", "l"]) for n in ("input_ids", "attention_mask")
-        )
+            hidden = self._layer(hidden, f"encoder.layer.{layer}")
+        mean = self._op("ReduceMean", [hidden, self._ints("one", [1])], "mean", keepdims=0)
+        self._op("LpNormalization", [mean], "embedding", axis=1, p=2)
+        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "l"])
         out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["b", self._config.hidden_size])
-        graph = helper.make_graph(self._nodes, "bert", [ids, mask], [out], list(self._constants.values()))
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        graph = helper.make_graph(self._nodes, "bert", [ids], [out], list(self._constants.values()))
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ONNXRUNTIME, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         onnx.checker.check_model(model)
         return model
 
@@ -95,21 +95,15 @@ class _Builder:
         word = self._op("Gather", [self._constant("words", self._weights[table.format("word")]), "input_ids"], "word")
         return self._normalised(self._op("Add", [word, position], "embedded"), "embeddings.LayerNorm")
 
-    def _attention_bias(self) -> str:
-        mask = self._op("Cast", ["attention_mask"], "mask", to=TensorProto.FLOAT)
-        absent = self._op("Sub", [self._constant("present", np.float32(1.0)), mask], "absent")
-        bias = self._op("Mul", [absent, self._constant("masked", MASKED)], "flat_bias")
-        return self._op("Unsqueeze", [bias, self._ints("heads_and_queries", [1, 2])], "bias")
-
-    def _layer(self, hidden: str, bias: str, name: str) -> str:
-        attended = self._linear(self._attention(hidden, bias, name), f"{name}.attention.output.dense")
+    def _layer(self, hidden: str, name: str) -> str:
+        attended = self._linear(self._attention(hidden, name), f"{name}.attention.output.dense")
         added = self._op("Add", [attended, hidden], f"{name}.attended")
         hidden = self._normalised(added, f"{name}.attention.output.LayerNorm")
         wide = self._op("Gelu", [self._linear(hidden, f"{name}.intermediate.dense")], f"{name}.wide")
         added = self._op("Add", [self._linear(wide, f"{name}.output.dense"), hidden], f"{name}.added")
         return self._normalised(added, f"{name}.output.LayerNorm")
 
-    def _attention(self, hidden: str, bias: str, name: str) -> str:
+    def _attention(self, hidden: str, name: str) -> str:
         size, heads = self._config.hidden_size, self._config.num_attention_heads
         parts = [f"{name}.attention.self.{part}" for part in ("query", "key", "value")]
         scale = np.array([(size / heads) ** -0.5, 1.0, 1.0], np.float32).repeat(size)
@@ -118,24 +112,9 @@ class _Builder:
         projected = self._affine(hidden, matrix, offset, f"{name}.projected")
         outputs = [f"{name}.{part}" for part in "qkv"]
         self._nodes.append(helper.make_node("Split", [projected], outputs, axis=-1, num_outputs=3))
-        by_head = self._ints("by_head", [0, 0, heads, size // heads])
-        q, k, v = (
-            self._op("Transpose", [self._op("Reshape", [part, by_head], f"{part}.heads")], f"{part}.turned", perm=perm)
-            for part, perm in zip(outputs, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True)
+        return self._op(
+            "MultiHeadAttention", outputs, f"{name}.context", domain=ONNXRUNTIME, num_heads=heads, scale=1.0
         )
-        scores = self._op("Add", [self._op("MatMul", [q, k], f"{name}.products"), bias], f"{name}.scores")
-        shares = self._op("Softmax", [scores], f"{name}.shares", axis=-1)
-        mixed = self._op("MatMul", [shares, v], f"{name}.mixed")
-        turned = self._op("Transpose", [mixed], f"{name}.turned", perm=[0, 2, 1, 3])
-        return self._op("Reshape", [turned, self._ints("joined", [0, 0, size])], f"{name}.context")
-
-    def _pool(self, hidden: str) -> None:
-        mask = self._op("Unsqueeze", ["mask", self._ints("two", [2])], "mask_column")
-        kept = self._op("Mul", [hidden, mask], "kept")
-        total = self._op("ReduceSum", [kept, self._ints("one", [1])], "total", keepdims=0)
-        count = self._op("ReduceSum", ["mask", self._ints("one", [1])], "count", keepdims=1)
-        mean = self._op("Div", [total, count], "mean")
-        self._op("LpNormalization", [mean], "embedding", axis=1, p=2)
 
     def _linear(self, hidden: str, name: str) -> str:
         return self._affine(hidden, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], name)

@@ -20,7 +20,7 @@ from events.errors import Corrupt, Unavailable
 from searchsvc.embedding import bert
 from searchsvc.embedding.model import ModelSource
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 TOKENIZER_FILE: Final = "tokenizer.json"
 
 
@@ -100,13 +100,16 @@ def _export(source: ModelSource, target: Path) -> None:
 
 def quantise(full: Path, target: Path) -> None:
     """Weights to int8 per output channel, activations at run time (cosine to the original about .993)."""
+    from onnx import TensorProto
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)  # it advises a shape-inference pass on the root logger, which changes nothing here
     try:
-        quantize_dynamic(full, target, weight_type=QuantType.QInt8, per_channel=True)
+        # What comes out of onnxruntime's own operators has no type for it to find.
+        types = {"DefaultTensorType": TensorProto.FLOAT}
+        quantize_dynamic(full, target, weight_type=QuantType.QInt8, per_channel=True, extra_options=types)
     finally:
         root.setLevel(level)
 
@@ -130,22 +133,22 @@ def trace(source: ModelSource, target: Path, full: Path) -> tuple[int, int]:
             super().__init__()
             self.model = model
 
-        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
-            vectors = self.model({"input_ids": input_ids, "attention_mask": attention_mask})["sentence_embedding"]
+        def forward(self, input_ids: Any) -> Any:
+            mask = torch.ones_like(input_ids)
+            vectors = self.model({"input_ids": input_ids, "attention_mask": mask})["sentence_embedding"]
             return torch.nn.functional.normalize(vectors, p=2, dim=1)
 
     ids = torch.ones((2, 8), dtype=torch.int64)
-    axes = {0: "b", 1: "l"}
     with torch.no_grad(), warnings.catch_warnings():
         # The exporter that torch recommends instead needs another package, and warns of less but breaks on more models.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             Whole(),
-            (ids, torch.ones_like(ids)),
+            (ids,),
             str(full),
-            input_names=["input_ids", "attention_mask"],
+            input_names=["input_ids"],
             output_names=["embedding"],
-            dynamic_axes={"input_ids": axes, "attention_mask": axes, "embedding": {0: "b"}},
+            dynamic_axes={"input_ids": {0: "b", 1: "l"}, "embedding": {0: "b"}},
             opset_version=17,
             dynamo=False,
         )

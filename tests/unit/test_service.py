@@ -53,7 +53,7 @@ class StuckEmbedder(Embedder):
     def cached(self, query: str) -> FloatArray | None:
         return None
 
-    def encode_query(self, query: str) -> FloatArray:
+    def encode_query(self, query: str, *, alone: bool = False) -> FloatArray:
         self.let_go.wait(30)
         return vector(1)
 
