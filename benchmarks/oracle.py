@@ -91,6 +91,10 @@ class OracleSnapshot:
     def is_small(self) -> bool:
         return False
 
+    @property
+    def looks_beside(self) -> bool:
+        return False
+
     @cached_property
     def _frequencies(self) -> list[Counter[str]]:
         """By field, in how many documents each stem is."""

@@ -177,6 +177,11 @@ class EngineSnapshot(Protocol):
         ...
 
     @property
+    def looks_beside(self) -> bool:
+        """Whether words are looked up on one core while the query is encoded on another."""
+        ...
+
+    @property
     def lexicon(self) -> Lexicon: ...
 
     def reading(self) -> EngineSnapshot:

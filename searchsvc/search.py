@@ -367,8 +367,7 @@ class Searcher:
             return Encoding(degraded=["vector"])
         # A misspelt word is no word to the model: what was meant is encoded.
         text = query.did_you_mean or query.text
-        # In a large index the keyword leg has another core meanwhile.
-        return Encoding(lambda: embedder.encode_query(text, alone=alone and snapshot.is_small))
+        return Encoding(lambda: embedder.encode_query(text, alone=alone and not snapshot.looks_beside))
 
     def _retrieval(self, begun: Begun, weights: Mapping[str, float], request: SearchRequest, at_s: float) -> Retrieval:
         """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""

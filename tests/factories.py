@@ -152,16 +152,18 @@ def call(
 
 
 class FakeEmbedder(Embedder):
-    """Knows the vectors of a few queries; fails for `broken`."""
+    """Knows the vectors of a few queries; fails for `broken`. asked, alone: what it was called with."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.alone: list[bool] = []
 
     def cached(self, query: str) -> FloatArray | None:
         return None
 
     def encode_query(self, query: str, *, alone: bool = False) -> FloatArray:
         self.asked.append(query)
+        self.alone.append(alone)
         if query == "broken":
             raise Unavailable("the embedding model failed")
         return vector(int(query.split()[-1]) if query.split()[-1].isdigit() else 99)

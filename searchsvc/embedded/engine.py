@@ -268,6 +268,10 @@ class EmbeddedSnapshot:
         return len(self.live) <= SMALL
 
     @property
+    def looks_beside(self) -> bool:
+        return len(self.live) >= BESIDE_FROM
+
+    @property
     def lexicon(self) -> LexiconView:
         return self._forward.lexicon
 
@@ -338,7 +342,7 @@ class EmbeddedSnapshot:
 
     def _vector_leg(self, asked: Retrieval, allowed: BoolArray) -> Future[Nearest | None]:
         """What it finds, on its way: encoding and looking on another thread where that is worth the hand-over."""
-        if len(self.live) >= BESIDE_FROM and self._vectors is not None and asked.vector is not None:
+        if self.looks_beside and self._vectors is not None and asked.vector is not None:
             return _beside.submit(self._nearest, asked, allowed)
         found: Future[Nearest | None] = Future()
         found.set_result(self._nearest(asked, allowed))

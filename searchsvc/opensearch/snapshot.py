@@ -118,6 +118,10 @@ class OpenSearchSnapshot:
         return False
 
     @property
+    def looks_beside(self) -> bool:
+        return False
+
+    @property
     def lexicon(self) -> LexiconView:
         return self._commit.vocabulary.lexicon
 

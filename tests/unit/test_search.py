@@ -121,6 +121,21 @@ def test_a_large_index_encodes_by_itself_and_waits_for_no_vector_that_is_not_to_
     assert broken.degraded == ["vector"]
 
 
+class BusyOracle(LargeOracle):
+    @property
+    def looks_beside(self) -> bool:
+        return True
+
+
+def test_a_query_has_one_core_where_words_are_looked_up_on_another_or_somebody_else_is_answered() -> None:
+    upserts, request = [upsert("d1", "Red shoe", seed=1)], SearchRequest(query="red 3")
+    for kind, alone, expected in ((LargeOracle, True, True), (LargeOracle, False, False), (BusyOracle, True, False)):
+        embedder = FakeEmbedder()
+        searcher, state = Searcher(embedder, n_candidates=5), serving(kind(upserts, SETTINGS))
+        searcher.search(state, "shop", request, query_id="q", now=NOW, alone=alone)
+        assert embedder.alone == [expected]
+
+
 def test_an_empty_query_browses_everything_and_is_not_degraded(tmp_path: Path) -> None:
     answer = search(state(tmp_path), "  ").answer
     assert (answer.total, answer.degraded) == (40, [])

@@ -197,6 +197,20 @@ def test_short_searches_are_finished_on_the_event_loop_long_ones_on_threads(tmp_
     asyncio.run(run())
 
 
+def test_a_query_may_have_every_core_while_it_is_the_only_one(tmp_path: Path) -> None:
+    async def run() -> None:
+        embedder = ForgetfulEmbedder()
+        running = await service(tmp_path, Searcher(embedder, n_candidates=10))
+        unknown = SearchRequest(query="unknown")
+        await running.search("shop", unknown)
+        await asyncio.gather(*(running.search("shop", unknown) for _ in range(3)))
+        await running.search("shop", unknown)
+        assert (embedder.alone[0], embedder.alone[-1]) == (True, True)
+        assert sorted(embedder.alone[1:-1]) == [False, False, True]
+
+    asyncio.run(run())
+
+
 def test_too_many_short_searches_at_once_are_refused_too(tmp_path: Path) -> None:
     async def run() -> None:
         running = await service(tmp_path, Searcher(ForgetfulEmbedder(), n_candidates=10), max_waiting=3)
