@@ -12,6 +12,10 @@ from tuning.compiled import compiled
 # What lies scattered is touched before it is read, a cache line at a time: many of these wait for memory at once, where
 # the loop that reads them waits for each. Returned, or the compiler would leave it out.
 LINE: Final = 64
+# Postings looked through before those that count are read.
+BLOCK: Final = 1024
+# Where a term has more than so many postings for each that counts, these are searched for.
+SEARCHED: Final = 32
 
 _RUN: Final = "i4[1] i8[1] i4[1] u1[1] u1[1] u2[1]"
 
@@ -82,7 +86,23 @@ def hold(slots: AnyArray, begins: AnyArray, ends: AnyArray, bits: AnyArray, held
             held[slots[i]] |= bits[span]
 
 
-@compiled("i4[1] u1[1] u1[1] u2[1] i8[1] i8[1] i8[1] f8[1] f8[2] f8[1] f8 b1[1] f8[1]!")
+@compiled("u4[1] u4 b1[1] b1[1]! b1[1]!")
+def match(held: AnyArray, required: np.uint32, allowed: AnyArray, every: AnyArray, some: AnyArray) -> tuple[int, int]:
+    """Write (n_slots,) which allowed slots hold every required term, and which hold some; return how many do.
+
+    held: (n_slots,) as `hold` notes it. required: the bits of the terms.
+    """
+    n_every, n_some = 0, 0
+    for slot in range(held.shape[0]):
+        bits = held[slot] & required
+        every[slot] = allowed[slot] & (bits == required)
+        some[slot] = allowed[slot] & (bits != 0)
+        n_every += every[slot]
+        n_some += some[slot]
+    return n_every, n_some
+
+
+@compiled("i4[1] u1[1] u1[1] u2[1] i8[1] i8[1] i8[1] f8[1] f8[2] f8[1] f8 b1[1] i8[1] f8[1]!")
 def add_scores(
     slots: AnyArray,
     fields: AnyArray,
@@ -96,6 +116,7 @@ def add_scores(
     slope: ScoreArray,
     constant: float,
     matching: AnyArray,
+    matches: AnyArray,
     sums: ScoreArray,
 ) -> None:
     """Add to sums: (n_slots,) the BM25 of slots that match: factor * f / (f + constant + slope * length).
@@ -103,43 +124,67 @@ def add_scores(
     slots, fields, frequencies, lengths: of all postings. begins, ends: (n_spans,) which of them count, each span in the
     order of slots and fields, for the term at a place of the query. Spans of one place follow one another, and their
     frequencies, each times the weight of its span, are one sum: a later one adds what it makes of it. factors:
-    (n_terms, n_fields). slope: (n_fields,). matching: (n_slots,).
+    (n_terms, n_fields). slope: (n_fields,). matching: (n_slots,) which match. matches: these, in order.
     """
+
+    def reach(low: int, end: int, slot: int) -> int:
+        """The first entry from low on whose slot is as large: it is not far away."""
+        step = 1
+        while low + step < end and slots[low + step] < slot:
+            low, step = low + step, 2 * step
+        high = min(low + step, end)
+        while low < high:
+            middle = (low + high) // 2
+            if slots[middle] < slot:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
     at = np.empty_like(begins)
+    counting = np.empty(BLOCK, np.int64)
     first = 0
     for span in range(begins.shape[0]):
         place, weight = places[span], weights[span]
         if places[first] != place:
             first = span
         at[first : span + 1] = begins[first : span + 1]
-        for i in range(begins[span], ends[span]):
-            slot = slots[i]
-            if not matching[slot]:
-                continue
-            field, frequency, before = fields[i], weight * float(frequencies[i]), 0.0
-            norm = constant + slope[field] * float(lengths[i])
-            for earlier in range(first, span):
-                # What earlier spans of the same place counted here: their next entry of this slot is not far away.
-                low, step = at[earlier], 1
-                while low + step < ends[earlier] and slots[low + step] < slot:
-                    low, step = low + step, 2 * step
-                high = min(low + step, ends[earlier])
-                while low < high:
-                    middle = (low + high) // 2
-                    if slots[middle] < slot:
-                        low = middle + 1
+        entry, end, match = begins[span], ends[span], 0
+        few = matches.shape[0] * SEARCHED < end - entry
+        while entry < end and match < matches.shape[0]:
+            n_counting = 0
+            if few:
+                while n_counting < BLOCK and entry < end and match < matches.shape[0]:
+                    entry = reach(entry, end, matches[match])
+                    if entry < end and slots[entry] == matches[match]:
+                        counting[n_counting] = entry
+                        n_counting += 1
+                        entry += 1
                     else:
-                        high = middle
-                at[earlier] = low
-                while low < ends[earlier] and slots[low] == slot:
-                    if fields[low] == field:
-                        before += weights[earlier] * float(frequencies[low])
-                    low += 1
-            after = before + frequency
-            share = after / (after + norm)
-            if before > 0.0:
-                share -= before / (before + norm)
-            sums[slot] += factors[place, field] * share
+                        match += 1
+            else:
+                # Without a branch: one in ten counts, and nobody could foretell which.
+                until = min(entry + BLOCK, end)
+                for i in range(entry, until):
+                    counting[n_counting] = i
+                    n_counting += matching[slots[i]]
+                entry = until
+            for i in counting[:n_counting]:
+                slot = slots[i]
+                field, frequency, before = fields[i], weight * float(frequencies[i]), 0.0
+                norm = constant + slope[field] * float(lengths[i])
+                for earlier in range(first, span):
+                    # What earlier spans of the same place counted here.
+                    low = at[earlier] = reach(at[earlier], ends[earlier], slot)
+                    while low < ends[earlier] and slots[low] == slot:
+                        if fields[low] == field:
+                            before += weights[earlier] * float(frequencies[low])
+                        low += 1
+                after = before + frequency
+                share = after / (after + norm)
+                if before > 0.0:
+                    share -= before / (before + norm)
+                sums[slot] += factors[place, field] * share
 
 
 @compiled(

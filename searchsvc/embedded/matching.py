@@ -74,21 +74,18 @@ class Matching:
         self._required = np.uint32(sum(1 << place for place in required))
         self._held = np.zeros(n_slots, np.uint32)
         for one in self._spans:
-            bits = np.left_shift(1, self._places(one)[0], dtype=np.uint32, casting="unsafe") & self._required
+            # Stop words, too: nobody has to hold them, but whoever does earns by it.
+            bits = np.left_shift(1, self._places(one)[0], dtype=np.uint32, casting="unsafe")
             kernels.hold(one.run.entries.slots, one.begins, one.ends, bits, self._held)
 
     def within(self, allowed: BoolArray, operator: AskedOperator) -> Matched:
         """The documents that match. allowed: (n_slots,) live and within the filters."""
         if not self._required:
             return Matched(np.zeros(self._n_slots, np.bool_), 0, "any" if self.left_out else "all")
-        every = self._held == self._required
-        every &= allowed
-        n = int(np.count_nonzero(every))
+        every, some = np.empty(self._n_slots, np.bool_), np.empty(self._n_slots, np.bool_)
+        n, n_some = kernels.match(self._held, self._required, allowed, every, some)
         if operator == "all" or (operator == "auto" and n >= FEW):
             return Matched(every, n, "all")
-        some = self._held != 0
-        some &= allowed
-        n_some = int(np.count_nonzero(some))
         if operator == "any" or n_some > n:
             return Matched(some, n_some, "any")
         return Matched(every, n, "all")
@@ -104,8 +101,8 @@ class Matching:
         factors = self._statistics.idf * boosts * ((K1 + 1.0) / ceiling)
         sums = np.zeros(self._n_slots)
         if k is None or matched.n <= max(PRUNE_FROM, k):
-            self._add_scores(self._spans, factors, matched.mask, sums)
             slots = np.flatnonzero(matched.mask)
+            self._add_scores(self._spans, factors, matched.mask, slots, sums)
         else:
             slots = self._prune(matched, boosts, factors, k, sums)
         return slots, sums[slots]
@@ -133,7 +130,7 @@ class Matching:
         rarest_first = np.argsort(-bounds, kind="stable").tolist()
         for start in range(0, len(rarest_first), PRUNE_TERMS):
             places = rarest_first[start : start + PRUNE_TERMS]
-            self._add_scores([self._of(one, places) for one in self._spans], factors, possible, sums)
+            self._add_scores([self._of(one, places) for one in self._spans], factors, possible, slots, sums)
             bounds[places] = 0.0
             if bounds.any():
                 kernels.give_up(slots, self._held, _by_byte(bounds), least, sums, possible)
@@ -152,7 +149,9 @@ class Matching:
         bounds: ScoreArray = (factors * np.minimum(shares, 1.0)).sum(axis=1)
         return bounds
 
-    def _add_scores(self, spans: Sequence[Spans], factors: ScoreArray, matching: BoolArray, sums: ScoreArray) -> None:
+    def _add_scores(
+        self, spans: Sequence[Spans], factors: ScoreArray, matching: BoolArray, matches: AnyArray, sums: ScoreArray
+    ) -> None:
         for one in spans:
             entries = one.run.entries
             kernels.add_scores(
@@ -167,6 +166,7 @@ class Matching:
                 self._slope,
                 CONSTANT,
                 matching,
+                matches,
                 sums,
             )
 

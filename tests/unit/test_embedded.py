@@ -196,6 +196,8 @@ def test_the_best_of_very_many_are_the_same_whether_or_not_all_are_scored(tmp_pa
     words = [f"w{i}x" for i in range(400)]
     # What two of them are written as in one is an alternative to each of the two.
     words[3], words[7] = "w0xw1x", "w2xw4x"
+    # Nobody has to hold a stop word, but whoever does earns by it.
+    words[60] = "for"
     often = 1.0 / np.arange(1, len(words) + 1) ** 1.3
     drawn = rng.choice(len(words), (PRUNE_FROM + 8000, 6), p=often / often.sum())
     settings = msgspec.structs.replace(SETTINGS, embedding=None, signals=())
@@ -208,6 +210,7 @@ def test_the_best_of_very_many_are_the_same_whether_or_not_all_are_scored(tmp_pa
         "w0x w1x zzz",
         "w0x w2x w4x w6x w8x w10x w12x w14x",
         "w0x w1x",
+        "w0x for w1x w30x w50x",
     ):
         query = understand(text, snapshot.lexicon)
         asked = Retrieval(query, None, {"title": 3.0, "text": 1.0}, np.zeros(0, np.float32), 100, 100, operator="any")
