@@ -12,7 +12,7 @@ from tuning.compiled import compiled
 # What lies scattered is touched before it is read, a cache line at a time: many of these wait for memory at once, where
 # the loop that reads them waits for each. Returned, or the compiler would leave it out.
 LINE: Final = 64
-# Postings looked through before those that count are read.
+# So many postings are looked through before those that count are read.
 BLOCK: Final = 1024
 # Where a term has more than so many postings for each that counts, these are searched for.
 SEARCHED: Final = 32
@@ -149,19 +149,19 @@ def add_scores(
         if places[first] != place:
             first = span
         at[first : span + 1] = begins[first : span + 1]
-        entry, end, match = begins[span], ends[span], 0
+        entry, end, nth = begins[span], ends[span], 0
         few = matches.shape[0] * SEARCHED < end - entry
-        while entry < end and match < matches.shape[0]:
+        while entry < end and nth < matches.shape[0]:
             n_counting = 0
             if few:
-                while n_counting < BLOCK and entry < end and match < matches.shape[0]:
-                    entry = reach(entry, end, matches[match])
-                    if entry < end and slots[entry] == matches[match]:
+                while n_counting < BLOCK and entry < end and nth < matches.shape[0]:
+                    entry = reach(entry, end, matches[nth])
+                    if entry < end and slots[entry] == matches[nth]:
                         counting[n_counting] = entry
                         n_counting += 1
                         entry += 1
                     else:
-                        match += 1
+                        nth += 1
             else:
                 # Without a branch: one in ten counts, and nobody could foretell which.
                 until = min(entry + BLOCK, end)

@@ -13,6 +13,7 @@ import pytest
 from events.settings import Signal
 from searchsvc.arrays import BoolArray, FloatArray, IntArray
 from searchsvc.embedded import storage
+from searchsvc.embedded.kernels import SEARCHED
 from searchsvc.embedded.matching import PRUNE_FROM
 from searchsvc.embedded.vectors import FEW, PARTITION_FROM, VectorIndex, VectorView
 from searchsvc.engine import Delete, FacetRequest, Retrieval, Upsert
@@ -189,6 +190,28 @@ def test_texts_that_differ_only_in_how_many_zeros_they_end_with_keep_nobody_wait
     weights = np.zeros(len(SETTINGS.signals), np.float32)
     asked = Retrieval(Query(""), None, {}, weights, 10, 10, facets=(FacetRequest("code", 90),))
     assert [one.value for one in made.snapshot().retrieve(asked).facets["code"].values] == values[:90]
+
+
+def test_what_few_of_many_postings_earn_counts_in_every_field(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    settings = msgspec.structs.replace(SETTINGS, embedding=None, signals=())
+    documents = [
+        upsert(str(i), " ".join(["common"] * rng.integers(1, 4) + ["other"] * rng.integers(0, 6)), "common " * n)
+        for i, n in enumerate(rng.integers(0, 9, 4 * 20 * SEARCHED))
+    ]
+    chosen = rng.choice(len(documents), 20, replace=False)
+    documents += [upsert(f"r{i}", f"rare {documents[i].members['title']}", "common " * (i % 7)) for i in chosen]
+    snapshot = engine(tmp_path, documents, settings).snapshot()
+    query = understand("rare common", snapshot.lexicon)
+    boosts = np.array([3.0, 1.0])
+    asked = Retrieval(
+        query, None, dict(zip(("title", "text"), boosts, strict=True)), np.zeros(0, np.float32), 100, None
+    )
+    found = snapshot.retrieve(msgspec.structs.replace(asked, operator="all"))
+    assert sorted(snapshot.id(slot) for slot in found.keyword) == sorted(f"r{i}" for i in chosen)
+    scores = snapshot.text_features(found.keyword, query).bm25 @ boosts
+    assert (np.diff(scores) < 3e-5).all()
+    assert len(set(scores.round(4))) > 10
 
 
 def test_the_best_of_very_many_are_the_same_whether_or_not_all_are_scored(tmp_path: Path) -> None:
