@@ -17,7 +17,6 @@ from typing import Any, Final
 import msgspec
 
 from events.errors import Corrupt, Unavailable
-from searchsvc.embedding import bert
 from searchsvc.embedding.model import ModelSource
 
 FORMAT: Final = 3
@@ -80,11 +79,14 @@ def read_manifest(folder: Path) -> ExportManifest:
 
 
 def _export(source: ModelSource, target: Path) -> None:
+    # Its own import takes a while, and most starts export nothing.
+    import onnx
+
+    from searchsvc.embedding import bert
+
     config = bert.supported(source.folder) if source.folder else None
     full = target / "full.onnx"
     if source.folder is not None and config is not None:
-        import onnx
-
         onnx.save(bert.build(source.folder, config), full)
         shutil.copyfile(source.folder / TOKENIZER_FILE, target / TOKENIZER_FILE)
         limits = msgspec.json.decode((source.folder / "sentence_bert_config.json").read_bytes(), type=SentenceConfig)
