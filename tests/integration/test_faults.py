@@ -241,9 +241,11 @@ def test_a_full_disk_answers_507_and_recovers_by_itself(small_disk: Path) -> Non
 
 
 def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_it_comes(
-    start_service: Start, tmp_path: Path
+    start_service: Start, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     nats = server.start(tmp_path / "store")
+    # Whatever fails: left running, it would make a later test red.
+    request.addfinalizer(nats.stop)
     account = nats.address.accounts["service"]
     environment = {
         "SEARCHSVC_NATS_URL": nats.address.url,
@@ -286,7 +288,6 @@ def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_i
     nats.end()
     seconds = alone.stop()
     assert seconds <= 10, "SIGTERM with the log away"
-    nats.stop()
 
 
 def test_sigterm_ends_within_ten_seconds_also_while_the_log_hangs(start_service: Start) -> None:
