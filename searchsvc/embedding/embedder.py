@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,9 +41,13 @@ class Embedder:
         self.digest = manifest.files["model.onnx"]
         self._query_tokenizer = _tokenizer(folder, min(MAX_QUERY_TOKENS, manifest.max_tokens))
         self._document_tokenizer = _tokenizer(folder, manifest.max_tokens)
-        self._session = _session(folder, 1)
-        query_threads = min(query_threads, len(os.sched_getaffinity(0)))
-        self._session_alone = _session(folder, query_threads) if query_threads > 1 else self._session
+        self._session = _session(folder)
+        cores = sorted(os.sched_getaffinity(0))
+        query_threads = min(query_threads, len(cores))
+        self._cores_alone = cores[::query_threads]
+        self._session_alone = self._session
+        if query_threads > 1:
+            self._session_alone = _session(folder, query_threads, set(cores).difference(self._cores_alone))
         self._document_threads = ThreadPoolExecutor(document_threads, thread_name_prefix="encode")
         self._cache: OrderedDict[str, FloatArray] = OrderedDict()
         self._cache_size = cache_size
@@ -61,8 +66,12 @@ class Embedder:
         fails."""
         vector = self.cached(query)
         if vector is None:
-            session = self._session_alone if alone else self._session
-            vector = _encoded(session, self._query_tokenizer.encode(query).ids)
+            tokens = self._query_tokenizer.encode(query).ids
+            if alone:
+                with _kept_on(self._cores_alone):
+                    vector = _encoded(self._session_alone, tokens)
+            else:
+                vector = _encoded(self._session, tokens)
             with self._lock:
                 self._cache[query] = vector
                 if len(self._cache) > self._cache_size:
@@ -106,14 +115,32 @@ def _tokenizer(folder: Path, max_tokens: int) -> Any:
     return tokenizer
 
 
-def _session(folder: Path, threads: int) -> Any:
+@contextmanager
+def _kept_on(cores: Collection[int]) -> Iterator[None]:
+    """The calling thread stays on these cores meanwhile, where they are its own and the system allows it."""
+    before = os.sched_getaffinity(0)
+    with suppress(OSError):
+        os.sched_setaffinity(0, before.intersection(cores))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setaffinity(0, before)
+
+
+def _session(folder: Path, threads: int = 1, workers_on: Collection[int] = ()) -> Any:
+    """workers_on: cores for all threads but the one that asks."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Between two operators a worker spins: woken for each, it would come too late. Idle, it would spin on the core
-    # that others need.
-    options.add_session_config_entry("session.force_spinning_stop", "1")
+    if threads > 1:
+        # Between two operators a worker spins: woken for each, it would come too late. Idle, it would spin on the core
+        # that others need.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
+        # Woken on the core of who asks, a worker that spins would keep it from going on for a whole slice of time.
+        numbered = ",".join(str(core + 1) for core in sorted(workers_on))
+        options.add_session_config_entry("session.intra_op_thread_affinities", ";".join([numbered] * (threads - 1)))
     try:
         return onnxruntime.InferenceSession(
             str(folder / "model.onnx"),

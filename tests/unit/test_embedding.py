@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,30 @@ def test_a_query_has_the_same_vector_on_one_core_and_on_several(model_export: Pa
     query = " ".join(f"word {i}" for i in range(n_words))
     busy, quiet = (Embedder(model_export, query_threads=2).encode_query(query, alone=alone) for alone in (False, True))
     np.testing.assert_array_equal(busy, quiet)
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
+def test_who_asks_for_a_query_alone_shares_no_core_with_the_other_threads_meanwhile(model_export: Path) -> None:
+    class Watched:
+        cores: set[int] = set()
+
+        def run(self, *_: object) -> None:
+            self.cores = os.sched_getaffinity(0)
+            raise RuntimeError("seen enough")
+
+    everywhere, before = os.sched_getaffinity(0), _threads()
+    embedder = Embedder(model_export, query_threads=2)
+    workers = [os.sched_getaffinity(thread) for thread in _threads() - before]
+    embedder._session_alone = watched = Watched()
+    with pytest.raises(Unavailable):
+        embedder.encode_query("a", alone=True)
+    assert watched.cores
+    assert any(cores and cores.isdisjoint(watched.cores) for cores in workers), (workers, watched.cores)
+    assert os.sched_getaffinity(0) == everywhere, "also where the model fails"
+
+
+def _threads() -> set[int]:
+    return {int(thread.name) for thread in Path("/proc/self/task").iterdir()}
 
 
 def test_a_failing_model_is_unavailable_and_not_remembered(model_export: Path) -> None:
