@@ -92,21 +92,21 @@ def test_a_query_has_the_same_vector_on_one_core_and_on_several(model_export: Pa
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two cores")
 def test_who_asks_for_a_query_alone_shares_no_core_with_the_other_threads_meanwhile(model_export: Path) -> None:
-    class Watched:
-        cores: set[int] = set()
+    asking: set[int] = set()
 
+    class Watched:
         def run(self, *_: object) -> None:
-            self.cores = os.sched_getaffinity(0)
+            asking.update(os.sched_getaffinity(0))
             raise RuntimeError("seen enough")
 
     everywhere, before = os.sched_getaffinity(0), _threads()
     embedder = Embedder(model_export, query_threads=2)
     workers = [os.sched_getaffinity(thread) for thread in _threads() - before]
-    embedder._session_alone = watched = Watched()
+    embedder._session_alone = Watched()
     with pytest.raises(Unavailable):
         embedder.encode_query("a", alone=True)
-    assert watched.cores
-    assert any(cores and cores.isdisjoint(watched.cores) for cores in workers), (workers, watched.cores)
+    assert asking
+    assert any(cores and cores.isdisjoint(asking) for cores in workers), (workers, asking)
     assert os.sched_getaffinity(0) == everywhere, "also where the model fails"
 
 
