@@ -16,16 +16,16 @@ def describe(
     summary: str, body: Body | None, answer: type[Any] | None, query: type[Any] | None = None
 ) -> dict[str, Any]:
     """Keyword arguments for a route decorator. query: the struct whose members are query parameters."""
-    answers = {
-        "200": _response("what was asked for", answer, "application/json"),
-        "default": _response("a problem document (RFC 9457)", Problem, MEDIA_TYPE),
-    }
 
     @dataclass
     class Described(Operation):
         def __post_init__(self) -> None:
+            # Only once somebody reads the document: the schemas of all routes would take a start a tenth of a second.
             status = next(iter(self.responses or {}), "200")
-            self.responses = {status: answers["200"], "default": answers["default"]}
+            self.responses = {
+                status: _response("what was asked for", answer, "application/json"),
+                "default": _response("a problem document (RFC 9457)", Problem, MEDIA_TYPE),
+            }
             if body is not None:
                 content = {"application/json": OpenAPIMediaType(schema=_schema(body.kind))}
                 self.request_body = RequestBody(content=content, required=True)
