@@ -64,12 +64,12 @@ class Indexers:
         for name, running in list(self._running.items()):
             now = wanted.get(name)
             if now is None or now.created_seq != running.control.created_seq:
-                await self._stop(name)
+                await self._stop(name, save=False)
             elif now.settings != running.control.settings:
                 if name in self._serving.current.snapshots:
                     await self._change(running, now)
                 else:
-                    await self._stop(name)
+                    await self._stop(name, save=False)
         for name, control in wanted.items():
             if name not in self._running:
                 storage = self._indexes.storage(control)
@@ -101,7 +101,7 @@ class Indexers:
 
     async def close(self) -> None:
         for name in list(self._running):
-            await self._stop(name)
+            await self._stop(name, save=True)
         self._thread.shutdown()
 
     async def _change(self, running: _Running, now: IndexControl) -> None:
@@ -135,11 +135,16 @@ class Indexers:
             await asyncio.sleep(AGAIN_S)
             self._begin(running, "settings")
 
-    async def _stop(self, name: str) -> None:
+    async def _stop(self, name: str, *, save: bool) -> None:
+        """save: what is written is wanted at the next start."""
         running = self._running.pop(name)
         await end([running.rebuilding] if running.rebuilding is not None else [])
         await end([running.task])
-        await running.indexer.close()
+        try:
+            await running.indexer.close(save=save)
+        except Exception:
+            # A full disk, for instance. The others have to be stopped and started all the same.
+            log.exception("index %s could not be saved: at the next start it is read from the log", name)
 
     async def _supervise(self, indexer: Indexer) -> None:
         name, said = indexer.control.name, ""

@@ -22,6 +22,7 @@ from events.control import IndexControl
 from events.errors import LaterVersion, NotFound, SearchsvcError, Unavailable
 from searchsvc.engine import Engine, EngineSnapshot, IndexStorage
 from searchsvc.indexing import Indexer
+from searchsvc.tasks import whole
 
 # A search that comes meanwhile waits behind no more than so many documents, and for as long as one batch takes there is
 # a rest.
@@ -127,12 +128,13 @@ class Rebuild:
         try:
             await self._run()
         except BaseException as error:
-            status.phase, status.error = "failed", str(error) or type(error).__name__
-            log.warning("index %s stays as it is: %s", status.index, status.error)
+            if status.phase != "done":
+                said = "stopped before it was done" if isinstance(error, asyncio.CancelledError) else str(error)
+                status.phase, status.error = "failed", said or type(error).__name__
+                log.warning("index %s stays as it is: %s", status.index, status.error)
             raise
         finally:
             status.seconds = round(time.monotonic() - self._began, 3)
-        status.phase = "done"
         log.warning("index %s is searched in %s now, after %g s", status.index, status.after, status.seconds)
 
     async def _run(self) -> None:
@@ -175,9 +177,14 @@ class Rebuild:
             if old.snapshot().digest != engine.snapshot().digest:
                 # The log is right, and only one of them was read from it just now.
                 log.warning("index %s held other documents than the log: %d, now %d", status.index, *counted)
-            await indexer.on_thread(lambda: self._storage.adopt(engine))
-            indexer.replace(self._control, self._storage, engine)
-            await indexer.show()
+            # Adopted and not written to, it would have taken the old one's files away.
+            await whole(self._take_over(engine))
+
+    async def _take_over(self, engine: Engine) -> None:
+        await self._indexer.on_thread(lambda: self._storage.adopt(engine))
+        self._indexer.replace(self._control, self._storage, engine)
+        self.status.phase = "done"
+        await self._indexer.show()
 
     def _old(self, n_opened: int) -> Engine:
         """The engine that is searched. Raises Unavailable where it is another than when this began."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -11,15 +12,16 @@ import pytest
 
 from events import control
 from events.codec import encode
+from events.control import IndexControl
 from events.errors import NotFound, Unavailable
 from events.log import Entry
 from events.memory import MemoryEventLog
 from events.settings import IndexSettings, SearchableField
 from events.streams import catalog_subject
-from events.types import ControlEvent, DocumentDeleted, DocumentUpserted, IndexConfigured
+from events.types import ControlEvent, DocumentDeleted, DocumentUpserted, IndexConfigured, IndexDeleted
 from searchsvc.canaries import Canaries
-from searchsvc.embedded.indexes import EmbeddedIndexes
-from searchsvc.engine import EngineSnapshot
+from searchsvc.embedded.indexes import EmbeddedIndexes, EmbeddedStorage
+from searchsvc.engine import Engine, EngineSnapshot
 from searchsvc.indexers import Indexers
 from searchsvc.rebuild import Canary, Compare, Comparison, RebuildStatus
 from searchsvc.search import Searcher
@@ -41,26 +43,28 @@ class Shop:
         canaries = Canaries(Searcher(None, n_candidates=10), self.serving, QueryCounts())
         self.indexers = Indexers(indexes, self.log, self.serving, None, compare or canaries.compare)
 
-    async def configure(self, settings: IndexSettings) -> None:
-        seq = self.serving.current.control.seq + 1
-        event: ControlEvent = IndexConfigured(id=str(seq), at=NOW, index="shop", settings=settings, default_weights={})
-        await self.serving.set_control(control.fold(self.serving.current.control, event, seq))
-        await self.indexers.reconcile()
+    async def configure(self, settings: IndexSettings, index: str = "shop") -> None:
+        event = IndexConfigured(id=str(self._next), at=NOW, index=index, settings=settings, default_weights={})
+        await self._control(event)
 
-    async def write(self, name: str, **members: object) -> int:
+    async def drop(self, index: str = "shop") -> None:
+        await self._control(IndexDeleted(id=str(self._next), at=NOW, index=index))
+
+    async def write(self, name: str, *, index: str = "shop", **members: object) -> int:
         text = msgspec.Raw(msgspec.json.encode({"id": name, **members}))
-        event = DocumentUpserted(index="shop", id=name, document=text)
-        return await self.log.append("CATALOG", Entry(catalog_subject("shop", 1, name), encode(event)))
+        created_seq = self.serving.current.control.index(index).created_seq
+        event = DocumentUpserted(index=index, id=name, document=text)
+        return await self.log.append("CATALOG", Entry(catalog_subject(index, created_seq, name), encode(event)))
 
     async def delete(self, name: str) -> int:
         event = DocumentDeleted(index="shop", id=name)
         return await self.log.append("CATALOG", Entry(catalog_subject("shop", 1, name), encode(event)))
 
-    async def shown(self, seq: int) -> EngineSnapshot:
+    async def shown(self, seq: int, index: str = "shop") -> EngineSnapshot:
         state = await self.serving.until(
-            lambda s: "shop" in s.snapshots and s.snapshots["shop"].catalog_seq >= seq, PATIENCE_S, f"CATALOG {seq}"
+            lambda s: index in s.snapshots and s.snapshots[index].catalog_seq >= seq, PATIENCE_S, f"CATALOG {seq}"
         )
-        return state.snapshots["shop"]
+        return state.snapshots[index]
 
     async def rebuilt(self) -> RebuildStatus:
         running = self.indexers._running["shop"]
@@ -69,6 +73,44 @@ class Shop:
         status = self.indexers.last_rebuild("shop")
         assert status is not None
         return status
+
+    @property
+    def _next(self) -> int:
+        return self.serving.current.control.seq + 1
+
+    async def _control(self, event: ControlEvent) -> None:
+        await self.serving.set_control(control.fold(self.serving.current.control, event, self._next))
+        await self.indexers.reconcile()
+
+
+class SlowToAdopt(EmbeddedIndexes):
+    """Says when an index is about to be adopted, and waits until it may be. There it fails to save where it is told
+    so."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, "", 0)
+        self.about_to, self.may = threading.Event(), threading.Event()
+        self.may.set()
+        self.full: set[str] = set()
+        self.saved: list[str] = []
+
+    def storage(self, control: IndexControl) -> EmbeddedStorage:
+        found = super().storage(control)
+        adopt, save = found.adopt, found.save
+
+        def slowly(engine: Engine) -> None:
+            self.about_to.set()
+            assert self.may.wait(PATIENCE_S)
+            adopt(engine)
+
+        def or_not() -> None:
+            if control.name in self.full:
+                raise OSError("no space left on the disk")
+            self.saved.append(control.name)
+            save()
+
+        found.adopt, found.save = slowly, or_not  # type: ignore[method-assign]
+        return found
 
 
 def run(test: Callable[[], Awaitable[None]]) -> None:
@@ -187,6 +229,78 @@ def test_what_cannot_be_built_is_said(tmp_path: Path) -> None:
         assert shop.serving.current.snapshots["shop"] is before
         await shop.indexers.close()
         assert shop.indexers.last_rebuild("shop") is None
+
+    run(test)
+
+
+@pytest.mark.parametrize("then", ["stopped", "dropped", "changed"])
+def test_an_index_that_is_stopped_while_another_takes_its_place_goes_on_with_that(tmp_path: Path, then: str) -> None:
+    async def test() -> None:
+        shop = Shop(tmp_path)
+        indexes = SlowToAdopt(tmp_path)
+        shop.indexers = Indexers(indexes, shop.log, shop.serving, None, alike)
+        await shop.configure(SETTINGS)
+        seq = await shop.write("1", title="shoe", brand="Acme")
+        await shop.shown(seq)
+        indexes.about_to.clear()
+        indexes.may.clear()
+        await shop.configure(OTHER)
+        assert await asyncio.to_thread(indexes.about_to.wait, PATIENCE_S)
+        status = shop.indexers.last_rebuild("shop")
+        assert status is not None
+        work = {"stopped": shop.indexers.close(), "dropped": shop.drop(), "changed": shop.configure(SETTINGS)}
+        ending = asyncio.create_task(work.pop(then))
+        for unused in work.values():
+            unused.close()
+        # It waits for what is half done.
+        await asyncio.wait([ending], timeout=0.05)
+        assert not ending.done()
+        indexes.may.set()
+        await asyncio.wait_for(ending, PATIENCE_S)
+        if then == "changed":
+            await shop.rebuilt()
+            assert shop.serving.current.snapshots["shop"].settings == SETTINGS
+            assert (await shop.shown(await shop.write("2", title="hat"))).n_documents == 2
+        assert status.phase == "done"
+        if then == "dropped":
+            assert "shop" not in shop.serving.current.snapshots
+            assert not list(tmp_path.iterdir())
+            await shop.configure(SETTINGS)
+            assert (await shop.shown(0)).n_documents == 0
+        await shop.indexers.close()
+        if then == "stopped":
+            again = Shop(tmp_path)
+            again.log = shop.log
+            again.indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), shop.log, again.serving, None, alike)
+            await again.configure(OTHER)
+            opened = await again.shown(seq)
+            assert (opened.generation, opened.settings, opened.n_documents) == (status.after, OTHER, 1)
+            await again.indexers.close()
+
+    run(test)
+
+
+def test_an_index_that_cannot_be_saved_keeps_no_other_from_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        shop = Shop(tmp_path)
+        indexes = SlowToAdopt(tmp_path)
+        shop.indexers = Indexers(indexes, shop.log, shop.serving, None, alike)
+        for name in ("shop", "zoo"):
+            await shop.configure(SETTINGS, name)
+            await shop.shown(await shop.write("1", index=name, title="shoe"), name)
+        indexes.full, indexes.saved = {"shop"}, []
+        await shop.indexers.close()
+        assert indexes.saved == ["zoo"]
+        # One that is gone is not saved.
+        other = Shop(tmp_path)
+        other.log, indexes.full = shop.log, set()
+        other.indexers = Indexers(indexes, other.log, other.serving, None, alike)
+        await other.configure(SETTINGS)
+        await other.shown(await other.write("2", title="hat"))
+        indexes.saved = []
+        await other.drop()
+        assert (indexes.saved, other.indexers.failed) == ([], {})
+        await other.indexers.close()
 
     run(test)
 
