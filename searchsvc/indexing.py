@@ -67,9 +67,9 @@ class DocumentEncoder:
 class Indexer:
     """Keeps one index in step with CATALOG. `run` goes on until it is cancelled.
 
-    trouble: why it does not go on; '' while it does. writes: held while something is written and shown, so that nothing
-    is by whoever takes it. n_opened: how often the index was opened; what was begun before the last time may stand on
-    what is gone.
+    trouble: why it does not go on; '' while it does. writes: held while the index is opened, and while something is
+    written and shown, so that nothing is by whoever takes it. n_opened: how often the index was opened; what was begun
+    before the last time may stand on what is gone.
     """
 
     def __init__(
@@ -95,6 +95,17 @@ class Indexer:
 
     async def run(self) -> None:
         self.n_opened += 1
+        # An index that was built beside takes the place of this one before it is opened, or once it is.
+        async with self.writes:
+            engine = await self._open()
+        self.trouble = ""
+        queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fill(queue, engine.snapshot().catalog_seq))
+            tasks.create_task(self._drain(queue))
+
+    async def _open(self) -> Engine:
+        """The engine, with all that the log has, shown."""
         engine = self.engine = await self.on_thread(self.storage.open)
         saved, is_new = bool(engine.snapshot().catalog_seq), False
         while True:
@@ -114,11 +125,7 @@ class Indexer:
                 await asyncio.sleep(RETRY_S)
         await self.on_thread(partial(self.storage.adopt, engine))
         await self.show()
-        self.trouble = ""
-        queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._fill(queue, engine.snapshot().catalog_seq))
-            tasks.create_task(self._drain(queue))
+        return engine
 
     async def is_of_this_log(self, engine: Engine) -> bool:
         """See `Engine.belongs_to`. Raises Unavailable."""

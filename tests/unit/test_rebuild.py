@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import msgspec
@@ -14,10 +14,10 @@ from events import control
 from events.codec import encode
 from events.control import IndexControl
 from events.errors import NotFound, Unavailable
-from events.log import Entry
+from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.settings import IndexSettings, SearchableField
-from events.streams import catalog_subject
+from events.streams import StreamName, catalog_subject
 from events.types import ControlEvent, DocumentDeleted, DocumentUpserted, IndexConfigured, IndexDeleted
 from searchsvc.canaries import Canaries
 from searchsvc.embedded.indexes import EmbeddedIndexes, EmbeddedStorage
@@ -276,6 +276,63 @@ def test_an_index_that_is_stopped_while_another_takes_its_place_goes_on_with_tha
             opened = await again.shown(seq)
             assert (opened.generation, opened.settings, opened.n_documents) == (status.after, OTHER, 1)
             await again.indexers.close()
+
+    run(test)
+
+
+class BreaksOff(MemoryEventLog):
+    """Whoever follows it is told that it is away, whenever `away` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = asyncio.Event()
+
+    async def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        records = super().follow(stream, after=after, subject=subject)
+        away = asyncio.ensure_future(self.away.wait())
+        while True:
+            coming = asyncio.ensure_future(anext(records))
+            try:
+                await asyncio.wait([coming, away], return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    raise Unavailable("the log is away")
+                yield coming.result()
+            finally:
+                coming.cancel()
+
+
+def test_an_index_that_is_opened_again_while_another_takes_its_place_goes_on_with_that(tmp_path: Path) -> None:
+    async def test() -> None:
+        shop = Shop(tmp_path)
+        shop.log = log = BreaksOff()
+        indexes = SlowToAdopt(tmp_path)
+        shop.indexers = Indexers(indexes, log, shop.serving, None, alike)
+        await shop.configure(SETTINGS)
+        await shop.shown(await shop.write("1", title="shoe", brand="Acme"))
+        indexes.about_to.clear()
+        indexes.may.clear()
+        await shop.configure(OTHER)
+        assert await asyncio.to_thread(indexes.about_to.wait, PATIENCE_S)
+        indexer = shop.indexers._running["shop"].indexer
+        log.away.set()
+        async with asyncio.timeout(PATIENCE_S):
+            while indexer.n_opened == 1:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.01)
+        log.away.clear()
+        indexes.may.set()
+        assert (await shop.rebuilt()).phase == "done"
+        seq = await shop.write("2", title="hat", brand="Acme")
+        after = await shop.shown(seq)
+        assert (after.settings, after.n_documents) == (OTHER, 2)
+        assert indexer.engine is not None
+        assert indexer.engine.settings == OTHER
+        await shop.indexers.close()
+        again = Shop(tmp_path)
+        again.log = log
+        again.indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), log, again.serving, None, alike)
+        await again.configure(OTHER)
+        assert (await again.shown(seq)).n_documents == 2
+        await again.indexers.close()
 
     run(test)
 
