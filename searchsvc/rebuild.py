@@ -130,12 +130,10 @@ class Rebuild:
         except BaseException as error:
             if status.phase != "done":
                 said = "stopped before it was done" if isinstance(error, asyncio.CancelledError) else str(error)
-                status.phase, status.error = "failed", said or type(error).__name__
+                status.error = said or type(error).__name__
+                self._reach("failed")
                 log.warning("index %s stays as it is: %s", status.index, status.error)
             raise
-        finally:
-            status.seconds = round(time.monotonic() - self._began, 3)
-        log.warning("index %s is searched in %s now, after %g s", status.index, status.after, status.seconds)
 
     async def _run(self) -> None:
         indexer, status = self._indexer, self.status
@@ -155,13 +153,13 @@ class Rebuild:
 
         async def after_each(took_s: float) -> None:
             status.n_read = engine.snapshot().n_documents
-            status.seconds = round(time.monotonic() - self._began, 3)
+            self._reach("reading")
             await asyncio.sleep(REST * took_s)
 
         # Past an event of a later version nobody can read, the old index as little as this one.
         with suppress(LaterVersion):
             await indexer.read_into(engine, batch=BATCH, after_each=after_each)
-        status.phase = "comparing"
+        self._reach("comparing")
         before = self._old(n_opened).snapshot()
         status.comparison = await asyncio.to_thread(self._compare, status.index, before, engine.snapshot())
         self._require_alike(status.comparison)
@@ -183,8 +181,15 @@ class Rebuild:
     async def _take_over(self, engine: Engine) -> None:
         await self._indexer.on_thread(lambda: self._storage.adopt(engine))
         self._indexer.replace(self._control, self._storage, engine)
-        self.status.phase = "done"
         await self._indexer.show()
+        self._reach("done")
+        status = self.status
+        log.warning("index %s is searched in %s now, after %g s", status.index, status.after, status.seconds)
+
+    def _reach(self, phase: Phase) -> None:
+        """The phase last: whoever sees it has what belongs to it."""
+        self.status.seconds = round(time.monotonic() - self._began, 3)
+        self.status.phase = phase
 
     def _old(self, n_opened: int) -> Engine:
         """The engine that is searched. Raises Unavailable where it is another than when this began."""

@@ -35,11 +35,18 @@ OTHER = IndexSettings(searchable=(SearchableField("title"), SearchableField("bra
 
 
 class Shop:
-    """One index behind a log in memory."""
+    """Indexes behind a log in memory. log: of a service before this one."""
 
-    def __init__(self, folder: Path, compare: Compare | None = None) -> None:
-        self.log, self.serving = MemoryEventLog(), Serving()
-        indexes = EmbeddedIndexes(folder, "", 0)
+    def __init__(
+        self,
+        folder: Path,
+        compare: Compare | None = None,
+        *,
+        log: MemoryEventLog | None = None,
+        indexes: EmbeddedIndexes | None = None,
+    ) -> None:
+        self.log, self.serving = log or MemoryEventLog(), Serving()
+        indexes = indexes or EmbeddedIndexes(folder, "", 0)
         canaries = Canaries(Searcher(None, n_candidates=10), self.serving, QueryCounts())
         self.indexers = Indexers(indexes, self.log, self.serving, None, compare or canaries.compare)
 
@@ -84,8 +91,8 @@ class Shop:
 
 
 class SlowToAdopt(EmbeddedIndexes):
-    """Says when an index is about to be adopted, and waits until it may be. There it fails to save where it is told
-    so."""
+    """about_to: set when an index is about to be adopted, which waits until it `may`. full: names of indexes that
+    cannot be saved; saved: of those that were."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "", 0)
@@ -151,9 +158,7 @@ def test_a_new_index_takes_the_place_of_the_old_and_holds_what_was_written_meanw
         seq = await shop.write("next", title="x")
         digest = (await shop.shown(seq)).digest
         await shop.indexers.close()
-        again = Shop(tmp_path)
-        again.log = shop.log
-        again.indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), shop.log, again.serving, None, alike)
+        again = Shop(tmp_path, alike, log=shop.log)
         await again.configure(SETTINGS)
         opened = await again.shown(seq)
         assert (opened.generation, opened.digest) == (status.after, digest)
@@ -236,9 +241,8 @@ def test_what_cannot_be_built_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize("then", ["stopped", "dropped", "changed"])
 def test_an_index_that_is_stopped_while_another_takes_its_place_goes_on_with_that(tmp_path: Path, then: str) -> None:
     async def test() -> None:
-        shop = Shop(tmp_path)
         indexes = SlowToAdopt(tmp_path)
-        shop.indexers = Indexers(indexes, shop.log, shop.serving, None, alike)
+        shop = Shop(tmp_path, alike, indexes=indexes)
         await shop.configure(SETTINGS)
         seq = await shop.write("1", title="shoe", brand="Acme")
         await shop.shown(seq)
@@ -269,9 +273,7 @@ def test_an_index_that_is_stopped_while_another_takes_its_place_goes_on_with_tha
             assert (await shop.shown(0)).n_documents == 0
         await shop.indexers.close()
         if then == "stopped":
-            again = Shop(tmp_path)
-            again.log = shop.log
-            again.indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), shop.log, again.serving, None, alike)
+            again = Shop(tmp_path, alike, log=shop.log)
             await again.configure(OTHER)
             opened = await again.shown(seq)
             assert (opened.generation, opened.settings, opened.n_documents) == (status.after, OTHER, 1)
@@ -303,10 +305,8 @@ class BreaksOff(MemoryEventLog):
 
 def test_an_index_that_is_opened_again_while_another_takes_its_place_goes_on_with_that(tmp_path: Path) -> None:
     async def test() -> None:
-        shop = Shop(tmp_path)
-        shop.log = log = BreaksOff()
-        indexes = SlowToAdopt(tmp_path)
-        shop.indexers = Indexers(indexes, log, shop.serving, None, alike)
+        log, indexes = BreaksOff(), SlowToAdopt(tmp_path)
+        shop = Shop(tmp_path, alike, log=log, indexes=indexes)
         await shop.configure(SETTINGS)
         await shop.shown(await shop.write("1", title="shoe", brand="Acme"))
         indexes.about_to.clear()
@@ -327,9 +327,7 @@ def test_an_index_that_is_opened_again_while_another_takes_its_place_goes_on_wit
         assert indexer.engine is not None
         assert indexer.engine.settings == OTHER
         await shop.indexers.close()
-        again = Shop(tmp_path)
-        again.log = log
-        again.indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), log, again.serving, None, alike)
+        again = Shop(tmp_path, alike, log=shop.log)
         await again.configure(OTHER)
         assert (await again.shown(seq)).n_documents == 2
         await again.indexers.close()
@@ -339,9 +337,8 @@ def test_an_index_that_is_opened_again_while_another_takes_its_place_goes_on_wit
 
 def test_an_index_that_cannot_be_saved_keeps_no_other_from_it(tmp_path: Path) -> None:
     async def test() -> None:
-        shop = Shop(tmp_path)
         indexes = SlowToAdopt(tmp_path)
-        shop.indexers = Indexers(indexes, shop.log, shop.serving, None, alike)
+        shop = Shop(tmp_path, alike, indexes=indexes)
         for name in ("shop", "zoo"):
             await shop.configure(SETTINGS, name)
             await shop.shown(await shop.write("1", index=name, title="shoe"), name)
@@ -349,9 +346,8 @@ def test_an_index_that_cannot_be_saved_keeps_no_other_from_it(tmp_path: Path) ->
         await shop.indexers.close()
         assert indexes.saved == ["zoo"]
         # One that is gone is not saved.
-        other = Shop(tmp_path)
-        other.log, indexes.full = shop.log, set()
-        other.indexers = Indexers(indexes, other.log, other.serving, None, alike)
+        indexes.full = set()
+        other = Shop(tmp_path, alike, log=shop.log, indexes=indexes)
         await other.configure(SETTINGS)
         await other.shown(await other.write("2", title="hat"))
         indexes.saved = []
