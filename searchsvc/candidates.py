@@ -136,7 +136,7 @@ def scored(found: Candidates, by: Curves, features: FloatArray) -> ScoreArray:
     if OVERLOOKED in by.names:
         column = ranking.overlooked(scores[: found.n_ranked], found.vector_ranks[: found.n_ranked])
         if column is not None:
-            features[: found.n_ranked, by.names.index(OVERLOOKED)] = column
+            features[: found.n_ranked, by.names.index(OVERLOOKED)] = column * np.float32(found.vector_trust)
             return ranking.score(by.columns(features), by.weights)
     return scores
 

@@ -8,8 +8,9 @@
     proximity       the same for words near each other, nearer ones counting more; [0, 1]
     rr.keyword      1 / rank in the keyword leg, 0 where it missed the candidate
     cosine          cosine of query and document vectors, times how far vectors can be trusted; [-1, 1], 0 where missing
-    rr.vector       1 / rank in the vector leg, 0 where it missed the candidate
-    overlooked      1.0, 0.9 ... 0.1 for the ten nearest vectors where the best ten would hold none of them; else 0
+    rr.vector       1 / rank in the vector leg, times the same, 0 where it missed the candidate
+    overlooked      1.0, 0.9 ... 0.1 for the ten nearest vectors where the best ten would hold none of them, times the
+                    same; else 0
     signal.<field>  a number of the document, transformed and scaled; [0, 1]
     behavior.document  how often shoppers choose it, wherever it is shown: 1 for twice as often as the average document
                     in its places, -1 for half as often; [-1, 1], 0 where it is not known (`tuning.coec`)

@@ -11,7 +11,7 @@ from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput, NotFound, Unavailable
 from searchsvc import ranking
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
-from searchsvc.engine import Retrieval, Retrieved
+from searchsvc.engine import EngineSnapshot, Retrieval, Retrieved
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, vector
@@ -169,18 +169,21 @@ def test_an_unknown_index_is_not_found_and_one_without_a_snapshot_is_unavailable
         )
 
 
-def test_where_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: Path) -> None:
-    """Sleeves hold the query's word and are half near it; notebooks are near and hold none of its words."""
+def sleeves_and_notebooks(folder: Path, low: float, high: float) -> tuple[EngineSnapshot, set[str]]:
+    """Sleeves hold the word of "laptop 7" and are so near it; notebooks are near and hold none of its words. Also the
+    ids of the notebooks."""
     seeds = range(1000, 4000)
     near_seeds = [seed for seed in seeds if vector(seed) @ vector(7) > 0.55][:10]
-    half_near_seeds = [seed for seed in seeds if 0.2 < vector(seed) @ vector(7) < 0.45][:30]
+    half_near_seeds = [seed for seed in seeds if low < vector(seed) @ vector(7) < high][:30]
     far_seeds = half_near_seeds + [seed for seed in seeds if -0.5 < vector(seed) @ vector(7) < 0.1][:60]
     words = [("laptop sleeve", "for a laptop")] * 30 + [("garden chair", "wood")] * 60
     far = [upsert(f"f{i:02d}", *pair, seed=seed) for i, (pair, seed) in enumerate(zip(words, far_seeds, strict=True))]
     notebooks = [upsert(f"n{i}", "notebook", "portable", seed=seed) for i, seed in enumerate(near_seeds)]
-    near = {notebook.id for notebook in notebooks}
-    snapshot = engine(tmp_path, [*far, *notebooks]).snapshot()
+    return engine(folder, [*far, *notebooks]).snapshot(), {notebook.id for notebook in notebooks}
 
+
+def test_where_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: Path) -> None:
+    snapshot, near = sleeves_and_notebooks(tmp_path, 0.2, 0.45)
     both = search(serving(snapshot), "laptop 7", explain=True)
     found = set(ids(both.answer))
     assert found & near
@@ -197,6 +200,16 @@ def test_where_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: 
     # Nothing is overlooked where the words find what is near.
     agreeing = search(serving(snapshot), "notebook 7", explain=True).answer
     assert all(h.explanation and h.explanation.features["overlooked"].value == 0.0 for h in agreeing.hits)
+
+
+def test_what_the_words_overlook_counts_as_far_as_the_vectors_are_trusted(tmp_path: Path) -> None:
+    snapshot, near = sleeves_and_notebooks(tmp_path, 0.08, 0.14)
+    both = search(serving(snapshot, overlooked=8.0), "laptop 7", explain=True, limit=100).answer
+    assert both.vector_trust is not None
+    assert 0.1 < both.vector_trust < 0.9
+    parts = [hit.explanation.features["overlooked"] for hit in both.hits if hit.id in near and hit.explanation]
+    assert max(part.value for part in parts) == pytest.approx(both.vector_trust, abs=1e-3)
+    assert max(part.contribution for part in parts) == pytest.approx(8.0 * both.vector_trust, abs=1e-2)
 
 
 def test_a_vector_leg_that_knows_nothing_adds_nothing(tmp_path: Path) -> None:
