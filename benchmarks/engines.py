@@ -33,7 +33,6 @@ from benchmarks.running import RunningService, search
 from events.settings import IndexSettings
 from searchsvc.analysis import embedding_text, field_text
 from searchsvc.answer import SearchRequest
-from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.cli.data import import_documents
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedding.embedder import Embedder
@@ -42,6 +41,7 @@ from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node, client_of
 from searchsvc.search import Searcher
 from tuning import metrics
+from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import BM25_PREFIX, COSINE, OVERLOOKED, PHRASE, PROXIMITY, VECTOR_RANK
 
 K: Final = 10

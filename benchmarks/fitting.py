@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
+from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
 
 K: Final = 10
 ROUNDS: Final = 6

@@ -19,11 +19,11 @@ from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc import signals
 from searchsvc.analysis import Analysis, analyze, field_text, stem
-from searchsvc.arrays import BoolArray, FloatArray, IntArray
 from searchsvc.engine import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds, without
 from searchsvc.lexicon import Likeness
 from searchsvc.query import AskedOperator, Operator, Query, QueryTerm
+from tuning.arrays import BoolArray, FloatArray, IntArray
 
 K1, B = 1.2, 0.75
 FIRST_PAGE = 10
@@ -252,7 +252,7 @@ class OracleSnapshot:
         return [i for _, i in sorted(zip(cosines, allowed, strict=True), key=lambda one: -one[0])][:k]
 
     def _vector_leg(self, asked: Retrieval, allowed: list[int], by_words: list[int]) -> tuple[list[int], float]:
-        """The nearest, and how far to trust them: see `searchsvc.ranking.vector_trust`."""
+        """The nearest, and how far to trust them: see `searchsvc.vectortrust.vector_trust`."""
         vector = asked.encoded()
         nearest = self._nearest(vector, asked.k, allowed)
         if vector is None or self.settings.embedding is None:

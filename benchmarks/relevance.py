@@ -30,7 +30,6 @@ from events.settings import IndexSettings
 from searchsvc import ranking
 from searchsvc.analysis import embedding_text
 from searchsvc.answer import SearchRequest
-from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
@@ -41,6 +40,7 @@ from searchsvc.infer import infer_settings
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tuning import metrics
+from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import KEYWORD_RANK, VECTOR_RANK, default_weights, feature_names
 
 K: Final = 10

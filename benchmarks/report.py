@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray
+from tuning.arrays import AnyArray
 
 SEED: Final = 20_261_123
 RESAMPLES: Final = 1_000

@@ -29,12 +29,12 @@ from benchmarks.generated import COLOURS, SETTINGS, catalogue
 from benchmarks.latency import sample_queries
 from benchmarks.running import RunningService, call, search
 from searchsvc.analysis import embedding_text
-from searchsvc.arrays import AnyArray, BoolArray, FloatArray
 from searchsvc.cli.data import import_documents
 from searchsvc.embedded import storage
 from searchsvc.embedded.vectors import StoredVectors, VectorIndex
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
+from tuning.arrays import AnyArray, BoolArray, FloatArray
 
 INDEX: Final = "bench"
 K: Final = 100

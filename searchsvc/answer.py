@@ -14,11 +14,10 @@ from searchsvc.directives import Effect
 from searchsvc.engine import Facet, FacetRequest, SortKey
 from searchsvc.highlight import Highlight, HighlightInput
 from searchsvc.laps import Timings
+from searchsvc.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.query import AskedOperator, Kind, Operator, QueryTerm
 
-MAX_QUERY_CHARS: Final = 512
 MAX_WINDOW: Final = 1000
-MAX_TOKEN_CHARS: Final = 129
 MAX_FACETS: Final = 50
 MAX_FACET_VALUES: Final = 1000
 MAX_SORT_KEYS: Final = 5

@@ -11,10 +11,10 @@ import numpy as np
 from searchsvc.analysis import field_text
 from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.engine import EngineSnapshot
+from searchsvc.querycounts import QueryCounts
 from searchsvc.rebuild import Canary, Comparison
 from searchsvc.search import Searcher
 from searchsvc.serving import Serving, ServingState
-from searchsvc.suggestions import QueryCounts
 
 N_QUERIES: Final = 20
 N_TITLES: Final = 10

@@ -9,9 +9,9 @@ import numpy as np
 
 from searchsvc import ranking
 from searchsvc.answer import BoostShare, Explanation, FeatureShare, SearchRequest
-from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from searchsvc.engine import EngineSnapshot, Retrieved, TextFeatures
 from searchsvc.query import Query
+from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from tuning.compiled import compiled
 from tuning.curves import Curves
 from tuning.features import OVERLOOKED

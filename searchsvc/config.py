@@ -16,9 +16,9 @@ import msgspec
 
 from events.errors import InvalidInput, require
 from events.settings import INDEX_NAME
-from searchsvc.embedding.model import DEFAULT_MODEL
 
 ENVIRONMENT_PREFIX: Final = "SEARCHSVC_"
+DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
 SECRETS: Final = frozenset({"nats.password", "nats.ingest_password", "opensearch.password"})
 
 

@@ -33,10 +33,10 @@ from events.rules import (
     UserDataAction,
 )
 from searchsvc.analysis import spans
-from searchsvc.arrays import ScoreArray
 from searchsvc.conditions import Stems, stems_of
 from searchsvc.filters import AllOf, AnyOf, Filter, Is, Not
 from searchsvc.rulebook import PreparedRule
+from tuning.arrays import ScoreArray
 
 # As long as somebody may type.
 MAX_REWRITTEN_CHARS: Final = 512

@@ -16,10 +16,10 @@ import numpy as np
 from events.control import IndexControl
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
-from searchsvc.arrays import BoolArray, FloatArray, IntArray
 from searchsvc.filters import Filter
 from searchsvc.lexicon import Lexicon
 from searchsvc.query import AskedOperator, Operator, Query
+from tuning.arrays import BoolArray, FloatArray, IntArray
 
 
 class SortKey(msgspec.Struct, frozen=True):

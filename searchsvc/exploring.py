@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from events.types import PairSwap
-from searchsvc.arrays import ScoreArray
+from tuning.arrays import ScoreArray
 from tuning.exploration import DEPTH, NEARLY
 
 TOP: Final = 0.1

@@ -75,8 +75,8 @@ class BehaviorFollower:
         try:
             self._memory.restore(snapshot.parts, snapshot.checkpoint.seq)
             self._unfinished = _interactions.decode_lines(snapshot.parts["unfinished"])
-            if self._worker is not None and self._worker.learners is not None and LEARNT in snapshot.parts:
-                self._worker.learners.restore(snapshot.parts[LEARNT])
+            if self._worker is not None and self._worker.listener is not None and LEARNT in snapshot.parts:
+                self._worker.listener.restore(snapshot.parts[LEARNT])
         except (KeyError, msgspec.DecodeError) as error:
             raise Corrupt(f"a snapshot in {self._snapshots.folder} is whole but of no known shape: {error}") from error
         self._restored = snapshot.checkpoint
@@ -119,8 +119,8 @@ class BehaviorFollower:
         self._n_unsaved, self._saved_at = 0, self._clock()
         checkpoint = Checkpoint("BEHAVIOR", self._created, last.seq, digest(last), marks=tuple(self._marks))
         parts = self._parts()
-        if self._worker is not None and self._worker.learners is not None:
-            parts = {**parts, LEARNT: iter([await self._worker.learners.parts()])}
+        if self._worker is not None and self._worker.listener is not None:
+            parts = {**parts, LEARNT: iter([await self._worker.listener.parts()])}
         await asyncio.to_thread(self._snapshots.save, checkpoint, parts)
 
     def _mark(self, record: Record) -> None:

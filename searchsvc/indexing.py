@@ -25,11 +25,11 @@ from events.streams import catalog_filter
 from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc import memory
 from searchsvc.analysis import embedding_text
-from searchsvc.arrays import FloatArray
 from searchsvc.embedding.cache import VectorCache, half_precision
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import Delete, Engine, IndexStorage, Upsert
 from searchsvc.serving import Serving
+from tuning.arrays import FloatArray
 
 BATCH: Final = 256
 QUIET_S: Final = 2.0

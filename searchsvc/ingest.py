@@ -22,11 +22,11 @@ from events.errors import Conflict, InvalidInput, Unavailable
 from events.log import Delivery, Entry, EventLog, Record
 from events.streams import dead_subject
 from events.types import EventRefused, InteractionRecorded
-from searchsvc.answer import MAX_TOKEN_CHARS
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring
 from searchsvc.known import KnownRankings
+from searchsvc.limits import MAX_TOKEN_CHARS
 from searchsvc.redaction import redacted
 
 DURABLE = "searchsvc-ingest"

@@ -12,8 +12,8 @@ import msgspec
 from events.errors import InvalidInput, require
 from events.settings import INDEX_NAME
 from events.types import InteractionRecorded, InteractionType
-from searchsvc.answer import MAX_TOKEN_CHARS
 from searchsvc.known import KnownRankings
+from searchsvc.limits import MAX_TOKEN_CHARS
 
 MAX_BATCH: Final = 1000
 MAX_ID_CHARS: Final = 128

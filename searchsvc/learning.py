@@ -39,9 +39,9 @@ from searchsvc.commands import Author, Commands
 from searchsvc.drafts import Drafts
 from searchsvc.keyring import Keyring, opened
 from searchsvc.members import families
+from searchsvc.redaction import REDACTED
 from searchsvc.replaying import Replays
 from searchsvc.serving import IndexBehavior, Serving
-from searchsvc.suggestions import REDACTED
 from tuning.coec import Asked
 from tuning.exploration import Exploration
 from tuning.join import Clickthrough, ClickthroughJoin

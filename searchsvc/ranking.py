@@ -6,17 +6,10 @@ The score is a plain sum, so a ranking can be read, explained and undone: score 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import numpy as np
 
-from searchsvc.arrays import AnyArray, FloatArray, IntArray, ScoreArray
-
-N_COMPARED: Final = 10
-MIN_COMPARED: Final = 3
-# On real queries a share below 0.25 is one in a hundred; with a model that knows nothing, one above 0.15 is one in ten.
-TRUST_FROM: Final = 0.1
-TRUST_FULL: Final = 0.25
+from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 
 
 def score(features: AnyArray, weights: ScoreArray) -> ScoreArray:
@@ -63,27 +56,6 @@ def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> Float
     if len(scores) <= k or not nearest.any() or scores[nearest].max() >= np.partition(scores, -k)[-k]:
         return None
     return np.where(nearest, (k + 1 - vector_ranks) / k, 0.0).astype(np.float32)
-
-
-def vector_trust(by_words: FloatArray, nearest: FloatArray, by_chance: float, n_documents: int) -> float:
-    """How far cosines tell what a query is about, from 0 to 1.
-
-    A useful model finds what the query's words find nearer than chance does. by_words: cosines of the keyword leg's
-    first. nearest: of the vector leg, nearest first. by_chance: the mean over all n_documents. 1 where there is too
-    little to judge by: few hits, or hardly more documents than the nearest. See docs/decisions/weak-vectors.md.
-    """
-    if len(by_words) < MIN_COMPARED or n_documents <= len(nearest[:N_COMPARED]):
-        return 1.0
-    ahead = _mean(nearest[:N_COMPARED]) - by_chance if len(nearest) else 0.0
-    if ahead <= 0.0:
-        return 0.0
-    share = (_mean(by_words) - by_chance) / ahead
-    return min(max((share - TRUST_FROM) / (TRUST_FULL - TRUST_FROM), 0.0), 1.0)
-
-
-def _mean(of: FloatArray) -> float:
-    """In a third of the time of `mean`, which is made for larger arrays."""
-    return float(np.add.reduce(of) / np.float32(len(of)))
 
 
 def reciprocal_rank_fusion(ranks: ScoreArray, k: float = 60.0) -> ScoreArray:

@@ -26,17 +26,17 @@ from events.types import PairSwap, RankingShown
 from searchsvc import ranking
 from searchsvc.analysis import asked_for
 from searchsvc.answer import FeatureShare, SearchOutcome, SearchRequest
-from searchsvc.arrays import AnyArray, ScoreArray
 from searchsvc.directives import multiplied
 from searchsvc.keyring import Keyring, opened
 from searchsvc.known import KnownRankings
 from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.queryids import made_at
+from searchsvc.redaction import REDACTED
 from searchsvc.search import Searcher
 from searchsvc.serving import IndexBehavior, Liking, Serving, ServingState
 from searchsvc.sharded import Sharded
-from searchsvc.suggestions import REDACTED
 from searchsvc.trials import Draw
+from tuning.arrays import AnyArray, ScoreArray
 from tuning.curves import Curves, curves
 from tuning.features import BEHAVIOR, BM25_PREFIX, COSINE
 from tuning.interleaving import drafted

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+REDACTED: Final = re.compile(r"\[(e-mail|phone)\]")
 _EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _PHONE: Final = re.compile(
     r"""(?:

@@ -19,7 +19,7 @@ from events.errors import Unavailable
 from events.types import RankingShown
 from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.keyring import Keyring, opened
-from searchsvc.suggestions import REDACTED
+from searchsvc.redaction import REDACTED
 from tuning.metrics import ndcg
 from tuning.steps import DEPTH, MIN_MOVED, SHARES, apart
 

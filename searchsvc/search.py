@@ -25,7 +25,6 @@ from events.types import RankingShown
 from searchsvc import ranking
 from searchsvc.analysis import asked_for, field_text
 from searchsvc.answer import Explanation, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
-from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
 from searchsvc.directives import multiplied, placed
 from searchsvc.embedding.embedder import Embedder
@@ -48,6 +47,7 @@ from searchsvc.steering import (
 from searchsvc.suggestions import Suggestion
 from searchsvc.trials import Draw, interleaved, is_comparable
 from searchsvc.understanding import understand
+from tuning.arrays import FloatArray, ScoreArray
 from tuning.curves import Curves, curves
 from tuning.features import BEHAVIOR, BM25_PREFIX, SIGNAL_PREFIX, feature_names
 

@@ -22,7 +22,7 @@ from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
-from searchsvc.answer import MAX_QUERY_CHARS, MAX_TOKEN_CHARS, SearchAnswer, SearchOutcome, SearchRequest, moment
+from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
 from searchsvc.batches import Batches
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Changed, Commands
@@ -36,6 +36,7 @@ from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring, sealed
 from searchsvc.known import BehaviorMemory
 from searchsvc.lastknown import LastKnown
+from searchsvc.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.preview import Preview, compared, of_all
 from searchsvc.queryids import query_id
 from searchsvc.redaction import redacted
@@ -279,7 +280,8 @@ class Service:
             self._n_searching -= 1
 
     def _suggestions(self, state: ServingState, index: str, typed: str, limit: int) -> list[Suggestion]:
-        queries = self._memory.queries.matching(index, typed, limit)
+        counts = self._memory.queries.matching(index, typed, limit)
+        queries = [Suggestion(count.text, "query", count.count) for count in counts]
         return combined(queries, self._searcher.titles(state, index, typed, limit, now=datetime.now(UTC)), limit)
 
     def _kept_private(self, shown: RankingShown, token: str) -> RankingShown:

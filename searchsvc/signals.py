@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from events.settings import Signal
-from searchsvc.arrays import AnyArray, FloatArray
 from searchsvc.filters import seconds
+from tuning.arrays import AnyArray, FloatArray
 
 LARGEST: Final = 1e300
 DAY_S: Final = 86_400.0

@@ -11,7 +11,6 @@ import numpy as np
 
 from events.errors import InvalidInput
 from searchsvc.answer import BoostShare, SearchRequest
-from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.candidates import Candidates
 from searchsvc.conditions import Occasion, Stems, parts_of, stems_of
 from searchsvc.directives import Boost, Directives, Effect, bounded, directives, rewritten
@@ -20,6 +19,7 @@ from searchsvc.filters import Filter
 from searchsvc.query import Query
 from searchsvc.rulebook import PreparedRule, Rulebook, in_order
 from searchsvc.understanding import understand
+from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import SIGNAL_PREFIX
 
 SORTED: Final = "the search has an order of its own"

@@ -11,7 +11,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -21,7 +21,6 @@ from events.log import EventLog
 from events.types import BehaviorEvent, EventRefused, InteractionRecorded, RankingShown
 from searchsvc.ingest import store_refusal
 from searchsvc.known import KnownRankings
-from searchsvc.learning import Learners
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
 EXPIRE_EVERY_S: Final = 1.0
@@ -29,11 +28,34 @@ EXPIRE_EVERY_S: Final = 1.0
 log = logging.getLogger(__name__)
 
 
+class BehaviorListener(Protocol):
+    """Learns from what the worker takes and joins, in the order of the log.
+
+    Its state is part of the snapshots of BEHAVIOR.
+    """
+
+    def reach(self, seq: int) -> None:
+        """Note that every event up to BEHAVIOR message `seq` is being handed over, or was before the start."""
+
+    async def room(self) -> None:
+        """Block until the queue is below its limit (back-pressure)."""
+
+    def take(self, event: RankingShown | Clickthrough, seq: int) -> None:
+        """Queue an event. seq: its message in BEHAVIOR. An event given again counts once."""
+
+    async def parts(self) -> bytes:
+        """Return everything learnt so far, for a snapshot."""
+
+    def restore(self, held: bytes) -> None:
+        """Start from what `parts` returned. Raises msgspec.DecodeError where it is something else."""
+
+
 class Worker:
     """Takes the new events of BEHAVIOR in order; `run` goes on until it is cancelled.
 
-    rankings: where the log has the rankings that are not held here. learners: who learns from them. n_joined,
-    n_orphaned: since the start.
+    rankings: where the log has the rankings that are not held here.
+    listener: learns from what is taken; None where nobody does.
+    n_joined, n_orphaned: counts since the start.
     """
 
     def __init__(
@@ -41,14 +63,14 @@ class Worker:
         event_log: EventLog,
         rankings: KnownRankings,
         join: ClickthroughJoin,
-        learners: Learners | None = None,
+        listener: BehaviorListener | None = None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._log = event_log
         self._rankings = rankings
         self._join = join
-        self.learners = learners
+        self.listener = listener
         self._seq = 0
         self._clock = clock
         self._orphans: OrderedDict[str, Orphan] = OrderedDict()
@@ -59,13 +81,13 @@ class Worker:
     async def take(self, events: Sequence[BehaviorEvent], seq: int) -> None:
         """seq: of their message. Raises Unavailable where the log is out of reach: then none of the rest was taken."""
         self._seq = seq
-        if self.learners is not None:
-            self.learners.reach(seq)
-            await self.learners.room()
+        if self.listener is not None:
+            self.listener.reach(seq)
+            await self.listener.room()
         for event in events:
             if isinstance(event, RankingShown):
-                if self.learners is not None:
-                    self.learners.take(event, seq)
+                if self.listener is not None:
+                    self.listener.take(event, seq)
                 await self._work_on(event, event.id)
                 continue
             key = event.query_id or event.id
@@ -125,8 +147,8 @@ class Worker:
         for outcome in outcomes:
             if isinstance(outcome, Clickthrough):
                 self.n_joined += 1
-                if self.learners is not None:
-                    self.learners.take(outcome, self._seq)
+                if self.listener is not None:
+                    self.listener.take(outcome, self._seq)
             else:
                 self.n_orphaned += 1
                 self._orphans[outcome.interaction.id] = outcome

@@ -25,7 +25,6 @@ from events.log import Record
 from events.rules import Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from events.types import ChangePublished, ControlEvent, IndexConfigured, InteractionRecorded, RankingShown
-from searchsvc.arrays import FloatArray
 from searchsvc.embedded import storage
 from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedding.embedder import Embedder
@@ -35,6 +34,7 @@ from searchsvc.opensearch.engine import OpenSearchEngine
 from searchsvc.opensearch.node import Node
 from searchsvc.rebuild import Comparison
 from searchsvc.serving import ServingState
+from tuning.arrays import FloatArray
 from tuning.features import default_weights
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -13,7 +13,6 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
 from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.ids import IdsView
@@ -21,6 +20,7 @@ from searchsvc.embedded.texts import StoredTexts, Texts
 from searchsvc.engine import Facet, FacetStats, FacetValue
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, clauses, seconds
 from searchsvc.members import Value, as_number, out_of_kind, short_values, shown, unknown
+from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 # Numbers stand among the texts behind a character that no text begins with.
 _NUMBER: Final = "\0"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from searchsvc.arrays import AnyArray
+from tuning.arrays import AnyArray
 
 
 class Column:

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray
 from searchsvc.embedded.columns import Column
+from tuning.arrays import AnyArray
 
 
 class DocumentFile:

@@ -16,7 +16,6 @@ from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc import signals
 from searchsvc.analysis import analyze, field_text
-from searchsvc.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
 from searchsvc.embedded.attributes import Attributes, AttributesView, StoredAttribute
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.documents import DocumentFile, DocumentView
@@ -30,7 +29,8 @@ from searchsvc.embedded.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.filters import Filter, without
 from searchsvc.query import Query
-from searchsvc.ranking import N_COMPARED, vector_trust
+from searchsvc.vectortrust import N_COMPARED, vector_trust
+from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
 
 # More dead slots than this share, and than this number, and the index is worth building anew.
 COMPACT_SHARE = 0.5

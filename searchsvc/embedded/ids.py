@@ -8,9 +8,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray, BoolArray
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.texts import StoredTexts, Texts
+from tuning.arrays import AnyArray, BoolArray
 
 KEY_BYTES: Final = 16
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from searchsvc.arrays import AnyArray, FloatArray, ScoreArray
+from tuning.arrays import AnyArray, FloatArray, ScoreArray
 from tuning.compiled import compiled
 
 # What lies scattered is touched before it is read, a cache line at a time: many of these wait for memory at once, where

@@ -17,11 +17,11 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from searchsvc.analysis import stem
-from searchsvc.arrays import AnyArray, BoolArray
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.texts import StoredTexts, Texts
 from searchsvc.lexicon import Likeness
 from searchsvc.query import Query
+from tuning.arrays import AnyArray, BoolArray
 
 # Words since the last sorting are looked through one by one: this bounds how many.
 UNSORTED_MIN: Final = 1024

@@ -11,9 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from searchsvc.arrays import AnyArray, BoolArray, IntArray
 from searchsvc.embedded import kernels
 from searchsvc.embedded.ids import IdsView
+from tuning.arrays import AnyArray, BoolArray, IntArray
 
 # Up to so many are picked out in one pass.
 FEW: Final = 1_000

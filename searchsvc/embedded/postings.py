@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray, BoolArray, ScoreArray
 from searchsvc.embedded import kernels
+from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 # A run is merged into its elder once it has this share of the elder's entries.
 MERGE_SHARE: Final = 0.25

@@ -24,7 +24,6 @@ from events.digest import DocumentsDigest
 from events.errors import Corrupt
 from events.settings import IndexSettings
 from events.snapshot import sync
-from searchsvc.arrays import AnyArray
 from searchsvc.embedded.attributes import BLANK, StoredAttribute
 from searchsvc.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.embedded.forward import StoredForward
@@ -33,6 +32,7 @@ from searchsvc.embedded.lexicon import StoredLexicon
 from searchsvc.embedded.postings import Entries, PostingsRun
 from searchsvc.embedded.texts import StoredTexts
 from searchsvc.embedded.vectors import StoredVectors
+from tuning.arrays import AnyArray
 
 SCHEMA = 7
 VECTOR_BASE = "vectors.faiss"

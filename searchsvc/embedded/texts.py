@@ -15,8 +15,8 @@ from zlib import crc32
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray
 from searchsvc.embedded import kernels
+from tuning.arrays import AnyArray
 
 MIN_SLOTS: Final = 8
 # A table is made anew, twice as large, once it is fuller than this.

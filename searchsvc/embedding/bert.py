@@ -18,7 +18,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
-from searchsvc.arrays import AnyArray
+from tuning.arrays import AnyArray
 
 OPSET: Final = 20
 IR_VERSION: Final = 10

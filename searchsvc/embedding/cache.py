@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from searchsvc.arrays import FloatArray
+from tuning.arrays import FloatArray
 
 LOOKUP = 500
 

@@ -16,8 +16,8 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from events.errors import Corrupt, Unavailable
-from searchsvc.arrays import FloatArray
 from searchsvc.embedding.export import TOKENIZER_FILE, read_manifest
+from tuning.arrays import FloatArray
 
 # What a long query says is said by then: of 400 titles pasted whole, each longer than this, every product is still
 # among the ten nearest, and the keyword leg reads all of the words. Encoding 64 tokens takes half as long again.

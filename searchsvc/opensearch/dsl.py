@@ -15,7 +15,6 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import BoolArray, FloatArray, ScoreArray
 from searchsvc.embedded.forward import QueryStatistics
 from searchsvc.engine import FacetRequest, SortKey
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
@@ -23,6 +22,7 @@ from searchsvc.members import as_number
 from searchsvc.opensearch.mapping import BESIDE, VECTOR, member_path, title_key
 from searchsvc.query import Query, QueryTerm
 from searchsvc.signals import DAY_S
+from tuning.arrays import BoolArray, FloatArray, ScoreArray
 
 Clause = dict[str, Any]
 # What documents that hold every term are lifted by, above all others; a score stays exact enough beside it.

@@ -13,7 +13,6 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.errors import Unavailable
 from events.settings import IndexSettings
-from searchsvc.arrays import FloatArray, ScoreArray
 from searchsvc.engine import Delete, Upsert
 from searchsvc.opensearch import dsl, mapping, replies
 from searchsvc.opensearch.concrete import ConcreteIndex
@@ -21,6 +20,7 @@ from searchsvc.opensearch.node import MAX_SAID_CHARS, Node
 from searchsvc.opensearch.snapshot import Commit, OpenSearchSnapshot
 from searchsvc.opensearch.vectors import ServiceVectors
 from searchsvc.opensearch.vocabulary import Vocabulary
+from tuning.arrays import FloatArray, ScoreArray
 
 PAGE_OF_TERMS: Final = 10_000
 PAGE_OF_DOCUMENTS: Final = 1000

@@ -21,11 +21,11 @@ import numpy as np
 from events.settings import IndexSettings
 from searchsvc import signals
 from searchsvc.analysis import Analysis, analyze, field_text, stem
-from searchsvc.arrays import FloatArray
 from searchsvc.embedded.forward import K1, B, words_hash
 from searchsvc.engine import Upsert
 from searchsvc.filters import seconds
 from searchsvc.members import Value, short_values, shown
+from tuning.arrays import FloatArray
 
 BESIDE: Final = "|"
 # Our analyzer on the node.

@@ -16,7 +16,6 @@ from events.digest import DocumentsDigest
 from events.errors import Unavailable
 from events.settings import IndexSettings
 from searchsvc import signals
-from searchsvc.arrays import BoolArray, FloatArray, IntArray, ScoreArray
 from searchsvc.embedded.forward import QueryStatistics
 from searchsvc.embedded.lexicon import LexiconView
 from searchsvc.embedded.matching import FEW
@@ -28,7 +27,8 @@ from searchsvc.opensearch.concrete import ConcreteIndex
 from searchsvc.opensearch.vectors import ServiceVectorsView
 from searchsvc.opensearch.vocabulary import VocabularyView
 from searchsvc.query import AskedOperator, Operator, Query
-from searchsvc.ranking import N_COMPARED, vector_trust
+from searchsvc.vectortrust import N_COMPARED, vector_trust
+from tuning.arrays import BoolArray, FloatArray, IntArray, ScoreArray
 
 # The node shows no hits beyond.
 MAX_WINDOW: Final = 10_000

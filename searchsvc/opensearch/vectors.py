@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from searchsvc.arrays import BoolArray, FloatArray
 from searchsvc.embedded.vectors import VectorIndex, VectorView
+from tuning.arrays import BoolArray, FloatArray
 
 # Rows of documents that changed or went are left out of searches; once they are most, all is brought together anew.
 WASTEFUL_FROM: Final = 10_000

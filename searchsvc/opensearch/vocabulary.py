@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
-from searchsvc.arrays import AnyArray
 from searchsvc.embedded.forward import QueryStatistics, inverse_document_frequency, statistics_of
 from searchsvc.embedded.lexicon import Lexicon, LexiconView
 from searchsvc.query import Query
+from tuning.arrays import AnyArray
 
 
 class Vocabulary:

@@ -23,7 +23,6 @@ from events.control import IndexControl
 from events.errors import Corrupt, InvalidInput, NotFound, Unavailable
 from events.settings import Embedding, IndexSettings, SearchableField
 from events.types import IndexConfigured
-from searchsvc.arrays import FloatArray
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.operate import doctor
 from searchsvc.cli.reindex import reindex
@@ -42,6 +41,7 @@ from searchsvc.understanding import understand
 from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
 from tests.opensearch import OpenSearchNode, without_plugins
 from tests.proxy import proxy
+from tuning.arrays import FloatArray
 
 Change = Upsert | Delete
 CAUGHT_UP_S = 10.0

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from events.settings import Signal
-from searchsvc.arrays import BoolArray, FloatArray, IntArray
 from searchsvc.embedded import storage
 from searchsvc.embedded.kernels import SEARCHED
 from searchsvc.embedded.matching import PRUNE_FROM
@@ -20,6 +19,7 @@ from searchsvc.engine import Delete, FacetRequest, Retrieval, Upsert
 from searchsvc.query import Query
 from searchsvc.understanding import understand
 from tests.factories import SETTINGS, engine, upsert, vector
+from tuning.arrays import BoolArray, FloatArray, IntArray
 
 DIMENSION = 32
 N = FEW + 500

@@ -23,10 +23,10 @@ from searchsvc.canaries import Canaries
 from searchsvc.embedded.indexes import EmbeddedIndexes, EmbeddedStorage
 from searchsvc.engine import Engine, EngineSnapshot
 from searchsvc.indexers import Indexers
+from searchsvc.querycounts import QueryCounts
 from searchsvc.rebuild import Canary, Compare, Comparison, RebuildStatus
 from searchsvc.search import Searcher
 from searchsvc.serving import Serving
-from searchsvc.suggestions import QueryCounts
 from tests.factories import NOW, alike
 
 PATIENCE_S = 10.0

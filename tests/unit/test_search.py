@@ -9,11 +9,11 @@ import pytest
 
 from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput, NotFound, Unavailable
-from searchsvc import ranking
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.engine import EngineSnapshot, Retrieval, Retrieved
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
+from searchsvc.vectortrust import vector_trust
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, vector
 from tuning.features import default_weights
 
@@ -229,11 +229,11 @@ def test_trust_in_vectors_follows_how_much_nearer_than_chance_the_words_are() ->
     nearest = np.full(10, 0.6, np.float32)
 
     def trust(by_words: float, n: int = 10) -> float:
-        return ranking.vector_trust(np.full(n, by_words, np.float32), nearest, 0.1, 1000)
+        return vector_trust(np.full(n, by_words, np.float32), nearest, 0.1, 1000)
 
     assert trust(0.6) == trust(0.23) == 1.0
     assert trust(0.1875) == pytest.approx(0.5, abs=1e-5)
     assert trust(0.1) == trust(-0.2) == 0.0
     assert trust(0.1, n=2) == 1.0
-    assert ranking.vector_trust(nearest, nearest[:0], 0.1, 1000) == 0.0
-    assert ranking.vector_trust(nearest, nearest, 0.9, len(nearest)) == 1.0, "all there is, no nearer than the mean"
+    assert vector_trust(nearest, nearest[:0], 0.1, 1000) == 0.0
+    assert vector_trust(nearest, nearest, 0.9, len(nearest)) == 1.0, "all there is, no nearer than the mean"

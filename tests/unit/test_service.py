@@ -21,7 +21,6 @@ from events.memory import MemoryEventLog
 from events.types import ChangePublished, IndexConfigured
 from searchsvc.admission import Allowance
 from searchsvc.answer import SearchOutcome, SearchRequest
-from searchsvc.arrays import FloatArray
 from searchsvc.batches import Batches
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
@@ -41,6 +40,7 @@ from searchsvc.serving import IndexBehavior, Serving
 from searchsvc.tasks import end
 from searchsvc.understanding import understand
 from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector
+from tuning.arrays import FloatArray
 from tuning.features import default_weights
 
 

@@ -9,8 +9,9 @@ import msgspec
 from events.types import RankingShown
 from searchsvc.answer import SearchRequest
 from searchsvc.known import BehaviorMemory
+from searchsvc.querycounts import MIN_COUNT, QueryCount, QueryCounts
 from searchsvc.search import Searcher
-from searchsvc.suggestions import MIN_COUNT, QueryCounts, Suggestion, combined
+from searchsvc.suggestions import Suggestion, combined
 from tests.factories import NOW, FakeEmbedder, ranking
 from tests.unit.test_search import state
 
@@ -29,7 +30,7 @@ def noted(*queries: str, **members: object) -> QueryCounts:
 def test_queries_are_suggested_by_their_beginning_or_a_words_and_by_how_often() -> None:
     counts = noted(*["red shoe"] * 4, *["shoe polish"] * 3, *["Shoe Rack"] * 5, *["blue"] * 9, "shoe once")
     assert [one.text for one in counts.matching("shop", "sho", 9)] == ["Shoe Rack", "shoe polish", "red shoe"]
-    assert counts.matching("shop", "SHOE  r", 9) == [Suggestion("Shoe Rack", "query", 5)]
+    assert counts.matching("shop", "SHOE  r", 9) == [QueryCount("shop", "shoe rack", "Shoe Rack", 5)]
     assert (
         counts.matching("shop", "", 9) == counts.matching("shop", "!!", 9) == counts.matching("other", "sho", 9) == []
     )
@@ -66,7 +67,7 @@ def test_counts_come_back_from_a_snapshot_and_each_ranking_counts_once() -> None
     parts = {name: b"".join(chunks) for name, chunks in memory.parts().items()}
     again = BehaviorMemory(n_rankings=10, n_events=10)
     again.restore(parts, memory.seq)
-    assert again.queries.matching("shop", "r", 5) == [Suggestion("red shoe", "query", MIN_COUNT)]
+    assert again.queries.matching("shop", "r", 5) == [QueryCount("shop", "red shoe", "red shoe", MIN_COUNT)]
     parts.pop("queries")
     older = BehaviorMemory(n_rankings=10, n_events=10)
     older.restore(parts, memory.seq)

@@ -1,0 +1,10 @@
+"""Limits that several entry points share. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Characters of a query in a search or a suggestion request.
+MAX_QUERY_CHARS: Final = 512
+# Characters of a shopper's `user_token`.
+MAX_TOKEN_CHARS: Final = 129
