@@ -13,9 +13,9 @@ from events.types import RankingShown
 from searchsvc.directives import Effect
 from searchsvc.engine import Facet, FacetRequest, SortKey
 from searchsvc.highlight import Highlight, HighlightInput
-from searchsvc.laps import Timings
-from searchsvc.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.query import AskedOperator, Kind, Operator, QueryTerm
+from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
+from searchsvc.runtime.stopwatch import Timings
 
 MAX_WINDOW: Final = 1000
 MAX_FACETS: Final = 50

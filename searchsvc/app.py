@@ -26,13 +26,10 @@ from events.history import ControlHistory
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
 from searchsvc.audit import Audit
-from searchsvc.batches import Batches
 from searchsvc.behavior import BehaviorWriter, OutboxCounts
 from searchsvc.canaries import Canaries
 from searchsvc.commands import Commands
-from searchsvc.config import Config
 from searchsvc.dead import DeadLetters
-from searchsvc.disk import DiskGuard
 from searchsvc.drafts import Drafts
 from searchsvc.embedded.indexes import EmbeddedIndexes
 from searchsvc.embedding.cache import VectorCache
@@ -51,11 +48,14 @@ from searchsvc.lastknown import LastKnown
 from searchsvc.learning import Learners
 from searchsvc.receipts import Receipts
 from searchsvc.replaying import Replays
+from searchsvc.runtime.batches import Batches
+from searchsvc.runtime.config import Config
+from searchsvc.runtime.disk import DiskGuard
+from searchsvc.runtime.tasks import end
 from searchsvc.scheduler import Scheduler
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import Serving
-from searchsvc.tasks import end
 from searchsvc.watch import LogWatch
 from searchsvc.whatif import WhatIfs
 from searchsvc.worker import Worker

@@ -16,8 +16,8 @@ from events.log import EventLog
 from searchsvc.engine import Indexes
 from searchsvc.indexing import RETRY_S, DocumentEncoder, Indexer
 from searchsvc.rebuild import Compare, Rebuild, RebuildStatus, Why
+from searchsvc.runtime.tasks import end
 from searchsvc.serving import Serving
-from searchsvc.tasks import end
 
 AGAIN_S: Final = 5.0
 

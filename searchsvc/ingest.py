@@ -26,8 +26,8 @@ from searchsvc.behavior import BehaviorWriter
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring
 from searchsvc.known import KnownRankings
-from searchsvc.limits import MAX_TOKEN_CHARS
 from searchsvc.redaction import redacted
+from searchsvc.runtime.limits import MAX_TOKEN_CHARS
 
 DURABLE = "searchsvc-ingest"
 MAX_IN_FLIGHT = 256

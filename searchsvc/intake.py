@@ -13,7 +13,7 @@ from events.errors import InvalidInput, require
 from events.settings import INDEX_NAME
 from events.types import InteractionRecorded, InteractionType
 from searchsvc.known import KnownRankings
-from searchsvc.limits import MAX_TOKEN_CHARS
+from searchsvc.runtime.limits import MAX_TOKEN_CHARS
 
 MAX_BATCH: Final = 1000
 MAX_ID_CHARS: Final = 128

@@ -22,7 +22,7 @@ from events.control import IndexControl
 from events.errors import LaterVersion, NotFound, SearchsvcError, Unavailable
 from searchsvc.engine import Engine, EngineSnapshot, IndexStorage
 from searchsvc.indexing import Indexer
-from searchsvc.tasks import whole
+from searchsvc.runtime.tasks import whole
 
 # A search that comes meanwhile waits behind no more than so many documents, and for as long as one batch takes there is
 # a rest.

@@ -32,9 +32,9 @@ from searchsvc.engine import EngineSnapshot, Retrieval
 from searchsvc.exploring import swapped
 from searchsvc.filters import Filter, parse_filter
 from searchsvc.highlight import Highlighter
-from searchsvc.laps import Laps
 from searchsvc.query import Query
 from searchsvc.rulebook import Rulebook, Rulebooks
+from searchsvc.runtime.stopwatch import Laps
 from searchsvc.serving import IndexBehavior, ServingState
 from searchsvc.steering import (
     Steering,

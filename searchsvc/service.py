@@ -23,7 +23,6 @@ from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
 from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
-from searchsvc.batches import Batches
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Changed, Commands
 from searchsvc.dead import DeadLetters
@@ -36,10 +35,11 @@ from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring, sealed
 from searchsvc.known import BehaviorMemory
 from searchsvc.lastknown import LastKnown
-from searchsvc.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.preview import Preview, compared, of_all
 from searchsvc.queryids import query_id
 from searchsvc.redaction import redacted
+from searchsvc.runtime.batches import Batches
+from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.search import Begun, Searcher
 from searchsvc.serving import Serving, ServingState
 from searchsvc.suggestions import Suggestion, combined

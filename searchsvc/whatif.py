@@ -30,8 +30,8 @@ from searchsvc.drafts import Draft, Drafts, with_draft
 from searchsvc.keyring import Keyring, User, opened
 from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.preview import Asking, overlap, top_changed
+from searchsvc.runtime.tasks import end
 from searchsvc.serving import Serving
-from searchsvc.tasks import end
 from tuning.metrics import ndcg
 from tuning.offpolicy import DEPTH, Estimate, NoEstimate, Trial, change_in_clicks, exposure
 

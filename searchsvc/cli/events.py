@@ -41,8 +41,8 @@ from searchsvc.cli.dead import dead, replay
 from searchsvc.cli.log import connect_as_reader, export, import_, log_options
 from searchsvc.cli.repair import repair
 from searchsvc.cli.verify import verify
-from searchsvc.config import load_config
 from searchsvc.keyring import KEYRING_NAME, Keyring
+from searchsvc.runtime.config import load_config
 
 TAILED: tuple[StreamName, ...] = ("CONTROL", "BEHAVIOR", "DEAD")
 REMEMBERED = 10_000

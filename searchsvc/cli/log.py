@@ -19,7 +19,7 @@ from events.errors import Conflict, Corrupt, InvalidInput
 from events.jetstream import JetStreamEventLog
 from events.log import Entry, Record
 from events.streams import STREAMS, StreamName
-from searchsvc.config import Config, load_config
+from searchsvc.runtime.config import Config, load_config
 
 # CONTROL comes first: the subjects of all others name sequences of it.
 EXPORTED: Final[tuple[StreamName, ...]] = ("CONTROL", "DRAFTS", "CATALOG", "BEHAVIOR", "SIGNALS", "DEAD")

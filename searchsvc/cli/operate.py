@@ -24,7 +24,7 @@ from events.errors import SearchsvcError
 from events.server import find_binary, read_address
 from events.streams import catalog_filter
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.config import Config, load_config, shown
+from searchsvc.runtime.config import Config, load_config, shown
 
 if TYPE_CHECKING:
     from searchsvc.opensearch.status import IndexStatus

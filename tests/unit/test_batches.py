@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from events.errors import Unavailable
-from searchsvc.batches import MOST, Batches
+from searchsvc.runtime.batches import MOST, Batches
 
 
 class Recorder:

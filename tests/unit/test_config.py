@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from events.errors import InvalidInput
-from searchsvc.config import SECRETS, keys, load_config, shown, variable
+from searchsvc.runtime.config import SECRETS, keys, load_config, shown, variable
 
 
 def test_later_layers_win_and_origins_tell(tmp_path: Path) -> None:

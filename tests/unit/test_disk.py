@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from events.errors import StorageFull
-from searchsvc.disk import DiskGuard
+from searchsvc.runtime.disk import DiskGuard
 
 
 class Usage(msgspec.Struct):

@@ -21,7 +21,6 @@ from events.memory import MemoryEventLog
 from events.types import ChangePublished, IndexConfigured
 from searchsvc.admission import Allowance
 from searchsvc.answer import SearchOutcome, SearchRequest
-from searchsvc.batches import Batches
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
 from searchsvc.dead import DeadLetters
@@ -34,10 +33,11 @@ from searchsvc.indexing import Indexer
 from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
 from searchsvc.lastknown import LastKnown
+from searchsvc.runtime.batches import Batches
+from searchsvc.runtime.tasks import end
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import IndexBehavior, Serving
-from searchsvc.tasks import end
 from searchsvc.understanding import understand
 from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector
 from tuning.arrays import FloatArray
