@@ -31,7 +31,7 @@ from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
 from benchmarks.oracle import OracleSnapshot
 from benchmarks.running import RunningService, search
 from events.settings import IndexSettings
-from searchsvc.analysis import embedding_text, field_text
+from searchsvc.analysis.analyzer import embedding_text, field_text
 from searchsvc.answer import SearchRequest
 from searchsvc.cli.data import import_documents
 from searchsvc.documents import AcceptedDocument, parse_documents

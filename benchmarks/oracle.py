@@ -18,11 +18,11 @@ from events.digest import DocumentsDigest
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc import signals
-from searchsvc.analysis import Analysis, analyze, field_text, stem
+from searchsvc.analysis.analyzer import Analysis, analyze, field_text, stem
+from searchsvc.analysis.lexicon import Likeness
+from searchsvc.analysis.query import AskedOperator, Operator, Query, QueryTerm
 from searchsvc.engine import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds, without
-from searchsvc.lexicon import Likeness
-from searchsvc.query import AskedOperator, Operator, Query, QueryTerm
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
 K1, B = 1.2, 0.75

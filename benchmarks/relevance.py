@@ -28,7 +28,7 @@ from benchmarks.typos import mistyped
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc import ranking
-from searchsvc.analysis import embedding_text
+from searchsvc.analysis.analyzer import embedding_text
 from searchsvc.answer import SearchRequest
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedded import storage

@@ -10,10 +10,10 @@ import msgspec
 from events.errors import InvalidInput, require
 from events.rules import MAX_NAME_CHARS, MAX_TAGS
 from events.types import RankingShown
+from searchsvc.analysis.highlight import Highlight, HighlightInput
+from searchsvc.analysis.query import AskedOperator, Kind, Operator, QueryTerm
 from searchsvc.directives import Effect
 from searchsvc.engine import Facet, FacetRequest, SortKey
-from searchsvc.highlight import Highlight, HighlightInput
-from searchsvc.query import AskedOperator, Kind, Operator, QueryTerm
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.runtime.stopwatch import Timings
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.analysis import field_text
+from searchsvc.analysis.analyzer import field_text
 from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.engine import EngineSnapshot
 from searchsvc.querycounts import QueryCounts

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from searchsvc import ranking
+from searchsvc.analysis.query import Query
 from searchsvc.answer import BoostShare, Explanation, FeatureShare, SearchRequest
 from searchsvc.engine import EngineSnapshot, Retrieved, TextFeatures
-from searchsvc.query import Query
 from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from tuning.compiled import compiled
 from tuning.curves import Curves

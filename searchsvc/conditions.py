@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from events.rules import Conditions, PatternType
-from searchsvc.analysis import analyze_query, stem
+from searchsvc.analysis.analyzer import analyze_query, stem
 from searchsvc.filters import AllOf, AnyOf, Filter, Is, Not, parse_filter
 
 CLOSENESS: Final[Mapping[PatternType, int]] = {"exact": 0, "starts": 1, "contains": 2, "all_words": 3}

@@ -32,7 +32,7 @@ from events.rules import (
     ReplaceWordsAction,
     UserDataAction,
 )
-from searchsvc.analysis import spans
+from searchsvc.analysis.analyzer import spans
 from searchsvc.conditions import Stems, stems_of
 from searchsvc.filters import AllOf, AnyOf, Filter, Is, Not
 from searchsvc.rulebook import PreparedRule

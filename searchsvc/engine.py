@@ -16,9 +16,9 @@ import numpy as np
 from events.control import IndexControl
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
+from searchsvc.analysis.lexicon import Lexicon
+from searchsvc.analysis.query import AskedOperator, Operator, Query
 from searchsvc.filters import Filter
-from searchsvc.lexicon import Lexicon
-from searchsvc.query import AskedOperator, Operator, Query
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
 

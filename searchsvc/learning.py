@@ -34,7 +34,7 @@ from events.types import (
     RankingShown,
     SignalEvent,
 )
-from searchsvc.analysis import asked_for
+from searchsvc.analysis.analyzer import asked_for
 from searchsvc.commands import Author, Commands
 from searchsvc.drafts import Drafts
 from searchsvc.keyring import Keyring, opened

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from events.types import RankingShown
-from searchsvc.analysis import folded
+from searchsvc.analysis.analyzer import folded
 from searchsvc.redaction import REDACTED
 
 MAX_QUERIES: Final = 10_000

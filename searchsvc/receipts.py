@@ -24,7 +24,7 @@ from events.log import EventLog, first_at
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
 from searchsvc import ranking
-from searchsvc.analysis import asked_for
+from searchsvc.analysis.analyzer import asked_for
 from searchsvc.answer import FeatureShare, SearchOutcome, SearchRequest
 from searchsvc.directives import multiplied
 from searchsvc.keyring import Keyring, opened

@@ -15,10 +15,10 @@ import msgspec
 
 from events.control import IndexControl, StoredRule, StoredSegment
 from events.rules import Conditions, Rule, SynonymAction, filters_of
-from searchsvc.analysis import stem
+from searchsvc.analysis.analyzer import stem
+from searchsvc.analysis.synonyms import Synonym, synonyms_of
 from searchsvc.conditions import Condition, Lookup, Occasion, Stems
 from searchsvc.filters import Filter, parse_filter
-from searchsvc.synonyms import Synonym, synonyms_of
 
 UNCONDITIONAL: Final = Conditions()
 # Of each index: who looks into the past meanwhile, or at a draft, has another.

@@ -21,10 +21,10 @@ from events.rules import (
     SynonymAction,
     filters_of,
 )
+from searchsvc.analysis.query import Query
 from searchsvc.conditions import Stems, stems_of
 from searchsvc.engine import EngineSnapshot, Retrieval
 from searchsvc.filters import parse_filter
-from searchsvc.query import Query
 from searchsvc.rulebook import Rulebook
 
 

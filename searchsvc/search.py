@@ -23,7 +23,10 @@ from events.errors import InvalidInput, NotFound, Unavailable
 from events.settings import IndexSettings
 from events.types import RankingShown
 from searchsvc import ranking
-from searchsvc.analysis import asked_for, field_text
+from searchsvc.analysis.analyzer import asked_for, field_text
+from searchsvc.analysis.highlight import Highlighter
+from searchsvc.analysis.query import Query
+from searchsvc.analysis.understanding import understand
 from searchsvc.answer import Explanation, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
 from searchsvc.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
 from searchsvc.directives import multiplied, placed
@@ -31,8 +34,6 @@ from searchsvc.embedding.embedder import Embedder
 from searchsvc.engine import EngineSnapshot, Retrieval
 from searchsvc.exploring import swapped
 from searchsvc.filters import Filter, parse_filter
-from searchsvc.highlight import Highlighter
-from searchsvc.query import Query
 from searchsvc.rulebook import Rulebook, Rulebooks
 from searchsvc.runtime.stopwatch import Laps
 from searchsvc.serving import IndexBehavior, ServingState
@@ -46,7 +47,6 @@ from searchsvc.steering import (
 )
 from searchsvc.suggestions import Suggestion
 from searchsvc.trials import Draw, interleaved, is_comparable
-from searchsvc.understanding import understand
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.curves import Curves, curves
 from tuning.features import BEHAVIOR, BM25_PREFIX, SIGNAL_PREFIX, feature_names

@@ -10,15 +10,15 @@ import msgspec
 import numpy as np
 
 from events.errors import InvalidInput
+from searchsvc.analysis.query import Query
+from searchsvc.analysis.understanding import understand
 from searchsvc.answer import BoostShare, SearchRequest
 from searchsvc.candidates import Candidates
 from searchsvc.conditions import Occasion, Stems, parts_of, stems_of
 from searchsvc.directives import Boost, Directives, Effect, bounded, directives, rewritten
 from searchsvc.engine import EngineSnapshot
 from searchsvc.filters import Filter
-from searchsvc.query import Query
 from searchsvc.rulebook import PreparedRule, Rulebook, in_order
-from searchsvc.understanding import understand
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import SIGNAL_PREFIX
 

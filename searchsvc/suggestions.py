@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from searchsvc.analysis import folded
+from searchsvc.analysis.analyzer import folded
 
 
 class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -15,7 +15,8 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc import signals
-from searchsvc.analysis import analyze, field_text
+from searchsvc.analysis.analyzer import analyze, field_text
+from searchsvc.analysis.query import Query
 from searchsvc.embedded.attributes import Attributes, AttributesView, StoredAttribute
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.documents import DocumentFile, DocumentView
@@ -28,7 +29,6 @@ from searchsvc.embedded.postings import Postings, PostingsRun, PostingsView
 from searchsvc.embedded.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.filters import Filter, without
-from searchsvc.query import Query
 from searchsvc.vectortrust import N_COMPARED, vector_trust
 from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
 

@@ -14,13 +14,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.analysis import Analysis
+from searchsvc.analysis.analyzer import Analysis
+from searchsvc.analysis.query import Query
 from searchsvc.embedded import kernels
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.lexicon import Lexicon, LexiconView, Meaning, StoredLexicon
 from searchsvc.embedded.postings import MAX_FREQUENCY, MAX_LENGTH, Entries
 from searchsvc.engine import TextFeatures
-from searchsvc.query import Query
 from tuning.arrays import AnyArray, IntArray, ScoreArray
 
 K1: Final = 1.2

@@ -16,11 +16,11 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from searchsvc.analysis import stem
+from searchsvc.analysis.analyzer import stem
+from searchsvc.analysis.lexicon import Likeness
+from searchsvc.analysis.query import Query
 from searchsvc.embedded.columns import Column
 from searchsvc.embedded.texts import StoredTexts, Texts
-from searchsvc.lexicon import Likeness
-from searchsvc.query import Query
 from tuning.arrays import AnyArray, BoolArray
 
 # Words since the last sorting are looked through one by one: this bounds how many.
@@ -156,7 +156,7 @@ class _Grouped(msgspec.Struct, frozen=True):
 
 
 class LexiconView:
-    """The reader's side: a `searchsvc.lexicon.Lexicon` at one commit. Words no live document holds are not there."""
+    """The reader's side: a `searchsvc.analysis.lexicon.Lexicon` at one commit. Words no live document holds are not there."""
 
     def __init__(
         self,

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from searchsvc.analysis.query import AskedOperator, Operator, Query
 from searchsvc.embedded import kernels
 from searchsvc.embedded.forward import K1, B, ForwardView, QueryStatistics, Wanted
 from searchsvc.embedded.postings import PostingsView, Spans
-from searchsvc.query import AskedOperator, Operator, Query
 from tuning.arrays import AnyArray, BoolArray, FloatArray, ScoreArray
 
 # Where fewer documents than a first page hold all terms, those that hold some follow them.

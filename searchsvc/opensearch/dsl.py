@@ -15,12 +15,12 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from searchsvc.analysis.query import Query, QueryTerm
 from searchsvc.embedded.forward import QueryStatistics
 from searchsvc.engine import FacetRequest, SortKey
 from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
 from searchsvc.members import as_number
 from searchsvc.opensearch.mapping import BESIDE, VECTOR, member_path, title_key
-from searchsvc.query import Query, QueryTerm
 from searchsvc.signals import DAY_S
 from tuning.arrays import BoolArray, FloatArray, ScoreArray
 

@@ -16,6 +16,7 @@ from events.digest import DocumentsDigest
 from events.errors import Unavailable
 from events.settings import IndexSettings
 from searchsvc import signals
+from searchsvc.analysis.query import AskedOperator, Operator, Query
 from searchsvc.embedded.forward import QueryStatistics
 from searchsvc.embedded.lexicon import LexiconView
 from searchsvc.embedded.matching import FEW
@@ -26,7 +27,6 @@ from searchsvc.opensearch import dsl, mapping, replies
 from searchsvc.opensearch.concrete import ConcreteIndex
 from searchsvc.opensearch.vectors import ServiceVectorsView
 from searchsvc.opensearch.vocabulary import VocabularyView
-from searchsvc.query import AskedOperator, Operator, Query
 from searchsvc.vectortrust import N_COMPARED, vector_trust
 from tuning.arrays import BoolArray, FloatArray, IntArray, ScoreArray
 

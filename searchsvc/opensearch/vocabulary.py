@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from searchsvc.analysis.query import Query
 from searchsvc.embedded.forward import QueryStatistics, inverse_document_frequency, statistics_of
 from searchsvc.embedded.lexicon import Lexicon, LexiconView
-from searchsvc.query import Query
 from tuning.arrays import AnyArray
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput
+from searchsvc.analysis.query import Query
+from searchsvc.analysis.understanding import understand
 from searchsvc.answer import SearchRequest
 from searchsvc.engine import EngineSnapshot, FacetRequest, Retrieval, Retrieved, SortKey, Upsert
 from searchsvc.filters import Filter, parse_filter
 from searchsvc.opensearch.node import Node
-from searchsvc.query import Query
-from searchsvc.understanding import understand
 from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
 
 DOCUMENTS = (

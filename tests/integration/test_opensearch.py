@@ -23,6 +23,8 @@ from events.control import IndexControl
 from events.errors import Corrupt, InvalidInput, NotFound, Unavailable
 from events.settings import Embedding, IndexSettings, SearchableField
 from events.types import IndexConfigured
+from searchsvc.analysis.query import Query
+from searchsvc.analysis.understanding import understand
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.operate import doctor
 from searchsvc.cli.reindex import reindex
@@ -35,9 +37,7 @@ from searchsvc.opensearch.indexes import OpenSearchIndexes, OpenSearchStorage
 from searchsvc.opensearch.mapping import PROGRESS_ID
 from searchsvc.opensearch.node import Node
 from searchsvc.opensearch.snapshot import OpenSearchSnapshot
-from searchsvc.query import Query
 from searchsvc.sample import sample_catalogue
-from searchsvc.understanding import understand
 from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
 from tests.opensearch import OpenSearchNode, without_plugins
 from tests.proxy import proxy

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.analysis import analyze, spans, stem
+from searchsvc.analysis.analyzer import analyze, spans, stem
 
 
 @pytest.mark.parametrize(

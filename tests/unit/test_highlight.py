@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import InvalidInput
-from searchsvc.highlight import Highlight, Highlighter, HighlightInput
-from searchsvc.query import Alternative, Query, QueryTerm
+from searchsvc.analysis.highlight import Highlight, Highlighter, HighlightInput
+from searchsvc.analysis.query import Alternative, Query, QueryTerm
 from tests.factories import SETTINGS
 
 SHOE = Query("shoes", ("shoes",), (QueryTerm("shoes", (Alternative("shoe", "shoes", 1.0, "exact"),)),))

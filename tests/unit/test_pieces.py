@@ -16,7 +16,7 @@ from events.memory import MemoryEventLog
 from events.settings import Embedding, SearchableField
 from events.streams import StreamName
 from searchsvc import ranking
-from searchsvc.analysis import embedding_text, field_text
+from searchsvc.analysis.analyzer import embedding_text, field_text
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.embedded.columns import Column
 from searchsvc.known import BLOCK_IDS, BehaviorMemory, StoredEvents

@@ -20,6 +20,7 @@ from events.learning import Learning
 from events.memory import MemoryEventLog
 from events.types import ChangePublished, IndexConfigured
 from searchsvc.admission import Allowance
+from searchsvc.analysis.understanding import understand
 from searchsvc.answer import SearchOutcome, SearchRequest
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
@@ -38,7 +39,6 @@ from searchsvc.runtime.tasks import end
 from searchsvc.search import Searcher
 from searchsvc.service import Service
 from searchsvc.serving import IndexBehavior, Serving
-from searchsvc.understanding import understand
 from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector
 from tuning.arrays import FloatArray
 from tuning.features import default_weights

@@ -10,11 +10,11 @@ import pytest
 from benchmarks.oracle import OracleLexicon
 from events.control import StoredRule
 from events.rules import Rule, SynonymAction
-from searchsvc.analysis import stem
-from searchsvc.query import Query
+from searchsvc.analysis.analyzer import stem
+from searchsvc.analysis.query import Query
+from searchsvc.analysis.synonyms import Synonyms
+from searchsvc.analysis.understanding import MAX_QUERY_TERMS, understand
 from searchsvc.rulebook import Rulebook
-from searchsvc.synonyms import Synonyms
-from searchsvc.understanding import MAX_QUERY_TERMS, understand
 from tests.factories import NOW
 
 WORDS = {

@@ -11,8 +11,8 @@ import msgspec
 
 from events.errors import require
 from events.settings import IndexSettings
-from searchsvc.analysis import Span, spans, stem
-from searchsvc.query import Query
+from searchsvc.analysis.analyzer import Span, spans, stem
+from searchsvc.analysis.query import Query
 
 MAX_MEMBERS: Final = 64
 # Looking through a longer text for words costs more than the search.

@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from searchsvc.analysis import Analysis, Compound, analyze_query, stem
-from searchsvc.lexicon import Lexicon, Likeness
-from searchsvc.query import Alternative, Kind, Query, QueryTerm
-from searchsvc.synonyms import Synonyms, no_synonyms
+from searchsvc.analysis.analyzer import Analysis, Compound, analyze_query, stem
+from searchsvc.analysis.lexicon import Lexicon, Likeness
+from searchsvc.analysis.query import Alternative, Kind, Query, QueryTerm
+from searchsvc.analysis.synonyms import Synonyms, no_synonyms
 
 MAX_QUERY_TERMS: Final = 32
 # Shorter words are too like each other.

@@ -8,7 +8,7 @@ import msgspec
 
 from events.control import StoredRule
 from events.rules import SynonymAction
-from searchsvc.analysis import Analysis, analyze, stem
+from searchsvc.analysis.analyzer import Analysis, analyze, stem
 
 
 class Synonym(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ class Likeness(NamedTuple):
 
 
 class Lexicon(Protocol):
-    """The words of one snapshot of an index, folded as `searchsvc.analysis` folds them."""
+    """The words of one snapshot of an index, folded as `searchsvc.analysis.analyzer` folds them."""
 
     def count(self, term: str) -> int:
         """In how many live documents a stem is, in the field that has it most often."""
