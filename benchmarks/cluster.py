@@ -33,7 +33,7 @@ from benchmarks.collection import documents_file, judged_queries, lines
 from benchmarks.running import RunningService, call
 from events.errors import SearchsvcError
 from searchsvc.cli.data import import_documents
-from searchsvc.opensearch.node import Node
+from searchsvc.engines.opensearch.node import Node
 
 INDEX: Final = "bench"
 LIMIT: Final = 10

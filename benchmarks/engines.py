@@ -36,9 +36,9 @@ from searchsvc.answer import SearchRequest
 from searchsvc.cli.data import import_documents
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import Upsert
-from searchsvc.opensearch.engine import OpenSearchEngine
-from searchsvc.opensearch.node import Node, client_of
+from searchsvc.engines.opensearch.engine import OpenSearchEngine
+from searchsvc.engines.opensearch.node import Node, client_of
+from searchsvc.engines.protocol import Upsert
 from searchsvc.search import Searcher
 from tuning import metrics
 from tuning.arrays import FloatArray, ScoreArray

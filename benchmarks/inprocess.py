@@ -17,9 +17,9 @@ from events import control
 from events.settings import IndexSettings
 from events.types import IndexConfigured
 from searchsvc.answer import SearchRequest
-from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import EngineSnapshot
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tuning.features import default_weights

@@ -33,10 +33,10 @@ from benchmarks.running import RunningService, Searched, await_snapshot, call, s
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import embedding_text
 from searchsvc.cli.data import import_documents
-from searchsvc.embedded.storage import snapshots
-from searchsvc.embedded.vectors import FEW, StoredVectors, build_base
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.model import find_model
+from searchsvc.engines.embedded.storage import snapshots
+from searchsvc.engines.embedded.vectors import FEW, StoredVectors, build_base
 
 INDEX: Final = "bench"
 CANDIDATES: Final = 100

@@ -17,12 +17,12 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.errors import InvalidInput
 from events.settings import IndexSettings
-from searchsvc import signals
 from searchsvc.analysis.analyzer import Analysis, analyze, field_text, stem
 from searchsvc.analysis.lexicon import Likeness
 from searchsvc.analysis.query import AskedOperator, Operator, Query, QueryTerm
-from searchsvc.engine import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures, Upsert
-from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds, without
+from searchsvc.engines import signals
+from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds, without
+from searchsvc.engines.protocol import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures, Upsert
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
 K1, B = 1.2, 0.75
@@ -252,7 +252,7 @@ class OracleSnapshot:
         return [i for _, i in sorted(zip(cosines, allowed, strict=True), key=lambda one: -one[0])][:k]
 
     def _vector_leg(self, asked: Retrieval, allowed: list[int], by_words: list[int]) -> tuple[list[int], float]:
-        """The nearest, and how far to trust them: see `searchsvc.vectortrust.vector_trust`."""
+        """The nearest, and how far to trust them: see `searchsvc.engines.vector_trust.vector_trust`."""
         vector = asked.encoded()
         nearest = self._nearest(vector, asked.k, allowed)
         if vector is None or self.settings.embedding is None:

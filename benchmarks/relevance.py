@@ -31,11 +31,11 @@ from searchsvc import ranking
 from searchsvc.analysis.analyzer import embedding_text
 from searchsvc.answer import SearchRequest
 from searchsvc.documents import AcceptedDocument, parse_documents
-from searchsvc.embedded import storage
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
-from searchsvc.engine import EngineSnapshot, Upsert
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.protocol import EngineSnapshot, Upsert
 from searchsvc.infer import infer_settings
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState

@@ -25,8 +25,8 @@ from events.settings import Signal
 from events.types import ChangePublished
 from searchsvc.answer import SearchRequest
 from searchsvc.documents import AcceptedDocument, parse_documents
-from searchsvc.embedded import storage
-from searchsvc.engine import Upsert
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.protocol import Upsert
 from searchsvc.infer import infer_settings
 from searchsvc.sample import sample_catalogue
 from searchsvc.search import Searcher

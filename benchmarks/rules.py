@@ -31,7 +31,7 @@ from events.rules import (
 )
 from searchsvc.conditions import Condition, Occasion, parts_of, stems_of
 from searchsvc.directives import directives
-from searchsvc.filters import parse_filter
+from searchsvc.engines.filters import parse_filter
 from searchsvc.rulebook import Rulebook
 
 SEED: Final = 20261126

@@ -21,7 +21,7 @@ import msgspec
 from events import jetstream, server
 from events.errors import Unavailable
 from events.jetstream import JetStreamEventLog
-from searchsvc.embedded.storage import snapshots
+from searchsvc.engines.embedded.storage import snapshots
 
 START_TIMEOUT_S = 120.0
 STOP_TIMEOUT_S = 30.0

@@ -30,10 +30,10 @@ from benchmarks.latency import sample_queries
 from benchmarks.running import RunningService, call, search
 from searchsvc.analysis.analyzer import embedding_text
 from searchsvc.cli.data import import_documents
-from searchsvc.embedded import storage
-from searchsvc.embedded.vectors import StoredVectors, VectorIndex
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.embedded.vectors import StoredVectors, VectorIndex
 from tuning.arrays import AnyArray, BoolArray, FloatArray
 
 INDEX: Final = "bench"

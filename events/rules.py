@@ -36,7 +36,7 @@ MAX_DATA_BYTES: Final = 16 * 1024
 _URL: Final = re.compile(r"^(https?://[^\s/]+|/)[^\s]*$")
 
 PatternType = Literal["exact", "starts", "contains", "all_words"]
-# A filter in either form of `searchsvc.filters`, which reads it.
+# A filter in either form of `searchsvc.engines.filters`, which reads it.
 FilterInput = str | dict[str, object]
 
 

@@ -31,12 +31,12 @@ from searchsvc.canaries import Canaries
 from searchsvc.commands import Commands
 from searchsvc.dead import DeadLetters
 from searchsvc.drafts import Drafts
-from searchsvc.embedded.indexes import EmbeddedIndexes
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
-from searchsvc.engine import Indexes
+from searchsvc.engines.embedded.indexes import EmbeddedIndexes
+from searchsvc.engines.protocol import Indexes
 from searchsvc.factors import FactorsFollower
 from searchsvc.follower import BehaviorFollower
 from searchsvc.indexers import Indexers
@@ -63,7 +63,7 @@ from tuning import compiled
 from tuning.join import ClickthroughJoin
 
 if TYPE_CHECKING:
-    from searchsvc.opensearch.node import Node
+    from searchsvc.engines.opensearch.node import Node
 
 DISK_LOOK_EVERY_S = 0.5
 INTERRUPTED_REPAIR = "repairing"
@@ -393,8 +393,8 @@ class App:
         if not wanted.url:
             return EmbeddedIndexes(self.config.data_path / "indexes", model, dimension)
         # Its client takes a while to import, at every start.
-        from searchsvc.opensearch.indexes import OpenSearchIndexes
-        from searchsvc.opensearch.node import Node
+        from searchsvc.engines.opensearch.indexes import OpenSearchIndexes
+        from searchsvc.engines.opensearch.node import Node
 
         self._node = Node.of(wanted)
         return OpenSearchIndexes(

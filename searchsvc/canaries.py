@@ -10,7 +10,7 @@ import numpy as np
 
 from searchsvc.analysis.analyzer import field_text
 from searchsvc.answer import SearchAnswer, SearchRequest
-from searchsvc.engine import EngineSnapshot
+from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.querycounts import QueryCounts
 from searchsvc.rebuild import Canary, Comparison
 from searchsvc.search import Searcher

@@ -10,7 +10,7 @@ import numpy as np
 from searchsvc import ranking
 from searchsvc.analysis.query import Query
 from searchsvc.answer import BoostShare, Explanation, FeatureShare, SearchRequest
-from searchsvc.engine import EngineSnapshot, Retrieved, TextFeatures
+from searchsvc.engines.protocol import EngineSnapshot, Retrieved, TextFeatures
 from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from tuning.compiled import compiled
 from tuning.curves import Curves

@@ -14,7 +14,7 @@ import msgspec
 
 from events.rules import Conditions, PatternType
 from searchsvc.analysis.analyzer import analyze_query, stem
-from searchsvc.filters import AllOf, AnyOf, Filter, Is, Not, parse_filter
+from searchsvc.engines.filters import AllOf, AnyOf, Filter, Is, Not, parse_filter
 
 CLOSENESS: Final[Mapping[PatternType, int]] = {"exact": 0, "starts": 1, "contains": 2, "all_words": 3}
 NO_PATTERN: Final = len(CLOSENESS)

@@ -34,7 +34,7 @@ from events.rules import (
 )
 from searchsvc.analysis.analyzer import spans
 from searchsvc.conditions import Stems, stems_of
-from searchsvc.filters import AllOf, AnyOf, Filter, Is, Not
+from searchsvc.engines.filters import AllOf, AnyOf, Filter, Is, Not
 from searchsvc.rulebook import PreparedRule
 from tuning.arrays import ScoreArray
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from events.settings import IndexSettings
-from searchsvc import signals
+from searchsvc.engines import signals
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 MAX_ID_BYTES: Final = 512

@@ -23,7 +23,7 @@ from events.learning import check_learning, check_trial
 from events.policies import check_policy
 from events.rules import MAX_RULES, check_rule, check_rule_id
 from events.segments import MAX_SEGMENTS, check_segment
-from searchsvc.engine import EngineSnapshot
+from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rulebook import Rulebook
 from searchsvc.rulechecks import (
     check_condition_on,

@@ -13,7 +13,7 @@ import msgspec
 from events.control import IndexControl
 from events.errors import LaterVersion, SearchsvcError, Unavailable
 from events.log import EventLog
-from searchsvc.engine import Indexes
+from searchsvc.engines.protocol import Indexes
 from searchsvc.indexing import RETRY_S, DocumentEncoder, Indexer
 from searchsvc.rebuild import Compare, Rebuild, RebuildStatus, Why
 from searchsvc.runtime.tasks import end

@@ -26,7 +26,7 @@ from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.analysis.analyzer import embedding_text
 from searchsvc.embedding.cache import VectorCache, half_precision
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import Delete, Engine, IndexStorage, Upsert
+from searchsvc.engines.protocol import Delete, Engine, IndexStorage, Upsert
 from searchsvc.runtime import malloc as memory
 from searchsvc.serving import Serving
 from tuning.arrays import FloatArray

@@ -37,8 +37,8 @@ from events.types import (
 from searchsvc.analysis.analyzer import asked_for
 from searchsvc.commands import Author, Commands
 from searchsvc.drafts import Drafts
+from searchsvc.engines.members import families
 from searchsvc.keyring import Keyring, opened
-from searchsvc.members import families
 from searchsvc.redaction import REDACTED
 from searchsvc.replaying import Replays
 from searchsvc.serving import IndexBehavior, Serving

@@ -20,7 +20,7 @@ import msgspec
 
 from events.control import IndexControl
 from events.errors import LaterVersion, NotFound, SearchsvcError, Unavailable
-from searchsvc.engine import Engine, EngineSnapshot, IndexStorage
+from searchsvc.engines.protocol import Engine, EngineSnapshot, IndexStorage
 from searchsvc.indexing import Indexer
 from searchsvc.runtime.tasks import whole
 

@@ -23,8 +23,8 @@ from events.rules import (
 )
 from searchsvc.analysis.query import Query
 from searchsvc.conditions import Stems, stems_of
-from searchsvc.engine import EngineSnapshot, Retrieval
-from searchsvc.filters import parse_filter
+from searchsvc.engines.filters import parse_filter
+from searchsvc.engines.protocol import EngineSnapshot, Retrieval
 from searchsvc.rulebook import Rulebook
 
 

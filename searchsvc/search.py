@@ -31,9 +31,9 @@ from searchsvc.answer import Explanation, Hit, SearchAnswer, SearchOutcome, Sear
 from searchsvc.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
 from searchsvc.directives import multiplied, placed
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import EngineSnapshot, Retrieval
+from searchsvc.engines.filters import Filter, parse_filter
+from searchsvc.engines.protocol import EngineSnapshot, Retrieval
 from searchsvc.exploring import swapped
-from searchsvc.filters import Filter, parse_filter
 from searchsvc.rulebook import Rulebook, Rulebooks
 from searchsvc.runtime.stopwatch import Laps
 from searchsvc.serving import IndexBehavior, ServingState

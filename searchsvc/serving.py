@@ -14,7 +14,7 @@ import msgspec
 
 from events.control import ControlState
 from events.errors import Unavailable
-from searchsvc.engine import EngineSnapshot
+from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.sharded import Sharded
 
 

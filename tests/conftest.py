@@ -17,7 +17,7 @@ from events.memory import MemoryEventLog
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
-from searchsvc.opensearch.node import Node
+from searchsvc.engines.opensearch.node import Node
 from searchsvc.sample import sample_catalogue
 from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch

@@ -25,13 +25,13 @@ from events.log import Record
 from events.rules import Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
 from events.types import ChangePublished, ControlEvent, IndexConfigured, InteractionRecorded, RankingShown
-from searchsvc.embedded import storage
-from searchsvc.embedded.engine import EmbeddedEngine
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import EngineSnapshot, Upsert
-from searchsvc.opensearch import mapping
-from searchsvc.opensearch.engine import OpenSearchEngine
-from searchsvc.opensearch.node import Node
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.embedded.engine import EmbeddedEngine
+from searchsvc.engines.opensearch import mapping
+from searchsvc.engines.opensearch.engine import OpenSearchEngine
+from searchsvc.engines.opensearch.node import Node
+from searchsvc.engines.protocol import EngineSnapshot, Upsert
 from searchsvc.rebuild import Comparison
 from searchsvc.serving import ServingState
 from tuning.arrays import FloatArray

@@ -27,7 +27,7 @@ from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.runtime.config import Config, load_config, shown
 
 if TYPE_CHECKING:
-    from searchsvc.opensearch.status import IndexStatus
+    from searchsvc.engines.opensearch.status import IndexStatus
 
 LOW_DISK_BYTES = 1 << 30
 MAX_BEHIND = 100_000
@@ -178,8 +178,8 @@ def _service(url: str) -> tuple[str, str]:
 
 
 def _opensearch(settings: Config) -> tuple[str, str]:
-    from searchsvc.opensearch.node import Node
-    from searchsvc.opensearch.status import status
+    from searchsvc.engines.opensearch.node import Node
+    from searchsvc.engines.opensearch.status import status
 
     with closing(Node.of(settings.opensearch)) as node:
         found = status(node, settings.opensearch.prefix)

@@ -29,7 +29,7 @@ from events.types import DocumentDeleted, DocumentUpserted, Skipped
 from searchsvc.app import INTERRUPTED_REPAIR
 from searchsvc.cli.log import KEPT_OF, import_archive, log_options
 from searchsvc.cli.verify import CHECKPOINTS
-from searchsvc.embedded.storage import stored_documents
+from searchsvc.engines.embedded.storage import stored_documents
 from searchsvc.runtime.config import Config, load_config
 
 # CONTROL comes from its copy. INGEST is handed out to consumers, whose places are lost with the store.

@@ -25,7 +25,7 @@ from events.types import EventRefused, InteractionRecorded
 from searchsvc import follower, watch
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.cli.log import connect_as_reader, log_options
-from searchsvc.embedded.storage import stored_documents
+from searchsvc.engines.embedded.storage import stored_documents
 from searchsvc.http.shapes import IndexState, StateInfo
 from searchsvc.runtime.config import Config, load_config
 

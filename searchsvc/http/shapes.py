@@ -22,7 +22,7 @@ from searchsvc.changes import Difference
 from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
 from searchsvc.drafts import Draft
-from searchsvc.engine import EngineSnapshot
+from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.learning import LearningStatus
 from searchsvc.rebuild import RebuildStatus
 from searchsvc.rulechecks import RuleConflict

@@ -15,9 +15,9 @@ from events.errors import InvalidInput
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
 from searchsvc.answer import SearchRequest
-from searchsvc.engine import EngineSnapshot, FacetRequest, Retrieval, Retrieved, SortKey, Upsert
-from searchsvc.filters import Filter, parse_filter
-from searchsvc.opensearch.node import Node
+from searchsvc.engines.filters import Filter, parse_filter
+from searchsvc.engines.opensearch.node import Node
+from searchsvc.engines.protocol import EngineSnapshot, FacetRequest, Retrieval, Retrieved, SortKey, Upsert
 from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
 
 DOCUMENTS = (

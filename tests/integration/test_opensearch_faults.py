@@ -19,7 +19,7 @@ import pytest
 from benchmarks.running import RunningService
 from events.errors import Unavailable
 from searchsvc.cli.data import import_documents
-from searchsvc.opensearch.node import Node
+from searchsvc.engines.opensearch.node import Node
 from searchsvc.sample import sample_catalogue
 from tests.opensearch import OpenSearchNode
 from tests.proxy import Fault, Proxy, proxy, self_signed

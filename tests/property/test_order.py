@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchsvc.candidates import _united
-from searchsvc.embedded.ids import Ids
-from searchsvc.embedded.order import first
+from searchsvc.engines.embedded.ids import Ids
+from searchsvc.engines.embedded.order import first
 
 # Alike in the bytes that are compared as numbers, or in some of them.
 STARTS = st.sampled_from(["", "a-document-of-the-", "a-document-of-the-"])

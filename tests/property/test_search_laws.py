@@ -22,8 +22,8 @@ from events.rules import (
     Rule,
 )
 from searchsvc.answer import SearchAnswer, SearchRequest
-from searchsvc.embedded import storage
-from searchsvc.engine import Delete, EngineSnapshot, FacetRequest, Upsert
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.protocol import Delete, EngineSnapshot, FacetRequest, Upsert
 from searchsvc.search import Searcher
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, with_rules
 

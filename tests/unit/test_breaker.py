@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from events.errors import InvalidInput, Unavailable
-from searchsvc.opensearch.breaker import Breaker
+from searchsvc.engines.opensearch.breaker import Breaker
 
 
 class Clock:

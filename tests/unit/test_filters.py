@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import InvalidInput
-from searchsvc.filters import AllOf, AnyOf, Has, Is, Not, Within, clauses, parse_filter, seconds, without
+from searchsvc.engines.filters import AllOf, AnyOf, Has, Is, Not, Within, clauses, parse_filter, seconds, without
 
 DAY = 86_400.0
 

@@ -16,7 +16,7 @@ from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT, catalog_subject
 from events.types import DocumentUpserted, IndexConfigured, Skipped
-from searchsvc.embedded.indexes import EmbeddedIndexes
+from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.indexers import Indexers
 from searchsvc.serving import Serving
 from tests.factories import NOW, SETTINGS, alike, click

@@ -18,7 +18,7 @@ from events.streams import StreamName
 from searchsvc import ranking
 from searchsvc.analysis.analyzer import embedding_text, field_text
 from searchsvc.behavior import BehaviorWriter
-from searchsvc.embedded.columns import Column
+from searchsvc.engines.embedded.columns import Column
 from searchsvc.known import BLOCK_IDS, BehaviorMemory, StoredEvents
 from tests.factories import click
 from tests.factories import ranking as shown

@@ -20,8 +20,8 @@ from events.settings import IndexSettings, SearchableField
 from events.streams import StreamName, catalog_subject
 from events.types import ControlEvent, DocumentDeleted, DocumentUpserted, IndexConfigured, IndexDeleted
 from searchsvc.canaries import Canaries
-from searchsvc.embedded.indexes import EmbeddedIndexes, EmbeddedStorage
-from searchsvc.engine import Engine, EngineSnapshot
+from searchsvc.engines.embedded.indexes import EmbeddedIndexes, EmbeddedStorage
+from searchsvc.engines.protocol import Engine, EngineSnapshot
 from searchsvc.indexers import Indexers
 from searchsvc.querycounts import QueryCounts
 from searchsvc.rebuild import Canary, Compare, Comparison, RebuildStatus

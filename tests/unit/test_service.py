@@ -26,10 +26,10 @@ from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
 from searchsvc.dead import DeadLetters
 from searchsvc.drafts import Drafts
-from searchsvc.embedded import storage
-from searchsvc.embedded.indexes import EmbeddedStorage
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engine import Delete
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.embedded.indexes import EmbeddedStorage
+from searchsvc.engines.protocol import Delete
 from searchsvc.indexing import Indexer
 from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory

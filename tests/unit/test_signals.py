@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.settings import Signal, Transform
-from searchsvc import signals
 from searchsvc.documents import AcceptedDocument, refusal
+from searchsvc.engines import signals
 from searchsvc.infer import infer_settings
 from tests.factories import SETTINGS
 

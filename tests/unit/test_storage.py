@@ -10,9 +10,9 @@ import pytest
 from events.errors import Corrupt
 from events.settings import IndexSettings, SearchableField
 from searchsvc.analysis.understanding import understand
-from searchsvc.embedded import storage
-from searchsvc.embedded.engine import EmbeddedEngine
-from searchsvc.engine import Delete, EngineSnapshot, FacetRequest, Retrieval, Retrieved
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.embedded.engine import EmbeddedEngine
+from searchsvc.engines.protocol import Delete, EngineSnapshot, FacetRequest, Retrieval, Retrieved
 from tests.factories import SETTINGS, engine, upsert, vector
 
 MODEL = "model digest"

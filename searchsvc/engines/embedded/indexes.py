@@ -11,16 +11,16 @@ from typing import Final
 from events.control import IndexControl
 from events.errors import Corrupt, NotFound
 from events.settings import IndexSettings
-from searchsvc.embedded import storage
-from searchsvc.embedded.engine import EmbeddedEngine
-from searchsvc.engine import Delete, Engine, Upsert
+from searchsvc.engines.embedded import storage
+from searchsvc.engines.embedded.engine import EmbeddedEngine
+from searchsvc.engines.protocol import Delete, Engine, Upsert
 
 BATCH: Final = 256
 log = logging.getLogger(__name__)
 
 
 class EmbeddedIndexes:
-    """`searchsvc.engine.Indexes` below a folder. model, dimension: of the vectors; '' and 0 without."""
+    """`searchsvc.engines.protocol.Indexes` below a folder. model, dimension: of the vectors; '' and 0 without."""
 
     def __init__(self, folder: Path, model: str, dimension: int) -> None:
         self._folder = folder
@@ -38,7 +38,7 @@ class EmbeddedIndexes:
 
 
 class EmbeddedStorage:
-    """`searchsvc.engine.IndexStorage` in a folder."""
+    """`searchsvc.engines.protocol.IndexStorage` in a folder."""
 
     def __init__(self, folder: Path, settings: IndexSettings, model: str = "", dimension: int = 0) -> None:
         self._folder = folder

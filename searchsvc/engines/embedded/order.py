@@ -11,8 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from searchsvc.embedded import kernels
-from searchsvc.embedded.ids import IdsView
+from searchsvc.engines.embedded import kernels
+from searchsvc.engines.embedded.ids import IdsView
 from tuning.arrays import AnyArray, BoolArray, IntArray
 
 # Up to so many are picked out in one pass.

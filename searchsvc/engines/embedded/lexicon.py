@@ -19,8 +19,8 @@ from rapidfuzz.distance import OSA
 from searchsvc.analysis.analyzer import stem
 from searchsvc.analysis.lexicon import Likeness
 from searchsvc.analysis.query import Query
-from searchsvc.embedded.columns import Column
-from searchsvc.embedded.texts import StoredTexts, Texts
+from searchsvc.engines.embedded.columns import Column
+from searchsvc.engines.embedded.texts import StoredTexts, Texts
 from tuning.arrays import AnyArray, BoolArray
 
 # Words since the last sorting are looked through one by one: this bounds how many.

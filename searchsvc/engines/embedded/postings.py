@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.embedded import kernels
+from searchsvc.engines.embedded import kernels
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 # A run is merged into its elder once it has this share of the elder's entries.

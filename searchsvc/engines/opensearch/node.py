@@ -27,8 +27,8 @@ from opensearchpy import AsyncOpenSearch
 from opensearchpy import exceptions as foreign
 from opensearchpy.serializer import Serializer
 
-from searchsvc.opensearch.breaker import Breaker
-from searchsvc.opensearch.replies import Searched
+from searchsvc.engines.opensearch.breaker import Breaker
+from searchsvc.engines.opensearch.replies import Searched
 from searchsvc.runtime.config import OpenSearchConfig
 
 T = TypeVar("T")

@@ -19,12 +19,12 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from events.settings import IndexSettings
-from searchsvc import signals
 from searchsvc.analysis.analyzer import Analysis, analyze, field_text, stem
-from searchsvc.embedded.forward import K1, B, words_hash
-from searchsvc.engine import Upsert
-from searchsvc.filters import seconds
-from searchsvc.members import Value, short_values, shown
+from searchsvc.engines import signals
+from searchsvc.engines.embedded.forward import K1, B, words_hash
+from searchsvc.engines.filters import seconds
+from searchsvc.engines.members import Value, short_values, shown
+from searchsvc.engines.protocol import Upsert
 from tuning.arrays import FloatArray
 
 BESIDE: Final = "|"

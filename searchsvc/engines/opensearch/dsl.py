@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Query, QueryTerm
-from searchsvc.embedded.forward import QueryStatistics
-from searchsvc.engine import FacetRequest, SortKey
-from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
-from searchsvc.members import as_number
-from searchsvc.opensearch.mapping import BESIDE, VECTOR, member_path, title_key
-from searchsvc.signals import DAY_S
+from searchsvc.engines.embedded.forward import QueryStatistics
+from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
+from searchsvc.engines.members import as_number
+from searchsvc.engines.opensearch.mapping import BESIDE, VECTOR, member_path, title_key
+from searchsvc.engines.protocol import FacetRequest, SortKey
+from searchsvc.engines.signals import DAY_S
 from tuning.arrays import BoolArray, FloatArray, ScoreArray
 
 Clause = dict[str, Any]
@@ -39,7 +39,7 @@ EVERYTHING: Final[Clause] = {"match_all": {}}
 NOTHING: Final[Clause] = {"match_none": {}}
 LIVE: Final[Clause] = {"term": {"live": True}}
 REFUSED: Final[Clause] = {"exists": {"field": "refused"}}
-# As `searchsvc.signals.features`, added up by their weights.
+# As `searchsvc.engines.signals.features`, added up by their weights.
 _BROWSE: Final = """
 double sum = 0;
 for (int i = 0; i < params.weights.length; i++) {

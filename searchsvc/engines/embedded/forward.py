@@ -16,11 +16,11 @@ import numpy as np
 
 from searchsvc.analysis.analyzer import Analysis
 from searchsvc.analysis.query import Query
-from searchsvc.embedded import kernels
-from searchsvc.embedded.columns import Column
-from searchsvc.embedded.lexicon import Lexicon, LexiconView, Meaning, StoredLexicon
-from searchsvc.embedded.postings import MAX_FREQUENCY, MAX_LENGTH, Entries
-from searchsvc.engine import TextFeatures
+from searchsvc.engines.embedded import kernels
+from searchsvc.engines.embedded.columns import Column
+from searchsvc.engines.embedded.lexicon import Lexicon, LexiconView, Meaning, StoredLexicon
+from searchsvc.engines.embedded.postings import MAX_FREQUENCY, MAX_LENGTH, Entries
+from searchsvc.engines.protocol import TextFeatures
 from tuning.arrays import AnyArray, IntArray, ScoreArray
 
 K1: Final = 1.2

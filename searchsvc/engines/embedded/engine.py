@@ -14,22 +14,22 @@ import numpy as np
 
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
-from searchsvc import signals
 from searchsvc.analysis.analyzer import analyze, field_text
 from searchsvc.analysis.query import Query
-from searchsvc.embedded.attributes import Attributes, AttributesView, StoredAttribute
-from searchsvc.embedded.columns import Column
-from searchsvc.embedded.documents import DocumentFile, DocumentView
-from searchsvc.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward, Wanted
-from searchsvc.embedded.ids import Ids, IdsView, StoredIds
-from searchsvc.embedded.lexicon import LexiconView
-from searchsvc.embedded.matching import Matched, Matching
-from searchsvc.embedded.order import first
-from searchsvc.embedded.postings import Postings, PostingsRun, PostingsView
-from searchsvc.embedded.vectors import StoredVectors, VectorIndex, VectorView
-from searchsvc.engine import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
-from searchsvc.filters import Filter, without
-from searchsvc.vectortrust import N_COMPARED, vector_trust
+from searchsvc.engines import signals
+from searchsvc.engines.embedded.attributes import Attributes, AttributesView, StoredAttribute
+from searchsvc.engines.embedded.columns import Column
+from searchsvc.engines.embedded.documents import DocumentFile, DocumentView
+from searchsvc.engines.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward, Wanted
+from searchsvc.engines.embedded.ids import Ids, IdsView, StoredIds
+from searchsvc.engines.embedded.lexicon import LexiconView
+from searchsvc.engines.embedded.matching import Matched, Matching
+from searchsvc.engines.embedded.order import first
+from searchsvc.engines.embedded.postings import Postings, PostingsRun, PostingsView
+from searchsvc.engines.embedded.vectors import StoredVectors, VectorIndex, VectorView
+from searchsvc.engines.filters import Filter, without
+from searchsvc.engines.protocol import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
+from searchsvc.engines.vector_trust import N_COMPARED, vector_trust
 from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
 
 # More dead slots than this share, and than this number, and the index is worth building anew.

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from searchsvc.opensearch import mapping, replies
-from searchsvc.opensearch.node import Node
+from searchsvc.engines.opensearch import mapping, replies
+from searchsvc.engines.opensearch.node import Node
 
 KNN: Final = "opensearch-knn"
 

@@ -1,6 +1,6 @@
 """What retrieval owes to the rest: an engine is written by one indexer and read through immutable snapshots.
 
-Adapters: `searchsvc.embedded`, `searchsvc.opensearch`. A snapshot never changes; a search takes one and uses nothing
+Adapters: `searchsvc.engines.embedded`, `searchsvc.engines.opensearch`. A snapshot never changes; a search takes one and uses nothing
 else.
 """
 
@@ -18,7 +18,7 @@ from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import AskedOperator, Operator, Query
-from searchsvc.filters import Filter
+from searchsvc.engines.filters import Filter
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
 

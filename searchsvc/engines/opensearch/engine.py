@@ -13,13 +13,13 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.errors import Unavailable
 from events.settings import IndexSettings
-from searchsvc.engine import Delete, Upsert
-from searchsvc.opensearch import dsl, mapping, replies
-from searchsvc.opensearch.concrete import ConcreteIndex
-from searchsvc.opensearch.node import MAX_SAID_CHARS, Node
-from searchsvc.opensearch.snapshot import Commit, OpenSearchSnapshot
-from searchsvc.opensearch.vectors import ServiceVectors
-from searchsvc.opensearch.vocabulary import Vocabulary
+from searchsvc.engines.opensearch import dsl, mapping, replies
+from searchsvc.engines.opensearch.concrete import ConcreteIndex
+from searchsvc.engines.opensearch.node import MAX_SAID_CHARS, Node
+from searchsvc.engines.opensearch.snapshot import Commit, OpenSearchSnapshot
+from searchsvc.engines.opensearch.vectors import ServiceVectors
+from searchsvc.engines.opensearch.vocabulary import Vocabulary
+from searchsvc.engines.protocol import Delete, Upsert
 from tuning.arrays import FloatArray, ScoreArray
 
 PAGE_OF_TERMS: Final = 10_000

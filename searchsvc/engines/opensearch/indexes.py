@@ -20,12 +20,12 @@ import msgspec
 from events.control import IndexControl
 from events.errors import Corrupt, NotFound
 from events.settings import IndexSettings
-from searchsvc.engine import Delete, Engine, Upsert
-from searchsvc.opensearch import dsl, mapping, replies
-from searchsvc.opensearch.concrete import ConcreteIndex
-from searchsvc.opensearch.engine import OpenSearchEngine
-from searchsvc.opensearch.node import Node
-from searchsvc.opensearch.status import has_knn
+from searchsvc.engines.opensearch import dsl, mapping, replies
+from searchsvc.engines.opensearch.concrete import ConcreteIndex
+from searchsvc.engines.opensearch.engine import OpenSearchEngine
+from searchsvc.engines.opensearch.node import Node
+from searchsvc.engines.opensearch.status import has_knn
+from searchsvc.engines.protocol import Delete, Engine, Upsert
 
 # What is not allocated by then is red, and is tried again.
 NEW_INDEX_TIMEOUT: Final = "5s"
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class OpenSearchIndexes:
-    """`searchsvc.engine.Indexes` on a node. prefix: what all of this service's begin with. model, dimension: of the
+    """`searchsvc.engines.protocol.Indexes` on a node. prefix: what all of this service's begin with. model, dimension: of the
     vectors; '' and 0 without. n_shards, n_replicas: of indexes that are made."""
 
     def __init__(
@@ -72,7 +72,7 @@ class OpenSearchIndexes:
 
 
 class OpenSearchStorage:
-    """`searchsvc.engine.IndexStorage` of one index. The node keeps all that is written, so nothing is left to save."""
+    """`searchsvc.engines.protocol.IndexStorage` of one index. The node keeps all that is written, so nothing is left to save."""
 
     def __init__(
         self,

@@ -13,13 +13,13 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.embedded import kernels
-from searchsvc.embedded.columns import Column
-from searchsvc.embedded.ids import IdsView
-from searchsvc.embedded.texts import StoredTexts, Texts
-from searchsvc.engine import Facet, FacetStats, FacetValue
-from searchsvc.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, clauses, seconds
-from searchsvc.members import Value, as_number, out_of_kind, short_values, shown, unknown
+from searchsvc.engines.embedded import kernels
+from searchsvc.engines.embedded.columns import Column
+from searchsvc.engines.embedded.ids import IdsView
+from searchsvc.engines.embedded.texts import StoredTexts, Texts
+from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, clauses, seconds
+from searchsvc.engines.members import Value, as_number, out_of_kind, short_values, shown, unknown
+from searchsvc.engines.protocol import Facet, FacetStats, FacetValue
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 # Numbers stand among the texts behind a character that no text begins with.

@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import AskedOperator, Operator, Query
-from searchsvc.embedded import kernels
-from searchsvc.embedded.forward import K1, B, ForwardView, QueryStatistics, Wanted
-from searchsvc.embedded.postings import PostingsView, Spans
+from searchsvc.engines.embedded import kernels
+from searchsvc.engines.embedded.forward import K1, B, ForwardView, QueryStatistics, Wanted
+from searchsvc.engines.embedded.postings import PostingsView, Spans
 from tuning.arrays import AnyArray, BoolArray, FloatArray, ScoreArray
 
 # Where fewer documents than a first page hold all terms, those that hold some follow them.

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from events.settings import Signal
-from searchsvc.filters import seconds
+from searchsvc.engines.filters import seconds
 from tuning.arrays import AnyArray, FloatArray
 
 LARGEST: Final = 1e300

@@ -15,19 +15,19 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.errors import Unavailable
 from events.settings import IndexSettings
-from searchsvc import signals
 from searchsvc.analysis.query import AskedOperator, Operator, Query
-from searchsvc.embedded.forward import QueryStatistics
-from searchsvc.embedded.lexicon import LexiconView
-from searchsvc.embedded.matching import FEW
-from searchsvc.engine import Facet, FacetRequest, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures
-from searchsvc.filters import Filter, Within, clauses, without
-from searchsvc.members import out_of_kind, unknown
-from searchsvc.opensearch import dsl, mapping, replies
-from searchsvc.opensearch.concrete import ConcreteIndex
-from searchsvc.opensearch.vectors import ServiceVectorsView
-from searchsvc.opensearch.vocabulary import VocabularyView
-from searchsvc.vectortrust import N_COMPARED, vector_trust
+from searchsvc.engines import signals
+from searchsvc.engines.embedded.forward import QueryStatistics
+from searchsvc.engines.embedded.lexicon import LexiconView
+from searchsvc.engines.embedded.matching import FEW
+from searchsvc.engines.filters import Filter, Within, clauses, without
+from searchsvc.engines.members import out_of_kind, unknown
+from searchsvc.engines.opensearch import dsl, mapping, replies
+from searchsvc.engines.opensearch.concrete import ConcreteIndex
+from searchsvc.engines.opensearch.vectors import ServiceVectorsView
+from searchsvc.engines.opensearch.vocabulary import VocabularyView
+from searchsvc.engines.protocol import Facet, FacetRequest, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures
+from searchsvc.engines.vector_trust import N_COMPARED, vector_trust
 from tuning.arrays import BoolArray, FloatArray, IntArray, ScoreArray
 
 # The node shows no hits beyond.

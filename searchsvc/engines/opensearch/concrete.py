@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from events.errors import NotFound, Unavailable
-from searchsvc.opensearch import replies
-from searchsvc.opensearch.node import BUSY, Node
-from searchsvc.opensearch.replies import Searched
+from searchsvc.engines.opensearch import replies
+from searchsvc.engines.opensearch.node import BUSY, Node
+from searchsvc.engines.opensearch.replies import Searched
 
 T = TypeVar("T")
 W = TypeVar("W", bound=replies.FromShards)

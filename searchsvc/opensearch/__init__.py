@@ -1,1 +1,0 @@
-"""The engine for who outgrows one machine: an OpenSearch cluster behind the protocol of `searchsvc.engine`."""
