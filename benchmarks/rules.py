@@ -29,10 +29,10 @@ from events.rules import (
     SynonymAction,
     UserDataAction,
 )
-from searchsvc.conditions import Condition, Occasion, parts_of, stems_of
-from searchsvc.directives import directives
 from searchsvc.engines.filters import parse_filter
-from searchsvc.rulebook import Rulebook
+from searchsvc.rules.conditions import Condition, Occasion, parts_of, stems_of
+from searchsvc.rules.directives import directives
+from searchsvc.rules.rulebook import Rulebook
 
 SEED: Final = 20261126
 NOW: Final = datetime(2026, 11, 26, tzinfo=UTC)

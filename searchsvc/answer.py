@@ -12,8 +12,8 @@ from events.rules import MAX_NAME_CHARS, MAX_TAGS
 from events.types import RankingShown
 from searchsvc.analysis.highlight import Highlight, HighlightInput
 from searchsvc.analysis.query import AskedOperator, Kind, Operator, QueryTerm
-from searchsvc.directives import Effect
 from searchsvc.engines.protocol import Facet, FacetRequest, SortKey
+from searchsvc.rules.directives import Effect
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.runtime.stopwatch import Timings
 

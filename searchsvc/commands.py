@@ -42,8 +42,8 @@ from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConf
 from searchsvc.changes import edits_to, undoing
 from searchsvc.editchecks import check_alone, check_on_documents, check_within, names_documents
 from searchsvc.policing import Refusal, part_of, refusal, refusal_of_parts
-from searchsvc.rulebook import Rulebooks
-from searchsvc.rulechecks import RuleConflict, conflicts
+from searchsvc.rules.checks import RuleConflict, conflicts
+from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.serving import Serving, ServingState
 from tuning.features import default_weights
 from tuning.weights import check_weights

@@ -24,8 +24,7 @@ from events.policies import check_policy
 from events.rules import MAX_RULES, check_rule, check_rule_id
 from events.segments import MAX_SEGMENTS, check_segment
 from searchsvc.engines.protocol import EngineSnapshot
-from searchsvc.rulebook import Rulebook
-from searchsvc.rulechecks import (
+from searchsvc.rules.checks import (
     check_condition_on,
     check_condition_words,
     check_no_circle,
@@ -33,6 +32,7 @@ from searchsvc.rulechecks import (
     check_words,
     needs_documents,
 )
+from searchsvc.rules.rulebook import Rulebook
 from tuning.weights import check_limits, check_weights
 
 

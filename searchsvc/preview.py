@@ -9,7 +9,7 @@ import msgspec
 
 from events.control import ControlState
 from searchsvc.answer import Hit, SearchAnswer, SearchRequest
-from searchsvc.directives import Effect
+from searchsvc.rules.directives import Effect
 
 TOP: Final = 3
 # An index, CONTROL as it is and as it would be, and a search: its answer by either.

@@ -26,12 +26,12 @@ from events.types import PairSwap, RankingShown
 from searchsvc import ranking
 from searchsvc.analysis.analyzer import asked_for
 from searchsvc.answer import FeatureShare, SearchOutcome, SearchRequest
-from searchsvc.directives import multiplied
 from searchsvc.keyring import Keyring, opened
 from searchsvc.known import KnownRankings
 from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.queryids import made_at
 from searchsvc.redaction import REDACTED
+from searchsvc.rules.directives import multiplied
 from searchsvc.search import Searcher
 from searchsvc.serving import IndexBehavior, Liking, Serving, ServingState
 from searchsvc.sharded import Sharded

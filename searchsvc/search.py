@@ -29,12 +29,12 @@ from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
 from searchsvc.answer import Explanation, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
 from searchsvc.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
-from searchsvc.directives import multiplied, placed
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.protocol import EngineSnapshot, Retrieval
 from searchsvc.exploring import swapped
-from searchsvc.rulebook import Rulebook, Rulebooks
+from searchsvc.rules.directives import multiplied, placed
+from searchsvc.rules.rulebook import Rulebook, Rulebooks
 from searchsvc.runtime.stopwatch import Laps
 from searchsvc.serving import IndexBehavior, ServingState
 from searchsvc.steering import (

@@ -26,8 +26,8 @@ from events.rules import (
 )
 from searchsvc.answer import SearchAnswer
 from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
-from searchsvc.directives import Effect
 from searchsvc.http.shapes import RuleChangedAnswer, RuleInfo, RuleList
+from searchsvc.rules.directives import Effect
 
 NO_TERMINAL: Final = 300
 

@@ -25,7 +25,7 @@ from searchsvc.drafts import Draft
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.learning import LearningStatus
 from searchsvc.rebuild import RebuildStatus
-from searchsvc.rulechecks import RuleConflict
+from searchsvc.rules.checks import RuleConflict
 from searchsvc.serving import ServingState
 from searchsvc.suggestions import Suggestion
 

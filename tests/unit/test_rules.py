@@ -30,10 +30,10 @@ from events.rules import (
     check_rule,
 )
 from searchsvc.answer import SearchAnswer, SearchRequest
-from searchsvc.conditions import Occasion, stems_of
-from searchsvc.directives import Effect, multiplied, placed
-from searchsvc.rulebook import Rulebook
-from searchsvc.rulechecks import check_no_circle, check_on, check_words, conflicts
+from searchsvc.rules.checks import check_no_circle, check_on, check_words, conflicts
+from searchsvc.rules.conditions import Occasion, stems_of
+from searchsvc.rules.directives import Effect, multiplied, placed
+from searchsvc.rules.rulebook import Rulebook
 from searchsvc.search import Searcher
 from searchsvc.serving import ServingState
 from tests.factories import NOW, FakeEmbedder, engine, serving, upsert, with_rules

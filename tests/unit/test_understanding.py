@@ -14,7 +14,7 @@ from searchsvc.analysis.analyzer import stem
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.synonyms import Synonyms
 from searchsvc.analysis.understanding import MAX_QUERY_TERMS, understand
-from searchsvc.rulebook import Rulebook
+from searchsvc.rules.rulebook import Rulebook
 from tests.factories import NOW
 
 WORDS = {

@@ -17,8 +17,8 @@ from events.control import IndexControl, StoredRule, StoredSegment
 from events.rules import Conditions, Rule, SynonymAction, filters_of
 from searchsvc.analysis.analyzer import stem
 from searchsvc.analysis.synonyms import Synonym, synonyms_of
-from searchsvc.conditions import Condition, Lookup, Occasion, Stems
 from searchsvc.engines.filters import Filter, parse_filter
+from searchsvc.rules.conditions import Condition, Lookup, Occasion, Stems
 
 UNCONDITIONAL: Final = Conditions()
 # Of each index: who looks into the past meanwhile, or at a draft, has another.

@@ -22,10 +22,10 @@ from events.rules import (
     filters_of,
 )
 from searchsvc.analysis.query import Query
-from searchsvc.conditions import Stems, stems_of
 from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.protocol import EngineSnapshot, Retrieval
-from searchsvc.rulebook import Rulebook
+from searchsvc.rules.conditions import Stems, stems_of
+from searchsvc.rules.rulebook import Rulebook
 
 
 class RuleConflict(msgspec.Struct, frozen=True):

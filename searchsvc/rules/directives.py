@@ -33,9 +33,9 @@ from events.rules import (
     UserDataAction,
 )
 from searchsvc.analysis.analyzer import spans
-from searchsvc.conditions import Stems, stems_of
 from searchsvc.engines.filters import AllOf, AnyOf, Filter, Is, Not
-from searchsvc.rulebook import PreparedRule
+from searchsvc.rules.conditions import Stems, stems_of
+from searchsvc.rules.rulebook import PreparedRule
 from tuning.arrays import ScoreArray
 
 # As long as somebody may type.
