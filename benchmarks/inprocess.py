@@ -21,7 +21,7 @@ from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.search import Searcher
-from searchsvc.serving import ServingState
+from searchsvc.state.serving import ServingState
 from tuning.features import default_weights
 
 INDEX: Final = "bench"

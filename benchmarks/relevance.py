@@ -38,7 +38,7 @@ from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import EngineSnapshot, Upsert
 from searchsvc.infer import infer_settings
 from searchsvc.search import Searcher
-from searchsvc.serving import ServingState
+from searchsvc.state.serving import ServingState
 from tuning import metrics
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import KEYWORD_RANK, VECTOR_RANK, default_weights, feature_names

@@ -37,7 +37,6 @@ from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.engines.protocol import Indexes
-from searchsvc.factors import FactorsFollower
 from searchsvc.follower import BehaviorFollower
 from searchsvc.indexers import Indexers
 from searchsvc.indexing import DocumentEncoder
@@ -55,7 +54,8 @@ from searchsvc.runtime.tasks import end
 from searchsvc.scheduler import Scheduler
 from searchsvc.search import Searcher
 from searchsvc.service import Service
-from searchsvc.serving import Serving
+from searchsvc.state.factors import FactorsFollower
+from searchsvc.state.serving import Serving
 from searchsvc.watch import LogWatch
 from searchsvc.whatif import WhatIfs
 from searchsvc.worker import Worker

@@ -14,7 +14,7 @@ from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.querycounts import QueryCounts
 from searchsvc.rebuild import Canary, Comparison
 from searchsvc.search import Searcher
-from searchsvc.serving import Serving, ServingState
+from searchsvc.state.serving import Serving, ServingState
 
 N_QUERIES: Final = 20
 N_TITLES: Final = 10

@@ -44,7 +44,7 @@ from searchsvc.editchecks import check_alone, check_on_documents, check_within, 
 from searchsvc.policing import Refusal, part_of, refusal, refusal_of_parts
 from searchsvc.rules.checks import RuleConflict, conflicts
 from searchsvc.rules.rulebook import Rulebooks
-from searchsvc.serving import Serving, ServingState
+from searchsvc.state.serving import Serving, ServingState
 from tuning.features import default_weights
 from tuning.weights import check_weights
 

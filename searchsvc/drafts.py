@@ -39,7 +39,7 @@ from searchsvc.changes import WHOLE, Difference, difference
 from searchsvc.commands import Author, Changed, Commands, require_unchanged
 from searchsvc.editchecks import under
 from searchsvc.policing import part_of
-from searchsvc.serving import Serving
+from searchsvc.state.serving import Serving
 from tuning.weights import check_weights
 
 MAX_EDITS: Final = 1000

@@ -17,7 +17,7 @@ from searchsvc.engines.protocol import Indexes
 from searchsvc.indexing import RETRY_S, DocumentEncoder, Indexer
 from searchsvc.rebuild import Compare, Rebuild, RebuildStatus, Why
 from searchsvc.runtime.tasks import end
-from searchsvc.serving import Serving
+from searchsvc.state.serving import Serving
 
 AGAIN_S: Final = 5.0
 

@@ -28,7 +28,7 @@ from searchsvc.embedding.cache import VectorCache, half_precision
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.protocol import Delete, Engine, IndexStorage, Upsert
 from searchsvc.runtime import malloc as memory
-from searchsvc.serving import Serving
+from searchsvc.state.serving import Serving
 from tuning.arrays import FloatArray
 
 BATCH: Final = 256

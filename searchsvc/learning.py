@@ -41,7 +41,7 @@ from searchsvc.engines.members import families
 from searchsvc.keyring import Keyring, opened
 from searchsvc.redaction import REDACTED
 from searchsvc.replaying import Replays
-from searchsvc.serving import IndexBehavior, Serving
+from searchsvc.state.serving import IndexBehavior, Serving
 from tuning.coec import Asked
 from tuning.exploration import Exploration
 from tuning.join import Clickthrough, ClickthroughJoin

@@ -33,8 +33,8 @@ from searchsvc.queryids import made_at
 from searchsvc.redaction import REDACTED
 from searchsvc.rules.directives import multiplied
 from searchsvc.search import Searcher
-from searchsvc.serving import IndexBehavior, Liking, Serving, ServingState
-from searchsvc.sharded import Sharded
+from searchsvc.state.serving import IndexBehavior, Liking, Serving, ServingState
+from searchsvc.state.sharded import Sharded
 from searchsvc.trials import Draw
 from tuning.arrays import AnyArray, ScoreArray
 from tuning.curves import Curves, curves

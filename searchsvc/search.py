@@ -36,7 +36,7 @@ from searchsvc.exploring import swapped
 from searchsvc.rules.directives import multiplied, placed
 from searchsvc.rules.rulebook import Rulebook, Rulebooks
 from searchsvc.runtime.stopwatch import Laps
-from searchsvc.serving import IndexBehavior, ServingState
+from searchsvc.state.serving import IndexBehavior, ServingState
 from searchsvc.steering import (
     Steering,
     boost_factors,

@@ -41,7 +41,7 @@ from searchsvc.redaction import redacted
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.search import Begun, Searcher
-from searchsvc.serving import Serving, ServingState
+from searchsvc.state.serving import Serving, ServingState
 from searchsvc.suggestions import Suggestion, combined
 from searchsvc.trials import draw
 

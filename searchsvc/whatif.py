@@ -31,7 +31,7 @@ from searchsvc.keyring import Keyring, User, opened
 from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.preview import Asking, overlap, top_changed
 from searchsvc.runtime.tasks import end
-from searchsvc.serving import Serving
+from searchsvc.state.serving import Serving
 from tuning.metrics import ndcg
 from tuning.offpolicy import DEPTH, Estimate, NoEstimate, Trial, change_in_clicks, exposure
 

@@ -26,7 +26,7 @@ from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.learning import LearningStatus
 from searchsvc.rebuild import RebuildStatus
 from searchsvc.rules.checks import RuleConflict
-from searchsvc.serving import ServingState
+from searchsvc.state.serving import ServingState
 from searchsvc.suggestions import Suggestion
 
 # Each is searched twice, one after the other.

@@ -23,7 +23,7 @@ from events.types import ChangePublished, ControlEvent, IndexConfigured
 from searchsvc.answer import SearchRequest
 from searchsvc.changes import difference, edits_to, undoing
 from searchsvc.search import Searcher
-from searchsvc.serving import ServingState
+from searchsvc.state.serving import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, upsert
 from tuning.features import default_weights
 

@@ -13,8 +13,8 @@ from events.log import Entry
 from events.memory import MemoryEventLog
 from events.streams import exploration_subject
 from events.types import ExplorationLearnt, IndexConfigured
-from searchsvc.factors import FactorsFollower
-from searchsvc.serving import Serving
+from searchsvc.state.factors import FactorsFollower
+from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS
 from tuning.browsing import BrowsingLearner
 from tuning.curves import pieces

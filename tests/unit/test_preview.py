@@ -8,7 +8,7 @@ from events.rules import HideAction, PinAction, Rule
 from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.preview import compared, of_all
 from searchsvc.search import Searcher
-from searchsvc.serving import ServingState
+from searchsvc.state.serving import ServingState
 from tests.factories import NOW, engine, serving, upsert, with_rules
 
 DOCUMENTS = [upsert(name, f"red shoe {name}", votes=9 - place) for place, name in enumerate("abcdef")]

@@ -26,7 +26,7 @@ from searchsvc.indexers import Indexers
 from searchsvc.querycounts import QueryCounts
 from searchsvc.rebuild import Canary, Compare, Comparison, RebuildStatus
 from searchsvc.search import Searcher
-from searchsvc.serving import Serving
+from searchsvc.state.serving import Serving
 from tests.factories import NOW, alike
 
 PATIENCE_S = 10.0

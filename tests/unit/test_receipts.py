@@ -24,7 +24,7 @@ from searchsvc.known import KnownRankings
 from searchsvc.queryids import made_at, query_id
 from searchsvc.receipts import Receipts
 from searchsvc.search import Searcher
-from searchsvc.serving import Serving
+from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, upsert
 from tuning.features import default_weights
 

@@ -35,7 +35,7 @@ from searchsvc.rules.conditions import Occasion, stems_of
 from searchsvc.rules.directives import Effect, multiplied, placed
 from searchsvc.rules.rulebook import Rulebook
 from searchsvc.search import Searcher
-from searchsvc.serving import ServingState
+from searchsvc.state.serving import ServingState
 from tests.factories import NOW, FakeEmbedder, engine, serving, upsert, with_rules
 
 BANNER = UserDataAction({"banner": "b1"})

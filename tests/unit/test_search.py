@@ -13,7 +13,7 @@ from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.engines.protocol import EngineSnapshot, Retrieval, Retrieved
 from searchsvc.engines.vector_trust import vector_trust
 from searchsvc.search import Searcher
-from searchsvc.serving import ServingState
+from searchsvc.state.serving import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, vector
 from tuning.features import default_weights
 

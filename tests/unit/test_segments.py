@@ -14,7 +14,7 @@ from events.rules import Conditions, QueryPattern
 from events.segments import Segment, check_segment
 from searchsvc.answer import SearchRequest
 from searchsvc.search import Searcher
-from searchsvc.serving import ServingState
+from searchsvc.state.serving import ServingState
 from tests.factories import NOW, edited, engine, serving, upsert
 from tuning.weights import check_limits, check_weights
 

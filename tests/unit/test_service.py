@@ -38,7 +38,7 @@ from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.tasks import end
 from searchsvc.search import Searcher
 from searchsvc.service import Service
-from searchsvc.serving import IndexBehavior, Serving
+from searchsvc.state.serving import IndexBehavior, Serving
 from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector
 from tuning.arrays import FloatArray
 from tuning.features import default_weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.sharded import Sharded
+from searchsvc.state.sharded import Sharded
 
 NAMES = st.text(max_size=3)
 

@@ -15,7 +15,7 @@ import msgspec
 from events.control import ControlState
 from events.errors import Unavailable
 from searchsvc.engines.protocol import EngineSnapshot
-from searchsvc.sharded import Sharded
+from searchsvc.state.sharded import Sharded
 
 
 class Liking(NamedTuple):

@@ -14,7 +14,7 @@ from events.codec import decode_signal
 from events.errors import Unavailable
 from events.log import EventLog
 from events.types import ExplorationLearnt, QueryBehaviorLearnt, SignalEvent, Skipped
-from searchsvc.serving import IndexBehavior, Liking, Serving
+from searchsvc.state.serving import IndexBehavior, Liking, Serving
 
 # Many come at once: the state is made anew once for all that came in so long.
 GATHER_S: Final = 0.03
