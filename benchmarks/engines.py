@@ -32,14 +32,14 @@ from benchmarks.oracle import OracleSnapshot
 from benchmarks.running import RunningService, search
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import embedding_text, field_text
-from searchsvc.answer import SearchRequest
 from searchsvc.cli.data import import_documents
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.node import Node, client_of
 from searchsvc.engines.protocol import Upsert
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.searcher import Searcher
 from tuning import metrics
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import BM25_PREFIX, COSINE, OVERLOOKED, PHRASE, PROXIMITY, VECTOR_RANK

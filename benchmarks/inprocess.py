@@ -16,11 +16,11 @@ from benchmarks import report
 from events import control
 from events.settings import IndexSettings
 from events.types import IndexConfigured
-from searchsvc.answer import SearchRequest
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import EngineSnapshot
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState
 from tuning.features import default_weights
 

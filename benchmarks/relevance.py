@@ -27,9 +27,7 @@ from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
 from benchmarks.typos import mistyped
 from events.errors import InvalidInput
 from events.settings import IndexSettings
-from searchsvc import ranking
 from searchsvc.analysis.analyzer import embedding_text
-from searchsvc.answer import SearchRequest
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
@@ -37,7 +35,9 @@ from searchsvc.embedding.model import find_model
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import EngineSnapshot, Upsert
 from searchsvc.infer import infer_settings
-from searchsvc.search import Searcher
+from searchsvc.search import ranking
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState
 from tuning import metrics
 from tuning.arrays import FloatArray, ScoreArray

@@ -23,13 +23,13 @@ from events.edits import SetRule
 from events.rules import BoostAction, BuryAction, Conditions, PinAction, QueryPattern, Rule
 from events.settings import Signal
 from events.types import ChangePublished
-from searchsvc.answer import SearchRequest
 from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import Upsert
 from searchsvc.infer import infer_settings
 from searchsvc.sample import sample_catalogue
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.searcher import Searcher
 from tuning import compiled
 from tuning.features import feature_names
 

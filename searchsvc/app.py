@@ -43,7 +43,6 @@ from searchsvc.indexing import DocumentEncoder
 from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings
-from searchsvc.lastknown import LastKnown
 from searchsvc.learning import Learners
 from searchsvc.receipts import Receipts
 from searchsvc.replaying import Replays
@@ -52,7 +51,8 @@ from searchsvc.runtime.config import Config
 from searchsvc.runtime.disk import DiskGuard
 from searchsvc.runtime.tasks import end
 from searchsvc.scheduler import Scheduler
-from searchsvc.search import Searcher
+from searchsvc.search.last_known import LastKnown
+from searchsvc.search.searcher import Searcher
 from searchsvc.service import Service
 from searchsvc.state.factors import FactorsFollower
 from searchsvc.state.serving import Serving

@@ -9,11 +9,11 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.analyzer import field_text
-from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.querycounts import QueryCounts
 from searchsvc.rebuild import Canary, Comparison
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving, ServingState
 
 N_QUERIES: Final = 20

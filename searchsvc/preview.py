@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from events.control import ControlState
-from searchsvc.answer import Hit, SearchAnswer, SearchRequest
 from searchsvc.rules.directives import Effect
+from searchsvc.search.answer import Hit, SearchAnswer, SearchRequest
 
 TOP: Final = 3
 # An index, CONTROL as it is and as it would be, and a search: its answer by either.

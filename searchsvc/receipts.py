@@ -23,19 +23,19 @@ from events.history import ControlHistory
 from events.log import EventLog, first_at
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
-from searchsvc import ranking
 from searchsvc.analysis.analyzer import asked_for
-from searchsvc.answer import FeatureShare, SearchOutcome, SearchRequest
 from searchsvc.keyring import Keyring, opened
 from searchsvc.known import KnownRankings
-from searchsvc.lastknown import LAST_KNOWN
-from searchsvc.queryids import made_at
 from searchsvc.redaction import REDACTED
 from searchsvc.rules.directives import multiplied
-from searchsvc.search import Searcher
+from searchsvc.search import ranking
+from searchsvc.search.answer import FeatureShare, SearchOutcome, SearchRequest
+from searchsvc.search.last_known import LAST_KNOWN
+from searchsvc.search.query_ids import made_at
+from searchsvc.search.searcher import Searcher
+from searchsvc.search.trials import Draw
 from searchsvc.state.serving import IndexBehavior, Liking, Serving, ServingState
 from searchsvc.state.sharded import Sharded
-from searchsvc.trials import Draw
 from tuning.arrays import AnyArray, ScoreArray
 from tuning.curves import Curves, curves
 from tuning.features import BEHAVIOR, BM25_PREFIX, COSINE

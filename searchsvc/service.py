@@ -22,28 +22,28 @@ from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
-from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Author, Changed, Commands
 from searchsvc.dead import DeadLetters
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
 from searchsvc.drafts import Drafts
-from searchsvc.exploring import explores
 from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring, sealed
 from searchsvc.known import BehaviorMemory
-from searchsvc.lastknown import LastKnown
 from searchsvc.preview import Preview, compared, of_all
-from searchsvc.queryids import query_id
 from searchsvc.redaction import redacted
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
-from searchsvc.search import Begun, Searcher
+from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
+from searchsvc.search.exploration import explores
+from searchsvc.search.last_known import LastKnown
+from searchsvc.search.query_ids import query_id
+from searchsvc.search.searcher import Begun, Searcher
+from searchsvc.search.suggestions import Suggestion, combined
+from searchsvc.search.trials import draw
 from searchsvc.state.serving import Serving, ServingState
-from searchsvc.suggestions import Suggestion, combined
-from searchsvc.trials import draw
 
 READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0
 QUIET_CHECK_S: Final = 0.02

@@ -25,12 +25,12 @@ from events.control import ControlState
 from events.errors import InvalidInput, NotFound, SearchsvcError, Unavailable, require
 from events.log import EventLog, first_at
 from events.types import InteractionRecorded, RankingShown
-from searchsvc.answer import SearchRequest
 from searchsvc.drafts import Draft, Drafts, with_draft
 from searchsvc.keyring import Keyring, User, opened
-from searchsvc.lastknown import LAST_KNOWN
 from searchsvc.preview import Asking, overlap, top_changed
 from searchsvc.runtime.tasks import end
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.last_known import LAST_KNOWN
 from searchsvc.state.serving import Serving
 from tuning.metrics import ndcg
 from tuning.offpolicy import DEPTH, Estimate, NoEstimate, Trial, change_in_clicks, exposure

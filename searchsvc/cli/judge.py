@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 import rich_click as click
 
-from searchsvc.answer import SearchAnswer
 from searchsvc.cli.client import ServiceClient, json_option, url_option
+from searchsvc.search.answer import SearchAnswer
 
 HEADER: Final = "query_id\tdoc_id\tgrade\n"
 GRADES: Final = ("0", "1", "2", "3")

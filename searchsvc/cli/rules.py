@@ -24,10 +24,10 @@ from events.rules import (
     SynonymAction,
     UserDataAction,
 )
-from searchsvc.answer import SearchAnswer
 from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
 from searchsvc.http.shapes import RuleChangedAnswer, RuleInfo, RuleList
 from searchsvc.rules.directives import Effect
+from searchsvc.search.answer import SearchAnswer
 
 NO_TERMINAL: Final = 300
 

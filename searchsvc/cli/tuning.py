@@ -10,9 +10,9 @@ import msgspec
 import rich_click as click
 
 from events.errors import InvalidInput
-from searchsvc.answer import moment
 from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
 from searchsvc.http.shapes import ChangedAnswer, LearningInfo
+from searchsvc.search.answer import moment
 
 reason_option = click.option("--reason", default="", help="Why: it stands in the log.")
 

@@ -16,7 +16,6 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from events.errors import NotFound, SearchsvcError
 from searchsvc import __version__
-from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
 from searchsvc.app import App, Health
 from searchsvc.audit import AuditEntry
 from searchsvc.commands import Author
@@ -30,6 +29,7 @@ from searchsvc.intake import EventsInput
 from searchsvc.preview import Preview
 from searchsvc.rebuild import RebuildStatus
 from searchsvc.receipts import Receipt, Verification
+from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
 from searchsvc.whatif import WhatIfInput, WhatIfStatus
 from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
 

@@ -16,7 +16,6 @@ from events.policies import Policy
 from events.rules import Action, Conditions, Rule
 from events.segments import Segment
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
-from searchsvc.answer import SearchRequest
 from searchsvc.audit import AuditEntry
 from searchsvc.changes import Difference
 from searchsvc.dead import DeadLetter
@@ -26,8 +25,9 @@ from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.learning import LearningStatus
 from searchsvc.rebuild import RebuildStatus
 from searchsvc.rules.checks import RuleConflict
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.suggestions import Suggestion
 from searchsvc.state.serving import ServingState
-from searchsvc.suggestions import Suggestion
 
 # Each is searched twice, one after the other.
 MAX_PREVIEWED: Final = 100

@@ -14,10 +14,10 @@ from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
-from searchsvc.answer import SearchRequest
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.protocol import EngineSnapshot, FacetRequest, Retrieval, Retrieved, SortKey, Upsert
+from searchsvc.search.answer import SearchRequest
 from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
 
 DOCUMENTS = (

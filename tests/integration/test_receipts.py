@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
-from searchsvc.queryids import query_id
 from searchsvc.sample import sample_catalogue
+from searchsvc.search.query_ids import query_id
 from tests.factories import NOW, call
 
 SHOP = "/v1/indexes/shop"

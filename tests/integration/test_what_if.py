@@ -22,8 +22,8 @@ from events.log import Entry
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, PairSwap, RankingShown
 from searchsvc.cli.data import import_documents
-from searchsvc.queryids import query_id
 from searchsvc.sample import sample_catalogue
+from searchsvc.search.query_ids import query_id
 from tests.factories import call
 
 SHOP = "/v1/indexes/shop"

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchsvc.candidates import _united
 from searchsvc.engines.embedded.ids import Ids
 from searchsvc.engines.embedded.order import first
+from searchsvc.search.candidates import _united
 
 # Alike in the bytes that are compared as numbers, or in some of them.
 STARTS = st.sampled_from(["", "a-document-of-the-", "a-document-of-the-"])

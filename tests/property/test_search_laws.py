@@ -21,10 +21,10 @@ from events.rules import (
     QueryPattern,
     Rule,
 )
-from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import Delete, EngineSnapshot, FacetRequest, Upsert
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.searcher import Searcher
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, with_rules
 
 WORDS = (

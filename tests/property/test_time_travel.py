@@ -20,9 +20,9 @@ from events.policies import Policy
 from events.rules import BoostAction, Conditions, HideAction, PinAction, QueryPattern, ReplaceWordsAction, Rule
 from events.segments import Segment
 from events.types import ChangePublished, ControlEvent, IndexConfigured
-from searchsvc.answer import SearchRequest
 from searchsvc.changes import difference, edits_to, undoing
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, upsert
 from tuning.features import default_weights

@@ -15,11 +15,11 @@ from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.settings import Embedding, SearchableField
 from events.streams import StreamName
-from searchsvc import ranking
 from searchsvc.analysis.analyzer import embedding_text, field_text
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.engines.embedded.columns import Column
 from searchsvc.known import BLOCK_IDS, BehaviorMemory, StoredEvents
+from searchsvc.search import ranking
 from tests.factories import click
 from tests.factories import ranking as shown
 from tuning.weights import check_weights

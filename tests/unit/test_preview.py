@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from events.rules import HideAction, PinAction, Rule
-from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.preview import compared, of_all
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState
 from tests.factories import NOW, engine, serving, upsert, with_rules
 

@@ -25,7 +25,7 @@ from searchsvc.engines.protocol import Engine, EngineSnapshot
 from searchsvc.indexers import Indexers
 from searchsvc.querycounts import QueryCounts
 from searchsvc.rebuild import Canary, Compare, Comparison, RebuildStatus
-from searchsvc.search import Searcher
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, alike
 

@@ -18,12 +18,12 @@ from events.log import Entry
 from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, IndexConfigured, RankingShown
-from searchsvc.answer import SearchRequest
 from searchsvc.keyring import Keyring
 from searchsvc.known import KnownRankings
-from searchsvc.queryids import made_at, query_id
 from searchsvc.receipts import Receipts
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.query_ids import made_at, query_id
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, upsert
 from tuning.features import default_weights

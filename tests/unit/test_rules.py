@@ -29,12 +29,12 @@ from events.rules import (
     UserDataAction,
     check_rule,
 )
-from searchsvc.answer import SearchAnswer, SearchRequest
 from searchsvc.rules.checks import check_no_circle, check_on, check_words, conflicts
 from searchsvc.rules.conditions import Occasion, stems_of
 from searchsvc.rules.directives import Effect, multiplied, placed
 from searchsvc.rules.rulebook import Rulebook
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState
 from tests.factories import NOW, FakeEmbedder, engine, serving, upsert, with_rules
 

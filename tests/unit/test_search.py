@@ -9,10 +9,10 @@ import pytest
 
 from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput, NotFound, Unavailable
-from searchsvc.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.engines.protocol import EngineSnapshot, Retrieval, Retrieved
 from searchsvc.engines.vector_trust import vector_trust
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, vector
 from tuning.features import default_weights

@@ -12,8 +12,8 @@ from events.edits import DeleteSegment, SetLimits, SetSegment, SetWeights
 from events.errors import InvalidInput
 from events.rules import Conditions, QueryPattern
 from events.segments import Segment, check_segment
-from searchsvc.answer import SearchRequest
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState
 from tests.factories import NOW, edited, engine, serving, upsert
 from tuning.weights import check_limits, check_weights

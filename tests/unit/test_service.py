@@ -21,7 +21,6 @@ from events.memory import MemoryEventLog
 from events.types import ChangePublished, IndexConfigured
 from searchsvc.admission import Allowance
 from searchsvc.analysis.understanding import understand
-from searchsvc.answer import SearchOutcome, SearchRequest
 from searchsvc.behavior import BehaviorWriter
 from searchsvc.commands import Commands
 from searchsvc.dead import DeadLetters
@@ -33,10 +32,11 @@ from searchsvc.engines.protocol import Delete
 from searchsvc.indexing import Indexer
 from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
-from searchsvc.lastknown import LastKnown
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.tasks import end
-from searchsvc.search import Searcher
+from searchsvc.search.answer import SearchOutcome, SearchRequest
+from searchsvc.search.last_known import LastKnown
+from searchsvc.search.searcher import Searcher
 from searchsvc.service import Service
 from searchsvc.state.serving import IndexBehavior, Serving
 from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector

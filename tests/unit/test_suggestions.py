@@ -7,11 +7,11 @@ from pathlib import Path
 import msgspec
 
 from events.types import RankingShown
-from searchsvc.answer import SearchRequest
 from searchsvc.known import BehaviorMemory
 from searchsvc.querycounts import MIN_COUNT, QueryCount, QueryCounts
-from searchsvc.search import Searcher
-from searchsvc.suggestions import Suggestion, combined
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.searcher import Searcher
+from searchsvc.search.suggestions import Suggestion, combined
 from tests.factories import NOW, FakeEmbedder, ranking
 from tests.unit.test_search import state
 

@@ -12,8 +12,8 @@ from events.control import ControlState, fold
 from events.edits import Edit, SetLearning, SetTrial
 from events.learning import Learning, Trial
 from events.types import ChangePublished, IndexConfigured
-from searchsvc.exploring import explores, swapped
-from searchsvc.trials import draw, interleaved
+from searchsvc.search.exploration import explores, swapped
+from searchsvc.search.trials import draw, interleaved
 from tests.factories import NOW, SETTINGS
 from tuning.features import default_weights
 from tuning.guard import shares

@@ -12,13 +12,13 @@ import numpy as np
 from events.errors import InvalidInput
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
-from searchsvc.answer import BoostShare, SearchRequest
-from searchsvc.candidates import Candidates
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rules.conditions import Occasion, Stems, parts_of, stems_of
 from searchsvc.rules.directives import Boost, Directives, Effect, bounded, directives, rewritten
 from searchsvc.rules.rulebook import PreparedRule, Rulebook, in_order
+from searchsvc.search.answer import BoostShare, SearchRequest
+from searchsvc.search.candidates import Candidates
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import SIGNAL_PREFIX
 

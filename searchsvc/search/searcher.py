@@ -22,22 +22,21 @@ from events.control import IndexControl
 from events.errors import InvalidInput, NotFound, Unavailable
 from events.settings import IndexSettings
 from events.types import RankingShown
-from searchsvc import ranking
 from searchsvc.analysis.analyzer import asked_for, field_text
 from searchsvc.analysis.highlight import Highlighter
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
-from searchsvc.answer import Explanation, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
-from searchsvc.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.protocol import EngineSnapshot, Retrieval
-from searchsvc.exploring import swapped
 from searchsvc.rules.directives import multiplied, placed
 from searchsvc.rules.rulebook import Rulebook, Rulebooks
 from searchsvc.runtime.stopwatch import Laps
-from searchsvc.state.serving import IndexBehavior, ServingState
-from searchsvc.steering import (
+from searchsvc.search import ranking
+from searchsvc.search.answer import Explanation, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
+from searchsvc.search.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
+from searchsvc.search.exploration import swapped
+from searchsvc.search.steering import (
     Steering,
     boost_factors,
     pin_effects,
@@ -45,8 +44,9 @@ from searchsvc.steering import (
     steer,
     steer_without_query,
 )
-from searchsvc.suggestions import Suggestion
-from searchsvc.trials import Draw, interleaved, is_comparable
+from searchsvc.search.suggestions import Suggestion
+from searchsvc.search.trials import Draw, interleaved, is_comparable
+from searchsvc.state.serving import IndexBehavior, ServingState
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.curves import Curves, curves
 from tuning.features import BEHAVIOR, BM25_PREFIX, SIGNAL_PREFIX, feature_names

@@ -15,8 +15,8 @@ import msgspec
 
 from events.learning import Trial
 from events.types import Compared
-from searchsvc.answer import SearchRequest
-from searchsvc.steering import Steering
+from searchsvc.search.answer import SearchRequest
+from searchsvc.search.steering import Steering
 from tuning.guard import shares
 from tuning.interleaving import DEPTH, N_COINS, drafted
 

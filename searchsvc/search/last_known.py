@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from events.control import IndexControl
-from searchsvc.answer import SearchOutcome, SearchRequest
+from searchsvc.search.answer import SearchOutcome, SearchRequest
 
 LAST_KNOWN: Final = "last_known"
 # Longer ones take too much memory for how seldom they are asked for again.

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import msgspec
 import numpy as np
 
-from searchsvc import ranking
 from searchsvc.analysis.query import Query
-from searchsvc.answer import BoostShare, Explanation, FeatureShare, SearchRequest
 from searchsvc.engines.protocol import EngineSnapshot, Retrieved, TextFeatures
+from searchsvc.search import ranking
+from searchsvc.search.answer import BoostShare, Explanation, FeatureShare, SearchRequest
 from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from tuning.compiled import compiled
 from tuning.curves import Curves
