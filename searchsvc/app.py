@@ -25,12 +25,13 @@ from events.errors import Corrupt, InvalidInput, LaterVersion, Unavailable
 from events.history import ControlHistory
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
-from searchsvc.audit import Audit
 from searchsvc.behavior import BehaviorWriter, OutboxCounts
 from searchsvc.canaries import Canaries
-from searchsvc.commands import Commands
+from searchsvc.changes.audit import Audit
+from searchsvc.changes.commands import Commands
+from searchsvc.changes.drafts import Drafts
+from searchsvc.changes.scheduler import Scheduler
 from searchsvc.dead import DeadLetters
-from searchsvc.drafts import Drafts
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
@@ -50,7 +51,6 @@ from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.disk import DiskGuard
 from searchsvc.runtime.tasks import end
-from searchsvc.scheduler import Scheduler
 from searchsvc.search.last_known import LastKnown
 from searchsvc.search.searcher import Searcher
 from searchsvc.service import Service

@@ -35,8 +35,8 @@ from events.types import (
     SignalEvent,
 )
 from searchsvc.analysis.analyzer import asked_for
-from searchsvc.commands import Author, Commands
-from searchsvc.drafts import Drafts
+from searchsvc.changes.commands import Author, Commands
+from searchsvc.changes.drafts import Drafts
 from searchsvc.engines.members import families
 from searchsvc.keyring import Keyring, opened
 from searchsvc.redaction import REDACTED

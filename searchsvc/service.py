@@ -23,10 +23,10 @@ from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.admission import Allowance
 from searchsvc.behavior import BehaviorWriter
-from searchsvc.commands import Author, Changed, Commands
+from searchsvc.changes.commands import Author, Changed, Commands
+from searchsvc.changes.drafts import Drafts
 from searchsvc.dead import DeadLetters
 from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
-from searchsvc.drafts import Drafts
 from searchsvc.infer import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from events.chain import GENESIS, link
-from searchsvc.audit import AuditEntry
-from searchsvc.changes import Difference
+from searchsvc.changes.audit import AuditEntry
+from searchsvc.changes.differences import Difference
 from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
 from searchsvc.http.shapes import AuditList, ChangedAnswer
 

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from searchsvc.changes.drafts import Draft, DraftStatus
 from searchsvc.cli.audit import said
 from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
-from searchsvc.drafts import Draft, DraftStatus
 from searchsvc.http.shapes import ChangedAnswer, DraftDeletedAnswer, DraftList
 from searchsvc.preview import Preview, PreviewHit
 from searchsvc.whatif import WhatIfReport, WhatIfStatus

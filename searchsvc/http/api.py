@@ -17,10 +17,10 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from events.errors import NotFound, SearchsvcError
 from searchsvc import __version__
 from searchsvc.app import App, Health
-from searchsvc.audit import AuditEntry
-from searchsvc.commands import Author
+from searchsvc.changes.audit import AuditEntry
+from searchsvc.changes.commands import Author
+from searchsvc.changes.drafts import Draft, DraftStatus
 from searchsvc.dead import Replayed
-from searchsvc.drafts import Draft, DraftStatus
 from searchsvc.http import shapes
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe

@@ -16,11 +16,11 @@ from events.policies import Policy
 from events.rules import Action, Conditions, Rule
 from events.segments import Segment
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
-from searchsvc.audit import AuditEntry
-from searchsvc.changes import Difference
+from searchsvc.changes.audit import AuditEntry
+from searchsvc.changes.differences import Difference
+from searchsvc.changes.drafts import Draft
 from searchsvc.dead import DeadLetter
 from searchsvc.documents import RefusedDocument
-from searchsvc.drafts import Draft
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.learning import LearningStatus
 from searchsvc.rebuild import RebuildStatus

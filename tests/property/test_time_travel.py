@@ -20,7 +20,7 @@ from events.policies import Policy
 from events.rules import BoostAction, Conditions, HideAction, PinAction, QueryPattern, ReplaceWordsAction, Rule
 from events.segments import Segment
 from events.types import ChangePublished, ControlEvent, IndexConfigured
-from searchsvc.changes import difference, edits_to, undoing
+from searchsvc.changes.differences import difference, edits_to, undoing
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState

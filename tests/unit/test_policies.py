@@ -15,7 +15,7 @@ from events.policies import Freeze, Policy, check_policy
 from events.rules import Conditions, HideAction, Rule
 from events.segments import Segment
 from events.types import ChangePublished, IndexConfigured
-from searchsvc.policing import refusal
+from searchsvc.changes.policies import refusal
 from tests.factories import NOW, SETTINGS
 from tuning.features import default_weights
 

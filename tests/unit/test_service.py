@@ -22,9 +22,9 @@ from events.types import ChangePublished, IndexConfigured
 from searchsvc.admission import Allowance
 from searchsvc.analysis.understanding import understand
 from searchsvc.behavior import BehaviorWriter
-from searchsvc.commands import Commands
+from searchsvc.changes.commands import Commands
+from searchsvc.changes.drafts import Drafts
 from searchsvc.dead import DeadLetters
-from searchsvc.drafts import Drafts
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.indexes import EmbeddedStorage

@@ -15,7 +15,7 @@ from events.codec import decode_draft
 from events.errors import Corrupt, LaterVersion, Unavailable
 from events.log import EventLog
 from events.types import DraftSaved, Skipped
-from searchsvc.drafts import Draft, Drafts, draft_of
+from searchsvc.changes.drafts import Draft, Drafts, draft_of
 
 RETRY_S: Final = 1.0
 # Clocks may be set: nobody sleeps for longer before looking again.

@@ -39,9 +39,9 @@ from events.segments import Segment
 from events.settings import IndexSettings, check_index_name, check_settings
 from events.streams import control_subject
 from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConfigured, IndexDeleted
-from searchsvc.changes import edits_to, undoing
-from searchsvc.editchecks import check_alone, check_on_documents, check_within, names_documents
-from searchsvc.policing import Refusal, part_of, refusal, refusal_of_parts
+from searchsvc.changes.differences import edits_to, undoing
+from searchsvc.changes.edit_checks import check_alone, check_on_documents, check_within, names_documents
+from searchsvc.changes.policies import Refusal, part_of, refusal, refusal_of_parts
 from searchsvc.rules.checks import RuleConflict, conflicts
 from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.state.serving import Serving, ServingState

@@ -35,10 +35,10 @@ from events.log import Entry, EventLog
 from events.rules import check_rule_id
 from events.streams import draft_subject, drafts_filter
 from events.types import Approval, ChangePublished, DraftDeleted, DraftSaved, Schedule, Skipped
-from searchsvc.changes import WHOLE, Difference, difference
-from searchsvc.commands import Author, Changed, Commands, require_unchanged
-from searchsvc.editchecks import under
-from searchsvc.policing import part_of
+from searchsvc.changes.commands import Author, Changed, Commands, require_unchanged
+from searchsvc.changes.differences import WHOLE, Difference, difference
+from searchsvc.changes.edit_checks import under
+from searchsvc.changes.policies import part_of
 from searchsvc.state.serving import Serving
 from tuning.weights import check_weights
 

@@ -11,7 +11,7 @@ import msgspec
 from events.errors import NotFound, require
 from events.history import ControlHistory, Step
 from events.types import ChangePublished, ChangeRefused, Skipped
-from searchsvc.changes import Difference, difference
+from searchsvc.changes.differences import Difference, difference
 
 MAX_ENTRIES: Final = 1000
 
