@@ -33,11 +33,11 @@ from benchmarks.running import RunningService, search
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import embedding_text, field_text
 from searchsvc.cli.data import import_documents
-from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.node import Node, client_of
 from searchsvc.engines.protocol import Upsert
+from searchsvc.indexing.documents import AcceptedDocument, parse_documents
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.searcher import Searcher
 from tuning import metrics

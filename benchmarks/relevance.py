@@ -28,13 +28,13 @@ from benchmarks.typos import mistyped
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import embedding_text
-from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import EngineSnapshot, Upsert
-from searchsvc.infer import infer_settings
+from searchsvc.indexing.documents import AcceptedDocument, parse_documents
+from searchsvc.indexing.inference import infer_settings
 from searchsvc.search import ranking
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.searcher import Searcher

@@ -23,10 +23,10 @@ from events.edits import SetRule
 from events.rules import BoostAction, BuryAction, Conditions, PinAction, QueryPattern, Rule
 from events.settings import Signal
 from events.types import ChangePublished
-from searchsvc.documents import AcceptedDocument, parse_documents
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import Upsert
-from searchsvc.infer import infer_settings
+from searchsvc.indexing.documents import AcceptedDocument, parse_documents
+from searchsvc.indexing.inference import infer_settings
 from searchsvc.sample import sample_catalogue
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.searcher import Searcher

@@ -39,8 +39,8 @@ from searchsvc.embedding.model import find_model
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.engines.protocol import Indexes
 from searchsvc.follower import BehaviorFollower
-from searchsvc.indexers import Indexers
-from searchsvc.indexing import DocumentEncoder
+from searchsvc.indexing.indexer import DocumentEncoder
+from searchsvc.indexing.indexers import Indexers
 from searchsvc.ingest import IngestConsumer
 from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.known import BehaviorMemory, KnownRankings

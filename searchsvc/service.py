@@ -26,8 +26,8 @@ from searchsvc.behavior import BehaviorWriter
 from searchsvc.changes.commands import Author, Changed, Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.dead import DeadLetters
-from searchsvc.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
-from searchsvc.infer import infer_settings
+from searchsvc.indexing.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
+from searchsvc.indexing.inference import infer_settings
 from searchsvc.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.intake import EventInput, interaction
 from searchsvc.keyring import Keyring, sealed

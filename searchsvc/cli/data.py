@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from events.settings import IndexSettings
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.documents import RefusedDocument
 from searchsvc.http.shapes import DocumentsAccepted, IndexInfo
+from searchsvc.indexing.documents import RefusedDocument
 
 CHUNK_LINES = 500
 CHUNK_BYTES = 4 * 1024 * 1024

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.rebuild import RebuildStatus
+from searchsvc.indexing.rebuild import RebuildStatus
 
 POLL_S: Final = 0.2
 

@@ -25,9 +25,9 @@ from searchsvc.http import shapes
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.problems import answer_problem
+from searchsvc.indexing.rebuild import RebuildStatus
 from searchsvc.intake import EventsInput
 from searchsvc.preview import Preview
-from searchsvc.rebuild import RebuildStatus
 from searchsvc.receipts import Receipt, Verification
 from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
 from searchsvc.whatif import WhatIfInput, WhatIfStatus

@@ -20,10 +20,10 @@ from searchsvc.changes.audit import AuditEntry
 from searchsvc.changes.differences import Difference
 from searchsvc.changes.drafts import Draft
 from searchsvc.dead import DeadLetter
-from searchsvc.documents import RefusedDocument
 from searchsvc.engines.protocol import EngineSnapshot
+from searchsvc.indexing.documents import RefusedDocument
+from searchsvc.indexing.rebuild import RebuildStatus
 from searchsvc.learning import LearningStatus
-from searchsvc.rebuild import RebuildStatus
 from searchsvc.rules.checks import RuleConflict
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.suggestions import Suggestion

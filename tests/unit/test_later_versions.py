@@ -17,7 +17,7 @@ from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT, catalog_subject
 from events.types import DocumentUpserted, IndexConfigured, Skipped
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
-from searchsvc.indexers import Indexers
+from searchsvc.indexing.indexers import Indexers
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, alike, click
 from tests.unit.test_follower import Node, append

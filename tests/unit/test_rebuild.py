@@ -22,9 +22,9 @@ from events.types import ControlEvent, DocumentDeleted, DocumentUpserted, IndexC
 from searchsvc.canaries import Canaries
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes, EmbeddedStorage
 from searchsvc.engines.protocol import Engine, EngineSnapshot
-from searchsvc.indexers import Indexers
+from searchsvc.indexing.indexers import Indexers
+from searchsvc.indexing.rebuild import Canary, Compare, Comparison, RebuildStatus
 from searchsvc.querycounts import QueryCounts
-from searchsvc.rebuild import Canary, Compare, Comparison, RebuildStatus
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, alike

@@ -29,7 +29,7 @@ from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.indexes import EmbeddedStorage
 from searchsvc.engines.protocol import Delete
-from searchsvc.indexing import Indexer
+from searchsvc.indexing.indexer import Indexer
 from searchsvc.keyring import Keyring
 from searchsvc.known import BehaviorMemory
 from searchsvc.runtime.batches import Batches

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from events.settings import Signal, Transform
-from searchsvc.documents import AcceptedDocument, refusal
 from searchsvc.engines import signals
-from searchsvc.infer import infer_settings
+from searchsvc.indexing.documents import AcceptedDocument, refusal
+from searchsvc.indexing.inference import infer_settings
 from tests.factories import SETTINGS
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)

@@ -21,7 +21,7 @@ import msgspec
 from events.control import IndexControl
 from events.errors import LaterVersion, NotFound, SearchsvcError, Unavailable
 from searchsvc.engines.protocol import Engine, EngineSnapshot, IndexStorage
-from searchsvc.indexing import Indexer
+from searchsvc.indexing.indexer import Indexer
 from searchsvc.runtime.tasks import whole
 
 # A search that comes meanwhile waits behind no more than so many documents, and for as long as one batch takes there is

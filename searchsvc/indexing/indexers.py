@@ -14,8 +14,8 @@ from events.control import IndexControl
 from events.errors import LaterVersion, SearchsvcError, Unavailable
 from events.log import EventLog
 from searchsvc.engines.protocol import Indexes
-from searchsvc.indexing import RETRY_S, DocumentEncoder, Indexer
-from searchsvc.rebuild import Compare, Rebuild, RebuildStatus, Why
+from searchsvc.indexing.indexer import RETRY_S, DocumentEncoder, Indexer
+from searchsvc.indexing.rebuild import Compare, Rebuild, RebuildStatus, Why
 from searchsvc.runtime.tasks import end
 from searchsvc.state.serving import Serving
 
