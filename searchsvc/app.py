@@ -25,25 +25,26 @@ from events.errors import Corrupt, InvalidInput, LaterVersion, Unavailable
 from events.history import ControlHistory
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
-from searchsvc.behavior import BehaviorWriter, OutboxCounts
+from searchsvc.behavior.dead_letters import DeadLetters
+from searchsvc.behavior.follower import BehaviorFollower
+from searchsvc.behavior.ingest import IngestConsumer
+from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
+from searchsvc.behavior.memory import BehaviorMemory, KnownRankings
+from searchsvc.behavior.worker import Worker
+from searchsvc.behavior.writer import BehaviorWriter, OutboxCounts
 from searchsvc.canaries import Canaries
 from searchsvc.changes.audit import Audit
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.changes.scheduler import Scheduler
-from searchsvc.dead import DeadLetters
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.engines.protocol import Indexes
-from searchsvc.follower import BehaviorFollower
 from searchsvc.indexing.indexer import DocumentEncoder
 from searchsvc.indexing.indexers import Indexers
-from searchsvc.ingest import IngestConsumer
-from searchsvc.keyring import KEYRING_NAME, Keyring
-from searchsvc.known import BehaviorMemory, KnownRankings
 from searchsvc.learning import Learners
 from searchsvc.receipts import Receipts
 from searchsvc.replaying import Replays
@@ -58,7 +59,6 @@ from searchsvc.state.factors import FactorsFollower
 from searchsvc.state.serving import Serving
 from searchsvc.watch import LogWatch
 from searchsvc.whatif import WhatIfs
-from searchsvc.worker import Worker
 from tuning import compiled
 from tuning.join import ClickthroughJoin
 

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.analyzer import field_text
+from searchsvc.behavior.query_counts import QueryCounts
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.indexing.rebuild import Canary, Comparison
-from searchsvc.querycounts import QueryCounts
 from searchsvc.search.answer import SearchAnswer, SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving, ServingState

@@ -35,11 +35,11 @@ from events.types import (
     SignalEvent,
 )
 from searchsvc.analysis.analyzer import asked_for
+from searchsvc.behavior.keyring import Keyring, opened
+from searchsvc.behavior.redaction import REDACTED
 from searchsvc.changes.commands import Author, Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.engines.members import families
-from searchsvc.keyring import Keyring, opened
-from searchsvc.redaction import REDACTED
 from searchsvc.replaying import Replays
 from searchsvc.state.serving import IndexBehavior, Serving
 from tuning.coec import Asked

@@ -24,9 +24,9 @@ from events.log import EventLog, first_at
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
 from searchsvc.analysis.analyzer import asked_for
-from searchsvc.keyring import Keyring, opened
-from searchsvc.known import KnownRankings
-from searchsvc.redaction import REDACTED
+from searchsvc.behavior.keyring import Keyring, opened
+from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.redaction import REDACTED
 from searchsvc.rules.directives import multiplied
 from searchsvc.search import ranking
 from searchsvc.search.answer import FeatureShare, SearchOutcome, SearchRequest

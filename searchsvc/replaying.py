@@ -17,8 +17,8 @@ import msgspec
 from events.control import ControlState
 from events.errors import Unavailable
 from events.types import RankingShown
-from searchsvc.keyring import Keyring, opened
-from searchsvc.redaction import REDACTED
+from searchsvc.behavior.keyring import Keyring, opened
+from searchsvc.behavior.redaction import REDACTED
 from searchsvc.search.answer import SearchAnswer, SearchRequest
 from tuning.metrics import ndcg
 from tuning.steps import DEPTH, MIN_MOVED, SHARES, apart

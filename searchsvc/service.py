@@ -21,19 +21,19 @@ from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, RankingShown
-from searchsvc.admission import Allowance
-from searchsvc.behavior import BehaviorWriter
+from searchsvc.behavior.admission import Allowance
+from searchsvc.behavior.dead_letters import DeadLetters
+from searchsvc.behavior.intake import MAX_BATCH as MAX_EVENTS
+from searchsvc.behavior.intake import EventInput, interaction
+from searchsvc.behavior.keyring import Keyring, sealed
+from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.redaction import redacted
+from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.changes.commands import Author, Changed, Commands
 from searchsvc.changes.drafts import Drafts
-from searchsvc.dead import DeadLetters
 from searchsvc.indexing.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
 from searchsvc.indexing.inference import infer_settings
-from searchsvc.intake import MAX_BATCH as MAX_EVENTS
-from searchsvc.intake import EventInput, interaction
-from searchsvc.keyring import Keyring, sealed
-from searchsvc.known import BehaviorMemory
 from searchsvc.preview import Preview, compared, of_all
-from searchsvc.redaction import redacted
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest, moment

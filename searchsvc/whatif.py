@@ -25,8 +25,8 @@ from events.control import ControlState
 from events.errors import InvalidInput, NotFound, SearchsvcError, Unavailable, require
 from events.log import EventLog, first_at
 from events.types import InteractionRecorded, RankingShown
+from searchsvc.behavior.keyring import Keyring, User, opened
 from searchsvc.changes.drafts import Draft, Drafts, with_draft
-from searchsvc.keyring import Keyring, User, opened
 from searchsvc.preview import Asking, overlap, top_changed
 from searchsvc.runtime.tasks import end
 from searchsvc.search.answer import SearchRequest

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import rich_click as click
 
+from searchsvc.behavior.dead_letters import Replayed
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.dead import Replayed
 from searchsvc.http.shapes import DeadList
 
 index_option = click.option("--index", default="", help="Only events of this index.")

@@ -36,12 +36,12 @@ from events.types import (
     InteractionRecorded,
     RankingShown,
 )
+from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
 from searchsvc.cli.client import json_option
 from searchsvc.cli.dead import dead, replay
 from searchsvc.cli.log import connect_as_reader, export, import_, log_options
 from searchsvc.cli.repair import repair
 from searchsvc.cli.verify import verify
-from searchsvc.keyring import KEYRING_NAME, Keyring
 from searchsvc.runtime.config import load_config
 
 TAILED: tuple[StreamName, ...] = ("CONTROL", "BEHAVIOR", "DEAD")

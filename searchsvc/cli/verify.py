@@ -22,7 +22,8 @@ from events.errors import Corrupt, SearchsvcError
 from events.log import EventLog
 from events.snapshot import Snapshots, require_checkpoint
 from events.types import EventRefused, InteractionRecorded
-from searchsvc import follower, watch
+from searchsvc import watch
+from searchsvc.behavior import follower
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.cli.log import connect_as_reader, log_options
 from searchsvc.engines.embedded.storage import stored_documents

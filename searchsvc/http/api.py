@@ -17,16 +17,16 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from events.errors import NotFound, SearchsvcError
 from searchsvc import __version__
 from searchsvc.app import App, Health
+from searchsvc.behavior.dead_letters import Replayed
+from searchsvc.behavior.intake import EventsInput
 from searchsvc.changes.audit import AuditEntry
 from searchsvc.changes.commands import Author
 from searchsvc.changes.drafts import Draft, DraftStatus
-from searchsvc.dead import Replayed
 from searchsvc.http import shapes
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.problems import answer_problem
 from searchsvc.indexing.rebuild import RebuildStatus
-from searchsvc.intake import EventsInput
 from searchsvc.preview import Preview
 from searchsvc.receipts import Receipt, Verification
 from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest, moment

@@ -16,10 +16,10 @@ from events.policies import Policy
 from events.rules import Action, Conditions, Rule
 from events.segments import Segment
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
+from searchsvc.behavior.dead_letters import DeadLetter
 from searchsvc.changes.audit import AuditEntry
 from searchsvc.changes.differences import Difference
 from searchsvc.changes.drafts import Draft
-from searchsvc.dead import DeadLetter
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.indexing.documents import RefusedDocument
 from searchsvc.indexing.rebuild import RebuildStatus

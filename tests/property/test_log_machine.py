@@ -29,9 +29,9 @@ from events.jetstream import JetStreamEventLog
 from events.log import Entry
 from events.streams import catalog_subject, control_subject
 from events.types import ChangePublished, DocumentDeleted, DocumentUpserted, IndexConfigured, InteractionRecorded
-from searchsvc.behavior import BehaviorWriter
-from searchsvc.follower import BehaviorFollower
-from searchsvc.known import BehaviorMemory
+from searchsvc.behavior.follower import BehaviorFollower
+from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.writer import BehaviorWriter
 from tests.factories import NOW, SETTINGS, click
 from tuning.features import default_weights
 

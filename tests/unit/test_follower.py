@@ -17,9 +17,9 @@ from events.memory import MemoryEventLog
 from events.snapshot import Checkpoint, Snapshots
 from events.streams import BEHAVIOR_SUBJECT, StreamName
 from events.types import BehaviorBatch, BehaviorEvent, EventRefused
-from searchsvc.follower import BehaviorFollower
-from searchsvc.known import BehaviorMemory
-from searchsvc.worker import Worker
+from searchsvc.behavior.follower import BehaviorFollower
+from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.worker import Worker
 from tests.factories import NOW, click, ranking
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 

@@ -16,7 +16,7 @@ from events.errors import Corrupt, InvalidInput, SearchsvcError, Unavailable
 from events.jetstream import translate
 from events.memory import matches
 from events.streams import MAX_SUBJECT_TOKEN_BYTES, STREAMS, subject_token
-from searchsvc.known import KnownRankings
+from searchsvc.behavior.memory import KnownRankings
 from tests.factories import NOW, click, ranking
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 

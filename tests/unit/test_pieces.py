@@ -16,9 +16,9 @@ from events.memory import MemoryEventLog
 from events.settings import Embedding, SearchableField
 from events.streams import StreamName
 from searchsvc.analysis.analyzer import embedding_text, field_text
-from searchsvc.behavior import BehaviorWriter
+from searchsvc.behavior.memory import BLOCK_IDS, BehaviorMemory, StoredEvents
+from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.engines.embedded.columns import Column
-from searchsvc.known import BLOCK_IDS, BehaviorMemory, StoredEvents
 from searchsvc.search import ranking
 from tests.factories import click
 from tests.factories import ranking as shown

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.errors import Corrupt
-from searchsvc.keyring import EPOCH_DAYS, Keyring
-from searchsvc.redaction import redacted
+from searchsvc.behavior.keyring import EPOCH_DAYS, Keyring
+from searchsvc.behavior.redaction import redacted
 from tests.factories import NOW
 
 

@@ -18,8 +18,8 @@ from events.log import Entry
 from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, IndexConfigured, RankingShown
-from searchsvc.keyring import Keyring
-from searchsvc.known import KnownRankings
+from searchsvc.behavior.keyring import Keyring
+from searchsvc.behavior.memory import KnownRankings
 from searchsvc.receipts import Receipts
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.query_ids import made_at, query_id

@@ -19,19 +19,19 @@ from events.errors import Overloaded, Unavailable
 from events.learning import Learning
 from events.memory import MemoryEventLog
 from events.types import ChangePublished, IndexConfigured
-from searchsvc.admission import Allowance
 from searchsvc.analysis.understanding import understand
-from searchsvc.behavior import BehaviorWriter
+from searchsvc.behavior.admission import Allowance
+from searchsvc.behavior.dead_letters import DeadLetters
+from searchsvc.behavior.keyring import Keyring
+from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
-from searchsvc.dead import DeadLetters
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.indexes import EmbeddedStorage
 from searchsvc.engines.protocol import Delete
 from searchsvc.indexing.indexer import Indexer
-from searchsvc.keyring import Keyring
-from searchsvc.known import BehaviorMemory
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.tasks import end
 from searchsvc.search.answer import SearchOutcome, SearchRequest

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from events.types import RankingShown
-from searchsvc.known import BehaviorMemory
-from searchsvc.querycounts import MIN_COUNT, QueryCount, QueryCounts
+from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.query_counts import MIN_COUNT, QueryCount, QueryCounts
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.search.suggestions import Suggestion, combined

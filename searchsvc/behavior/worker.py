@@ -19,8 +19,8 @@ from events.codec import decode_behavior
 from events.errors import Unavailable
 from events.log import EventLog
 from events.types import BehaviorEvent, EventRefused, InteractionRecorded, RankingShown
-from searchsvc.ingest import store_refusal
-from searchsvc.known import KnownRankings
+from searchsvc.behavior.ingest import store_refusal
+from searchsvc.behavior.memory import KnownRankings
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
 EXPIRE_EVERY_S: Final = 1.0

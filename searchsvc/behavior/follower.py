@@ -22,8 +22,8 @@ from events.log import EventLog, Position, Record
 from events.snapshot import Checkpoint, Mark, Snapshots, digest, require_checkpoint
 from events.streams import STREAMS
 from events.types import BehaviorEvent, InteractionRecorded
-from searchsvc.known import BehaviorMemory
-from searchsvc.worker import Worker
+from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.worker import Worker
 
 SCHEMA: Final = 1
 LEARNT: Final = "learnt"

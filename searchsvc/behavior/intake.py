@@ -12,7 +12,7 @@ import msgspec
 from events.errors import InvalidInput, require
 from events.settings import INDEX_NAME
 from events.types import InteractionRecorded, InteractionType
-from searchsvc.known import KnownRankings
+from searchsvc.behavior.memory import KnownRankings
 from searchsvc.runtime.limits import MAX_TOKEN_CHARS
 
 MAX_BATCH: Final = 1000

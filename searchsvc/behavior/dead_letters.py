@@ -17,10 +17,10 @@ from events.errors import Corrupt, InvalidInput, LaterVersion
 from events.log import Entry, EventLog
 from events.streams import dead_subject
 from events.types import EventRefused, EventReplayed, InteractionRecorded
-from searchsvc.behavior import BehaviorWriter
-from searchsvc.intake import EventInput, interaction
-from searchsvc.keyring import Keyring
-from searchsvc.known import KnownRankings
+from searchsvc.behavior.intake import EventInput, interaction
+from searchsvc.behavior.keyring import Keyring
+from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.writer import BehaviorWriter
 
 MAX_REPLAY = 1000
 

@@ -14,7 +14,7 @@ import msgspec
 
 from events.errors import Corrupt
 from events.types import BehaviorEvent, InteractionRecorded, RankingShown
-from searchsvc.querycounts import QueryCount, QueryCounts
+from searchsvc.behavior.query_counts import QueryCount, QueryCounts
 
 DIGEST_BYTES: Final = 16
 BLOCK_IDS: Final = 4096

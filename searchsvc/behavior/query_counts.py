@@ -13,7 +13,7 @@ import msgspec
 
 from events.types import RankingShown
 from searchsvc.analysis.analyzer import folded
-from searchsvc.redaction import REDACTED
+from searchsvc.behavior.redaction import REDACTED
 
 MAX_QUERIES: Final = 10_000
 MIN_COUNT: Final = 3

@@ -20,7 +20,7 @@ from events.errors import InvalidInput, Overloaded, StorageFull, Unavailable
 from events.log import Entry, EventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
-from searchsvc.known import BehaviorMemory
+from searchsvc.behavior.memory import BehaviorMemory
 
 MAX_PACK: Final = 300
 MAX_PACK_RANKINGS: Final = 200

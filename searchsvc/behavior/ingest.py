@@ -22,11 +22,11 @@ from events.errors import Conflict, InvalidInput, Unavailable
 from events.log import Delivery, Entry, EventLog, Record
 from events.streams import dead_subject
 from events.types import EventRefused, InteractionRecorded
-from searchsvc.behavior import BehaviorWriter
-from searchsvc.intake import EventInput, interaction
-from searchsvc.keyring import Keyring
-from searchsvc.known import KnownRankings
-from searchsvc.redaction import redacted
+from searchsvc.behavior.intake import EventInput, interaction
+from searchsvc.behavior.keyring import Keyring
+from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.redaction import redacted
+from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.runtime.limits import MAX_TOKEN_CHARS
 
 DURABLE = "searchsvc-ingest"
