@@ -32,7 +32,6 @@ from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
 from searchsvc.behavior.memory import BehaviorMemory, KnownRankings
 from searchsvc.behavior.worker import Worker
 from searchsvc.behavior.writer import BehaviorWriter, OutboxCounts
-from searchsvc.canaries import Canaries
 from searchsvc.changes.audit import Audit
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
@@ -46,8 +45,10 @@ from searchsvc.engines.protocol import Indexes
 from searchsvc.indexing.indexer import DocumentEncoder
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.learning import Learners
-from searchsvc.receipts import Receipts
-from searchsvc.replaying import Replays
+from searchsvc.rehearsal.canaries import Canaries
+from searchsvc.rehearsal.receipts import Receipts
+from searchsvc.rehearsal.replaying import Replays
+from searchsvc.rehearsal.what_if import WhatIfs
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.disk import DiskGuard
@@ -58,7 +59,6 @@ from searchsvc.service import Service
 from searchsvc.state.factors import FactorsFollower
 from searchsvc.state.serving import Serving
 from searchsvc.watch import LogWatch
-from searchsvc.whatif import WhatIfs
 from tuning import compiled
 from tuning.join import ClickthroughJoin
 

@@ -40,7 +40,7 @@ from searchsvc.behavior.redaction import REDACTED
 from searchsvc.changes.commands import Author, Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.engines.members import families
-from searchsvc.replaying import Replays
+from searchsvc.rehearsal.replaying import Replays
 from searchsvc.state.serving import IndexBehavior, Serving
 from tuning.coec import Asked
 from tuning.exploration import Exploration

@@ -33,7 +33,7 @@ from searchsvc.changes.commands import Author, Changed, Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.indexing.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
 from searchsvc.indexing.inference import infer_settings
-from searchsvc.preview import Preview, compared, of_all
+from searchsvc.rehearsal.preview import Preview, compared, of_all
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest, moment

@@ -16,8 +16,8 @@ from searchsvc.changes.drafts import Draft, DraftStatus
 from searchsvc.cli.audit import said
 from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
 from searchsvc.http.shapes import ChangedAnswer, DraftDeletedAnswer, DraftList
-from searchsvc.preview import Preview, PreviewHit
-from searchsvc.whatif import WhatIfReport, WhatIfStatus
+from searchsvc.rehearsal.preview import Preview, PreviewHit
+from searchsvc.rehearsal.what_if import WhatIfReport, WhatIfStatus
 from tuning.offpolicy import Estimate
 
 POLL_S: Final = 0.2

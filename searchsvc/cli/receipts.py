@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.receipts import Receipt, Verification
+from searchsvc.rehearsal.receipts import Receipt, Verification
 
 
 @click.group()

@@ -27,10 +27,10 @@ from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.problems import answer_problem
 from searchsvc.indexing.rebuild import RebuildStatus
-from searchsvc.preview import Preview
-from searchsvc.receipts import Receipt, Verification
+from searchsvc.rehearsal.preview import Preview
+from searchsvc.rehearsal.receipts import Receipt, Verification
+from searchsvc.rehearsal.what_if import WhatIfInput, WhatIfStatus
 from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest, moment
-from searchsvc.whatif import WhatIfInput, WhatIfStatus
 from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
 
 KIB: Final = 1024

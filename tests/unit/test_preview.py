@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from events.rules import HideAction, PinAction, Rule
-from searchsvc.preview import compared, of_all
+from searchsvc.rehearsal.preview import compared, of_all
 from searchsvc.search.answer import SearchAnswer, SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import ServingState

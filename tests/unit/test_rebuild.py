@@ -20,11 +20,11 @@ from events.settings import IndexSettings, SearchableField
 from events.streams import StreamName, catalog_subject
 from events.types import ControlEvent, DocumentDeleted, DocumentUpserted, IndexConfigured, IndexDeleted
 from searchsvc.behavior.query_counts import QueryCounts
-from searchsvc.canaries import Canaries
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes, EmbeddedStorage
 from searchsvc.engines.protocol import Engine, EngineSnapshot
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.indexing.rebuild import Canary, Compare, Comparison, RebuildStatus
+from searchsvc.rehearsal.canaries import Canaries
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, alike

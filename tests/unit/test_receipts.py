@@ -20,7 +20,7 @@ from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, IndexConfigured, RankingShown
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.memory import KnownRankings
-from searchsvc.receipts import Receipts
+from searchsvc.rehearsal.receipts import Receipts
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.query_ids import made_at, query_id
 from searchsvc.search.searcher import Searcher

@@ -27,7 +27,7 @@ from events.log import EventLog, first_at
 from events.types import InteractionRecorded, RankingShown
 from searchsvc.behavior.keyring import Keyring, User, opened
 from searchsvc.changes.drafts import Draft, Drafts, with_draft
-from searchsvc.preview import Asking, overlap, top_changed
+from searchsvc.rehearsal.preview import Asking, overlap, top_changed
 from searchsvc.runtime.tasks import end
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.last_known import LAST_KNOWN
