@@ -44,7 +44,7 @@ from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.engines.protocol import Indexes
 from searchsvc.indexing.indexer import DocumentEncoder
 from searchsvc.indexing.indexers import Indexers
-from searchsvc.learning import Learners
+from searchsvc.learning.learners import Learners
 from searchsvc.rehearsal.canaries import Canaries
 from searchsvc.rehearsal.receipts import Receipts
 from searchsvc.rehearsal.replaying import Replays

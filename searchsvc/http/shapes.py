@@ -23,7 +23,7 @@ from searchsvc.changes.drafts import Draft
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.indexing.documents import RefusedDocument
 from searchsvc.indexing.rebuild import RebuildStatus
-from searchsvc.learning import LearningStatus
+from searchsvc.learning.learners import LearningStatus
 from searchsvc.rules.checks import RuleConflict
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.suggestions import Suggestion
