@@ -55,7 +55,7 @@ from searchsvc.runtime.disk import DiskGuard
 from searchsvc.runtime.tasks import end
 from searchsvc.search.last_known import LastKnown
 from searchsvc.search.searcher import Searcher
-from searchsvc.service import Service
+from searchsvc.service.service import Service
 from searchsvc.state.factors import FactorsFollower
 from searchsvc.state.serving import Serving
 from searchsvc.watch import LogWatch

@@ -37,7 +37,7 @@ from searchsvc.runtime.tasks import end
 from searchsvc.search.answer import SearchOutcome, SearchRequest
 from searchsvc.search.last_known import LastKnown
 from searchsvc.search.searcher import Searcher
-from searchsvc.service import Service
+from searchsvc.service.service import Service
 from searchsvc.state.serving import IndexBehavior, Serving
 from tests.factories import DIMENSION, NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector
 from tuning.arrays import FloatArray
