@@ -26,7 +26,7 @@ from events.log import EventLog, Record
 from events.snapshot import Snapshots, require_checkpoint
 from events.streams import StreamName, catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, Skipped
-from searchsvc.app import INTERRUPTED_REPAIR
+from searchsvc.app.app import INTERRUPTED_REPAIR
 from searchsvc.cli.log import KEPT_OF, import_archive, log_options
 from searchsvc.cli.verify import CHECKPOINTS
 from searchsvc.engines.embedded.storage import stored_documents

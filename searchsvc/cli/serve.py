@@ -18,7 +18,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from events.errors import InvalidInput, Unavailable
-from searchsvc.app import App
+from searchsvc.app.app import App
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
 from searchsvc.http.api import build_api

@@ -22,7 +22,7 @@ from events.errors import Corrupt, SearchsvcError
 from events.log import EventLog
 from events.snapshot import Snapshots, require_checkpoint
 from events.types import EventRefused, InteractionRecorded
-from searchsvc import watch
+from searchsvc.app import log_watch as watch
 from searchsvc.behavior import follower
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.cli.log import connect_as_reader, log_options

@@ -16,7 +16,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from events.errors import NotFound, SearchsvcError
 from searchsvc import __version__
-from searchsvc.app import App, Health
+from searchsvc.app.app import App, Health
 from searchsvc.behavior.dead_letters import Replayed
 from searchsvc.behavior.intake import EventsInput
 from searchsvc.changes.audit import AuditEntry

@@ -224,7 +224,7 @@ def test_demo_loads_its_catalogue_and_says_where_to_look(tmp_path: Path) -> None
 
 
 def test_serving_does_not_import_torch() -> None:
-    check = "import sys, searchsvc.cli.serve, searchsvc.app; sys.exit('torch' in sys.modules)"
+    check = "import sys, searchsvc.cli.serve, searchsvc.app.app; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], timeout=60, check=False).returncode == 0
 
 

@@ -12,7 +12,7 @@ from events.errors import Corrupt
 from events.log import Entry
 from events.memory import MemoryEventLog
 from events.types import DocumentDeleted
-from searchsvc.watch import LogWatch
+from searchsvc.app.log_watch import LogWatch
 
 
 async def watched(log: MemoryEventLog, folder: Path) -> LogWatch:

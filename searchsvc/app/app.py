@@ -25,6 +25,7 @@ from events.errors import Corrupt, InvalidInput, LaterVersion, Unavailable
 from events.history import ControlHistory
 from events.jetstream import JetStreamEventLog
 from searchsvc import __version__
+from searchsvc.app.log_watch import LogWatch
 from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.behavior.follower import BehaviorFollower
 from searchsvc.behavior.ingest import IngestConsumer
@@ -58,7 +59,6 @@ from searchsvc.search.searcher import Searcher
 from searchsvc.service.service import Service
 from searchsvc.state.factors import FactorsFollower
 from searchsvc.state.serving import Serving
-from searchsvc.watch import LogWatch
 from tuning import compiled
 from tuning.join import ClickthroughJoin
 
