@@ -33,7 +33,7 @@ from benchmarks.running import RunningService, await_snapshot, call, event_log
 from events.codec import decode_behavior
 from events.types import InteractionRecorded
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 
 INDEX: Final = "bench"
 PER_REQUEST: Final = 100

@@ -23,7 +23,7 @@ from benchmarks import report
 from benchmarks.running import RunningService, call
 from events import server
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 
 INDEX: Final = "bench"
 LIMIT_MS: Final = 20.0

@@ -26,7 +26,7 @@ from events.log import Entry
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 
 INDEX: Final = "bench"
 PER_MESSAGE: Final = 100

@@ -1,7 +1,7 @@
 """How long does it take to rank a hundred candidates by twenty features, with rules?
 
 Question   from found to ordered: features as a matrix, the weighted score, what rules boost and bury, the order, pins.
-Data       the made-up catalogue (`searchsvc.sample`), with numbers to make twenty features; rules for words of its
+Data       the made-up catalogue (`searchsvc.cli.sample`), with numbers to make twenty features; rules for words of its
            titles; queries of two of those words, of which any is enough, those that find a hundred documents or more.
 Baseline   the parts of the same search before and after.
 Command    searchsvc bench rules (with it)
@@ -23,11 +23,11 @@ from events.edits import SetRule
 from events.rules import BoostAction, BuryAction, Conditions, PinAction, QueryPattern, Rule
 from events.settings import Signal
 from events.types import ChangePublished
+from searchsvc.cli.sample import sample_catalogue
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import Upsert
 from searchsvc.indexing.documents import AcceptedDocument, parse_documents
 from searchsvc.indexing.inference import infer_settings
-from searchsvc.sample import sample_catalogue
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.searcher import Searcher
 from tuning import compiled

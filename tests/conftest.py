@@ -15,10 +15,10 @@ from events import jetstream, server
 from events.log import EventLog
 from events.memory import MemoryEventLog
 from searchsvc.cli.data import import_documents
+from searchsvc.cli.sample import sample_catalogue
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engines.opensearch.node import Node
-from searchsvc.sample import sample_catalogue
 from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch
 

@@ -21,11 +21,11 @@ from events.errors import InvalidInput, Unavailable
 from searchsvc.app.app import App
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
+from searchsvc.cli.sample import sample_catalogue
 from searchsvc.http.api import build_api
 from searchsvc.http.shapes import IndexList
 from searchsvc.runtime import malloc as memory
 from searchsvc.runtime.config import Config, load_config
-from searchsvc.sample import sample_catalogue
 
 # A thread that waits for the interpreter takes it over after this long; the default 5 ms is a whole search.
 SWITCH_INTERVAL_S = 0.0005

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks import events, gate, latency, live, propagation, recovery, relevance, rules, scale, tuning
 from events.errors import InvalidInput
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 
 
 @pytest.fixture

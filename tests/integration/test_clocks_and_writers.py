@@ -20,7 +20,7 @@ from benchmarks.running import RunningService, call
 from events import jetstream, server
 from events.log import Entry
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 from tests.conftest import need
 from tests.integration.test_process import run
 

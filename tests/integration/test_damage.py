@@ -27,7 +27,7 @@ from events.log import Entry
 from events.types import InteractionRecorded
 from searchsvc.app.app import INTERRUPTED_REPAIR
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 from tests.integration.test_process import run
 
 ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))

@@ -15,7 +15,7 @@ import pytest
 from benchmarks.running import RUN, RunningService
 from events.server import read_address
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 
 
 def command(*words: str) -> str:

@@ -19,7 +19,7 @@ import pytest
 from benchmarks.running import RunningService
 from events import server
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 from tests.conftest import need
 from tests.integration.test_events import tail
 from tests.integration.test_process import run

@@ -29,6 +29,7 @@ from searchsvc.cli.data import import_documents
 from searchsvc.cli.operate import doctor
 from searchsvc.cli.reindex import reindex
 from searchsvc.cli.repair import repair
+from searchsvc.cli.sample import sample_catalogue
 from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.opensearch import mapping
 from searchsvc.engines.opensearch.engine import OpenSearchEngine
@@ -37,7 +38,6 @@ from searchsvc.engines.opensearch.mapping import PROGRESS_ID
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.opensearch.snapshot import OpenSearchSnapshot
 from searchsvc.engines.protocol import Delete, FacetRequest, Retrieval, Upsert
-from searchsvc.sample import sample_catalogue
 from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
 from tests.opensearch import OpenSearchNode, without_plugins
 from tests.proxy import proxy

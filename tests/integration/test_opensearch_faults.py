@@ -19,8 +19,8 @@ import pytest
 from benchmarks.running import RunningService
 from events.errors import Unavailable
 from searchsvc.cli.data import import_documents
+from searchsvc.cli.sample import sample_catalogue
 from searchsvc.engines.opensearch.node import Node
-from searchsvc.sample import sample_catalogue
 from tests.opensearch import OpenSearchNode
 from tests.proxy import Fault, Proxy, proxy, self_signed
 

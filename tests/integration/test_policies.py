@@ -19,7 +19,7 @@ from events import jetstream, server
 from events.jetstream import JetStreamEventLog
 from events.log import Entry
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 from tests.factories import call
 
 SHOP = "/v1/indexes/shop"

@@ -18,7 +18,7 @@ from benchmarks.running import RUN, RunningService
 from events import server
 from events.errors import Unavailable
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 
 Start = Callable[..., RunningService]
 

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import query_id
 from tests.factories import NOW, call
 

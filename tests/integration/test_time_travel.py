@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 from tests.factories import call
 
 SHOP = "/v1/indexes/shop"

@@ -22,7 +22,7 @@ from events.log import Entry
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, PairSwap, RankingShown
 from searchsvc.cli.data import import_documents
-from searchsvc.sample import sample_catalogue
+from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import query_id
 from tests.factories import call
 

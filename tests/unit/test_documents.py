@@ -7,9 +7,9 @@ import pytest
 
 from events.errors import InvalidInput
 from events.settings import Embedding, IndexSettings, SearchableField, Signal, check_index_name, check_settings
+from searchsvc.cli.sample import sample_catalogue
 from searchsvc.indexing.documents import MAX_DOCUMENT_BYTES, AcceptedDocument, RefusedDocument, parse_documents, refusal
 from searchsvc.indexing.inference import infer_settings
-from searchsvc.sample import sample_catalogue
 from tests.factories import SETTINGS
 
 
