@@ -35,8 +35,8 @@ from searchsvc.analysis.analyzer import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.model import find_model
+from searchsvc.engines.columnar.vectors import FEW, StoredVectors, build_base
 from searchsvc.engines.embedded.storage import snapshots
-from searchsvc.engines.embedded.vectors import FEW, StoredVectors, build_base
 
 INDEX: Final = "bench"
 CANDIDATES: Final = 100

@@ -32,8 +32,8 @@ from searchsvc.analysis.analyzer import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
+from searchsvc.engines.columnar.vectors import StoredVectors, VectorIndex
 from searchsvc.engines.embedded import storage
-from searchsvc.engines.embedded.vectors import StoredVectors, VectorIndex
 from tuning.arrays import AnyArray, BoolArray, FloatArray
 
 INDEX: Final = "bench"

@@ -1,7 +1,8 @@
 """Rules as they are stored in the log: what a merchandiser wants of some searches. Pure data.
 
 A rule is in force while it is enabled and within its window; it fires for a search that meets all of its conditions,
-and then does what its actions say. `searchsvc.rules.rulebook` says which rules fire, `searchsvc.rules.directives` what comes of
+and then does what its actions say. `searchsvc.rules.rulebook` says which rules fire, `searchsvc.rules.directives` what
+comes of
 several.
 """
 

@@ -1,6 +1,7 @@
 """The settings of one index, as stored in `IndexConfigured`: what is searched, embedded and weighed.
 
-Pure data. `searchsvc.indexing.inference` makes one from sample documents; people edit it through `PUT /v1/indexes/{index}`.
+Pure data. `searchsvc.indexing.inference` makes one from sample documents;
+people edit it through `PUT /v1/indexes/{index}`.
 """
 
 from __future__ import annotations

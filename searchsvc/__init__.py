@@ -1,6 +1,12 @@
-"""Answering: analysis, retrieval, ranking, indexing, the HTTP API and the command line.
+"""The search service. Each package answers one question; `docs/architecture.md` lists them and walks through them.
 
-Start reading at `search` (one search from request to answer) and `app` (what is wired to what).
+Imports go down this list only:
+
+    cli, http, app, service        how it is called and run
+    learning, rehearsal            what shoppers teach, and what a change would do
+    search, changes, indexing, behavior   the four flows; none of them imports another
+    state, rules, engines          what the flows stand on
+    embedding, analysis, runtime   what everything stands on
 """
 
 __version__ = "0.1.0"

@@ -1,1 +1,4 @@
-"""TODO package"""
+"""How does text become terms? Documents and queries are analysed alike;
+
+Queries are understood with the words of the index.
+"""

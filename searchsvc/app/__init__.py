@@ -1,1 +1,1 @@
-"""TODO package"""
+"""How is a process put together? Wiring, start and stop, health, upkeep."""

@@ -1,1 +1,1 @@
-"""TODO package"""
+"""How is a ranking changed? Commands, drafts, schedules, policies, the audit trail and differences."""

@@ -1,1 +1,1 @@
-"""TODO package"""
+"""How are documents found? The protocol, what both engines share, and the two engines."""

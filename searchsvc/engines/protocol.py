@@ -1,14 +1,14 @@
-"""What retrieval owes to the rest: an engine is written by one indexer and read through immutable snapshots.
+"""The protocol of a search engine. One indexer writes to an engine; searches read its immutable snapshots.
 
-Adapters: `searchsvc.engines.embedded`, `searchsvc.engines.opensearch`. A snapshot never changes; a search takes one and uses nothing
-else.
+Adapters: `searchsvc.engines.embedded` and `searchsvc.engines.opensearch`. A search takes one snapshot and reads
+nothing else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 import numpy as np
@@ -20,6 +20,9 @@ from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import AskedOperator, Operator, Query
 from searchsvc.engines.filters import Filter
 from tuning.arrays import BoolArray, FloatArray, IntArray
+
+# Operator `auto` requires all words where at least this many documents hold them all, and any word otherwise.
+FULL_PAGE: Final = 10
 
 
 class SortKey(msgspec.Struct, frozen=True):

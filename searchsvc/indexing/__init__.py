@@ -1,1 +1,1 @@
-"""TODO package"""
+"""How does a document become searchable? Documents, inferred settings, indexers and rebuilds."""

@@ -1,1 +1,1 @@
-"""TODO package"""
+"""What do indexes learn from shoppers, and how does it reach the ranking?"""

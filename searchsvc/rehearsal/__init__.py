@@ -1,1 +1,1 @@
-"""TODO package"""
+"""What would a change do, and why was a past answer what it was? Searches that nobody is shown."""

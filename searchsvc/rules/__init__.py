@@ -1,1 +1,1 @@
-"""TODO package"""
+"""Which rules fire for a search, and what do they ask for?"""

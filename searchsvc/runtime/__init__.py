@@ -1,1 +1,1 @@
-"""TODO package"""
+"""What does the process need? Configuration, limits, threads, tasks, disk and memory."""

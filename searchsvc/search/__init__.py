@@ -1,1 +1,1 @@
-"""TODO package"""
+"""How is one search answered? Candidates, features, ranking, answer."""

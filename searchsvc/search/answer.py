@@ -30,7 +30,8 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     like: the id of a document, in place of a query: what is near to it in meaning. typing: the last word may be
     unfinished. typos: also find what differs from a word by a typing error. operator: what a document has to hold of
-    the query's words; auto is all of them where that fills a first page, else any. filters: see `searchsvc.engines.filters`, as
+    the query's words; auto is all of them where that fills a first page, else any. filters: see `searchsvc.engines.filters`,
+    as
     text or as JSON. facets: members to count the values of. sort: `field:asc` or `field:desc`, in place of the score.
     distinct: only the best of those with the same value in this member.
     context, user_segment, experiment: what rules can ask for: tags, the segment of shoppers that this one is of, and

@@ -1,1 +1,1 @@
-"""TODO package"""
+"""What can the API ask for? The use cases behind HTTP."""

@@ -1,1 +1,1 @@
-"""TODO package"""
+"""What does serving read? The immutable serving state, and what follows the log into it."""

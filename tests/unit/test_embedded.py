@@ -13,10 +13,10 @@ import pytest
 from events.settings import Signal
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
+from searchsvc.engines.columnar.vectors import FEW, PARTITION_FROM, VectorIndex, VectorView
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.kernels import SEARCHED
 from searchsvc.engines.embedded.matching import PRUNE_FROM
-from searchsvc.engines.embedded.vectors import FEW, PARTITION_FROM, VectorIndex, VectorView
 from searchsvc.engines.protocol import Delete, FacetRequest, Retrieval, Upsert
 from tests.factories import SETTINGS, engine, upsert, vector
 from tuning.arrays import BoolArray, FloatArray, IntArray

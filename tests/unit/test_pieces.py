@@ -18,7 +18,7 @@ from events.streams import StreamName
 from searchsvc.analysis.analyzer import embedding_text, field_text
 from searchsvc.behavior.memory import BLOCK_IDS, BehaviorMemory, StoredEvents
 from searchsvc.behavior.writer import BehaviorWriter
-from searchsvc.engines.embedded.columns import Column
+from searchsvc.engines.columnar.columns import Column
 from searchsvc.search import ranking
 from tests.factories import click
 from tests.factories import ranking as shown

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from searchsvc.engines.columnar.columns import Column
+from searchsvc.engines.columnar.texts import StoredTexts, Texts
 from searchsvc.engines.embedded import kernels
-from searchsvc.engines.embedded.columns import Column
 from searchsvc.engines.embedded.ids import IdsView
-from searchsvc.engines.embedded.texts import StoredTexts, Texts
 from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, clauses, seconds
 from searchsvc.engines.members import Value, as_number, out_of_kind, short_values, shown, unknown
 from searchsvc.engines.protocol import Facet, FacetStats, FacetValue

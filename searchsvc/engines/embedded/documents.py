@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from searchsvc.engines.embedded.columns import Column
+from searchsvc.engines.columnar.columns import Column
 from tuning.arrays import AnyArray
 
 

@@ -17,16 +17,17 @@ from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import analyze, field_text
 from searchsvc.analysis.query import Query
 from searchsvc.engines import signals
+from searchsvc.engines.columnar.columns import Column
+from searchsvc.engines.columnar.lexicon import LexiconView
+from searchsvc.engines.columnar.statistics import QueryStatistics
+from searchsvc.engines.columnar.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engines.embedded.attributes import Attributes, AttributesView, StoredAttribute
-from searchsvc.engines.embedded.columns import Column
 from searchsvc.engines.embedded.documents import DocumentFile, DocumentView
-from searchsvc.engines.embedded.forward import ForwardIndex, ForwardView, QueryStatistics, StoredForward, Wanted
+from searchsvc.engines.embedded.forward import ForwardIndex, ForwardView, StoredForward, Wanted
 from searchsvc.engines.embedded.ids import Ids, IdsView, StoredIds
-from searchsvc.engines.embedded.lexicon import LexiconView
 from searchsvc.engines.embedded.matching import Matched, Matching
 from searchsvc.engines.embedded.order import first
 from searchsvc.engines.embedded.postings import Postings, PostingsRun, PostingsView
-from searchsvc.engines.embedded.vectors import StoredVectors, VectorIndex, VectorView
 from searchsvc.engines.filters import Filter, without
 from searchsvc.engines.protocol import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
 from searchsvc.engines.vector_trust import N_COMPARED, vector_trust

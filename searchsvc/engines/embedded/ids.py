@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.engines.embedded.columns import Column
-from searchsvc.engines.embedded.texts import StoredTexts, Texts
+from searchsvc.engines.columnar.columns import Column
+from searchsvc.engines.columnar.texts import StoredTexts, Texts
 from tuning.arrays import AnyArray, BoolArray
 
 KEY_BYTES: Final = 16

@@ -14,13 +14,13 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import AskedOperator, Operator, Query
+from searchsvc.engines.columnar.statistics import K1, B, QueryStatistics
 from searchsvc.engines.embedded import kernels
-from searchsvc.engines.embedded.forward import K1, B, ForwardView, QueryStatistics, Wanted
+from searchsvc.engines.embedded.forward import ForwardView, Wanted
 from searchsvc.engines.embedded.postings import PostingsView, Spans
+from searchsvc.engines.protocol import FULL_PAGE
 from tuning.arrays import AnyArray, BoolArray, FloatArray, ScoreArray
 
-# Where fewer documents than a first page hold all terms, those that hold some follow them.
-FEW: Final = 10
 # Where more match, those that cannot be among the best are not scored. What these need is known from some of the most
 # promising: so many times as many, out of more whom a sample tells.
 PRUNE_FROM: Final = 20_000
@@ -84,7 +84,7 @@ class Matching:
             return Matched(np.zeros(self._n_slots, np.bool_), 0, "any" if self.left_out else "all")
         every, some = np.empty(self._n_slots, np.bool_), np.empty(self._n_slots, np.bool_)
         n, n_some = kernels.match(self._held, self._required, allowed, every, some)
-        if operator == "all" or (operator == "auto" and n >= FEW):
+        if operator == "all" or (operator == "auto" and n >= FULL_PAGE):
             return Matched(every, n, "all")
         if operator == "any" or n_some > n:
             return Matched(some, n_some, "any")

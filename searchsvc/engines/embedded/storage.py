@@ -24,14 +24,14 @@ from events.digest import DocumentsDigest
 from events.errors import Corrupt
 from events.settings import IndexSettings
 from events.snapshot import sync
+from searchsvc.engines.columnar.lexicon import StoredLexicon
+from searchsvc.engines.columnar.texts import StoredTexts
+from searchsvc.engines.columnar.vectors import StoredVectors
 from searchsvc.engines.embedded.attributes import BLANK, StoredAttribute
 from searchsvc.engines.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.engines.embedded.forward import StoredForward
 from searchsvc.engines.embedded.ids import StoredIds
-from searchsvc.engines.embedded.lexicon import StoredLexicon
 from searchsvc.engines.embedded.postings import Entries, PostingsRun
-from searchsvc.engines.embedded.texts import StoredTexts
-from searchsvc.engines.embedded.vectors import StoredVectors
 from tuning.arrays import AnyArray
 
 SCHEMA = 7

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Query, QueryTerm
-from searchsvc.engines.embedded.forward import QueryStatistics
+from searchsvc.engines.columnar.statistics import QueryStatistics
 from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
 from searchsvc.engines.members import as_number
 from searchsvc.engines.opensearch.mapping import BESIDE, VECTOR, member_path, title_key

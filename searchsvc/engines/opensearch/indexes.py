@@ -33,7 +33,9 @@ log = logging.getLogger(__name__)
 
 
 class OpenSearchIndexes:
-    """`searchsvc.engines.protocol.Indexes` on a node. prefix: what all of this service's begin with. model, dimension: of the
+    """`searchsvc.engines.protocol.Indexes` on a node.
+
+    prefix: what all of this service's begin with. model, dimension: of the
     vectors; '' and 0 without. n_shards, n_replicas: of indexes that are made."""
 
     def __init__(
@@ -72,7 +74,9 @@ class OpenSearchIndexes:
 
 
 class OpenSearchStorage:
-    """`searchsvc.engines.protocol.IndexStorage` of one index. The node keeps all that is written, so nothing is left to save."""
+    """`searchsvc.engines.protocol.IndexStorage` of one index.
+
+    The node keeps all that is written, so nothing is left to save."""
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """How an index and its documents look on the node. Pure.
 
-Texts are analysed here, by `searchsvc.analysis.analyzer`, and come to the node as stems in a row, so both engines find the same
+Texts are analysed here, by `searchsvc.analysis.analyzer`, and come to the node as stems in a row, so
+both engines find the same
 words; what stands at one position is joined by `|`. Members of a document can be of several kinds at once, as in the
 embedded engine: `a.<member>.v` has its values as they are shown, `.f` its texts folded, `.n` its numbers, `.d` its
 dates in seconds since 1970, `.s` its texts as they sort, `.g` the first of its values. A deleted document stays as a
@@ -21,7 +22,7 @@ import numpy as np
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Analysis, analyze, field_text, stem
 from searchsvc.engines import signals
-from searchsvc.engines.embedded.forward import K1, B, words_hash
+from searchsvc.engines.columnar.statistics import K1, B, words_hash
 from searchsvc.engines.filters import seconds
 from searchsvc.engines.members import Value, short_values, shown
 from searchsvc.engines.protocol import Upsert

@@ -17,16 +17,24 @@ from events.errors import Unavailable
 from events.settings import IndexSettings
 from searchsvc.analysis.query import AskedOperator, Operator, Query
 from searchsvc.engines import signals
-from searchsvc.engines.embedded.forward import QueryStatistics
-from searchsvc.engines.embedded.lexicon import LexiconView
-from searchsvc.engines.embedded.matching import FEW
+from searchsvc.engines.columnar.lexicon import LexiconView
+from searchsvc.engines.columnar.statistics import QueryStatistics
 from searchsvc.engines.filters import Filter, Within, clauses, without
 from searchsvc.engines.members import out_of_kind, unknown
 from searchsvc.engines.opensearch import dsl, mapping, replies
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectorsView
 from searchsvc.engines.opensearch.vocabulary import VocabularyView
-from searchsvc.engines.protocol import Facet, FacetRequest, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures
+from searchsvc.engines.protocol import (
+    FULL_PAGE,
+    Facet,
+    FacetRequest,
+    FacetStats,
+    FacetValue,
+    Retrieval,
+    Retrieved,
+    TextFeatures,
+)
 from searchsvc.engines.vector_trust import N_COMPARED, vector_trust
 from tuning.arrays import BoolArray, FloatArray, IntArray, ScoreArray
 
@@ -460,7 +468,7 @@ class OpenSearchSnapshot:
             return "all", n_some
         if of.all is None:
             return ("any" if query.required else "all"), 0
-        if asked == "all" or (asked == "auto" and n_all >= FEW):
+        if asked == "all" or (asked == "auto" and n_all >= FULL_PAGE):
             return "all", n_all
         return ("any", n_some) if asked == "any" or n_some > n_all else ("all", n_all)
 

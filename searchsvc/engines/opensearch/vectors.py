@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from searchsvc.engines.embedded.vectors import VectorIndex, VectorView
+from searchsvc.engines.columnar.vectors import VectorIndex, VectorView
 from tuning.arrays import BoolArray, FloatArray
 
 # Rows of documents that changed or went are left out of searches; once they are most, all is brought together anew.

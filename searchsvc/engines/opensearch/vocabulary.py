@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Query
-from searchsvc.engines.embedded.forward import QueryStatistics, inverse_document_frequency, statistics_of
-from searchsvc.engines.embedded.lexicon import Lexicon, LexiconView
+from searchsvc.engines.columnar.lexicon import Lexicon, LexiconView
+from searchsvc.engines.columnar.statistics import QueryStatistics, inverse_document_frequency, statistics_of
 from tuning.arrays import AnyArray
 
 

@@ -19,8 +19,8 @@ from rapidfuzz.distance import OSA
 from searchsvc.analysis.analyzer import stem
 from searchsvc.analysis.lexicon import Likeness
 from searchsvc.analysis.query import Query
-from searchsvc.engines.embedded.columns import Column
-from searchsvc.engines.embedded.texts import StoredTexts, Texts
+from searchsvc.engines.columnar.columns import Column
+from searchsvc.engines.columnar.texts import StoredTexts, Texts
 from tuning.arrays import AnyArray, BoolArray
 
 # Words since the last sorting are looked through one by one: this bounds how many.
@@ -156,7 +156,9 @@ class _Grouped(msgspec.Struct, frozen=True):
 
 
 class LexiconView:
-    """The reader's side: a `searchsvc.analysis.lexicon.Lexicon` at one commit. Words no live document holds are not there."""
+    """The reader's side: a `searchsvc.analysis.lexicon.Lexicon` at one commit.
+
+    Words no live document holds are not there."""
 
     def __init__(
         self,

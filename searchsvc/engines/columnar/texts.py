@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 import numpy as np
 
-from searchsvc.engines.embedded import kernels
+from searchsvc.engines.columnar import kernels
 from tuning.arrays import AnyArray
 
 MIN_SLOTS: Final = 8

@@ -17,8 +17,8 @@ import faiss
 import msgspec
 import numpy as np
 
-from searchsvc.engines.embedded import kernels
-from searchsvc.engines.embedded.columns import Column
+from searchsvc.engines.columnar import kernels
+from searchsvc.engines.columnar.columns import Column
 from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray
 
 # A search is a few hundred microseconds: threads of FAISS's own would cost more than they bring, and take the core

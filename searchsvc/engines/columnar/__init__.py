@@ -1,0 +1,1 @@
+"""What do both engines keep in arrays? Columns, words, term statistics and vectors."""
