@@ -41,7 +41,7 @@ class Parts(Protocol):
 def serving(settings: IndexSettings, snapshot: EngineSnapshot) -> ServingState:
     """A state that serves a snapshot as index `INDEX`, with the weights that its settings give."""
     event = IndexConfigured(
-        id="bench", at=NOW, index=INDEX, settings=settings, default_weights=default_weights(settings)
+        id="bench", timestamp=NOW, index=INDEX, settings=settings, default_weights=default_weights(settings)
     )
     return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({INDEX: snapshot}))
 

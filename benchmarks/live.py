@@ -53,9 +53,9 @@ K: Final = 10
 
 
 class Change(msgspec.Struct, frozen=True):
-    """What the learner published. at: impressions until then."""
+    """What the learner published. timestamp: impressions until then."""
 
-    at: int
+    timestamp: int
     kind: str
     why: str
 
@@ -279,7 +279,7 @@ def _behavior(answer: dict[str, Any], document_id: str) -> float | None:
     """What a hit's score is multiplied by; None where it is not among them."""
     for hit in answer["hits"]:
         if hit["id"] == document_id:
-            return float(hit["explanation"]["behavior"])
+            return float(hit["explanation"]["behavior_factor"])
     return None
 
 
@@ -294,7 +294,7 @@ def _changes(service: RunningService, after: int, times: Sequence[datetime]) -> 
             continue
         trial = (entry["changed"].get("trial") or [None, None])[1]
         kind = "no trial" if trial is None else f"{trial['stage']}, {trial['alone']:.0%} alone"
-        at = bisect_left(times, datetime.fromisoformat(entry["at"]))
+        at = bisect_left(times, datetime.fromisoformat(entry["timestamp"]))
         found.append(Change(at, kind, entry["reason"]))
     return found
 

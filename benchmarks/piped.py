@@ -16,7 +16,7 @@ from events.control import ControlState, IndexControl, fold
 from events.edits import Edit, SetLearning
 from events.learning import Learning
 from events.settings import IndexSettings, SearchableField
-from events.types import ChangePublished, Compared, IndexConfigured, InteractionRecorded, RankingShown
+from events.types import ChangePublished, IndexConfigured, InteractionRecorded, InterleavedRanking, RankingShown
 from tuning.arrays import BoolArray, IntArray, ScoreArray
 from tuning.curves import curves, piece_names, pieces
 from tuning.guard import shares
@@ -40,14 +40,14 @@ class Piped:
         given = dict(zip(self._names, weights.tolist(), strict=True))
         settings = IndexSettings((SearchableField("title"),), "title")
         configured = IndexConfigured(
-            id="configured", at=self._now, index=INDEX, settings=settings, default_weights=given
+            id="configured", timestamp=self._now, index=INDEX, settings=settings, default_weights=given
         )
         self._control = fold(ControlState(), configured, 1)
         self._publish([SetLearning(Learning(mode="automatic"))])
         self.learner = IndexLearner(self._index, SETTLE)
         self.steps: list[Step] = []
         self.versions: list[ScoreArray] = []
-        self._compared: Compared | None = None
+        self._compared: InterleavedRanking | None = None
         self._held_back = False
         self._query = 0
 
@@ -60,14 +60,14 @@ class Piped:
         self._query, self._compared, self._held_back = query, None, False
         now, trial = self._order(features, self._index.weights), self._index.trial
         drawn = rng.random()
-        if trial is None or drawn < trial.alone:
+        if trial is None or drawn < trial.solo_share:
             return np.array(now, np.int64)
         other = self._order(features, trial.weights)
-        self._held_back = trial.stage == "ramp" and drawn >= 1.0 - shares(trial.alone)[1]
+        self._held_back = trial.stage == "ramp" and drawn >= 1.0 - shares(trial.solo_share)[1]
         if self._held_back:
             return np.array(other, np.int64)
         coins = tuple(bool(coin) for coin in rng.random(N_COINS) < 0.5)
-        self._compared = Compared(self._ids(now), self._ids(other), coins)
+        self._compared = InterleavedRanking(self._ids(now), self._ids(other), coins)
         return np.array(drafted(now, other, coins), np.int64)
 
     def take(self, features: ScoreArray, order: IntArray, clicked: BoolArray, user: str) -> None:
@@ -78,7 +78,7 @@ class Piped:
         ids = self._ids(order.tolist())
         ranking = RankingShown(
             id=name,
-            at=self._now,
+            timestamp=self._now,
             index=INDEX,
             query="",
             query_key=str(self._query),
@@ -91,8 +91,8 @@ class Piped:
             config_version=index.config_version,
             applied_seq=self._control.seq,
             trial=index.trial.id if index.trial is not None else "",
-            compared=self._compared,
-            held_back=self._held_back,
+            interleaving=self._compared,
+            holdout=self._held_back,
         )
         self.learner.show(ranking)
         for at in np.flatnonzero(clicked).tolist():
@@ -103,7 +103,7 @@ class Piped:
                 document_id=ids[at],
                 query_id=name,
                 user=user,
-                at=self._now,
+                timestamp=self._now,
                 received_at=self._now,
             )
             self.learner.act(ranking, click)
@@ -122,7 +122,7 @@ class Piped:
 
     def _publish(self, edits: Sequence[Edit]) -> None:
         seq = self._control.seq + 1
-        event = ChangePublished(id=str(seq), at=self._now, index=INDEX, edits=tuple(edits))
+        event = ChangePublished(id=str(seq), timestamp=self._now, index=INDEX, edits=tuple(edits))
         self._control = fold(self._control, event, seq)
 
     def _in_pieces(self) -> ScoreArray:

@@ -133,7 +133,7 @@ def _events(message: int) -> Iterator[BehaviorEvent]:
             query_id = f"query-{number:024d}"
             yield RankingShown(
                 id=query_id,
-                at=now,
+                timestamp=now,
                 index=INDEX,
                 query="noise cancelling headphones",
                 user=f"shopper-{number % 5000}",
@@ -153,7 +153,7 @@ def _events(message: int) -> Iterator[BehaviorEvent]:
                 document_id=documents[i % N_HITS],
                 query_id=query_id,
                 user=f"shopper-{number % 5000}",
-                at=now,
+                timestamp=now,
                 received_at=now,
             )
 

@@ -63,7 +63,7 @@ def measure(n_searches: int, rng: np.random.Generator) -> Measured:
         words = sorted({word for one in documents for word in str(one.members[settings.title]).lower().split()})
         state = serving(settings, engine.snapshot())
         rules = tuple(SetRule(f"r{n}", _rule(n, rng, words, documents)) for n in range(N_RULES))
-        published = ChangePublished(id="rules", at=NOW, index=INDEX, edits=rules)
+        published = ChangePublished(id="rules", timestamp=NOW, index=INDEX, edits=rules)
         state = msgspec.structs.replace(state, control=control.fold(state.control, published, 2))
         searcher = Searcher(None, n_candidates=N_CANDIDATES)
         times: dict[str, list[float]] = {name: [] for name in (*STAGES, "the whole search")}

@@ -17,7 +17,7 @@ class ArchivedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     stream: StreamName
     seq: int
-    at: datetime
+    timestamp: datetime
     subject: str
     msg_id: str
     chain: str
@@ -33,7 +33,7 @@ def archive_line(record: Record, chain: str = "") -> bytes:
     if b"\n" in record.data:
         raise Corrupt(f"{record.stream} {record.seq} holds a line break, which none of our events does")
     raw = msgspec.Raw(record.data)
-    archived = ArchivedRecord(record.stream, record.seq, record.at, record.subject, record.msg_id, chain, raw)
+    archived = ArchivedRecord(record.stream, record.seq, record.timestamp, record.subject, record.msg_id, chain, raw)
     return _encoder.encode(archived) + b"\n"
 
 

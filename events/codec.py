@@ -1,8 +1,8 @@
 """Bytes of the log to events and back. JSON, so that any NATS tool can read what is stored.
 
-The tag (`type`) carries the version: a new shape of an event gets a new tag and an upcaster in `upcast`, never a new
-meaning. An event of a later version is not guessed at: it is skipped where it says that it may be, else nothing goes
-past it.
+The tag (`type`) carries the version. A new shape of an event gets a new tag, never a new meaning. An event with an
+unknown tag was written by a later version: it is skipped where it says `"skippable": true`; otherwise reading stops
+before it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,6 @@ from events.types import (
     SignalEvent,
     Skipped,
 )
-from events.upcast import CURRENT, StoredBehaviorEvent, StoredControlEvent, upcast, upcast_control
-
-
-class _StoredBatch(msgspec.Struct, tag="behavior_batch.v1"):
-    events: list[StoredBehaviorEvent]
 
 
 class _RawBatch(msgspec.Struct, tag="behavior_batch.v1"):
@@ -44,12 +39,12 @@ T = TypeVar("T")
 StoredEvent = ControlEvent | DraftEvent | CatalogEvent | BehaviorBatch | SignalEvent | DeadEvent
 
 _encoder: Final = msgspec.json.Encoder()
-_control: Final[msgspec.json.Decoder[StoredControlEvent]] = msgspec.json.Decoder(StoredControlEvent)
+_control: Final[msgspec.json.Decoder[ControlEvent]] = msgspec.json.Decoder(ControlEvent)
 _draft: Final[msgspec.json.Decoder[DraftEvent]] = msgspec.json.Decoder(DraftEvent)
 _catalog: Final[msgspec.json.Decoder[CatalogEvent]] = msgspec.json.Decoder(CatalogEvent)
-_batch: Final = msgspec.json.Decoder(_StoredBatch)
+_batch: Final = msgspec.json.Decoder(BehaviorBatch)
 _raw_batch: Final = msgspec.json.Decoder(_RawBatch)
-_behavior: Final[msgspec.json.Decoder[StoredBehaviorEvent]] = msgspec.json.Decoder(StoredBehaviorEvent)
+_behavior: Final[msgspec.json.Decoder[BehaviorEvent]] = msgspec.json.Decoder(BehaviorEvent)
 _dead: Final[msgspec.json.Decoder[DeadEvent]] = msgspec.json.Decoder(DeadEvent)
 _signal: Final = msgspec.json.Decoder(SignalEvent)
 _peek: Final = msgspec.json.Decoder(_Peek)
@@ -63,9 +58,8 @@ def encode(event: StoredEvent) -> bytes:
 
 
 def decode_control(data: bytes) -> ControlEvent | Skipped:
-    """The event as of today. Raises Corrupt where the bytes are no CONTROL event, and LaterVersion."""
-    event = _decode(_control, StoredControlEvent, data, "CONTROL")
-    return event if isinstance(event, Skipped) else upcast_control(event)
+    """Raises Corrupt where the bytes are no CONTROL event, and LaterVersion."""
+    return _decode(_control, ControlEvent, data, "CONTROL")
 
 
 def decode_draft(data: bytes) -> DraftEvent | Skipped:
@@ -79,19 +73,19 @@ def decode_catalog(data: bytes) -> CatalogEvent | Skipped:
 
 
 def decode_behavior(data: bytes) -> BehaviorBatch:
-    """A batch as of today, without what it says may be skipped. Raises Corrupt where the bytes are no BEHAVIOR message,
-    and LaterVersion."""
+    """The batch, without the events that may be skipped.
+
+    Raises Corrupt where the bytes are no BEHAVIOR message, and LaterVersion.
+    """
     try:
-        events = _batch.decode(data).events
+        return _batch.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return BehaviorBatch(events=_one_by_one(data))
-    return BehaviorBatch(events=[event if isinstance(event, CURRENT) else upcast(event) for event in events])
 
 
 def decode_behavior_event(data: bytes) -> BehaviorEvent | Skipped:
-    """One event by itself, as of today. Raises Corrupt where the bytes are no BEHAVIOR event, and LaterVersion."""
-    event = _decode(_behavior, StoredBehaviorEvent, data, "BEHAVIOR")
-    return event if isinstance(event, Skipped) else upcast(event)
+    """One event by itself. Raises Corrupt where the bytes are no BEHAVIOR event, and LaterVersion."""
+    return _decode(_behavior, BehaviorEvent, data, "BEHAVIOR")
 
 
 def decode_signal(data: bytes) -> SignalEvent | Skipped:

@@ -54,7 +54,7 @@ class Change(msgspec.Struct, frozen=True):
 
     version: int
     seq: int
-    at: datetime
+    timestamp: datetime
     actor: str
     actor_verified: bool
     reason: str
@@ -69,7 +69,7 @@ class StoredRule(msgspec.Struct, frozen=True):
     rule: Rule
     seq: int
     created_seq: int
-    at: datetime
+    timestamp: datetime
     actor: str
     actor_verified: bool
     reason: str
@@ -81,7 +81,7 @@ class StoredSegment(msgspec.Struct, frozen=True):
     id: str
     segment: Segment
     seq: int
-    at: datetime
+    timestamp: datetime
     actor: str
     actor_verified: bool
     reason: str
@@ -217,7 +217,7 @@ def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexCon
                 before = rules.get(rule_id)
                 created_seq = before.created_seq if before is not None else seq
                 rules[rule_id] = StoredRule(
-                    rule_id, rule, seq, created_seq, event.at, event.actor, event.actor_verified, event.reason
+                    rule_id, rule, seq, created_seq, event.timestamp, event.actor, event.actor_verified, event.reason
                 )
             case DeleteRule(id=rule_id):
                 rules.pop(rule_id, None)
@@ -229,16 +229,16 @@ def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexCon
                 }
             case SetSegment(id=segment_id, segment=segment):
                 segments[segment_id] = StoredSegment(
-                    segment_id, segment, seq, event.at, event.actor, event.actor_verified, event.reason
+                    segment_id, segment, seq, event.timestamp, event.actor, event.actor_verified, event.reason
                 )
             case DeleteSegment(id=segment_id):
                 segments.pop(segment_id, None)
             case SetPolicy():
                 policy = edit.policy
             case SetLearning():
-                if trial is not None and edit.learning.judged != learning.judged:
+                if trial is not None and edit.learning.judgments != learning.judgments:
                     # Others have never been answered yet.
-                    trial = msgspec.structs.replace(trial, judged=0.0)
+                    trial = msgspec.structs.replace(trial, judged_baseline=0.0)
                 learning = edit.learning
                 # Only the automatic mode goes on with what it compares.
                 trial = trial if learning.mode == "automatic" else None
@@ -272,7 +272,7 @@ def _changed(
         for name in {**before, **weights}
         if before.get(name) != weights.get(name)
     }
-    change = Change(version, seq, event.at, event.actor, event.actor_verified, event.reason, changed, weights)
+    change = Change(version, seq, event.timestamp, event.actor, event.actor_verified, event.reason, changed, weights)
     return msgspec.structs.replace(
         current,
         weights=MappingProxyType(weights),

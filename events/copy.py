@@ -43,7 +43,7 @@ class ControlCopy:
         self.state = ControlState()
         for archived in read_archive(path, whole):
             self._chains.append(archived.chain)
-            self._times.append(max(self._times[-1], archived.at))
+            self._times.append(max(self._times[-1], archived.timestamp))
             if self.state.seq == archived.seq - 1:
                 with suppress(LaterVersion):
                     self.state = fold_message(self.state, bytes(archived.data), archived.seq)
@@ -70,7 +70,7 @@ class ControlCopy:
         self._file.write(line)
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._times.append(max(self._times[-1], record.at))
+        self._times.append(max(self._times[-1], record.timestamp))
         self._ends.append(self._ends[-1] + len(line))
         self._chains.append(chain)
 

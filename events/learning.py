@@ -49,7 +49,8 @@ class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     exploration: the share of searches, at most, in which neighbours that are nearly alike may change places, so that
     the log can say what other orders would earn. max_boost: how far what shoppers do with a document may move its
     score: at most times this, at least divided by it; 1 for not at all. values: what an interaction counts. ignored:
-    oldest first. judged: queries with grades of documents, from 0, that no version may answer worse. families: members
+    oldest first. judgments: queries with grades of documents, from 0, that no version may answer worse. families:
+    members
     whose values say which documents are of one kind: of a new one is believed what is known of those; none for the
     usual ones, such as brand and category."""
 
@@ -59,17 +60,17 @@ class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     max_boost: float = 1.2
     values: Mapping[str, float] = msgspec.field(default_factory=lambda: dict(VALUES))
     ignored: tuple[Ignored, ...] = ()
-    judged: Mapping[str, Mapping[str, int]] = {}
+    judgments: Mapping[str, Mapping[str, int]] = {}
     families: tuple[str, ...] = ()
 
 
-class Watched(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class RampTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A trial on the ramp, while something is tried in the place of what is in force."""
 
     id: str
     weights: dict[str, float]
-    alone: float
-    why: str = ""
+    solo_share: float
+    decision: str = ""
     moved_by: Mapping[str, tuple[str, ...]] = {}
 
 
@@ -77,38 +78,48 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """Two versions of an index's weights that are compared. At the gate `weights` are those of a candidate; on the ramp
     the candidate is in force, and they are those that were before, the last good ones.
 
-    id: of the candidate. alone: the share of searches that are ranked by the weights in force alone; the others are
-    shown both, interleaved. why: what has been decided last, for a person. moved_by: by weight that the candidate
-    moves, the searches whose clicks pulled it that way most. watched: at the gate, the trial of what is in force, which
-    goes on where this one is given up. judged: the best that judged queries were answered since a person changed
+    id: of the candidate. solo_share: the share of searches that are ranked by the weights in force alone; the others
+    are
+    shown both, interleaved. decision: what has been decided last, for a person. moved_by: by weight that the candidate
+    moves, the searches whose clicks pulled it that way most. ramp: at the gate, the trial of what is in force, which
+    goes on where this one is given up. judged_baseline: the best that judged queries were answered since a person
+    changed
     anything; 0 where there are none.
     """
 
     id: str
     stage: Stage
     weights: dict[str, float]
-    alone: float
-    why: str = ""
+    solo_share: float
+    decision: str = ""
     moved_by: Mapping[str, tuple[str, ...]] = {}
-    watched: Watched | None = None
-    judged: float = 0.0
+    ramp: RampTrial | None = None
+    judged_baseline: float = 0.0
 
 
-def on_the_ramp(watched: Watched, judged: float = 0.0) -> Trial:
+def on_the_ramp(watched: RampTrial, judged: float = 0.0) -> Trial:
     """The trial that it was."""
-    return Trial(watched.id, "ramp", watched.weights, watched.alone, watched.why, watched.moved_by, judged=judged)
+    return Trial(
+        watched.id,
+        "ramp",
+        watched.weights,
+        watched.solo_share,
+        watched.decision,
+        watched.moved_by,
+        judged_baseline=judged,
+    )
 
 
 def check_trial(trial: Trial) -> None:
     """Raise InvalidInput naming the first member that cannot be honoured."""
     require(0 < len(trial.id) <= MAX_ID_CHARS, "trial.id", trial.id, f"1 to {MAX_ID_CHARS} characters")
-    require(0.0 <= trial.alone <= 1.0, "trial.alone", trial.alone, "a share from 0 to 1")
-    if trial.watched is not None:
-        require(trial.stage == "gate", "trial.watched", trial.watched.id, "none, but for a trial at the gate")
-        check_trial(on_the_ramp(trial.watched))
+    require(0.0 <= trial.solo_share <= 1.0, "trial.solo_share", trial.solo_share, "a share from 0 to 1")
+    if trial.ramp is not None:
+        require(trial.stage == "gate", "trial.ramp", trial.ramp.id, "none, but for a trial at the gate")
+        check_trial(on_the_ramp(trial.ramp))
     n = sum(map(len, trial.moved_by.values()))
     require(n <= MAX_CHARS, "trial.moved_by", n, f"at most {MAX_CHARS} searches")
-    require(len(trial.why) <= MAX_CHARS, "trial.why", trial.why, f"at most {MAX_CHARS} characters")
+    require(len(trial.decision) <= MAX_CHARS, "trial.decision", trial.decision, f"at most {MAX_CHARS} characters")
 
 
 def check_learning(learning: Learning) -> None:
@@ -133,10 +144,10 @@ def check_learning(learning: Learning) -> None:
     for i, name in enumerate(learning.families):
         require(FIELD_NAME.fullmatch(name) is not None, f"families[{i}]", name, FIELD_NAME.pattern)
         require(name not in learning.families[:i], f"families[{i}]", name, "each member once")
-    n = len(learning.judged)
-    require(n <= MAX_JUDGED, "judged", n, f"at most {MAX_JUDGED} queries")
-    for query, grades in learning.judged.items():
-        field = f"judged.{query[:80]}"
+    n = len(learning.judgments)
+    require(n <= MAX_JUDGED, "judgments", n, f"at most {MAX_JUDGED} queries")
+    for query, grades in learning.judgments.items():
+        field = f"judgments.{query[:80]}"
         require(
             len(query.strip()) > 0 and len(query) <= MAX_QUERY_CHARS, field, query, f"1 to {MAX_QUERY_CHARS} characters"
         )

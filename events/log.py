@@ -23,12 +23,12 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One stored message. seq: 1-based within its stream, never reused. at: when the log stored it (UTC)."""
+    """One stored message. seq: 1-based within its stream, never reused. timestamp: when the log stored it (UTC)."""
 
     stream: StreamName
     subject: str
     seq: int
-    at: datetime
+    timestamp: datetime
     data: bytes
     msg_id: str = ""
 
@@ -127,7 +127,7 @@ async def first_at(event_log: EventLog, stream: StreamName, at: datetime, positi
     while low <= high:
         middle = (low + high) // 2
         record = await event_log.get(stream, middle)
-        if record is None or record.at < at:
+        if record is None or record.timestamp < at:
             low = middle + 1
         else:
             high = middle - 1

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
     seq: int
-    at: datetime
+    timestamp: datetime
 
 
 class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -188,9 +188,10 @@ async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: d
         return
     kept_since = now - timedelta(seconds=STREAMS[stream].max_age_s - CLOCK_SLACK_S)
     for mark in checkpoint.marks:
-        if mark.at > kept_since and position.first_seq > mark.seq:
+        if mark.timestamp > kept_since and position.first_seq > mark.seq:
             raise Corrupt(
-                f"{stream} begins at {position.first_seq}, but {mark.seq}, of {mark.at:%Y-%m-%d %H:%M}, is too young "
+                f"{stream} begins at {position.first_seq}, "
+                f"but {mark.seq}, of {mark.timestamp:%Y-%m-%d %H:%M}, is too young "
                 f"to have left: {mark.seq} to {position.first_seq - 1} are missing"
             )
     if record is None and checkpoint.seq >= position.first_seq:

@@ -34,7 +34,7 @@ class ControlFields(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     id: str
-    at: datetime
+    timestamp: datetime
     index: str
     actor: str = "anonymous"
     actor_verified: bool = False
@@ -93,22 +93,22 @@ class Approval(msgspec.Struct, frozen=True):
     """Somebody looked at a draft and wants it published."""
 
     actor: str
-    at: datetime
+    timestamp: datetime
     actor_verified: bool = False
     reason: str = ""
     source: str = ""
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When a draft is to be published, and who said so. failed: why it was not, then; '' before."""
+    """When a draft is to be published, and who said so. failure: why it was not, then; '' before."""
 
-    at: datetime
+    publish_at: datetime
     actor: str
-    asked_at: datetime
+    scheduled_at: datetime
     reason: str
     actor_verified: bool = False
     source: str = ""
-    failed: str = ""
+    failure: str = ""
 
 
 class DraftSaved(ControlFields, frozen=True, kw_only=True, tag="draft_saved.v1"):
@@ -163,16 +163,16 @@ class PairSwap(msgspec.Struct, frozen=True, gc=False):
     swapped: bool
 
 
-class Compared(msgspec.Struct, frozen=True, gc=False):
-    """Two rankings that were shown in one. first, second: their first ten, by id; of the first are the weights in
+class InterleavedRanking(msgspec.Struct, frozen=True, gc=False):
+    """Two rankings that were shown in one. first, challenger: their first ten, by id; of the first are the weights in
     force. coins: by which they took turns."""
 
-    first: tuple[str, ...]
-    second: tuple[str, ...]
+    in_force: tuple[str, ...]
+    challenger: tuple[str, ...]
     coins: tuple[bool, ...]
 
 
-class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v2"):
+class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v1"):
     """One answered search: what learning and audits need and cannot be filled in afterwards.
 
     id: the query_id of the answer. user: a pseudonym that only the keyring can tie to a shopper; '' where none was
@@ -181,21 +181,23 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
         columns as `feature_names`. scores: one per hit.
     exploration: how the order was randomised; None where no policy explores, and then the ranking is the deterministic
         argmax with logging propensity 1.
-    asked: JSON of the other members of the search, where they were not the usual ones; '' where all were, and where it
+    request: JSON of the other members of the search, where they were not the usual ones; '' where all were, and where
+    it
         is tied to a user: then sealed_asked holds it as sealed_query does the query.
     weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
         the documents that were searched. degraded: parts that were missing. typing: the query may have been unfinished.
-    factors: what rules multiplied each hit's score by, () where they did not. pinned: hits whose rank a rule forced.
+    rule_factors: what rules multiplied each hit's score by, () where they did not. pinned_ids: hits whose rank a rule
+    forced.
     weights_segment: whose weights counted; '' for the index's own.
     query_key: where the query is sealed, what is the same for the same query of the same user, under their key.
-    behavior: what each hit's score was multiplied by for what shoppers do with it, () where by nothing.
-    trial: that the search could be part of, '' for none; compared: where both versions were shown, what each was;
-        held_back: whether the trial's weights ranked it, not those in force. took_ms: until the answer was there, 0
+    behavior_factors: what each hit's score was multiplied by for what shoppers do with it, () where by nothing.
+    trial: that the search could be part of, '' for none; interleaving: where both versions were shown, what each was;
+        holdout: whether the trial's weights ranked it, not those in force. took_ms: until the answer was there, 0
         where that is not known.
     """
 
     id: str
-    at: datetime
+    timestamp: datetime
     index: str
     query: str
     user: str = ""
@@ -215,23 +217,24 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     applied_rules: tuple[str, ...] = ()
     degraded: tuple[str, ...] = ()
     typing: bool = False
-    factors: tuple[float, ...] = ()
-    pinned: tuple[str, ...] = ()
+    rule_factors: tuple[float, ...] = ()
+    pinned_ids: tuple[str, ...] = ()
     weights_segment: str = ""
-    asked: str = ""
-    sealed_asked: str = ""
+    request: str = ""
+    sealed_request: str = ""
     query_key: str = ""
-    behavior: tuple[float, ...] = ()
+    behavior_factors: tuple[float, ...] = ()
     trial: str = ""
-    compared: Compared | None = None
-    held_back: bool = False
+    interleaving: InterleavedRanking | None = None
+    holdout: bool = False
     took_ms: float = 0.0
 
 
-class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v2"):
+class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v1"):
     """Something a shopper did with a document.
 
-    user: a pseudonym, as in `RankingShown`. at: the client's clock (data); received_at: the server's, which orders.
+    user: a pseudonym, as in `RankingShown`. timestamp: the client's clock (data); received_at: the server's, which
+    orders.
     value: money, grade or dwell by kind; of feedback, from -1, it does not belong there, to 1, it does.
     source: `http` or `nats`. replay_of: the id of the refused event that was sent on its way again as this one.
     """
@@ -243,7 +246,7 @@ class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, t
     query_id: str | None = None
     rank: int | None = None
     user: str = ""
-    at: datetime
+    timestamp: datetime
     received_at: datetime
     value: float | None = None
     source: str = "http"
@@ -263,8 +266,9 @@ class DocumentBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="doc
     """What shoppers do with a document, as far as it is known by now. It takes the place of what was known before.
 
     created_seq: the CONTROL sequence that created the index. factor: what its score is to be multiplied by. clicks,
-    expected: with it, and with an average document in its places, in values of interactions that decay. users: who
-    differ, as far as they were counted. doubled: the logarithm to base 2 of what is believed of it, as a multiple of
+    expected_clicks: with it, and with an average document in its places, in values of interactions that decay. users:
+    who
+    differ, as far as they were counted. log2_lift: the logarithm to base 2 of what is believed of it, as a multiple of
     the average.
     """
 
@@ -273,17 +277,17 @@ class DocumentBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="doc
     document_id: str
     factor: float
     clicks: float
-    expected: float
+    expected_clicks: float
     users: int
-    at: datetime
-    doubled: float = 0.0
+    timestamp: datetime
+    log2_lift: float = 0.0
 
 
 class QueryBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="query_behavior_learnt.v1"):
     """The same where shoppers ask for something: it counts in place of what is known of the document whatever is asked.
 
     query: its words, folded; at least twenty users asked for them. factor: 1 where nothing of its own is known.
-    doubled: on top of what the document is worth whatever is asked. skippable: whoever does not know it reads on.
+    log2_lift: on top of what the document is worth whatever is asked. skippable: whoever does not know it reads on.
     """
 
     index: str
@@ -292,26 +296,27 @@ class QueryBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="query_
     document_id: str
     factor: float
     clicks: float
-    expected: float
+    expected_clicks: float
     users: int
-    at: datetime
-    doubled: float
+    timestamp: datetime
+    log2_lift: float
     skippable: bool = True
 
 
 class ExplorationLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="exploration_learnt.v1"):
     """The share of an index's searches in which neighbours are worth leaving to chance from now on.
 
-    doubt: of the order of such neighbours, in [0, 1]. votes: that come of a search in which they were. skippable: as
+    uncertainty: of the order of such neighbours, in [0, 1]. votes_per_search: that come of a search in which they
+    were. skippable: as
     above.
     """
 
     index: str
     created_seq: int
     share: float
-    doubt: float
-    votes: float
-    at: datetime
+    uncertainty: float
+    votes_per_search: float
+    timestamp: datetime
     skippable: bool = True
 
 
@@ -333,7 +338,7 @@ class EventRefused(msgspec.Struct, frozen=True, kw_only=True, tag="event_refused
     """
 
     id: str
-    at: datetime
+    timestamp: datetime
     source: str
     subject: str
     reason: str
@@ -346,7 +351,7 @@ class EventReplayed(msgspec.Struct, frozen=True, kw_only=True, tag="event_replay
     """A refused event was sent on its way again, as `new_id`. It takes the place of the refusal."""
 
     id: str
-    at: datetime
+    timestamp: datetime
     source: str
     new_id: str
 

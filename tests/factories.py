@@ -85,7 +85,7 @@ def opensearch_engine(
 def ranking(query_id: str = "q1", index: str = "shop", ids: Sequence[str] = ("a", "b", "c")) -> RankingShown:
     return RankingShown(
         id=query_id,
-        at=NOW,
+        timestamp=NOW,
         index=index,
         query="red shoe",
         document_ids=tuple(ids),
@@ -100,7 +100,13 @@ def ranking(query_id: str = "q1", index: str = "shop", ids: Sequence[str] = ("a"
 
 def click(event_id: str = "e1", query_id: str | None = "q1", document_id: str = "a") -> InteractionRecorded:
     return InteractionRecorded(
-        id=event_id, kind="click", index="shop", document_id=document_id, query_id=query_id, at=NOW, received_at=NOW
+        id=event_id,
+        kind="click",
+        index="shop",
+        document_id=document_id,
+        query_id=query_id,
+        timestamp=NOW,
+        received_at=NOW,
     )
 
 
@@ -108,7 +114,7 @@ def serving(snapshot: EngineSnapshot, **weights: float) -> ServingState:
     """A state that serves a snapshot as index `shop`; weights: in place of the defaults, __ for a point in a name."""
     names = {name.replace("__", "."): value for name, value in weights.items()}
     event = IndexConfigured(
-        id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **names}
+        id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **names}
     )
     return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({"shop": snapshot}))
 
@@ -120,7 +126,7 @@ def with_rules(state: ServingState, rules: Mapping[str, Rule]) -> ServingState:
 
 def edited(state: ServingState, *edits: Edit) -> ServingState:
     """The same with index `shop` edited."""
-    event = ChangePublished(id="edits", at=NOW, index="shop", actor="ada", edits=edits)
+    event = ChangePublished(id="edits", timestamp=NOW, index="shop", actor="ada", edits=edits)
     return ServingState(control.fold(state.control, event, state.control.seq + 1), state.snapshots)
 
 

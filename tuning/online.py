@@ -22,7 +22,7 @@ import numpy as np
 from events.bends import is_bend
 from events.control import IndexControl
 from events.edits import Edit, SetTrial, SetWeights
-from events.learning import VALUES, Ignored, Learning, Trial, Watched, on_the_ramp
+from events.learning import VALUES, Ignored, Learning, RampTrial, Trial, on_the_ramp
 from events.types import InteractionRecorded, RankingShown
 from tuning.arrays import ScoreArray
 from tuning.browsing import BrowsingLearner
@@ -148,10 +148,10 @@ class IndexLearner:
 
     def show(self, ranking: RankingShown, asked: Asked | None = None) -> None:
         """Somebody was shown a ranking. asked: None where that is not known."""
-        if not self._counts(ranking) or not self._velocity.allows(ranking.user, ranking.at.timestamp()):
+        if not self._counts(ranking) or not self._velocity.allows(ranking.user, ranking.timestamp.timestamp()):
             return
         if self._is_first_look(ranking):
-            at_s = ranking.at.timestamp()
+            at_s = ranking.timestamp.timestamp()
             self.coec.show(ranking.document_ids, ranking.first_rank, _number(ranking.user), at_s, asked)
             self._touch(ranking.document_ids, asked)
         if ranking.first_rank == 1 and ranking.document_ids:
@@ -171,7 +171,7 @@ class IndexLearner:
 
     def act(self, ranking: RankingShown, interaction: InteractionRecorded, asked: Asked | None = None) -> None:
         """Somebody did something on a ranking that was shown before. asked: as it was shown with."""
-        late = interaction.received_at - ranking.at > MAX_AFTER
+        late = interaction.received_at - ranking.timestamp > MAX_AFTER
         if interaction.kind not in VALUES or late or not self._counts(ranking):
             return
         at_s = interaction.received_at.timestamp()
@@ -347,7 +347,7 @@ class IndexLearner:
     def _agree(self) -> None:
         """Go on with what CONTROL compares, whoever began it."""
         trial = self._index.trial
-        how = (trial.id, trial.alone) if trial is not None else None
+        how = (trial.id, trial.solo_share) if trial is not None else None
         if how != self._shown_as:
             self._shown_as, self._shown_since = how, self._index.config_version
         frozen = bool(self._index.learning.frozen)
@@ -361,13 +361,13 @@ class IndexLearner:
                 # What was to be tried in its place is not, or is given up: it goes on as it stood.
                 self.pipeline.restore(self._standing[trial.id])
             if trial.stage != self.pipeline.stage:
-                self.pipeline.resume(trial.stage, trial.alone)
+                self.pipeline.resume(trial.stage, trial.solo_share)
         else:
-            self.pipeline.align(trial.alone)
+            self.pipeline.align(trial.solo_share)
 
     def _counts(self, ranking: RankingShown) -> bool:
         """Whether anything is to be learnt from what was done on a ranking."""
-        ignored = any(one.holds(ranking.user, ranking.at) for one in self._index.learning.ignored)
+        ignored = any(one.holds(ranking.user, ranking.timestamp) for one in self._index.learning.ignored)
         return not (ignored or ranking.typing or ranking.degraded)
 
     def _closed(self, page: Page) -> Iterator[Decision]:
@@ -407,15 +407,19 @@ class IndexLearner:
 
     def _is_by_score(self, ranking: RankingShown) -> bool:
         """Whether the learner's features ordered it, and nothing else: what a rule put in its place says nothing."""
-        if ranking.feature_names != self._names or ranking.pinned or any(one != 1.0 for one in ranking.factors):
+        if (
+            ranking.feature_names != self._names
+            or ranking.pinned_ids
+            or any(one != 1.0 for one in ranking.rule_factors)
+        ):
             return False
-        if ranking.compared is not None or ranking.exploration is not None:
+        if ranking.interleaving is not None or ranking.exploration is not None:
             return True
         return all(a >= b for a, b in pairwise(ranking.scores))
 
     def _seen(self, page: Page, clicked: np.ndarray) -> Seen:
-        ranking, compared = page.ranking, page.ranking.compared
-        shown: Shown = "both" if compared is not None else "old" if ranking.held_back else "new"
+        ranking, compared = page.ranking, page.ranking.interleaving
+        shown: Shown = "both" if compared is not None else "old" if ranking.holdout else "new"
         preferred = bought = 0.0
         heard = compared is not None and self._is_heard(ranking, clicked)
         if compared is not None and heard:
@@ -423,7 +427,7 @@ class IndexLearner:
             # On the ramp, the weights in force are those that are on trial.
             sign = -1.0 if self.pipeline.stage == "ramp" else 1.0
             preferred, bought = (
-                sign * preference(compared.first, compared.second, compared.coins, chosen, n_shown)
+                sign * preference(compared.in_force, compared.challenger, compared.coins, chosen, n_shown)
                 for chosen in (page.clicked, page.bought)
             )
         first = self._is_first(ranking)
@@ -442,9 +446,9 @@ class IndexLearner:
 
     def _is_heard(self, ranking: RankingShown, clicked: np.ndarray) -> bool:
         """The same two orders of the same user are one question, whose coins have fallen."""
-        if not self._voters.hear(ranking.user, clicked) or ranking.compared is None:
+        if not self._voters.hear(ranking.user, clicked) or ranking.interleaving is None:
             return False
-        question = hashed(*ranking.compared.first, "", *ranking.compared.second)
+        question = hashed(*ranking.interleaving.in_force, "", *ranking.interleaving.challenger)
         # One query that many ask at once is no more than a part of what all ask.
         asked = self._compared.pop(question, 0)
         heard = asked < max(MIN_ASKED, MAX_ASKED * self._n_heard)
@@ -481,14 +485,15 @@ class IndexLearner:
         weights = {name: one for name, one in tidy.items() if one or not is_bend(name)}
         moved_by = self._moved_by(found.weights - now)
         why = (
-            f"learnt from {self.n_pages:,} pages up to {last.at:%Y-%m-%d %H:%M:%S}: {found.share:.0%} of the way to "
+            f"learnt from {self.n_pages:,} pages up to {last.timestamp:%Y-%m-%d %H:%M:%S}: "
+            f"{found.share:.0%} of the way to "
             f"what shoppers like, which moves {found.moved:.0%} of what is looked at{turned or ''}"
         )
         if suggests:
             yield Decision(Step("suggested", why, 1.0), "", weights, self.n_pages, moved_by)
             return
         # Named by the ranking after which it came, so that it has the same name when the log is read again.
-        kept = {trial.id, trial.watched.id if trial.watched else ""} if trial is not None else set()
+        kept = {trial.id, trial.ramp.id if trial.ramp else ""} if trial is not None else set()
         self._standing = {name: parts for name, parts in self._standing.items() if name in kept}
         self._standing[self._trial] = _pack(self.pipeline.parts())
         self._trial = f"learnt-{last.id[-12:]}"
@@ -518,9 +523,9 @@ def edits_of(index: IndexControl, decision: Decision) -> list[Edit]:
             return []
         weights = {**dict.fromkeys(index.weights, 0.0), **decision.weights}
         # What is in force is watched until it is known that something is better.
-        watched = trial.watched if trial is not None else None
+        watched = trial.ramp if trial is not None else None
         if trial is not None and trial.stage == "ramp":
-            watched = Watched(trial.id, trial.weights, trial.alone, trial.why, trial.moved_by)
+            watched = RampTrial(trial.id, trial.weights, trial.solo_share, trial.decision, trial.moved_by)
         made = Trial(decision.trial, "gate", weights, step.alone, step.why, decision.moved_by, watched, decision.judged)
         return [SetTrial(made)]
     if trial is None or trial.id != decision.trial:
@@ -529,12 +534,22 @@ def edits_of(index: IndexControl, decision: Decision) -> list[Edit]:
         before = dict(index.weights)
         return [
             SetWeights(changed_weights(index, trial.weights)),
-            SetTrial(Trial(trial.id, "ramp", before, step.alone, step.why, trial.moved_by, judged=trial.judged)),
+            SetTrial(
+                Trial(
+                    trial.id,
+                    "ramp",
+                    before,
+                    step.alone,
+                    step.why,
+                    trial.moved_by,
+                    judged_baseline=trial.judged_baseline,
+                )
+            ),
         ]
     if step.kind in ("ramped", "settled") and trial.stage == "ramp":
-        return [SetTrial(msgspec.structs.replace(trial, alone=step.alone, why=step.why))]
+        return [SetTrial(msgspec.structs.replace(trial, solo_share=step.alone, decision=step.why))]
     if step.kind == "given_up" and trial.stage == "gate":
-        return [SetTrial(on_the_ramp(trial.watched, trial.judged) if trial.watched is not None else None)]
+        return [SetTrial(on_the_ramp(trial.ramp, trial.judged_baseline) if trial.ramp is not None else None)]
     if step.kind == "frozen" and trial.stage == "ramp":
         return [SetTrial(None)]
     if step.kind == "rolled_back" and trial.stage == "ramp":

@@ -53,7 +53,7 @@ class Pages:
 
     def act(self, interaction: InteractionRecorded) -> None:
         page = self._open.get(interaction.query_id or "")
-        in_time = page is not None and interaction.received_at - page.ranking.at <= self._settle
+        in_time = page is not None and interaction.received_at - page.ranking.timestamp <= self._settle
         if page is None or not in_time or interaction.kind not in VALUES:
             return
         if interaction.kind in ("add_to_cart", "purchase"):
@@ -70,7 +70,7 @@ class Pages:
         found = []
         while self._open:
             page = next(iter(self._open.values()))
-            if page.ranking.at + self._settle + ON_ITS_WAY > now and len(self._open) <= MAX_OPEN:
+            if page.ranking.timestamp + self._settle + ON_ITS_WAY > now and len(self._open) <= MAX_OPEN:
                 break
             found.append(self._open.pop(page.ranking.id))
         return found

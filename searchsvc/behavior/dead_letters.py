@@ -75,7 +75,7 @@ class DeadLetters:
             except LaterVersion:
                 continue  # for a later version to replay
             if isinstance(event, EventRefused) and index in ("", _index(event)) and key in ("", event.key):
-                found.append(DeadLetter(record.seq, record.at, event))
+                found.append(DeadLetter(record.seq, record.timestamp, event))
         return found
 
     async def replay(self, *, ids: list[str], index: str = "", key: str = "") -> Replayed:
@@ -101,7 +101,7 @@ class DeadLetters:
                 still_refused.append(StillRefused(refused.id, error.message))
                 continue
             await self._writer.append([event])
-            replayed = EventReplayed(id=refused.id, at=datetime.now(UTC), source=refused.source, new_id=new_id)
+            replayed = EventReplayed(id=refused.id, timestamp=datetime.now(UTC), source=refused.source, new_id=new_id)
             await self._log.append("DEAD", Entry(dead_subject(refused.source, refused.id), encode(replayed)))
             n_replayed += 1
         return Replayed(n_replayed, still_refused)

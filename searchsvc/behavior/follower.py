@@ -100,7 +100,7 @@ class BehaviorFollower:
                 self.caught_up.set()
                 raise
             self._last = record
-            if not self._marks or record.at - self._marks[-1].at > MARK_EVERY:
+            if not self._marks or record.timestamp - self._marks[-1].timestamp > MARK_EVERY:
                 self._mark(record)
             if record.seq >= position.last_seq:
                 self.caught_up.set()
@@ -125,8 +125,8 @@ class BehaviorFollower:
 
     def _mark(self, record: Record) -> None:
         """Note when a message was stored, and forget those that may have left by now."""
-        self._marks.append(Mark(record.seq, record.at))
-        while record.at - self._marks[0].at > MAX_AGE:
+        self._marks.append(Mark(record.seq, record.timestamp))
+        while record.timestamp - self._marks[0].timestamp > MAX_AGE:
             self._marks.popleft()
 
     def _parts(self) -> Mapping[str, Iterator[bytes]]:

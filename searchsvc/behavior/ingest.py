@@ -107,11 +107,11 @@ class IngestConsumer:
         return interaction(
             event,
             index=index,
-            now=record.at,
+            now=record.timestamp,
             source="nats",
             default_id=_event_id(record),
             rankings=self._rankings,
-            pseudonym=partial(self._keyring.pseudonym, now=record.at),
+            pseudonym=partial(self._keyring.pseudonym, now=record.timestamp),
         )
 
     async def _refuse(self, delivery: Delivery, refusal: InvalidInput) -> None:
@@ -123,7 +123,7 @@ class IngestConsumer:
             self._log,
             EventRefused(
                 id=event_id,
-                at=datetime.now(UTC),
+                timestamp=datetime.now(UTC),
                 source="nats",
                 subject=record.subject,
                 reason=refusal.message,
@@ -142,7 +142,7 @@ class IngestConsumer:
             return redacted(_TOKEN.sub(r'\1""', text)), ""
         query_id = payload.get("query_id") if isinstance(payload, dict) else None
         if TOKEN_NAME in text:
-            pseudonym = partial(self._keyring.pseudonym, now=record.at)
+            pseudonym = partial(self._keyring.pseudonym, now=record.timestamp)
             text = msgspec.json.encode(_pseudonymous(payload, pseudonym)).decode()
         return text, query_id if isinstance(query_id, str) else ""
 
@@ -162,7 +162,7 @@ def _pseudonymous(payload: object, pseudonym: Callable[[str], str]) -> object:
 def _event_id(record: Record) -> str:
     """For an event that brought none: the same whenever its message is handed out again, and no other's, also after the
     stream was made anew and counts from 1 again."""
-    return f"ingest-{record.seq}-{round(record.at.timestamp() * 1e6):x}"
+    return f"ingest-{record.seq}-{round(record.timestamp.timestamp() * 1e6):x}"
 
 
 async def store_refusal(event_log: EventLog, refused: EventRefused) -> None:

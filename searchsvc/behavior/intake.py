@@ -89,7 +89,7 @@ def interaction(
         query_id=event.query_id,
         rank=event.rank,
         user=pseudonym(event.user_token),
-        at=at,
+        timestamp=at,
         received_at=now,
         value=event.value,
         source=source,

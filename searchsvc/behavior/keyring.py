@@ -73,8 +73,8 @@ def sealed(shown: RankingShown, user: User) -> RankingShown:
         user=user.pseudonym,
         query="",
         sealed_query=user.seal(shown.query),
-        asked="",
-        sealed_asked=user.seal(shown.asked) if shown.asked else "",
+        request="",
+        sealed_request=user.seal(shown.request) if shown.request else "",
         query_key=user.mark(" ".join(shown.query.split()).lower()),
     )
 
@@ -86,8 +86,8 @@ def opened(shown: RankingShown, user: User | None) -> RankingShown | None:
         return shown
     if user is None:
         return None
-    asked = user.open(shown.sealed_asked) if shown.sealed_asked else shown.asked
-    return msgspec.structs.replace(shown, query=user.open(shown.sealed_query), asked=asked)
+    request = user.open(shown.sealed_request) if shown.sealed_request else shown.request
+    return msgspec.structs.replace(shown, query=user.open(shown.sealed_query), request=request)
 
 
 class Keyring:

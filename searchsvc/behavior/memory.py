@@ -188,8 +188,7 @@ class BehaviorMemory:
         """The state that `parts` gave at `seq`. Raises Corrupt where it is no such state."""
         try:
             rankings = _rankings_decoder.decode_lines(parts["rankings"])
-            # Snapshots from before queries were counted have none.
-            self.queries = QueryCounts(_queries_decoder.decode_lines(parts.get("queries", b"")))
+            self.queries = QueryCounts(_queries_decoder.decode_lines(parts["queries"]))
             self.events.restore(parts["events"])
         except (KeyError, msgspec.DecodeError) as error:
             raise Corrupt(f"no state of BEHAVIOR: {error}") from error

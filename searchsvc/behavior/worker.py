@@ -157,7 +157,7 @@ class Worker:
         event = orphan.interaction
         return EventRefused(
             id=event.id,
-            at=self._clock(),
+            timestamp=self._clock(),
             source="join",
             subject=f"events.{event.index}",
             reason=orphan.reason,

@@ -17,13 +17,13 @@ MAX_ENTRIES: Final = 1000
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """One message of CONTROL. at: when the log stored it. kind: of event. undoes, restores: see
+    """One message of CONTROL. timestamp: when the log stored it. kind: of event. undoes, restores: see
     `events.types.ChangePublished`. event: its JSON, byte for byte; chain: SHA-256 of the chain before and these bytes.
     refused: why a policy did not allow it; '' where it counts.
     """
 
     seq: int
-    at: datetime
+    timestamp: datetime
     kind: str
     index: str
     actor: str
@@ -82,12 +82,12 @@ def _entry(step: Step) -> AuditEntry:
     if isinstance(event, Skipped):
         nothing = Difference()
         return AuditEntry(
-            record.seq, record.at, event.type, "", "", False, "", "", None, None, nothing, data, record.chain
+            record.seq, record.timestamp, event.type, "", "", False, "", "", None, None, nothing, data, record.chain
         )
     change = event if isinstance(event, ChangePublished) else None
     return AuditEntry(
         seq=record.seq,
-        at=record.at,
+        timestamp=record.timestamp,
         kind=str(event.__struct_config__.tag).partition(".")[0],
         index=event.index,
         actor=event.actor,

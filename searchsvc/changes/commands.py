@@ -99,7 +99,7 @@ class Commands:
             refused = _of_settings(state, name, "index_configured", event_id, at, author)
             return refused or IndexConfigured(
                 id=event_id,
-                at=at,
+                timestamp=at,
                 index=name,
                 actor=author.actor,
                 reason=author.reason,
@@ -115,7 +115,7 @@ class Commands:
             state.index(name)
             refused = _of_settings(state, name, "index_deleted", event_id, at, author)
             return refused or IndexDeleted(
-                id=event_id, at=at, index=name, actor=author.actor, reason=author.reason, source=author.source
+                id=event_id, timestamp=at, index=name, actor=author.actor, reason=author.reason, source=author.source
             )
 
         return await self._append(name, decide, author)
@@ -308,7 +308,7 @@ class Commands:
                 return _refused(name, "change_published", found, event_id, at, author, made, draft)
             event = ChangePublished(
                 id=event_id,
-                at=at,
+                timestamp=at,
                 index=name,
                 actor=author.actor,
                 reason=author.reason,
@@ -353,7 +353,7 @@ class Commands:
             if isinstance(event, ChangeRefused):
                 event = self._brief(event)
                 said_at = self._refusals.get(_kind_of(event))
-                if said_at is not None and event.at - said_at[0] < REFUSED_AGAIN:
+                if said_at is not None and event.timestamp - said_at[0] < REFUSED_AGAIN:
                     raise _forbidden(event, said_at[1])
             entry = Entry(control_subject(name), encode(event), event_id)
             try:
@@ -364,7 +364,7 @@ class Commands:
                 continue
             served = await self._applied(seq)
             if isinstance(event, ChangeRefused):
-                self._refusals[_kind_of(event)] = event.at, seq
+                self._refusals[_kind_of(event)] = event.timestamp, seq
                 while len(self._refusals) > MAX_REFUSALS:
                     del self._refusals[next(iter(self._refusals))]
                 raise _forbidden(event, seq)
@@ -428,7 +428,7 @@ def _refused(
 ) -> ChangeRefused:
     return ChangeRefused(
         id=event_id,
-        at=at,
+        timestamp=at,
         index=name,
         actor=author.actor,
         reason=author.reason,

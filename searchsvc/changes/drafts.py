@@ -57,7 +57,7 @@ class Draft(msgspec.Struct, frozen=True):
     edits: tuple[Edit, ...]
     reason: str
     actor: str
-    at: datetime
+    timestamp: datetime
     version: int
     created_seq: int
     base_seq: int
@@ -114,7 +114,7 @@ class Drafts:
         require_unchanged(f"draft {draft} is at version", "expected_version", expected_version, known.get(draft, 0))
         event = DraftSaved(
             id=uuid.uuid4().hex,
-            at=datetime.now(UTC),
+            timestamp=datetime.now(UTC),
             index=index,
             actor=author.actor,
             reason=author.reason,
@@ -149,9 +149,9 @@ class Drafts:
         author.check()
         require(bool(author.reason.strip()), "reason", author.reason, REASON)
         now = datetime.now(UTC)
-        require(at.tzinfo is not None, "at", str(at), WITH_ZONE)
+        require(at.tzinfo is not None, "publish_at", str(at), WITH_ZONE)
         limit = f"a time from now on, at most {MAX_AHEAD.days} days ahead"
-        require(now < at <= now + MAX_AHEAD, "at", at.isoformat(), limit)
+        require(now < at <= now + MAX_AHEAD, "publish_at", at.isoformat(), limit)
         found = await self.get(index, draft)
         schedule = Schedule(at, author.actor, now, author.reason, source=author.source)
         return await self._save(_event(found, schedule=schedule), found.version)
@@ -167,7 +167,7 @@ class Drafts:
         """Publish a draft whose time has come; where that cannot be, say so in the draft. Raises Unavailable: then it
         is to be tried again."""
         schedule = found.schedule
-        if schedule is None or schedule.failed:
+        if schedule is None or schedule.failure:
             return
         author = Author(schedule.actor, schedule.reason, schedule.source)
         try:
@@ -175,7 +175,7 @@ class Drafts:
         except NotFound:
             return  # it was given up, or another service was first
         except InvalidInput as error:
-            failed = msgspec.structs.replace(schedule, failed=error.message)
+            failed = msgspec.structs.replace(schedule, failure=error.message)
             with suppress(Conflict):
                 await self._save(_event(found, schedule=failed), found.version)
 
@@ -218,7 +218,7 @@ class Drafts:
         """version: only where that is the newest; else raises Conflict."""
         event = DraftDeleted(
             id=uuid.uuid4().hex,
-            at=datetime.now(UTC),
+            timestamp=datetime.now(UTC),
             index=index,
             actor=author.actor,
             reason=author.reason,
@@ -313,7 +313,7 @@ def with_draft(state: ControlState, draft: Draft) -> ControlState:
 
 def _with(state: ControlState, index: str, edits: Sequence[Edit]) -> ControlState:
     """CONTROL with some edits, which are nowhere yet."""
-    event = ChangePublished(id="", at=datetime.min.replace(tzinfo=UTC), index=index, edits=tuple(edits))
+    event = ChangePublished(id="", timestamp=datetime.min.replace(tzinfo=UTC), index=index, edits=tuple(edits))
     return msgspec.structs.replace(fold(state, event, state.seq + 1), seq=state.seq)
 
 
@@ -356,7 +356,7 @@ def draft_of(event: DraftSaved, version: int) -> Draft:
         edits=event.edits,
         reason=event.reason,
         actor=event.actor,
-        at=event.at,
+        timestamp=event.timestamp,
         version=version,
         created_seq=event.created_seq,
         base_seq=event.base_seq,
@@ -371,7 +371,7 @@ def _event(draft: Draft, **changed: object) -> DraftSaved:
     """A draft as it is written again, by the same author, for what is said of it."""
     event = DraftSaved(
         id=uuid.uuid4().hex,
-        at=draft.at,
+        timestamp=draft.timestamp,
         index=draft.index,
         actor=draft.actor,
         reason=draft.reason,

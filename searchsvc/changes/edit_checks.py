@@ -97,8 +97,8 @@ def check_within(before: IndexControl, after: IndexControl, edits: Sequence[Edit
                 # What was in force may be beyond bounds that came since.
                 bounds = after.bounds if trial.stage == "gate" else {}
                 check_weights(trial.weights, before.weights, bounds, "trial.weights")
-                if trial.watched is not None:
-                    check_weights(trial.watched.weights, before.weights, {}, "trial.watched.weights")
+                if trial.ramp is not None:
+                    check_weights(trial.ramp.weights, before.weights, {}, "trial.ramp.weights")
             case SetRule() | SetSegment() | SetPolicy() | SetLearning() | SetTrial():
                 pass
     require(len(after.rules) <= MAX_RULES, "rule", len(after.rules), f"at most {MAX_RULES} rules")

@@ -48,7 +48,7 @@ class Scheduler:
             if isinstance(event, Skipped):
                 continue
             self._waiting.pop((event.index, event.draft), None)
-            if isinstance(event, DraftSaved) and event.schedule is not None and not event.schedule.failed:
+            if isinstance(event, DraftSaved) and event.schedule is not None and not event.schedule.failure:
                 self._waiting[event.index, event.draft] = draft_of(event, record.seq)
             self._changed.set()
 
@@ -59,10 +59,10 @@ class Scheduler:
                 self._changed.clear()
                 now = datetime.now(UTC)
                 for key, draft in list(self._waiting.items()):
-                    if draft.schedule is not None and draft.schedule.at <= now:
+                    if draft.schedule is not None and draft.schedule.publish_at <= now:
                         del self._waiting[key]
                         tasks.create_task(self._publish_one(draft), name=f"publish draft {draft.id}")
-                due = [one.schedule.at for one in self._waiting.values() if one.schedule is not None]
+                due = [one.schedule.publish_at for one in self._waiting.values() if one.schedule is not None]
                 wait_s = min([LOOK_EVERY_S, *((at - datetime.now(UTC)).total_seconds() for at in due)])
                 try:
                     async with asyncio.timeout(max(wait_s, 0.0)):

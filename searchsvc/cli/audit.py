@@ -41,7 +41,7 @@ def list_(index: str, after: int, limit: int, url: str, as_json: bool) -> None:
         return
     table = Table("seq", "when (UTC)", "index", "who", "from", "why", "what", title=f"up to {said.last_seq}")
     for one in said.entries:
-        when = f"{one.at:%Y-%m-%d %H:%M:%S}"
+        when = f"{one.timestamp:%Y-%m-%d %H:%M:%S}"
         table.add_row(str(one.seq), when, one.index, one.actor, one.source, one.reason, _what(one))
     Console().print(table)
 

@@ -41,7 +41,7 @@ def list_(index: str, url: str, as_json: bool) -> None:
         return
     table = Table("draft", "edits", "who", "when (UTC)", "why", title=index)
     for one in found.drafts:
-        table.add_row(one.id, str(len(one.edits)), one.actor, f"{one.at:%Y-%m-%d %H:%M:%S}", one.reason)
+        table.add_row(one.id, str(len(one.edits)), one.actor, f"{one.timestamp:%Y-%m-%d %H:%M:%S}", one.reason)
     Console().print(table)
 
 
@@ -80,8 +80,8 @@ def show(index: str, draft: str, url: str, as_json: bool) -> None:
         click.echo(f"approvals by others than its author that are missing: {status.approvals_missing}")
     planned = status.draft.schedule
     if planned is not None:
-        failed = f"; it could not be: {planned.failed}" if planned.failed else ""
-        click.echo(f"to be published at {planned.at.isoformat()} for {planned.actor}{failed}")
+        failed = f"; it could not be: {planned.failure}" if planned.failure else ""
+        click.echo(f"to be published at {planned.publish_at.isoformat()} for {planned.actor}{failed}")
     if status.problem:
         click.echo(f"cannot be published: {status.problem}")
 
@@ -106,8 +106,8 @@ def preview(index: str, draft: str, queries: tuple[str, ...], limit: int, url: s
         for hit in one.after:
             table.add_row(str(hit.rank), hit.id, *_moved(hit))
         Console().print(table)
-        if one.gone:
-            click.echo(f"gone: {', '.join(one.gone)}")
+        if one.removed:
+            click.echo(f"gone: {', '.join(one.removed)}")
     click.echo(f"{found.n_changed} of {len(found.queries)} queries would be answered otherwise")
 
 
@@ -153,7 +153,7 @@ def _print_report(report: WhatIfReport) -> None:
         span = f"{report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} (UTC)"
         sealed = f", {report.n_sealed} of them sealed" if report.n_sealed else ""
         click.echo(f"{report.n_rankings} searches from {span}{sealed}")
-        click.echo(f"made again: the {report.n_queries} most frequent, which are {report.covered:.1%} of them")
+        click.echo(f"made again: the {report.n_queries} most frequent, which are {report.coverage:.1%} of them")
     else:
         click.echo("the log has no searches of this index in that time")
     click.echo(f"of the first ten hits {report.overlap:.1%} stay; the first three change in {report.top_changed:.1%}")
@@ -161,7 +161,7 @@ def _print_report(report: WhatIfReport) -> None:
         if moved:
             table = Table("document", "looks a search", "searches", title=title)
             for one in moved:
-                table.add_row(one.id, f"{one.looks:+.4f}", str(one.n_searches))
+                table.add_row(one.id, f"{one.exposure_change:+.4f}", str(one.n_searches))
             Console().print(table)
     if report.most_changed:
         table = Table("query", "times", "stays", "first before", "first after", title="changes most")
@@ -176,8 +176,8 @@ def _print_report(report: WhatIfReport) -> None:
             click.echo(f"{kind} a search: {found.now:.4f} now, {found.change:+.4f} ({interval})")
         else:
             click.echo(f"{kind} a search: cannot be said: {found.reason}")
-    if report.judged is not None:
-        judged = report.judged
+    if report.ndcg is not None:
+        judged = report.ndcg
         click.echo(f"nDCG@10 of {judged.n} judged queries: {judged.before:.4f} before, {judged.after:.4f} after")
 
 
@@ -232,7 +232,7 @@ def schedule(index: str, draft: str, at: str | None, reason: str, cancel: bool, 
         if cancel:
             found = client.call("DELETE", path, Draft)
         else:
-            found = client.call("PUT", path, Draft, json={"at": at, "reason": reason})
+            found = client.call("PUT", path, Draft, json={"publish_at": at, "reason": reason})
     when = f"will be published at {at}" if at is not None else "is published at no time"
     click.echo(msgspec.json.encode(found) if as_json else f"draft {draft} of {index} {when}")
 
@@ -249,7 +249,7 @@ def delete(index: str, draft: str, url: str) -> None:
 
 
 def _moved(hit: PreviewHit) -> tuple[str, str]:
-    if hit.was is None or hit.moved is None:
+    if hit.previous_rank is None or hit.rank_change is None:
         return "", "new"
-    arrow = "▲" if hit.moved > 0 else "▼" if hit.moved < 0 else ""
-    return str(hit.was), f"{arrow}{abs(hit.moved) or ''}"
+    arrow = "▲" if hit.rank_change > 0 else "▼" if hit.rank_change < 0 else ""
+    return str(hit.previous_rank), f"{arrow}{abs(hit.rank_change) or ''}"

@@ -107,7 +107,7 @@ async def _merged(
             for record in read[: len(read) - last] if last else read:
                 tailing.learn(record)
             recent += read[-last:] if last else []
-    for record in sorted(recent, key=lambda r: r.at):
+    for record in sorted(recent, key=lambda r: r.timestamp):
         yield record
     if not follow:
         return
@@ -154,7 +154,8 @@ class _Tail:
                 click.echo(msgspec.json.encode(self._joined(record, event)))
             else:
                 click.echo(
-                    f"{record.at:%H:%M:%S}.{record.at.microsecond // 1000:03d} {record.stream:8} {self._line(event)}"
+                    f"{record.timestamp:%H:%M:%S}.{record.timestamp.microsecond // 1000:03d} "
+                    f"{record.stream:8} {self._line(event)}"
                 )
 
     def _remember(self, event: BehaviorEvent) -> None:
@@ -172,10 +173,19 @@ class _Tail:
         return msgspec.structs.replace(ranking, query=query)
 
     def _joined(self, record: Record, event: msgspec.Struct) -> dict[str, object]:
-        said: dict[str, object] = {"stream": record.stream, "seq": record.seq, "stored_at": record.at, "event": event}
+        said: dict[str, object] = {
+            "stream": record.stream,
+            "seq": record.seq,
+            "stored_at": record.timestamp,
+            "event": event,
+        }
         ranking = self._ranking_of(event)
         if ranking is not None and isinstance(event, InteractionRecorded):
-            said["ranking"] = {"query": ranking.query, "at": ranking.at, "rank": _rank(ranking, event.document_id)}
+            said["ranking"] = {
+                "query": ranking.query,
+                "timestamp": ranking.timestamp,
+                "rank": _rank(ranking, event.document_id),
+            }
         return said
 
     def _ranking_of(self, event: msgspec.Struct) -> RankingShown | None:
@@ -230,7 +240,9 @@ def _edited(edit: Edit) -> str:
         case SetLearning(learning=learning):
             return f"learning {learning.mode}{f', frozen: {learning.frozen}' if learning.frozen else ''}"
         case SetTrial(trial=trial):
-            return f"trial {trial.id}, {trial.stage}, {trial.alone:.0%} alone" if trial is not None else "trial ended"
+            return (
+                f"trial {trial.id}, {trial.stage}, {trial.solo_share:.0%} alone" if trial is not None else "trial ended"
+            )
         case SetLimits(bounds=bounds, locks=locks):
             return f"limits of {' '.join(dict.fromkeys((*bounds, *locks)))}"
 

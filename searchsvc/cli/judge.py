@@ -20,11 +20,11 @@ SHOWN_MEMBERS: Final = 6
 
 
 class JudgeReport(msgspec.Struct):
-    """What a sitting brought. left: pairs of query and document that were found and have no grade yet."""
+    """What a sitting brought. remaining: pairs of query and document that were found and have no grade yet."""
 
     queries: int = 0
     graded: int = 0
-    left: int = 0
+    remaining: int = 0
 
 
 class _Query(msgspec.Struct):
@@ -68,7 +68,7 @@ def judge(
     known = _graded(folder / "qrels.tsv")
     with ServiceClient(url) as client:
         pending = [one for query in asked for one in _found(client, index, query, depth) if _key(one) not in known]
-    report.left = len(pending)
+    report.remaining = len(pending)
     with (folder / "qrels.tsv").open("a") as file:
         if not file.tell():
             file.write(HEADER)
@@ -76,7 +76,7 @@ def judge(
         for one in pending:
             if one.query.id in skipped:
                 continue
-            said = _ask(one, report.left)
+            said = _ask(one, report.remaining)
             if said == "q":
                 break
             if said == "s":
@@ -85,12 +85,12 @@ def judge(
             file.write(f"{one.query.id}\t{one.document_id}\t{said}\n")
             file.flush()
             report.graded += 1
-            report.left -= 1
+            report.remaining -= 1
     if as_json:
         click.echo(msgspec.json.encode(report))
     else:
         click.echo(
-            f"{report.graded} graded, {report.left} left, of {report.queries} queries; in {folder / 'qrels.tsv'}"
+            f"{report.graded} graded, {report.remaining} left, of {report.queries} queries; in {folder / 'qrels.tsv'}"
         )
 
 

@@ -35,12 +35,13 @@ def show(query_id: str, url: str, as_json: bool) -> None:
         most = sorted(hit.features.items(), key=lambda one: -abs(one[1].contribution))[:3]
         parts = ", ".join(f"{name} {share.contribution:+.3g}" for name, share in most if share.contribution)
         vector = "" if hit.vector is None else f"{hit.vector:.3f}"
-        forced = "pinned" if hit.pinned else f"× {hit.factor:g}" if hit.factor != 1.0 else ""
+        forced = "pinned" if hit.pinned else f"× {hit.rule_factor:g}" if hit.rule_factor != 1.0 else ""
         table.add_row(str(hit.rank), hit.id, f"{hit.score:.4f}", f"{hit.keyword:.3f}", vector, parts, forced)
     Console().print(table)
     segment = f" of segment {found.weights_segment}" if found.weights_segment else ""
     click.echo(
-        f"at {found.at.isoformat()}, by weights {found.weights_version}{segment}, as of CONTROL {found.log.control_seq}"
+        f"at {found.timestamp.isoformat()}, "
+        f"by weights {found.weights_version}{segment}, as of CONTROL {found.log.control_seq}"
     )
     click.echo(f"rules: {', '.join(one.id for one in found.rules) or 'none'}")
     click.echo(f"in the log: BEHAVIOR {found.log.behavior_seq}, event {found.log.behavior_event}")

@@ -54,7 +54,7 @@ def _print(status: RebuildStatus) -> None:
     found = status.comparison
     if found is not None:
         click.echo(f"documents: {found.documents_before} before, {found.documents_after} after")
-        click.echo(f"{found.n_canaries} queries: {found.shared:.1%} of what they found first is found first still")
+        click.echo(f"{found.n_canaries} queries: {found.overlap:.1%} of what they found first is found first still")
         for one in found.differing:
             click.echo(f"  {one.query!r}: {one.shared:.0%} of {', '.join(one.before)}; now {', '.join(one.after)}")
     if status.phase == "failed":

@@ -123,7 +123,7 @@ def test(
     hits = Table("rank", "id", "score", "factor", "pinned by", title=f"{said.total} hits")
     for hit in said.hits:
         why = hit.explanation
-        factor, pinned_by = (f"{why.factor:g}", why.pinned_by or "") if why is not None else ("", "")
+        factor, pinned_by = (f"{why.rule_factor:g}", why.pinned_by or "") if why is not None else ("", "")
         hits.add_row(str(hit.rank), hit.id, f"{hit.score:.3f}", factor, pinned_by)
     _print(hits)
 
@@ -167,7 +167,7 @@ def _put(index: str, rule: str, content: bytes, url: str, as_json: bool) -> None
         return
     click.echo(f"rule {rule} of {index} is live (sequence {answer.seq})")
     for one in answer.conflicts:
-        click.echo(f"conflict with rule {one.rule}: {one.what}; {one.wins} gets it")
+        click.echo(f"conflict with rule {one.rule}: {one.subject}; {one.winner} gets it")
 
 
 def _print(shown: Table | str) -> None:

@@ -36,23 +36,28 @@ def show(index: str, url: str, as_json: bool) -> None:
     learning, learner, trial = info.learning, info.learner, info.trial
     click.echo(f"mode       {learning.mode}{f', frozen: {learning.frozen}' if learning.frozen else ''}")
     if learner is not None:
-        click.echo(f"stage      {learner.stage}; learnt from {learner.pages:,} pages")
+        click.echo(f"stage      {learner.stage}; learnt from {learner.n_pages:,} pages")
         boost = f"whose scores times {1 / learning.max_boost:.2g} to {learning.max_boost:g}"
-        click.echo(f"documents  {learner.documents:,} seen, {learner.boosted:,} of them count by what is done, {boost}")
+        click.echo(
+            f"documents  {learner.n_documents:,} seen, {learner.n_boosted:,} of them count by what is done, {boost}"
+        )
         if learning.mode == "automatic":
-            left = f"{learner.explores:.2%} of searches leave neighbours to chance, {learning.exploration:.2%} at most"
-            click.echo(f"explores   {left}; doubt about such neighbours {learner.doubt:.2f} of 1")
+            left = (
+                f"{learner.exploration_share:.2%} of searches leave neighbours to chance, "
+                f"{learning.exploration:.2%} at most"
+            )
+            click.echo(f"explores   {left}; doubt about such neighbours {learner.uncertainty:.2f} of 1")
     if trial is not None:
-        click.echo(f"trial      {trial.id}, {trial.stage}; {trial.alone:.0%} of searches see one version alone")
-        click.echo(f"           {trial.why}")
+        click.echo(f"trial      {trial.id}, {trial.stage}; {trial.solo_share:.0%} of searches see one version alone")
+        click.echo(f"           {trial.decision}")
         if learner is not None:
             click.echo(f"evidence   {learner.evidence:.3g} that it is better; alarm {learner.alarm:.3g}")
     for name, searches in (learner.moved_by if learner is not None else {}).items():
         click.echo(f"           {name} was moved most by {', '.join(searches)}")
-    if learning.judged:
-        click.echo(f"judged     {len(learning.judged):,} queries that no version may answer worse")
-    if learner is not None and learner.said:
-        click.echo(f"last       {learner.said}")
+    if learning.judgments:
+        click.echo(f"judged     {len(learning.judgments):,} queries that no version may answer worse")
+    if learner is not None and learner.message:
+        click.echo(f"last       {learner.message}")
     for one in learning.ignored:
         who = f"user {one.user}" if one.user else "all"
         click.echo(f"ignored    {one.since.isoformat()} to {one.until.isoformat()}, {who} {one.reason}")
@@ -64,7 +69,7 @@ def show(index: str, url: str, as_json: bool) -> None:
 @click.option("--max-boost", type=float, help="How far what shoppers do may move a document's score; 1: not at all.")
 @click.option("--exploration", type=float, help="The share of searches in which neighbours may change places, at most.")
 @click.option(
-    "--judged",
+    "--judgments",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Queries that no version may answer worse: JSON, by query and document the grade, from 0.",
 )
@@ -76,7 +81,7 @@ def set_(
     mode: str | None,
     max_boost: float | None,
     exploration: float | None,
-    judged: Path | None,
+    judgments: Path | None,
     reason: str,
     url: str,
     as_json: bool,
@@ -84,8 +89,8 @@ def set_(
     """Set how INDEX learns: not at all, by drafts that people publish, or by itself. One that is frozen goes on."""
     given: dict[str, object] = {"mode": mode, "max_boost": max_boost, "exploration": exploration, "reason": reason}
     body = {name: value for name, value in given.items() if value is not None}
-    if judged is not None:
-        body["judged"] = msgspec.Raw(judged.read_bytes())
+    if judgments is not None:
+        body["judgments"] = msgspec.Raw(judgments.read_bytes())
     _changed(url, "PUT", f"/v1/indexes/{index}/learning", body, as_json, "is live")
 
 

@@ -83,7 +83,12 @@ def history(index: str, url: str, as_json: bool) -> None:
     for change in said.changes:
         what = ", ".join(f"{name} {_number(old)} → {_number(new)}" for name, (old, new) in change.changed.items())
         table.add_row(
-            str(change.version), str(change.seq), f"{change.at:%Y-%m-%d %H:%M:%S}", change.actor, change.reason, what
+            str(change.version),
+            str(change.seq),
+            f"{change.timestamp:%Y-%m-%d %H:%M:%S}",
+            change.actor,
+            change.reason,
+            what,
         )
     Console().print(table)
 

@@ -390,7 +390,7 @@ async def approve_draft(app: App, index: str, draft: str, request: AnyRequest, b
 )
 async def schedule_draft(app: App, index: str, draft: str, request: AnyRequest, body: bytes) -> Response[bytes]:
     given: shapes.ScheduleInput = SCHEDULE.decode(body)
-    return _json(await app.service.drafts.schedule(index, draft, given.at, _author(request, given.reason)))
+    return _json(await app.service.drafts.schedule(index, draft, given.publish_at, _author(request, given.reason)))
 
 
 @delete(

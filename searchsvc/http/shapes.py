@@ -153,7 +153,7 @@ class SegmentInfo(msgspec.Struct, frozen=True):
     priority: int
     enabled: bool
     seq: int
-    at: datetime
+    timestamp: datetime
     actor: str
     actor_verified: bool
     reason: str
@@ -168,7 +168,7 @@ class SegmentInfo(msgspec.Struct, frozen=True):
             one.priority,
             one.enabled,
             stored.seq,
-            stored.at,
+            stored.timestamp,
             stored.actor,
             stored.actor_verified,
             stored.reason,
@@ -247,7 +247,7 @@ class RuleInfo(msgspec.Struct, frozen=True):
     in_force: bool
     seq: int
     created_seq: int
-    at: datetime
+    timestamp: datetime
     actor: str
     actor_verified: bool
     reason: str
@@ -343,14 +343,14 @@ class LearningInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_boost: float | None = None
     values: dict[str, float] | None = None
     ignored: tuple[Ignored, ...] | None = None
-    judged: dict[str, dict[str, int]] | None = None
+    judgments: dict[str, dict[str, int]] | None = None
     families: tuple[str, ...] | None = None
     reason: str = ""
 
     def changed(self, now: Learning) -> Learning:
         given = {
             name: value
-            for name in ("mode", "exploration", "max_boost", "values", "ignored", "judged", "families")
+            for name in ("mode", "exploration", "max_boost", "values", "ignored", "judgments", "families")
             if (value := getattr(self, name)) is not None
         }
         return msgspec.structs.replace(now, frozen="", **given)
@@ -386,9 +386,9 @@ class ApproveInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ScheduleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """at: when the draft is to be published, with a time zone. reason: stands in the log, then."""
+    """publish_at: when the draft is to be published, with a time zone. reason: stands in the log, then."""
 
-    at: datetime
+    publish_at: datetime
     reason: str = ""
 
 
@@ -530,7 +530,7 @@ def rule_info(stored: StoredRule, now: datetime) -> RuleInfo:
         in_force=rule.in_force(now),
         seq=stored.seq,
         created_seq=stored.created_seq,
-        at=stored.at,
+        timestamp=stored.timestamp,
         actor=stored.actor,
         actor_verified=stored.actor_verified,
         reason=stored.reason,

@@ -130,7 +130,7 @@ class Indexers:
         except Exception:
             # What an engine can raise is open-ended.
             log.exception("index %s could not be built anew", rebuild.status.index)
-        if rebuild.status.why == "settings":
+        if rebuild.status.trigger == "settings":
             # These are in force: it is tried again until it is there.
             await asyncio.sleep(AGAIN_S)
             self._begin(running, "settings")

@@ -56,21 +56,22 @@ class Canary(msgspec.Struct, frozen=True):
 
 class Comparison(msgspec.Struct, frozen=True):
     """The old index and the new one. documents_*: how many each holds. n_canaries: queries that both were asked.
-    shared: the mean part of the first hits that stayed. differing: those that kept the least, the worst first."""
+    overlap: the mean part of the first hits that stayed. differing: those that kept the least, the worst first."""
 
     documents_before: int
     documents_after: int
     n_canaries: int
-    shared: float
+    overlap: float
     differing: list[Canary]
 
 
 class RebuildStatus(msgspec.Struct):
-    """How far it is. why: somebody asked; for the one that was searched before; or the settings changed. n_documents:
+    """How far it is. trigger: somebody asked; for the one that was searched before; or the settings changed.
+    n_documents:
     of so many, about, the new index holds `n_read`. error: why it failed; '' where it did not."""
 
     index: str
-    why: Why
+    trigger: Why
     phase: Phase
     before: str
     after: str
@@ -112,7 +113,7 @@ class Rebuild:
         before = indexer.engine.snapshot() if indexer.engine is not None else None
         self.status = RebuildStatus(
             index=control.name,
-            why=why,
+            trigger=why,
             phase="reading",
             before=before.generation if before is not None else "",
             after="",
@@ -124,7 +125,7 @@ class Rebuild:
     async def run(self) -> None:
         """Raises what keeps it from being done, and says so in `status`."""
         status = self.status
-        log.warning("index %s is built anew beside %s (%s)", status.index, status.before, status.why)
+        log.warning("index %s is built anew beside %s (%s)", status.index, status.before, status.trigger)
         try:
             await self._run()
         except BaseException as error:
@@ -142,10 +143,10 @@ class Rebuild:
             "asked": self._storage.beside,
             "previous": self._storage.previous,
             "settings": self._storage.open,
-        }[status.why]
+        }[status.trigger]
         engine: Engine = await indexer.on_thread(open_new)
         if not await indexer.is_of_this_log(engine):
-            if status.why == "previous":
+            if status.trigger == "previous":
                 raise NotFound(f"{engine.snapshot().generation} was read from another log", field="previous")
             engine = await indexer.on_thread(self._storage.beside)
             await indexer.is_of_this_log(engine)
@@ -200,13 +201,13 @@ class Rebuild:
 
     def _require_alike(self, comparison: Comparison) -> None:
         """Other settings may find others; the same ones should not."""
-        said = f"of what {comparison.n_canaries} queries found first, {comparison.shared:.0%} is found first still"
+        said = f"of what {comparison.n_canaries} queries found first, {comparison.overlap:.0%} is found first still"
         silent = next((one.query for one in comparison.differing if one.silent), None)
         if silent is not None:
             said = f"{silent!r} finds nothing any more; {said}"
-        elif comparison.shared >= LEAST_SHARED:
+        elif comparison.overlap >= LEAST_SHARED:
             return
-        if self._forced or self.status.why == "settings":
+        if self._forced or self.status.trigger == "settings":
             log.warning("index %s: %s", self.status.index, said)
             return
         raise Refused(f"{said}. Forced, it is put in the other's place all the same")

@@ -60,23 +60,26 @@ log = logging.getLogger(__name__)
 
 
 class LearningStatus(msgspec.Struct, frozen=True):
-    """stage: idle, gate, ramp or frozen. pages: learnt from. documents: of which something is known; boosted: whose
+    """stage: idle, gate, ramp or frozen. n_pages: learnt from. n_documents: of which something is known; n_boosted:
+    whose
     scores it moves. evidence: at the gate, that the candidate is better, from 1; alarm: on the ramp, that it was a
     mistake, from 0. moved_by: by weight that is furthest from what was learnt, the searches that pulled it that way
-    most since something was published. explores: the share of searches that are worth leaving to chance, at most that
-    of the settings; doubt: how unsure the learner is of neighbours that are nearly alike, from 0 to 1. said: what was
+    most since something was published. exploration_share: the share of searches that are worth leaving to chance, at
+    most that
+    of the settings; uncertainty: how unsure the learner is of neighbours that are nearly alike, from 0 to 1. message:
+    what was
     decided last, and what could not be done."""
 
     stage: str
-    pages: int
-    documents: int
-    boosted: int
+    n_pages: int
+    n_documents: int
+    n_boosted: int
     evidence: float
     alarm: float
     moved_by: Mapping[str, tuple[str, ...]] = {}
-    explores: float = 0.0
-    doubt: float = 1.0
-    said: str = ""
+    exploration_share: float = 0.0
+    uncertainty: float = 1.0
+    message: str = ""
 
 
 class _Outcome(msgspec.Struct, frozen=True):
@@ -159,7 +162,7 @@ class _Anew:
         for one in self._join.apply(event):
             if isinstance(one, Clickthrough):
                 self._teacher.tell(self.learner, one)
-        now = event.at if isinstance(event, RankingShown) else event.received_at
+        now = event.timestamp if isinstance(event, RankingShown) else event.received_at
         for _ in self.learner.decide(now):
             # Whatever was decided then was decided then.
             pass
@@ -459,21 +462,21 @@ class Learners:
         """On the learners' thread: it looks through all that was told."""
         learner, said = self._learners.get(name), self._said.get(name, "")
         if learner is None:
-            return LearningStatus("idle", 0, 0, 0, 1.0, 0.0, said=said)
+            return LearningStatus("idle", 0, 0, 0, 1.0, 0.0, message=said)
         pipeline, known = learner.pipeline, len(learner.coec.documents.held)
         explores, doubt = max(learner.exploration.told, 0.0), learner.exploration.doubt
         evidence, alarm = pipeline.evidence
         return LearningStatus(
             stage=pipeline.stage,
-            pages=learner.n_pages,
-            documents=known,
-            boosted=learner.n_boosted,
+            n_pages=learner.n_pages,
+            n_documents=known,
+            n_boosted=learner.n_boosted,
             evidence=evidence,
             alarm=alarm,
             moved_by=learner.moved_by(),
-            explores=round(explores, 6),
-            doubt=round(doubt, 3),
-            said=said,
+            exploration_share=round(explores, 6),
+            uncertainty=round(doubt, 3),
+            message=said,
         )
 
     def _revise(self, name: str, learner: IndexLearner) -> None:
@@ -546,7 +549,9 @@ class Learners:
         now = control.index(name).weights
         weights = {one: rounded(now.get(one, 0.0), value) for one, value in measured.weights.items()}
         trial = control.index(name).trial
-        judged = await self._replays.judged(control, name, now, weights, trial.judged if trial is not None else 0.0)
+        judged = await self._replays.judged(
+            control, name, now, weights, trial.judged_baseline if trial is not None else 0.0
+        )
         if judged.worse:
             return f"what was learnt is not tried: {judged.worse}"
         step = msgspec.structs.replace(decision.step, why=f"{decision.step.why}; {whole}")
@@ -560,7 +565,7 @@ class Learners:
             return decision
         versions = (index.weights, index.trial.weights)
         before, after = versions if kind == "published" else versions[::-1]
-        judged = await self._replays.judged(control, name, before, after, index.trial.judged)
+        judged = await self._replays.judged(control, name, before, after, index.trial.judged_baseline)
         if not judged.worse:
             return decision
         step = Step("given_up" if kind == "published" else "rolled_back", judged.worse, 1.0)
@@ -575,7 +580,7 @@ class Learners:
 
     def _is_judged(self, name: str, decision: Decision) -> bool:
         index = self._serving.current.control.indexes.get(name)
-        judged = index is not None and bool(index.learning.judged)
+        judged = index is not None and bool(index.learning.judgments)
         return judged and decision.step.kind in ("published", "ramped", "settled")
 
     async def _suggest(self, name: str, decision: Decision, author: Author) -> None:
@@ -607,11 +612,11 @@ class Learners:
                 created_seq=index.created_seq,
                 document_id=one.document_id,
                 factor=round(one.factor, 4),
-                doubled=round(one.doubled, 3),
+                log2_lift=round(one.doubled, 3),
                 clicks=round(one.behavior.clicks, 3),
-                expected=round(one.behavior.expected, 3),
+                expected_clicks=round(one.behavior.expected, 3),
                 users=len(one.behavior.users),
-                at=self._clock(),
+                timestamp=self._clock(),
             )
             if one.query:
                 signal = QueryBehaviorLearnt(query=one.query, **msgspec.structs.asdict(signal))
@@ -626,9 +631,9 @@ class Learners:
             index=name,
             created_seq=index.created_seq,
             share=round(found.told, 6),
-            doubt=round(found.doubt, 3),
-            votes=round(found.votes / found.pages, 3),
-            at=self._clock(),
+            uncertainty=round(found.doubt, 3),
+            votes_per_search=round(found.votes / found.pages, 3),
+            timestamp=self._clock(),
         )
 
     async def _write_signals(self) -> None:
@@ -642,4 +647,4 @@ class Learners:
 
 
 def _time_of(event: RankingShown | Clickthrough) -> datetime:
-    return event.at if isinstance(event, RankingShown) else event.interaction.received_at
+    return event.timestamp if isinstance(event, RankingShown) else event.interaction.received_at

@@ -42,7 +42,7 @@ class Canaries:
             documents_before=before.n_documents,
             documents_after=after.n_documents,
             n_canaries=len(canaries),
-            shared=round(float(np.mean([one.shared for one in canaries])), 4) if canaries else 1.0,
+            overlap=round(float(np.mean([one.shared for one in canaries])), 4) if canaries else 1.0,
             differing=differing[:SHOWN],
         )
 

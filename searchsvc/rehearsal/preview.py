@@ -17,24 +17,26 @@ Asking = Callable[[str, ControlState, ControlState, SearchRequest], Awaitable[tu
 
 
 class PreviewHit(msgspec.Struct, frozen=True):
-    """A hit afterwards. was: its rank before; null where it is new on the page. moved: ranks gained, lost where below
+    """A hit afterwards. previous_rank: its rank before; null where it is new on the page. rank_change: ranks gained,
+    lost where below
     0."""
 
     id: str
     rank: int
     score: float
-    was: int | None
-    moved: int | None
+    previous_rank: int | None
+    rank_change: int | None
 
 
 class QueryPreview(msgspec.Struct, frozen=True):
-    """One query. before: ids in order. gone: ids that were on the page. total: before and after. overlap: the share of
+    """One query. before: ids in order. removed: ids that were on the page. total: before and after. overlap: the
+    share of
     the page that stays. top_changed: whether the first three are others, or in another order."""
 
     query: str
     before: list[str]
     after: list[PreviewHit]
-    gone: list[str]
+    removed: list[str]
     total: tuple[int, int]
     overlap: float
     top_changed: bool
@@ -67,7 +69,7 @@ def compared(query: str, before: SearchAnswer, after: SearchAnswer) -> QueryPrev
         query=query,
         before=was,
         after=[_hit(hit, ranks.get(hit.id)) for hit in after.hits],
-        gone=[name for name in was if name not in now],
+        removed=[name for name in was if name not in now],
         total=(before.total, after.total),
         overlap=round(overlap(was, now), 4),
         top_changed=top_changed(was, now),

@@ -69,12 +69,12 @@ class ReceiptHit(msgspec.Struct, frozen=True):
     keyword: float
     vector: float | None
     features: dict[str, FeatureShare]
-    factor: float
-    behavior: float
+    rule_factor: float
+    behavior_factor: float
     pinned: bool
 
 
-class LogPlaces(msgspec.Struct, frozen=True):
+class LogPositions(msgspec.Struct, frozen=True):
     """Where the log has it all. behavior_seq: the message that holds the ranking, in which it is the n-th event, from
     0. control_seq: the last change that counted; catalog_seq: the last document that the index held."""
 
@@ -86,15 +86,16 @@ class LogPlaces(msgspec.Struct, frozen=True):
 
 class Receipt(msgspec.Struct, frozen=True):
     """The account of one answer. query: '' where it was tied to a user; sealed: whether that user's key is gone, or not
-    here. asked: the other members of the search, where they were not the usual ones. rules: that did something, as they
+    here. request: the other members of the search, where they were not the usual ones. rules: that did something, as
+    they
     were. exploration: which neighbours could have changed places, and did; null where none could."""
 
     query_id: str
-    at: datetime
+    timestamp: datetime
     index: str
     query: str
     sealed: bool
-    asked: dict[str, Any]
+    request: dict[str, Any]
     config_version: int
     weights_version: int
     weights_segment: str
@@ -105,7 +106,7 @@ class Receipt(msgspec.Struct, frozen=True):
     exploration: tuple[PairSwap, ...] | None
     degraded: tuple[str, ...]
     generation: str
-    log: LogPlaces
+    log: LogPositions
 
 
 class Check(msgspec.Struct, frozen=True):
@@ -207,12 +208,12 @@ class Receipts:
         first = await first_at(self._log, "BEHAVIOR", at - EARLIER, position)
         if first == position.first_seq > 1:
             oldest = await self._log.get("BEHAVIOR", first)
-            if oldest is None or oldest.at > at + MAX_LATE:
-                limit = f"later than {oldest.at.isoformat()}" if oldest is not None else "later"
+            if oldest is None or oldest.timestamp > at + MAX_LATE:
+                limit = f"later than {oldest.timestamp.isoformat()}" if oldest is not None else "later"
                 message = f"ranking {query_id} is past the age of the log"
                 raise Gone(message, field="query_id", value=query_id, limit=limit)
         async for record in self._log.read("BEHAVIOR", after=first - 1):
-            if record.at > at + MAX_LATE:
+            if record.timestamp > at + MAX_LATE:
                 break
             found = await self._in_data(query_id, record.seq, record.data)
             if found is not None:
@@ -258,9 +259,9 @@ class Receipts:
     def _retrieval(self, shown: RankingShown, then: IndexControl, again: SearchOutcome) -> Check:
         check = _retrieval(shown, again)
         by = [_weights(shown, then)]
-        if shown.compared is not None and then.trial is not None:
+        if shown.interleaving is not None and then.trial is not None:
             by.append(then.trial.weights)
-        counts = shown.behavior or any(weights.get(name) for name in BEHAVIOR for weights in by)
+        counts = shown.behavior_factors or any(weights.get(name) for name in BEHAVIOR for weights in by)
         if check.state == "differs" and counts:
             detail = "what shoppers do with documents counts, and it is known of those that were shown alone"
             return Check("retrieval", "not repeated", f"{check.detail}; {detail}")
@@ -271,7 +272,7 @@ class Receipts:
         shown = found.shown
         if request is None:
             return "the query is sealed, and the key of its user is gone or not here"
-        if REDACTED.search(request.query + shown.asked):
+        if REDACTED.search(request.query + shown.request):
             return "what was typed is not in the log: an e-mail address or a telephone number stood there"
         if {LAST_KNOWN, "shards"} & {*shown.degraded}:
             return f"the answer was degraded: {', '.join(shown.degraded)}"
@@ -289,7 +290,7 @@ class Receipts:
         vector_leg = "vector" not in shown.degraded
         try:
             begun = self._searcher.begin(
-                state, shown.index, request, now=shown.at, vector_leg=vector_leg, rehearsal=True
+                state, shown.index, request, now=shown.timestamp, vector_leg=vector_leg, rehearsal=True
             )
             return self._searcher.finish(
                 state,
@@ -297,7 +298,7 @@ class Receipts:
                 request,
                 begun,
                 query_id=shown.id,
-                now=shown.at,
+                now=shown.timestamp,
                 drawn=_drawn(shown),
                 explores=shown.exploration is not None,
             )
@@ -313,7 +314,7 @@ def _likings(shown: RankingShown, query: str) -> IndexBehavior:
         found = {}
         for row, document_id in enumerate(shown.document_ids):
             # One factor, wherever it came from.
-            factor = shown.behavior[row] if shown.behavior else 1.0
+            factor = shown.behavior_factors[row] if shown.behavior_factors else 1.0
             feature = shown.features[row][column] if column is not None else 0.0
             if factor != 1.0 or feature:
                 found[document_id] = Liking(factor, feature)
@@ -327,25 +328,25 @@ def _request(found: _Found) -> SearchRequest | None:
     """The search as it was asked; None where its query is sealed."""
     if found.query is None:
         return None
-    return SearchRequest.of_log(found.query, found.shown.asked)
+    return SearchRequest.of_log(found.query, found.shown.request)
 
 
 def _drawn(shown: RankingShown) -> Draw | None:
     """What chance said of the search then."""
     if not shown.trial:
         return None
-    if shown.compared is not None:
-        return Draw("both", shown.compared.coins)
-    return Draw("trial" if shown.held_back else "in_force")
+    if shown.interleaving is not None:
+        return Draw("both", shown.interleaving.coins)
+    return Draw("trial" if shown.holdout else "in_force")
 
 
 def _asked(shown: RankingShown) -> dict[str, Any]:
-    asked: dict[str, Any] = msgspec.json.decode(shown.asked) if shown.asked else {}
+    asked: dict[str, Any] = msgspec.json.decode(shown.request) if shown.request else {}
     return asked
 
 
 def _weights(shown: RankingShown, then: IndexControl) -> dict[str, float]:
-    if shown.held_back and then.trial is not None:
+    if shown.holdout and then.trial is not None:
         return dict(then.trial.weights)
     segment = then.segments.get(shown.weights_segment)
     return {**then.weights, **(segment.segment.weights if segment is not None else {})}
@@ -357,7 +358,7 @@ def _recomputed(shown: RankingShown, then: IndexControl) -> tuple[Curves, AnyArr
     features = np.array(shown.features, np.float32).reshape(len(shown.document_ids), len(shown.feature_names))
     columns = by.columns(features)
     scores = ranking.score(columns, by.weights)
-    for factors in (shown.factors, shown.behavior):
+    for factors in (shown.rule_factors, shown.behavior_factors):
         if factors:
             scores = multiplied(scores, np.array(factors, np.float64))
     return by, columns, ranking.contributions(columns, by.weights), scores
@@ -382,19 +383,19 @@ def _receipt(found: _Found, then: IndexControl) -> Receipt:
                     name: FeatureShare(float(columns[at, j]), float(by.weights[j]), float(parts[at, j]))
                     for j, name in enumerate(names)
                 },
-                factor=shown.factors[at] if shown.factors else 1.0,
-                behavior=shown.behavior[at] if shown.behavior else 1.0,
-                pinned=document_id in shown.pinned,
+                rule_factor=shown.rule_factors[at] if shown.rule_factors else 1.0,
+                behavior_factor=shown.behavior_factors[at] if shown.behavior_factors else 1.0,
+                pinned=document_id in shown.pinned_ids,
             )
         )
     rules = [then.rules[name] for name in shown.applied_rules if name in then.rules]
     return Receipt(
         query_id=shown.id,
-        at=shown.at,
+        timestamp=shown.timestamp,
         index=shown.index,
         query=found.query or "",
         sealed=found.query is None,
-        asked=_asked(shown),
+        request=_asked(shown),
         config_version=shown.config_version,
         weights_version=shown.weights_version,
         weights_segment=shown.weights_segment,
@@ -405,7 +406,7 @@ def _receipt(found: _Found, then: IndexControl) -> Receipt:
         exploration=shown.exploration,
         degraded=shown.degraded,
         generation=shown.generation,
-        log=LogPlaces(found.seq, found.event, shown.applied_seq, shown.applied_catalog_seq),
+        log=LogPositions(found.seq, found.event, shown.applied_seq, shown.applied_catalog_seq),
     )
 
 
@@ -428,24 +429,26 @@ def _order(shown: RankingShown, request: SearchRequest | None, n_ranked: int) ->
     those beyond go on as their words were found."""
     if request is None:
         return Check("order", "not repeated", "the query is sealed: it may have asked for an order of its own")
-    if request.sort or not (request.query or shown.factors):
+    if request.sort or not (request.query or shown.rule_factors):
         return Check("order", "not repeated", "the order was not that of the scores")
-    if shown.compared is not None and shown.first_rank == 1:
-        expected = drafted(shown.compared.first, shown.compared.second, shown.compared.coins)
+    if shown.interleaving is not None and shown.first_rank == 1:
+        expected = drafted(shown.interleaving.in_force, shown.interleaving.challenger, shown.interleaving.coins)
         if list(shown.document_ids[: len(expected)]) != expected[: len(shown.document_ids)]:
             return Check("order", "differs", "it is not what the two versions and the coins come to")
         return Check("order", "holds", f"two versions in one: {len(expected)} hits, as the coins fell")
-    if shown.compared is not None:
+    if shown.interleaving is not None:
         return Check("order", "not repeated", "a later page of two versions in one")
     if shown.exploration:
         return Check("order", "not repeated", "neighbours may have changed places, to learn from it")
     ranked = [
-        (-score, name) for score, name in zip(shown.scores, shown.document_ids, strict=True) if name not in shown.pinned
+        (-score, name)
+        for score, name in zip(shown.scores, shown.document_ids, strict=True)
+        if name not in shown.pinned_ids
     ][: max(n_ranked - shown.first_rank + 1, 0)]
     for before, after in pairwise(ranked):
         if before > after:
             return Check("order", "differs", f"{after[1]} belongs before {before[1]}")
-    return Check("order", "holds", f"{len(ranked)} hits by their scores, {len(shown.pinned)} pinned")
+    return Check("order", "holds", f"{len(ranked)} hits by their scores, {len(shown.pinned_ids)} pinned")
 
 
 def _rules(shown: RankingShown, then: IndexControl, again: SearchOutcome | None) -> Check:
@@ -466,7 +469,7 @@ def _retrieval(shown: RankingShown, again: SearchOutcome) -> Check:
     now = again.shown
     if now.document_ids != shown.document_ids:
         return Check("retrieval", "differs", _apart(shown.document_ids, now.document_ids))
-    if now.features != shown.features or now.scores != shown.scores or now.factors != shown.factors:
+    if now.features != shown.features or now.scores != shown.scores or now.rule_factors != shown.rule_factors:
         return Check("retrieval", "differs", "the same documents in the same order, with other features or scores")
     return Check("retrieval", "holds", f"searched again: the same {len(now.document_ids)} documents, bit for bit")
 

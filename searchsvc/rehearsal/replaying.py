@@ -95,7 +95,7 @@ class Replays:
     ) -> Judged:
         """How the judged queries of an index are answered by other weights. best: as they were answered best so far.
         Raises as a search does, and Unavailable where one of both lacked something."""
-        judged = control.index(index).learning.judged
+        judged = control.index(index).learning.judgments
         if not judged:
             return Judged()
         one, other = _with(control, index, before), _with(control, index, after)
@@ -129,8 +129,8 @@ class Replays:
         found = []
         for ranking in rankings:
             clear = opened(ranking, self._keyring.by_pseudonym(ranking.user) if ranking.sealed_query else None)
-            if clear is not None and clear.query and not REDACTED.search(clear.query + clear.asked):
-                request = SearchRequest.of_log(clear.query, clear.asked)
+            if clear is not None and clear.query and not REDACTED.search(clear.query + clear.request):
+                request = SearchRequest.of_log(clear.query, clear.request)
                 if not (request.sort or request.distinct or request.like):
                     found.append(msgspec.structs.replace(request, offset=0, limit=DEPTH, highlight=False, facets=()))
         return found

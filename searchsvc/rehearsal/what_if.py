@@ -74,10 +74,11 @@ class WhatIfInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DocumentMoved(msgspec.Struct, frozen=True):
-    """A document over all searches. looks: what it wins or loses of a look a search, where the first rank gets one."""
+    """A document over all searches. exposure_change: what it wins or loses of a look a search, where the first rank
+    gets one."""
 
     id: str
-    looks: float
+    exposure_change: float
     n_searches: int
 
 
@@ -85,7 +86,7 @@ class QueryChanged(msgspec.Struct, frozen=True):
     """n: how often it was made. overlap: the share of the first ten that stays. before, after: the first ids."""
 
     query: str
-    asked: dict[str, Any]
+    request: dict[str, Any]
     n: int
     overlap: float
     top_changed: bool
@@ -93,7 +94,7 @@ class QueryChanged(msgspec.Struct, frozen=True):
     after: list[str]
 
 
-class QueryJudged(msgspec.Struct, frozen=True):
+class QueryNdcg(msgspec.Struct, frozen=True):
     """nDCG@10."""
 
     query: str
@@ -101,14 +102,14 @@ class QueryJudged(msgspec.Struct, frozen=True):
     after: float
 
 
-class Judged(msgspec.Struct, frozen=True):
+class NdcgChange(msgspec.Struct, frozen=True):
     """Mean nDCG@10 over n queries, and those that win and lose most."""
 
     n: int
     before: float
     after: float
-    winners: list[QueryJudged]
-    losers: list[QueryJudged]
+    winners: list[QueryNdcg]
+    losers: list[QueryNdcg]
 
 
 class WhatIfReport(msgspec.Struct, frozen=True):
@@ -123,14 +124,14 @@ class WhatIfReport(msgspec.Struct, frozen=True):
     n_rankings: int
     n_sealed: int
     n_queries: int
-    covered: float
+    coverage: float
     overlap: float
     top_changed: float
     winners: list[DocumentMoved]
     losers: list[DocumentMoved]
     most_changed: list[QueryChanged]
     expected: dict[str, Estimate | NoEstimate]
-    judged: Judged | None
+    ndcg: NdcgChange | None
 
 
 class WhatIfStatus(msgspec.Struct):
@@ -268,7 +269,9 @@ class WhatIfs:
                     if event.query_id in shown and event.kind in KINDS:
                         acted[event.query_id][event.kind].add(event.document_id)
                 elif event.first_rank == 1 and not event.typing and LAST_KNOWN not in event.degraded:
-                    shown[event.id] = msgspec.structs.replace(event, features=(), scores=(), factors=(), pinned=())
+                    shown[event.id] = msgspec.structs.replace(
+                        event, features=(), scores=(), rule_factors=(), pinned_ids=()
+                    )
                     if len(shown) > MAX_RANKINGS:
                         oldest = next(iter(shown))
                         del shown[oldest]
@@ -282,7 +285,7 @@ class WhatIfs:
             if shown.sealed_query and shown.user not in users:
                 users[shown.user] = self._keyring.by_pseudonym(shown.user)
             clear = opened(shown, users.get(shown.user))
-            search = _Search(clear.query, _without_page(clear.asked)) if clear is not None else None
+            search = _Search(clear.query, _without_page(clear.request)) if clear is not None else None
             found.append(_Logged(shown, search))
         return found
 
@@ -305,16 +308,16 @@ class WhatIfs:
 
     async def _judged(
         self, index: str, states: _States, judgments: Mapping[str, Mapping[str, int]], status: WhatIfStatus
-    ) -> Judged:
+    ) -> NdcgChange:
         found = []
         for query, grades in judgments.items():
             pages = await self._pages(index, states, _Search(query, ""))
             if pages is not None:
-                found.append(QueryJudged(query, ndcg(pages.before, grades), ndcg(pages.after, grades)))
+                found.append(QueryNdcg(query, ndcg(pages.before, grades), ndcg(pages.after, grades)))
             status.n_done += 1
         moved = sorted(found, key=lambda one: one.before - one.after)
         n = max(len(found), 1)
-        return Judged(
+        return NdcgChange(
             len(found),
             sum(one.before for one in found) / n,
             sum(one.after for one in found) / n,
@@ -336,7 +339,7 @@ def _summed_up(
     acted: Mapping[str, Mapping[str, Collection[str]]],
     counts: Counter[_Search],
     pages: Mapping[_Search, _Pages],
-    judged: Judged | None,
+    judged: NdcgChange | None,
 ) -> WhatIfReport:
     n = sum(counts[search] for search in pages)
     public = _public(logged)
@@ -360,21 +363,21 @@ def _summed_up(
             changed.append(row)
     changed.sort(key=lambda one: -one.n * (1.0 - one.overlap + one.top_changed))
     moved = sorted((DocumentMoved(name, gained, n_moved[name]) for name, gained in looks.items()), key=_by_looks)
-    times = [one.shown.at for one in logged]
+    times = [one.shown.timestamp for one in logged]
     return WhatIfReport(
         since=min(times, default=None),
         until=max(times, default=None),
         n_rankings=len(logged),
         n_sealed=sum(one.search is None for one in logged),
         n_queries=len(pages),
-        covered=n / counts.total() if counts else 0.0,
+        coverage=n / counts.total() if counts else 0.0,
         overlap=sum(counts[search] * page.overlap for search, page in pages.items()) / n if n else 1.0,
         top_changed=sum(counts[search] * page.top_changed for search, page in pages.items()) / n if n else 0.0,
-        winners=[one for one in reversed(moved[-N_LISTED:]) if one.looks > 0],
-        losers=[one for one in moved[:N_LISTED] if one.looks < 0],
+        winners=[one for one in reversed(moved[-N_LISTED:]) if one.exposure_change > 0],
+        losers=[one for one in moved[:N_LISTED] if one.exposure_change < 0],
         most_changed=changed[:N_LISTED],
         expected={said: change_in_clicks(_trials(logged, acted, kind, pages)) for kind, said in KINDS.items()},
-        judged=judged,
+        ndcg=judged,
     )
 
 
@@ -401,4 +404,4 @@ def _trials(
 
 
 def _by_looks(one: DocumentMoved) -> tuple[float, str]:
-    return one.looks, one.id
+    return one.exposure_change, one.id

@@ -29,12 +29,12 @@ from searchsvc.rules.rulebook import Rulebook
 
 
 class RuleConflict(msgspec.Struct, frozen=True):
-    """Another rule that can fire for the same searches, and wants what cannot be had together. wins: which of the two
+    """Another rule that can fire for the same searches, and wants what cannot be had together. winner: which of the two
     gets it, as far as their precedence tells."""
 
     rule: str
-    what: str
-    wins: str
+    subject: str
+    winner: str
 
 
 def check_words(rule: Rule) -> None:

@@ -76,7 +76,7 @@ class Pin(msgspec.Struct, frozen=True):
     rule: str
     document_id: str
     rank: int
-    asked_rank: int
+    requested_rank: int
 
 
 class Directives(msgspec.Struct, frozen=True):

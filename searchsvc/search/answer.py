@@ -30,7 +30,8 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     like: the id of a document, in place of a query: what is near to it in meaning. typing: the last word may be
     unfinished. typos: also find what differs from a word by a typing error. operator: what a document has to hold of
-    the query's words; auto is all of them where that fills a first page, else any. filters: see `searchsvc.engines.filters`,
+    the query's words; auto is all of them where that fills a first page, else any. filters: see
+    `searchsvc.engines.filters`,
     as
     text or as JSON. facets: members to count the values of. sort: `field:asc` or `field:desc`, in place of the score.
     distinct: only the best of those with the same value in this member.
@@ -186,7 +187,8 @@ class Explanation(msgspec.Struct, frozen=True):
     """Why a hit stands where it stands. Ranks are None where a leg missed it.
 
     The contributions add up to what is multiplied by `factor` and `behavior` (divided, where it is below 0) and is the
-    score then. boosts: the factors that make `factor` up, within bounds. behavior: what shoppers did with the document
+    score then. boosts: the factors that make `factor` up, within bounds. behavior_factor: what shoppers did with the
+    document
     is worth. pinned_by: the rule whose pin gave it its rank, whatever its
     score.
     """
@@ -194,9 +196,9 @@ class Explanation(msgspec.Struct, frozen=True):
     features: dict[str, FeatureShare]
     keyword_rank: int | None
     vector_rank: int | None
-    factor: float = 1.0
+    rule_factor: float = 1.0
     boosts: list[BoostShare] = []
-    behavior: float = 1.0
+    behavior_factor: float = 1.0
     pinned_by: str | None = None
 
 

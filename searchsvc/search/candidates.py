@@ -162,8 +162,8 @@ def explained(
             },
             keyword_rank=int(candidates.keyword_ranks[i]) or None,
             vector_rank=int(candidates.vector_ranks[i]) or None,
-            factor=float(factors[i]),
-            behavior=float(behavior[i]),
+            rule_factor=float(factors[i]),
+            behavior_factor=float(behavior[i]),
             boosts=boosts[i] if boosts else [],
             pinned_by=pinned_by.get(i),
         )

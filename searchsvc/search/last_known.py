@@ -50,7 +50,7 @@ class LastKnown:
             return None
         return SearchOutcome(
             msgspec.structs.replace(answer, query_id=query_id, degraded=[LAST_KNOWN]),
-            msgspec.structs.replace(outcome.shown, id=query_id, at=now, degraded=(LAST_KNOWN,)),
+            msgspec.structs.replace(outcome.shown, id=query_id, timestamp=now, degraded=(LAST_KNOWN,)),
             outcome.timings,
         )
 

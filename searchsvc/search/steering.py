@@ -135,7 +135,7 @@ def pin_effects(steering: Steering, ranks: Mapping[str, int], window: int) -> li
             note = "the document is not there, is hidden or is filtered out"
             effects.append(Effect(pin.rule, "pin", pin.document_id, note=note))
         else:
-            note = "" if pin.rank == pin.asked_rank else f"rank {pin.asked_rank} was taken"
+            note = "" if pin.rank == pin.requested_rank else f"rank {pin.requested_rank} was taken"
             rank = ranks[pin.document_id]
             effects.append(Effect(pin.rule, "pin", pin.document_id, rank if rank <= window else pin.rank, note=note))
     return effects

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from events.learning import Trial
-from events.types import Compared
+from events.types import InterleavedRanking
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.steering import Steering
 from tuning.guard import shares
@@ -34,8 +34,8 @@ def draw(trial: Trial, who: str, query: str) -> Draw:
     share = int.from_bytes(_digest(trial.id, who)[:6]) / 2**48
     bits = _digest(trial.id, who, query)[0]
     # Who is shown one version alone goes on so as that is shown more often; a candidate is shown to nobody alone.
-    held_back = shares(trial.alone)[1] if trial.stage == "ramp" else 0.0
-    if share < trial.alone:
+    held_back = shares(trial.solo_share)[1] if trial.stage == "ramp" else 0.0
+    if share < trial.solo_share:
         return Draw("in_force")
     if share >= 1.0 - held_back:
         return Draw("trial")
@@ -51,12 +51,14 @@ def is_comparable(request: SearchRequest, steering: Steering, segment: str | Non
 
 def interleaved(
     order: Sequence[int], other: Sequence[int], coins: Sequence[bool], id_of: Callable[[int], str]
-) -> tuple[list[int], Compared]:
+) -> tuple[list[int], InterleavedRanking]:
     """Both orders in one, and what is logged of it. order, other: positions of candidates, best first."""
     first = drafted(order, other, coins)
     there = set(first)
     one, two = (tuple(map(id_of, ranking[:DEPTH])) for ranking in (order, other))
-    return [*first, *(position for position in order if position not in there)], Compared(one, two, tuple(coins))
+    return [*first, *(position for position in order if position not in there)], InterleavedRanking(
+        one, two, tuple(coins)
+    )
 
 
 def _digest(*parts: str) -> bytes:

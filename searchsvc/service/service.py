@@ -286,8 +286,8 @@ class Service:
 
     def _kept_private(self, shown: RankingShown, token: str) -> RankingShown:
         """The ranking as the log may hold it: what was typed is redacted, and sealed where it is tied to a user."""
-        clear = msgspec.structs.replace(shown, query=redacted(shown.query), asked=redacted(shown.asked))
-        return sealed(clear, self._keyring.user(token, shown.at)) if token else clear
+        clear = msgspec.structs.replace(shown, query=redacted(shown.query), request=redacted(shown.request))
+        return sealed(clear, self._keyring.user(token, shown.timestamp)) if token else clear
 
     async def erase_user(self, token: str) -> int:
         """Destroy what ties the log to a user; return how many keys there were."""

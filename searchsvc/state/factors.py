@@ -72,12 +72,12 @@ class FactorsFollower:
         if isinstance(signal, ExplorationLearnt):
             self._explored[of] = signal.share
             return
-        liking: Liking | None = Liking(signal.factor, min(max(signal.doubled, -1.0), 1.0))
+        liking: Liking | None = Liking(signal.factor, min(max(signal.log2_lift, -1.0), 1.0))
         if isinstance(signal, QueryBehaviorLearnt):
             # Of a query it says something that a document is like others.
             words, known = signal.query, signal.users > 0
         else:
-            words, known = "", signal.factor != 1.0 or signal.doubled != 0.0
+            words, known = "", signal.factor != 1.0 or signal.log2_lift != 0.0
         self._new[of, words, signal.document_id] = liking if known else None
 
     async def _swap(self) -> None:

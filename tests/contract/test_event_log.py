@@ -165,5 +165,5 @@ async def test_a_message_is_found_by_its_sequence_and_none_where_there_is_none(e
     assert found is not None
     assert (found.subject, found.seq, found.data, found.msg_id) == ("control.a", 1, b"x", "id-1")
     (read,) = [record async for record in event_log.read("CONTROL")]
-    assert abs(found.at - read.at) < timedelta(milliseconds=1)
+    assert abs(found.timestamp - read.timestamp) < timedelta(milliseconds=1)
     assert await event_log.get("CONTROL", 2) is None

@@ -137,8 +137,8 @@ def test_a_clock_that_is_an_hour_off_changes_no_state(start_service: Start, shar
     assert states[0]["state_hash"]
     changes = right.call("GET", "/v1/indexes/shop/weights/history")[1]["changes"]
     assert [change["reason"] for change in changes][:4] == [f"change {number}" for number in (3, 2, 1, 0)]
-    assert changes[0]["at"] > changes[1]["at"], "the second clock is ahead"
-    assert changes[2]["at"] > changes[1]["at"], "so time does not order: the log does"
+    assert changes[0]["timestamp"] > changes[1]["timestamp"], "the second clock is ahead"
+    assert changes[2]["timestamp"] > changes[1]["timestamp"], "so time does not order: the log does"
     _, answer = ahead.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})
     assert answer["hits"]
     replayed = settled([right, ahead, start_service("again", **on(shared_log))])

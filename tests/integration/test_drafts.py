@@ -56,10 +56,10 @@ def test_a_draft_changes_nothing_until_it_is_published_and_then_all_at_once(shop
     lamp, nothing = preview["queries"]
     assert lamp["before"] == before
     first = lamp["after"][0]
-    assert (first["id"], first["rank"], first["was"], first["moved"]) == (last, 1, 10, 9)
+    assert (first["id"], first["rank"], first["previous_rank"], first["rank_change"]) == (last, 1, 10, 9)
     assert lamp["top_changed"] is True
     assert lamp["applied_rules"] == [[], ["spring"]]
-    assert {hit["id"] for hit in lamp["after"]} | set(lamp["gone"]) >= set(before)
+    assert {hit["id"] for hit in lamp["after"]} | set(lamp["removed"]) >= set(before)
     assert (nothing["overlap"], nothing["before"]) == (1.0, [hit["id"] for hit in nothing["after"]])
     assert ranked(shop, draft="spring") == [hit["id"] for hit in lamp["after"]]
     # Published: one change, one sequence, and one way back.

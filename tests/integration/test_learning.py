@@ -55,7 +55,7 @@ def explanation(service: RunningService, query: str, document_id: str) -> dict[s
 
 def behavior(service: RunningService, query: str, document_id: str) -> float:
     """What a document's score is multiplied by. As of now: such a search is not logged."""
-    return float(explanation(service, query, document_id)["behavior"])
+    return float(explanation(service, query, document_id)["behavior_factor"])
 
 
 def of_query(service: RunningService, query: str, document_id: str) -> float:
@@ -94,7 +94,7 @@ def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be
     hit = next(one for one in answer["hits"] if one["id"] == third)
     parts = hit["explanation"]
     assert hit["score"] == pytest.approx(
-        sum(one["contribution"] for one in parts["features"].values()) * parts["behavior"]
+        sum(one["contribution"] for one in parts["features"].values()) * parts["behavior_factor"]
     )
     said = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
     assert {one["name"]: one["state"] for one in said["checks"]}["scores"] == "holds"
@@ -119,7 +119,7 @@ def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be
     assert "2.00% of searches leave neighbours to chance, 2.00% at most" in shown
     said_of = command(shop, "unlearn", "shop", "--user-token", "lamps-0", "--reason", "a test")
     assert "learns anew" in said_of
-    until("one user was not forgotten", lambda: "learnt anew" in learning(shop)["learner"]["said"])
+    until("one user was not forgotten", lambda: "learnt anew" in learning(shop)["learner"]["message"])
     assert behavior(shop, "lamp", third) > 1.1, "the others are still there"
     command(shop, "unlearn", "shop", "--from", "2020-01-01T00:00:00Z", "--reason", "all of it")
     until("the document is promoted still", lambda: behavior(shop, "lamp", third) == 1.0)
@@ -133,10 +133,10 @@ def test_two_versions_are_shown_in_one_and_the_receipt_says_how(shop: RunningSer
     call(shop, "PUT", f"{SHOP}/learning", {"mode": "automatic", "exploration": 0.0})
     weights = call(shop, "GET", f"{SHOP}/weights")["weights"]
     other = dict.fromkeys(weights, 0.0) | {"signal.reviews": 3.0}
-    trial = {"id": "by-hand", "stage": "gate", "weights": other, "alone": 0.0, "why": "a test"}
-    unfit = {**trial, "watched": {"id": "before", "weights": {"nope": 1.0}, "alone": 0.95}}
+    trial = {"id": "by-hand", "stage": "gate", "weights": other, "solo_share": 0.0, "decision": "a test"}
+    unfit = {**trial, "ramp": {"id": "before", "weights": {"nope": 1.0}, "solo_share": 0.95}}
     refused = call(shop, "PUT", f"{SHOP}/drafts/by-hand", {"edits": [{"type": "trial", "trial": unfit}]}, status=400)
-    assert refused["field"] == "trial.watched.weights.nope"
+    assert refused["field"] == "trial.ramp.weights.nope"
     call(shop, "PUT", f"{SHOP}/drafts/by-hand", {"edits": [{"type": "trial", "trial": trial}]})
     call(shop, "POST", f"{SHOP}/drafts/by-hand/publish", {"reason": "a test"})
     usual = [hit["id"] for hit in search(shop, "mug", as_of=call(shop, "GET", "/v1/state")["seq"])["hits"]]
@@ -151,7 +151,7 @@ def test_two_versions_are_shown_in_one_and_the_receipt_says_how(shop: RunningSer
         assert said["holds"], said
         assert {one["name"]: one["state"] for one in said["checks"]}["order"] == "holds"
     # Some are held back, and their receipts say by which weights.
-    ramp = {**trial, "stage": "ramp", "alone": 0.5}
+    ramp = {**trial, "stage": "ramp", "solo_share": 0.5}
     call(shop, "PUT", f"{SHOP}/drafts/by-hand", {"edits": [{"type": "trial", "trial": ramp}]})
     call(shop, "POST", f"{SHOP}/drafts/by-hand/publish", {"reason": "a test"})
     answers = [search(shop, "mug", user_token=f"mugs-{n}") for n in range(150)]
@@ -214,7 +214,7 @@ def test_what_is_learnt_is_suggested_as_a_draft_and_survives_a_restart(tmp_path:
 
 
 def _pages(service: RunningService) -> int:
-    return int(learning(service)["learner"]["pages"])
+    return int(learning(service)["learner"]["n_pages"])
 
 
 @pytest.mark.parametrize(
@@ -246,13 +246,13 @@ def test_judged_queries_that_would_be_answered_worse_stop_a_step(tmp_path: Path)
         best = [hit["id"] for hit in search(service, "lamp", limit=3)["hits"]]
         judged = tmp_path / "judged.json"
         judged.write_bytes(msgspec.json.encode({"lamp": dict.fromkeys(best, 3)}))
-        command(service, "set", "shop", "--mode", "automatic", "--judged", str(judged))
+        command(service, "set", "shop", "--mode", "automatic", "--judgments", str(judged))
         assert "1 queries" in command(service, "show", "shop")
         # A step that was let through is taken back on the ramp, where it is looked at again.
         weights = call(service, "GET", f"{SHOP}/weights")["weights"]
         good = {name: float(value) for name, value in weights.items()}
         bad = dict.fromkeys(good, 0.0) | {"signal.reviews": 3.0}
-        trial = {"id": "by-hand", "stage": "ramp", "weights": good, "alone": 0.01}
+        trial = {"id": "by-hand", "stage": "ramp", "weights": good, "solo_share": 0.01}
         edits = [{"type": "weights", "weights": bad}, {"type": "trial", "trial": trial}]
         call(service, "PUT", f"{SHOP}/drafts/by-hand", {"edits": edits})
         call(service, "POST", f"{SHOP}/drafts/by-hand/publish", {"reason": "a mistake"})
@@ -261,8 +261,8 @@ def test_judged_queries_that_would_be_answered_worse_stop_a_step(tmp_path: Path)
         until("the mistake is in force", lambda: learning(service)["learning"].get("frozen"))
         assert "judged queries falls from" in learning(service)["learning"]["frozen"]
         assert call(service, "GET", f"{SHOP}/weights")["weights"] == good
-        bad_set = {"judged": {"lamp": {"x": -1}}}
+        bad_set = {"judgments": {"lamp": {"x": -1}}}
         refused = call(service, "PUT", f"{SHOP}/learning", bad_set, status=400)
-        assert (refused["field"], refused["limit"]) == ("judged.lamp.x", "0 to 10")
+        assert (refused["field"], refused["limit"]) == ("judgments.lamp.x", "0 to 10")
     finally:
         service.stop()

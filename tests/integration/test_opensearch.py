@@ -49,7 +49,7 @@ TIMEOUT_S = 3.0
 
 
 def index_control(settings: IndexSettings = SETTINGS, created_seq: int = 1) -> IndexControl:
-    event = IndexConfigured(id="1", at=NOW, index="shop", settings=settings, default_weights={})
+    event = IndexConfigured(id="1", timestamp=NOW, index="shop", settings=settings, default_weights={})
     made = control.fold(control.ControlState(), event, created_seq).index("shop")
     return msgspec.structs.replace(made, created_seq=created_seq)
 
@@ -459,7 +459,7 @@ def test_other_settings_are_built_beside_and_searches_never_miss_an_index(servic
             status, found = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
             statuses.append((status, found["total"] > 0))
         assert set(statuses) <= {(200, True)}
-        assert (rebuild[1]["why"], rebuild[1]["n_read"]) == ("settings", 90)
+        assert (rebuild[1]["trigger"], rebuild[1]["n_read"]) == ("settings", 90)
         # The same command goes back, and says so where there is nothing to go back to.
         said = CliRunner().invoke(reindex, ["shop", "--url", service.url, "--previous"])
         assert (said.exit_code, "no index of before" in said.output) == (1, True)

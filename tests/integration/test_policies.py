@@ -121,22 +121,25 @@ def test_a_draft_is_published_at_its_time_also_by_a_service_that_was_not_there_t
     before = weight(shop)
     call(shop, "PUT", DRAFT, edits(before + 1), actor="ada")
     for wrong in ("2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z", "2026-12-01T00:00:00"):
-        assert call(shop, "PUT", f"{DRAFT}/schedule", {"at": wrong, "reason": "x"}, status=400)["field"] == "at"
+        assert (
+            call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": wrong, "reason": "x"}, status=400)["field"]
+            == "publish_at"
+        )
     at = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
-    assert call(shop, "PUT", f"{DRAFT}/schedule", {"at": at}, status=400)["field"] == "reason"
-    planned = call(shop, "PUT", f"{DRAFT}/schedule", {"at": at, "reason": "night shift"}, actor="bea")
+    assert call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at}, status=400)["field"] == "reason"
+    planned = call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at, "reason": "night shift"}, actor="bea")
     assert (planned["schedule"]["actor"], planned["actor"]) == ("bea", "ada")
     assert weight(shop) == before
     await_(lambda: weight(shop) == before + 1, "the change")
     last = call(shop, "GET", "/v1/audit")["entries"][-1]
     assert (last["actor"], last["reason"], last["event"]["draft"]) == ("bea", "night shift", "spring")
-    assert datetime.fromisoformat(last["at"]) >= datetime.fromisoformat(at)
+    assert datetime.fromisoformat(last["timestamp"]) >= datetime.fromisoformat(at)
     call(shop, "GET", DRAFT, status=404)
     # Given up in time, it stays a draft; and one whose time passes while nobody is there is published later.
     for name, value in (("given-up", before + 3), ("late", before + 2)):
         call(shop, "PUT", f"{SHOP}/drafts/{name}", edits(value))
         at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
-        call(shop, "PUT", f"{SHOP}/drafts/{name}/schedule", {"at": at, "reason": "at night"})
+        call(shop, "PUT", f"{SHOP}/drafts/{name}/schedule", {"publish_at": at, "reason": "at night"})
     assert call(shop, "DELETE", f"{SHOP}/drafts/given-up/schedule")["schedule"] is None
     call(shop, "DELETE", f"{SHOP}/drafts/given-up/schedule", status=400)
     shop.kill()
@@ -152,7 +155,7 @@ def test_a_draft_that_is_published_stays_so_whatever_is_left_of_it(
     before = weight(shop)
     call(shop, "PUT", DRAFT, edits(before + 1))
     at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
-    call(shop, "PUT", f"{DRAFT}/schedule", {"at": at, "reason": "at night"})
+    call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at, "reason": "at night"})
 
     async def saved() -> Entry:
         log = await log_of(shop)
@@ -206,10 +209,10 @@ def test_a_draft_that_cannot_be_published_at_its_time_says_why_and_stays(shop: R
     call(shop, "PUT", DRAFT, edits(before + 1))
     # Soon, and later than it takes to change what it stands on.
     at = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
-    call(shop, "PUT", f"{DRAFT}/schedule", {"at": at, "reason": "at night"})
+    call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at, "reason": "at night"})
     call(shop, "PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before + 5}})
-    await_(lambda: call(shop, "GET", DRAFT)["draft"]["schedule"]["failed"] != "", "a word of it")
-    assert "weights.bm25.title changed since" in call(shop, "GET", DRAFT)["draft"]["schedule"]["failed"]
+    await_(lambda: call(shop, "GET", DRAFT)["draft"]["schedule"]["failure"] != "", "a word of it")
+    assert "weights.bm25.title changed since" in call(shop, "GET", DRAFT)["draft"]["schedule"]["failure"]
     assert weight(shop) == before + 5
 
 

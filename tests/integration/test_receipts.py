@@ -60,9 +60,9 @@ def test_a_receipt_accounts_for_an_answer_and_it_can_be_had_again_after_all_has_
     ]
     for hit, shown in zip(receipt["hits"], answer["hits"], strict=True):
         assert hit["features"] == shown["explanation"]["features"]
-        assert hit["factor"] == shown["explanation"]["factor"]
+        assert hit["rule_factor"] == shown["explanation"]["rule_factor"]
         assert hit["pinned"] == (shown["explanation"]["pinned_by"] is not None)
-    assert (receipt["query"], receipt["sealed"], receipt["asked"]) == ("lamp", False, given)
+    assert (receipt["query"], receipt["sealed"], receipt["request"]) == ("lamp", False, given)
     assert (receipt["weights_segment"], receipt["weights"]["bm25.title"]) == ("trade", 5.0)
     assert [(one["id"], one["seq"]) for one in receipt["rules"]] == [("lamps", written["seq"])]
     assert receipt["rules"][0]["rule"]["actions"][0]["document_id"] == last
@@ -101,7 +101,7 @@ def test_what_is_tied_to_a_user_is_sealed_once_they_are_forgotten(shop: RunningS
     assert states(verified(shop, answer)) == ALL
     call(shop, "POST", "/v1/privacy/erase", {"user_token": "anna"})
     receipt = call(shop, "GET", f"/v1/receipts/{answer['query_id']}")
-    assert (receipt["query"], receipt["sealed"], receipt["asked"]) == ("", True, {})
+    assert (receipt["query"], receipt["sealed"], receipt["request"]) == ("", True, {})
     checks = verified(shop, answer)
     assert states(checks) == dict.fromkeys(ALL, "not repeated") | {"scores": "holds"}
     assert "key of its user is gone" in checks["retrieval"][1]

@@ -70,7 +70,7 @@ def plant(service: RunningService, order: list[str]) -> None:
         events.append(
             RankingShown(
                 id=name,
-                at=now,
+                timestamp=now,
                 index="shop",
                 query="lamp",
                 document_ids=shown,
@@ -93,7 +93,7 @@ def plant(service: RunningService, order: list[str]) -> None:
                         index="shop",
                         document_id=document_id,
                         query_id=name,
-                        at=now,
+                        timestamp=now,
                         received_at=now,
                     )
                 )
@@ -134,13 +134,13 @@ def test_a_draft_that_does_what_shoppers_like_is_told_by_their_clicks(shop: Runn
     order = ranked(shop, "lamp")
     report = what_if(shop, [pin(order[1], 1)])
     assert (report["n_rankings"], report["n_queries"], report["n_sealed"]) == (N_LAMPS + 10, 4, 1)
-    assert (report["covered"], report["overlap"]) == (1.0, 1.0)
+    assert (report["coverage"], report["overlap"]) == (1.0, 1.0)
     assert report["top_changed"] == pytest.approx(N_LAMPS / (N_LAMPS + 9))
     # First in place of second: a look of one in place of 1 / log2(3).
     look = (1 - 1 / np.log2(3)) * N_LAMPS / (N_LAMPS + 9)
     (won,), (lost,) = report["winners"], report["losers"]
     assert (won["id"], lost["id"], won["n_searches"]) == (order[1], order[0], N_LAMPS)
-    assert (won["looks"], lost["looks"]) == (pytest.approx(look), pytest.approx(-look))
+    assert (won["exposure_change"], lost["exposure_change"]) == (pytest.approx(look), pytest.approx(-look))
     assert [one["query"] for one in report["most_changed"]] == ["lamp"]
     clicks = report["expected"]["clicks"]
     truth = (LIKED[1] - LIKED[0]) * (1 - 1 / 2)
@@ -157,7 +157,7 @@ def test_what_chance_never_showed_is_refused_and_what_was_no_search_of_theirs_is
     report = what_if(shop, [pin(order[5], 1)], judgments=judgments)
     refused = report["expected"]["clicks"]
     assert (refused["type"], "never shown there" in refused["reason"]) == ("none", True)
-    judged = report["judged"]
+    judged = report["ndcg"]
     assert judged["n"] == 3
     assert [one["query"] for one in judged["winners"]] == ["lamp"]
     assert judged["winners"][0]["after"] == 1.0
@@ -165,7 +165,7 @@ def test_what_chance_never_showed_is_refused_and_what_was_no_search_of_theirs_is
     assert judged["after"] > judged["before"]
     report = what_if(shop, [pin(ranked(shop, "mug")[2], 1, "mug")], max_queries=1)
     assert (report["n_queries"], report["top_changed"]) == (1, 0.0)
-    assert report["covered"] == pytest.approx(N_LAMPS / (N_LAMPS + 9))
+    assert report["coverage"] == pytest.approx(N_LAMPS / (N_LAMPS + 9))
     assert report["expected"]["clicks"]["change"] == 0.0
 
 

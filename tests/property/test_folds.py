@@ -41,11 +41,11 @@ def control_events(draw: st.DrawFn) -> ControlEvent:
         chosen = draw(fields)
         settings = IndexSettings(tuple(map(SearchableField, chosen)), chosen[0], Embedding((chosen[0],)))
         return IndexConfigured(
-            id=event_id, at=NOW, index=name, settings=settings, default_weights=default_weights(settings)
+            id=event_id, timestamp=NOW, index=name, settings=settings, default_weights=default_weights(settings)
         )
     if kind == "weights":
-        return ChangePublished(id=event_id, at=NOW, index=name, edits=tuple(draw(st.lists(edits, max_size=3))))
-    return IndexDeleted(id=event_id, at=NOW, index=name)
+        return ChangePublished(id=event_id, timestamp=NOW, index=name, edits=tuple(draw(st.lists(edits, max_size=3))))
+    return IndexDeleted(id=event_id, timestamp=NOW, index=name)
 
 
 def folded(state: ControlState, events: list[ControlEvent], first_seq: int) -> ControlState:

@@ -56,7 +56,7 @@ class LogMachine(RuleBasedStateMachine):
         self.log: JetStreamEventLog = self.runner.run(self._connect())
         self.runner.run(self._start_folds())
         event = IndexConfigured(
-            id="0", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
+            id="0", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
         )
         self._append_control(encode(event), "0")
 
@@ -71,7 +71,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule(value=st.floats(-10, 10))
     def change_weights(self, value: float) -> None:
         event_id = f"w{len(self.control)}"
-        event = ChangePublished(id=event_id, at=NOW, index="shop", edits=(SetWeights({"cosine": value}),))
+        event = ChangePublished(id=event_id, timestamp=NOW, index="shop", edits=(SetWeights({"cosine": value}),))
         self._append_control(encode(event), event_id)
 
     @rule(behind=st.integers(1, 3))

@@ -28,7 +28,9 @@ from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, ups
 from tuning.features import default_weights
 
 DOCUMENTS = [upsert(f"d{i}", f"red shoe {i % 5}", f"text {i}", seed=i, votes=i % 7) for i in range(12)]
-FIRST = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+FIRST = IndexConfigured(
+    id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
+)
 
 weights = st.dictionaries(st.sampled_from(["bm25.title", "cosine", "signal.votes"]), st.floats(-9, 9), min_size=1)
 actions = st.one_of(
@@ -60,7 +62,7 @@ FEW = settings(max_examples=40, deadline=None)
 
 
 def published(seq: int, made: Sequence[Edit]) -> ControlEvent:
-    return ChangePublished(id=str(seq), at=NOW + timedelta(minutes=seq), index="shop", edits=tuple(made))
+    return ChangePublished(id=str(seq), timestamp=NOW + timedelta(minutes=seq), index="shop", edits=tuple(made))
 
 
 def logged(changes: Sequence[Sequence[Edit]]) -> list[ControlEvent]:
@@ -142,7 +144,9 @@ def test_rolling_back_to_any_moment_restores_every_ranking_bit_for_bit(
 def test_limits_of_a_feature_that_is_gone_keep_nobody_from_going_back() -> None:
     events = logged([[SetLimits({"signal.votes": (0.0, 5.0)}, {"signal.votes": True})]])
     without = msgspec.structs.replace(SETTINGS, signals=())
-    gone = IndexConfigured(id="9", at=NOW, index="shop", settings=without, default_weights=default_weights(without))
+    gone = IndexConfigured(
+        id="9", timestamp=NOW, index="shop", settings=without, default_weights=default_weights(without)
+    )
     now = folded([*events, gone, published(4, [SetRule("r1", Rule((HideAction("d1"),)))])]).index("shop")
     assert edits_to(now, folded(events[:1]).index("shop")) == [DeleteRule("r1")]
 

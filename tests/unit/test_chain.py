@@ -25,11 +25,18 @@ from tuning.features import default_weights
 def message(seq: int, reason: str = "") -> bytes:
     if seq == 1:
         made = IndexConfigured(
-            id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS), reason=reason
+            id="1",
+            timestamp=NOW,
+            index="shop",
+            settings=SETTINGS,
+            default_weights=default_weights(SETTINGS),
+            reason=reason,
         )
         return encode(made)
     weights = {"cosine": seq / 10}
-    return encode(ChangePublished(id=str(seq), at=NOW, index="shop", edits=(SetWeights(weights),), reason=reason))
+    return encode(
+        ChangePublished(id=str(seq), timestamp=NOW, index="shop", edits=(SetWeights(weights),), reason=reason)
+    )
 
 
 def record(seq: int, reason: str = "") -> Record:

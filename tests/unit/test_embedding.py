@@ -94,7 +94,7 @@ def test_a_query_has_the_same_vector_on_one_core_and_on_several(model_export: Pa
 def test_who_asks_for_a_query_alone_shares_no_core_with_the_other_threads_meanwhile(model_export: Path) -> None:
     asking: set[int] = set()
 
-    class Watched:
+    class WatchedSession:
         def run(self, *_: object) -> None:
             asking.update(os.sched_getaffinity(0))
             raise RuntimeError("seen enough")
@@ -102,7 +102,7 @@ def test_who_asks_for_a_query_alone_shares_no_core_with_the_other_threads_meanwh
     everywhere, before = os.sched_getaffinity(0), _threads()
     embedder = Embedder(model_export, query_threads=2)
     workers = [os.sched_getaffinity(thread) for thread in _threads() - before]
-    embedder._session_alone = Watched()
+    embedder._session_alone = WatchedSession()
     with pytest.raises(Unavailable):
         embedder.encode_query("a", alone=True)
     assert asking

@@ -89,9 +89,11 @@ def test_of_pages_without_neighbours_that_might_change_places_nothing_is_known()
 def test_what_was_told_is_served_and_lowers_what_is_allowed() -> None:
     async def run() -> None:
         log, serving = MemoryEventLog(), Serving()
-        event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={})
+        event = IndexConfigured(id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights={})
         await serving.set_control(control.fold(control.ControlState(), event, 1))
-        told = ExplorationLearnt(index="shop", created_seq=1, share=0.004, doubt=0.2, votes=0.3, at=NOW)
+        told = ExplorationLearnt(
+            index="shop", created_seq=1, share=0.004, uncertainty=0.2, votes_per_search=0.3, timestamp=NOW
+        )
         await log.append("SIGNALS", Entry(exploration_subject("shop", 1), encode(told), "one"))
         served = asyncio.Event()
         following = asyncio.create_task(FactorsFollower(log, serving, served.set).run())

@@ -26,7 +26,7 @@ from tuning.features import default_weights
 BARRIER = b'{"type":"rules_changed.v7","id":"x"}'
 SKIPPABLE = b'{"type":"note_left.v3","skippable":true,"text":"x"}'
 CONFIGURED = codec.encode(
-    IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+    IndexConfigured(id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
 )
 
 

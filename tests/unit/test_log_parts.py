@@ -89,7 +89,7 @@ def test_control_can_neither_be_deleted_nor_purged_nor_aged() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{", b'{"type":"Unheard of"}', b'{"type":"weights_changed.v1"}', b"\xff", b"[" * 5000]
+    "data", [b"", b"{", b'{"type":"Unheard of"}', b'{"type":"index_deleted.v1"}', b"\xff", b"[" * 5000]
 )
 def test_bytes_that_are_no_event_are_corrupt_and_never_skipped(data: bytes) -> None:
     with pytest.raises(Corrupt):

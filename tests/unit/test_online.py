@@ -12,8 +12,8 @@ import pytest
 from events.control import IndexControl
 from events.edits import SetTrial
 from events.errors import InvalidInput
-from events.learning import Ignored, Learning, Trial, Watched, check_trial
-from events.types import Compared, InteractionRecorded, PairSwap, RankingShown
+from events.learning import Ignored, Learning, RampTrial, Trial, check_trial
+from events.types import InteractionRecorded, InterleavedRanking, PairSwap, RankingShown
 from tests.factories import NOW, SETTINGS
 from tuning.coec import MIN_USERS, Asked
 from tuning.curves import curves
@@ -53,16 +53,16 @@ class Shop:
         values = scores.columns(features) @ scores.weights
         order = np.argsort(-values, kind="stable")[:10].tolist()
         trial, compared = self.control.trial, None
-        if trial is not None and self.rng.random() >= trial.alone:
+        if trial is not None and self.rng.random() >= trial.solo_share:
             by = curves(NAMES, trial.weights)
             other = np.argsort(-(by.columns(features) @ by.weights), kind="stable")[:10].tolist()
             coins = tuple(bool(coin) for coin in self.rng.random(N_COINS) < 0.5)
             first, second = (tuple(names[i] for i in one) for one in (order, other))
-            compared = Compared(first, second, coins)
+            compared = InterleavedRanking(first, second, coins)
             order = drafted(order, other, coins)
         ranking = RankingShown(
             id=f"q{self.n:012d}",
-            at=self.now,
+            timestamp=self.now,
             index="shop",
             query="",
             user=f"u{self.n % 500}",
@@ -74,7 +74,7 @@ class Shop:
             config_version=self.control.config_version,
             applied_seq=1,
             trial=trial.id if trial is not None else "",
-            compared=compared,
+            interleaving=compared,
         )
         liked = features[order] @ LIKED > 1.7
         chance = np.where(liked, 0.6, 0.05) / (np.arange(10) + 1.0) ** 0.5
@@ -90,7 +90,7 @@ def click(ranking: RankingShown, document_id: str, at: datetime, kind: str = "cl
         document_id=document_id,
         query_id=ranking.id,
         user=ranking.user,
-        at=at,
+        timestamp=at,
         received_at=at + timedelta(seconds=1),
     )
 
@@ -180,8 +180,8 @@ def test_a_person_who_changes_weights_ends_what_is_compared() -> None:
 @pytest.mark.parametrize(
     "changed",
     [
-        {"pinned": ("d1-0",)},
-        {"factors": (2.0,) + (1.0,) * 9},
+        {"pinned_ids": ("d1-0",)},
+        {"rule_factors": (2.0,) + (1.0,) * 9},
         {"typing": True},
         {"degraded": ("vector",)},
         {"first_rank": 11},
@@ -392,7 +392,7 @@ def test_what_is_in_force_goes_on_being_watched_where_the_next_one_is_given_up()
     assert isinstance(edit, SetTrial)
     assert edit.trial is not None
     assert edit.trial.stage == "gate"
-    assert edit.trial.watched == Watched("good", WEIGHTS, 0.95)
+    assert edit.trial.ramp == RampTrial("good", WEIGHTS, 0.95)
     check_trial(edit.trial)
     shop.control = index(trial=edit.trial, weights=shop.control.weights)
     learner.follow(shop.control)
@@ -404,8 +404,8 @@ def test_what_is_in_force_goes_on_being_watched_where_the_next_one_is_given_up()
     learner.follow(shop.control)
     assert (learner.pipeline.stage, learner.pipeline.alone) == ("ramp", 0.95)
     assert learner.pipeline.evidence[1] >= before
-    with pytest.raises(InvalidInput, match="watched"):
-        check_trial(msgspec.structs.replace(watched, watched=edit.trial.watched))
+    with pytest.raises(InvalidInput, match="trial.ramp"):
+        check_trial(msgspec.structs.replace(watched, ramp=edit.trial.ramp))
 
 
 def test_pages_of_before_a_rung_do_not_count_as_shown_too_often_on_it() -> None:
@@ -416,19 +416,19 @@ def test_pages_of_before_a_rung_do_not_count_as_shown_too_often_on_it() -> None:
     assert steps == ["ramped"]
     # It is decided, and not in force yet; then it is, and such pages are still closed. None of them is a step further.
     assert not list(taught(learner, shop, 600))
-    learner.follow(index(trial=msgspec.structs.replace(ramp, alone=0.1), config_version=2))
+    learner.follow(index(trial=msgspec.structs.replace(ramp, solo_share=0.1), config_version=2))
     assert learner.pipeline.alone == 0.1
     assert not list(taught(learner, shop, 600))
     assert (learner.pipeline.stage, learner.pipeline.alone) == ("ramp", 0.1)
-    again = IndexLearner(index(trial=msgspec.structs.replace(ramp, alone=0.1), config_version=2), SETTLE)
+    again = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.1), config_version=2), SETTLE)
     again.restore(learner.parts())
-    fresh = IndexLearner(index(trial=msgspec.structs.replace(ramp, alone=0.5), config_version=3), SETTLE)
+    fresh = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.5), config_version=3), SETTLE)
     fresh.restore(learner.parts())
     for one in (again, fresh):
         assert "frozen" not in [decision.step.kind for decision in taught(one, shop, 300)]
     # Shown as before although it is to be otherwise, they do.
-    shop.control = index(trial=msgspec.structs.replace(ramp, alone=0.01), config_version=9)
-    loud = IndexLearner(index(trial=msgspec.structs.replace(ramp, alone=0.95)), SETTLE)
+    shop.control = index(trial=msgspec.structs.replace(ramp, solo_share=0.01), config_version=9)
+    loud = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.95)), SETTLE)
     assert "frozen" in [decision.step.kind for decision in taught(loud, shop, 300)]
 
 

@@ -34,9 +34,11 @@ def segment(by: float) -> SetSegment:
 
 
 def index(policy: Policy, *edits: Edit) -> IndexControl:
-    first = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+    first = IndexConfigured(
+        id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
+    )
     state = control.fold(control.ControlState(), first, 1)
-    made = ChangePublished(id="2", at=NOW, index="shop", edits=(*edits, SetPolicy(policy)))
+    made = ChangePublished(id="2", timestamp=NOW, index="shop", edits=(*edits, SetPolicy(policy)))
     return control.fold(state, made, 2).index("shop")
 
 

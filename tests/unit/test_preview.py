@@ -24,14 +24,14 @@ def test_a_preview_says_what_moved_what_is_new_and_what_is_gone(tmp_path: Path) 
     drafted = with_rules(plain, {"r": Rule((PinAction("f", 2), HideAction("c")))})
     found = compared("", answer(plain), answer(drafted))
     assert found.before == ["a", "b", "c", "d"]
-    assert [(hit.id, hit.rank, hit.was, hit.moved) for hit in found.after] == [
+    assert [(hit.id, hit.rank, hit.previous_rank, hit.rank_change) for hit in found.after] == [
         ("a", 1, 1, 0),
         ("f", 2, None, None),
         ("b", 3, 2, -1),
         ("d", 4, 4, 0),
     ]
-    assert (found.gone, found.total, found.overlap, found.top_changed) == (["c"], (6, 5), 0.75, True)
+    assert (found.removed, found.total, found.overlap, found.top_changed) == (["c"], (6, 5), 0.75, True)
     assert found.applied_rules == ([], ["r"])
     same = compared("", answer(plain), answer(plain))
-    assert (same.overlap, same.gone, same.top_changed) == (1.0, [], False)
+    assert (same.overlap, same.removed, same.top_changed) == (1.0, [], False)
     assert of_all([found, same]).n_changed == 1

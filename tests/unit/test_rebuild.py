@@ -51,11 +51,11 @@ class Shop:
         self.indexers = Indexers(indexes, self.log, self.serving, None, compare or canaries.compare)
 
     async def configure(self, settings: IndexSettings, index: str = "shop") -> None:
-        event = IndexConfigured(id=str(self._next), at=NOW, index=index, settings=settings, default_weights={})
+        event = IndexConfigured(id=str(self._next), timestamp=NOW, index=index, settings=settings, default_weights={})
         await self._control(event)
 
     async def drop(self, index: str = "shop") -> None:
-        await self._control(IndexDeleted(id=str(self._next), at=NOW, index=index))
+        await self._control(IndexDeleted(id=str(self._next), timestamp=NOW, index=index))
 
     async def write(self, name: str, *, index: str = "shop", **members: object) -> int:
         text = msgspec.Raw(msgspec.json.encode({"id": name, **members}))
@@ -186,7 +186,7 @@ def test_other_settings_build_an_index_beside_and_the_old_one_is_searched_and_ke
         assert (meanwhile.generation, meanwhile.settings, meanwhile.n_documents) == (before.generation, SETTINGS, 2)
         held.set()
         status = await shop.rebuilt()
-        assert (status.phase, status.why, status.error) == ("done", "settings", "")
+        assert (status.phase, status.trigger, status.error) == ("done", "settings", "")
         after = shop.serving.current.snapshots["shop"]
         assert (after.settings, after.n_documents, after.generation) == (OTHER, 2, status.after)
         # Back again before anything was built: nothing is left to do.
@@ -371,10 +371,10 @@ def test_canaries_ask_what_shoppers_ask_and_titles(tmp_path: Path) -> None:
         queries = QueryCounts()
         canaries = Canaries(Searcher(None, n_candidates=10), shop.serving, queries)
         found = canaries.compare("shop", before, before)
-        assert (found.documents_before, found.shared, found.differing) == (12, 1.0, [])
+        assert (found.documents_before, found.overlap, found.differing) == (12, 1.0, [])
         assert found.n_canaries == 10, "titles of the first ten documents"
         found = canaries.compare("shop", before, after)
-        assert (found.documents_after, len(found.differing), found.shared < 1.0) == (6, 5, True)
+        assert (found.documents_after, len(found.differing), found.overlap < 1.0) == (6, 5, True)
         await shop.indexers.close()
 
     run(test)

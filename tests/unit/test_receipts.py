@@ -29,7 +29,9 @@ from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, ups
 from tuning.features import default_weights
 
 DOCUMENTS = [upsert(f"d{i}", f"red shoe {i % 5}", seed=i, votes=i) for i in range(20)]
-FIRST = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+FIRST = IndexConfigured(
+    id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
+)
 
 
 class Shop:
@@ -89,7 +91,7 @@ def swapped(shown: RankingShown) -> RankingShown:
         (lambda shown: msgspec.structs.replace(shown, weights_version=2), {"scores"}),
         (lambda shown: msgspec.structs.replace(shown, applied_rules=("lost",)), {"rules"}),
         (lambda shown: msgspec.structs.replace(shown, query="blue shoe"), {"retrieval"}),
-        (lambda shown: msgspec.structs.replace(shown, asked='{"limit":3}'), {"retrieval"}),
+        (lambda shown: msgspec.structs.replace(shown, request='{"limit":3}'), {"retrieval"}),
     ],
 )
 def test_what_is_not_as_it_was_is_named(

@@ -397,8 +397,8 @@ def test_the_answer_says_which_rules_did_what(tmp_path: Path) -> None:
     for hit in found.hits:
         assert hit.explanation is not None
         total = sum(share.contribution for share in hit.explanation.features.values())
-        assert hit.score == pytest.approx(total * hit.explanation.factor)
-        assert hit.explanation.factor == math.prod(one.factor for one in hit.explanation.boosts)
+        assert hit.score == pytest.approx(total * hit.explanation.rule_factor)
+        assert hit.explanation.rule_factor == math.prod(one.factor for one in hit.explanation.boosts)
     why = {hit.id: hit.explanation for hit in found.hits if hit.explanation is not None}
     assert [why["d"].pinned_by, why["e"].pinned_by, why["b"].pinned_by] == ["first", "later", None]
     assert [one.factor for one in why["b"].boosts] == [2.0]
@@ -410,9 +410,9 @@ def test_what_was_shown_is_logged_with_what_rules_forced(tmp_path: Path) -> None
     outcome = Searcher(None, n_candidates=9).search(state, "shop", asked, query_id="q", now=NOW)
     shown = outcome.shown
     assert shown.document_ids == ("e", "b", "c")
-    assert (shown.pinned, shown.factors, shown.applied_rules) == (("e",), (1.0, 3.0, 3.0), ("r",))
+    assert (shown.pinned_ids, shown.rule_factors, shown.applied_rules) == (("e",), (1.0, 3.0, 3.0), ("r",))
     weights = [state.control.index("shop").weights[name] for name in shown.feature_names]
-    for row, factor, score in zip(shown.features, shown.factors, shown.scores, strict=True):
+    for row, factor, score in zip(shown.features, shown.rule_factors, shown.scores, strict=True):
         assert score == pytest.approx(float(np.dot(row, weights)) * factor, abs=1e-5)
 
 
@@ -551,7 +551,7 @@ def test_what_two_rules_cannot_both_have_is_told_with_who_gets_it() -> None:
     )
     later = Rule(rules.rules["mine"].rule.actions, conditions=hp, valid_from=NOW)
     rules = rules.with_rules({**rules.rules, "mine": stored("mine", later, 2)})
-    assert {(one.rule, one.what, one.wins) for one in conflicts(rules.rules["mine"], rules)} == {
+    assert {(one.rule, one.subject, one.winner) for one in conflicts(rules.rules["mine"], rules)} == {
         ("ranks", "documents a and c at rank 1", "ranks"),
         ("document", "document b at rank 2 and 5", "mine"),
         ("hides", "document a pinned and hidden", "hides"),
@@ -568,4 +568,4 @@ def test_of_two_rules_with_the_same_tags_the_one_that_wins_is_told() -> None:
         r2=Rule((PinAction("a", 2),), conditions=tags, priority=10),
     )
     for name, other in (("r1", "r2"), ("r2", "r1")):
-        assert [(one.rule, one.wins) for one in conflicts(rules.rules[name], rules)] == [(other, "r2")]
+        assert [(one.rule, one.winner) for one in conflicts(rules.rules[name], rules)] == [(other, "r2")]

@@ -76,7 +76,9 @@ async def service(
 ) -> Service:
     log, serving = MemoryEventLog(), Serving()
     memory = BehaviorMemory(n_rankings=10, n_events=10)
-    event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+    event = IndexConfigured(
+        id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
+    )
     await serving.set_control(control.fold(control.ControlState(), event, 1))
     documents = [upsert(str(i), f"red shoe {i}") for i in range(20)]
     await serving.set_snapshot("shop", 1, engine(folder, documents).snapshot())
@@ -108,7 +110,7 @@ def test_no_more_is_left_to_chance_than_is_found_worth_it(tmp_path: Path) -> Non
         running = await service(tmp_path, Searcher(FakeEmbedder(), n_candidates=10))
         serving = running.serving
         learns = Learning(mode="automatic", exploration=0.5)
-        event = ChangePublished(id="2", at=NOW, index="shop", edits=(SetLearning(learns),))
+        event = ChangePublished(id="2", timestamp=NOW, index="shop", edits=(SetLearning(learns),))
         await serving.set_control(control.fold(serving.current.control, event, 2))
 
         async def n_explored() -> int:
@@ -304,7 +306,7 @@ def test_while_nothing_can_be_found_what_was_found_last_is_shown_and_says_so(tmp
 
 def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp_path: Path) -> None:
     async def run() -> None:
-        event = IndexConfigured(id="1", at=NOW, index="shop", settings=SETTINGS, default_weights={})
+        event = IndexConfigured(id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights={})
         index = control.fold(control.ControlState(), event, 1).index("shop")
         for save in (False, True):
             folder = tmp_path / str(save)

@@ -30,9 +30,9 @@ def test_so_many_searches_as_are_to_be_see_one_version_alone_and_coins_are_fair(
     assert shown == pytest.approx(shares(0.3), abs=0.03)
     coins = [one.coins for one in drawn if one.by == "both"]
     assert np.mean(coins, axis=0) == pytest.approx([0.5] * 5, abs=0.03)
-    gated = Counter(draw(msgspec.structs.replace(TRIAL, stage="gate", alone=0.0), name, "lamp").by for name in IDS)
+    gated = Counter(draw(msgspec.structs.replace(TRIAL, stage="gate", solo_share=0.0), name, "lamp").by for name in IDS)
     assert gated == {"both": len(IDS)}, "a candidate is shown to nobody alone"
-    later = [draw(msgspec.structs.replace(TRIAL, alone=0.8), name, "lamp").by for name in IDS]
+    later = [draw(msgspec.structs.replace(TRIAL, solo_share=0.8), name, "lamp").by for name in IDS]
     for before, after in zip(drawn, later, strict=True):
         assert before.by != "in_force" or after == "in_force"
         assert after != "trial" or before.by == "trial"
@@ -54,7 +54,7 @@ def test_past_the_first_ten_a_ranking_goes_on_without_what_was_shown() -> None:
     shown, compared = interleaved(order, other, [True] * 5, lambda at: f"d{at}")
     assert sorted(shown) == order
     assert shown[0] == 29
-    assert (compared.first, compared.second) == (
+    assert (compared.in_force, compared.challenger) == (
         tuple(f"d{at}" for at in order[:10]),
         tuple(f"d{at}" for at in other[:10]),
     )
@@ -97,18 +97,18 @@ def test_so_many_searches_explore_as_are_to() -> None:
 
 def test_what_is_to_be_judged_by_something_else_has_not_been_answered_yet() -> None:
     configured = IndexConfigured(
-        id="c", at=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
+        id="c", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
     )
     state = fold(ControlState(), configured, 1)
-    judged = Learning(mode="automatic", judged={"lamp": {"a": 1}})
-    tried = SetTrial(msgspec.structs.replace(TRIAL, judged=0.9))
+    judged = Learning(mode="automatic", judgments={"lamp": {"a": 1}})
+    tried = SetTrial(msgspec.structs.replace(TRIAL, judged_baseline=0.9))
     steps: list[tuple[list[Edit], float]] = [
         ([SetLearning(judged), tried], 0.9),
         ([SetLearning(msgspec.structs.replace(judged, max_boost=1.5))], 0.9),
-        ([SetLearning(msgspec.structs.replace(judged, judged={}))], 0.0),
+        ([SetLearning(msgspec.structs.replace(judged, judgments={}))], 0.0),
     ]
     for seq, (edits, best) in enumerate(steps, start=2):
-        state = fold(state, ChangePublished(id=f"e{seq}", at=NOW, index="shop", edits=tuple(edits)), seq)
+        state = fold(state, ChangePublished(id=f"e{seq}", timestamp=NOW, index="shop", edits=tuple(edits)), seq)
         trial = state.index("shop").trial
         assert trial is not None
-        assert trial.judged == best
+        assert trial.judged_baseline == best
