@@ -404,7 +404,7 @@ def test_what_is_in_force_goes_on_being_watched_where_the_next_one_is_given_up()
     learner.follow(shop.control)
     assert (learner.pipeline.stage, learner.pipeline.alone) == ("ramp", 0.95)
     assert learner.pipeline.evidence[1] >= before
-    with pytest.raises(InvalidInput, match="trial.ramp"):
+    with pytest.raises(InvalidInput, match=r"trial\.ramp"):
         check_trial(msgspec.structs.replace(watched, ramp=edit.trial.ramp))
 
 
