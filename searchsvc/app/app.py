@@ -30,7 +30,8 @@ from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.behavior.follower import BehaviorFollower
 from searchsvc.behavior.ingest import IngestConsumer
 from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
-from searchsvc.behavior.memory import BehaviorMemory, KnownRankings
+from searchsvc.behavior.recent_rankings import RecentRankings
+from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
 from searchsvc.behavior.writer import BehaviorWriter, OutboxCounts
 from searchsvc.changes.audit import Audit
@@ -168,7 +169,7 @@ class App:
         embedder, encoder = await loop.run_in_executor(None, self._load_model)
         await compiling
         await self._reached_in_time(reaching)
-        memory = BehaviorMemory(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)
+        memory = BehaviorState(n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events)
         rankings = memory.rankings
         self._keyring = await loop.run_in_executor(None, Keyring, data / KEYRING_NAME)
         self._writer = BehaviorWriter(
@@ -176,7 +177,7 @@ class App:
         )
         dead = DeadLetters(self._log, self._writer, rankings, self._keyring, self._served_control)
         searcher = Searcher(embedder, n_candidates=config.search.candidates)
-        canaries = Canaries(searcher, self.serving, memory.queries)
+        canaries = Canaries(searcher, self.serving, memory.query_counts)
         self.indexers = Indexers(self._indexes(encoder), self._log, self.serving, encoder, canaries.compare)
         commands = Commands(self._log, self.serving, searcher.rulebooks, self.history)
         drafts = Drafts(self._log, self.serving, commands, self.history)
@@ -408,7 +409,7 @@ class App:
             return self._node.longest_search_s
         return self.config.search.vector_deadline_ms / 1e3
 
-    def _worker(self, rankings: KnownRankings) -> Worker:
+    def _worker(self, rankings: RecentRankings) -> Worker:
         wait = timedelta(seconds=self.config.behavior.join_wait_s)
         join = ClickthroughJoin(wait=wait, n_rankings=N_WHOLE_RANKINGS)
         return Worker(self._log, rankings, join, self.learners)

@@ -19,7 +19,7 @@ from events.streams import dead_subject
 from events.types import EventRefused, EventReplayed, InteractionRecorded
 from searchsvc.behavior.intake import EventInput, interaction
 from searchsvc.behavior.keyring import Keyring
-from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.writer import BehaviorWriter
 
 MAX_REPLAY = 1000
@@ -56,7 +56,7 @@ class DeadLetters:
         self,
         event_log: EventLog,
         writer: BehaviorWriter,
-        rankings: KnownRankings,
+        rankings: RecentRankings,
         keyring: Keyring,
         control: Callable[[], ControlState],
     ) -> None:

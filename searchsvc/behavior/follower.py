@@ -22,7 +22,7 @@ from events.log import EventLog, Position, Record
 from events.snapshot import Checkpoint, Mark, Snapshots, digest, require_checkpoint
 from events.streams import STREAMS
 from events.types import BehaviorEvent, InteractionRecorded
-from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
 
 SCHEMA: Final = 1
@@ -47,7 +47,7 @@ class BehaviorFollower:
     def __init__(
         self,
         event_log: EventLog,
-        memory: BehaviorMemory,
+        memory: BehaviorState,
         worker: Worker | None,
         folder: Path,
         *,
@@ -90,7 +90,7 @@ class BehaviorFollower:
         if position.last_seq <= self._memory.seq or not position.count:
             self.caught_up.set()
         # Without a snapshot, no further back than what could be remembered.
-        first = self._memory.seq or max(0, position.last_seq - self._memory.events.size)
+        first = self._memory.seq or max(0, position.last_seq - self._memory.event_ids.size)
         async for record in self._log.follow("BEHAVIOR", after=first):
             await self._require_no_gap(record)
             try:
@@ -120,7 +120,7 @@ class BehaviorFollower:
         checkpoint = Checkpoint("BEHAVIOR", self._created, last.seq, digest(last), marks=tuple(self._marks))
         parts = self._parts()
         if self._worker is not None and self._worker.listener is not None:
-            parts = {**parts, LEARNT: iter([await self._worker.listener.parts()])}
+            parts = {**parts, LEARNT: iter([await self._worker.listener.state_parts()])}
         await asyncio.to_thread(self._snapshots.save, checkpoint, parts)
 
     def _mark(self, record: Record) -> None:

@@ -24,7 +24,7 @@ from events.streams import dead_subject
 from events.types import EventRefused, InteractionRecorded
 from searchsvc.behavior.intake import EventInput, interaction
 from searchsvc.behavior.keyring import Keyring
-from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.redaction import redacted
 from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.runtime.limits import MAX_TOKEN_CHARS
@@ -49,7 +49,7 @@ class IngestConsumer:
         self,
         event_log: EventLog,
         writer: BehaviorWriter,
-        rankings: KnownRankings,
+        rankings: RecentRankings,
         keyring: Keyring,
         control: Callable[[], ControlState],
     ) -> None:

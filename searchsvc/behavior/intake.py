@@ -12,7 +12,7 @@ import msgspec
 from events.errors import InvalidInput, require
 from events.settings import INDEX_NAME
 from events.types import InteractionRecorded, InteractionType
-from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.runtime.limits import MAX_TOKEN_CHARS
 
 MAX_BATCH: Final = 1000
@@ -54,7 +54,7 @@ def interaction(
     now: datetime,
     source: str,
     default_id: str,
-    rankings: KnownRankings,
+    rankings: RecentRankings,
     pseudonym: Callable[[str], str],
 ) -> InteractionRecorded:
     """The event to record. Raises InvalidInput naming the first member that cannot be right.

@@ -42,7 +42,7 @@ class QueryCounts:
     def __iter__(self) -> Iterator[QueryCount]:
         return (one for counts in list(self._counts.values()) for one in list(counts.values()))
 
-    def note(self, ranking: RankingShown) -> None:
+    def add(self, ranking: RankingShown) -> None:
         """Count the query of a ranking: the first page of a finished query that found something."""
         text = " ".join(ranking.query.split())
         unfit = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)

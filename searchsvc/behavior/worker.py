@@ -20,7 +20,7 @@ from events.errors import Unavailable
 from events.log import EventLog
 from events.types import BehaviorEvent, EventRefused, InteractionRecorded, RankingShown
 from searchsvc.behavior.ingest import store_refusal
-from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.recent_rankings import RecentRankings
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
 EXPIRE_EVERY_S: Final = 1.0
@@ -34,16 +34,16 @@ class BehaviorListener(Protocol):
     Its state is part of the snapshots of BEHAVIOR.
     """
 
-    def reach(self, seq: int) -> None:
+    def note_position(self, seq: int) -> None:
         """Note that every event up to BEHAVIOR message `seq` is being handed over, or was before the start."""
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Block until the queue is below its limit (back-pressure)."""
 
     def take(self, event: RankingShown | Clickthrough, seq: int) -> None:
         """Queue an event. seq: its message in BEHAVIOR. An event given again counts once."""
 
-    async def parts(self) -> bytes:
+    async def state_parts(self) -> bytes:
         """Return everything learnt so far, for a snapshot."""
 
     def restore(self, held: bytes) -> None:
@@ -61,7 +61,7 @@ class Worker:
     def __init__(
         self,
         event_log: EventLog,
-        rankings: KnownRankings,
+        rankings: RecentRankings,
         join: ClickthroughJoin,
         listener: BehaviorListener | None = None,
         *,
@@ -82,8 +82,8 @@ class Worker:
         """seq: of their message. Raises Unavailable where the log is out of reach: then none of the rest was taken."""
         self._seq = seq
         if self.listener is not None:
-            self.listener.reach(seq)
-            await self.listener.room()
+            self.listener.note_position(seq)
+            await self.listener.wait_for_room()
         for event in events:
             if isinstance(event, RankingShown):
                 if self.listener is not None:
@@ -136,7 +136,7 @@ class Worker:
 
     async def _recall(self, query_id: str) -> None:
         """Give the join a ranking that it no longer holds, or never did since the start."""
-        seq = self._rankings.seq_of(query_id)
+        seq = self._rankings.message_seq(query_id)
         record = await self._log.get("BEHAVIOR", seq) if seq else None
         if record is not None:
             for event in decode_behavior(record.data).events:

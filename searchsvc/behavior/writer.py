@@ -20,7 +20,7 @@ from events.errors import InvalidInput, Overloaded, StorageFull, Unavailable
 from events.log import Entry, EventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
-from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.state import BehaviorState
 
 MAX_PACK: Final = 300
 MAX_PACK_RANKINGS: Final = 200
@@ -56,7 +56,7 @@ class BehaviorWriter:
     def __init__(
         self,
         event_log: EventLog,
-        memory: BehaviorMemory,
+        memory: BehaviorState,
         *,
         outbox_size: int,
         before_write: Callable[[], Awaitable[None]] | None = None,

@@ -233,7 +233,7 @@ class Learners:
             self._replays.keep(event)
         self._waiting.append((seq, event))
 
-    def reach(self, seq: int) -> None:
+    def note_position(self, seq: int) -> None:
         """All up to this message of BEHAVIOR is being given, or was before the start."""
         self._newest = max(self._newest, seq)
 
@@ -241,7 +241,7 @@ class Learners:
         """All that SIGNALS held at the start is served by now: what is not so any more is to be taken back."""
         self._to_revise = True
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """Return once what waits is not too much: who reads the log waits for it."""
         if len(self._waiting) > MAX_WAITING and not self._ended:
             self._room.clear()
@@ -288,7 +288,7 @@ class Learners:
             self._proposing = asyncio.create_task(self._propose(), name="propose")
         await self._write_signals()
 
-    async def parts(self) -> bytes:
+    async def state_parts(self) -> bytes:
         """All that was learnt of what was given so far, for a snapshot; `restore` takes it."""
         async with self._turn:
             outcome = await self._worked()

@@ -25,7 +25,7 @@ from events.rules import Rule
 from events.types import PairSwap, RankingShown
 from searchsvc.analysis.analyzer import asked_for
 from searchsvc.behavior.keyring import Keyring, opened
-from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.redaction import REDACTED
 from searchsvc.rules.directives import multiplied
 from searchsvc.search import ranking
@@ -144,7 +144,7 @@ class Receipts:
         history: ControlHistory,
         serving: Serving,
         searcher: Searcher,
-        rankings: KnownRankings,
+        rankings: RecentRankings,
         keyring: Keyring,
     ) -> None:
         self._log = event_log
@@ -189,7 +189,7 @@ class Receipts:
         deadline = asyncio.get_running_loop().time() + WRITTEN_WITHIN_S
         while query_id in self._rankings and asyncio.get_running_loop().time() < deadline:
             # One that was just shown is on its way.
-            seq = self._rankings.seq_of(query_id)
+            seq = self._rankings.message_seq(query_id)
             if seq:
                 return seq
             await asyncio.sleep(LOOK_EVERY_S)

@@ -26,8 +26,8 @@ from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.behavior.intake import MAX_BATCH as MAX_EVENTS
 from searchsvc.behavior.intake import EventInput, interaction
 from searchsvc.behavior.keyring import Keyring, sealed
-from searchsvc.behavior.memory import BehaviorMemory
 from searchsvc.behavior.redaction import redacted
+from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.changes.commands import Author, Changed, Commands
 from searchsvc.changes.drafts import Drafts
@@ -82,7 +82,7 @@ class Service:
         encodings: Batches[Begun],
         late_searches: ThreadPoolExecutor | None,
         writer: BehaviorWriter,
-        memory: BehaviorMemory,
+        memory: BehaviorState,
         keyring: Keyring,
         dead: DeadLetters,
         last_known: LastKnown,
@@ -129,7 +129,7 @@ class Service:
         finally:
             self._n_searching -= 1
         shown = self._kept_private(outcome.shown, request.user_token)
-        self.rankings.remember(shown)
+        self.rankings.add(shown)
         self.writer.offer(shown)
         return outcome
 
@@ -280,7 +280,7 @@ class Service:
             self._n_searching -= 1
 
     def _suggestions(self, state: ServingState, index: str, typed: str, limit: int) -> list[Suggestion]:
-        counts = self._memory.queries.matching(index, typed, limit)
+        counts = self._memory.query_counts.matching(index, typed, limit)
         queries = [Suggestion(count.text, "query", count.count) for count in counts]
         return combined(queries, self._searcher.titles(state, index, typed, limit, now=datetime.now(UTC)), limit)
 

@@ -30,7 +30,7 @@ from events.log import Entry
 from events.streams import catalog_subject, control_subject
 from events.types import ChangePublished, DocumentDeleted, DocumentUpserted, IndexConfigured, InteractionRecorded
 from searchsvc.behavior.follower import BehaviorFollower
-from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.writer import BehaviorWriter
 from tests.factories import NOW, SETTINGS, click
 from tuning.features import default_weights
@@ -172,7 +172,7 @@ class LogMachine(RuleBasedStateMachine):
                     await asyncio.sleep(0.02)
 
     async def _start_folds(self) -> None:
-        self.memory = BehaviorMemory(n_rankings=10, n_events=10_000)
+        self.memory = BehaviorState(n_rankings=10, n_events=10_000)
         self.writer = BehaviorWriter(self.log, self.memory, outbox_size=10)
         self.follower = BehaviorFollower(self.log, self.memory, None, self.folder / "behavior")
         self.follower.restore()

@@ -18,7 +18,7 @@ from events.snapshot import Checkpoint, Snapshots
 from events.streams import BEHAVIOR_SUBJECT, StreamName
 from events.types import BehaviorBatch, BehaviorEvent, EventRefused
 from searchsvc.behavior.follower import BehaviorFollower
-from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
 from tests.factories import NOW, click, ranking
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
@@ -31,7 +31,7 @@ class Node:
 
     def __init__(self, log: MemoryEventLog, folder: Path, join: ClickthroughJoin | None = None) -> None:
         self.now = NOW
-        self.memory = BehaviorMemory(n_rankings=100, n_events=100)
+        self.memory = BehaviorState(n_rankings=100, n_events=100)
         join = join or ClickthroughJoin(wait=timedelta(seconds=WAIT_S))
         self.worker = Worker(log, self.memory.rankings, join, clock=lambda: self.now)
         self.follower = BehaviorFollower(log, self.memory, self.worker, folder)
@@ -152,11 +152,11 @@ def test_a_snapshot_with_any_byte_spoilt_is_discarded(tmp_path: Path) -> None:
 
 
 def test_a_state_restored_is_the_state_saved() -> None:
-    memory = BehaviorMemory(n_rankings=10, n_events=10_000)
+    memory = BehaviorState(n_rankings=10, n_events=10_000)
     events: Sequence[BehaviorEvent] = [ranking(f"q{i}") for i in range(12)] + [click(f"e{i}") for i in range(9_000)]
     memory.fold(events, 7)
     parts = {name: b"".join(pieces) for name, pieces in memory.parts().items()}
-    again = BehaviorMemory(n_rankings=10, n_events=10_000)
+    again = BehaviorState(n_rankings=10, n_events=10_000)
     again.restore(parts, 7)
     assert {name: b"".join(pieces) for name, pieces in again.parts().items()} == parts
     assert again.fold(events, 7) == []

@@ -16,7 +16,7 @@ from events.errors import Corrupt, InvalidInput, SearchsvcError, Unavailable
 from events.jetstream import translate
 from events.memory import matches
 from events.streams import MAX_SUBJECT_TOKEN_BYTES, STREAMS, subject_token
-from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.recent_rankings import RecentRankings
 from tests.factories import NOW, click, ranking
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
@@ -130,9 +130,9 @@ def test_the_joins_memory_is_bounded() -> None:
 
 
 def test_known_rankings_forget_the_oldest_and_contradict_what_cannot_be() -> None:
-    known = KnownRankings(2)
+    known = RecentRankings(2)
     for query_id in ("q1", "q2", "q3"):
-        known.remember(ranking(query_id))
+        known.add(ranking(query_id))
     assert len(known) == 2
     assert known.contradiction("q1", "shop", "zzz", None) is None
     assert known.contradiction("q3", "shop", "b", 2) is None

@@ -16,7 +16,8 @@ from events.memory import MemoryEventLog
 from events.settings import Embedding, SearchableField
 from events.streams import StreamName
 from searchsvc.analysis.analyzer import embedding_text, field_text
-from searchsvc.behavior.memory import BLOCK_IDS, BehaviorMemory, StoredEvents
+from searchsvc.behavior.state import BehaviorState
+from searchsvc.behavior.stored_events import BLOCK_IDS, StoredEventIds
 from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.search import ranking
@@ -102,8 +103,8 @@ async def stored(log: MemoryEventLog) -> list[Record]:
     return [record async for record in log.read("BEHAVIOR")]
 
 
-def memory() -> BehaviorMemory:
-    return BehaviorMemory(n_rankings=100, n_events=100)
+def memory() -> BehaviorState:
+    return BehaviorState(n_rankings=100, n_events=100)
 
 
 async def drained(log: MemoryEventLog, outbox_size: int, n_rankings: int, n_clicks: int) -> BehaviorWriter:
@@ -202,7 +203,7 @@ def test_a_writer_that_meets_the_unforeseen_tells_who_waits_and_goes_on() -> Non
 
 
 def test_at_least_so_many_stored_ids_are_remembered_and_the_oldest_are_forgotten_first() -> None:
-    events = StoredEvents(BLOCK_IDS)
+    events = StoredEventIds(BLOCK_IDS)
     for i in range(3 * BLOCK_IDS):
         assert events.add(f"e{i}")
         assert not events.add(f"e{i}")

@@ -19,7 +19,7 @@ from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, IndexConfigured, RankingShown
 from searchsvc.behavior.keyring import Keyring
-from searchsvc.behavior.memory import KnownRankings
+from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.rehearsal.receipts import Receipts
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.query_ids import made_at, query_id
@@ -49,7 +49,7 @@ class Shop:
         self.name = query_id(self.at)
         history = history_of(folder, [FIRST])
         self.receipts = Receipts(
-            self.log, history, self.serving, searcher, KnownRankings(10), Keyring(folder / "privacy.sqlite")
+            self.log, history, self.serving, searcher, RecentRankings(10), Keyring(folder / "privacy.sqlite")
         )
 
     async def show(self) -> None:

@@ -23,7 +23,7 @@ from searchsvc.analysis.understanding import understand
 from searchsvc.behavior.admission import Allowance
 from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.behavior.keyring import Keyring
-from searchsvc.behavior.memory import BehaviorMemory
+from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
@@ -75,7 +75,7 @@ async def service(
     folder: Path, searcher: Searcher, *, max_waiting: int = 8, n_last_known: int = 0, reserve: bool = True
 ) -> Service:
     log, serving = MemoryEventLog(), Serving()
-    memory = BehaviorMemory(n_rankings=10, n_events=10)
+    memory = BehaviorState(n_rankings=10, n_events=10)
     event = IndexConfigured(
         id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from events.types import RankingShown
-from searchsvc.behavior.memory import BehaviorMemory
 from searchsvc.behavior.query_counts import MIN_COUNT, QueryCount, QueryCounts
+from searchsvc.behavior.state import BehaviorState
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.search.suggestions import Suggestion, combined
@@ -23,7 +23,7 @@ def shown(number: int, query: str, **members: object) -> RankingShown:
 def noted(*queries: str, **members: object) -> QueryCounts:
     counts = QueryCounts()
     for number, query in enumerate(queries):
-        counts.note(shown(number, query, **members))
+        counts.add(shown(number, query, **members))
     return counts
 
 
@@ -46,7 +46,7 @@ def test_what_says_nothing_of_what_people_want_is_not_counted() -> None:
     ):
         counts = QueryCounts()
         for number in range(MIN_COUNT):
-            counts.note(msgspec.structs.replace(shown(number, "red shoe"), **members))
+            counts.add(msgspec.structs.replace(shown(number, "red shoe"), **members))
         assert not list(counts), members
     assert not list(noted(*["x" * 101] * MIN_COUNT))
 
@@ -54,20 +54,20 @@ def test_what_says_nothing_of_what_people_want_is_not_counted() -> None:
 def test_when_there_are_too_many_the_rare_ones_fade() -> None:
     counts = QueryCounts(size=10)
     for number in range(8):
-        counts.note(shown(number, "evergreen"))
+        counts.add(shown(number, "evergreen"))
     for number in range(10):
-        counts.note(shown(number, f"rare {number}"))
+        counts.add(shown(number, f"rare {number}"))
     assert [(one.key, one.count) for one in counts] == [("evergreen", 4)]
 
 
 def test_counts_come_back_from_a_snapshot_and_each_ranking_counts_once() -> None:
-    memory = BehaviorMemory(n_rankings=10, n_events=10)
+    memory = BehaviorState(n_rankings=10, n_events=10)
     for number in range(MIN_COUNT):
         memory.fold([shown(number, "red shoe"), shown(number, "red shoe")], number + 1)
     parts = {name: b"".join(chunks) for name, chunks in memory.parts().items()}
-    again = BehaviorMemory(n_rankings=10, n_events=10)
+    again = BehaviorState(n_rankings=10, n_events=10)
     again.restore(parts, memory.seq)
-    assert again.queries.matching("shop", "r", 5) == [QueryCount("shop", "red shoe", "red shoe", MIN_COUNT)]
+    assert again.query_counts.matching("shop", "r", 5) == [QueryCount("shop", "red shoe", "red shoe", MIN_COUNT)]
 
 
 def test_nothing_is_suggested_twice_and_titles_keep_some_places() -> None:
