@@ -1,16 +1,20 @@
-"""Every event the log can hold. A tag names its meaning and version; it never changes either.
+"""Every event that the log can hold.
 
-CONTROL   IndexConfigured, IndexDeleted, ChangePublished     what people and the tuner decided
-          ChangeRefused                                      what a policy did not let them
-DRAFTS    DraftSaved, DraftDeleted                           what people think of changing
-CATALOG   DocumentUpserted, DocumentDeleted                  what is there to be found
-BEHAVIOR  BehaviorBatch of RankingShown, InteractionRecorded what shoppers saw and did
-SIGNALS   DocumentBehaviorLearnt, QueryBehaviorLearnt        what that says of documents, and of them for a query
-          ExplorationLearnt                                  how much is worth leaving to chance
-DEAD      EventRefused, EventReplayed                        what could not be used, and why
+A tag names an event's meaning and version; neither ever changes for a tag.
 
-Fields are only ever added, with defaults. Times are UTC. Floats are finite. Behaviour events come by the million and
-refer to nothing that refers back: tuples, and `gc=False`, keep them out of the garbage collector's way.
+CONTROL   IndexConfigured, IndexDeleted, ChangePublished   settings and ranking changes, by people and by the tuner
+          ChangeRefused                                    a change that a policy did not allow
+DRAFTS    DraftSaved, DraftDeleted                         changes that are not published
+CATALOG   DocumentUpserted, DocumentDeleted                documents
+BEHAVIOR  BehaviorBatch of RankingShown and InteractionRecorded
+SIGNALS   DocumentBehaviorLearnt, QueryBehaviorLearnt      what behavior says of a document, in general and for a query
+          ExplorationLearnt                                how many searches are worth exploring
+DEAD      EventRefused, EventReplayed                      events that could not be used
+
+Fields are only ever added, with defaults. Times are UTC. Floats are finite. Behavior events come by the million and
+hold no reference cycles: tuples and `gc=False` keep them out of the garbage collector's way.
+
+An event with a member `skippable: true` may be ignored by a reader that does not know its tag.
 """
 
 from __future__ import annotations
@@ -27,10 +31,12 @@ InteractionType = Literal["click", "add_to_cart", "purchase", "view", "feedback"
 
 
 class ControlFields(msgspec.Struct, frozen=True, kw_only=True):
-    """What every CONTROL event says of itself.
+    """Fields that every CONTROL event has.
 
-    id: unique; it is also the message id, so an exact retry is stored once.
-    actor: who asked; unverified until keys exist. source: from where, such as an address; '' where that is not known.
+    id: unique; also the message id, so that an exact retry is stored once
+    actor: who made the change
+    actor_verified: whether the actor's identity was checked
+    source: where it came from, such as an address; '' where unknown
     """
 
     id: str
@@ -43,10 +49,10 @@ class ControlFields(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IndexConfigured(ControlFields, frozen=True, kw_only=True, tag="index_configured.v1"):
-    """An index was created or its settings replaced.
+    """An index was created, or its settings were replaced.
 
-    default_weights: the weight of each feature that these settings give; features the index already had keep theirs.
-        Stored, so that a replay does not depend on the code's defaults of the day. Its order is the feature order.
+    default_weights: weight of each feature that the settings give, in feature order. Features that the index already
+        had keep their weights. Stored, so that a replay does not depend on the defaults of the code that replays.
     """
 
     settings: IndexSettings
@@ -54,14 +60,16 @@ class IndexConfigured(ControlFields, frozen=True, kw_only=True, tag="index_confi
 
 
 class IndexDeleted(ControlFields, frozen=True, kw_only=True, tag="index_deleted.v1"):
-    """An index and its documents are gone from serving. The history stays."""
+    """An index and its documents are no longer served. The history stays."""
 
 
 class ChangePublished(ControlFields, frozen=True, kw_only=True, tag="change_published.v1"):
-    """Weights and rules of an index were edited. All edits of a change count from the same moment.
+    """An index was edited. All edits of a change take effect at once.
 
-    undoes: the sequence of the change that this one takes back. restores: the sequence as of which it sets the index.
-    draft: that it was published from; draft_event: the event that had saved it.
+    undoes: sequence of the change that this one reverts
+    restores: sequence as of which this change sets the index
+    draft: id of the draft that was published; '' for none
+    draft_event: id of the event that had saved that draft
     """
 
     edits: tuple[Edit, ...]
@@ -72,10 +80,12 @@ class ChangePublished(ControlFields, frozen=True, kw_only=True, tag="change_publ
 
 
 class ChangeRefused(ControlFields, frozen=True, kw_only=True, tag="change_refused.v1"):
-    """Somebody asked for a change that a policy of the index did not allow. It changes nothing.
+    """A policy of the index did not allow a change. Nothing changes.
 
-    kind: of event that it would have been. policy: the member that did not allow it; detail: why. edits, draft: as in
-    `ChangePublished`. skippable: a version that does not know it reads on.
+    kind: type of the event that was refused
+    policy: member of the policy that refused it
+    detail: why
+    edits, draft: as in `ChangePublished`
     """
 
     kind: str
@@ -90,7 +100,7 @@ ControlEvent = IndexConfigured | IndexDeleted | ChangePublished | ChangeRefused
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """Somebody looked at a draft and wants it published."""
+    """A person approved a draft."""
 
     actor: str
     timestamp: datetime
@@ -100,7 +110,10 @@ class Approval(msgspec.Struct, frozen=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When a draft is to be published, and who said so. failure: why it was not, then; '' before."""
+    """When a draft is to be published, and who scheduled it.
+
+    failure: why it could not be published at that time; '' before
+    """
 
     publish_at: datetime
     actor: str
@@ -112,10 +125,13 @@ class Schedule(msgspec.Struct, frozen=True):
 
 
 class DraftSaved(ControlFields, frozen=True, kw_only=True, tag="draft_saved.v1"):
-    """A change that is not published yet was written, whole. Nothing ranks by it.
+    """A draft was written, whole. It has no effect on rankings.
 
-    base_seq: the CONTROL sequence that its author saw. created_seq: that created the index. approvals, schedule: of
-    these very edits; the event is written again with them, and says who wrote the edits, and when.
+    An approval or a schedule writes the event again; its actor and timestamp stay those of the edits.
+
+    created_seq: CONTROL sequence that created the index
+    base_seq: CONTROL sequence that the author saw
+    approvals, schedule: of exactly these edits
     """
 
     draft: str
@@ -127,7 +143,7 @@ class DraftSaved(ControlFields, frozen=True, kw_only=True, tag="draft_saved.v1")
 
 
 class DraftDeleted(ControlFields, frozen=True, kw_only=True, tag="draft_deleted.v1"):
-    """A draft is gone: published, or given up."""
+    """A draft was published or discarded."""
 
     draft: str
 
@@ -136,7 +152,10 @@ DraftEvent = DraftSaved | DraftDeleted
 
 
 class DocumentUpserted(msgspec.Struct, frozen=True, kw_only=True, tag="document_upserted.v1"):
-    """A document was written whole. `document` is its JSON text as received."""
+    """A document was written, whole.
+
+    document: its JSON text as received
+    """
 
     index: str
     id: str
@@ -144,7 +163,7 @@ class DocumentUpserted(msgspec.Struct, frozen=True, kw_only=True, tag="document_
 
 
 class DocumentDeleted(msgspec.Struct, frozen=True, kw_only=True, tag="document_deleted.v1"):
-    """A document was removed. This is also the tombstone that compaction keeps."""
+    """A document was removed. Compaction keeps this event as the tombstone."""
 
     index: str
     id: str
@@ -154,9 +173,11 @@ CatalogEvent = DocumentUpserted | DocumentDeleted
 
 
 class PairSwap(msgspec.Struct, frozen=True, gc=False):
-    """Two neighbours that a policy might let change places, to learn from it. rank: of the upper one, 1-based.
-    probability: with which it would swap them; in (0, 1). swapped: whether it did. Pairs of one ranking share no rank,
-    and are drawn independently."""
+    """Two neighbours that exploration could swap. The pairs of a ranking do not overlap and are drawn independently.
+
+    rank: of the upper one, 1-based
+    probability: of a swap, in (0, 1)
+    """
 
     rank: int
     probability: float
@@ -164,8 +185,12 @@ class PairSwap(msgspec.Struct, frozen=True, gc=False):
 
 
 class InterleavedRanking(msgspec.Struct, frozen=True, gc=False):
-    """Two rankings that were shown in one. first, challenger: their first ten, by id; of the first are the weights in
-    force. coins: by which they took turns."""
+    """Two rankings that were shown as one (team-draft interleaving).
+
+    in_force: first ten ids by the weights in force
+    challenger: first ten ids by the other weights
+    coins: which ranking chose first, round by round
+    """
 
     in_force: tuple[str, ...]
     challenger: tuple[str, ...]
@@ -173,27 +198,33 @@ class InterleavedRanking(msgspec.Struct, frozen=True, gc=False):
 
 
 class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v1"):
-    """One answered search: what learning and audits need and cannot be filled in afterwards.
+    """One answered search: what learning and audits need and what cannot be filled in afterwards.
 
-    id: the query_id of the answer. user: a pseudonym that only the keyring can tie to a shopper; '' where none was
-        named. query: '' where it is tied to a user; then sealed_query holds it under that user's key.
-    first_rank: rank of the first hit (offset + 1). document_ids: hits in the order shown. features: one row per hit,
-        columns as `feature_names`. scores: one per hit.
-    exploration: how the order was randomised; None where no policy explores, and then the ranking is the deterministic
-        argmax with logging propensity 1.
-    request: JSON of the other members of the search, where they were not the usual ones; '' where all were, and where
-    it
-        is tied to a user: then sealed_asked holds it as sealed_query does the query.
-    weights_version, config_version, applied_seq: the CONTROL state that ranked. applied_catalog_seq and generation:
-        the documents that were searched. degraded: parts that were missing. typing: the query may have been unfinished.
-    rule_factors: what rules multiplied each hit's score by, () where they did not. pinned_ids: hits whose rank a rule
-    forced.
-    weights_segment: whose weights counted; '' for the index's own.
-    query_key: where the query is sealed, what is the same for the same query of the same user, under their key.
-    behavior_factors: what each hit's score was multiplied by for what shoppers do with it, () where by nothing.
-    trial: that the search could be part of, '' for none; interleaving: where both versions were shown, what each was;
-        holdout: whether the trial's weights ranked it, not those in force. took_ms: until the answer was there, 0
-        where that is not known.
+    id: `query_id` of the answer
+    query: '' where the user is known; `sealed_query` then holds it, encrypted under the user's key
+    user: pseudonym that only the keyring can tie to a shopper; '' where none was named
+    first_rank: rank of the first hit (offset + 1)
+    document_ids: hits in the order shown
+    features: one row a hit, one column a name of `feature_names`
+    scores: one a hit
+    exploration: pairs that could have been swapped; None where nothing was explored, and then the logging propensity
+        of the shown order is 1
+    weights_version, config_version, applied_seq: CONTROL state that ranked
+    applied_catalog_seq, generation: documents that were searched
+    applied_rules: ids of the rules that had an effect
+    degraded: parts that were missing
+    typing: whether the query may have been unfinished
+    rule_factors: what rules multiplied each score by; () where they did not
+    pinned_ids: hits whose rank a rule set
+    weights_segment: segment whose weights counted; '' for those of the index
+    request: JSON of the request's other members that were not at their defaults; '' where none were, or where the user
+        is known: `sealed_request` then holds it, encrypted
+    query_key: where the query is sealed, equal for equal queries of the same user
+    behavior_factors: what shoppers' behavior multiplied each score by; () where it did not
+    trial: trial that the search could be part of; '' for none
+    interleaving: the two rankings, where both versions were shown
+    holdout: whether the trial's weights ranked the search instead of those in force
+    took_ms: time until the answer was there; 0 where unknown
     """
 
     id: str
@@ -231,12 +262,14 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v1"):
-    """Something a shopper did with a document.
+    """A shopper did something with a document.
 
-    user: a pseudonym, as in `RankingShown`. timestamp: the client's clock (data); received_at: the server's, which
-    orders.
-    value: money, grade or dwell by kind; of feedback, from -1, it does not belong there, to 1, it does.
-    source: `http` or `nats`. replay_of: the id of the refused event that was sent on its way again as this one.
+    user: pseudonym, as in `RankingShown`
+    timestamp: by the client's clock
+    received_at: by the server's clock; orders interactions
+    value: money, grade or dwell time, by kind; of feedback, from -1 (does not belong there) to 1 (does)
+    source: `http` or `nats`
+    replay_of: id of the dead letter that was replayed as this event
     """
 
     id: str
@@ -257,19 +290,20 @@ BehaviorEvent = RankingShown | InteractionRecorded
 
 
 class BehaviorBatch(msgspec.Struct, frozen=True, kw_only=True, tag="behavior_batch.v1"):
-    """Many behaviour events in one message, so that one fsync pays for all of them."""
+    """Many behavior events in one message, so that they share one fsync."""
 
     events: list[BehaviorEvent]
 
 
 class DocumentBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="document_behavior_learnt.v1"):
-    """What shoppers do with a document, as far as it is known by now. It takes the place of what was known before.
+    """What behavior says of a document now. Replaces the event before it.
 
-    created_seq: the CONTROL sequence that created the index. factor: what its score is to be multiplied by. clicks,
-    expected_clicks: with it, and with an average document in its places, in values of interactions that decay. users:
-    who
-    differ, as far as they were counted. log2_lift: the logarithm to base 2 of what is believed of it, as a multiple of
-    the average.
+    created_seq: CONTROL sequence that created the index
+    factor: what the document's score is multiplied by
+    clicks: interactions with it, by value, decayed
+    expected_clicks: what an average document would have earned at its ranks
+    users: distinct users, as far as they are counted
+    log2_lift: log2 of how many times better than average it is believed to be
     """
 
     index: str
@@ -284,10 +318,11 @@ class DocumentBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="doc
 
 
 class QueryBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="query_behavior_learnt.v1"):
-    """The same where shoppers ask for something: it counts in place of what is known of the document whatever is asked.
+    """What behavior says of a document for one query. Used in place of what is known of the document in general.
 
-    query: its words, folded; at least twenty users asked for them. factor: 1 where nothing of its own is known.
-    log2_lift: on top of what the document is worth whatever is asked. skippable: whoever does not know it reads on.
+    query: its words, normalised; at least twenty users asked for them
+    factor: 1 where nothing specific is known
+    log2_lift: on top of what the document is worth in general
     """
 
     index: str
@@ -304,11 +339,10 @@ class QueryBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="query_
 
 
 class ExplorationLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="exploration_learnt.v1"):
-    """The share of an index's searches in which neighbours are worth leaving to chance from now on.
+    """The share of an index's searches that is worth exploring from now on.
 
-    uncertainty: of the order of such neighbours, in [0, 1]. votes_per_search: that come of a search in which they
-    were. skippable: as
-    above.
+    uncertainty: of the order of near-equal neighbours, in [0, 1]
+    votes_per_search: votes that one explored search brings
     """
 
     index: str
@@ -324,17 +358,19 @@ SignalEvent = DocumentBehaviorLearnt | QueryBehaviorLearnt | ExplorationLearnt
 
 
 class Skipped(msgspec.Struct, frozen=True):
-    """An event of a later version that says of itself (`"skippable": true`) that readers may go on without it."""
+    """Stands for a skippable event of a later version."""
 
     type: str
 
 
 class EventRefused(msgspec.Struct, frozen=True, kw_only=True, tag="event_refused.v1"):
-    """An event that could not be used, with the reason a person can act on, and the bytes to replay it from.
+    """An event could not be used: a dead letter, with what is needed to replay it.
 
-    source: `nats` (refused at the door) or `join` (no ranking came). key: what has to stay in order with it: its
-    ranking, else itself. payload: what was received, as text; bytes that are not UTF-8 are shown with replacement
-    characters.
+    source: `nats` (refused on arrival) or `join` (its ranking never came)
+    reason: for a person who can act on it
+    field: member that was refused; '' for the whole event
+    payload: what was received, as text; bytes that are not UTF-8 show as replacement characters
+    key: events with the same key are replayed in order: the id of the ranking, else of the event
     """
 
     id: str
@@ -348,7 +384,7 @@ class EventRefused(msgspec.Struct, frozen=True, kw_only=True, tag="event_refused
 
 
 class EventReplayed(msgspec.Struct, frozen=True, kw_only=True, tag="event_replayed.v1"):
-    """A refused event was sent on its way again, as `new_id`. It takes the place of the refusal."""
+    """A dead letter was replayed, as event `new_id`. Takes the place of the refusal."""
 
     id: str
     timestamp: datetime
