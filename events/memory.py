@@ -1,4 +1,4 @@
-"""The log in memory: for tests, and for the contract that JetStream has to meet too. Nothing survives the process."""
+"""The log in memory, for tests. It meets the same contract as JetStream; nothing survives the process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from events.streams import STREAMS, StreamName
 
 
 class MemoryEventLog:
-    """An `EventLog` of plain lists. clock: where `Record.at` comes from."""
+    """An `EventLog` of plain lists.
+
+    clock: source of `Record.timestamp`
+    """
 
     def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self._clock = clock
@@ -32,9 +35,9 @@ class MemoryEventLog:
         expected_last_seq: int | None = None,
         expected_subject_seq: int | None = None,
     ) -> int:
-        known = self._seqs.get((stream, entry.msg_id))
-        if known is not None:
-            return known
+        stored_seq = self._seqs.get((stream, entry.msg_id))
+        if stored_seq is not None:
+            return stored_seq
         if expected_last_seq is not None and expected_last_seq != self._last[stream]:
             raise Conflict(
                 f"{stream} moved on", field="expected_last_seq", value=expected_last_seq, actual=self._last[stream]
@@ -52,9 +55,9 @@ class MemoryEventLog:
 
     async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
         check_batch(stream, entries)
-        known = self._seqs.get((stream, entries[-1].msg_id))
-        if known is not None:
-            return known
+        stored_seq = self._seqs.get((stream, entries[-1].msg_id))
+        if stored_seq is not None:
+            return stored_seq
         records = self._records[stream]
         for entry in entries:
             self._last[stream] += 1
@@ -92,19 +95,22 @@ class MemoryEventLog:
         consumer = self._consumers.setdefault((stream, durable), _DurableConsumer())
         consumer.handed_out.clear()
         while True:
-            for record in self._matching(stream, 0, None):
-                if record.seq not in consumer.acknowledged and record.seq not in consumer.handed_out:
-                    consumer.handed_out.add(record.seq)
-                    yield _MemoryDelivery(record, consumer)
+            for record in self._deliverable(stream, consumer):
+                consumer.handed_out.add(record.seq)
+                yield _MemoryDelivery(record, consumer)
             async with self._grown:
-                await self._grown.wait_for(partial(self._matching, stream, self._last[stream], None))
+                await self._grown.wait_for(partial(self._deliverable, stream, consumer))
 
     def lose(self, stream: StreamName, seq: int) -> None:
-        """Be without a message, as a server with a damaged store is."""
+        """Drop a message, as a server with a damaged store does."""
         self._records[stream] = [record for record in self._records[stream] if record.seq != seq]
 
     async def close(self) -> None:
         return
+
+    def _deliverable(self, stream: StreamName, consumer: _DurableConsumer) -> list[Record]:
+        finished = consumer.acknowledged | consumer.handed_out
+        return [record for record in self._records[stream] if record.seq not in finished]
 
     def _matching(self, stream: StreamName, after: int, subject: str | None) -> list[Record]:
         return [r for r in self._records[stream] if r.seq > after and (subject is None or matches(subject, r.subject))]
@@ -127,10 +133,10 @@ class _MemoryDelivery:
 
 def matches(pattern: str, subject: str) -> bool:
     """NATS subject matching: `*` is one token, a final `>` is one or more."""
-    wanted, given = pattern.split("."), subject.split(".")
-    if wanted[-1] == ">":
-        wanted = wanted[:-1]
-        if len(given) <= len(wanted):
+    expected, tokens = pattern.split("."), subject.split(".")
+    if expected[-1] == ">":
+        expected = expected[:-1]
+        if len(tokens) <= len(expected):
             return False
-        given = given[: len(wanted)]
-    return len(wanted) == len(given) and all(w in ("*", g) for w, g in zip(wanted, given, strict=True))
+        tokens = tokens[: len(expected)]
+    return len(expected) == len(tokens) and all(w in ("*", g) for w, g in zip(expected, tokens, strict=True))

@@ -25,6 +25,8 @@ from tests.opensearch import missing as why_no_opensearch
 # Names of what must not be skipped (browser, torch): CI sets this, so that a missing part fails there.
 REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
 N_SAMPLE = 300
+# Short, so that a test of redelivery need not wait for half a minute.
+REDELIVER_AFTER_S = 1.0
 
 
 def need(part: str, present: bool, reason: str) -> None:
@@ -92,7 +94,9 @@ async def event_log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
         return
     running: server.NatsServer = request.getfixturevalue("nats_server")
     account = running.address.accounts["service"]
-    connected = await jetstream.connect(running.address.url, user=account.user, password=account.password)
+    connected = await jetstream.connect(
+        running.address.url, user=account.user, password=account.password, redeliver_after_s=REDELIVER_AFTER_S
+    )
     await connected.ensure_streams()
     yield connected
     await connected.close()

@@ -266,7 +266,7 @@ class App:
         }
         reasons = [f"{part}: {reason}" for part, reason in self.reasons.items()]
         if not self._log.connected:
-            said = f" ({self._log.said})" if self._log.said else ""
+            said = f" ({self._log.connect_errors})" if self._log.connect_errors else ""
             reasons.append(f"log: not connected{said}; searches go on, changes and events answer 503")
         if self._node is not None and self._node.trouble:
             reasons.append(f"opensearch: {self._node.trouble}")
@@ -326,7 +326,7 @@ class App:
         """What was heard of the log's server that keeps it from being reached; '' while nothing was."""
         if self._nats is not None:
             return self.reasons.get("nats-server", "")
-        return f"no NATS answers at {self.config.nats.url}: {self._log.said}" if self._log.said else ""
+        return f"no NATS answers at {self.config.nats.url}: {self._log.connect_errors}" if self._log.connect_errors else ""
 
     def _child_said(self, reason: str) -> None:
         self._note("nats-server", reason)

@@ -8,7 +8,7 @@ import nats
 import pytest
 
 from events import jetstream, server
-from events.jetstream import MAX_ON_THE_WAY
+from events.jetstream import MAX_IN_FLIGHT
 from events.log import Entry
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ async def test_what_nobody_has_asked_for_yet_stays_on_the_server(nats_server: se
     looking = await nats.connect(nats_server.address.url, user=account.user, password=account.password)
     (consumer,) = await looking.jetstream().consumers_info("CATALOG")
     assert consumer.num_pending is not None
-    assert consumer.num_pending >= N - MAX_ON_THE_WAY
+    assert consumer.num_pending >= N - MAX_IN_FLIGHT
     await looking.close()
     assert [(await anext(following)).seq for _ in range(N - 1)] == list(range(2, N + 1))
     await log.close()

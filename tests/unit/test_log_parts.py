@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from events import codec
 from events.errors import Corrupt, InvalidInput, SearchsvcError, Unavailable
-from events.jetstream import translate
+from events.nats_connection import translate
 from events.memory import matches
 from events.streams import MAX_SUBJECT_TOKEN_BYTES, STREAMS, subject_token
 from searchsvc.behavior.recent_rankings import RecentRankings
