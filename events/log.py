@@ -8,10 +8,12 @@ from typing import Final, Protocol
 
 import msgspec
 
-from events.errors import Corrupt, InvalidInput
+from events.errors import Corrupt, InvalidInput, Unavailable
 from events.streams import STREAMS, StreamName
 
 MAX_BATCH: Final = 1000
+# Reads of `read_newest` before it gives up; each needs a stream that is written between two calls.
+NEWEST_ATTEMPTS: Final = 100
 
 
 class Entry(msgspec.Struct, frozen=True):
@@ -132,3 +134,25 @@ async def first_at(event_log: EventLog, stream: StreamName, at: datetime, positi
         else:
             high = middle - 1
     return low
+
+
+async def read_newest(event_log: EventLog, stream: StreamName, subject: str) -> dict[str, Record]:
+    """Return the newest message of each subject of a compacted stream, by subject.
+
+    A subject that is written during a read loses its old message, and the read ends before the new one: it would seem
+    to be empty. So the end of the stream is read again until nothing was appended meanwhile.
+
+    stream: a compacted stream
+    subject: a filter, wildcards allowed
+
+    Raises Unavailable where the log is out of reach, or the stream is written faster than it is read.
+    """
+    newest: dict[str, Record] = {}
+    complete_to, last_seq = 0, (await event_log.position(stream)).last_seq
+    for _ in range(NEWEST_ATTEMPTS):
+        async for record in event_log.read(stream, after=complete_to, subject=subject):
+            newest[record.subject] = record
+        complete_to, last_seq = last_seq, (await event_log.position(stream)).last_seq
+        if last_seq == complete_to:
+            return newest
+    raise Unavailable(f"{stream} is written faster than it can be read", retry_after_s=1.0)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -44,6 +44,7 @@ from searchsvc.changes.edit_checks import check_alone, check_on_documents, check
 from searchsvc.changes.policies import Refusal, part_of, refusal, refusal_of_parts
 from searchsvc.rules.checks import RuleConflict, conflicts
 from searchsvc.rules.rulebook import Rulebooks
+from searchsvc.runtime.clock import Clock, utc_now
 from searchsvc.state.serving import Serving, ServingState
 from tuning.features import default_weights
 from tuning.weights import check_weights
@@ -82,7 +83,15 @@ class Changed(msgspec.Struct, frozen=True):
 class Commands:
     """The only writer of CONTROL in a service."""
 
-    def __init__(self, event_log: EventLog, serving: Serving, rulebooks: Rulebooks, history: ControlHistory) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        serving: Serving,
+        rulebooks: Rulebooks,
+        history: ControlHistory,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._clock = clock
         self._log = event_log
         self._serving = serving
         self._rulebooks = rulebooks
@@ -349,7 +358,7 @@ class Commands:
         event_id = uuid.uuid4().hex
         for _ in range(ATTEMPTS):
             state = self._serving.current.control
-            event = decide(state, event_id, datetime.now(UTC))
+            event = decide(state, event_id, self._clock())
             if isinstance(event, ChangeRefused):
                 event = self._brief(event)
                 said_at = self._refusals.get(_kind_of(event))

@@ -31,7 +31,7 @@ from events.edits import (
 )
 from events.errors import WITH_ZONE, Conflict, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
-from events.log import Entry, EventLog
+from events.log import Entry, EventLog, read_newest
 from events.rules import check_rule_id
 from events.streams import draft_subject, drafts_filter
 from events.types import Approval, ChangePublished, DraftDeleted, DraftSaved, Schedule, Skipped
@@ -39,6 +39,7 @@ from searchsvc.changes.commands import Author, Changed, Commands, require_unchan
 from searchsvc.changes.differences import WHOLE, Difference, difference
 from searchsvc.changes.edit_checks import under
 from searchsvc.changes.policies import part_of
+from searchsvc.runtime.clock import Clock, utc_now
 from searchsvc.state.serving import Serving
 from tuning.weights import check_weights
 
@@ -87,7 +88,15 @@ class DraftStatus(msgspec.Struct, frozen=True):
 class Drafts:
     """All drafts of a service. history: to see what moved since a draft was written."""
 
-    def __init__(self, event_log: EventLog, serving: Serving, commands: Commands, history: ControlHistory) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        serving: Serving,
+        commands: Commands,
+        history: ControlHistory,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._clock = clock
         self._log = event_log
         self._serving = serving
         self._commands = commands
@@ -114,7 +123,7 @@ class Drafts:
         require_unchanged(f"draft {draft} is at version", "expected_version", expected_version, known.get(draft, 0))
         event = DraftSaved(
             id=uuid.uuid4().hex,
-            timestamp=datetime.now(UTC),
+            timestamp=self._clock(),
             index=index,
             actor=author.actor,
             reason=author.reason,
@@ -139,7 +148,7 @@ class Drafts:
         require_unchanged(f"draft {draft} is at version", "expected_version", expected_version, found.version)
         limit = "somebody else than its author, by name (X-Searchsvc-Actor)"
         require(author.actor not in ("", "anonymous", found.actor), "actor", author.actor, limit)
-        approval = Approval(author.actor, datetime.now(UTC), reason=author.reason, source=author.source)
+        approval = Approval(author.actor, self._clock(), reason=author.reason, source=author.source)
         others = tuple(one for one in found.approvals if one.actor != author.actor)
         return await self._save(_event(found, approvals=(*others, approval)), found.version)
 
@@ -148,7 +157,7 @@ class Drafts:
         time that is past or too far off."""
         author.check()
         require(bool(author.reason.strip()), "reason", author.reason, REASON)
-        now = datetime.now(UTC)
+        now = self._clock()
         require(at.tzinfo is not None, "publish_at", str(at), WITH_ZONE)
         limit = f"a time from now on, at most {MAX_AHEAD.days} days ahead"
         require(now < at <= now + MAX_AHEAD, "publish_at", at.isoformat(), limit)
@@ -199,7 +208,7 @@ class Drafts:
         found: dict[str, tuple[int, Draft | None]] = {}
         indexes = self._serving.current.control.indexes
         published = {(name, *one) for name, index in indexes.items() for one in index.published.items()}
-        async for record in self._log.read("DRAFTS", subject=subject):
+        for record in (await read_newest(self._log, "DRAFTS", subject)).values():
             event = decode_draft(record.data)
             if not isinstance(event, Skipped):
                 saved = None
@@ -218,7 +227,7 @@ class Drafts:
         """version: only where that is the newest; else raises Conflict."""
         event = DraftDeleted(
             id=uuid.uuid4().hex,
-            timestamp=datetime.now(UTC),
+            timestamp=self._clock(),
             index=index,
             actor=author.actor,
             reason=author.reason,
@@ -294,6 +303,9 @@ class Drafts:
         return changed
 
     def _base(self, draft: Draft) -> IndexControl:
+        """The index as the author of a draft saw it. Raises Unavailable where another service is ahead of this one."""
+        if draft.base_seq > self._history.seq:
+            raise Unavailable(f"CONTROL {draft.base_seq}, which draft {draft.id} is based on, is not applied here yet")
         return self._history.at(draft.base_seq).index(draft.index)
 
     def _check_together(self, state: ControlState, before: IndexControl, edits: Sequence[Edit]) -> None:

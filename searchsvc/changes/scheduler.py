@@ -1,87 +1,114 @@
-"""Publishes drafts whose time has come.
+"""Publish drafts at their scheduled time.
 
-What is to be published, and when, stands in DRAFTS; each service follows it and keeps the clock, and of several that
-publish the same draft one counts. A draft whose time came while no service ran is published as one starts.
+A schedule is part of its draft in DRAFTS. Every service follows DRAFTS and watches the clock. Where several services
+publish the same draft, the first counts and the others find it published. A draft whose time passed while no service
+ran is published when one starts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime
 from typing import Final
 
 from events.codec import decode_draft
 from events.errors import Corrupt, LaterVersion, Unavailable
-from events.log import EventLog
+from events.log import EventLog, Record
 from events.types import DraftSaved, Skipped
 from searchsvc.changes.drafts import Draft, Drafts, draft_of
+from searchsvc.runtime.clock import Clock, utc_now
 
 RETRY_S: Final = 1.0
-# Clocks may be set: nobody sleeps for longer before looking again.
-LOOK_EVERY_S: Final = 30.0
+# The system clock may be set: never sleep longer than this before reading it again.
+MAX_SLEEP_S: Final = 30.0
 
 log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """`run` goes on until it is cancelled."""
+    """Follows the schedules in DRAFTS and publishes each draft once its time has come.
 
-    def __init__(self, event_log: EventLog, drafts: Drafts) -> None:
+    event_log: where DRAFTS is followed
+    drafts: publishes a draft, or records in it why that failed
+    clock: the current time
+    """
+
+    def __init__(self, event_log: EventLog, drafts: Drafts, clock: Clock = utc_now) -> None:
         self._log = event_log
         self._drafts = drafts
-        self._waiting: dict[tuple[str, str], Draft] = {}
+        self._clock = clock
+        self._scheduled: dict[tuple[str, str], Draft] = {}
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
+        """Follow DRAFTS and publish what is due, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow())
-            tasks.create_task(self._publish())
+            tasks.create_task(self._publish_due())
 
-    async def _follow(self) -> None:
-        async for record in self._log.follow("DRAFTS"):
-            try:
-                event = decode_draft(record.data)
-            except (Corrupt, LaterVersion) as error:
-                log.error("message %d of DRAFTS is passed over: %s", record.seq, error)
-                continue
-            if isinstance(event, Skipped):
-                continue
-            self._waiting.pop((event.index, event.draft), None)
-            if isinstance(event, DraftSaved) and event.schedule is not None and not event.schedule.failure:
-                self._waiting[event.index, event.draft] = draft_of(event, record.seq)
-            self._changed.set()
+    def observe(self, record: Record) -> None:
+        """Take over the schedule that a message of DRAFTS gives its draft, or ends."""
+        try:
+            event = decode_draft(record.data)
+        except (Corrupt, LaterVersion) as error:
+            log.error("message %d of DRAFTS is skipped: %s", record.seq, error)
+            return
+        if isinstance(event, Skipped):
+            return
+        self._scheduled.pop((event.index, event.draft), None)
+        if isinstance(event, DraftSaved) and event.schedule is not None and not event.schedule.failure:
+            self._scheduled[event.index, event.draft] = draft_of(event, record.seq)
+        self._changed.set()
 
-    async def _publish(self) -> None:
-        """Each draft by itself: what keeps one waiting keeps no other."""
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                self._changed.clear()
-                now = datetime.now(UTC)
-                for key, draft in list(self._waiting.items()):
-                    if draft.schedule is not None and draft.schedule.publish_at <= now:
-                        del self._waiting[key]
-                        tasks.create_task(self._publish_one(draft), name=f"publish draft {draft.id}")
-                due = [one.schedule.publish_at for one in self._waiting.values() if one.schedule is not None]
-                wait_s = min([LOOK_EVERY_S, *((at - datetime.now(UTC)).total_seconds() for at in due)])
-                try:
-                    async with asyncio.timeout(max(wait_s, 0.0)):
-                        await self._changed.wait()
-                except TimeoutError:
-                    pass
+    def take_due(self) -> list[Draft]:
+        """Return the drafts whose time has come and remove them from the schedule."""
+        now = self._clock()
+        due = [
+            draft
+            for draft in self._scheduled.values()
+            if draft.schedule is not None and draft.schedule.publish_at <= now
+        ]
+        for draft in due:
+            del self._scheduled[draft.index, draft.id]
+        return due
 
-    async def _publish_one(self, draft: Draft) -> None:
-        said = ""
+    async def publish(self, draft: Draft) -> None:
+        """Publish a draft that is due. Repeats while the log or the index is unavailable."""
+        message = ""
         while True:
             try:
                 await self._drafts.publish_scheduled(draft)
                 return
             except Unavailable as error:
-                if str(error) != said:
+                if str(error) != message:
                     log.warning("draft %s of %s waits to be published: %s", draft.id, draft.index, error)
-                said = str(error)
+                message = str(error)
                 await asyncio.sleep(RETRY_S)
             except Exception:
-                # Whatever it is, the others have their time, too.
+                # Other drafts must still be published at their time.
                 log.exception("draft %s of %s could not be published", draft.id, draft.index)
                 return
+
+    async def _follow(self) -> None:
+        async for record in self._log.follow("DRAFTS"):
+            self.observe(record)
+
+    async def _publish_due(self) -> None:
+        """Publish each due draft in a task of its own, so that one that has to wait delays no other."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                self._changed.clear()
+                for draft in self.take_due():
+                    tasks.create_task(self.publish(draft), name=f"publish draft {draft.id}")
+                try:
+                    async with asyncio.timeout(self._sleep_s()):
+                        await self._changed.wait()
+                except TimeoutError:
+                    pass
+
+    def _sleep_s(self) -> float:
+        """Return how long to sleep until the next draft is due, in seconds."""
+        now = self._clock()
+        schedules = [draft.schedule for draft in self._scheduled.values() if draft.schedule is not None]
+        waits_s = [(schedule.publish_at - now).total_seconds() for schedule in schedules]
+        return max(min([MAX_SLEEP_S, *waits_s]), 0.0)
