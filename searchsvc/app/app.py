@@ -173,7 +173,7 @@ class App:
         rankings = memory.rankings
         self._keyring = await loop.run_in_executor(None, Keyring, data / KEYRING_NAME)
         self._writer = BehaviorWriter(
-            self._log, memory, outbox_size=config.behavior.outbox, before_write=self._keyring.settle
+            self._log, memory, outbox_size=config.behavior.outbox, before_write=self._keyring.ensure_stored
         )
         dead = DeadLetters(self._log, self._writer, rankings, self._keyring, self._served_control)
         searcher = Searcher(embedder, n_candidates=config.search.candidates)

@@ -1,34 +1,40 @@
-"""Events that could not be used: looked at, and sent on their way again once what was wrong is mended.
+"""Dead letters: events that could not be used, and their replay once the cause is fixed.
 
-A replay is an interaction of its own, whose id follows from the refusal: however often it is asked for, it counts once.
+A replay records a new interaction whose id is derived from the refusal, so that it counts once however often it is
+requested.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 import msgspec
 
 from events.codec import decode_behavior_event, decode_dead, encode
 from events.control import ControlState
-from events.errors import Corrupt, InvalidInput, LaterVersion
+from events.errors import Conflict, Corrupt, InvalidInput, LaterVersion
 from events.log import Entry, EventLog
 from events.streams import dead_subject
 from events.types import EventRefused, EventReplayed, InteractionRecorded
-from searchsvc.behavior.intake import EventInput, interaction
+from searchsvc.behavior.intake import EventInput, check_interaction
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.writer import BehaviorWriter
 
-MAX_REPLAY = 1000
+MAX_REPLAY: Final = 1000
 
-_input = msgspec.json.Decoder(EventInput, strict=True)
+_event_decoder: Final = msgspec.json.Decoder(EventInput, strict=True)
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A refused event. seq: of DEAD."""
+    """A refused event.
+
+    seq: its message in DEAD.
+    """
 
     seq: int
     refused_at: datetime
@@ -36,21 +42,30 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 
 class StillRefused(msgspec.Struct, frozen=True):
-    """Why an event could not be used this time either. It stays in DEAD, with its first reason."""
+    """An event that was refused again. It stays in DEAD with its first reason.
+
+    reason: why it was refused this time.
+    """
 
     id: str
     reason: str
 
 
 class Replayed(msgspec.Struct, frozen=True):
-    """n_replayed: sent on their way again; whether they are joined this time, DEAD will tell."""
+    """The result of a replay.
+
+    n_replayed: events recorded again. Joining them to their rankings may still fail; then they are in DEAD again.
+    """
 
     n_replayed: int
     still_refused: list[StillRefused]
 
 
 class DeadLetters:
-    """DEAD of one service. control: CONTROL as it is served."""
+    """The dead letters of one service.
+
+    control: returns CONTROL as it is served now.
+    """
 
     def __init__(
         self,
@@ -67,36 +82,41 @@ class DeadLetters:
         self._control = control
 
     async def letters(self, *, index: str = "", key: str = "") -> list[DeadLetter]:
-        """All that are there, oldest first; of one index or key where given. Raises Unavailable."""
-        found = []
+        """Return all dead letters, oldest first. Raises Unavailable.
+
+        index: only those of this index.
+        key: only those of this key, such as a query id.
+        """
+        letters = []
         async for record in self._log.read("DEAD"):
             try:
                 event = decode_dead(record.data)
             except LaterVersion:
                 continue  # for a later version to replay
-            if isinstance(event, EventRefused) and index in ("", _index(event)) and key in ("", event.key):
-                found.append(DeadLetter(record.seq, record.timestamp, event))
-        return found
+            if isinstance(event, EventRefused) and index in ("", _index_of(event)) and key in ("", event.key):
+                letters.append(DeadLetter(record.seq, record.timestamp, event))
+        return letters
 
     async def replay(self, *, ids: list[str], index: str = "", key: str = "") -> Replayed:
-        """Check refused events again and record those that are good, at most 1,000, oldest first.
+        """Check refused events again and record the good ones, at most 1,000, oldest first.
 
-        ids: of refused events; empty takes all. Raises InvalidInput for an id that is not there, and Unavailable, after
-        which the same call goes on where it stopped.
+        ids: refused events; empty for all.
+        index, key: as for `letters`.
+        Raises InvalidInput if DEAD has no event of an id. Raises Unavailable; the same call then continues.
         """
-        letters = [one for one in await self.letters(index=index, key=key) if not ids or one.refused.id in ids]
-        unknown = set(ids) - {one.refused.id for one in letters}
-        if unknown:
-            first = min(unknown)
+        letters = [letter for letter in await self.letters(index=index, key=key) if not ids or letter.refused.id in ids]
+        missing_ids = set(ids) - {letter.refused.id for letter in letters}
+        if missing_ids:
+            missing = min(missing_ids)
             raise InvalidInput(
-                f"DEAD has no event {first[:80]!r}", field="ids", value=first, limit="ids of refused events"
+                f"DEAD has no event {missing[:80]!r}", field="ids", value=missing, limit="ids of refused events"
             )
         n_replayed, still_refused = 0, list[StillRefused]()
         for letter in letters[:MAX_REPLAY]:
             refused = letter.refused
             new_id = f"{refused.id[:100]}.r{letter.seq}"
             try:
-                event = self._again(refused, new_id)
+                event = self._check_again(refused, new_id)
             except InvalidInput as error:
                 still_refused.append(StillRefused(refused.id, error.message))
                 continue
@@ -106,31 +126,38 @@ class DeadLetters:
             n_replayed += 1
         return Replayed(n_replayed, still_refused)
 
-    def _again(self, refused: EventRefused, new_id: str) -> InteractionRecorded:
-        """The interaction to record now. Raises InvalidInput."""
+    def _check_again(self, refused: EventRefused, new_id: str) -> InteractionRecorded:
+        """Return the interaction to record now. Raises InvalidInput."""
         now = datetime.now(UTC)
         try:
             if refused.source == "join":
                 recorded = decode_behavior_event(refused.payload.encode())
                 if isinstance(recorded, InteractionRecorded):
                     return msgspec.structs.replace(recorded, id=new_id, received_at=now, replay_of=refused.id)
-            event = _input.decode(refused.payload)
+            event = _event_decoder.decode(refused.payload)
         except (Corrupt, LaterVersion, msgspec.DecodeError, RecursionError) as error:
             raise InvalidInput(f"the payload is no event: {error}") from error
-        index = _index(refused)
+        index = _index_of(refused)
         self._control().index(index)
-        checked = interaction(
+        interaction = check_interaction(
             event,
             index=index,
             now=now,
             source=refused.source,
             default_id=new_id,
             rankings=self._rankings,
-            pseudonym=partial(self._keyring.pseudonym_again, now=now),
+            pseudonym=partial(self._keyring.as_pseudonym, now=now),
         )
-        return msgspec.structs.replace(checked, id=event.id or new_id, replay_of=refused.id)
+        return msgspec.structs.replace(interaction, id=event.id or new_id, replay_of=refused.id)
 
 
-def _index(refused: EventRefused) -> str:
-    """The index that an event was meant for, from its subject."""
+async def store_refusal(event_log: EventLog, refused: EventRefused) -> None:
+    """Append a refused event to DEAD, once however often it is refused. Raises Unavailable."""
+    entry = Entry(dead_subject(refused.source, refused.id), encode(refused), f"dead-{refused.source}-{refused.id}")
+    with suppress(Conflict):
+        await event_log.append("DEAD", entry, expected_subject_seq=0)
+
+
+def _index_of(refused: EventRefused) -> str:
+    """Return the index an event was sent to, from its subject."""
     return refused.subject.partition(".")[2]

@@ -1,6 +1,6 @@
-"""Follows BEHAVIOR: what the door has to know and what the worker learns from, folded in one pass.
+"""Follows BEHAVIOR in one pass, for the state that entry checks need and for the worker.
 
-newest good snapshot, or nothing  ->  the stream is the one it was taken of  ->  the log after it  ->  whatever comes
+newest good snapshot, or nothing  ->  check that the log still holds it  ->  the log after it  ->  new messages
 """
 
 from __future__ import annotations
@@ -26,35 +26,39 @@ from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
 
 SCHEMA: Final = 1
+# Names of the snapshot's parts that are not the state's.
 LEARNT: Final = "learnt"
+UNFINISHED: Final = "unfinished"
 RETRY_S: Final = 0.25
 MAX_AGE: Final = timedelta(seconds=STREAMS["BEHAVIOR"].max_age_s)
 MARK_EVERY: Final = timedelta(hours=6)
-# A snapshot is taken after so many events, but not more often than this, and of a few events not less often than that.
+# A snapshot is due after this many new events, but at most every 30 s, and in any case every 300 s.
 SAVE_AFTER_EVENTS: Final = 100_000
-SAVE_AT_MOST_EVERY_S: Final = 30.0
-SAVE_AT_LEAST_EVERY_S: Final = 300.0
+MIN_SAVE_INTERVAL_S: Final = 30.0
+MAX_SAVE_INTERVAL_S: Final = 300.0
 
 log = logging.getLogger(__name__)
 
 
 class BehaviorFollower:
-    """Keeps `memory`, and the worker where there is one, in step with BEHAVIOR. `run` goes on until it is cancelled.
+    """Keeps the state, and the worker if there is one, in step with BEHAVIOR. `run` goes on until it is cancelled.
 
-    folder: for its snapshots. caught_up: set once everything that was in the log at the start is folded.
+    folder: for the snapshots.
+    clock: a steady clock, in seconds.
+    caught_up: set once every message that was in the log at the start is folded.
     """
 
     def __init__(
         self,
         event_log: EventLog,
-        memory: BehaviorState,
+        state: BehaviorState,
         worker: Worker | None,
         folder: Path,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = event_log
-        self._memory = memory
+        self._state = state
         self._worker = worker
         self._snapshots = Snapshots(folder, SCHEMA)
         self._clock = clock
@@ -62,41 +66,45 @@ class BehaviorFollower:
         self._marks: deque[Mark] = deque()
         self._created = datetime.fromtimestamp(0, UTC)
         self._last: Record | None = None
-        self._unfinished: list[InteractionRecorded] = []
+        # Interactions handed to the worker by a call that has not returned yet.
+        self._in_hand: list[InteractionRecorded] = []
         self._n_unsaved = 0
         self._saved_at = clock()
         self.caught_up = asyncio.Event()
 
     def restore(self) -> None:
-        """Start from the newest good snapshot. Blocks."""
+        """Start from the newest good snapshot, if there is one. Blocks. Raises Corrupt."""
         snapshot = self._snapshots.newest()
         if snapshot is None:
             return
         try:
-            self._memory.restore(snapshot.parts, snapshot.checkpoint.seq)
-            self._unfinished = _interactions.decode_lines(snapshot.parts["unfinished"])
+            self._state.restore(snapshot.parts, snapshot.checkpoint.seq)
+            self._in_hand = _interactions_decoder.decode_lines(snapshot.parts[UNFINISHED])
             if self._worker is not None and self._worker.listener is not None and LEARNT in snapshot.parts:
                 self._worker.listener.restore(snapshot.parts[LEARNT])
         except (KeyError, msgspec.DecodeError) as error:
-            raise Corrupt(f"a snapshot in {self._snapshots.folder} is whole but of no known shape: {error}") from error
+            raise Corrupt(f"a snapshot in {self._snapshots.folder} has an unexpected format: {error}") from error
         self._restored = snapshot.checkpoint
         self._marks.extend(snapshot.checkpoint.marks)
 
     async def run(self) -> None:
-        """Raises Corrupt, naming it, where something that was in the log is not there any more, and LaterVersion."""
-        position = await self._begin()
+        """Follow the log.
+
+        Raises Corrupt, naming the loss, if messages are missing; LaterVersion before a message of a later version.
+        """
+        position = await self._start_position()
         self._created = position.created
-        await self._hand_over(self._unfinished, self._memory.seq)
-        if position.last_seq <= self._memory.seq or not position.count:
+        await self._hand_over(self._in_hand, self._state.seq)
+        if position.last_seq <= self._state.seq or not position.count:
             self.caught_up.set()
-        # Without a snapshot, no further back than what could be remembered.
-        first = self._memory.seq or max(0, position.last_seq - self._memory.event_ids.size)
-        async for record in self._log.follow("BEHAVIOR", after=first):
+        # Without a snapshot, no further back than the state can hold.
+        after = self._state.seq or max(0, position.last_seq - self._state.event_ids.size)
+        async for record in self._log.follow("BEHAVIOR", after=after):
             await self._require_no_gap(record)
             try:
                 await self._fold(record)
             except LaterVersion:
-                # As far as this version can come. The snapshot ends before it, so a later version goes on from there.
+                # The snapshot ends before this message, so a later version goes on from there.
                 self.caught_up.set()
                 raise
             self._last = record
@@ -104,15 +112,15 @@ class BehaviorFollower:
                 self._mark(record)
             if record.seq >= position.last_seq:
                 self.caught_up.set()
-            await asyncio.sleep(0)  # searches go between two messages
-            if self._due:
+            await asyncio.sleep(0)  # searches run between two messages
+            if self._save_due:
                 try:
                     await self.save()
                 except OSError as error:
                     log.warning("no snapshot of BEHAVIOR could be written: %s", error)
 
     async def save(self) -> None:
-        """Write a snapshot, where there is anything new."""
+        """Write a snapshot if anything is new since the last one."""
         last = self._last
         if not self._n_unsaved or last is None:
             return
@@ -124,17 +132,17 @@ class BehaviorFollower:
         await asyncio.to_thread(self._snapshots.save, checkpoint, parts)
 
     def _mark(self, record: Record) -> None:
-        """Note when a message was stored, and forget those that may have left by now."""
+        """Note when a message was stored, and drop the marks of messages that may have left the stream by age."""
         self._marks.append(Mark(record.seq, record.timestamp))
         while record.timestamp - self._marks[0].timestamp > MAX_AGE:
             self._marks.popleft()
 
     def _parts(self) -> Mapping[str, Iterator[bytes]]:
-        waiting = self._worker.unfinished() if self._worker is not None else []
-        return {**self._memory.parts(), "unfinished": iter([_encoder.encode_lines([*self._unfinished, *waiting])])}
+        unfinished = self._worker.unfinished() if self._worker is not None else []
+        return {**self._state.parts(), UNFINISHED: iter([_encoder.encode_lines([*self._in_hand, *unfinished])])}
 
-    async def _begin(self) -> Position:
-        """Where the stream stands, once the log is there and vouched for."""
+    async def _start_position(self) -> Position:
+        """Wait for the log, check it against the restored snapshot, and return its position. Raises Corrupt."""
         while True:
             try:
                 if self._restored is not None:
@@ -152,36 +160,38 @@ class BehaviorFollower:
             return position
 
     async def _require_no_gap(self, record: Record) -> None:
-        """Messages leave BEHAVIOR by age only, and so only from its beginning."""
-        before = self._memory.seq
-        if record.seq > before + 1 and before:
-            first = (await self._log.position("BEHAVIOR")).first_seq
-            if first < record.seq:
-                raise Corrupt(f"BEHAVIOR {before + 1} to {record.seq - 1} are missing")
+        """Raise Corrupt if messages before this one are missing. By age they leave the beginning of the stream only."""
+        previous_seq = self._state.seq
+        if record.seq > previous_seq + 1 and previous_seq:
+            first_seq = (await self._log.position("BEHAVIOR")).first_seq
+            if first_seq < record.seq:
+                raise Corrupt(f"BEHAVIOR {previous_seq + 1} to {record.seq - 1} are missing")
 
     async def _fold(self, record: Record) -> None:
-        new = self._memory.fold(decode_behavior(record.data).events, record.seq)
-        self._n_unsaved += len(new)
-        await self._hand_over(new, record.seq)
+        new_events = self._state.fold(decode_behavior(record.data).events, record.seq)
+        self._n_unsaved += len(new_events)
+        await self._hand_over(new_events, record.seq)
 
     async def _hand_over(self, events: Sequence[BehaviorEvent], seq: int) -> None:
-        """Until it returns, what is handed over counts as unfinished: a stop on the way must not lose it."""
-        self._unfinished = [event for event in events if isinstance(event, InteractionRecorded)]
+        """Give events to the worker, again until the log answers it.
+
+        Until it returns, a snapshot counts their interactions as unfinished, so that a stop does not lose them.
+        """
+        self._in_hand = [event for event in events if isinstance(event, InteractionRecorded)]
         while self._worker is not None:
             try:
                 await self._worker.take(events, seq)
                 break
             except Unavailable:
-                # Joining twice changes nothing.
+                # Joining an event twice changes nothing.
                 await asyncio.sleep(RETRY_S)
-        self._unfinished = []
-        return
+        self._in_hand = []
 
     @property
-    def _due(self) -> bool:
+    def _save_due(self) -> bool:
         age_s = self._clock() - self._saved_at
-        return age_s > SAVE_AT_LEAST_EVERY_S or (self._n_unsaved >= SAVE_AFTER_EVENTS and age_s > SAVE_AT_MOST_EVERY_S)
+        return age_s > MAX_SAVE_INTERVAL_S or (self._n_unsaved >= SAVE_AFTER_EVENTS and age_s > MIN_SAVE_INTERVAL_S)
 
 
 _encoder: Final = msgspec.json.Encoder()
-_interactions: Final = msgspec.json.Decoder(InteractionRecorded)
+_interactions_decoder: Final = msgspec.json.Decoder(InteractionRecorded)

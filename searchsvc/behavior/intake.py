@@ -1,4 +1,4 @@
-"""Interactions at the door: one shape for HTTP and NATS, checked the same way. Pure."""
+"""Check interactions on entry: one shape and one set of checks for HTTP and NATS. Pure."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ _TOKENS: Final = f"at most {MAX_TOKEN_CHARS} characters"
 
 
 class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One event as sent. id: chosen by the sender, so that a retry counts once; made where absent.
+    """One event as sent.
 
-    timestamp: RFC 3339, by default the time of receipt. value: money, grade or dwell, by type; feedback has one, from
-    -1 (the document does not belong there) to 1 (it does).
+    id: chosen by the sender, so that a retry counts once; made by the service if absent.
+    timestamp: RFC 3339; the time of receipt if absent.
+    value: money, grade or dwell time, depending on `type`; for feedback from -1 (the document does not belong there)
+        to 1 (it does).
     """
 
     type: InteractionType
@@ -44,10 +46,12 @@ class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A batch of events as sent."""
+
     events: list[EventInput]
 
 
-def interaction(
+def check_interaction(
     event: EventInput,
     *,
     index: str,
@@ -57,11 +61,41 @@ def interaction(
     rankings: RecentRankings,
     pseudonym: Callable[[str], str],
 ) -> InteractionRecorded:
-    """The event to record. Raises InvalidInput naming the first member that cannot be right.
+    """Check an event and return the interaction to record.
 
-    index: the one it counts for. rankings: a ranking known here must have shown the document. pseudonym: what the log
-    calls the user of a token.
+    index: the index it counts for.
+    now: when it was received.
+    source: the way it came, such as http or nats.
+    default_id: its id if the sender gave none.
+    rankings: an event must not contradict the ranking it names, if that is here.
+    pseudonym: returns what the log calls the user of a token.
+    Raises InvalidInput naming the first member that is wrong.
     """
+    _check_members(event, index)
+    timestamp = now if event.timestamp is None else _checked_time(event.timestamp, now)
+    if event.query_id is not None:
+        contradiction = rankings.contradiction(event.query_id, index, event.document_id, event.rank)
+        if contradiction is not None:
+            field, reason = contradiction
+            value = getattr(event, field) or index
+            raise InvalidInput(reason, field=field, value=value, limit="what the ranking showed")
+    return InteractionRecorded(
+        id=event.id or default_id,
+        kind=event.type,
+        index=index,
+        document_id=event.document_id,
+        query_id=event.query_id,
+        rank=event.rank,
+        user=pseudonym(event.user_token),
+        timestamp=timestamp,
+        received_at=now,
+        value=event.value,
+        source=source,
+    )
+
+
+def _check_members(event: EventInput, index: str) -> None:
+    """Check what can be checked of each member by itself. Raises InvalidInput."""
     require(INDEX_NAME.fullmatch(index) is not None, "index", index, "the name of an index")
     require(event.id is None or 0 < len(event.id) <= MAX_ID_CHARS, "id", event.id, _IDS)
     require(event.query_id is None or 0 < len(event.query_id) <= MAX_ID_CHARS, "query_id", event.query_id, _IDS)
@@ -71,35 +105,15 @@ def interaction(
     require(len(event.user_token) <= MAX_TOKEN_CHARS, "user_token", event.user_token, _TOKENS)
     require(event.value is None or math.isfinite(event.value), "value", event.value, "a finite number, or absent")
     if event.type == "feedback":
-        graded = event.value is not None and -1.0 <= event.value <= 1.0
-        require(graded, "value", event.value, "of feedback, from -1 (it does not belong there) to 1 (it does)")
-    at = now if event.timestamp is None else _checked_time(event.timestamp, now)
-    if event.query_id is not None:
-        wrong = rankings.contradiction(event.query_id, index, event.document_id, event.rank)
-        if wrong is not None:
-            field, reason = wrong
-            raise InvalidInput(
-                reason, field=field, value=getattr(event, field) or index, limit="what the ranking showed"
-            )
-    return InteractionRecorded(
-        id=event.id or default_id,
-        kind=event.type,
-        index=index,
-        document_id=event.document_id,
-        query_id=event.query_id,
-        rank=event.rank,
-        user=pseudonym(event.user_token),
-        timestamp=at,
-        received_at=now,
-        value=event.value,
-        source=source,
-    )
+        in_range = event.value is not None and -1.0 <= event.value <= 1.0
+        limit = "for feedback, from -1 (it does not belong there) to 1 (it does)"
+        require(in_range, "value", event.value, limit)
 
 
 def _checked_time(timestamp: datetime, now: datetime) -> datetime:
-    """In UTC. Raises InvalidInput where it is too old, too far ahead, or without a zone."""
+    """Return a time in UTC. Raises InvalidInput if it is too old, too far ahead, or without a zone."""
     require(timestamp.tzinfo is not None, "timestamp", str(timestamp), "RFC 3339 with a time zone")
-    at = timestamp.astimezone(UTC)
-    allowed = f"from {MAX_AGE.days} days ago to one hour ahead of {now.isoformat(timespec='seconds')}"
-    require(now - MAX_AGE <= at <= now + MAX_AHEAD, "timestamp", at.isoformat(), allowed)
-    return at
+    utc = timestamp.astimezone(UTC)
+    limit = f"from {MAX_AGE.days} days ago to one hour ahead of {now.isoformat(timespec='seconds')}"
+    require(now - MAX_AGE <= utc <= now + MAX_AHEAD, "timestamp", utc.isoformat(), limit)
+    return utc

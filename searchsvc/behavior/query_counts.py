@@ -1,7 +1,7 @@
-"""How often shoppers made each query. Pure.
+"""How often shoppers made each query, for suggestions. Pure.
 
-Queries are counted from the log. Those that were tied to a shopper are sealed there and are never counted; those of
-fewer than `MIN_COUNT` rankings are never suggested.
+Queries are counted from the log. Queries tied to a shopper are sealed there and are never counted; those of fewer than
+`MIN_COUNT` rankings are never suggested.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ MAX_QUERY_CHARS: Final = 100
 
 
 class QueryCount(msgspec.Struct, array_like=True, gc=False):
-    """How often a query was made and found something. text: as it was first typed. key: its words, folded."""
+    """One query and its count.
+
+    key: the query's words, folded.
+    text: the query as it was first typed.
+    count: rankings of this query that showed documents.
+    """
 
     index: str
     key: str
@@ -30,44 +35,55 @@ class QueryCount(msgspec.Struct, array_like=True, gc=False):
 
 
 class QueryCounts:
-    """The most frequent queries of each index. When there are too many, all counts are halved and what is left of the
-    rare ones is forgotten, so old fashions fade. Used on the event loop; `matching` on any thread."""
+    """The most frequent queries of each index.
+
+    When an index has more than `size` queries, all its counts are halved and zeros dropped, so that old queries fade.
+    `add` is for the event loop; `matching` is for any thread.
+
+    counts: counts to start from.
+    size: queries to keep for each index.
+    """
 
     def __init__(self, counts: Iterable[QueryCount] = (), *, size: int = MAX_QUERIES) -> None:
         self._size = size
         self._counts: dict[str, dict[str, QueryCount]] = {}
-        for one in counts:
-            self._counts.setdefault(one.index, {})[one.key] = one
+        for query in counts:
+            self._counts.setdefault(query.index, {})[query.key] = query
 
     def __iter__(self) -> Iterator[QueryCount]:
-        return (one for counts in list(self._counts.values()) for one in list(counts.values()))
+        return (query for counts in list(self._counts.values()) for query in list(counts.values()))
 
     def add(self, ranking: RankingShown) -> None:
-        """Count the query of a ranking: the first page of a finished query that found something."""
+        """Count the query of a ranking, if it is the first page of a complete query that found something."""
         text = " ".join(ranking.query.split())
-        unfit = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
-        if unfit or not 0 < len(text) <= MAX_QUERY_CHARS:
+        excluded = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
+        if excluded or not 0 < len(text) <= MAX_QUERY_CHARS:
             return
         key = folded(text)
         if not key:
             return
         counts = self._counts.setdefault(ranking.index, {})
-        known = counts.get(key)
-        if known is not None:
-            known.count += 1
+        query = counts.get(key)
+        if query is not None:
+            query.count += 1
             return
         counts[key] = QueryCount(ranking.index, key, text, 1)
         if len(counts) > self._size:
-            halved = {k: QueryCount(one.index, k, one.text, one.count // 2) for k, one in counts.items()}
-            self._counts[ranking.index] = {k: one for k, one in halved.items() if one.count}
+            halved = {key: QueryCount(q.index, key, q.text, q.count // 2) for key, q in counts.items()}
+            self._counts[ranking.index] = {key: query for key, query in halved.items() if query.count}
 
-    def matching(self, index: str, typed: str, n: int) -> list[QueryCount]:
-        """The n most frequent queries that begin with what was typed, or have a word that does."""
-        key = folded(typed)
+    def matching(self, index: str, prefix: str, n: int) -> list[QueryCount]:
+        """Return the n most frequent queries with a word that begins with `prefix`.
+
+        Those that begin with it as a whole come first.
+        """
+        key = folded(prefix)
         if not key:
             return []
         inner = f" {key}"
         counts = list(self._counts.get(index, {}).values())
-        found = [one for one in counts if one.count >= MIN_COUNT and (one.key.startswith(key) or inner in one.key)]
-        found.sort(key=lambda one: (not one.key.startswith(key), -one.count, one.key))
-        return found[:n]
+        matches = [
+            query for query in counts if query.count >= MIN_COUNT and (query.key.startswith(key) or inner in query.key)
+        ]
+        matches.sort(key=lambda query: (not query.key.startswith(key), -query.count, query.key))
+        return matches[:n]

@@ -1,6 +1,6 @@
-"""What people type into a search box and nobody may keep: e-mail addresses and telephone numbers. Pure.
+"""Redaction of e-mail addresses and telephone numbers in queries, which must not be stored. Pure.
 
-Meant to catch what is plainly one; part numbers, bar codes and years stay, because a shop is searched by them.
+Only clear cases are replaced. Part numbers, bar codes and years stay, because shops are searched by them.
 """
 
 from __future__ import annotations
@@ -26,5 +26,5 @@ _PHONE: Final = re.compile(
 
 
 def redacted(text: str) -> str:
-    """The text with `[e-mail]` and `[phone]` where one stood."""
+    """Replace each e-mail address by `[e-mail]` and each telephone number by `[phone]`."""
     return _PHONE.sub("[phone]", _EMAIL.sub("[e-mail]", text))

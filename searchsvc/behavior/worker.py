@@ -1,7 +1,7 @@
-"""The worker: joins what BEHAVIOR brings, hands it to what learns, and puts into DEAD what belongs to no ranking.
+"""The worker: joins interactions to their rankings, feeds the listener, and puts orphans into DEAD.
 
-An event that breaks the work on it is put into DEAD too, and what comes after it for the same ranking, so that order is
-kept; events of all other rankings go on. A replay lets the ranking's events through again.
+An event that raises an unforeseen error is put into DEAD, and so are the later events of the same ranking, so that
+order is kept. Events of other rankings go on. A replay releases the ranking.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from events.codec import decode_behavior
 from events.errors import Unavailable
 from events.log import EventLog
 from events.types import BehaviorEvent, EventRefused, InteractionRecorded, RankingShown
-from searchsvc.behavior.ingest import store_refusal
+from searchsvc.behavior.dead_letters import store_refusal
 from searchsvc.behavior.recent_rankings import RecentRankings
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
@@ -29,32 +29,33 @@ log = logging.getLogger(__name__)
 
 
 class BehaviorListener(Protocol):
-    """Learns from what the worker takes and joins, in the order of the log.
-
-    Its state is part of the snapshots of BEHAVIOR.
-    """
+    """Learns from rankings and clickthroughs, in log order. Its state is part of the snapshots of BEHAVIOR."""
 
     def note_position(self, seq: int) -> None:
-        """Note that every event up to BEHAVIOR message `seq` is being handed over, or was before the start."""
+        """Note that the events of message `seq` follow, and that all earlier ones were handed over."""
 
     async def wait_for_room(self) -> None:
         """Block until the queue is below its limit (back-pressure)."""
 
     def take(self, event: RankingShown | Clickthrough, seq: int) -> None:
-        """Queue an event. seq: its message in BEHAVIOR. An event given again counts once."""
+        """Queue an event. One that is handed over twice counts once.
+
+        seq: its message in BEHAVIOR.
+        """
 
     async def state_parts(self) -> bytes:
         """Return everything learnt so far, for a snapshot."""
 
-    def restore(self, held: bytes) -> None:
-        """Start from what `parts` returned. Raises msgspec.DecodeError where it is something else."""
+    def restore(self, state: bytes) -> None:
+        """Start from what `state_parts` returned. Raises msgspec.DecodeError if it is something else."""
 
 
 class Worker:
-    """Takes the new events of BEHAVIOR in order; `run` goes on until it is cancelled.
+    """Handles the new events of BEHAVIOR in order. `run` goes on until it is cancelled.
 
-    rankings: where the log has the rankings that are not held here.
-    listener: learns from what is taken; None where nobody does.
+    rankings: gives the message of a ranking that the join does not hold.
+    listener: learns from the events; None if nothing does.
+    clock: gives the time that interactions wait by.
     n_joined, n_orphaned: counts since the start.
     """
 
@@ -71,15 +72,19 @@ class Worker:
         self._rankings = rankings
         self._join = join
         self.listener = listener
-        self._seq = 0
         self._clock = clock
+        self._seq = 0
         self._orphans: OrderedDict[str, Orphan] = OrderedDict()
-        self._parked: dict[str, str] = {}
+        # Key of a stopped ranking -> id of the event that failed.
+        self._failed_events: dict[str, str] = {}
         self.n_joined = 0
         self.n_orphaned = 0
 
     async def take(self, events: Sequence[BehaviorEvent], seq: int) -> None:
-        """seq: of their message. Raises Unavailable where the log is out of reach: then none of the rest was taken."""
+        """Handle the events of message `seq`.
+
+        Raises Unavailable if the log cannot be read; the remaining events are then not handled. Call it again with all.
+        """
         self._seq = seq
         if self.listener is not None:
             self.listener.note_position(seq)
@@ -88,62 +93,71 @@ class Worker:
             if isinstance(event, RankingShown):
                 if self.listener is not None:
                     self.listener.take(event, seq)
-                await self._work_on(event, event.id)
+                await self._join_event(event, event.id)
                 continue
             key = event.query_id or event.id
-            if self._parked:
-                if event.replay_of:
-                    self._parked.pop(key, None)
-                if key in self._parked:
-                    self._note([Orphan(event, f"parked behind {self._parked[key]}, which could not be worked on")])
-                    continue
-            await self._work_on(event, key)
-
-    async def _work_on(self, event: BehaviorEvent, key: str) -> None:
-        try:
-            if isinstance(event, InteractionRecorded) and event.query_id and not self._join.knows(event.query_id):
-                await self._recall(event.query_id)
-            self._note(self._join.apply(event))
-        except Unavailable:
-            raise
-        except Exception as error:
-            # Whatever it is, it must not keep the events of others.
-            log.exception("%s could not be worked on", event.id)
-            self._parked[key] = event.id
-            if isinstance(event, InteractionRecorded):
-                self._note([Orphan(event, f"it could not be worked on: {error!r}")])
+            if event.replay_of:
+                self._failed_events.pop(key, None)
+            failed_event = self._failed_events.get(key)
+            if failed_event is not None:
+                self._record([Orphan(event, f"parked behind {failed_event}, which could not be processed")])
+                continue
+            await self._join_event(event, key)
 
     async def run(self) -> None:
+        """Call `expire` once a second."""
         while True:
             await asyncio.sleep(EXPIRE_EVERY_S)
             await self.expire()
 
     async def expire(self) -> None:
-        """Give up on what has waited too long, and put it into DEAD; what the log does not take now waits."""
-        self._note(self._join.expire(self._clock()))
+        """Put interactions that waited too long, and other orphans, into DEAD.
+
+        Those that the log does not accept stay for the next call.
+        """
+        self._record(self._join.expire(self._clock()))
         while self._orphans:
             event_id, orphan = next(iter(self._orphans.items()))
             try:
-                await store_refusal(self._log, self._refused(orphan))
+                await store_refusal(self._log, self._refusal(orphan))
             except Unavailable as error:
                 log.warning("%d orphans are not in DEAD yet: %s", len(self._orphans), error)
                 return
             self._orphans.pop(event_id, None)
 
     def unfinished(self) -> list[InteractionRecorded]:
-        """What was taken and is neither joined nor in DEAD: a snapshot keeps it, and `take` is given it again."""
+        """Return the interactions that are neither joined nor in DEAD.
+
+        A snapshot keeps them; after a restart they go through `take` again.
+        """
         return [*(orphan.interaction for orphan in self._orphans.values()), *self._join.waiting()]
 
-    async def _recall(self, query_id: str) -> None:
-        """Give the join a ranking that it no longer holds, or never did since the start."""
+    async def _join_event(self, event: BehaviorEvent, key: str) -> None:
+        """Join an event. One that fails stops the later events of its key. Raises Unavailable."""
+        try:
+            if isinstance(event, InteractionRecorded) and event.query_id and not self._join.knows(event.query_id):
+                await self._fetch_ranking(event.query_id)
+            self._record(self._join.apply(event))
+        except Unavailable:
+            raise
+        except Exception as error:
+            # An unforeseen error in one ranking must not stop the others.
+            log.exception("event %s could not be processed", event.id)
+            self._failed_events[key] = event.id
+            if isinstance(event, InteractionRecorded):
+                self._record([Orphan(event, f"the event could not be processed: {error!r}")])
+
+    async def _fetch_ranking(self, query_id: str) -> None:
+        """Read a ranking from the log again and give it to the join, if its message is known."""
         seq = self._rankings.message_seq(query_id)
         record = await self._log.get("BEHAVIOR", seq) if seq else None
         if record is not None:
             for event in decode_behavior(record.data).events:
                 if isinstance(event, RankingShown) and event.id == query_id:
-                    self._note(self._join.apply(event))
+                    self._record(self._join.apply(event))
 
-    def _note(self, outcomes: Iterable[Clickthrough | Orphan]) -> None:
+    def _record(self, outcomes: Iterable[Clickthrough | Orphan]) -> None:
+        """Count what the join returned; hand clickthroughs to the listener and keep orphans for DEAD."""
         for outcome in outcomes:
             if isinstance(outcome, Clickthrough):
                 self.n_joined += 1
@@ -153,7 +167,7 @@ class Worker:
                 self.n_orphaned += 1
                 self._orphans[outcome.interaction.id] = outcome
 
-    def _refused(self, orphan: Orphan) -> EventRefused:
+    def _refusal(self, orphan: Orphan) -> EventRefused:
         event = orphan.interaction
         return EventRefused(
             id=event.id,

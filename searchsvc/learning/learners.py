@@ -35,7 +35,7 @@ from events.types import (
     SignalEvent,
 )
 from searchsvc.analysis.analyzer import asked_for
-from searchsvc.behavior.keyring import Keyring, opened
+from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.redaction import REDACTED
 from searchsvc.changes.commands import Author, Commands
 from searchsvc.changes.drafts import Drafts
@@ -113,12 +113,12 @@ class _Teacher:
             # Of somebody who is not known, nothing is learnt of documents.
             return None
         user = self._keyring.by_pseudonym(ranking.user)
-        clear = opened(ranking, user)
+        clear = open_ranking(ranking, user)
         if user is None or clear is None or REDACTED.search(clear.query):
             return None
         words = asked_for(clear.query)
         # Under the user's key, and not as the log has it: once that is gone, nobody can tell who asked.
-        who = int.from_bytes(user.mark(f"learnt\0{words}").encode()[:7])
+        who = int.from_bytes(user.keyed_hash(f"learnt\0{words}").encode()[:7])
         return Asked(words, who) if words else None
 
     def _families(self, index: str, document_ids: Sequence[str]) -> dict[str, list[str]]:
@@ -189,7 +189,7 @@ class Learners:
         self._drafts = drafts
         self._replays = replays
         self._teacher = _Teacher(serving, keyring)
-        self._secret = keyring.secret("learning")
+        self._secret = keyring.derive_secret("learning")
         self._settle = settle
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="learner")

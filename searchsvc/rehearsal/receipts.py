@@ -24,7 +24,7 @@ from events.log import EventLog, first_at
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
 from searchsvc.analysis.analyzer import asked_for
-from searchsvc.behavior.keyring import Keyring, opened
+from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.redaction import REDACTED
 from searchsvc.rules.directives import multiplied
@@ -238,7 +238,7 @@ class Receipts:
         return None
 
     def _opened(self, shown: RankingShown, seq: int, at: int) -> _Found:
-        clear = opened(shown, self._keyring.by_pseudonym(shown.user) if shown.sealed_query else None)
+        clear = open_ranking(shown, self._keyring.by_pseudonym(shown.user) if shown.sealed_query else None)
         return _Found(clear, seq, at, clear.query) if clear is not None else _Found(shown, seq, at, None)
 
     def _checks(self, found: _Found) -> list[Check]:

@@ -17,7 +17,7 @@ import msgspec
 from events.control import ControlState
 from events.errors import Unavailable
 from events.types import RankingShown
-from searchsvc.behavior.keyring import Keyring, opened
+from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.redaction import REDACTED
 from searchsvc.search.answer import SearchAnswer, SearchRequest
 from tuning.metrics import ndcg
@@ -128,7 +128,7 @@ class Replays:
         """Those whose query may be read. Reads the keyring: not for the event loop."""
         found = []
         for ranking in rankings:
-            clear = opened(ranking, self._keyring.by_pseudonym(ranking.user) if ranking.sealed_query else None)
+            clear = open_ranking(ranking, self._keyring.by_pseudonym(ranking.user) if ranking.sealed_query else None)
             if clear is not None and clear.query and not REDACTED.search(clear.query + clear.request):
                 request = SearchRequest.of_log(clear.query, clear.request)
                 if not (request.sort or request.distinct or request.like):

@@ -25,7 +25,7 @@ from events.control import ControlState
 from events.errors import InvalidInput, NotFound, SearchsvcError, Unavailable, require
 from events.log import EventLog, first_at
 from events.types import InteractionRecorded, RankingShown
-from searchsvc.behavior.keyring import Keyring, User, opened
+from searchsvc.behavior.keyring import Keyring, User, open_ranking
 from searchsvc.changes.drafts import Draft, Drafts, with_draft
 from searchsvc.rehearsal.preview import Asking, overlap, top_changed
 from searchsvc.runtime.tasks import end
@@ -284,7 +284,7 @@ class WhatIfs:
         for shown in rankings:
             if shown.sealed_query and shown.user not in users:
                 users[shown.user] = self._keyring.by_pseudonym(shown.user)
-            clear = opened(shown, users.get(shown.user))
+            clear = open_ranking(shown, users.get(shown.user))
             search = _Search(clear.query, _without_page(clear.request)) if clear is not None else None
             found.append(_Logged(shown, search))
         return found

@@ -24,8 +24,8 @@ from events.types import DocumentDeleted, DocumentUpserted, RankingShown
 from searchsvc.behavior.admission import Allowance
 from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.behavior.intake import MAX_BATCH as MAX_EVENTS
-from searchsvc.behavior.intake import EventInput, interaction
-from searchsvc.behavior.keyring import Keyring, sealed
+from searchsvc.behavior.intake import EventInput, check_interaction
+from searchsvc.behavior.keyring import Keyring, seal_ranking
 from searchsvc.behavior.redaction import redacted
 from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.writer import BehaviorWriter
@@ -226,7 +226,7 @@ class Service:
         drawn = None
         if trial is not None and not rehearsal:
             token = request.user_token
-            who = self._keyring.user(token, now).mark(trial.id) if token else name
+            who = self._keyring.user(token, now).keyed_hash(trial.id) if token else name
             drawn = draw(trial, who, request.query)
         may_explore = learning.mode == "automatic" and not rehearsal and not request.offset
         finish = partial(
@@ -287,7 +287,7 @@ class Service:
     def _kept_private(self, shown: RankingShown, token: str) -> RankingShown:
         """The ranking as the log may hold it: what was typed is redacted, and sealed where it is tied to a user."""
         clear = msgspec.structs.replace(shown, query=redacted(shown.query), request=redacted(shown.request))
-        return sealed(clear, self._keyring.user(token, shown.timestamp)) if token else clear
+        return seal_ranking(clear, self._keyring.user(token, shown.timestamp)) if token else clear
 
     async def erase_user(self, token: str) -> int:
         """Destroy what ties the log to a user; return how many keys there were."""
@@ -367,7 +367,7 @@ class Service:
                 if event.index not in known:
                     self.serving.current.control.index(event.index)
                 records.append(
-                    interaction(
+                    check_interaction(
                         event,
                         index=event.index,
                         now=now,
