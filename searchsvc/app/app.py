@@ -326,7 +326,9 @@ class App:
         """What was heard of the log's server that keeps it from being reached; '' while nothing was."""
         if self._nats is not None:
             return self.reasons.get("nats-server", "")
-        return f"no NATS answers at {self.config.nats.url}: {self._log.connect_errors}" if self._log.connect_errors else ""
+        return (
+            f"no NATS answers at {self.config.nats.url}: {self._log.connect_errors}" if self._log.connect_errors else ""
+        )
 
     def _child_said(self, reason: str) -> None:
         self._note("nats-server", reason)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from events import codec
 from events.errors import Corrupt, InvalidInput, SearchsvcError, Unavailable
-from events.nats_connection import translate
 from events.memory import matches
+from events.nats_connection import translate
 from events.streams import MAX_SUBJECT_TOKEN_BYTES, STREAMS, subject_token
 from searchsvc.behavior.recent_rankings import RecentRankings
 from tests.factories import NOW, click, ranking
