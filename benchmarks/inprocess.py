@@ -78,7 +78,7 @@ def measure(
     engine = storage.load(storage.snapshots(scratch)[0], scratch, settings, model)
     if engine is None:
         raise AssertionError(f"the index in {folder} does not open")
-    engine.settle()
+    engine.maintain()
     state = serving(settings, engine.snapshot())
     searcher = Searcher(embedder, n_candidates=CANDIDATES)
 

@@ -18,11 +18,12 @@ from events.digest import DocumentsDigest
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Analysis, analyze, field_text, stem
-from searchsvc.analysis.lexicon import Likeness
-from searchsvc.analysis.query import AskedOperator, Operator, Query, QueryTerm
+from searchsvc.analysis.lexicon import SimilarWord
+from searchsvc.analysis.query import Operator, Query, QueryTerm, RequestedOperator
 from searchsvc.engines import signals
 from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds, without
-from searchsvc.engines.protocol import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures, Upsert
+from searchsvc.engines.protocol import Upsert
+from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
 K1, B = 1.2, 0.75
@@ -51,15 +52,15 @@ class OracleLexicon:
     def count(self, term: str) -> int:
         return self.frequencies.get(term, 0)
 
-    def similar(self, word: str, max_edits: int) -> list[Likeness]:
+    def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
         near = [one for one in self.words if abs(len(one) - len(word)) <= max_edits]
-        found = [Likeness(one, d, self.count(stem(one))) for one in near if (d := edits(word, one)) <= max_edits]
+        found = [SimilarWord(one, d, self.count(stem(one))) for one in near if (d := edits(word, one)) <= max_edits]
         return sorted(found, key=lambda one: (one.edits, -one.frequency, one.word))
 
-    def completions(self, prefix: str, n: int) -> list[Likeness]:
+    def completions(self, prefix: str, n: int) -> list[SimilarWord]:
         longer = [one for one in self.words if one.startswith(prefix) and one != prefix]
         return sorted(
-            (Likeness(w, 0, self.count(stem(w))) for w in longer), key=lambda one: (-one.frequency, one.word)
+            (SimilarWord(w, 0, self.count(stem(w))) for w in longer), key=lambda one: (-one.frequency, one.word)
         )[:n]
 
 
@@ -68,7 +69,7 @@ class OracleSnapshot:
 
     generation = "oracle"
     catalog_seq = 0
-    refused: Mapping[str, str] = MappingProxyType({})
+    refusals: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, documents: Sequence[Upsert], settings: IndexSettings) -> None:
         self.documents = list(documents)
@@ -88,11 +89,11 @@ class OracleSnapshot:
         return len(self.documents)
 
     @property
-    def is_small(self) -> bool:
+    def is_fast(self) -> bool:
         return False
 
     @property
-    def looks_beside(self) -> bool:
+    def encodes_concurrently(self) -> bool:
         return False
 
     @cached_property
@@ -119,9 +120,13 @@ class OracleSnapshot:
     def reading(self) -> OracleSnapshot:
         return self
 
+    @property
+    def snapshot(self) -> OracleSnapshot:
+        return self
+
     def retrieve(self, asked: Retrieval) -> Retrieved:
         query = asked.query
-        vector = asked.encoded()
+        vector = asked.query_vector()
         allowed = self._allowed(asked, asked.filters)
         match, operator, left_out = self._match(query, allowed, asked.operator)
         scores = self._keyword_scores(match, asked)
@@ -129,7 +134,7 @@ class OracleSnapshot:
         nearest, trust = self._vector_leg(asked, allowed, by_words)
         pinned = self._pinned(asked, allowed)
         match_set = sorted({*match, *nearest, *pinned})
-        lifted = [i for i in by_words if self._passes(i, asked.lifted)] if asked.lifted is not None else []
+        lifted = [i for i in by_words if self._passes(i, asked.boosted)] if asked.boosted is not None else []
         window = len(match_set) if asked.window is None else max(asked.k, asked.window, 10)
         if asked.sort:
             order = sorted(match_set, key=lambda i: self.documents[i].id)
@@ -156,24 +161,24 @@ class OracleSnapshot:
             vector_trust=trust,
             total=len(match_set),
             operator=operator if query.text else None,
-            left_out=left_out,
+            unmatched_terms=left_out,
             facets=facets,
             pinned=np.array(pinned, np.int64),
-            lifted=np.array(lifted[: asked.k], np.int64),
+            boosted=np.array(lifted[: asked.k], np.int64),
         )
 
     def _allowed(self, asked: Retrieval, filters: Filter | None) -> list[int]:
-        there = [i for i in range(self.n_documents) if i != asked.leave_out and self._passes(i, asked.within)]
+        there = [i for i in range(self.n_documents) if i != asked.excluded_slot and self._passes(i, asked.scope)]
         return [i for i in there if self._passes(i, filters)]
 
     def _pinned(self, asked: Retrieval, allowed: list[int]) -> list[int]:
-        return [i for i in allowed if self.documents[i].id in asked.pinned]
+        return [i for i in allowed if self.documents[i].id in asked.pinned_ids]
 
-    def check_filter(self, given: Filter, field: str) -> None:
+    def check_filter(self, condition: Filter, field: str) -> None:
         return
 
-    def passing(self, slots: IntArray, given: Filter) -> BoolArray:
-        return np.array([self._passes(slot, given) for slot in slots.tolist()], np.bool_)
+    def passes(self, slots: IntArray, condition: Filter) -> BoolArray:
+        return np.array([self._passes(slot, condition) for slot in slots.tolist()], np.bool_)
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
         n_fields, names = len(self.settings.searchable), [f.name for f in self.settings.searchable]
@@ -215,9 +220,9 @@ class OracleSnapshot:
         vector = self.documents[slot].vector
         return _as_bytes(vector) if vector is not None else None
 
-    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
+    def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
         rows = signals.kept(self.settings.signals, [self.documents[slot].members for slot in slots.tolist()])
-        return signals.features(self.settings.signals, rows, at_s)
+        return signals.features(self.settings.signals, rows, timestamp_s)
 
     def id(self, slot: int) -> str:
         return self.documents[slot].id
@@ -229,7 +234,7 @@ class OracleSnapshot:
         return next((i for i, d in enumerate(self.documents) if d.id == document_id), None)
 
     def _match(
-        self, query: Query, allowed: list[int], asked: AskedOperator
+        self, query: Query, allowed: list[int], asked: RequestedOperator
     ) -> tuple[list[int], Operator, tuple[int, ...]]:
         n_fields = len(self.settings.searchable)
         if not query.text:
@@ -253,7 +258,7 @@ class OracleSnapshot:
 
     def _vector_leg(self, asked: Retrieval, allowed: list[int], by_words: list[int]) -> tuple[list[int], float]:
         """The nearest, and how far to trust them: see `searchsvc.engines.vector_trust.vector_trust`."""
-        vector = asked.encoded()
+        vector = asked.query_vector()
         nearest = self._nearest(vector, asked.k, allowed)
         if vector is None or self.settings.embedding is None:
             return [], 0.0
@@ -269,10 +274,10 @@ class OracleSnapshot:
 
     def _keyword_scores(self, slots: list[int], asked: Retrieval) -> dict[int, float]:
         if not asked.query.text:
-            rows = self.signals(np.array(slots, np.int64), asked.at_s) @ asked.signal_weights
+            rows = self.signals(np.array(slots, np.int64), asked.timestamp_s) @ asked.signal_weights
             return dict(zip(slots, rows.tolist(), strict=True))
         table = self.text_features(np.array(slots, np.int64), asked.query).bm25
-        boosts = [max(asked.boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
+        boosts = [max(asked.field_boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
         return {slot: round(float(row @ np.array(boosts)), 5) for slot, row in zip(slots, table, strict=True)}
 
     def _idf(self, df: int) -> float:

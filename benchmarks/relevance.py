@@ -365,7 +365,7 @@ def _index(
     upserts = [Upsert(d.id, d.text, d.members, vector) for d, vector in zip(documents, vectors, strict=True)]
     for start in range(0, len(upserts), BATCH):
         engine.apply(upserts[start : start + BATCH], start + 1)
-    engine.settle()
+    engine.maintain()
     return engine.snapshot()
 
 

@@ -59,7 +59,7 @@ def measure(n_searches: int, rng: np.random.Generator) -> Measured:
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         engine = storage.empty(Path(scratch) / "index", settings, 0)
         engine.apply([Upsert(one.id, one.text, one.members, None) for one in documents], 1)
-        engine.settle()
+        engine.maintain()
         words = sorted({word for one in documents for word in str(one.members[settings.title]).lower().split()})
         state = serving(settings, engine.snapshot())
         rules = tuple(SetRule(f"r{n}", _rule(n, rng, words, documents)) for n in range(N_RULES))

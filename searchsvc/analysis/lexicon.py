@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 
-class Likeness(NamedTuple):
+class SimilarWord(NamedTuple):
     """A word of the index. edits: from the word asked about. frequency: live documents with its term, in the field that
     holds it most often."""
 
@@ -21,10 +21,10 @@ class Lexicon(Protocol):
         """In how many live documents a stem is, in the field that has it most often."""
         ...
 
-    def similar(self, word: str, max_edits: int) -> list[Likeness]:
+    def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
         """Words within so many insertions, deletions, substitutions and swaps of neighbours, nearest first."""
         ...
 
-    def completions(self, prefix: str, n: int) -> list[Likeness]:
+    def completions(self, prefix: str, n: int) -> list[SimilarWord]:
         """The n most frequent words that go on after a prefix."""
         ...

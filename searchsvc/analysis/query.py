@@ -10,9 +10,9 @@ from typing import Literal
 
 import msgspec
 
-Kind = Literal["exact", "compound", "prefix", "typo", "synonym"]
+AlternativeKind = Literal["exact", "compound", "prefix", "typo", "synonym"]
 Operator = Literal["all", "any"]
-AskedOperator = Literal["auto", "all", "any"]
+RequestedOperator = Literal["auto", "all", "any"]
 
 
 class Alternative(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Alternative(msgspec.Struct, frozen=True):
     stem: str
     word: str
     weight: float
-    kind: Kind
+    kind: AlternativeKind
 
 
 class QueryTerm(msgspec.Struct, frozen=True):

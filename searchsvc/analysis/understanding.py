@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from searchsvc.analysis.analyzer import Analysis, Compound, analyze_query, stem
-from searchsvc.analysis.lexicon import Lexicon, Likeness
-from searchsvc.analysis.query import Alternative, Kind, Query, QueryTerm
+from searchsvc.analysis.lexicon import Lexicon, SimilarWord
+from searchsvc.analysis.query import Alternative, AlternativeKind, Query, QueryTerm
 from searchsvc.analysis.synonyms import Synonyms, no_synonyms
 
 MAX_QUERY_TERMS: Final = 32
@@ -185,5 +185,5 @@ def _exact(word: str) -> Alternative:
     return Alternative(stem(word), word, 1.0, "exact")
 
 
-def _alternative(found: Likeness, weight: float, kind: Kind) -> Alternative:
+def _alternative(found: SimilarWord, weight: float, kind: AlternativeKind) -> Alternative:
     return Alternative(stem(found.word), found.word, weight, kind)

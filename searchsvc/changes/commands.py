@@ -219,7 +219,7 @@ class Commands:
         state = self._serving.current
         state.control.index(name)
         if names_documents(edit):
-            await asyncio.to_thread(check_on_documents, edit, state.snapshot(name).reading())
+            await asyncio.to_thread(check_on_documents, edit, state.snapshot(name))
 
     def check_together(self, before: IndexControl, after: IndexControl, edits: Sequence[Edit]) -> None:
         """Raise InvalidInput where edits of an index do not go together, or with what is there."""

@@ -1,244 +1,156 @@
-"""The protocol of a search engine. One indexer writes to an engine; searches read its immutable snapshots.
+"""The protocol of a search engine.
 
-Adapters: `searchsvc.engines.embedded` and `searchsvc.engines.opensearch`. A search takes one snapshot and reads
-nothing else.
+One indexing thread writes to an `Engine`. Each write makes the next `EngineSnapshot`, which is immutable and shared by
+all searches. A search opens a `Reading` of one snapshot and reads from nothing else:
+
+    engine.apply(changes, catalog_seq)  ->  EngineSnapshot  ->  reading()  ->  Reading.retrieve(...)
+
+Adapters: `searchsvc.engines.embedded` and `searchsvc.engines.opensearch`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
-import numpy as np
 
 from events.control import IndexControl
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.analysis.lexicon import Lexicon
-from searchsvc.analysis.query import AskedOperator, Operator, Query
+from searchsvc.analysis.query import Query
 from searchsvc.engines.filters import Filter
+from searchsvc.engines.retrieval import Retrieval, Retrieved, TextFeatures
 from tuning.arrays import BoolArray, FloatArray, IntArray
-
-# Operator `auto` requires all words where at least this many documents hold them all, and any word otherwise.
-FULL_PAGE: Final = 10
-
-
-class SortKey(msgspec.Struct, frozen=True):
-    """Order by a member of the documents; those without it come last."""
-
-    field: str
-    descending: bool = False
-
-
-class FacetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Count the values of a member. disjunctive: as if the filters did not ask for any of its values, so that the
-    others a shopper could choose beside it are counted too."""
-
-    field: str
-    max_values: int = 20
-    disjunctive: bool = False
-
-
-class Retrieval(msgspec.Struct, frozen=True):
-    """What to find.
-
-    query: without a text, every document that passes the filters. vector: (dimension,) of the query, length 1; None
-    leaves the vector leg out; or what gives it once it is called, on any thread, for engines that have something to do
-    meanwhile. boosts: searchable field -> factor of its BM25, at least 0. signal_weights: (n_signals,) order where
-    there is no text. k: candidates of each leg. window: how far the keyword order has to reach; None for all of it.
-    operator: what a document has to hold; auto is all where that fills a first page, else any. leave_out: a slot that
-    is not wanted. distinct: the member that hits will be grouped by. at_s: the moment, in seconds since 1970, for
-    signals that age.
-
-    What rules want of it. within: what is there at all, for facets that look beyond `filters`, too. pinned: ids of
-    documents that belong to the match set whether they match or not, if they pass. lifted: of what matches, the best k
-    that pass this are found as well. marked: filters of which the ranking will ask what passes them.
-    """
-
-    query: Query
-    vector: FloatArray | Callable[[], FloatArray | None] | None
-    boosts: Mapping[str, float]
-    signal_weights: FloatArray
-    k: int
-    window: int | None
-    operator: AskedOperator = "auto"
-    leave_out: int | None = None
-    filters: Filter | None = None
-    facets: tuple[FacetRequest, ...] = ()
-    sort: tuple[SortKey, ...] = ()
-    distinct: str | None = None
-    at_s: float = 0.0
-    within: Filter | None = None
-    pinned: tuple[str, ...] = ()
-    lifted: Filter | None = None
-    marked: tuple[Filter, ...] = ()
-
-    def encoded(self) -> FloatArray | None:
-        """The query's vector, worked out now where it is not known yet."""
-        return self.vector() if callable(self.vector) else self.vector
-
-
-def _no_slots() -> IntArray:
-    return np.empty(0, np.int64)
-
-
-class Retrieved(msgspec.Struct, frozen=True):
-    """What was found. The match set is what the keyword query matches, what the vector leg found, and what is pinned,
-    of what passes.
-
-    keyword: slots in keyword order (in the order of `sort` where one was given, then of the whole match set), at least
-    `window` and k of them. nearest, cosines: the vector leg's k, nearest first. vector_trust: (0, 1]
-    how far cosines tell what the query is about, 0 without a vector leg or where they tell nothing: then it finds
-    nothing. total: size of the match set. operator: what a
-    document had to hold; None where there was no text. left_out: places of terms that no document holds. facets: by
-    field, over the match set. degraded: what it was found without. pinned: slots of those that are there, by slot.
-    lifted: slots, best first, in keyword order.
-    """
-
-    keyword: IntArray
-    nearest: IntArray
-    cosines: FloatArray
-    vector_trust: float
-    total: int
-    operator: Operator | None
-    left_out: tuple[int, ...]
-    facets: dict[str, Facet]
-    degraded: tuple[str, ...] = ()
-    pinned: IntArray = msgspec.field(default_factory=_no_slots)
-    lifted: IntArray = msgspec.field(default_factory=_no_slots)
-
-
-class FacetValue(msgspec.Struct, frozen=True):
-    """A value as documents have it, and how many of the matching ones have it."""
-
-    value: str
-    count: int
-
-
-class FacetStats(msgspec.Struct, frozen=True):
-    """Of the numbers that matching documents have in a member."""
-
-    min: float
-    max: float
-    mean: float
-    sum: float
-
-
-class Facet(msgspec.Struct, frozen=True):
-    """values: the most frequent first. n_values: how many there are. stats: None where there are no numbers."""
-
-    values: list[FacetValue]
-    n_values: int
-    stats: FacetStats | None
-
-
-class TextFeatures(msgspec.Struct, frozen=True):
-    """What of a query each of n candidates holds; all 0 where it holds nothing.
-
-    bm25: (n, n_searchable) as a share of the query's ceiling. exact_title: (n,) 1 where the title is the query.
-    all_terms: (n,) 1 where it holds every term that is known and no stop word. coverage: (n,) the share of the query's
-    idf that it holds. phrase, proximity: (n,) in [0, 1], how many of the query's neighbours are neighbours, are near.
-    """
-
-    bm25: FloatArray
-    exact_title: FloatArray
-    all_terms: FloatArray
-    coverage: FloatArray
-    phrase: FloatArray
-    proximity: FloatArray
-
-    @staticmethod
-    def none(n: int, n_searchable: int) -> TextFeatures:
-        zeros = np.zeros(n, np.float32)
-        return TextFeatures(np.zeros((n, n_searchable), np.float32), zeros, zeros, zeros, zeros, zeros)
 
 
 class EngineSnapshot(Protocol):
-    """An index at one moment. A *slot* names a document within one snapshot.
-
-    generation: changes whenever the index is built anew. catalog_seq: the last CATALOG message it holds. digest: of all
-    its documents. refused: documents that the log has and the index could not take, the last hundred, and why.
-    """
+    """An immutable state of one index, safe to share between threads."""
 
     @property
     def settings(self) -> IndexSettings: ...
+
     @property
-    def generation(self) -> str: ...
-    @property
-    def catalog_seq(self) -> int: ...
-    @property
-    def digest(self) -> DocumentsDigest: ...
-    @property
-    def refused(self) -> Mapping[str, str]: ...
-    @property
-    def n_documents(self) -> int: ...
-    @property
-    def is_small(self) -> bool:
-        """Whether finding a page here takes about a millisecond: less than handing it to a thread and back."""
+    def generation(self) -> str:
+        """Name of this build of the index; a rebuild has another."""
         ...
 
     @property
-    def looks_beside(self) -> bool:
-        """Whether words are looked up on one core while the query is encoded on another."""
+    def catalog_seq(self) -> int:
+        """Sequence of the last CATALOG message in the index."""
+        ...
+
+    @property
+    def digest(self) -> DocumentsDigest:
+        """Digest of all documents in the index."""
+        ...
+
+    @property
+    def refusals(self) -> Mapping[str, str]:
+        """Reasons by document id: the last hundred documents of CATALOG that the engine could not index."""
+        ...
+
+    @property
+    def n_documents(self) -> int: ...
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether a search takes about a millisecond, so that handing it to another thread would cost more."""
+        ...
+
+    @property
+    def encodes_concurrently(self) -> bool:
+        """Whether `Reading.retrieve` computes the query vector on one core while it looks up words on another."""
         ...
 
     @property
     def lexicon(self) -> Lexicon: ...
 
-    def reading(self) -> EngineSnapshot:
-        """The same for one search alone, with slots of its own where slots are given as documents are found."""
+    def check_filter(self, condition: Filter, field: str) -> None:
+        """Check that documents have the attributes that a filter names.
+
+        condition: the filter to check
+        field: name of the filter in error messages
+
+        Raises InvalidInput if no document has an attribute, or none has values of the kind that a range needs.
+        """
         ...
 
-    def retrieve(self, asked: Retrieval) -> Retrieved:
-        """Candidates, totals and counts. Raises InvalidInput where a filter, facet or sort names an unknown member."""
+    def reading(self) -> Reading:
+        """Return what one search reads from."""
+        ...
+
+
+class Reading(Protocol):
+    """What one search reads from: a snapshot, and slots for the documents that the search found in it.
+
+    A slot is meaningful only to the reading that returned it. An engine that numbers its documents itself may return
+    the same reading to every search; one that asks a remote node keeps what the node replied here, for one thread.
+    """
+
+    @property
+    def snapshot(self) -> EngineSnapshot: ...
+
+    def retrieve(self, request: Retrieval) -> Retrieved:
+        """Find candidates and count the match set.
+
+        Raises InvalidInput if a filter, facet or sort key names an attribute that no document has.
+        """
         ...
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
-        """What of the query's words each document holds."""
+        """Return how each document matches the text of a query."""
         ...
 
     def groups(self, field: str, slots: IntArray) -> IntArray:
-        """(n,) equal for documents with the same value in a member; one without it is alone. Raises InvalidInput."""
+        """Return (n,) group numbers: equal for documents with the same first value of an attribute.
+
+        A document without the attribute is a group of its own. Raises InvalidInput if no document has it.
+        """
         ...
 
-    def passing(self, slots: IntArray, given: Filter) -> BoolArray:
-        """(n,) which documents pass a filter that was checked."""
-        ...
-
-    def check_filter(self, given: Filter, field: str) -> None:
-        """Raise InvalidInput where a filter names a member that no document has, or a range of one that has none of its
-        kind. field: what the error calls the filter."""
+    def passes(self, slots: IntArray, condition: Filter) -> BoolArray:
+        """Return (n,) which documents pass a filter that `EngineSnapshot.check_filter` accepted."""
         ...
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
-        """(n,) cosine of each document with a query vector."""
+        """Return (n,) the cosine of each document with a query vector."""
         ...
 
     def vector(self, slot: int) -> FloatArray | None:
-        """(dimension,) of a document; None where it has none."""
+        """Return the (dimension,) vector of a document, or None if it has none."""
         ...
 
-    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
-        """(n, n_signals) in [0, 1]: see `events.settings.Signal`. at_s: the moment, in seconds since 1970."""
+    def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
+        """Return (n, n_signals) signals in [0, 1], see `events.settings.Signal`.
+
+        timestamp_s: the moment at which ageing signals are valued, in seconds since 1970
+        """
         ...
 
-    def id(self, slot: int) -> str: ...
+    def id(self, slot: int) -> str:
+        """Return the id of a document."""
+        ...
 
     def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
-        """The documents of several slots; None where one went since it was found, in an engine whose snapshots are not
-        its own."""
+        """Return the documents as JSON; None for one that was deleted from a remote node since it was found."""
         ...
 
     def find(self, document_id: str) -> int | None:
-        """The slot of a document, None where it is not there."""
+        """Return the slot of a document, or None if the snapshot does not contain it."""
         ...
 
 
 class Upsert(msgspec.Struct, frozen=True):
-    """A document to write. text: its JSON as received. members: the same, decoded. vector: (dimension,) or None. seq:
-    where in CATALOG it is said, 0 where that does not matter."""
+    """A document to write.
+
+    text: its JSON as received
+    members: the same, decoded
+    vector: (dimension,) embedding, or None
+    seq: sequence of its CATALOG message; 0 takes that of the batch
+    """
 
     id: str
     text: bytes
@@ -247,89 +159,109 @@ class Upsert(msgspec.Struct, frozen=True):
     seq: int = 0
 
     @staticmethod
-    def of(text: bytes, seq: int = 0) -> Upsert:
-        """Of a document's JSON, without its vector."""
+    def from_json(text: bytes, seq: int = 0) -> Upsert:
+        """Decode a document that has no vector yet."""
         members: dict[str, object] = msgspec.json.decode(text)
         return Upsert(str(members["id"]), text, members, None, seq)
 
 
 class Delete(msgspec.Struct, frozen=True):
+    """A document to delete. seq: as in `Upsert`."""
+
     id: str
     seq: int = 0
 
 
 class Engine(Protocol):
-    """The writing side, for one thread."""
+    """The writing side of one index, for one thread."""
 
     @property
     def settings(self) -> IndexSettings: ...
 
     def apply(self, changes: Sequence[Upsert | Delete], catalog_seq: int) -> EngineSnapshot:
-        """Make changes visible together, in order, and return the snapshot that shows them.
+        """Apply changes in order, make them visible together and return the snapshot that contains them.
 
-        Raises Unavailable where they cannot be kept now: the same call later makes it good, once.
+        catalog_seq: sequence of the last CATALOG message among the changes
+
+        Raises Unavailable if they cannot be stored now. Call it again with the same changes: they take effect once.
         """
         ...
 
-    def snapshot(self) -> EngineSnapshot: ...
+    def snapshot(self) -> EngineSnapshot:
+        """Return the newest snapshot."""
+        ...
 
-    def belongs_to(self, created: datetime) -> bool:
-        """Whether what it holds was read from the CATALOG that was made then, and from no other, whose sequences mean
-        other messages. What holds nothing yet belongs to it from now on. Raises Unavailable."""
+    def was_built_from(self, log_created: datetime) -> bool:
+        """Return whether the index was built from the CATALOG stream that was created at this time.
+
+        The same sequence means another message in another stream. An empty index is assigned to this stream.
+        Raises Unavailable.
+        """
         ...
 
     @property
-    def settling(self) -> bool:
-        """Whether something is being built beside, which `settle` would take over."""
+    def needs_maintenance(self) -> bool:
+        """Whether `maintain` has work to do."""
         ...
 
     @property
-    def lost(self) -> bool:
-        """Whether what was written is gone from where it is kept, so that the index has to be opened again."""
+    def is_lost(self) -> bool:
+        """Whether the stored index is gone, so that it must be opened again."""
         ...
 
-    def settle(self, patience_s: float | None = None) -> bool:
-        """Tidy up after many writes: for a quiet moment. Returns whether it is done, or is to be asked for again."""
+    def maintain(self, timeout_s: float | None = None) -> bool:
+        """Merge what many writes left in parts. Call it when no write is waiting.
+
+        timeout_s: how long to wait for work in the background; None waits until it is done
+
+        Returns False if the work goes on in the background: call it again later.
+        """
         ...
 
 
 class IndexStorage(Protocol):
-    """Where one index is kept between starts. For the indexing thread. Each method may raise Unavailable.
+    """Where one index is stored between starts. For the indexing thread; each method may raise Unavailable.
 
-    An engine that was not adopted is found by no later start, and may be gone once another was.
+    An engine that was never adopted is not found by a later start, and may be deleted once another is adopted.
     """
 
     def open(self) -> Engine:
-        """The index as it was kept by these settings, or an empty one."""
+        """Open the stored index if it was built by the same settings, else an empty one."""
         ...
 
-    def beside(self) -> Engine:
-        """Another one, empty."""
+    def create(self) -> Engine:
+        """Create an empty index beside the stored one."""
         ...
 
-    def previous(self) -> Engine:
-        """The one that was searched before the last was adopted. Raises NotFound."""
+    def open_previous(self) -> Engine:
+        """Open the index that was in use before the current one was adopted. Raises NotFound."""
         ...
 
     def adopt(self, engine: Engine) -> None:
-        """Let an engine that holds all documents take the place of the one before. Raises Corrupt where it does not."""
+        """Make an engine with all documents the current one. Raises Corrupt if it lacks documents."""
         ...
 
     def save(self) -> None:
-        """Keep what the engine shows now."""
+        """Store the engine's newest snapshot."""
         ...
 
-    def compacted(self, encoded: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> Engine | None:
-        """A new engine in place of the last where that is mostly of what was deleted; None where it is not. encoded:
-        gives upserts their vectors."""
+    def compact(self, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> Engine | None:
+        """Rebuild the current engine if most of it is deleted documents.
+
+        encode: adds vectors to upserts
+
+        Returns the new engine, or None if the current one stays.
+        """
         ...
 
 
 class Indexes(Protocol):
-    """All indexes of a service."""
+    """The stored indexes of a service."""
 
-    def storage(self, control: IndexControl) -> IndexStorage: ...
+    def storage(self, control: IndexControl) -> IndexStorage:
+        """Return the storage of one index."""
+        ...
 
     def drop_others(self, controls: Collection[IndexControl]) -> None:
-        """Remove what was kept of all others."""
+        """Delete the storage of every index that is not listed."""
         ...

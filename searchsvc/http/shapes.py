@@ -549,7 +549,7 @@ def state_info(state: ServingState) -> StateInfo:
                 control.index(name).created_seq,
                 state.snapshots[name].catalog_seq,
                 digest,
-                len(state.snapshots[name].refused),
+                len(state.snapshots[name].refusals),
             )
             for name, digest in sorted(digests.items())
         },
@@ -572,6 +572,6 @@ def index_info(
         applied_catalog_seq=snapshot.catalog_seq if snapshot else 0,
         generation=snapshot.generation if snapshot else "",
         error=error,
-        refused=dict(snapshot.refused) if snapshot else {},
+        refused=dict(snapshot.refusals) if snapshot else {},
         rebuild=rebuild,
     )

@@ -112,13 +112,13 @@ class Indexer:
             try:
                 if not await self.is_of_this_log(engine):
                     log.warning("%s was read from another log: built anew", engine.snapshot().generation)
-                    engine = self.engine = await self.on_thread(self.storage.beside)
+                    engine = self.engine = await self.on_thread(self.storage.create)
                     saved, is_new = False, True
                     continue
                 await self.read_into(engine)
                 break
             except Unavailable:
-                if not (saved or is_new) or engine.lost:
+                if not (saved or is_new) or engine.is_lost:
                     raise
                 if saved:
                     await self.show()  # what was whole once is better than nothing while the log is away
@@ -130,7 +130,7 @@ class Indexer:
     async def is_of_this_log(self, engine: Engine) -> bool:
         """See `Engine.belongs_to`. Raises Unavailable."""
         created = (await self._log.position("CATALOG")).created
-        return await self.on_thread(partial(engine.belongs_to, created))
+        return await self.on_thread(partial(engine.was_built_from, created))
 
     async def read_into(
         self, engine: Engine, *, batch: int = BATCH, after_each: Callable[[float], Awaitable[None]] | None = None
@@ -208,7 +208,7 @@ class Indexer:
                 self.trouble = ""
                 return done
             except Unavailable as error:
-                if self.engine is None or self.engine.lost:
+                if self.engine is None or self.engine.is_lost:
                     raise
                 if not self.trouble:
                     log.warning("index %s waits: %s", self.control.name, error)
@@ -220,10 +220,10 @@ class Indexer:
         engine = self.engine
         if engine is None:
             return
-        if engine.lost:
+        if engine.is_lost:
             raise Unavailable(f"index {self.control.name} is gone from where it is kept: it is built again")
-        if self._n_unsaved >= SAVE_AFTER or engine.settling:
-            settled = await self._patiently(partial(engine.settle, SETTLE_PATIENCE_S))
+        if self._n_unsaved >= SAVE_AFTER or engine.needs_maintenance:
+            settled = await self._patiently(partial(engine.maintain, SETTLE_PATIENCE_S))
             await self.show()
             if settled and self._n_unsaved >= SAVE_AFTER:
                 await self.on_thread(self._save)
@@ -233,7 +233,7 @@ class Indexer:
         engine = self.engine
         if engine is not None:
             self._write(engine, batch)
-            self.engine = self.storage.compacted(partial(self._encoded, engine.settings)) or engine
+            self.engine = self.storage.compact(partial(self._encoded, engine.settings)) or engine
 
     def _write(self, engine: Engine, records: Sequence[Record]) -> None:
         """Records of CATALOG into an engine that may know some. Raises LaterVersion, after what comes before it."""
@@ -270,7 +270,7 @@ class Indexer:
 def _decoded(record: Record) -> Upsert | Delete | None:
     match decode_catalog(record.data):
         case DocumentUpserted(document=document):
-            return Upsert.of(bytes(document), record.seq)
+            return Upsert.from_json(bytes(document), record.seq)
         case DocumentDeleted(id=document_id):
             return Delete(document_id, record.seq)
         case _:

@@ -140,15 +140,15 @@ class Rebuild:
         indexer, status = self._indexer, self.status
         n_opened = indexer.n_opened
         open_new = {
-            "asked": self._storage.beside,
-            "previous": self._storage.previous,
+            "asked": self._storage.create,
+            "previous": self._storage.open_previous,
             "settings": self._storage.open,
         }[status.trigger]
         engine: Engine = await indexer.on_thread(open_new)
         if not await indexer.is_of_this_log(engine):
             if status.trigger == "previous":
                 raise NotFound(f"{engine.snapshot().generation} was read from another log", field="previous")
-            engine = await indexer.on_thread(self._storage.beside)
+            engine = await indexer.on_thread(self._storage.create)
             await indexer.is_of_this_log(engine)
         status.after = engine.snapshot().generation
 

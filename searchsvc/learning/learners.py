@@ -125,9 +125,9 @@ class _Teacher:
         """Those that cannot be read now are asked for the next time that they are shown."""
         try:
             state = self._serving.current
-            names, snapshot = state.control.index(index).learning.families, state.snapshot(index).reading()
-            slots = {one: slot for one in document_ids if (slot := snapshot.find(one)) is not None}
-            read = zip(slots, snapshot.read([*slots.values()]), strict=True)
+            names, reading = state.control.index(index).learning.families, state.snapshot(index).reading()
+            slots = {one: slot for one in document_ids if (slot := reading.find(one)) is not None}
+            read = zip(slots, reading.read([*slots.values()]), strict=True)
             return {one: families(msgspec.json.decode(raw), names) for one, raw in read if raw is not None}
         except SearchsvcError as error:
             log.debug("new documents of index %s begin as the average: %s", index, error)

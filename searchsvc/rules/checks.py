@@ -23,7 +23,8 @@ from events.rules import (
 )
 from searchsvc.analysis.query import Query
 from searchsvc.engines.filters import parse_filter
-from searchsvc.engines.protocol import EngineSnapshot, Retrieval
+from searchsvc.engines.protocol import EngineSnapshot
+from searchsvc.engines.retrieval import Retrieval
 from searchsvc.rules.conditions import Stems, stems_of
 from searchsvc.rules.rulebook import Rulebook
 
@@ -107,8 +108,9 @@ def _there(snapshot: EngineSnapshot, ids: Sequence[str]) -> set[str]:
     if not ids:
         return set()
     none = np.zeros(len(snapshot.settings.signals), np.float32)
-    asked = Retrieval(Query(""), None, {}, none, k=1, window=1, pinned=tuple(ids))
-    return {snapshot.id(slot) for slot in snapshot.retrieve(asked).pinned.tolist()}
+    asked = Retrieval(Query(""), None, {}, none, k=1, window=1, pinned_ids=tuple(ids))
+    reading = snapshot.reading()
+    return {reading.id(slot) for slot in reading.retrieve(asked).pinned.tolist()}
 
 
 def check_no_circle(stored: StoredRule, book: Rulebook) -> None:

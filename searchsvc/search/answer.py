@@ -11,8 +11,8 @@ from events.errors import InvalidInput, require
 from events.rules import MAX_NAME_CHARS, MAX_TAGS
 from events.types import RankingShown
 from searchsvc.analysis.highlight import Highlight, HighlightInput
-from searchsvc.analysis.query import AskedOperator, Kind, Operator, QueryTerm
-from searchsvc.engines.protocol import Facet, FacetRequest, SortKey
+from searchsvc.analysis.query import AlternativeKind, Operator, QueryTerm, RequestedOperator
+from searchsvc.engines.retrieval import Facet, FacetRequest, SortKey
 from searchsvc.rules.directives import Effect
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 from searchsvc.runtime.stopwatch import Timings
@@ -49,7 +49,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     like: str = ""
     typing: bool = False
     typos: bool = True
-    operator: AskedOperator = "auto"
+    operator: RequestedOperator = "auto"
     filters: str | dict[str, object] | None = None
     facets: list[str | FacetRequest] = []
     sort: list[str] = []
@@ -217,7 +217,7 @@ class AlternativeInfo(msgspec.Struct, frozen=True):
     """A word that stands for one of the query. weight: what finding it is worth beside the word itself."""
 
     word: str
-    kind: Kind
+    kind: AlternativeKind
     weight: float
 
 

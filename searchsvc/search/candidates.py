@@ -8,7 +8,8 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Query
-from searchsvc.engines.protocol import EngineSnapshot, Retrieved, TextFeatures
+from searchsvc.engines.protocol import Reading
+from searchsvc.engines.retrieval import Retrieved, TextFeatures
 from searchsvc.search import ranking
 from searchsvc.search.answer import BoostShare, Explanation, FeatureShare, SearchRequest
 from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
@@ -36,7 +37,7 @@ class Candidates(msgspec.Struct, frozen=True):
 
 
 def gathered(
-    snapshot: EngineSnapshot,
+    reading: Reading,
     query: Query,
     vector: FloatArray | None,
     retrieved: Retrieved,
@@ -56,11 +57,11 @@ def gathered(
         slots = np.concatenate([pinned, ordered[~np.isin(ordered, pinned)]]) if len(pinned) else ordered
         n_ranked = 0
         if request.distinct:
-            first = first_of_each(snapshot.groups(request.distinct, slots))
+            first = first_of_each(reading.groups(request.distinct, slots))
             slots, n_groups = slots[first[: request.window + len(pinned)]], len(first)
         keyword_ranks, vector_ranks = np.zeros(len(slots), np.int64), _ranks_in(slots, nearest)
     else:
-        slots, keyword_ranks, vector_ranks = _united(ordered[:k], nearest, retrieved.lifted, pinned)
+        slots, keyword_ranks, vector_ranks = _united(ordered[:k], nearest, retrieved.boosted, pinned)
         n_ranked = len(slots)
         # A page past the re-ranked candidates goes on in keyword order.
         tail = ordered[k:]
@@ -68,7 +69,7 @@ def gathered(
         beyond = request.window > n_ranked - len(pinned)
         places = np.flatnonzero(~np.isin(tail, slots)) if request.distinct or beyond else tail[:0]
         if request.distinct:
-            groups = snapshot.groups(request.distinct, np.concatenate([slots, tail[places]]))
+            groups = reading.groups(request.distinct, np.concatenate([slots, tail[places]]))
             first = first_of_each(groups)
             n_groups = len(first)
             places = places[first[first >= n_ranked] - n_ranked][: request.window + len(pinned)]
@@ -76,13 +77,13 @@ def gathered(
             slots = np.concatenate([slots, tail[places]])
             keyword_ranks = np.concatenate([keyword_ranks, k + 1 + places])
             vector_ranks = np.concatenate([vector_ranks, np.zeros(len(places), np.int64)])
-    text = snapshot.text_features(slots, query)
-    cosines = _cosines(snapshot, slots, vector, retrieved, vector_ranks)
+    text = reading.text_features(slots, query)
+    cosines = _cosines(reading, slots, vector, retrieved, vector_ranks)
     return Candidates(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks, retrieved.vector_trust, n_groups)
 
 
 def _cosines(
-    snapshot: EngineSnapshot,
+    reading: Reading,
     slots: IntArray,
     vector: FloatArray | None,
     retrieved: Retrieved,
@@ -93,11 +94,11 @@ def _cosines(
     if vector is not None:
         known = vector_ranks > 0
         cosines[known] = retrieved.cosines[vector_ranks[known] - 1]
-        cosines[~known] = snapshot.cosines(slots[~known], vector)
+        cosines[~known] = reading.cosines(slots[~known], vector)
     return cosines
 
 
-def feature_matrix(snapshot: EngineSnapshot, found: Candidates, behavior: FloatArray | None, at_s: float) -> FloatArray:
+def feature_matrix(reading: Reading, found: Candidates, behavior: FloatArray | None, at_s: float) -> FloatArray:
     """(n, n_features) in the order of `tuning.features.feature_names`; `overlooked` is left to `_scores`. behavior: the
     last two columns; None where the index has none."""
     text = found.text
@@ -110,11 +111,11 @@ def feature_matrix(snapshot: EngineSnapshot, found: Candidates, behavior: FloatA
         text.proximity,
         _reciprocal(found.keyword_ranks),
     ]
-    if snapshot.settings.embedding is not None:
+    if reading.snapshot.settings.embedding is not None:
         trust = np.float32(found.vector_trust)
         overlooked = np.zeros(len(found.slots), np.float32)
         columns += [found.cosines * trust, _reciprocal(found.vector_ranks) * trust, overlooked]
-    columns += [snapshot.signals(found.slots, at_s), *((behavior,) if behavior is not None else ())]
+    columns += [reading.signals(found.slots, at_s), *((behavior,) if behavior is not None else ())]
     widths = [column.shape[1] if column.ndim == 2 else 1 for column in columns]
     matrix, end = np.empty((len(found.slots), sum(widths)), np.float32), 0
     for column, width in zip(columns, widths, strict=True):

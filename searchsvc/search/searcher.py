@@ -1,6 +1,6 @@
 """One search, from request to answer. This is the file to read first.
 
-    one serving state, one engine snapshot
+    one serving state, one reading of an engine snapshot
     understand the query, as rules steer it -> encode it -> candidates of both legs, totals, facets
     feature matrix -> weighted score -> boosts -> order -> pins -> hits
     the answer, and `RankingShown` for the log
@@ -28,7 +28,8 @@ from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.filters import Filter, parse_filter
-from searchsvc.engines.protocol import EngineSnapshot, Retrieval
+from searchsvc.engines.protocol import Reading
+from searchsvc.engines.retrieval import Retrieval
 from searchsvc.rules.directives import multiplied, placed
 from searchsvc.rules.rulebook import Rulebook, Rulebooks
 from searchsvc.runtime.stopwatch import Laps
@@ -55,10 +56,10 @@ log = logging.getLogger(__name__)
 
 
 class Begun(msgspec.Struct, frozen=True):
-    """A search whose query is understood. snapshot: that it reads. weights: of its segment, where it has one, on those
-    of the index. encoding: of the query. leave_out: a slot that is not wanted."""
+    """A search whose query is understood. reading: what it reads from. weights: of its segment, where it has one, on
+    those of the index. encoding: of the query. leave_out: a slot that is not wanted."""
 
-    snapshot: EngineSnapshot
+    reading: Reading
     laps: Laps
     steering: Steering
     weights: Mapping[str, float]
@@ -169,23 +170,23 @@ class Searcher:
         """
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
-        control, snapshot = state.control.index(index), state.snapshot(index).reading()
+        control, reading = state.control.index(index), state.snapshot(index).reading()
         book = (self._rehearsed if rehearsal else self.rulebooks).of(control)
         filters = parse_filter(request.filters)
         if request.like:
-            query, vector, leave_out = _like(snapshot, request.like)
-            steering = steer_without_query(snapshot, book, request, filters, now, query)
+            query, vector, leave_out = _like(reading, request.like)
+            steering = steer_without_query(reading.snapshot, book, request, filters, now, query)
             weights, segment = _weights(control, book, steering)
-            return Begun(snapshot, laps, steering, weights, segment, filters, Encoding(vector=vector), leave_out)
-        steering = steer(snapshot, book, request, filters, now)
+            return Begun(reading, laps, steering, weights, segment, filters, Encoding(vector=vector), leave_out)
+        steering = steer(reading.snapshot, book, request, filters, now)
         laps.timings.analyse = laps.lap()
-        encoding = self._encoding(snapshot, steering.query, vector_leg, alone)
-        if snapshot.is_small:
+        encoding = self._encoding(reading, steering.query, vector_leg, alone)
+        if reading.snapshot.is_fast:
             # Elsewhere the engine may have something to do meanwhile.
             encoding()
             laps.lap()
         weights, segment = _weights(control, book, steering)
-        return Begun(snapshot, laps, steering, weights, segment, filters, encoding, None)
+        return Begun(reading, laps, steering, weights, segment, filters, encoding, None)
 
     def finish(
         self,
@@ -204,22 +205,22 @@ class Searcher:
         laps, encoding, steering = begun.laps, begun.encoding, begun.steering
         query, wanted = steering.query, steering.directives
         laps.timings.queue = round(laps.timings.queue + laps.lap(), 3)
-        control, snapshot = state.control.index(index), begun.snapshot
+        control, reading = state.control.index(index), begun.reading
         comparable = is_comparable(request, steering, begun.segment)
         trial, compared, swaps = control.trial if drawn is not None and comparable else None, None, None
         held_back = trial is not None and drawn is not None and drawn.by == "trial"
         weights = trial.weights if trial is not None and held_back else begun.weights
-        retrieved = snapshot.retrieve(self._retrieval(begun, weights, request, now.timestamp()))
+        retrieved = reading.retrieve(self._retrieval(begun, weights, request, now.timestamp()))
         vector, degraded = encoding(), [*encoding.degraded, *retrieved.degraded]
         laps.timings.encode = encoding.ms
         laps.timings.retrieve = laps.lap()
         boosted = bool(wanted.boosts)
-        found = gathered(snapshot, query, vector, retrieved, self.n_candidates, request, boosted=boosted)
+        found = gathered(reading, query, vector, retrieved, self.n_candidates, request, boosted=boosted)
         liked, behavior = None, None
         if BEHAVIOR[0] in control.weights:
-            liked, behavior = _behavior(control, state.behavior.get(index), snapshot, found, request.query)
-        features = feature_matrix(snapshot, found, liked, now.timestamp())
-        names, by = self._curves(snapshot, control, weights)
+            liked, behavior = _behavior(control, state.behavior.get(index), reading, found, request.query)
+        features = feature_matrix(reading, found, liked, now.timestamp())
+        names, by = self._curves(reading, control, weights)
         laps.timings.features = laps.lap()
 
         def ranked(by: Curves, features: FloatArray) -> ScoreArray:
@@ -228,19 +229,19 @@ class Searcher:
                 scores = multiplied(scores, factors)
             return multiplied(scores, behavior) if behavior is not None else scores
 
-        factors, shares, boost_effects = boost_factors(snapshot, wanted.boosts, found, names, features)
+        factors, shares, boost_effects = boost_factors(reading, wanted.boosts, found, names, features)
         scores = ranked(by, features)
-        pins = pinned_positions(snapshot, found, steering, retrieved.pinned.tolist())
-        order = _in_order(snapshot, request, found, scores, pins)
+        pins = pinned_positions(reading, found, steering, retrieved.pinned.tolist())
+        order = _in_order(reading, request, found, scores, pins)
         if trial is not None and drawn is not None and drawn.by == "both":
             others = ranked(curves(names, trial.weights), features.copy())
-            other = _in_order(snapshot, request, found, others, pins)
-            order, compared = interleaved(order, other, drawn.coins, lambda at: snapshot.id(int(found.slots[at])))
+            other = _in_order(reading, request, found, others, pins)
+            order, compared = interleaved(order, other, drawn.coins, lambda at: reading.id(int(found.slots[at])))
         elif explores and comparable and not boosted and not held_back:
             order, swaps = swapped(order, scores, query_id)
-        shown, documents = _there(snapshot, found.slots.tolist(), order[request.offset : request.window])
+        shown, documents = _there(reading, found.slots.tolist(), order[request.offset : request.window])
         laps.timings.rank = laps.lap()
-        pinned_ids = {position: snapshot.id(int(found.slots[position])) for _, position in pins}
+        pinned_ids = {position: reading.id(int(found.slots[position])) for _, position in pins}
         rule_of = {pin.document_id: pin.rule for pin in wanted.pins}
         explained_by = (
             explained(
@@ -256,7 +257,7 @@ class Searcher:
             if request.explain
             else [None] * len(shown)
         )
-        hits = _hits(snapshot, request, query, found, shown, documents, scores, explained_by)
+        hits = _hits(reading, request, query, found, shown, documents, scores, explained_by)
         rank_at = {position: rank for rank, position in enumerate(order, start=1)} if pins else {}
         ranks = {name: rank_at[position] for position, name in pinned_ids.items() if position in rank_at}
         applied, effects = steering.applied([*boost_effects, *pin_effects(steering, ranks, request.window)])
@@ -269,7 +270,7 @@ class Searcher:
             groups=found.n_groups,
             facets=retrieved.facets,
             operator=retrieved.operator if query.terms else None,
-            terms=[TermInfo.of(term, place in retrieved.left_out) for place, term in enumerate(query.terms)],
+            terms=[TermInfo.of(term, place in retrieved.unmatched_terms) for place, term in enumerate(query.terms)],
             did_you_mean=query.did_you_mean,
             vector_trust=round(retrieved.vector_trust, 3) if vector is not None else None,
             took_ms=laps.total(),
@@ -277,7 +278,7 @@ class Searcher:
             config_version=control.config_version,
             weights_version=control.weights_version,
             weights_segment=begun.segment,
-            applied_catalog_seq=snapshot.catalog_seq,
+            applied_catalog_seq=reading.snapshot.catalog_seq,
             applied_rules=applied,
             rule_effects=effects,
             redirect=wanted.redirect,
@@ -298,8 +299,8 @@ class Searcher:
             weights_version=control.weights_version,
             config_version=control.config_version,
             applied_seq=state.control.seq,
-            applied_catalog_seq=snapshot.catalog_seq,
-            generation=snapshot.generation,
+            applied_catalog_seq=reading.snapshot.catalog_seq,
+            generation=reading.snapshot.generation,
             experiment=request.experiment or None,
             applied_rules=tuple(applied),
             weights_segment=begun.segment or "",
@@ -319,79 +320,79 @@ class Searcher:
 
     def titles(self, state: ServingState, index: str, typed: str, n: int, *, now: datetime) -> list[Suggestion]:
         """The titles of the n best documents whose titles hold what was typed, the last word perhaps unfinished."""
-        control, snapshot = state.control.index(index), state.snapshot(index).reading()
+        control, reading = state.control.index(index), state.snapshot(index).reading()
         settings = control.settings
-        query = understand(typed, snapshot.lexicon, typing=True)
+        query = understand(typed, reading.snapshot.lexicon, typing=True)
         if not query.terms:
             return []
         book = self.rulebooks.of(control)
-        steering = steer_without_query(snapshot, book, SearchRequest(), None, now, query)
+        steering = steer_without_query(reading.snapshot, book, SearchRequest(), None, now, query)
         boosts = {field.name: float(field.name == settings.title) for field in settings.searchable}
         signals = np.zeros(len(settings.signals), np.float32)
         retrieval = Retrieval(query, None, boosts, signals, k=n, window=n, operator="all")
         within = steering.directives.within
-        found = snapshot.retrieve(msgspec.structs.replace(retrieval, within=within)).keyword
+        found = reading.retrieve(msgspec.structs.replace(retrieval, scope=within)).keyword
         names = [field.name for field in settings.searchable]
         column = names.index(settings.title)
         field = settings.searchable[column]
         # Other fields match, too, but their boost is 0: they come last, and do not count.
-        in_title = snapshot.text_features(found, query).bm25[:, column] > 0.0
+        in_title = reading.text_features(found, query).bm25[:, column] > 0.0
         suggestions = []
         slots = found[in_title][:n].tolist()
-        for slot, document in zip(slots, snapshot.read(slots), strict=True):
+        for slot, document in zip(slots, reading.read(slots), strict=True):
             text = field_text(msgspec.json.decode(document), field) if document is not None else ""
             if text:
-                suggestions.append(Suggestion(text, "title", document_id=snapshot.id(slot)))
+                suggestions.append(Suggestion(text, "title", document_id=reading.id(slot)))
         return suggestions
 
     def _curves(
-        self, snapshot: EngineSnapshot, control: IndexControl, weights: Mapping[str, float]
+        self, reading: Reading, control: IndexControl, weights: Mapping[str, float]
     ) -> tuple[tuple[str, ...], Curves]:
         """The features' names, and the curves of some weights: the last ones again where nothing has changed."""
-        before = self._last_curves
-        if before is not None and before[0] is snapshot.settings and before[1] is control and before[2] is weights:
+        settings, before = reading.snapshot.settings, self._last_curves
+        if before is not None and before[0] is settings and before[1] is control and before[2] is weights:
             return before[3], before[4]
-        names = feature_names(snapshot.settings)
+        names = feature_names(settings)
         if BEHAVIOR[0] not in control.weights:
             # An index of before there were such features has them once its settings are written again.
             names = names[: -len(BEHAVIOR)]
         by = curves(names, weights)
-        self._last_curves = snapshot.settings, control, weights, names, by
+        self._last_curves = settings, control, weights, names, by
         return names, by
 
-    def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool, alone: bool) -> Encoding:
-        if not query.text or snapshot.settings.embedding is None:
+    def _encoding(self, reading: Reading, query: Query, vector_leg: bool, alone: bool) -> Encoding:
+        if not query.text or reading.snapshot.settings.embedding is None:
             return Encoding()
         embedder = self._embedder
         if embedder is None or not vector_leg:
             return Encoding(degraded=["vector"])
         # A misspelt word is no word to the model: what was meant is encoded.
         text = query.did_you_mean or query.text
-        return Encoding(lambda: embedder.encode_query(text, alone=alone and not snapshot.looks_beside))
+        return Encoding(lambda: embedder.encode_query(text, alone=alone and not reading.snapshot.encodes_concurrently))
 
     def _retrieval(self, begun: Begun, weights: Mapping[str, float], request: SearchRequest, at_s: float) -> Retrieval:
         """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""
-        settings, wanted = begun.snapshot.settings, begun.steering.directives
+        settings, wanted = begun.reading.snapshot.settings, begun.steering.directives
         signals = [weights.get(SIGNAL_PREFIX + signal.field, 0.0) for signal in settings.signals]
         return Retrieval(
             query=begun.steering.query,
             vector=begun.encoding.asked,
-            boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
+            field_boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
             signal_weights=np.array(signals, np.float32),
             k=max(self.n_candidates, request.window) if request.like else self.n_candidates,
             # What is pinned further down leaves its place on a page to another.
             window=None if request.distinct else request.window + len(wanted.pins),
             operator=request.operator,
-            leave_out=begun.leave_out,
+            excluded_slot=begun.leave_out,
             filters=begun.filters,
             facets=request.facet_requests(),
             sort=request.sort_keys(),
             distinct=request.distinct or None,
-            at_s=at_s,
-            within=wanted.within,
-            pinned=tuple(pin.document_id for pin in wanted.pins),
-            lifted=wanted.lifted,
-            marked=tuple(dict.fromkeys(one.filter for one in wanted.boosts if one.filter is not None)),
+            timestamp_s=at_s,
+            scope=wanted.within,
+            pinned_ids=tuple(pin.document_id for pin in wanted.pins),
+            boosted=wanted.lifted,
+            test_filters=tuple(dict.fromkeys(one.filter for one in wanted.boosts if one.filter is not None)),
         )
 
 
@@ -402,7 +403,7 @@ def _weights(control: IndexControl, book: Rulebook, steering: Steering) -> tuple
 
 
 def _behavior(
-    control: IndexControl, known: IndexBehavior | None, snapshot: EngineSnapshot, found: Candidates, asked: str
+    control: IndexControl, known: IndexBehavior | None, reading: Reading, found: Candidates, asked: str
 ) -> tuple[FloatArray, ScoreArray | None]:
     """(n, 2) the features of what shoppers do with documents, whatever is asked and where this is, and (n,) what scores
     are multiplied by for it; None where nothing is known of any, or it is not to count."""
@@ -411,7 +412,7 @@ def _behavior(
     if known is None or not found.n_ranked or learning.mode == "off":
         return features, None
     factors = np.ones(len(found.slots))
-    ids = [snapshot.id(slot) for slot in found.slots.tolist()]
+    ids = [reading.id(slot) for slot in found.slots.tolist()]
     # What is known of the very query comes last: it has the word, where it says something.
     of_query = known.queries.get(asked_for(asked)) if known.queries else None
     for column, of in enumerate((known.documents, of_query or {})):
@@ -426,7 +427,7 @@ def _behavior(
 
 
 def _in_order(
-    snapshot: EngineSnapshot,
+    reading: Reading,
     request: SearchRequest,
     found: Candidates,
     scores: ScoreArray,
@@ -435,13 +436,13 @@ def _in_order(
     """Positions of the candidates as they are shown, as far as the page needs them. pins: (rank, position)."""
     slots = found.slots.tolist()
     n_ordered = found.n_ranked if request.distinct else min(request.window + len(pins), found.n_ranked)
-    order = ranking.best(scores[: found.n_ranked], n_ordered, lambda i: snapshot.id(slots[i]))
+    order = ranking.best(scores[: found.n_ranked], n_ordered, lambda i: reading.id(slots[i]))
     order += range(found.n_ranked, len(slots))
     if request.distinct:
         # What is pinned stands for its group.
         first = dict.fromkeys(position for _, position in pins)
         order = [*first, *(position for position in order if position not in first)]
-        groups = snapshot.groups(request.distinct, found.slots)
+        groups = reading.groups(request.distinct, found.slots)
         order = [order[i] for i in first_of_each(groups[order]).tolist()]
         kept = set(order)
         pins = [(rank, position) for rank, position in pins if position in kept]
@@ -449,7 +450,7 @@ def _in_order(
 
 
 def _hits(
-    snapshot: EngineSnapshot,
+    reading: Reading,
     request: SearchRequest,
     query: Query,
     found: Candidates,
@@ -460,28 +461,28 @@ def _hits(
 ) -> list[Hit]:
     slots = found.slots[shown].tolist()
     highlight = request.highlighting()
-    highlighter = Highlighter(query, snapshot.settings, highlight) if highlight is not None else None
+    highlighter = Highlighter(query, reading.snapshot.settings, highlight) if highlight is not None else None
     hits = []
     rows = zip(shown, slots, documents, explanations, strict=True)
     for rank, (i, slot, document, explanation) in enumerate(rows, request.offset + 1):
         highlights = highlighter.of(document) if highlighter is not None else None
-        hits.append(Hit(snapshot.id(slot), rank, float(scores[i]), document, highlights, explanation))
+        hits.append(Hit(reading.id(slot), rank, float(scores[i]), document, highlights, explanation))
     return hits
 
 
-def _there(snapshot: EngineSnapshot, slots: Sequence[int], shown: Sequence[int]) -> tuple[list[int], list[msgspec.Raw]]:
+def _there(reading: Reading, slots: Sequence[int], shown: Sequence[int]) -> tuple[list[int], list[msgspec.Raw]]:
     """Of the candidates that are to be shown, those that are still there, and their documents."""
-    read = snapshot.read([slots[i] for i in shown])
+    read = reading.read([slots[i] for i in shown])
     there = [(i, document) for i, document in zip(shown, read, strict=True) if document is not None]
     return [i for i, _ in there], [document for _, document in there]
 
 
-def _like(snapshot: EngineSnapshot, document_id: str) -> tuple[Query, FloatArray, int]:
+def _like(reading: Reading, document_id: str) -> tuple[Query, FloatArray, int]:
     """A query without words, the vector to be near to, and the slot that is near to itself. Raises NotFound."""
-    slot = snapshot.find(document_id)
+    slot = reading.find(document_id)
     if slot is None:
         raise NotFound(f"there is no document {document_id[:80]!r} to be like", field="like", value=document_id)
-    vector = snapshot.vector(slot)
+    vector = reading.vector(slot)
     if vector is None:
         limit = "a document of an index that embeds"
         raise InvalidInput(f"document {document_id[:80]!r} has no vector", field="like", value=document_id, limit=limit)

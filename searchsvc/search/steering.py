@@ -13,7 +13,7 @@ from events.errors import InvalidInput
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import Filter
-from searchsvc.engines.protocol import EngineSnapshot
+from searchsvc.engines.protocol import EngineSnapshot, Reading
 from searchsvc.rules.conditions import Occasion, Stems, parts_of, stems_of
 from searchsvc.rules.directives import Boost, Directives, Effect, bounded, directives, rewritten
 from searchsvc.rules.rulebook import PreparedRule, Rulebook, in_order
@@ -85,7 +85,7 @@ def steer_without_query(
 
 
 def boost_factors(
-    snapshot: EngineSnapshot,
+    reading: Reading,
     boosts: Sequence[Boost],
     candidates: Candidates,
     names: Sequence[str],
@@ -106,7 +106,7 @@ def boost_factors(
         if boost.signal:
             factors = 1.0 + (boost.factor - 1.0) * features[:n_ranked, names.index(signal)].astype(np.float64)
         if boost.filter is not None:
-            factors = np.where(snapshot.passing(ranked, boost.filter), factors, 1.0)
+            factors = np.where(reading.passes(ranked, boost.filter), factors, 1.0)
         product[:n_ranked] *= factors
         changed = np.flatnonzero(factors != 1.0).tolist()
         for at in changed:
@@ -117,10 +117,10 @@ def boost_factors(
 
 
 def pinned_positions(
-    snapshot: EngineSnapshot, candidates: Candidates, steering: Steering, pinned: Sequence[int]
+    reading: Reading, candidates: Candidates, steering: Steering, pinned: Sequence[int]
 ) -> list[tuple[int, int]]:
     """(rank, position) of the pinned documents that are there, by rank. pinned: their slots."""
-    slot_of = {snapshot.id(slot): slot for slot in pinned}
+    slot_of = {reading.id(slot): slot for slot in pinned}
     position_of = {slot: at for at, slot in enumerate(candidates.slots.tolist())} if pinned else {}
     there = [(pin.rank, slot_of[pin.document_id]) for pin in steering.directives.pins if pin.document_id in slot_of]
     return [(rank, position_of[slot]) for rank, slot in there if slot in position_of]

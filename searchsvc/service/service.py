@@ -391,11 +391,11 @@ class Service:
     async def _served(self, index: str, document_id: str) -> tuple[IndexControl, msgspec.Raw]:
         """The index, and the document as its snapshot has it. Raises NotFound."""
         state = self.serving.current
-        control, snapshot = state.control.index(index), state.snapshot(index).reading()
+        control, reading = state.control.index(index), state.snapshot(index).reading()
 
         def found() -> msgspec.Raw | None:
-            slot = snapshot.find(document_id)
-            return snapshot.read([slot])[0] if slot is not None else None
+            slot = reading.find(document_id)
+            return reading.read([slot])[0] if slot is not None else None
 
         document = await asyncio.get_running_loop().run_in_executor(self._searches, found)
         if document is None:
@@ -439,7 +439,7 @@ def _is_short(state: ServingState, index: str, request: SearchRequest) -> bool:
     """Whether all but the encoding takes a millisecond or two."""
     snapshot = state.snapshots.get(index)
     plain = not request.sort and not request.distinct and request.window <= MAX_SHORT_WINDOW
-    return plain and snapshot is not None and snapshot.is_small
+    return plain and snapshot is not None and snapshot.is_fast
 
 
 def _parsed(body: bytes) -> list[AcceptedDocument | RefusedDocument]:

@@ -37,7 +37,8 @@ from searchsvc.engines.opensearch.indexes import OpenSearchIndexes, OpenSearchSt
 from searchsvc.engines.opensearch.mapping import PROGRESS_ID
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.opensearch.snapshot import OpenSearchSnapshot
-from searchsvc.engines.protocol import Delete, FacetRequest, Retrieval, Upsert
+from searchsvc.engines.protocol import Delete, Upsert
+from searchsvc.engines.retrieval import FacetRequest, Retrieval
 from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
 from tests.opensearch import OpenSearchNode, without_plugins
 from tests.proxy import proxy
@@ -132,9 +133,9 @@ def test_a_node_that_is_ahead_of_its_noted_progress_is_counted_anew(node: Node) 
 def test_tombstones_keep_out_what_is_older_and_go_in_a_quiet_moment(node: Node) -> None:
     engine = indexes(node).storage(index_control()).open()
     engine.apply(HISTORY, len(HISTORY))
-    assert engine.settling
-    assert engine.settle()
-    assert not engine.settling
+    assert engine.needs_maintenance
+    assert engine.maintain()
+    assert not engine.needs_maintenance
     found = node.call("GET", f"/{engine.name}/_count", dict[str, Any])
     assert found["count"] == 4 + 1, "four documents, and how far the index is"
 
@@ -163,11 +164,11 @@ def test_another_model_starts_an_index_beside_and_both_aliases_go_over_in_one_ca
 def test_the_index_before_the_last_is_kept_to_go_back_to(node: Node) -> None:
     kept = indexes(node).storage(index_control())
     with pytest.raises(NotFound, match="no index of before"):
-        kept.previous()
+        kept.open_previous()
     first, second, third = (_adopted(kept) for _ in range(3))
     assert not _exists(node, first.name)
     assert (_aliases(node, second), _aliases(node, third)) == ({"-p"}, {"-r", "-w"})
-    back = kept.previous()
+    back = kept.open_previous()
     assert (back.name, back.snapshot().catalog_seq) == (second.name, len(HISTORY))
     kept.adopt(back)
     assert (_aliases(node, second), _aliases(node, third)) == ({"-r", "-w"}, {"-p"})
@@ -176,7 +177,7 @@ def test_the_index_before_the_last_is_kept_to_go_back_to(node: Node) -> None:
 
 def test_an_index_that_lost_documents_is_not_adopted(node: Node) -> None:
     kept = indexes(node).storage(index_control())
-    first, second = _adopted(kept), kept.beside()
+    first, second = _adopted(kept), kept.create()
     second.apply(HISTORY, len(HISTORY))
     node.call("DELETE", f"/{second.name}/_doc/da", msgspec.Raw, query={"refresh": "true"})
     with pytest.raises(Corrupt, match="given 4 documents and holds 3"):
@@ -191,13 +192,13 @@ def test_an_index_whose_name_goes_on_like_anothers_is_left_alone(node: Node) -> 
     theirs = beside.open()
     beside.adopt(theirs)
     for _ in range(3):
-        kept.adopt(kept.beside())
+        kept.adopt(kept.create())
     assert _exists(node, theirs.name)
     assert kept.open().name.endswith("-shop-1-v3")
 
 
 def _adopted(kept: OpenSearchStorage) -> OpenSearchEngine:
-    engine = kept.beside()
+    engine = kept.create()
     engine.apply(HISTORY, len(HISTORY))
     kept.adopt(engine)
     return engine
@@ -225,18 +226,18 @@ def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_an
         True,
     ]
     node.call("DELETE", f"/{engine.name}", msgspec.Raw)
-    assert not engine.lost
+    assert not engine.is_lost
     # What is short came with the hit.
     assert found.read([short_slot])[0] is not None
     with pytest.raises(Unavailable, match="is gone from OpenSearch"):
         found.read([short_slot, long_slot])
-    assert engine.lost
+    assert engine.is_lost
     for changes in (HISTORY, []):
         with pytest.raises(Unavailable, match="is gone from OpenSearch"):
             engine.apply(changes, 99)
     assert not _exists(node, engine.name)
     again = kept.open()
-    assert (again.lost, again.snapshot().catalog_seq) == (False, 0)
+    assert (again.is_lost, again.snapshot().catalog_seq) == (False, 0)
 
 
 def test_what_the_node_refuses_holds_nothing_up_and_is_named(node: Node) -> None:
@@ -248,24 +249,24 @@ def test_what_the_node_refuses_holds_nothing_up_and_is_named(node: Node) -> None
     bad = upsert("c", "green shoe", seed=4, **refused)
     changes = [upsert("b", "blue shoe", seed=3), bad, upsert("d", "hat", seed=5)]
     engine.apply([msgspec.structs.replace(one, seq=3 + at) for at, one in enumerate(changes)], 5)
-    engine.settle()
+    engine.maintain()
     for state in (engine.snapshot(), kept.open().snapshot()):
-        assert (state.catalog_seq, state.n_documents, list(state.refused)) == (5, 3, ["c"])
-        assert "exceeds the maximum allowed" in state.refused["c"]
+        assert (state.catalog_seq, state.n_documents, list(state.refusals)) == (5, 3, ["c"])
+        assert "exceeds the maximum allowed" in state.refusals["c"]
         assert [state.reading().find(name) is not None for name in "abcd"] == [True, True, False, True]
         assert (state.lexicon.count("green"), state.lexicon.count("hat")) == (0, 1)
     engine.apply([msgspec.structs.replace(upsert("c", "green shoe", seed=4), seq=6)], 6)
-    assert (engine.snapshot().n_documents, dict(engine.snapshot().refused)) == (4, {})
+    assert (engine.snapshot().n_documents, dict(engine.snapshot().refusals)) == (4, {})
 
 
 def test_an_index_that_was_read_from_another_log_is_not_taken_for_one_of_this(node: Node) -> None:
     kept = indexes(node).storage(index_control())
     engine = kept.open()
-    assert engine.belongs_to(NOW)
+    assert engine.was_built_from(NOW)
     engine.apply(HISTORY, len(HISTORY))
-    assert engine.belongs_to(NOW)
+    assert engine.was_built_from(NOW)
     again = kept.open()
-    assert (again.belongs_to(NOW), again.belongs_to(NOW + timedelta(seconds=1))) == (True, False)
+    assert (again.was_built_from(NOW), again.was_built_from(NOW + timedelta(seconds=1))) == (True, False)
 
 
 def test_nothing_is_counted_by_what_only_some_shards_say(node: Node, opensearch: OpenSearchNode) -> None:
@@ -523,7 +524,7 @@ def many(node: Node) -> Many:
             for row in range(start, start + 1000)
         ]
         made.apply(batch, start + 1001)
-    made.settle()
+    made.maintain()
     return Many(made, vectors, kinds)
 
 

@@ -17,7 +17,8 @@ from searchsvc.engines.columnar.vectors import FEW, PARTITION_FROM, VectorIndex,
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.kernels import SEARCHED
 from searchsvc.engines.embedded.matching import PRUNE_FROM
-from searchsvc.engines.protocol import Delete, FacetRequest, Retrieval, Upsert
+from searchsvc.engines.protocol import Delete, Upsert
+from searchsvc.engines.retrieval import FacetRequest, Retrieval
 from tests.factories import SETTINGS, engine, upsert, vector
 from tuning.arrays import BoolArray, FloatArray, IntArray
 

@@ -150,10 +150,11 @@ def test_a_new_index_takes_the_place_of_the_old_and_holds_what_was_written_meanw
         assert (status.phase, status.error, status.n_read) == ("done", "", 200)
         assert status.comparison == Comparison(200, 200, 0, 1.0, [])
         assert after.generation == status.after != before.generation == status.before
-        assert (after.n_documents, after.find("2"), after.find("late") is None) == (200, None, False)
-        slot = after.find("1")
+        reading = after.reading()
+        assert (after.n_documents, reading.find("2"), reading.find("late") is None) == (200, None, False)
+        slot = reading.find("1")
         assert slot is not None
-        assert b"blue hat" in bytes(after.read([slot])[0] or b"")
+        assert b"blue hat" in bytes(reading.read([slot])[0] or b"")
         # What comes afterwards goes into the new one, and a start finds that.
         seq = await shop.write("next", title="x")
         digest = (await shop.shown(seq)).digest

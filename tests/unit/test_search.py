@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput, NotFound, Unavailable
-from searchsvc.engines.protocol import EngineSnapshot, Retrieval, Retrieved
+from searchsvc.engines.protocol import EngineSnapshot
+from searchsvc.engines.retrieval import Retrieval, Retrieved
 from searchsvc.engines.vector_trust import vector_trust
 from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest
 from searchsvc.search.searcher import Searcher
@@ -123,7 +124,7 @@ def test_a_large_index_encodes_by_itself_and_waits_for_no_vector_that_is_not_to_
 
 class BusyOracle(LargeOracle):
     @property
-    def looks_beside(self) -> bool:
+    def encodes_concurrently(self) -> bool:
         return True
 
 

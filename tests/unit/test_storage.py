@@ -11,8 +11,9 @@ from events.errors import Corrupt
 from events.settings import IndexSettings, SearchableField
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.embedded import storage
-from searchsvc.engines.embedded.engine import EmbeddedEngine
-from searchsvc.engines.protocol import Delete, EngineSnapshot, FacetRequest, Retrieval, Retrieved
+from searchsvc.engines.embedded.engine import EmbeddedEngine, EmbeddedSnapshot
+from searchsvc.engines.protocol import Delete
+from searchsvc.engines.retrieval import FacetRequest, Retrieval, Retrieved
 from tests.factories import SETTINGS, engine, upsert, vector
 
 MODEL = "model digest"
@@ -24,14 +25,14 @@ def saved(folder: Path) -> Path:
     return storage.save(made, folder, MODEL)
 
 
-def found(snapshot: EngineSnapshot, query: str) -> Retrieved:
+def found(snapshot: EmbeddedSnapshot, query: str) -> Retrieved:
     facets = (FacetRequest("votes", 50),)
     weights = np.zeros(1, np.float32)
     asked = understand(query, snapshot.lexicon)
     return snapshot.retrieve(Retrieval(asked, vector(3), {}, weights, k=9, window=50, operator="all", facets=facets))
 
 
-def ids_of(snapshot: EngineSnapshot, query: str) -> list[str]:
+def ids_of(snapshot: EmbeddedSnapshot, query: str) -> list[str]:
     return [snapshot.id(slot) for slot in found(snapshot, query).keyword.tolist()]
 
 

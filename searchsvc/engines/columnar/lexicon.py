@@ -17,7 +17,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from searchsvc.analysis.analyzer import stem
-from searchsvc.analysis.lexicon import Likeness
+from searchsvc.analysis.lexicon import SimilarWord
 from searchsvc.analysis.query import Query
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.texts import StoredTexts, Texts
@@ -200,7 +200,7 @@ class LexiconView:
             self._counted[term] = known
         return known
 
-    def similar(self, word: str, max_edits: int) -> list[Likeness]:
+    def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
         """Words within so many edits, nearest first, then the most frequent."""
         if not self.n_words:
             return []
@@ -210,10 +210,10 @@ class LexiconView:
         numbers = np.flatnonzero(near).tolist()
         choices = [self._words[number] for number in numbers]
         found = process.extract(word, choices, scorer=OSA.distance, score_cutoff=max_edits, limit=None)
-        alike = [Likeness(choice, int(edits), self._count(numbers[at])) for choice, edits, at in found]
+        alike = [SimilarWord(choice, int(edits), self._count(numbers[at])) for choice, edits, at in found]
         return sorted(alike, key=lambda one: (one.edits, -one.frequency, one.word))
 
-    def completions(self, prefix: str, n: int) -> list[Likeness]:
+    def completions(self, prefix: str, n: int) -> list[SimilarWord]:
         """The n most frequent longer words that begin with a prefix."""
         low, high = beginning(prefix), beginning(prefix, last=True)
         n_sorted = len(self._in_order)
@@ -231,7 +231,7 @@ class LexiconView:
             often = np.flatnonzero(counts >= -np.partition(-counts, n - 1)[n - 1])
             numbers, counts = numbers[often], counts[often]
         pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
-        alike = [Likeness(self._words[number], 0, count) for number, count in pairs]
+        alike = [SimilarWord(self._words[number], 0, count) for number, count in pairs]
         return sorted(alike, key=lambda one: (-one.frequency, one.word))[:n]
 
     def meanings(self, query: Query) -> list[Meaning]:

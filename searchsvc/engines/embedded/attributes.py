@@ -19,7 +19,7 @@ from searchsvc.engines.embedded import kernels
 from searchsvc.engines.embedded.ids import IdsView
 from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, clauses, seconds
 from searchsvc.engines.members import Value, as_number, out_of_kind, short_values, shown, unknown
-from searchsvc.engines.protocol import Facet, FacetStats, FacetValue
+from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 # Numbers stand among the texts behind a character that no text begins with.

@@ -29,7 +29,8 @@ from searchsvc.engines.embedded.matching import Matched, Matching
 from searchsvc.engines.embedded.order import first
 from searchsvc.engines.embedded.postings import Postings, PostingsRun, PostingsView
 from searchsvc.engines.filters import Filter, without
-from searchsvc.engines.protocol import Delete, Facet, Retrieval, Retrieved, TextFeatures, Upsert
+from searchsvc.engines.protocol import Delete, Upsert
+from searchsvc.engines.retrieval import Facet, Retrieval, Retrieved, TextFeatures
 from searchsvc.engines.vector_trust import N_COMPARED, vector_trust
 from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray, ScoreArray
 
@@ -136,27 +137,27 @@ class EmbeddedEngine:
         self._snapshot = self._view(catalog_seq)
         return self._snapshot
 
-    def belongs_to(self, created: datetime) -> bool:
+    def was_built_from(self, log_created: datetime) -> bool:
         """Always: its files stand beside the log, and go with it."""
         return True
 
     @property
-    def settling(self) -> bool:
-        """Whether something is being built beside, which `settle` would take over."""
+    def needs_maintenance(self) -> bool:
+        """Whether something is being built beside, which `maintain` would take over."""
         return self._vectors is not None and self._vectors.building
 
     @property
-    def lost(self) -> bool:
+    def is_lost(self) -> bool:
         """Never: what it was given is in memory."""
         return False
 
-    def settle(self, patience_s: float | None = None) -> bool:
+    def maintain(self, timeout_s: float | None = None) -> bool:
         """Bring what many writes left in parts together, so that searches look in one place: for a quiet moment.
 
-        Returns whether it is done; where that takes longer than patience_s it goes on by itself, to be asked for again.
+        Returns whether it is done; where that takes longer than timeout_s it goes on by itself, to be asked for again.
         """
         self._postings.merge(self._live.view())
-        done = self._vectors is None or self._vectors.settle(patience_s)
+        done = self._vectors is None or self._vectors.settle(timeout_s)
         self._snapshot = self._view(self._snapshot.catalog_seq)
         return done
 
@@ -227,7 +228,7 @@ class Nearest(msgspec.Struct, frozen=True):
 class EmbeddedSnapshot:
     """An `EngineSnapshot` of views. live: (n_slots,). What was checked as it came is never refused."""
 
-    refused: Mapping[str, str] = MappingProxyType({})
+    refusals: Mapping[str, str] = MappingProxyType({})
 
     def __init__(
         self,
@@ -265,11 +266,11 @@ class EmbeddedSnapshot:
         return self.digest.count
 
     @property
-    def is_small(self) -> bool:
+    def is_fast(self) -> bool:
         return len(self.live) <= SMALL
 
     @property
-    def looks_beside(self) -> bool:
+    def encodes_concurrently(self) -> bool:
         return len(self.live) >= BESIDE_FROM
 
     @property
@@ -277,6 +278,10 @@ class EmbeddedSnapshot:
         return self._forward.lexicon
 
     def reading(self) -> EmbeddedSnapshot:
+        return self
+
+    @property
+    def snapshot(self) -> EmbeddedSnapshot:
         return self
 
     def retrieve(self, asked: Retrieval) -> Retrieved:
@@ -304,28 +309,28 @@ class EmbeddedSnapshot:
             vector_trust=trust,
             total=int(np.count_nonzero(match_set)),
             operator=matched.operator if matched is not None else None,
-            left_out=matching.left_out if matching else (),
+            unmatched_terms=matching.left_out if matching else (),
             facets=self._facets(asked, matching, matched, match_set, trusted=trust > 0.0),
             pinned=pinned,
-            lifted=lifted,
+            boosted=lifted,
         )
 
     def _in_signal_order(self, mask: BoolArray, asked: Retrieval, n: int | None) -> IntArray:
         """The first n of some slots where there is no query: by signals, then by id. mask: (n_slots,)."""
         slots = np.flatnonzero(mask)
-        return self._first(slots, [-(self.signals(slots, asked.at_s) @ asked.signal_weights)], n)
+        return self._first(slots, [-(self.signals(slots, asked.timestamp_s) @ asked.signal_weights)], n)
 
     def _in_keyword_order(self, matching: Matching, matched: Matched, asked: Retrieval, n: int | None) -> IntArray:
-        slots, scores = matching.best(matched, self._by_field(asked.boosts), n)
+        slots, scores = matching.best(matched, self._by_field(asked.field_boosts), n)
         # Rounded, so that what adds up to the same in another order is the same.
         return self._first(slots, [-scores.round(5)], n)
 
     def _lifted(
         self, matching: Matching | None, matched: Matched | None, allowed: BoolArray, asked: Retrieval
     ) -> IntArray:
-        if asked.lifted is None:
+        if asked.boosted is None:
             return np.empty(0, np.int64)
-        mask = self._attributes.mask(asked.lifted)
+        mask = self._attributes.mask(asked.boosted)
         if matching is None or matched is None:
             return self._in_signal_order(mask & allowed, asked, asked.k)
         mask = mask & matched.mask
@@ -334,7 +339,7 @@ class EmbeddedSnapshot:
 
     def _pinned(self, asked: Retrieval, allowed: BoolArray) -> IntArray:
         """Slots of the pinned documents that are there. allowed: (n_slots,)."""
-        found = [slot for name in asked.pinned if (slot := self.find(name)) is not None and allowed[slot]]
+        found = [slot for name in asked.pinned_ids if (slot := self.find(name)) is not None and allowed[slot]]
         return np.array(sorted(found), np.int64)
 
     def _first(self, slots: AnyArray, keys: list[AnyArray], n: int | None) -> IntArray:
@@ -343,7 +348,7 @@ class EmbeddedSnapshot:
 
     def _vector_leg(self, asked: Retrieval, allowed: BoolArray) -> Future[Nearest | None]:
         """What it finds, on its way: encoding and looking on another thread where that is worth the hand-over."""
-        if self.looks_beside and self._vectors is not None and asked.vector is not None:
+        if self.encodes_concurrently and self._vectors is not None and asked.vector is not None:
             return _beside.submit(self._nearest, asked, allowed)
         found: Future[Nearest | None] = Future()
         found.set_result(self._nearest(asked, allowed))
@@ -381,7 +386,7 @@ class EmbeddedSnapshot:
         return self._attributes.groups(field, slots)
 
     def _nearest(self, asked: Retrieval, allowed: BoolArray) -> Nearest | None:
-        vector = asked.encoded() if self._vectors is not None else None
+        vector = asked.query_vector() if self._vectors is not None else None
         if self._vectors is None or vector is None:
             return None
         slots, cosines = self._vectors.nearest(vector, asked.k, allowed)
@@ -391,12 +396,12 @@ class EmbeddedSnapshot:
     def _allowed(self, asked: Retrieval, filters: Filter | None) -> BoolArray:
         """(n_slots,) what can be found under these filters, in place of those of the search."""
         allowed = self.live
-        for given in (asked.within, filters):
+        for given in (asked.scope, filters):
             if given is not None:
                 allowed = allowed & self._attributes.mask(given)
-        if asked.leave_out is not None:
+        if asked.excluded_slot is not None:
             allowed = allowed.copy()
-            allowed[asked.leave_out] = False
+            allowed[asked.excluded_slot] = False
         return allowed
 
     def _facets(
@@ -430,11 +435,11 @@ class EmbeddedSnapshot:
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
         return self._forward.features(slots, self._weighed(query)[1])
 
-    def check_filter(self, given: Filter, field: str) -> None:
-        self._attributes.check(given, field)
+    def check_filter(self, condition: Filter, field: str) -> None:
+        self._attributes.check(condition, field)
 
-    def passing(self, slots: IntArray, given: Filter) -> BoolArray:
-        passing: BoolArray = self._attributes.mask(given)[slots]
+    def passes(self, slots: IntArray, condition: Filter) -> BoolArray:
+        passing: BoolArray = self._attributes.mask(condition)[slots]
         return passing
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
@@ -443,8 +448,8 @@ class EmbeddedSnapshot:
     def vector(self, slot: int) -> FloatArray | None:
         return self._vectors.vector(slot) if self._vectors else None
 
-    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
-        return signals.features(self.settings.signals, self._signals[slots], at_s)
+    def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
+        return signals.features(self.settings.signals, self._signals[slots], timestamp_s)
 
     def id(self, slot: int) -> str:
         return self._ids[slot]

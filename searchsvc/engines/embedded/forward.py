@@ -20,7 +20,7 @@ from searchsvc.engines.columnar.lexicon import Lexicon, LexiconView, StoredLexic
 from searchsvc.engines.columnar.statistics import K1, B, QueryStatistics, statistics_of, words_hash
 from searchsvc.engines.embedded import kernels
 from searchsvc.engines.embedded.postings import MAX_FREQUENCY, MAX_LENGTH, Entries
-from searchsvc.engines.protocol import TextFeatures
+from searchsvc.engines.retrieval import TextFeatures
 from tuning.arrays import AnyArray, IntArray, ScoreArray
 
 MAX_POSITION: Final = 65_535
@@ -224,7 +224,7 @@ class ForwardView(msgspec.Struct, frozen=True):
         """What of a query each slot holds. slots: (n,) live."""
         n, n_fields = len(slots), self.lengths.shape[1]
         if not n or wanted is None:
-            return TextFeatures.none(n, n_fields)
+            return TextFeatures.zeros(n, n_fields)
         text = np.empty((n, n_fields + 5), np.float32)
         kernels.describe(
             slots,

@@ -51,10 +51,10 @@ class EmbeddedStorage:
         self._engine = engine = self._newest()
         return engine
 
-    def beside(self) -> EmbeddedEngine:
+    def create(self) -> EmbeddedEngine:
         return storage.empty(self._folder, self._settings, self._dimension)
 
-    def previous(self) -> EmbeddedEngine:
+    def open_previous(self) -> EmbeddedEngine:
         raise NotFound("the embedded engine keeps no index of before: it builds one from the log", field="previous")
 
     def adopt(self, engine: Engine) -> None:
@@ -70,9 +70,9 @@ class EmbeddedStorage:
         if self._engine is not None:
             storage.save(self._engine, self._folder, self._model)
 
-    def compacted(self, encoded: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> EmbeddedEngine | None:
+    def compact(self, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> EmbeddedEngine | None:
         old = self._engine
-        return self._rebuilt(old, encoded) if old is not None and old.wasteful else None
+        return self._rebuilt(old, encode) if old is not None and old.wasteful else None
 
     def _rebuilt(
         self, old: EmbeddedEngine, encoded: Callable[[list[Upsert]], Sequence[Upsert | Delete]]
@@ -83,7 +83,7 @@ class EmbeddedStorage:
         slots = old.live_slots()
         for start in range(0, len(slots), BATCH):
             texts = [bytes(snapshot.document(int(slot))) for slot in slots[start : start + BATCH]]
-            fresh.apply(encoded([Upsert.of(text) for text in texts]), snapshot.catalog_seq)
+            fresh.apply(encoded([Upsert.from_json(text) for text in texts]), snapshot.catalog_seq)
         storage.drop_others(self._folder, fresh.generation)
         return fresh
 

@@ -13,12 +13,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.analysis.query import AskedOperator, Operator, Query
+from searchsvc.analysis.query import Operator, Query, RequestedOperator
 from searchsvc.engines.columnar.statistics import K1, B, QueryStatistics
 from searchsvc.engines.embedded import kernels
 from searchsvc.engines.embedded.forward import ForwardView, Wanted
 from searchsvc.engines.embedded.postings import PostingsView, Spans
-from searchsvc.engines.protocol import FULL_PAGE
+from searchsvc.engines.retrieval import FULL_PAGE
 from tuning.arrays import AnyArray, BoolArray, FloatArray, ScoreArray
 
 # Where more match, those that cannot be among the best are not scored. What these need is known from some of the most
@@ -78,7 +78,7 @@ class Matching:
             bits = np.left_shift(1, self._places(one)[0], dtype=np.uint32, casting="unsafe")
             kernels.hold(one.run.entries.slots, one.begins, one.ends, bits, self._held)
 
-    def within(self, allowed: BoolArray, operator: AskedOperator) -> Matched:
+    def within(self, allowed: BoolArray, operator: RequestedOperator) -> Matched:
         """The documents that match. allowed: (n_slots,) live and within the filters."""
         if not self._required:
             return Matched(np.zeros(self._n_slots, np.bool_), 0, "any" if self.left_out else "all")

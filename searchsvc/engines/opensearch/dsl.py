@@ -20,7 +20,7 @@ from searchsvc.engines.columnar.statistics import QueryStatistics
 from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
 from searchsvc.engines.members import as_number
 from searchsvc.engines.opensearch.mapping import BESIDE, VECTOR, member_path, title_key
-from searchsvc.engines.protocol import FacetRequest, SortKey
+from searchsvc.engines.retrieval import FacetRequest, SortKey
 from searchsvc.engines.signals import DAY_S
 from tuning.arrays import BoolArray, FloatArray, ScoreArray
 

@@ -97,26 +97,26 @@ class OpenSearchEngine:
         return self._index.name
 
     @property
-    def lost(self) -> bool:
+    def is_lost(self) -> bool:
         return self._index.gone
 
-    def belongs_to(self, created: datetime) -> bool:
+    def was_built_from(self, log_created: datetime) -> bool:
         if not self._log:
-            self._log = created.isoformat()
+            self._log = log_created.isoformat()
             self._note(replies.Progress(self._catalog_seq, self._digest, self._total.tolist(), self._log))
-        return self._log == created.isoformat()
+        return self._log == log_created.isoformat()
 
     @property
-    def settling(self) -> bool:
+    def needs_maintenance(self) -> bool:
         """Whether there are tombstones, or vectors in parts: CATALOG is read up to the former by now, so nothing older
         comes any more."""
         return self._has_tombstones or (self._vectors is not None and self._vectors.building)
 
-    def settle(self, patience_s: float | None = None) -> bool:
+    def maintain(self, timeout_s: float | None = None) -> bool:
         """Remove the tombstones, and bring vectors together."""
         if self._has_tombstones:
             self._purge()
-        done = self._vectors is None or self._vectors.settle(patience_s)
+        done = self._vectors is None or self._vectors.settle(timeout_s)
         self._snapshot = self._view()
         return done
 

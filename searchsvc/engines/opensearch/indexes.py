@@ -113,7 +113,7 @@ class OpenSearchStorage:
         name = searched if searched in fit else max(fit, key=_number, default=None)
         return self._opened(name, _n_shards(found[name]), knn) if name is not None else self._new(knn)
 
-    def beside(self) -> OpenSearchEngine:
+    def create(self) -> OpenSearchEngine:
         return self._new(self._knn())
 
     def _new(self, knn: bool) -> OpenSearchEngine:
@@ -126,7 +126,7 @@ class OpenSearchStorage:
         self._node.call("PUT", f"/{name}", msgspec.Raw, made, query={"timeout": NEW_INDEX_TIMEOUT})
         return self._opened(name, self._n_shards, knn)
 
-    def previous(self) -> OpenSearchEngine:
+    def open_previous(self) -> OpenSearchEngine:
         """What was made by other settings is of no use: these settings in force again would take it up."""
         knn = self._knn()
         fingerprint = self._fingerprint(knn)
@@ -158,7 +158,7 @@ class OpenSearchStorage:
     def save(self) -> None:
         pass
 
-    def compacted(self, encoded: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> None:
+    def compact(self, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> None:
         """The node tidies up by itself."""
         return
 

@@ -15,7 +15,7 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.errors import Unavailable
 from events.settings import IndexSettings
-from searchsvc.analysis.query import AskedOperator, Operator, Query
+from searchsvc.analysis.query import Operator, Query, RequestedOperator
 from searchsvc.engines import signals
 from searchsvc.engines.columnar.lexicon import LexiconView
 from searchsvc.engines.columnar.statistics import QueryStatistics
@@ -25,7 +25,7 @@ from searchsvc.engines.opensearch import dsl, mapping, replies
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectorsView
 from searchsvc.engines.opensearch.vocabulary import VocabularyView
-from searchsvc.engines.protocol import (
+from searchsvc.engines.retrieval import (
     FULL_PAGE,
     Facet,
     FacetRequest,
@@ -93,6 +93,10 @@ class OpenSearchSnapshot:
         self._marked: tuple[Filter, ...] = ()
         self._is_partial = False
 
+    @property
+    def snapshot(self) -> OpenSearchSnapshot:
+        return self
+
     def reading(self) -> OpenSearchSnapshot:
         return OpenSearchSnapshot(self._commit)
 
@@ -113,7 +117,7 @@ class OpenSearchSnapshot:
         return self._commit.digest
 
     @property
-    def refused(self) -> Mapping[str, str]:
+    def refusals(self) -> Mapping[str, str]:
         return self._commit.refused
 
     @property
@@ -121,12 +125,12 @@ class OpenSearchSnapshot:
         return self._commit.digest.count
 
     @property
-    def is_small(self) -> bool:
+    def is_fast(self) -> bool:
         """Never: each search waits for the node."""
         return False
 
     @property
-    def looks_beside(self) -> bool:
+    def encodes_concurrently(self) -> bool:
         return False
 
     @property
@@ -137,29 +141,29 @@ class OpenSearchSnapshot:
         self._require_known(asked)
         query = asked.query
         statistics = self._statistics(query)
-        boosts = [max(asked.boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
+        boosts = [max(asked.field_boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
         clauses_of = dsl.asked_of(query, statistics, boosts, self._commit.vocabulary.rarity)
-        clauses_of = msgspec.structs.replace(clauses_of, named=dsl.with_marks(clauses_of.named, asked.marked))
-        leave_out = self._rows[asked.leave_out].id if asked.leave_out is not None else None
-        vector = asked.encoded() if self._commit.dimension else None
+        clauses_of = msgspec.structs.replace(clauses_of, named=dsl.with_marks(clauses_of.named, asked.test_filters))
+        leave_out = self._rows[asked.excluded_slot].id if asked.excluded_slot is not None else None
+        vector = asked.query_vector() if self._commit.dimension else None
         wider = {
             at: without(asked.filters, one.field)
             for at, one in enumerate(asked.facets)
             if one.disjunctive and without(asked.filters, one.field) != asked.filters
         }
-        filters = dsl.filter_clauses((asked.within, asked.filters), leave_out)
+        filters = dsl.filter_clauses((asked.scope, asked.filters), leave_out)
         wanted = MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED)
         bodies = {"words": self._keyword_body(asked, clauses_of, filters, wanted)}
         bodies |= self._beside_bodies("", asked, vector, filters, clauses_of.named)
-        if asked.lifted is not None:
-            narrower = [*filters, dsl.filter_clause(asked.lifted)]
+        if asked.boosted is not None:
+            narrower = [*filters, dsl.filter_clause(asked.boosted)]
             bodies["lifted"] = self._ordered_body(asked, clauses_of, narrower, asked.k)
-        others = {at: dsl.filter_clauses((asked.within, given), leave_out) for at, given in wider.items()}
+        others = {at: dsl.filter_clauses((asked.scope, given), leave_out) for at, given in wider.items()}
         for at, given in others.items():
             bodies[f"facet.{at}"] = self._facet_body(asked, clauses_of, given, at)
             bodies |= self._beside_bodies(f".{at}", asked, vector, given, clauses_of.named)
         found = dict(zip(bodies, self._searched(list(bodies.values())), strict=True))
-        self._query, self._grouped_by, self._marked = query, asked.distinct, asked.marked
+        self._query, self._grouped_by, self._marked = query, asked.distinct, asked.test_filters
         operator, n_matching = self._operator(asked.operator, query, clauses_of, found["words"])
         keyword = self._in_keyword_order(found["words"], operator, asked, clauses_of)
         lifted = self._in_keyword_order(found.get("lifted"), operator, asked, clauses_of)
@@ -185,19 +189,19 @@ class OpenSearchSnapshot:
             vector_trust=trust,
             total=n_matching + len(beside),
             operator=operator if query.text else None,
-            left_out=tuple(place for place in query.required if not statistics.known[place]),
+            unmatched_terms=tuple(place for place in query.required if not statistics.known[place]),
             facets=facets,
             # Some of the shards are better than none; the answer says so.
             degraded=("shards",) if self._is_partial else (),
             pinned=pinned,
-            lifted=lifted,
+            boosted=lifted,
         )
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
         n_fields = len(self.settings.searchable)
         statistics = self._statistics(query)
         if not len(slots) or statistics.ceiling <= 0.0:
-            return TextFeatures.none(len(slots), n_fields)
+            return TextFeatures.zeros(len(slots), n_fields)
         told, needed = self._told(slots, query), self._needed(query)
         total = float(statistics.most_telling.sum())
         every = np.all(told.held[:, needed], axis=1, keepdims=True)[:, 0] & bool(needed)
@@ -222,10 +226,10 @@ class OpenSearchSnapshot:
             found.append(groups.setdefault(value if value is not None else ("alone", slot), len(groups)))
         return np.array(found, np.int64)
 
-    def check_filter(self, given: Filter, field: str) -> None:
+    def check_filter(self, condition: Filter, field: str) -> None:
         if not self._commit.kinds and not self.n_documents:
             return
-        for clause in clauses(given):
+        for clause in clauses(condition):
             if clause.field == "id":
                 continue
             kinds = self._commit.kinds.get(clause.field)
@@ -234,13 +238,13 @@ class OpenSearchSnapshot:
             if isinstance(clause, Within) and ("d" if clause.dates else "n") not in kinds:
                 raise out_of_kind(clause.field, field, dates=clause.dates)
 
-    def passing(self, slots: IntArray, given: Filter) -> BoolArray:
-        if given not in self._marked:
+    def passes(self, slots: IntArray, condition: Filter) -> BoolArray:
+        if condition not in self._marked:
             # What was found before is asked of again, with this beside it.
-            self._marked = (*self._marked, given)
+            self._marked = (*self._marked, condition)
             marks = dsl.with_marks({"bool": {"should": [dsl.EVERYTHING]}}, self._marked)
             self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, marks)
-        name = dsl.mark_name(self._marked.index(given))
+        name = dsl.mark_name(self._marked.index(condition))
         return np.array([name in self._rows[slot].named for slot in slots.tolist()], np.bool_)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
@@ -255,8 +259,8 @@ class OpenSearchSnapshot:
         found: FloatArray = self._columns.vectors([self._rows[slot].columns])[0]
         return found if found.any() else None
 
-    def signals(self, slots: IntArray, at_s: float) -> FloatArray:
-        return signals.features(self.settings.signals, self._columns.signals(self._of(slots)), at_s)
+    def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
+        return signals.features(self.settings.signals, self._columns.signals(self._of(slots)), timestamp_s)
 
     def id(self, slot: int) -> str:
         return self._rows[slot].id
@@ -350,9 +354,9 @@ class OpenSearchSnapshot:
         """The first n of the keyword order."""
         body: dict[str, Any] = {**self._shown((), asked.distinct, n), "size": n}
         if not asked.query.text:
-            body["query"] = {"bool": {"filter": [*filters, of.named] if asked.marked else filters}}
+            body["query"] = {"bool": {"filter": [*filters, of.named] if asked.test_filters else filters}}
             scales = [signal.scale if signal.transform == "decay" else 0.0 for signal in self.settings.signals]
-            body["sort"] = dsl.browse_sort(asked.signal_weights.tolist(), scales, asked.at_s)
+            body["sort"] = dsl.browse_sort(asked.signal_weights.tolist(), scales, asked.timestamp_s)
         else:
             body["query"] = dsl.keyword_query(of, _node_operator(asked.operator), filters)
             body["sort"] = ["_score", {"id": "asc"}]
@@ -371,8 +375,8 @@ class OpenSearchSnapshot:
         bodies = {}
         if vector is not None:
             bodies[f"near{suffix}"] = self._nearest_body(asked, vector, filters, named)
-        if asked.pinned:
-            bodies[f"pinned{suffix}"] = self._among_body(asked, asked.pinned, filters, named)
+        if asked.pinned_ids:
+            bodies[f"pinned{suffix}"] = self._among_body(asked, asked.pinned_ids, filters, named)
         return bodies
 
     def _nearest_body(
@@ -460,7 +464,7 @@ class OpenSearchSnapshot:
         }
 
     def _operator(
-        self, asked: AskedOperator, query: Query, of: dsl.Asked, found: replies.Searched
+        self, asked: RequestedOperator, query: Query, of: dsl.Asked, found: replies.Searched
     ) -> tuple[Operator, int]:
         """What a document had to hold, and how many match."""
         n_some, n_all = found.hits.total.value, found.aggregations["all"].doc_count
@@ -579,7 +583,7 @@ class OpenSearchSnapshot:
                     raise unknown(one.field, list(self._commit.kinds), field)
 
 
-def _node_operator(asked: AskedOperator) -> str:
+def _node_operator(asked: RequestedOperator) -> str:
     return {"auto": "auto", "all": "all", "any": "some"}[asked]
 
 

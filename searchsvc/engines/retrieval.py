@@ -1,0 +1,174 @@
+"""What a search asks of an engine, and what the engine returns. Pure values.
+
+A *slot* is the number by which one `Reading` (see `searchsvc.engines.protocol`) names a document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from searchsvc.analysis.query import Operator, Query, RequestedOperator
+from searchsvc.engines.filters import Filter
+from tuning.arrays import FloatArray, IntArray
+
+# Operator `auto` requires all words if at least this many documents contain them all, and any word otherwise.
+FULL_PAGE: Final = 10
+
+
+class SortKey(msgspec.Struct, frozen=True):
+    """Order by an attribute. Documents without it come last."""
+
+    field: str
+    descending: bool = False
+
+
+class FacetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Count the values of an attribute.
+
+    disjunctive: ignore the filters on this attribute, so that the other values a shopper could choose are counted too
+    """
+
+    field: str
+    max_values: int = 20
+    disjunctive: bool = False
+
+
+class Retrieval(msgspec.Struct, frozen=True):
+    """What to retrieve.
+
+    query: without text, every document that passes the filters matches
+    vector: (dimension,) vector of the query, of length 1; or a function that computes it, which the engine may call on
+        any thread; None leaves the vector leg out
+    field_boosts: searchable field -> factor of its BM25, at least 0; 1 for a field that is absent
+    signal_weights: (n_signals,) weights that order the documents if the query has no text
+    k: candidates of each leg
+    window: how many documents the keyword order must contain; None for all
+    operator: which query terms a document must contain; `auto` is all if that fills a first page, else any
+    excluded_slot: slot of a document to leave out
+    filters: what the shopper refines by
+    facets: attributes to count over the match set
+    sort: keys that replace the keyword order
+    distinct: attribute that the hits will be grouped by
+    timestamp_s: the moment at which ageing signals are valued, in seconds since 1970
+    scope: filter on the whole collection; unlike `filters`, disjunctive facets keep to it
+    pinned_ids: ids of documents that belong to the match set without matching, if they pass scope and filters
+    boosted: the k best matches that pass this filter are retrieved as well
+    test_filters: filters that `Reading.passes` will be asked about
+    """
+
+    query: Query
+    vector: FloatArray | Callable[[], FloatArray | None] | None
+    field_boosts: Mapping[str, float]
+    signal_weights: FloatArray
+    k: int
+    window: int | None
+    operator: RequestedOperator = "auto"
+    excluded_slot: int | None = None
+    filters: Filter | None = None
+    facets: tuple[FacetRequest, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    distinct: str | None = None
+    timestamp_s: float = 0.0
+    scope: Filter | None = None
+    pinned_ids: tuple[str, ...] = ()
+    boosted: Filter | None = None
+    test_filters: tuple[Filter, ...] = ()
+
+    def query_vector(self) -> FloatArray | None:
+        """Return the query's vector; compute it if `vector` is a function."""
+        return self.vector() if callable(self.vector) else self.vector
+
+
+def _no_slots() -> IntArray:
+    return np.empty(0, np.int64)
+
+
+class Retrieved(msgspec.Struct, frozen=True):
+    """What an engine found.
+
+    The match set is the documents that match the keyword query, those that the vector leg found and those that are
+    pinned, as far as they pass scope and filters.
+
+    keyword: slots of at least max(window, k) documents of the keyword leg, best first; with `sort`, slots of the whole
+        match set in that order
+    nearest: slots of the vector leg, at most k, nearest first
+    cosines: (n_nearest,) their cosines with the query
+    vector_trust: how far cosines tell what the query is about, in [0, 1]; at 0 the vector leg finds nothing
+    total: size of the match set
+    operator: which query terms a document had to contain; None if the query has no text
+    unmatched_terms: positions of required query terms that no document contains
+    facets: counts over the match set, by attribute
+    degraded: parts of the engine that did not answer
+    pinned: slots of the pinned documents that exist and pass, ascending
+    boosted: slots of the best matches that pass the filter `boosted`, best first
+    """
+
+    keyword: IntArray
+    nearest: IntArray
+    cosines: FloatArray
+    vector_trust: float
+    total: int
+    operator: Operator | None
+    unmatched_terms: tuple[int, ...]
+    facets: dict[str, Facet]
+    degraded: tuple[str, ...] = ()
+    pinned: IntArray = msgspec.field(default_factory=_no_slots)
+    boosted: IntArray = msgspec.field(default_factory=_no_slots)
+
+
+class FacetValue(msgspec.Struct, frozen=True):
+    """A value as documents spell it, and how many matching documents have it."""
+
+    value: str
+    count: int
+
+
+class FacetStats(msgspec.Struct, frozen=True):
+    """Statistics of the numbers that the matching documents have in an attribute."""
+
+    min: float
+    max: float
+    mean: float
+    sum: float
+
+
+class Facet(msgspec.Struct, frozen=True):
+    """The values of one attribute over the match set.
+
+    values: most frequent first, equal counts by value
+    n_values: number of distinct values, also those beyond `values`
+    stats: None if the attribute has no numbers
+    """
+
+    values: list[FacetValue]
+    n_values: int
+    stats: FacetStats | None
+
+
+class TextFeatures(msgspec.Struct, frozen=True):
+    """How each of n candidates matches the text of a query; all 0 for a candidate without any of its terms.
+
+    bm25: (n, n_searchable) BM25 of each field, as a share of the most that the query could earn in one field
+    exact_title: (n,) 1 if the title is the query, word by word
+    all_terms: (n,) 1 if the document contains every query term that is in the index and is no stop word
+    coverage: (n,) share of the query's idf that the document contains
+    phrase: (n,) share of the query's neighbouring terms that are neighbours in the document
+    proximity: (n,) how near they come to each other, in [0, 1]
+    """
+
+    bm25: FloatArray
+    exact_title: FloatArray
+    all_terms: FloatArray
+    coverage: FloatArray
+    phrase: FloatArray
+    proximity: FloatArray
+
+    @staticmethod
+    def zeros(n: int, n_searchable: int) -> TextFeatures:
+        """Return the features of n candidates that match nothing."""
+        column = np.zeros(n, np.float32)
+        return TextFeatures(np.zeros((n, n_searchable), np.float32), column, column, column, column, column)
