@@ -20,7 +20,7 @@ from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, alike, click
-from tests.unit.test_follower import Node, append
+from tests.unit.behavior.follower_node import FollowerNode, append
 from tuning.features import default_weights
 
 BARRIER = b'{"type":"rules_changed.v7","id":"x"}'
@@ -66,14 +66,14 @@ def test_behaviour_stops_before_a_later_version_and_its_snapshot_lets_that_one_g
         await append(log, click("e1", None))
         await log.append("BEHAVIOR", Entry(BEHAVIOR_SUBJECT, BARRIER))
         await append(log, click("e2", None))
-        node = Node(log, tmp_path)
+        node = FollowerNode(log, tmp_path)
         with pytest.raises(LaterVersion):
             await node.run(until=3)
         assert node.follower.caught_up.is_set(), "a service at a barrier serves what is before it"
         await node.follower.save()
-        again = Node(log, tmp_path)
+        again = FollowerNode(log, tmp_path)
         again.follower.restore()
-        assert (again.memory.seq, again.memory.has_stored("e1"), again.memory.has_stored("e2")) == (1, True, False)
+        assert (again.state.seq, again.state.has_stored("e1"), again.state.has_stored("e2")) == (1, True, False)
 
     asyncio.run(run())
 

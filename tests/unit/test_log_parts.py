@@ -16,7 +16,6 @@ from events.errors import Corrupt, InvalidInput, SearchsvcError, Unavailable
 from events.memory import matches
 from events.nats_connection import translate
 from events.streams import MAX_SUBJECT_TOKEN_BYTES, STREAMS, subject_token
-from searchsvc.behavior.recent_rankings import RecentRankings
 from tests.factories import NOW, click, ranking
 from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
@@ -127,20 +126,3 @@ def test_the_joins_memory_is_bounded() -> None:
     for i in range(3):
         join.apply(ranking(f"r{i}"))
     assert join.apply(click("late", "r0")) != [Clickthrough(ranking("r0"), click("late", "r0"))]
-
-
-def test_known_rankings_forget_the_oldest_and_contradict_what_cannot_be() -> None:
-    known = RecentRankings(2)
-    for query_id in ("q1", "q2", "q3"):
-        known.add(ranking(query_id))
-    assert len(known) == 2
-    assert known.contradiction("q1", "shop", "zzz", None) is None
-    assert known.contradiction("q3", "shop", "b", 2) is None
-    for index, document_id, rank, field in (
-        ("films", "a", None, "index"),
-        ("shop", "z", None, "document_id"),
-        ("shop", "b", 1, "rank"),
-    ):
-        wrong = known.contradiction("q3", index, document_id, rank)
-        assert wrong is not None
-        assert wrong[0] == field

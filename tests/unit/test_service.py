@@ -15,12 +15,11 @@ import pytest
 
 from events import control
 from events.edits import SetLearning
-from events.errors import Overloaded, Unavailable
+from events.errors import Unavailable
 from events.learning import Learning
 from events.memory import MemoryEventLog
 from events.types import ChangePublished, IndexConfigured
 from searchsvc.analysis.understanding import understand
-from searchsvc.behavior.admission import Allowance
 from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.state import BehaviorState
@@ -56,19 +55,6 @@ class StuckEmbedder(Embedder):
     def encode_query(self, query: str, *, alone: bool = False) -> FloatArray:
         self.let_go.wait(30)
         return vector(1)
-
-
-def test_events_beyond_the_allowance_are_refused_until_time_has_passed() -> None:
-    allowance = Allowance(100)
-    allowance.require(50.0)
-    allowance.take(150)
-    with pytest.raises(Overloaded) as refused:
-        allowance.require(50.1)
-    assert refused.value.retry_after_s == pytest.approx(0.4)
-    allowance.require(50.5)
-    allowance.take(1)
-    with pytest.raises(Overloaded):
-        allowance.require(50.5)
 
 
 async def service(

@@ -1,0 +1,149 @@
+"""The writer of BEHAVIOR: each interaction stored once, each caller answered, and what does not fit counted."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from events.codec import decode_behavior
+from events.errors import Overloaded, Unavailable
+from events.log import Entry, Record
+from events.memory import MemoryEventLog
+from events.streams import StreamName
+from searchsvc.behavior.state import BehaviorState
+from searchsvc.behavior.writer import MAX_WAITING_INTERACTIONS, BehaviorWriter
+from tests.factories import click, ranking
+
+pytestmark = pytest.mark.anyio
+
+
+class FailingLog(MemoryEventLog):
+    """Raises Unavailable for the first appends.
+
+    n_failures: how many are left.
+    """
+
+    def __init__(self, n_failures: int) -> None:
+        super().__init__()
+        self.n_failures = n_failures
+
+    async def append(self, stream: StreamName, entry: Entry, **expectations: int | None) -> int:
+        if self.n_failures > 0:
+            self.n_failures -= 1
+            raise Unavailable("away")
+        return await super().append(stream, entry, **expectations)
+
+
+async def stored_records(log: MemoryEventLog) -> list[Record]:
+    return [record async for record in log.read("BEHAVIOR")]
+
+
+async def stored_ids(log: MemoryEventLog) -> list[str]:
+    return [event.id for record in await stored_records(log) for event in decode_behavior(record.data).events]
+
+
+def new_state() -> BehaviorState:
+    return BehaviorState(n_rankings=100, n_events=100)
+
+
+async def write_all(log: MemoryEventLog, outbox_size: int, n_rankings: int, n_clicks: int) -> BehaviorWriter:
+    """Write rankings q0, q1 ... and clicks e0, e1 ..., and close the writer."""
+    writer = BehaviorWriter(log, new_state(), outbox_size=outbox_size)
+    for i in range(n_rankings):
+        writer.offer(ranking(f"q{i}"))
+    running = asyncio.create_task(writer.run())
+    await asyncio.gather(*(writer.append([click(f"e{i}", f"q{i}")]) for i in range(n_clicks)))
+    writer.close()
+    await running
+    return writer
+
+
+async def test_many_events_share_a_message_and_rankings_go_before_their_clicks() -> None:
+    log = MemoryEventLog()
+    writer = await write_all(log, 100, 30, 20)
+    assert len(await stored_records(log)) <= 2
+    assert await stored_ids(log) == [f"q{i}" for i in range(30)] + [f"e{i}" for i in range(20)]
+    assert (writer.counts.written, writer.counts.shed, writer.counts.queued) == (50, 0, 0)
+
+
+async def test_rankings_past_the_outbox_size_are_shed_and_counted() -> None:
+    writer = await write_all(MemoryEventLog(), 10, 25, 1)
+    assert (writer.counts.written, writer.counts.shed) == (11, 15)
+
+
+async def test_a_log_that_is_away_briefly_loses_nothing_and_a_longer_outage_is_reported() -> None:
+    log = FailingLog(2)
+    assert (await write_all(log, 10, 3, 2)).counts.written == 5
+    assert len(await stored_records(log)) == 1
+    with pytest.raises(Unavailable):
+        await write_all(FailingLog(100), 10, 3, 2)
+
+
+async def test_an_interaction_sent_several_times_is_stored_once() -> None:
+    log = MemoryEventLog()
+    writer = BehaviorWriter(log, new_state(), outbox_size=10)
+    running = asyncio.create_task(writer.run())
+    # By two callers at once, twice in one batch, and again after it was stored.
+    await asyncio.gather(writer.append([click("a")]), writer.append([click("a"), click("b"), click("b")]))
+    await writer.append([click("b"), click("c")])
+    writer.close()
+    await running
+    assert sorted(await stored_ids(log)) == ["a", "b", "c"]
+
+
+async def test_an_interaction_that_could_not_be_stored_can_be_sent_again() -> None:
+    log = FailingLog(3)
+    writer = BehaviorWriter(log, new_state(), outbox_size=10)
+    running = asyncio.create_task(writer.run())
+    errors = await asyncio.gather(writer.append([click("a")]), writer.append([click("a")]), return_exceptions=True)
+    assert [type(error) for error in errors] == [Unavailable, Unavailable]
+    await writer.append([click("a")])
+    writer.close()
+    await running
+    assert len(await stored_records(log)) == 1
+
+
+async def test_an_unforeseen_error_reaches_the_caller_and_the_writer_goes_on() -> None:
+    failures = [True]
+
+    async def before_write() -> None:
+        if failures.pop() if failures else False:
+            raise ZeroDivisionError("unforeseen")
+
+    log = MemoryEventLog()
+    writer = BehaviorWriter(log, new_state(), outbox_size=10, before_write=before_write)
+    running = asyncio.create_task(writer.run())
+    with pytest.raises(Unavailable, match="unforeseen"):
+        await writer.append([click("a")])
+    await writer.append([click("a")])
+    writer.close()
+    await running
+    assert len(await stored_records(log)) == 1
+
+
+async def test_rankings_too_large_for_one_message_are_spread_over_several() -> None:
+    log = MemoryEventLog()
+    writer = BehaviorWriter(log, new_state(), outbox_size=100)
+    ids = [f"{i:0500d}" for i in range(1000)]  # half a megabyte a ranking, eight to a message
+    for i in range(40):
+        writer.offer(ranking(f"q{i}", ids=ids))
+    running = asyncio.create_task(writer.run())
+    async with asyncio.timeout(20):  # a writer that stopped would leave its callers waiting
+        await asyncio.gather(*(writer.append([click(f"e{i}", f"q{i}")]) for i in range(20)))
+        writer.close()
+        await running
+    events = await stored_ids(log)
+    assert len(await stored_records(log)) > 2
+    assert sorted(events) == sorted([f"q{i}" for i in range(40)] + [f"e{i}" for i in range(20)])
+    assert events.index("q39") < events.index("e0")
+    assert (writer.counts.written, writer.counts.shed) == (60, 0)
+
+
+async def test_too_many_waiting_interactions_and_a_closed_writer_are_refused() -> None:
+    writer = BehaviorWriter(MemoryEventLog(), new_state(), outbox_size=10)
+    with pytest.raises(Overloaded, match="wait to be written"):
+        await writer.append([click(f"e{i}") for i in range(MAX_WAITING_INTERACTIONS + 1)])
+    writer.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        await writer.append([click("a")])
