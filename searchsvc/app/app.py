@@ -444,7 +444,7 @@ class App:
             room_again = was_full and not disk.full
             # A server that met the end of the disk refuses writes until it is started again.
             if room_again and self._nats is not None and not await asyncio.to_thread(self._nats.healthy):
-                self._nats.end()
+                self._nats.terminate()
             await asyncio.sleep(DISK_LOOK_EVERY_S)
 
     async def _forget_users(self) -> None:

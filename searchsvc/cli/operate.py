@@ -21,7 +21,8 @@ from rich.table import Table
 
 from events import jetstream
 from events.errors import SearchsvcError
-from events.server import find_binary, read_address
+from events.server import read_address
+from events.server_process import find_binary
 from events.streams import catalog_filter
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.runtime.config import Config, load_config, shown

@@ -103,7 +103,7 @@ def test_a_service_that_started_alone_learns_of_an_index_that_was_made_meanwhile
     other.stop()
     import_documents(writer.url, "two", sample_catalogue(30))
     writer.stop()
-    shared_log.end()
+    shared_log.terminate()
     while shared_log.running:
         time.sleep(0.01)
     alone = start_service("other", **on(shared_log))

@@ -257,7 +257,7 @@ def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_i
     service.call("PUT", "/v1/indexes/shop/weights", {"weights": {"cosine": 2.5}, "reason": "x"})
     _, before = service.call("GET", "/v1/state")
     service.stop()
-    nats.end()
+    nats.terminate()
     while nats.running:
         time.sleep(0.01)
 
@@ -285,7 +285,7 @@ def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_i
     assert alone.call("POST", "/v1/events", {"events": [event]})[0] == 202
     sys.stdout.write(f"without NATS: first search after {first_search_s:.2f} s\n")
     assert first_search_s <= 2.0
-    nats.end()
+    nats.terminate()
     seconds = alone.stop()
     assert seconds <= 10, "SIGTERM with the log away"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.running import RUN, RunningService
-from events import server
+from events import server, store_lock
 from events.errors import Unavailable
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
@@ -120,7 +120,7 @@ time.sleep(60)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
     with pytest.raises(Unavailable, match=str(parent.pid)):
-        server.lock_store(tmp_path, wait_s=1)
+        store_lock.lock_store(tmp_path, wait_s=1)
     # SIGSTOP keeps the child from acting on its parent's death: an orphan that holds the lock.
     os.kill(child, signal.SIGSTOP)
     parent.kill()
