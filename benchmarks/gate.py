@@ -27,10 +27,10 @@ from benchmarks.shoppers import Attack, Shoppers
 from benchmarks.tuning import first, offline, production_of
 from events.errors import InvalidInput, require
 from tuning.arrays import ScoreArray
-from tuning.evalues import STAKES_OF_ALARM, stakes
-from tuning.guard import ALARM, Seen, shares
-from tuning.interleaving import N_COINS, drafted, preference
-from tuning.pipeline import BETTER, Pipeline, Step
+from tuning.gate.evalues import ALARM_STAKES, stakes
+from tuning.gate.guard import ALARM, PageOutcome, display_shares
+from tuning.gate.interleaving import N_COINS, preference, team_draft
+from tuning.gate.pipeline import BETTER, Pipeline, Step
 
 GAIN: Final = 0.02
 WITHIN: Final = 4000
@@ -185,18 +185,18 @@ def _until_decided(trial: Trial) -> tuple[int, str]:
     for number in range(1, trial.n + 1):
         query = _lists[int(rng.integers(len(_lists)))]
         one, other = first(query.features @ trial.first).tolist(), first(query.features @ trial.second).tolist()
-        new, old, _ = shares(pipeline.alone) if trial.published else (0.0, 0.0, 1.0)
+        new, old, _ = display_shares(pipeline.solo_share) if trial.published else (0.0, 0.0, 1.0)
         drawn = rng.random()
         if drawn < new + old:
             clicked, _ = shoppers.click(query.grades[other if drawn < new else one])
-            seen = Seen("new" if drawn < new else "old", clicked=bool(clicked.any()))
+            seen = PageOutcome("new" if drawn < new else "old", clicked=bool(clicked.any()))
         else:
             coins = [bool(coin) for coin in rng.random(N_COINS) < 0.5]
-            shown = drafted(one, other, coins)
+            shown = team_draft(one, other, coins)
             clicked, _ = shoppers.click(query.grades[shown])
             chosen = {shown[i] for i in np.flatnonzero(clicked)}
-            seen = Seen("both", preferred=preference(one, other, coins, chosen), clicked=bool(chosen))
-        step: Step | None = pipeline.take(seen)
+            seen = PageOutcome("both", click_preference=preference(one, other, coins, chosen), clicked=bool(chosen))
+        step: Step | None = pipeline.observe(seen)
         if step is not None and step.kind in wanted:
             return number, step.kind
     return trial.n, ""
@@ -213,7 +213,7 @@ def _of_equals(clicks: str, production: ScoreArray, seed: int, n: int) -> ScoreA
         noise = rng.standard_normal((2, len(scores))) * NOISE * scores.std()
         one, other = (first(scores + more).tolist() for more in noise)
         coins = [bool(coin) for coin in rng.random(N_COINS) < 0.5]
-        shown = drafted(one, other, coins)
+        shown = team_draft(one, other, coins)
         clicked, _ = shoppers.click(query.grades[shown])
         found[i] = preference(one, other, coins, {shown[at] for at in np.flatnonzero(clicked)})
     return found
@@ -240,10 +240,10 @@ def _by_chance(preferences: ScoreArray) -> tuple[float, float]:
         totals += value
         squares += value * value
         opened |= np.exp(logs) >= BETTER
-    sums, alarmed = np.zeros((N_ALARM_RUNS, len(STAKES_OF_ALARM))), np.zeros(N_ALARM_RUNS, np.bool_)
+    sums, alarmed = np.zeros((N_ALARM_RUNS, len(ALARM_STAKES))), np.zeros(N_ALARM_RUNS, np.bool_)
     for _ in range(N_ALARM):
         value = drawn(N_ALARM_RUNS)
-        grown = (sums + 1.0) * (1.0 + np.array(STAKES_OF_ALARM) * value)
+        grown = (sums + 1.0) * (1.0 + np.array(ALARM_STAKES) * value)
         sums = np.minimum(np.where(value != 0.0, grown, sums), 1e300)
         alarmed |= sums.mean(axis=1) >= ALARM
     return float(opened.mean()), float(alarmed.mean())

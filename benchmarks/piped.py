@@ -18,12 +18,12 @@ from events.learning import Learning
 from events.settings import IndexSettings, SearchableField
 from events.types import ChangePublished, IndexConfigured, InteractionRecorded, InterleavedRanking, RankingShown
 from tuning.arrays import BoolArray, IntArray, ScoreArray
+from tuning.clicks.pages import SETTLE
 from tuning.curves import curves, piece_names, pieces
-from tuning.guard import shares
-from tuning.interleaving import DEPTH, N_COINS, drafted
-from tuning.online import IndexLearner, edits_of, frozen
-from tuning.pages import SETTLE
-from tuning.pipeline import Step
+from tuning.gate.guard import display_shares
+from tuning.gate.interleaving import DEPTH, N_COINS, team_draft
+from tuning.gate.pipeline import Step
+from tuning.online.learner import IndexLearner, edits_of, frozen
 
 INDEX: Final = "bench"
 # One search a second: so many pages are open when something is decided as are shown until one is closed.
@@ -63,12 +63,12 @@ class Piped:
         if trial is None or drawn < trial.solo_share:
             return np.array(now, np.int64)
         other = self._order(features, trial.weights)
-        self._held_back = trial.stage == "ramp" and drawn >= 1.0 - shares(trial.solo_share)[1]
+        self._held_back = trial.stage == "ramp" and drawn >= 1.0 - display_shares(trial.solo_share)[1]
         if self._held_back:
             return np.array(other, np.int64)
         coins = tuple(bool(coin) for coin in rng.random(N_COINS) < 0.5)
         self._compared = InterleavedRanking(self._ids(now), self._ids(other), coins)
-        return np.array(drafted(now, other, coins), np.int64)
+        return np.array(team_draft(now, other, coins), np.int64)
 
     def take(self, features: ScoreArray, order: IntArray, clicked: BoolArray, user: str) -> None:
         """What came of what was shown last."""

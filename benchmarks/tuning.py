@@ -27,11 +27,11 @@ from benchmarks.piped import Piped
 from benchmarks.shoppers import Attack, Shoppers
 from events.errors import InvalidInput, require
 from tuning.arrays import BoolArray, IntArray, ScoreArray
-from tuning.browsing import BrowsingLearner
 from tuning.curves import pieces
-from tuning.learner import Impression, Learner, Off
-from tuning.pdgd import Pdgd
-from tuning.pipeline import Step
+from tuning.gate.pipeline import Step
+from tuning.learners.browsing import BrowsingLearner
+from tuning.learners.learner import Impression, Learner, Off
+from tuning.learners.pdgd import Pdgd
 
 K: Final = 10
 EARLY: Final = (100, 300)

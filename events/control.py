@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import msgspec
 
-from events.bends import feature_of, is_bend
 from events.chain import GENESIS, link
 from events.codec import decode_control
 from events.edits import (
@@ -28,6 +27,7 @@ from events.edits import (
     SetWeights,
 )
 from events.errors import Corrupt, NotFound
+from events.hinges import feature_of, is_hinge
 from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Rule
@@ -193,7 +193,9 @@ def _configured(current: IndexControl | None, event: IndexConfigured, seq: int) 
         blank = IndexControl(event.index, event.settings, {}, 0, seq, seq, seq, ())
         return _changed(blank, event, seq, dict(event.default_weights), 1)
     weights = {name: current.weights.get(name, value) for name, value in event.default_weights.items()}
-    weights |= {name: value for name, value in current.weights.items() if is_bend(name) and feature_of(name) in weights}
+    weights |= {
+        name: value for name, value in current.weights.items() if is_hinge(name) and feature_of(name) in weights
+    }
     renewed = msgspec.structs.replace(current, settings=event.settings, settings_seq=seq, config_version=seq)
     same = list(weights) == list(current.weights)
     if not same:
@@ -212,7 +214,7 @@ def _edited(current: IndexControl, event: ChangePublished, seq: int) -> IndexCon
             case SetWeights(weights=given):
                 # A feature that is gone by now has no weight, and a bend without one is none.
                 weights |= {name: value for name, value in given.items() if feature_of(name) in weights}
-                weights = {name: value for name, value in weights.items() if value or not is_bend(name)}
+                weights = {name: value for name, value in weights.items() if value or not is_hinge(name)}
             case SetRule(id=rule_id, rule=rule):
                 before = rules.get(rule_id)
                 created_seq = before.created_seq if before is not None else seq

@@ -21,9 +21,9 @@ VALUES: Final = {"click": 1.0, "add_to_cart": 3.0, "purchase": 10.0, "feedback":
 MAX_IGNORED: Final = 1000
 MAX_CHARS: Final = 1000
 MAX_ID_CHARS: Final = 100
-MOST_BOOST: Final = 2.0
-MOST_EXPLORED: Final = 0.5
-MAX_JUDGED: Final = 100
+MAX_MAX_BOOST: Final = 2.0
+MAX_EXPLORATION: Final = 0.5
+MAX_JUDGED_QUERIES: Final = 100
 MAX_FAMILIES: Final = 4
 MAX_GRADES: Final = 50
 MAX_GRADE: Final = 10
@@ -125,11 +125,11 @@ def check_trial(trial: Trial) -> None:
 def check_learning(learning: Learning) -> None:
     """Raise InvalidInput naming the first member that cannot be honoured."""
     boost = learning.max_boost
-    limit = f"a finite number from 1 to {MOST_BOOST:g}"
-    require(math.isfinite(boost) and 1.0 <= boost <= MOST_BOOST, "max_boost", boost, limit)
+    limit = f"a finite number from 1 to {MAX_MAX_BOOST:g}"
+    require(math.isfinite(boost) and 1.0 <= boost <= MAX_MAX_BOOST, "max_boost", boost, limit)
     share = learning.exploration
-    limit = f"a share from 0 to {MOST_EXPLORED:g}"
-    require(math.isfinite(share) and 0.0 <= share <= MOST_EXPLORED, "exploration", share, limit)
+    limit = f"a share from 0 to {MAX_EXPLORATION:g}"
+    require(math.isfinite(share) and 0.0 <= share <= MAX_EXPLORATION, "exploration", share, limit)
     for kind, value in learning.values.items():
         require(kind in VALUES, f"values.{kind}", kind, f"one of {', '.join(VALUES)}")
         require(math.isfinite(value) and 0.0 <= value <= 1000.0, f"values.{kind}", value, "a number from 0 to 1000")
@@ -145,7 +145,7 @@ def check_learning(learning: Learning) -> None:
         require(FIELD_NAME.fullmatch(name) is not None, f"families[{i}]", name, FIELD_NAME.pattern)
         require(name not in learning.families[:i], f"families[{i}]", name, "each member once")
     n = len(learning.judgments)
-    require(n <= MAX_JUDGED, "judgments", n, f"at most {MAX_JUDGED} queries")
+    require(n <= MAX_JUDGED_QUERIES, "judgments", n, f"at most {MAX_JUDGED_QUERIES} queries")
     for query, grades in learning.judgments.items():
         field = f"judgments.{query[:80]}"
         require(

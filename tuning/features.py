@@ -13,7 +13,7 @@
                     same; else 0
     signal.<field>  a number of the document, transformed and scaled; [0, 1]
     behavior.document  how often shoppers choose it, wherever it is shown: 1 for twice as often as the average document
-                    in its places, -1 for half as often; [-1, 1], 0 where it is not known (`tuning.coec`)
+                    in its places, -1 for half as often; [-1, 1], 0 where it is not known (`tuning.learners.coec`)
     behavior.query  the same where they ask for this, on top of that
 
 The ceiling is the largest sum that the query's terms could earn if each were as rare as in the field that holds it

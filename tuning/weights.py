@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from events.bends import feature_of
 from events.errors import InvalidInput, require
+from events.hinges import feature_of
 
 MIN_WEIGHT: Final = -100.0
 MAX_WEIGHT: Final = 100.0

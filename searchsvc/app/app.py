@@ -49,7 +49,7 @@ from searchsvc.indexing.indexers import Indexers
 from searchsvc.learning.learners import Learners
 from searchsvc.rehearsal.canaries import Canaries
 from searchsvc.rehearsal.receipts import Receipts
-from searchsvc.rehearsal.replaying import Replays
+from searchsvc.rehearsal.repeating import RepeatedSearches
 from searchsvc.rehearsal.what_if import WhatIfs
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.config import Config
@@ -61,7 +61,7 @@ from searchsvc.service.service import Service
 from searchsvc.state.factors import FactorsFollower
 from searchsvc.state.serving import Serving
 from tuning import compiled
-from tuning.join import ClickthroughJoin
+from tuning.clicks.join import ClickthroughJoin
 
 if TYPE_CHECKING:
     from searchsvc.engines.opensearch.node import Node
@@ -183,7 +183,7 @@ class App:
         drafts = Drafts(self._log, self.serving, commands, self.history)
         if config.worker:
             settle = timedelta(seconds=config.learning.settle_s)
-            replays = Replays(lambda *asked: self.service.both(*asked), self._keyring)
+            replays = RepeatedSearches(lambda *asked: self.service.both(*asked), self._keyring)
             self.learners = Learners(self._log, self.serving, commands, drafts, replays, self._keyring, settle=settle)
         worker = self._worker(rankings) if config.worker else None
         self._follower = BehaviorFollower(self._log, memory, worker, data / "behavior")

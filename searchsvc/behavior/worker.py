@@ -21,7 +21,7 @@ from events.log import EventLog
 from events.types import BehaviorEvent, EventRefused, InteractionRecorded, RankingShown
 from searchsvc.behavior.dead_letters import store_refusal
 from searchsvc.behavior.recent_rankings import RecentRankings
-from tuning.join import Clickthrough, ClickthroughJoin, Orphan
+from tuning.clicks.join import Clickthrough, ClickthroughJoin, Orphan
 
 EXPIRE_EVERY_S: Final = 1.0
 

@@ -7,7 +7,6 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from events.bends import feature_of, is_bend
 from events.control import IndexControl
 from events.edits import (
     DeleteRule,
@@ -22,6 +21,7 @@ from events.edits import (
     SetWeights,
 )
 from events.errors import Conflict
+from events.hinges import feature_of, is_hinge
 from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Rule
@@ -154,7 +154,7 @@ def _edits(wanted: Difference, now: IndexControl) -> list[Edit]:
         # A bend that is not there has none.
         name: value or 0.0
         for name, (current, value) in wanted.weights.items()
-        if (value is not None or is_bend(name)) and feature_of(name) in now.weights and current != value
+        if (value is not None or is_hinge(name)) and feature_of(name) in now.weights and current != value
     }
     if weights:
         edits.append(SetWeights(weights))

@@ -11,7 +11,6 @@ from datetime import datetime
 
 import msgspec
 
-from events.bends import is_bend
 from events.control import IndexControl
 from events.edits import (
     DeleteRule,
@@ -25,6 +24,7 @@ from events.edits import (
     SetTrial,
     SetWeights,
 )
+from events.hinges import is_hinge
 from events.policies import Part, Policy
 
 
@@ -103,7 +103,7 @@ def _moved_weights(before: IndexControl, edits: Sequence[Edit]) -> Mapping[str, 
         if isinstance(edit, SetWeights | SetTrial):
             moved |= {
                 # A bend that is not there has weight 0.
-                name: (before.weights.get(name, 0.0 if is_bend(name) else new), new)
+                name: (before.weights.get(name, 0.0 if is_hinge(name) else new), new)
                 for name, new in _asked_for(edit).items()
             }
         elif isinstance(edit, SetSegment | DeleteSegment):

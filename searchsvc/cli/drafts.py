@@ -18,7 +18,7 @@ from searchsvc.cli.client import ServiceClient, actor, contents, json_option, ur
 from searchsvc.http.shapes import ChangedAnswer, DraftDeletedAnswer, DraftList
 from searchsvc.rehearsal.preview import Preview, PreviewHit
 from searchsvc.rehearsal.what_if import WhatIfReport, WhatIfStatus
-from tuning.offpolicy import Estimate
+from tuning.clicks.offpolicy import Estimate
 
 POLL_S: Final = 0.2
 

@@ -40,14 +40,14 @@ from searchsvc.behavior.redaction import REDACTED
 from searchsvc.changes.commands import Author, Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.engines.members import families
-from searchsvc.rehearsal.replaying import Replays
+from searchsvc.rehearsal.repeating import RepeatedSearches
 from searchsvc.state.serving import IndexBehavior, Serving
-from tuning.coec import Asked
-from tuning.exploration import Exploration
-from tuning.join import Clickthrough, ClickthroughJoin
-from tuning.online import MAX_AFTER, Decision, IndexLearner, Learnt, changed_weights, edits_of, frozen
-from tuning.pipeline import Step
-from tuning.steps import rounded
+from tuning.clicks.join import Clickthrough, ClickthroughJoin
+from tuning.gate.pipeline import Step
+from tuning.gate.steps import rounded_weight
+from tuning.learners.coec import UserQuery
+from tuning.learners.exploration import Exploration
+from tuning.online.learner import MAX_AFTER, Decision, IndexLearner, Learnt, changed_weights, edits_of, frozen
 
 ACTOR: Final = "learner"
 DRAFT: Final = "learnt"
@@ -107,7 +107,7 @@ class _Teacher:
         elif event.ranking is not None:
             learner.act(event.ranking, event.interaction, self._asked(event.ranking))
 
-    def _asked(self, ranking: RankingShown) -> Asked | None:
+    def _asked(self, ranking: RankingShown) -> UserQuery | None:
         """None where it may not be read any more, or may name somebody."""
         if not ranking.sealed_query:
             # Of somebody who is not known, nothing is learnt of documents.
@@ -119,7 +119,7 @@ class _Teacher:
         words = asked_for(clear.query)
         # Under the user's key, and not as the log has it: once that is gone, nobody can tell who asked.
         who = int.from_bytes(user.keyed_hash(f"learnt\0{words}").encode()[:7])
-        return Asked(words, who) if words else None
+        return UserQuery(words, who) if words else None
 
     def _families(self, index: str, document_ids: Sequence[str]) -> dict[str, list[str]]:
         """Those that cannot be read now are asked for the next time that they are shown."""
@@ -177,7 +177,7 @@ class Learners:
         serving: Serving,
         commands: Commands,
         drafts: Drafts,
-        replays: Replays,
+        replays: RepeatedSearches,
         keyring: Keyring,
         *,
         settle: timedelta,
@@ -465,7 +465,7 @@ class Learners:
             return LearningStatus("idle", 0, 0, 0, 1.0, 0.0, message=said)
         pipeline, known = learner.pipeline, len(learner.coec.documents.held)
         explores, doubt = max(learner.exploration.told, 0.0), learner.exploration.doubt
-        evidence, alarm = pipeline.evidence
+        evidence, alarm = pipeline.evidence, pipeline.alarm
         return LearningStatus(
             stage=pipeline.stage,
             n_pages=learner.n_pages,
@@ -547,7 +547,7 @@ class Learners:
             return "what was learnt would change next to nothing, or too much, of whole searches"
         whole = f"{measured.share:.0%} of that on {measured.searches} whole searches moves {measured.moved:.0%}"
         now = control.index(name).weights
-        weights = {one: rounded(now.get(one, 0.0), value) for one, value in measured.weights.items()}
+        weights = {one: rounded_weight(now.get(one, 0.0), value) for one, value in measured.weights.items()}
         trial = control.index(name).trial
         judged = await self._replays.judged(
             control, name, now, weights, trial.judged_baseline if trial is not None else 0.0

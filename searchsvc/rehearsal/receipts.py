@@ -39,7 +39,7 @@ from searchsvc.state.sharded import Sharded
 from tuning.arrays import AnyArray, ScoreArray
 from tuning.curves import Curves, curves
 from tuning.features import BEHAVIOR, BM25_PREFIX, COSINE
-from tuning.interleaving import drafted
+from tuning.gate.interleaving import team_draft
 
 # A ranking is written within a moment of being shown, unless the log is away: it waits for it then.
 MAX_LATE: Final = timedelta(minutes=15)
@@ -432,7 +432,7 @@ def _order(shown: RankingShown, request: SearchRequest | None, n_ranked: int) ->
     if request.sort or not (request.query or shown.rule_factors):
         return Check("order", "not repeated", "the order was not that of the scores")
     if shown.interleaving is not None and shown.first_rank == 1:
-        expected = drafted(shown.interleaving.in_force, shown.interleaving.challenger, shown.interleaving.coins)
+        expected = team_draft(shown.interleaving.in_force, shown.interleaving.challenger, shown.interleaving.coins)
         if list(shown.document_ids[: len(expected)]) != expected[: len(shown.document_ids)]:
             return Check("order", "differs", "it is not what the two versions and the coins come to")
         return Check("order", "holds", f"two versions in one: {len(expected)} hits, as the coins fell")

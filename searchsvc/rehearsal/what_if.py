@@ -32,8 +32,8 @@ from searchsvc.runtime.tasks import end
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.last_known import LAST_KNOWN
 from searchsvc.state.serving import Serving
+from tuning.clicks.offpolicy import DEPTH, Estimate, LoggedRanking, NoEstimate, estimate_change, exposure
 from tuning.metrics import ndcg
-from tuning.offpolicy import DEPTH, Estimate, NoEstimate, Trial, change_in_clicks, exposure
 
 MAX_DAYS: Final = 90
 MAX_QUERIES: Final = 1000
@@ -376,7 +376,7 @@ def _summed_up(
         winners=[one for one in reversed(moved[-N_LISTED:]) if one.exposure_change > 0],
         losers=[one for one in moved[:N_LISTED] if one.exposure_change < 0],
         most_changed=changed[:N_LISTED],
-        expected={said: change_in_clicks(_trials(logged, acted, kind, pages)) for kind, said in KINDS.items()},
+        expected={said: estimate_change(_trials(logged, acted, kind, pages)) for kind, said in KINDS.items()},
         ndcg=judged,
     )
 
@@ -395,12 +395,12 @@ def _trials(
     acted: Mapping[str, Mapping[str, Collection[str]]],
     kind: str,
     pages: Mapping[_Search, _Pages],
-) -> Iterator[Trial]:
+) -> Iterator[LoggedRanking]:
     for one in logged:
         page = pages.get(one.search) if one.search is not None else None
         if page is not None:
             shown, done = one.shown, acted.get(one.shown.id, {}).get(kind, ())
-            yield Trial(shown.document_ids, shown.exploration, done, shown.user, page.before, page.after)
+            yield LoggedRanking(shown.document_ids, shown.exploration, done, shown.user, page.before, page.after)
 
 
 def _by_looks(one: DocumentMoved) -> tuple[float, str]:

@@ -1,8 +1,8 @@
 """Leaving a little to chance, with known odds, so that the log can say what other orders would have earned. Pure.
 
-On a small share of searches (`tuning.exploration`), neighbours whose scores are nearly alike change places with one
-chance in two: pairs do not overlap, and the first hit stays where it is but for one such search in ten. A rule's order
-is never touched. All is drawn from the query's id, so that it can be had again.
+On a small share of searches (`tuning.learners.exploration`), neighbours whose scores are nearly alike change places
+with one chance in two: pairs do not overlap, and the first hit stays where it is but for one such search in ten. A
+rule's order is never touched. All is drawn from the query's id, so that it can be had again.
 
 Source: disjoint pairs are those of FairPairs, Radlinski & Joachims, AAAI 2006.
 """
@@ -15,7 +15,7 @@ from typing import Final
 
 from events.types import PairSwap
 from tuning.arrays import ScoreArray
-from tuning.exploration import DEPTH, NEARLY
+from tuning.learners.exploration import DEPTH, NEAR_TIE
 
 TOP: Final = 0.1
 CHANCE: Final = 0.5
@@ -34,7 +34,7 @@ def swapped(order: Sequence[int], scores: ScoreArray, query_id: str) -> tuple[li
     at = 0 if _drawn(query_id, "top") < TOP else 1 + (_drawn(query_id, "from") < CHANCE)
     while at + 1 < min(len(shown), DEPTH):
         upper, lower = float(scores[shown[at]]), float(scores[shown[at + 1]])
-        if upper - lower <= NEARLY * abs(upper):
+        if upper - lower <= NEAR_TIE * abs(upper):
             changes = _drawn(query_id, str(at)) < CHANCE
             swaps.append(PairSwap(at + 1, CHANCE, changes))
             if changes:

@@ -17,13 +17,13 @@ from events.learning import Trial
 from events.types import InterleavedRanking
 from searchsvc.search.answer import SearchRequest
 from searchsvc.search.steering import Steering
-from tuning.guard import shares
-from tuning.interleaving import DEPTH, N_COINS, drafted
+from tuning.gate.guard import display_shares
+from tuning.gate.interleaving import DEPTH, N_COINS, team_draft
 
 
 class Draw(msgspec.Struct, frozen=True):
     """What chance says of one search. by: which weights rank it, those in force, those of the trial, or both in one.
-    coins: where both do; see `tuning.interleaving`."""
+    coins: where both do; see `tuning.gate.interleaving`."""
 
     by: Literal["in_force", "trial", "both"]
     coins: tuple[bool, ...] = ()
@@ -34,7 +34,7 @@ def draw(trial: Trial, who: str, query: str) -> Draw:
     share = int.from_bytes(_digest(trial.id, who)[:6]) / 2**48
     bits = _digest(trial.id, who, query)[0]
     # Who is shown one version alone goes on so as that is shown more often; a candidate is shown to nobody alone.
-    held_back = shares(trial.solo_share)[1] if trial.stage == "ramp" else 0.0
+    held_back = display_shares(trial.solo_share)[1] if trial.stage == "ramp" else 0.0
     if share < trial.solo_share:
         return Draw("in_force")
     if share >= 1.0 - held_back:
@@ -53,7 +53,7 @@ def interleaved(
     order: Sequence[int], other: Sequence[int], coins: Sequence[bool], id_of: Callable[[int], str]
 ) -> tuple[list[int], InterleavedRanking]:
     """Both orders in one, and what is logged of it. order, other: positions of candidates, best first."""
-    first = drafted(order, other, coins)
+    first = team_draft(order, other, coins)
     there = set(first)
     one, two = (tuple(map(id_of, ranking[:DEPTH])) for ranking in (order, other))
     return [*first, *(position for position in order if position not in there)], InterleavedRanking(

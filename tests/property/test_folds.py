@@ -22,8 +22,8 @@ from events.types import (
     InteractionRecorded,
 )
 from tests.factories import NOW, click, ranking
+from tuning.clicks.join import Clickthrough, ClickthroughJoin, Orphan
 from tuning.features import default_weights, feature_names
-from tuning.join import Clickthrough, ClickthroughJoin, Orphan
 
 names = st.sampled_from(["shop", "films"])
 fields = st.lists(st.sampled_from(["title", "text", "brand"]), min_size=1, max_size=3, unique=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import gamma  # type: ignore[import-untyped]
 
-from tuning.coec import HALF_LIFE_S, MIN_USERS, N_BUCKETS, Asked, Behavior, Coec
+from tuning.learners.coec import HALF_LIFE_S, MIN_USERS, N_BUCKETS, Behavior, Coec, UserQuery
 
 NOW_S = 1_800_000_000.0
 PAGE = [f"d{i}" for i in range(10)]
@@ -82,8 +82,8 @@ def test_what_is_known_can_be_put_away_and_taken_up() -> None:
     coec, again = Coec(b"secret"), Coec(b"secret")
     shop(coec, 200, {"d0": 2.0})
     coec.introduce("d0", ["brand=Norvik"])
-    coec.show(PAGE, 1, 7, NOW_S, Asked("lamp", 1))
-    coec.earn("d0", 1, 1.0, 7, NOW_S, Asked("lamp", 1))
+    coec.show(PAGE, 1, 7, NOW_S, UserQuery("lamp", 1))
+    coec.earn("d0", 1, 1.0, 7, NOW_S, UserQuery("lamp", 1))
     again.restore(dict(coec.parts()))
     assert again.rate(1) == coec.rate(1)
     for name in ("documents", "families", "queries", "pairs"):
@@ -98,10 +98,10 @@ def asked(coec: Coec, n: int, liked: dict[str, float], query: str, *, seed: int 
     for i in range(n):
         page = [PAGE[at] for at in rng.permutation(len(PAGE))]
         user = first_user + i
-        coec.show(page, 1, user, NOW_S + i, Asked(query, user))
+        coec.show(page, 1, user, NOW_S + i, UserQuery(query, user))
         for rank, document_id in enumerate(page, start=1):
             if rng.random() < min(liked.get(document_id, 1.0) * 0.3 / rank, 1.0):
-                coec.earn(document_id, rank, 1.0, user, NOW_S + i, Asked(query, user))
+                coec.earn(document_id, rank, 1.0, user, NOW_S + i, UserQuery(query, user))
 
 
 def test_what_is_liked_for_one_query_alone_is_known_of_that_query() -> None:
@@ -179,7 +179,7 @@ def test_what_is_known_of_a_document_is_not_believed_a_second_time_of_its_family
 def test_what_is_held_of_a_query_says_nothing_without_the_secret() -> None:
     one, other = Coec(b"one"), Coec(b"other")
     for coec in (one, other):
-        coec.show(PAGE, 1, 7, NOW_S, Asked("lamp", 11))
+        coec.show(PAGE, 1, 7, NOW_S, UserQuery("lamp", 11))
     assert not one.pairs.held.keys() & other.pairs.held.keys()
     assert not one.queries.held.keys() & other.queries.held.keys()
     assert all(behavior.users == [11] for behavior in one.pairs.held.values()), "no user of BEHAVIOR"

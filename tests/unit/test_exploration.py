@@ -16,10 +16,10 @@ from events.types import ExplorationLearnt, IndexConfigured
 from searchsvc.state.factors import FactorsFollower
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS
-from tuning.browsing import BrowsingLearner
 from tuning.curves import pieces
-from tuning.exploration import LEAST, WANTED, Exploration, doubt
-from tuning.learner import Impression
+from tuning.learners.browsing import BrowsingLearner
+from tuning.learners.exploration import LEAST, WANTED, Exploration, doubt
+from tuning.learners.learner import Impression
 
 MOST = 0.02
 

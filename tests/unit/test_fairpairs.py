@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from events.types import PairSwap
+from tuning.clicks.fairpairs import MIN_FLIPPED, PairVote, pair_votes, votes_on_flips
 from tuning.curves import piece_names, pieces
-from tuning.fairpairs import MIN_TURNED, PairVote, pair_votes, turned_round
 
 N_PIECES = len(piece_names(("a", "b")))
 
@@ -36,13 +36,13 @@ def test_votes_tell_whether_to_turn_pairs_round(liked: float, least: float, most
         pair = np.array([[0.2, 0.8], [0.8, 0.2]] if swapped else [[0.8, 0.2], [0.2, 0.8]])
         attraction = np.where(pair[:, 1] > 0.5, liked, 1.0 - liked) * np.array([0.6, 0.3])
         votes += pair_votes([PairSwap(1, 0.5, swapped)], pair, rng.random(2) < attraction)
-    found = turned_round(votes, weights(2.0, 1.0), weights(1.0, 2.0))
+    found = votes_on_flips(votes, weights(2.0, 1.0), weights(1.0, 2.0))
     assert found is not None
     assert least <= found.low <= found.share <= found.high <= most
     assert str(found.n) in str(found)
-    assert turned_round(votes, weights(2.0, 1.0), weights(1.5, 1.0)) is None, "that turns none of them round"
-    assert turned_round(votes[: MIN_TURNED - 1], weights(2.0, 1.0), weights(1.0, 2.0)) is None
-    assert turned_round([], weights(2.0, 1.0), weights(1.0, 2.0)) is None
+    assert votes_on_flips(votes, weights(2.0, 1.0), weights(1.5, 1.0)) is None, "that turns none of them round"
+    assert votes_on_flips(votes[: MIN_FLIPPED - 1], weights(2.0, 1.0), weights(1.0, 2.0)) is None
+    assert votes_on_flips([], weights(2.0, 1.0), weights(1.0, 2.0)) is None
 
 
 def test_features_are_taken_with_their_bends() -> None:
@@ -50,6 +50,6 @@ def test_features_are_taken_with_their_bends() -> None:
     bent = weights(1.0, 0.5)
     bent[2] = -2.0
     assert (pieces(np.array([vote.chosen])) @ bent < pieces(np.array([vote.other])) @ bent).all()
-    found = turned_round([vote] * MIN_TURNED, weights(1.0, 0.5), bent)
+    found = votes_on_flips([vote] * MIN_FLIPPED, weights(1.0, 0.5), bent)
     assert found is not None
     assert found.share == 0.0

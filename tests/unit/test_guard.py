@@ -8,8 +8,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from tuning.evalues import SampleRatio
-from tuning.guard import ALARM, ALARM_OF_SHARES, SHOWN, Guard, Seen, Shown, shares
+from tuning.gate.evalues import SampleRatio
+from tuning.gate.guard import ALARM, ALARM_OF_SHARES, SHOWN, Guard, PageOutcome, Shown, display_shares
 
 
 def pages(
@@ -20,25 +20,25 @@ def pages(
     clicked: tuple[float, float] = (0.6, 0.6),
     took_ms: tuple[float, float] = (5.0, 5.0),
     shown: tuple[float, float, float] | None = None,
-) -> Iterator[Seen]:
+) -> Iterator[PageOutcome]:
     """clicked, took_ms: of the new version and of the one before: shares of pages, and medians."""
     rng = np.random.default_rng(seed)
-    drawn = rng.choice(3, size=n, p=shown or shares(alone))
+    drawn = rng.choice(3, size=n, p=shown or display_shares(alone))
     for which in drawn.tolist():
         at = min(which, 1)
-        yield Seen(
+        yield PageOutcome(
             SHOWN[which],
-            preferred=float(rng.choice((-0.5, 0.0, 0.5))) if which == 2 else 0.0,
+            click_preference=float(rng.choice((-0.5, 0.0, 0.5))) if which == 2 else 0.0,
             clicked=bool(rng.random() < clicked[at]),
             took_ms=float(took_ms[at] * np.exp(0.5 * rng.standard_normal())),
         )
 
 
-def alarmed(guard: Guard, seen: Iterator[Seen]) -> tuple[int, str]:
+def alarmed(guard: Guard, seen: Iterator[PageOutcome]) -> tuple[int, str]:
     """After how many pages, and why; the why is '' where there was none."""
     n = 0
     for n, one in enumerate(seen, start=1):
-        alarm = guard.take(one)
+        alarm = guard.observe(one)
         if alarm is not None:
             return n, alarm.why
     return n, ""
@@ -47,7 +47,7 @@ def alarmed(guard: Guard, seen: Iterator[Seen]) -> tuple[int, str]:
 def test_versions_are_shown_as_the_ramp_says_and_some_are_held_back_for_as_long_as_one_is_watched() -> None:
     assert get_args(Shown) == SHOWN
     for alone in (0.01, 0.1, 0.5, 0.95):
-        new, old, both = shares(alone)
+        new, old, both = display_shares(alone)
         assert new + old + both == pytest.approx(1.0)
         assert new == alone
         assert 0.0 < old < both
@@ -73,22 +73,22 @@ def test_slow_searches_are_noticed_by_those_held_back() -> None:
 
 def test_what_goes_into_carts_is_watched_by_itself() -> None:
     guard = Guard(0.95)
-    seen = (Seen("both", first=False, preferred=0.05, bought=-0.6) for _ in range(300))
+    seen = (PageOutcome("both", first=False, click_preference=0.05, cart_preference=-0.6) for _ in range(300))
     n, why = alarmed(guard, seen)
     assert "carts" in why
     assert n < 60
 
 
 def test_versions_that_are_not_shown_as_often_as_they_are_to_be_are_noticed() -> None:
-    new, old, both = shares(0.5)
+    new, old, both = display_shares(0.5)
     guard, n_lost = Guard(0.5), 0.1 * both
     total = 1.0 - n_lost
     seen = pages(30_000, 0.5, shown=(new / total, old / total, (both - n_lost) / total))
     for n, one in enumerate(seen, start=1):
-        alarm = guard.take(one)
+        alarm = guard.observe(one)
         if alarm is not None:
             assert not alarm.trusted
-            assert "can be compared" in alarm.why
+            assert "cannot be compared" in alarm.why
             assert n < 25_000
             return
     pytest.fail("a tenth of what showed both was lost, and nobody noticed")
@@ -97,8 +97,8 @@ def test_versions_that_are_not_shown_as_often_as_they_are_to_be_are_noticed() ->
 def test_another_page_of_the_same_user_says_nothing_of_what_is_shown_alone() -> None:
     guard = Guard(0.5)
     for one in pages(30_000, 0.5, clicked=(0.2, 0.9)):
-        seen = Seen(one.shown, first=False, clicked=one.clicked, took_ms=one.took_ms)
-        assert guard.take(seen) is None
+        seen = PageOutcome(one.shown, first=False, clicked=one.clicked, took_ms=one.took_ms)
+        assert guard.observe(seen) is None
     assert guard.value == 0.0
 
 
@@ -111,7 +111,7 @@ def test_another_rung_begins_to_count_anew_and_forgets_no_suspicion() -> None:
     assert guard.value == before
     other.restore(*guard.parts())
     for one in pages(500, 0.5, clicked=(0.3, 0.8), seed=1):
-        assert guard.take(one) == other.take(one)
+        assert guard.observe(one) == other.observe(one)
     assert guard.value == pytest.approx(other.value)
     assert guard.value > before
 
@@ -125,11 +125,11 @@ def test_a_sample_ratio_that_is_off_by_two_in_a_hundred_is_found_and_a_right_one
             ratio = SampleRatio((0.5, 0.5))
             best = 1.0
             for kind in (rng.random(20_000) < share).astype(int).tolist():
-                ratio.take(kind)
+                ratio.observe(kind)
                 best = max(best, ratio.value)
             n_alarms += best >= ALARM_OF_SHARES
             again = SampleRatio((0.5, 0.5))
-            again.count(ratio.counts)
+            again.restore(ratio.counts)
             assert again.value == pytest.approx(ratio.value, rel=1e-6)
         found.append(n_alarms / 60)
     assert found[0] <= 0.02

@@ -13,9 +13,9 @@ from benchmarks.shoppers import MODELS, Attack, Shoppers
 from benchmarks.tuning import LEARNERS
 from events.errors import InvalidInput
 from tuning.arrays import ScoreArray
-from tuning.browsing import BrowsingLearner
 from tuning.curves import pieces
-from tuning.learner import Impression, Learner
+from tuning.learners.browsing import BrowsingLearner
+from tuning.learners.learner import Impression, Learner
 
 D = 6
 # Production is wrong about the first two features.

@@ -17,7 +17,7 @@ from events.memory import matches
 from events.nats_connection import translate
 from events.streams import MAX_SUBJECT_TOKEN_BYTES, STREAMS, subject_token
 from tests.factories import NOW, click, ranking
-from tuning.join import Clickthrough, ClickthroughJoin, Orphan
+from tuning.clicks.join import Clickthrough, ClickthroughJoin, Orphan
 
 FOREIGN = [
     kind

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from events.types import PairSwap
-from tuning.offpolicy import Estimate, NoEstimate, Trial, change_in_clicks, propensities
+from tuning.clicks.offpolicy import Estimate, LoggedRanking, NoEstimate, estimate_change, propensities
 
 DOCUMENTS = tuple("abcdefgh")
 # By position, and how attractive each document is: the order in the log is not the best one.
@@ -38,7 +38,7 @@ def logged(
     *,
     pairs: Sequence[tuple[int, float]] | None = PAIRS,
     before: Sequence[str] = DOCUMENTS,
-) -> list[Trial]:
+) -> list[LoggedRanking]:
     """n searches of 500 users, who click as often as they are curious, some more than others."""
     curious = rng.uniform(0.5, 1.5, 500)
     trials = []
@@ -48,7 +48,7 @@ def logged(
         shown = swapped(DOCUMENTS, *(one.rank for one in swaps or () if one.swapped))
         chances = [EXAMINED[at] * ATTRACTIVE[name] * curious[user] for at, name in enumerate(shown)]
         clicked = {name for name, chance in zip(shown, chances, strict=True) if rng.random() < chance}
-        trials.append(Trial(shown, swaps, clicked, f"u{user}", before, after))
+        trials.append(LoggedRanking(shown, swaps, clicked, f"u{user}", before, after))
     return trials
 
 
@@ -70,7 +70,7 @@ def test_propensities_are_those_of_the_coins() -> None:
 def test_the_interval_holds_the_truth_as_often_as_it_says(ranks: tuple[int, ...]) -> None:
     after = swapped(DOCUMENTS, *ranks)
     truth = expected(after) - expected(DOCUMENTS)
-    found = [change_in_clicks(logged(np.random.default_rng(seed), 6000, after)) for seed in range(N_SEEDS)]
+    found = [estimate_change(logged(np.random.default_rng(seed), 6000, after)) for seed in range(N_SEEDS)]
     estimates = [one for one in found if isinstance(one, Estimate)]
     assert len(estimates) == N_SEEDS
     held = sum(one.low <= truth <= one.high for one in estimates)
@@ -99,8 +99,8 @@ def test_users_who_differ_in_what_they_like_make_the_interval_wider() -> None:
             shown = after if swap.swapped else DOCUMENTS
             wanted = "b" if likes[number % 40] else "a"
             clicked = {wanted} if rng.random() < EXAMINED[shown.index(wanted)] else set()
-            trials.append(Trial(shown, [swap], clicked, f"u{number % 40}", DOCUMENTS, after))
-        found = change_in_clicks(trials)
+            trials.append(LoggedRanking(shown, [swap], clicked, f"u{number % 40}", DOCUMENTS, after))
+        found = estimate_change(trials)
         assert isinstance(found, Estimate)
         # Over all users that there could be, nothing changes.
         held += found.low <= 0.0 <= found.high
@@ -108,7 +108,7 @@ def test_users_who_differ_in_what_they_like_make_the_interval_wider() -> None:
 
 
 def test_an_order_that_changes_nothing_changes_nothing() -> None:
-    found = change_in_clicks(logged(np.random.default_rng(1), 100, DOCUMENTS))
+    found = estimate_change(logged(np.random.default_rng(1), 100, DOCUMENTS))
     assert isinstance(found, Estimate)
     assert (found.change, found.low, found.high) == (0.0, 0.0, 0.0)
 
@@ -116,8 +116,8 @@ def test_an_order_that_changes_nothing_changes_nothing() -> None:
 def test_one_that_is_better_is_told_from_one_that_is_worse() -> None:
     rng = np.random.default_rng(7)
     second_first = swapped(DOCUMENTS, 1)
-    better = change_in_clicks(logged(rng, 10_000, second_first))
-    worse = change_in_clicks(logged(rng, 10_000, DOCUMENTS, before=second_first))
+    better = estimate_change(logged(rng, 10_000, second_first))
+    worse = estimate_change(logged(rng, 10_000, DOCUMENTS, before=second_first))
     assert isinstance(better, Estimate)
     assert isinstance(worse, Estimate)
     assert better.low > 0 > worse.high
@@ -144,6 +144,6 @@ def test_what_the_log_cannot_tell_is_refused(
         trials = [msgspec.structs.replace(one, user="anna") for one in trials]
     if "made" in reason:
         trials = [msgspec.structs.replace(one, clicked=()) for one in trials]
-    found = change_in_clicks(trials)
+    found = estimate_change(trials)
     assert isinstance(found, NoEstimate)
     assert any(part in found.reason for part in reason.split("|")), found.reason

@@ -15,14 +15,14 @@ from events.errors import InvalidInput
 from events.learning import Ignored, Learning, RampTrial, Trial, check_trial
 from events.types import InteractionRecorded, InterleavedRanking, PairSwap, RankingShown
 from tests.factories import NOW, SETTINGS
-from tuning.coec import MIN_USERS, Asked
+from tuning.clicks.fairpairs import pair_votes
+from tuning.clicks.pages import ON_ITS_WAY, SETTLE
 from tuning.curves import curves
-from tuning.fairpairs import pair_votes
-from tuning.interleaving import N_COINS, drafted
-from tuning.online import PROPOSE_EVERY, Decision, IndexLearner, Learnt, edits_of
-from tuning.pages import ON_ITS_WAY, SETTLE
-from tuning.pipeline import Step
-from tuning.steps import rounded
+from tuning.gate.interleaving import N_COINS, team_draft
+from tuning.gate.pipeline import Step
+from tuning.gate.steps import rounded_weight
+from tuning.learners.coec import MIN_USERS, UserQuery
+from tuning.online.learner import PROPOSE_EVERY, Decision, IndexLearner, Learnt, edits_of
 
 NAMES = ("bm25.title", "bm25.text", "cosine")
 WEIGHTS = {"bm25.title": 2.0, "bm25.text": 1.0, "cosine": 0.2}
@@ -59,7 +59,7 @@ class Shop:
             coins = tuple(bool(coin) for coin in self.rng.random(N_COINS) < 0.5)
             first, second = (tuple(names[i] for i in one) for one in (order, other))
             compared = InterleavedRanking(first, second, coins)
-            order = drafted(order, other, coins)
+            order = team_draft(order, other, coins)
         ranking = RankingShown(
             id=f"q{self.n:012d}",
             timestamp=self.now,
@@ -112,7 +112,7 @@ def followed(learner: IndexLearner, shop: Shop, decision: Decision) -> None:
         control = index(trial=Trial(decision.trial, "gate", dict(decision.weights), 0.0), weights=control.weights)
     elif kind == "published" and trial is not None:
         before = dict(control.weights)
-        control = index(weights=trial.weights, trial=Trial(trial.id, "ramp", before, decision.step.alone))
+        control = index(weights=trial.weights, trial=Trial(trial.id, "ramp", before, decision.step.solo_share))
     shop.control = control
     learner.follow(control)
 
@@ -255,7 +255,7 @@ def test_what_is_liked_where_it_is_asked_for_is_told_of_that_query_alone() -> No
     wanted, told = ranking.document_ids[4], dict[tuple[str, str], Learnt]()
     for n in range(200):
         shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
-        asked = Asked("sofa" if n % 2 else "lamp", n)
+        asked = UserQuery("sofa" if n % 2 else "lamp", n)
         learner.show(shown, asked)
         clicked = wanted if asked.words == "lamp" else ranking.document_ids[5]
         learner.act(shown, click(shown, clicked, shop.now), asked)
@@ -334,10 +334,10 @@ def test_a_document_that_is_shown_no_more_becomes_like_the_others() -> None:
 def test_what_is_allowed_is_never_exceeded_by_rounding() -> None:
     for now in np.random.default_rng(1).uniform(-2, 2, 300).tolist():
         for step in (0.1, 0.25, 0.00003):
-            after = rounded(now, now + step)
+            after = rounded_weight(now, now + step)
             assert 0.0 <= after - now <= step
-            assert -step <= rounded(now, now - step) - now <= 0.0
-    assert rounded(0.123456789, 0.123456789) == 0.123456789
+            assert -step <= rounded_weight(now, now - step) - now <= 0.0
+    assert rounded_weight(0.123456789, 0.123456789) == 0.123456789
 
 
 def test_a_step_says_which_searches_moved_it_and_what_comes_later_leads_on_from_there() -> None:
@@ -399,11 +399,11 @@ def test_what_is_in_force_goes_on_being_watched_where_the_next_one_is_given_up()
     assert learner.pipeline.stage == "gate"
     (back,) = edits_of(shop.control, Decision(Step("given_up", "worse", 1.0), edit.trial.id, {}, 0))
     assert back == SetTrial(watched)
-    before = learner.pipeline.evidence[1]
+    before = learner.pipeline.alarm
     shop.control = index(trial=watched, weights=shop.control.weights)
     learner.follow(shop.control)
-    assert (learner.pipeline.stage, learner.pipeline.alone) == ("ramp", 0.95)
-    assert learner.pipeline.evidence[1] >= before
+    assert (learner.pipeline.stage, learner.pipeline.solo_share) == ("ramp", 0.95)
+    assert learner.pipeline.alarm >= before
     with pytest.raises(InvalidInput, match=r"trial\.ramp"):
         check_trial(msgspec.structs.replace(watched, ramp=edit.trial.ramp))
 
@@ -417,9 +417,9 @@ def test_pages_of_before_a_rung_do_not_count_as_shown_too_often_on_it() -> None:
     # It is decided, and not in force yet; then it is, and such pages are still closed. None of them is a step further.
     assert not list(taught(learner, shop, 600))
     learner.follow(index(trial=msgspec.structs.replace(ramp, solo_share=0.1), config_version=2))
-    assert learner.pipeline.alone == 0.1
+    assert learner.pipeline.solo_share == 0.1
     assert not list(taught(learner, shop, 600))
-    assert (learner.pipeline.stage, learner.pipeline.alone) == ("ramp", 0.1)
+    assert (learner.pipeline.stage, learner.pipeline.solo_share) == ("ramp", 0.1)
     again = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.1), config_version=2), SETTLE)
     again.restore(learner.parts())
     fresh = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.5), config_version=3), SETTLE)
@@ -446,7 +446,7 @@ def test_who_learns_anew_remembers_what_is_known_and_not_all_that_was_asked() ->
     ranking, _ = shop.page()
     for n in range(100):
         shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
-        learner.show(shown, Asked(f"lamp {n}" if n >= 30 else "lamp", n))
+        learner.show(shown, UserQuery(f"lamp {n}" if n >= 30 else "lamp", n))
     assert {words for words, _ in learner._touched} == {"lamp"}
     other = IndexLearner(index(), SETTLE)
     learner.go_on_for(other)

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tuning.arrays import ScoreArray
+from tuning.clicks.limits import BURST, MUTED_S, PACE_S, RateLimiter, VoteLimiter
 from tuning.curves import curves, piece_names, pieces
-from tuning.evalues import Bet, Detector
-from tuning.guard import ALARM, Seen
-from tuning.interleaving import N_COINS, drafted, preference
-from tuning.pipeline import BETTER, MIN_COMPARED, RAMP, WATCHED, Pipeline
-from tuning.steps import MAX_MOVED, Limits, moved, stepped
-from tuning.voters import BURST, MUTED_S, PACE_S, Velocity, Voters
+from tuning.gate.evalues import Bet, Detector
+from tuning.gate.guard import ALARM, PageOutcome
+from tuning.gate.interleaving import N_COINS, preference, team_draft
+from tuning.gate.pipeline import BETTER, MIN_COMPARED, RAMP, WATCHED, Pipeline
+from tuning.gate.steps import MAX_MOVED, StepLimits, exposure_moved, largest_step
 
 COINS = [list(coins) for coins in product((False, True), repeat=N_COINS)]
 RANKINGS = st.lists(st.integers(0, 14), unique=True, max_size=12)
@@ -28,12 +28,12 @@ RANKINGS = st.lists(st.integers(0, 14), unique=True, max_size=12)
 def test_two_rankings_in_one_hold_the_best_of_both_and_nothing_twice(
     first: list[int], second: list[int], coins: list[bool]
 ) -> None:
-    shown = drafted(first, second, coins)
+    shown = team_draft(first, second, coins)
     assert len(shown) == len(set(shown)) == min(len({*first, *second}), 10)
     for ranking in (first, second):
         if ranking and len(shown) > 1:
             assert ranking[0] in shown[:2]
-    assert drafted(first, first, coins) == first[:10]
+    assert team_draft(first, first, coins) == first[:10]
 
 
 @settings(deadline=None)  # compiled at first
@@ -44,7 +44,7 @@ def test_shoppers_who_click_by_rank_alone_prefer_neither(first: list[int], secon
     first, second = first[:n_shown], second[:n_shown]
     total = np.zeros(10)
     for coins in COINS:
-        shown = drafted(first, second, coins)[:n_shown]
+        shown = team_draft(first, second, coins)[:n_shown]
         others = [not coin for coin in coins]
         assert abs(preference(first, second, coins, set(shown), n_shown)) <= 1.0
         for at, document in enumerate(shown):
@@ -73,7 +73,7 @@ def test_a_version_that_drops_a_document_and_moves_the_others_up_is_no_better(
     second = [one for one in first if one != dropped]
     total = 0.0
     for coins in COINS:
-        for rank, document in enumerate(drafted(first, second, coins), start=1):
+        for rank, document in enumerate(team_draft(first, second, coins), start=1):
             attraction = better if document == dropped else 1.0
             total += attraction * LOOKS[looks](rank) * preference(first, second, coins, {document})
     assert total == pytest.approx(0.0, abs=1e-9) if better == 1.0 else total < -1e-6
@@ -87,7 +87,7 @@ def test_a_cascade_of_shoppers_prefers_neither_of_two_that_are_as_good() -> None
         for _ in range(4000):
             coins = [bool(coin) for coin in rng.random(N_COINS) < 0.5]
             clicked = set()
-            for document in drafted(first, second, coins):
+            for document in team_draft(first, second, coins):
                 if rng.random() < 0.25:
                     clicked.add(document)
                     if rng.random() < 0.5:
@@ -112,7 +112,7 @@ def test_a_bet_against_nothing_is_seldom_won_however_often_one_looks() -> None:
     for _ in range(400):
         bet, best = Bet(), 1.0
         for value in rng.choice((-1.0, 0.0, 1.0), size=400, p=(0.2, 0.6, 0.2)):
-            bet.take(float(value))
+            bet.observe(float(value))
             best = max(best, bet.value)
         won += best >= BETTER
     assert won / 400 <= 1.5 / BETTER
@@ -122,15 +122,15 @@ def test_a_bet_on_something_is_won_and_a_late_change_is_heard() -> None:
     rng = np.random.default_rng(2)
     bet, deaf, detector = Bet(), Bet(), Detector()
     for _ in range(2000):
-        bet.take(float(rng.choice((-1.0, 1.0), p=(0.4, 0.6))))
+        bet.observe(float(rng.choice((-1.0, 1.0), p=(0.4, 0.6))))
     for _ in range(5000):
         value = float(rng.choice((-1.0, 1.0), p=(0.6, 0.4)))
-        detector.take(value)
-        deaf.take(value)
+        detector.observe(value)
+        deaf.observe(value)
     n = 0
     while detector.value < ALARM and n < 500:
-        detector.take(0.8)
-        deaf.take(0.8)
+        detector.observe(0.8)
+        deaf.observe(0.8)
         n += 1
     assert bet.value > BETTER
     assert n < 60
@@ -138,17 +138,17 @@ def test_a_bet_on_something_is_won_and_a_late_change_is_heard() -> None:
 
 
 def gated(pipeline: Pipeline, values: ScoreArray) -> list[str]:
-    steps = [pipeline.take(Seen("both", first=False, preferred=float(value))) for value in values]
+    steps = [pipeline.observe(PageOutcome("both", first=False, click_preference=float(value))) for value in values]
     return [step.kind for step in steps if step is not None]
 
 
 def test_what_is_better_is_published_step_by_step_and_what_turns_out_bad_is_taken_back() -> None:
     pipeline = Pipeline()
     assert pipeline.propose("learnt").kind == "proposed"
-    assert pipeline.alone == 0.0
+    assert pipeline.solo_share == 0.0
     assert gated(pipeline, np.full(MIN_COMPARED, 0.5)) == ["published"]
-    assert pipeline.alone == RAMP[0][0]
-    steps = [pipeline.take(Seen("new", first=False)) for _ in range(sum(n for _, n in RAMP))]
+    assert pipeline.solo_share == RAMP[0][0]
+    steps = [pipeline.observe(PageOutcome("new", first=False)) for _ in range(sum(n for _, n in RAMP))]
     assert [step.kind for step in steps if step is not None] == ["ramped", "ramped", "settled"]
     assert not pipeline.may_propose, "it is watched first"
     assert gated(pipeline, np.full(WATCHED, 0.0)) == []
@@ -156,14 +156,16 @@ def test_what_is_better_is_published_step_by_step_and_what_turns_out_bad_is_take
     assert gated(pipeline, np.full(200, -0.5)) == ["rolled_back"]
     assert pipeline.stage == "frozen"
     assert not pipeline.may_propose
-    assert pipeline.take(Seen("both", preferred=-1.0)) is None
+    assert pipeline.observe(PageOutcome("both", click_preference=-1.0)) is None
 
 
 def test_what_is_worse_is_given_up_and_a_few_comparisons_decide_nothing() -> None:
     pipeline = Pipeline()
     pipeline.propose("learnt")
     assert gated(pipeline, np.full(MIN_COMPARED - 1, 1.0)) == []
-    assert all(pipeline.take(Seen("both", heard=False)) is None for _ in range(MIN_COMPARED)), "nobody who counts"
+    assert all(pipeline.observe(PageOutcome("both", counted=False)) is None for _ in range(MIN_COMPARED)), (
+        "nobody who counts"
+    )
     pipeline.propose("learnt")
     assert gated(pipeline, np.full(MIN_COMPARED, -0.5)) == ["given_up"]
     assert pipeline.may_propose
@@ -176,7 +178,7 @@ def test_what_nobody_can_tell_apart_is_given_up_and_makes_way_before() -> None:
     for _ in range(3):
         n = 0
         while not pipeline.may_propose:
-            assert pipeline.take(Seen("both")) is None
+            assert pipeline.observe(PageOutcome("both")) is None
             n += 1
         waited.append(n)
         pipeline.propose("learnt")
@@ -191,7 +193,7 @@ def test_a_pipeline_goes_on_where_it_was() -> None:
     gated(one, values[:90])
     other.restore(msgspec.msgpack.encode(one.parts()))
     assert gated(one, values[90:]) == gated(other, values[90:]) == ["published"]
-    assert one.evidence == other.evidence
+    assert (one.evidence, one.alarm) == (other.evidence, other.alarm)
 
 
 def lists(seed: int, n: int = 30) -> list[ScoreArray]:
@@ -205,8 +207,8 @@ NOW = np.array([2.0, 1.0, 1.0, *[0.0] * 6])
 
 def test_a_step_keeps_what_people_set() -> None:
     wanted = np.array([1.0, -3.0, 2.0, *[0.5] * 6])
-    limits = Limits(bounds={"c": (0.0, 1.1)}, locks=("a",), max_step=0.4)
-    found = stepped(NAMES, NOW, wanted, lists(1), limits)
+    limits = StepLimits(bounds={"c": (0.0, 1.1)}, locks=("a",), max_step=0.4)
+    found = largest_step(NAMES, NOW, wanted, lists(1), limits)
     assert found is not None
     by_name = dict(zip(NAMES, found.weights, strict=True))
     assert (by_name["a"], by_name["a>1/3"], by_name["a>2/3"]) == (2.0, 0.0, 0.0)
@@ -218,15 +220,15 @@ def test_a_step_keeps_what_people_set() -> None:
 @pytest.mark.parametrize("seed", range(8))
 def test_a_step_moves_no_more_than_is_allowed(seed: int) -> None:
     wanted = np.random.default_rng(seed).random(9)
-    found = stepped(NAMES, NOW, wanted, lists(seed), Limits())
+    found = largest_step(NAMES, NOW, wanted, lists(seed), StepLimits())
     if found is not None:
-        assert moved(lists(seed), NOW, found.weights) == pytest.approx(found.moved)
-        assert found.moved <= MAX_MOVED
+        assert exposure_moved(lists(seed), NOW, found.weights) == pytest.approx(found.exposure_moved)
+        assert found.exposure_moved <= MAX_MOVED
 
 
 def test_a_step_to_where_one_is_is_none() -> None:
-    assert stepped(NAMES, NOW, NOW * 7.0, lists(2), Limits()) is None
-    assert stepped(NAMES, NOW, NOW[::-1].copy(), [], Limits()) is None
+    assert largest_step(NAMES, NOW, NOW * 7.0, lists(2), StepLimits()) is None
+    assert largest_step(NAMES, NOW, NOW[::-1].copy(), [], StepLimits()) is None
 
 
 def test_scores_of_named_bends_are_those_of_all_pieces() -> None:
@@ -241,7 +243,7 @@ def test_scores_of_named_bends_are_those_of_all_pieces() -> None:
 
 
 def test_nobody_is_heard_much_more_often_than_others() -> None:
-    voters, few = Voters(), np.array([True] + [False] * 9)
+    voters, few = VoteLimiter(), np.array([True] + [False] * 9)
     heard = sum(voters.hear("bot", few) for _ in range(300) for _ in (voters.hear(f"u{_}", few),))
     assert heard < 10
     assert voters.hear("", few)
@@ -249,7 +251,7 @@ def test_nobody_is_heard_much_more_often_than_others() -> None:
 
 
 def test_who_goes_on_at_the_pace_of_a_machine_is_not_heard_for_an_hour() -> None:
-    velocity, now_s = Velocity(), 1e9
+    velocity, now_s = RateLimiter(), 1e9
     assert all(velocity.allows("quick", now_s + n / 10) for n in range(int(BURST)))
     assert not all(velocity.allows("quick", now_s + 6 + n / 10) for n in range(10))
     assert not velocity.allows("quick", now_s + MUTED_S - 60)

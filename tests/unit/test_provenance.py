@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
-from tuning.provenance import N_KEPT, Provenance
+from tuning.learners.provenance import N_KEPT, Provenance
 
 NAMES = ("a", "b", "c")
 

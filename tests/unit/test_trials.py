@@ -16,7 +16,7 @@ from searchsvc.search.exploration import explores, swapped
 from searchsvc.search.trials import draw, interleaved
 from tests.factories import NOW, SETTINGS
 from tuning.features import default_weights
-from tuning.guard import shares
+from tuning.gate.guard import display_shares
 
 TRIAL = Trial("t", "ramp", {}, 0.3)
 SEEN = Trial("t", "gate", {}, 0.0)
@@ -27,7 +27,7 @@ def test_so_many_searches_as_are_to_be_see_one_version_alone_and_coins_are_fair(
     drawn = [draw(TRIAL, name, "lamp") for name in IDS]
     told = Counter(one.by for one in drawn)
     shown = [told[by] / len(drawn) for by in ("in_force", "trial", "both")]
-    assert shown == pytest.approx(shares(0.3), abs=0.03)
+    assert shown == pytest.approx(display_shares(0.3), abs=0.03)
     coins = [one.coins for one in drawn if one.by == "both"]
     assert np.mean(coins, axis=0) == pytest.approx([0.5] * 5, abs=0.03)
     gated = Counter(draw(msgspec.structs.replace(TRIAL, stage="gate", solo_share=0.0), name, "lamp").by for name in IDS)

@@ -20,7 +20,7 @@ from events.types import PairSwap
 from tuning.arrays import BoolArray, ScoreArray
 from tuning.curves import pieces
 
-MIN_TURNED: Final = 30
+MIN_FLIPPED: Final = 30
 FAIR: Final = 0.5
 Z_95: Final = 1.959964
 
@@ -32,7 +32,7 @@ class PairVote(msgspec.Struct, frozen=True, array_like=True):
     other: list[float]
 
 
-class Turned(msgspec.Struct, frozen=True):
+class FlipVotes(msgspec.Struct, frozen=True):
     """Pairs that other weights turn round. share: of votes that are for that, with the ends of its 95 % interval."""
 
     n: int
@@ -56,7 +56,7 @@ def pair_votes(swaps: Iterable[PairSwap], features: ScoreArray, clicked: BoolArr
             yield PairVote(features[chosen].tolist(), features[other].tolist())
 
 
-def turned_round(votes: Sequence[PairVote], now: ScoreArray, then: ScoreArray) -> Turned | None:
+def votes_on_flips(votes: Sequence[PairVote], now: ScoreArray, then: ScoreArray) -> FlipVotes | None:
     """What votes say of going from some weights to others, (n_pieces,) each; None where they are too few to say
     anything. Interval: Wilson 1927."""
     if not votes:
@@ -65,9 +65,9 @@ def turned_round(votes: Sequence[PairVote], now: ScoreArray, then: ScoreArray) -
     before, after = ((chosen - other) @ weights for weights in (now, then))
     turned = before * after < 0.0
     n = int(turned.sum())
-    if n < MIN_TURNED:
+    if n < MIN_FLIPPED:
         return None
     share = float((after[turned] > 0.0).mean())
     middle = (share + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
     wide = Z_95 / (1 + Z_95**2 / n) * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
-    return Turned(n, share, middle - wide, middle + wide)
+    return FlipVotes(n, share, middle - wide, middle + wide)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tuning.arrays import AnyArray, ScoreArray
 from tuning.compiled import compiled
-from tuning.learner import Impression
+from tuning.learners.learner import Impression
 
 LEARNING_RATE: Final = 0.1
 # As the authors do: the learning rate falls a little with each impression.

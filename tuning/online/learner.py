@@ -1,10 +1,10 @@
 """What one index learns while it runs: from the rankings that were shown and what shoppers did with them, to weights
 that somebody should try, and to factors of single documents. Pure: events and CONTROL in, decisions out.
 
-    a ranking, and what is done on it  ->  its documents (`tuning.coec`), at once
-    the page, once it is closed        ->  the learner (`tuning.browsing`), and the comparison that goes on, if any
-    every now and then                 ->  a candidate on the way to what was learnt (`tuning.steps`), and how much is
-                                           worth leaving to chance (`tuning.exploration`)
+    a ranking, and what is done on it  ->  its documents (`tuning.learners.coec`), at once
+    the page, once it is closed        ->  the learner (`tuning.learners.browsing`), and the comparison, if any
+    every now and then                 ->  a candidate (`tuning.gate.steps`), and how much is worth leaving to chance
+                                            (`tuning.learners.exploration`)
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from events.bends import is_bend
 from events.control import IndexControl
 from events.edits import Edit, SetTrial, SetWeights
+from events.hinges import is_hinge
 from events.learning import VALUES, Ignored, Learning, RampTrial, Trial, on_the_ramp
 from events.types import InteractionRecorded, RankingShown
 from tuning.arrays import ScoreArray
-from tuning.browsing import BrowsingLearner
-from tuning.coec import Asked, Behavior, Coec, hashed
+from tuning.clicks.fairpairs import PairVote, pair_votes, votes_on_flips
+from tuning.clicks.limits import RateLimiter, VoteLimiter
+from tuning.clicks.pages import Page, Pages, graded
 from tuning.curves import piece_names, pieces
-from tuning.exploration import Exploration, doubt
-from tuning.fairpairs import PairVote, pair_votes, turned_round
-from tuning.guard import Seen, Shown
-from tuning.interleaving import preference
-from tuning.learner import Impression
-from tuning.pages import Page, Pages, graded
-from tuning.pipeline import Pipeline, Step
-from tuning.provenance import Provenance
-from tuning.steps import MIN_MOVED, Limits, moved, rounded, stepped
-from tuning.voters import Velocity, Voters
+from tuning.gate.guard import PageOutcome, Shown
+from tuning.gate.interleaving import preference
+from tuning.gate.pipeline import Pipeline, Step
+from tuning.gate.steps import MIN_MOVED, StepLimits, exposure_moved, largest_step, rounded_weight
+from tuning.learners.browsing import BrowsingLearner
+from tuning.learners.coec import Behavior, Coec, UserQuery, hashed
+from tuning.learners.exploration import Exploration, doubt
+from tuning.learners.learner import Impression
+from tuning.learners.provenance import Provenance
 
 PROPOSE_EVERY: Final = 250
 N_REPLAYED: Final = 200
@@ -55,7 +55,7 @@ MIN_CHANGE: Final = 0.01
 MIN_DOUBLED: Final = 0.1
 # What there is more of is told the next time.
 TOLD_AT_ONCE: Final = 2000
-# Votes on pairs that chance ordered; and weights of a step of which is said what moved them.
+# Votes on pairs that chance ordered; and weights of a step of which is said what exposure_moved them.
 N_BY_CHANCE: Final = 2000
 # Pages by whose neighbours it is judged how much is still to be found out.
 N_DOUBTED: Final = 50
@@ -116,8 +116,8 @@ class IndexLearner:
         self._shown_as: tuple[str, float] | None = None
         self._shown_since = 0
         self._n_heard = 0
-        self._voters = Voters()
-        self._velocity = Velocity()
+        self._voters = VoteLimiter()
+        self._velocity = RateLimiter()
         self.pipeline = Pipeline()
         self._trial = ""
         # By trial that something else is tried in the place of: how it stood.
@@ -146,7 +146,7 @@ class IndexLearner:
         for document_id, of in families.items():
             self.coec.introduce(document_id, of)
 
-    def show(self, ranking: RankingShown, asked: Asked | None = None) -> None:
+    def show(self, ranking: RankingShown, asked: UserQuery | None = None) -> None:
         """Somebody was shown a ranking. asked: None where that is not known."""
         if not self._counts(ranking) or not self._velocity.allows(ranking.user, ranking.timestamp.timestamp()):
             return
@@ -169,7 +169,7 @@ class IndexLearner:
         _forget_oldest(self._looked)
         return True
 
-    def act(self, ranking: RankingShown, interaction: InteractionRecorded, asked: Asked | None = None) -> None:
+    def act(self, ranking: RankingShown, interaction: InteractionRecorded, asked: UserQuery | None = None) -> None:
         """Somebody did something on a ranking that was shown before. asked: as it was shown with."""
         late = interaction.received_at - ranking.timestamp > MAX_AFTER
         if interaction.kind not in VALUES or late or not self._counts(ranking):
@@ -201,7 +201,7 @@ class IndexLearner:
 
     @property
     def n_boosted(self) -> int:
-        """Documents whose scores are moved."""
+        """Documents whose scores are exposure_moved."""
         return sum(factor != 1.0 for factor, _ in self._told.values())
 
     def learnt(self, now: datetime) -> list[Learnt]:
@@ -255,7 +255,7 @@ class IndexLearner:
         self._told[key] = factor, doubled
         return Learnt(query, document_id, factor, doubled, behavior)
 
-    def _touch(self, document_ids: Sequence[str], asked: Asked | None) -> None:
+    def _touch(self, document_ids: Sequence[str], asked: UserQuery | None) -> None:
         for document_id in document_ids:
             if not self.silent:
                 self._touched["", document_id] = None
@@ -391,7 +391,7 @@ class IndexLearner:
         on_trial = ranking.trial == self._trial and self._shown_as is not None
         on_trial = on_trial and ranking.weights_version == self._index.weights_version
         on_trial = on_trial and ranking.config_version >= self._shown_since
-        step = self.pipeline.take(self._seen(page, clicked)) if ranking.trial and on_trial else None
+        step = self.pipeline.observe(self._seen(page, clicked)) if ranking.trial and on_trial else None
         if self.n_pages % PROPOSE_EVERY == 0:
             recent = [pieces(one) for one in islice(reversed(self._recent), N_DOUBTED)]
             self.exploration.doubt = doubt(self.learner, recent, self._now())
@@ -417,7 +417,7 @@ class IndexLearner:
             return True
         return all(a >= b for a, b in pairwise(ranking.scores))
 
-    def _seen(self, page: Page, clicked: np.ndarray) -> Seen:
+    def _seen(self, page: Page, clicked: np.ndarray) -> PageOutcome:
         ranking, compared = page.ranking, page.ranking.interleaving
         shown: Shown = "both" if compared is not None else "old" if ranking.holdout else "new"
         preferred = bought = 0.0
@@ -431,7 +431,7 @@ class IndexLearner:
                 for chosen in (page.clicked, page.bought)
             )
         first = self._is_first(ranking)
-        return Seen(shown, first, heard, preferred, bought, bool(clicked.any()), ranking.took_ms)
+        return PageOutcome(shown, first, heard, preferred, bought, bool(clicked.any()), ranking.took_ms)
 
     def _is_first(self, ranking: RankingShown) -> bool:
         """Of this user, while versions are shown as often as they are now."""
@@ -467,27 +467,27 @@ class IndexLearner:
         if not suggests and not (self.pipeline.may_propose and index.learning.mode == "automatic"):
             return
         now = self._now()
-        limits = Limits(index.bounds, index.locks, index.policy.max_step)
-        found = stepped(self._pieces, now, self.learner.weights, self._recent, limits)
+        limits = StepLimits(index.bounds, index.locks, index.policy.max_step)
+        found = largest_step(self._pieces, now, self.learner.weights, self._recent, limits)
         if found is None:
             return
         trial = index.trial
         if trial is not None and trial.stage == "gate":
             other = np.array([trial.weights.get(name, 0.0) for name in self._pieces])
-            if moved(self._recent, other, found.weights) < MIN_MOVED:
+            if exposure_moved(self._recent, other, found.weights) < MIN_MOVED:
                 return
-        turned = turned_round(self._by_chance, now, found.weights)
+        turned = votes_on_flips(self._by_chance, now, found.weights)
         if turned is not None and turned.high < 0.5:
             # Clicks have said already that it is worse: nobody need be shown it.
             return
         steps = zip(self._pieces, now.tolist(), found.weights.tolist(), strict=True)
-        tidy = {name: rounded(before, after) for name, before, after in steps}
-        weights = {name: one for name, one in tidy.items() if one or not is_bend(name)}
+        tidy = {name: rounded_weight(before, after) for name, before, after in steps}
+        weights = {name: one for name, one in tidy.items() if one or not is_hinge(name)}
         moved_by = self._moved_by(found.weights - now)
         why = (
             f"learnt from {self.n_pages:,} pages up to {last.timestamp:%Y-%m-%d %H:%M:%S}: "
             f"{found.share:.0%} of the way to "
-            f"what shoppers like, which moves {found.moved:.0%} of what is looked at{turned or ''}"
+            f"what shoppers like, which moves {found.exposure_moved:.0%} of what is looked at{turned or ''}"
         )
         if suggests:
             yield Decision(Step("suggested", why, 1.0), "", weights, self.n_pages, moved_by)
@@ -526,7 +526,9 @@ def edits_of(index: IndexControl, decision: Decision) -> list[Edit]:
         watched = trial.ramp if trial is not None else None
         if trial is not None and trial.stage == "ramp":
             watched = RampTrial(trial.id, trial.weights, trial.solo_share, trial.decision, trial.moved_by)
-        made = Trial(decision.trial, "gate", weights, step.alone, step.why, decision.moved_by, watched, decision.judged)
+        made = Trial(
+            decision.trial, "gate", weights, step.solo_share, step.why, decision.moved_by, watched, decision.judged
+        )
         return [SetTrial(made)]
     if trial is None or trial.id != decision.trial:
         return []
@@ -539,7 +541,7 @@ def edits_of(index: IndexControl, decision: Decision) -> list[Edit]:
                     trial.id,
                     "ramp",
                     before,
-                    step.alone,
+                    step.solo_share,
                     step.why,
                     trial.moved_by,
                     judged_baseline=trial.judged_baseline,
@@ -547,7 +549,7 @@ def edits_of(index: IndexControl, decision: Decision) -> list[Edit]:
             ),
         ]
     if step.kind in ("ramped", "settled") and trial.stage == "ramp":
-        return [SetTrial(msgspec.structs.replace(trial, solo_share=step.alone, decision=step.why))]
+        return [SetTrial(msgspec.structs.replace(trial, solo_share=step.solo_share, decision=step.why))]
     if step.kind == "given_up" and trial.stage == "gate":
         return [SetTrial(on_the_ramp(trial.ramp, trial.judged_baseline) if trial.ramp is not None else None)]
     if step.kind == "frozen" and trial.stage == "ramp":
@@ -579,7 +581,7 @@ def _within(parts: Mapping[str, bytes], prefix: str) -> dict[str, bytes]:
 
 
 def _features(index: IndexControl) -> tuple[str, ...]:
-    return tuple(name for name in index.weights if not is_bend(name))
+    return tuple(name for name in index.weights if not is_hinge(name))
 
 
 def _asked(ranking: RankingShown) -> str:

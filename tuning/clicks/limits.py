@@ -24,7 +24,7 @@ PACE_S: Final = 2.0
 MUTED_S: Final = 3600.0
 
 
-class Voters:
+class VoteLimiter:
     """Counts impressions by user. A user who is not known, '', is heard each time."""
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Voters:
         return count <= max(TIMES_MEAN * self._n_seen / len(self._users), TIMES_MEAN)
 
 
-class Velocity:
+class RateLimiter:
     """How fast users are. held: by user, what of the burst is left and as of when, in seconds since 1970; below 0 while
     nothing they do counts. Who is not known, '', may be many."""
 

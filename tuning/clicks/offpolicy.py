@@ -31,7 +31,7 @@ MIN_CLICKS: Final = 30
 Z_95: Final = 1.959964
 
 
-class Trial(msgspec.Struct, frozen=True):
+class LoggedRanking(msgspec.Struct, frozen=True):
     """One ranking that was shown, and two orders that are compared for its query.
 
     shown: ids from rank 1 on. swaps: what was left to chance; None where nothing was. clicked: ids. user: '' where that
@@ -86,7 +86,7 @@ def propensities(shown: Sequence[str], swaps: Iterable[PairSwap]) -> Mapping[tup
     return found
 
 
-def change_in_clicks(trials: Iterable[Trial]) -> Estimate | NoEstimate:
+def estimate_change(trials: Iterable[LoggedRanking]) -> Estimate | NoEstimate:
     """What the orders after would earn beyond those before, in clicks a search; or why that cannot be said."""
     by_user: dict[str, list[float]] = defaultdict(list)
     n_all = n_clicks = n_random = 0

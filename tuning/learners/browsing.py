@@ -32,10 +32,10 @@ import msgspec
 import numpy as np
 
 from tuning.arrays import AnyArray, ScoreArray
+from tuning.clicks.limits import VoteLimiter
 from tuning.compiled import compiled
 from tuning.curves import KNOTS, pieces
-from tuning.learner import Impression
-from tuning.voters import Voters
+from tuning.learners.learner import Impression
 
 MAX_RANKS: Final = 10
 # How much a member takes features to say (logits a weight of length 4 stands for), and the variance between searches.
@@ -101,7 +101,7 @@ class BrowsingLearner:
         self._production[:d] = along
         self._shown_by = self._directions()
         self._n = 0
-        self._voters = Voters()
+        self._voters = VoteLimiter()
         # towards: where the weights are on the way to; what the last impression changed of it, it alone changed.
         self.weights, self.towards = self._mixed(self._shown_by, self._shown_by)
 

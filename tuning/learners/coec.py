@@ -48,7 +48,7 @@ PACKED_AT_ONCE: Final = 2000
 K = TypeVar("K", bound=Hashable)
 
 
-class Asked(NamedTuple):
+class UserQuery(NamedTuple):
     """What a search asked for: the same words for all who ask the same. who: the user, as a number that is another one
     for each query and that nobody can find again without the user's key."""
 
@@ -213,7 +213,7 @@ class Coec:
                 self.families.of(family).add(one)
 
     def show(
-        self, document_ids: Sequence[str], first_rank: int, user: int, at_s: float, asked: Asked | None = None
+        self, document_ids: Sequence[str], first_rank: int, user: int, at_s: float, asked: UserQuery | None = None
     ) -> None:
         """Some documents were shown to somebody. asked: None where that is not known; then nothing is learnt of it."""
         query = self.queries.of(self._key(asked.words)) if asked is not None else None
@@ -233,7 +233,7 @@ class Coec:
                 query.expect(rate, asked.who, at_s)
 
     def earn(
-        self, document_id: str, rank: int, value: float, user: int, at_s: float, asked: Asked | None = None
+        self, document_id: str, rank: int, value: float, user: int, at_s: float, asked: UserQuery | None = None
     ) -> None:
         """Somebody did something with a document that was shown at a rank. value: in clicks; below 0 where they said
         that it does not belong there."""

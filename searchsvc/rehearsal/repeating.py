@@ -20,8 +20,8 @@ from events.types import RankingShown
 from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.redaction import REDACTED
 from searchsvc.search.answer import SearchAnswer, SearchRequest
+from tuning.gate.steps import DEPTH, MIN_MOVED, SHARES, exposure_difference
 from tuning.metrics import ndcg
-from tuning.steps import DEPTH, MIN_MOVED, SHARES, apart
 
 # Distinct searches of each index that are kept, and so many of them are made again.
 N_KEPT: Final = 60
@@ -50,7 +50,7 @@ class Judged(msgspec.Struct, frozen=True):
     worse: str = ""
 
 
-class Replays:
+class RepeatedSearches:
     """asking: makes a search by two states. Used on the event loop."""
 
     def __init__(self, asking: Asking, keyring: Keyring) -> None:
@@ -121,7 +121,7 @@ class Replays:
         total = 0.0
         for request in requests:
             before, after = await self._asking(index, control, other, request)
-            total += apart([hit.id for hit in before.hits], [hit.id for hit in after.hits])
+            total += exposure_difference([hit.id for hit in before.hits], [hit.id for hit in after.hits])
         return total / len(requests)
 
     def _requests(self, rankings: Sequence[RankingShown]) -> list[SearchRequest]:

@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 
 from tuning.arrays import ScoreArray
-from tuning.browsing import BrowsingLearner
+from tuning.learners.browsing import BrowsingLearner
 
 # Of the score above: neighbours that are further apart never change places.
-NEARLY: Final = 0.1
+NEAR_TIE: Final = 0.1
 DEPTH: Final = 10
 # Votes a search, where nothing is known yet: fifty of ten thousand.
 WANTED: Final = 0.005
@@ -68,7 +68,7 @@ def doubt(learner: BrowsingLearner, pages: Iterable[ScoreArray], weights: ScoreA
     differences = []
     for page in pages:
         scores = page[:DEPTH] @ weights
-        near = np.abs(scores[:-1] - scores[1:]) <= NEARLY * np.abs(scores[:-1])
+        near = np.abs(scores[:-1] - scores[1:]) <= NEAR_TIE * np.abs(scores[:-1])
         differences.append((page[: len(scores) - 1] - page[1 : len(scores)])[near])
     apart = np.concatenate(differences) if differences else np.empty((0, len(weights)))
     # Of two that are the same in every way there is nothing to find out.

@@ -1,0 +1,1 @@
+"""The path of candidate weights to shoppers: step sizes, interleaving, evidence, gate, ramp and guard."""
