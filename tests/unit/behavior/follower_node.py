@@ -15,7 +15,7 @@ from searchsvc.behavior.follower import BehaviorFollower
 from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
 from tests.factories import NOW
-from tuning.join import ClickthroughJoin
+from tuning.clicks.join import ClickthroughJoin
 
 WAIT_S = 60.0
 N_KEPT = 100

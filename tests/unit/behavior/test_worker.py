@@ -14,7 +14,7 @@ from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.worker import Worker
 from tests.factories import NOW, click, ranking
 from tests.unit.behavior.follower_node import WAIT_S, FollowerNode, append, dead_letters
-from tuning.join import Clickthrough, ClickthroughJoin, Orphan
+from tuning.clicks.join import Clickthrough, ClickthroughJoin, Orphan
 
 pytestmark = pytest.mark.anyio
 
