@@ -15,7 +15,7 @@ from events.chain import GENESIS, link
 from searchsvc.changes.audit import AuditEntry
 from searchsvc.changes.differences import Difference
 from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
-from searchsvc.http.shapes import AuditList, ChangedAnswer
+from searchsvc.http.shapes.changes import AuditList, ChangedAnswer
 
 PAGE: Final = 500
 

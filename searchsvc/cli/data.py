@@ -16,7 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from events.settings import IndexSettings
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.http.shapes import DocumentsAccepted, IndexInfo
+from searchsvc.http.shapes.documents import DocumentsAccepted
+from searchsvc.http.shapes.indexes import IndexInfo
 from searchsvc.indexing.documents import RefusedDocument
 
 CHUNK_LINES = 500

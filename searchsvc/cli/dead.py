@@ -7,7 +7,7 @@ import rich_click as click
 
 from searchsvc.behavior.dead_letters import Replayed
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.http.shapes import DeadList
+from searchsvc.http.shapes.events import DeadList
 
 index_option = click.option("--index", default="", help="Only events of this index.")
 key_option = click.option("--key", default="", help="Only events of this ranking (its query_id).")

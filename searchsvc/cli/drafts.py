@@ -15,7 +15,8 @@ from rich.table import Table
 from searchsvc.changes.drafts import Draft, DraftStatus
 from searchsvc.cli.audit import said
 from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
-from searchsvc.http.shapes import ChangedAnswer, DraftDeletedAnswer, DraftList
+from searchsvc.http.shapes.changes import ChangedAnswer
+from searchsvc.http.shapes.drafts import DraftDeletedAnswer, DraftList
 from searchsvc.rehearsal.preview import Preview, PreviewHit
 from searchsvc.rehearsal.what_if import WhatIfReport, WhatIfStatus
 from tuning.clicks.offpolicy import Estimate

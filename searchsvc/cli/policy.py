@@ -8,7 +8,8 @@ import msgspec
 import rich_click as click
 
 from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
-from searchsvc.http.shapes import ChangedAnswer, PolicyInfo
+from searchsvc.http.shapes.changes import ChangedAnswer
+from searchsvc.http.shapes.policies import PolicyInfo
 
 
 @click.group()

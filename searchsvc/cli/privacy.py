@@ -6,7 +6,7 @@ import msgspec
 import rich_click as click
 
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.http.shapes import Erased
+from searchsvc.http.shapes.events import Erased
 
 
 @click.group()

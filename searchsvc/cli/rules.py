@@ -25,7 +25,7 @@ from events.rules import (
     UserDataAction,
 )
 from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
-from searchsvc.http.shapes import RuleChangedAnswer, RuleInfo, RuleList
+from searchsvc.http.shapes.rules import RuleChangedAnswer, RuleInfo, RuleList
 from searchsvc.rules.directives import Effect
 from searchsvc.search.answer import SearchAnswer
 

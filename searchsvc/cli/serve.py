@@ -23,7 +23,7 @@ from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.http.api import build_api
-from searchsvc.http.shapes import IndexList
+from searchsvc.http.shapes.indexes import IndexList
 from searchsvc.runtime import malloc as memory
 from searchsvc.runtime.config import Config, load_config
 
@@ -111,7 +111,7 @@ async def _run(config: Config, when_up: Callable[[str], Awaitable[None]] | None)
     app = App(config)
     await app.start()
     http = Server(
-        build_api(app),
+        build_api(app.services, app.health),
         address=config.host,
         port=port,
         interface=Interfaces.ASGI,
@@ -128,7 +128,7 @@ async def _run(config: Config, when_up: Callable[[str], Awaitable[None]] | None)
     try:
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:
-        app.status = "draining"
+        app.drain()
         extra.cancel()
         http.stop()  # type: ignore[no-untyped-call]  # granian's own
         with contextlib.suppress(TimeoutError):

@@ -11,7 +11,8 @@ import rich_click as click
 
 from events.errors import InvalidInput
 from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
-from searchsvc.http.shapes import ChangedAnswer, LearningInfo
+from searchsvc.http.shapes.changes import ChangedAnswer
+from searchsvc.http.shapes.learning import LearningInfo
 from searchsvc.search.answer import moment
 
 reason_option = click.option("--reason", default="", help="Why: it stands in the log.")

@@ -27,7 +27,7 @@ from searchsvc.behavior import follower
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.cli.log import connect_as_reader, log_options
 from searchsvc.engines.embedded.storage import stored_documents
-from searchsvc.http.shapes import IndexState, StateInfo
+from searchsvc.http.shapes.state import IndexState, StateInfo
 from searchsvc.runtime.config import Config, load_config
 
 # While documents are written, the log and what is served of it differ from moment to moment.

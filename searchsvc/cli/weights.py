@@ -9,13 +9,8 @@ from rich.table import Table
 
 from searchsvc.cli.audit import said
 from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
-from searchsvc.http.shapes import (
-    ChangedAnswer,
-    DifferenceInfo,
-    WeightsChangedAnswer,
-    WeightsHistory,
-    WeightsInfo,
-)
+from searchsvc.http.shapes.changes import ChangedAnswer, DifferenceInfo
+from searchsvc.http.shapes.weights import WeightsChangedAnswer, WeightsHistory, WeightsInfo
 
 
 @click.group()

@@ -1,0 +1,86 @@
+"""What a running service does now and then."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from datetime import UTC, datetime
+from typing import Final
+
+from events.server import NatsServer
+from searchsvc.app.health import HealthNotes
+from searchsvc.behavior.keyring import Keyring
+from searchsvc.indexing.indexers import Indexers
+from searchsvc.runtime.disk import DiskGuard
+from searchsvc.state.control_follower import ControlFollower
+from searchsvc.state.serving import Serving
+
+DISK_CHECK_EVERY_S: Final = 0.5
+FORGET_EVERY_S: Final = 86_400.0
+READY_CHECK_S: Final = 0.02
+
+
+async def watch_disk(disk: DiskGuard, nats: NatsServer | None, notes: HealthNotes) -> None:
+    """Keep the disk guard up to date until cancelled.
+
+    nats: our own server, restarted once there is room again; None for a configured one
+    """
+    while True:
+        was_full = disk.full
+        await asyncio.to_thread(disk.look)
+        notes.note("disk", disk.reason)
+        # A server that met a full disk refuses writes until it is started again.
+        if was_full and not disk.full and nats is not None and not await asyncio.to_thread(nats.healthy):
+            nats.terminate()
+        await asyncio.sleep(DISK_CHECK_EVERY_S)
+
+
+async def forget_users(keyring: Keyring) -> None:
+    """Destroy the keys of users whose time is over, once a day, until cancelled."""
+    while True:
+        await asyncio.to_thread(keyring.forget, datetime.now(UTC))
+        await asyncio.sleep(FORGET_EVERY_S)
+
+
+async def reconcile_indexers(control: ControlFollower, indexers: Indexers) -> None:
+    """Open, close and rebuild indexes as CONTROL changes, until cancelled.
+
+    Not part of the follower: closing an indexer can take seconds, and changes of weights must not wait for it.
+    """
+    while True:
+        await control.structure_changed.wait()
+        control.structure_changed.clear()
+        await indexers.reconcile()
+
+
+async def announce_ready(
+    notes: HealthNotes, serving: Serving, indexers: Indexers, caught_up: asyncio.Event, without_log: asyncio.Event
+) -> None:
+    """Set the status to ready once the service can answer.
+
+    caught_up: set once BEHAVIOR is folded
+    without_log: set if the service starts without the log
+    """
+    waiting = [asyncio.ensure_future(event.wait()) for event in (caught_up, without_log)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    _settle_memory()
+    while not _all_indexes_settled(serving, indexers):  # noqa: ASYNC110 - an indexer that fails wakes nothing
+        await asyncio.sleep(READY_CHECK_S)
+    if notes.status == "starting":
+        notes.status = "ready"
+    _settle_memory()
+
+
+def _all_indexes_settled(serving: Serving, indexers: Indexers) -> bool:
+    """Whether each index is either served or has failed."""
+    current = serving.current
+    return all(name in current.snapshots or name in indexers.failed for name in current.control.indexes)
+
+
+def _settle_memory() -> None:
+    """Exempt what the start allocated from garbage collection, which would go through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()

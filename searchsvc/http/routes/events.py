@@ -1,0 +1,48 @@
+"""Record events, look at refused ones, erase users."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Response, get, post
+
+from searchsvc.behavior.dead_letters import DeadLetters, Replayed
+from searchsvc.behavior.intake import EventsInput
+from searchsvc.http.body import Body, decode_query
+from searchsvc.http.openapi import describe
+from searchsvc.http.requests import KIB, AnyRequest, json_answer
+from searchsvc.http.shapes.events import DeadList, DeadQuery, Erased, ErasureInput, EventsAccepted, ReplayInput
+from searchsvc.service.interactions import Interactions
+from searchsvc.service.privacy import Privacy
+
+EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
+REPLAY: Final = Body(ReplayInput, max_bytes=256 * KIB)
+ERASURE: Final = Body(ErasureInput, max_bytes=4 * KIB)
+
+
+@post("/v1/events", status_code=202, **describe("Record interactions, all or none", EVENTS, EventsAccepted))
+async def events(interactions: Interactions, body: bytes) -> Response[bytes]:
+    interactions.require_allowance()
+    ids = await interactions.record(EVENTS.decode(body).events)
+    return json_answer(EventsAccepted(len(ids), ids), 202)
+
+
+@get("/v1/dead", **describe("Events that could not be used, and why", None, DeadList, DeadQuery))
+async def list_dead(dead_letters: DeadLetters, request: AnyRequest) -> Response[bytes]:
+    query = decode_query(DeadQuery, request.query_params.dict())
+    return json_answer(DeadList(await dead_letters.letters(index=query.index, key=query.key)))
+
+
+@post("/v1/dead/replay", status_code=200, **describe("Send refused events again", REPLAY, Replayed))
+async def replay_dead(dead_letters: DeadLetters, body: bytes) -> Response[bytes]:
+    selection: ReplayInput = REPLAY.decode(body)
+    return json_answer(await dead_letters.replay(ids=selection.ids, index=selection.index, key=selection.key))
+
+
+@post("/v1/privacy/erase", status_code=200, **describe("Destroy what ties the log to a user", ERASURE, Erased))
+async def erase_user(privacy: Privacy, body: bytes) -> Response[bytes]:
+    erasure: ErasureInput = ERASURE.decode(body)
+    return json_answer(Erased(await privacy.erase_user(erasure.user_token)))
+
+
+ROUTES: Final = (events, list_dead, replay_dead, erase_user)

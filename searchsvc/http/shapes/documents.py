@@ -1,0 +1,31 @@
+"""Documents."""
+
+from __future__ import annotations
+
+import msgspec
+
+from events.settings import IndexSettings
+from searchsvc.indexing.documents import RefusedDocument
+
+
+class DocumentsAccepted(msgspec.Struct, frozen=True):
+    """What came of writing some documents.
+
+    accepted: number of documents written
+    catalog_seq: every accepted document is searchable once the index has applied this CATALOG sequence
+    created: settings of the index if these documents created it; null otherwise
+    """
+
+    accepted: int
+    refused: list[RefusedDocument]
+    catalog_seq: int
+    created: IndexSettings | None = None
+
+
+class DocumentDeletedAnswer(msgspec.Struct, frozen=True):
+    """A deleted document.
+
+    catalog_seq: CATALOG sequence of the deletion
+    """
+
+    catalog_seq: int

@@ -1,0 +1,65 @@
+"""Events: those recorded, those refused; and erasure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from searchsvc.behavior.dead_letters import DeadLetter
+
+
+class EventsAccepted(msgspec.Struct, frozen=True):
+    """Events that are stored on disk.
+
+    ids: one for each event, in order
+    """
+
+    accepted: int
+    ids: list[str]
+
+
+class DeadQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters to list.
+
+    index: only events of this index; '' for all
+    key: only events of this ranking; '' for all
+    """
+
+    index: str = ""
+    key: str = ""
+
+
+class DeadList(msgspec.Struct, frozen=True):
+    """Dead letters, oldest first."""
+
+    dead: list[DeadLetter]
+
+
+class ReplayInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which dead letters to send again.
+
+    ids: of refused events; empty for all of `index` and `key`
+    index: only events of this index; '' for all
+    key: only events of this ranking; '' for all
+    """
+
+    ids: list[str] = []
+    index: str = ""
+    key: str = ""
+
+
+class ErasureInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whom to erase.
+
+    user_token: as the website sends it with searches and events
+    """
+
+    user_token: str
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """An erasure.
+
+    n_keys: number of the user's keys that were destroyed; 0 if the user was not known
+    """
+
+    n_keys: int

@@ -1,0 +1,134 @@
+"""Weights, and segments: other weights for some searches."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from events.control import Change, StoredSegment
+from events.edits import SetLimits
+from events.rules import Conditions
+from events.segments import Segment
+
+
+class WeightsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Weights to set, merged into those in force.
+
+    weights: by feature; a feature that is absent keeps its weight
+    bounds: by feature, least and greatest weight; null for the default bounds
+    locks: by feature, whether only people may change its weight
+    expected_version: refuse (409) if the weights are at another version
+    """
+
+    weights: dict[str, float] = {}
+    bounds: dict[str, tuple[float, float] | None] = {}
+    locks: dict[str, bool] = {}
+    reason: str = ""
+    expected_version: int | None = None
+
+    def limits(self) -> SetLimits | None:
+        """The bounds and locks as an edit; None without any."""
+        return SetLimits(self.bounds, self.locks) if self.bounds or self.locks else None
+
+
+class WeightsInfo(msgspec.Struct, frozen=True):
+    """The weights in force.
+
+    min_weight, max_weight: bounds of features that have none of their own in `bounds`
+    locks: features whose weight only people may change
+    segments: by id, weights that differ for some searches
+    """
+
+    index: str
+    version: int
+    weights: dict[str, float]
+    min_weight: float
+    max_weight: float
+    bounds: dict[str, tuple[float, float]] = {}
+    locks: list[str] = []
+    segments: dict[str, Segment] = {}
+
+
+class WeightsChangedAnswer(msgspec.Struct, frozen=True):
+    """A change of weights, already served.
+
+    seq: CONTROL sequence of the change
+    """
+
+    version: int
+    seq: int
+    weights: dict[str, float]
+
+
+class WeightsHistory(msgspec.Struct, frozen=True):
+    """Every change of the weights, newest first."""
+
+    index: str
+    changes: list[Change]
+
+
+class SegmentInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A whole segment, as in `events.segments.Segment`, and the reason for it."""
+
+    conditions: Conditions
+    weights: dict[str, float]
+    priority: int = 0
+    enabled: bool = True
+    reason: str = ""
+
+    def segment(self) -> Segment:
+        """The segment without the reason."""
+        return Segment(self.conditions, self.weights, self.priority, self.enabled)
+
+
+class SegmentInfo(msgspec.Struct, frozen=True):
+    """One segment, and the change that wrote it.
+
+    seq: CONTROL sequence of the change
+    """
+
+    id: str
+    conditions: Conditions
+    weights: dict[str, float]
+    priority: int
+    enabled: bool
+    seq: int
+    timestamp: datetime
+    actor: str
+    actor_verified: bool
+    reason: str
+
+    @staticmethod
+    def of(stored: StoredSegment) -> SegmentInfo:
+        """Describe a segment."""
+        return SegmentInfo(
+            id=stored.id,
+            conditions=stored.segment.conditions,
+            weights=stored.segment.weights,
+            priority=stored.segment.priority,
+            enabled=stored.segment.enabled,
+            seq=stored.seq,
+            timestamp=stored.timestamp,
+            actor=stored.actor,
+            actor_verified=stored.actor_verified,
+            reason=stored.reason,
+        )
+
+
+class SegmentList(msgspec.Struct, frozen=True):
+    """All segments of an index, by id."""
+
+    index: str
+    segments: list[SegmentInfo]
+
+
+class SegmentChangedAnswer(msgspec.Struct, frozen=True):
+    """A change of a segment, already served.
+
+    seq: CONTROL sequence of the change
+    segment: null if it was deleted
+    """
+
+    seq: int
+    segment: SegmentInfo | None

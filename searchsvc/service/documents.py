@@ -1,0 +1,151 @@
+"""Write, read and delete documents."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+import msgspec
+
+from events.codec import encode
+from events.control import IndexControl
+from events.errors import InvalidInput, NotFound, StorageFull, Unavailable
+from events.log import MAX_BATCH, Entry, EventLog
+from events.settings import IndexSettings, check_index_name
+from events.streams import catalog_subject
+from events.types import DocumentDeleted, DocumentUpserted
+from searchsvc.changes.commands import Author, Commands
+from searchsvc.indexing.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
+from searchsvc.indexing.inference import infer_settings
+from searchsvc.state.serving import Serving
+
+# The server holds one atomic batch in memory until it commits.
+MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+
+
+class DocumentsWritten(msgspec.Struct, frozen=True):
+    """What came of writing some documents.
+
+    accepted: number of documents written
+    refused: documents that were not, with the reason, by line
+    catalog_seq: CATALOG sequence of the last one
+    created: settings of the index if these documents created it
+    """
+
+    accepted: int
+    refused: list[RefusedDocument]
+    catalog_seq: int
+    created: IndexSettings | None
+
+
+class Documents:
+    """The documents of every index. Writes go to CATALOG, reads to the index.
+
+    threads: runs reads
+    """
+
+    def __init__(self, event_log: EventLog, serving: Serving, commands: Commands, threads: ThreadPoolExecutor) -> None:
+        self._log = event_log
+        self._serving = serving
+        self._commands = commands
+        self._threads = threads
+
+    async def write(self, index: str, body: bytes, author: Author) -> DocumentsWritten:
+        """Append every valid line of `body` (NDJSON) to the log; create the index with inferred settings if missing.
+
+        Raises InvalidInput if there is no index and no valid line to infer its settings from.
+        """
+        check_index_name(index)
+        results = await asyncio.to_thread(_parse, body)
+        documents = [result for result in results if isinstance(result, AcceptedDocument)]
+        refused = [result for result in results if isinstance(result, RefusedDocument)]
+        control, created = self._serving.current.control.indexes.get(index), None
+        if control is None:
+            if not documents:
+                raise _nothing_to_infer_from(index, refused)
+            created = await asyncio.to_thread(infer_settings, [document.members for document in documents])
+            control = (await self._commands.configure_index(index, created, author)).index
+            if control is None:
+                raise Unavailable(f"index {index} was deleted while it was created")
+        fitting = []
+        for document in documents:
+            unfit = refusal(document, control.settings)
+            if unfit is None:
+                fitting.append(document)
+            else:
+                refused.append(unfit)
+        entries = await asyncio.to_thread(_entries, control, fitting)
+        seq = await self._append(entries)
+        return DocumentsWritten(len(fitting), sorted(refused, key=lambda document: document.line), seq, created)
+
+    async def delete(self, index: str, document_id: str) -> int:
+        """Delete a document; return the CATALOG sequence of the deletion. Raises NotFound if it is not served."""
+        control, _ = await self._find(index, document_id)
+        subject = catalog_subject(index, control.created_seq, document_id)
+        event = DocumentDeleted(index=index, id=document_id)
+        return await self._append_batch([Entry(subject, encode(event), uuid.uuid4().hex)])
+
+    async def get(self, index: str, document_id: str) -> msgspec.Raw:
+        """Read a document as it was written. Raises NotFound if it is not served."""
+        _, document = await self._find(index, document_id)
+        return document
+
+    async def _find(self, index: str, document_id: str) -> tuple[IndexControl, msgspec.Raw]:
+        """The index, and the document in its snapshot. Raises NotFound."""
+        state = self._serving.current
+        control, reading = state.control.index(index), state.snapshot(index).reading()
+
+        def read() -> msgspec.Raw | None:
+            slot = reading.find(document_id)
+            return reading.read([slot])[0] if slot is not None else None
+
+        document = await asyncio.get_running_loop().run_in_executor(self._threads, read)
+        if document is None:
+            message = f"index {index} has no document {document_id[:80]!r}"
+            raise NotFound(message, field="document_id", value=document_id)
+        return control, document
+
+    async def _append(self, entries: Sequence[Entry]) -> int:
+        """Append in batches, each stored whole or not at all; return the last sequence, 0 without entries."""
+        seq, batch, n_bytes = 0, list[Entry](), 0
+        for entry in entries:
+            if batch and (len(batch) == MAX_BATCH or n_bytes + len(entry.data) > MAX_BATCH_BYTES):
+                seq = await self._append_batch(batch)
+                batch, n_bytes = [], 0
+            batch.append(entry)
+            n_bytes += len(entry.data)
+        return await self._append_batch(batch) if batch else seq
+
+    async def _append_batch(self, batch: list[Entry]) -> int:
+        try:
+            return await self._log.append_batch("CATALOG", batch)
+        except StorageFull:
+            raise
+        except Unavailable:
+            # It may have been stored: entries with the same ids are stored once.
+            return await self._log.append_batch("CATALOG", batch)
+
+
+def _parse(body: bytes) -> list[AcceptedDocument | RefusedDocument]:
+    return list(parse_documents(body))
+
+
+def _entries(control: IndexControl, documents: Sequence[AcceptedDocument]) -> list[Entry]:
+    def entry(document: AcceptedDocument) -> Entry:
+        event = DocumentUpserted(index=control.name, id=document.id, document=msgspec.Raw(document.text))
+        subject = catalog_subject(control.name, control.created_seq, document.id)
+        return Entry(subject, encode(event), uuid.uuid4().hex)
+
+    return [entry(document) for document in documents]
+
+
+def _nothing_to_infer_from(index: str, refused: Sequence[RefusedDocument]) -> InvalidInput:
+    detail = f"line {refused[0].line}: {refused[0].reason}" if refused else "the body is empty"
+    return InvalidInput(
+        f"there is no index {index!r} and no valid document to infer its settings from ({detail})",
+        field="documents",
+        limit="NDJSON, one document a line",
+    )

@@ -1,0 +1,73 @@
+"""Follows CONTROL into the serving state.
+
+the copy on disk  ->  replayed from the log, the copy completed  ->  followed: first the copy, then what is served
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from events.chain import GENESIS, link
+from events.control import ControlState, fold_message
+from events.copy import ControlCopy
+from events.errors import Corrupt, LaterVersion
+from events.log import EventLog
+from searchsvc.state.serving import Serving
+
+
+class ControlFollower:
+    """Keeps the serving state and the copy of CONTROL in step with the log.
+
+    structure_changed: set whenever indexes must be opened, closed or rebuilt
+    """
+
+    def __init__(self, event_log: EventLog, copy: ControlCopy, serving: Serving) -> None:
+        self._log = event_log
+        self._copy = copy
+        self._serving = serving
+        self.structure_changed = asyncio.Event()
+
+    async def serve_copy(self) -> None:
+        """Serve what the copy on disk holds, without the log."""
+        await self._serving.set_control(self._copy.state)
+
+    async def replay(self) -> str:
+        """Read CONTROL from its beginning, complete the copy and serve the result.
+
+        Returns why the state ends before the log does: an event of a later version; '' if it does not.
+
+        Raises Corrupt if the log lacks what the copy holds, and Unavailable.
+        """
+        state, last_seq, chain, reason = ControlState(), 0, GENESIS, ""
+        async for record in self._log.read("CONTROL"):
+            last_seq, chain = record.seq, link(chain, record.data)
+            self._copy.keep(record, chain)
+            if state.seq == record.seq - 1:
+                try:
+                    state = fold_message(state, record.data, record.seq)
+                except LaterVersion as error:
+                    reason = str(error)
+        if last_seq < self._copy.seq:
+            raise Corrupt(
+                f"CONTROL ends at {last_seq}, but {self._copy.path} holds {self._copy.seq}: the messages between are "
+                f"lost. `searchsvc events import {self._copy.path}` puts them back"
+            )
+        await self._serving.set_control(state)
+        self.structure_changed.set()
+        return reason
+
+    async def run(self) -> None:
+        """Follow CONTROL until cancelled. Raises LaterVersion and Corrupt."""
+        async for record in self._log.follow("CONTROL", after=self._serving.current.control.seq):
+            before = self._serving.current.control
+            after = fold_message(before, record.data, record.seq)
+            # The copy first: nothing may be served that could not be restored.
+            await asyncio.to_thread(self._copy.keep, record, after.chain)
+            await self._serving.set_control(after)
+            if _structure(before) != _structure(after):
+                self.structure_changed.set()
+
+
+def _structure(state: ControlState) -> dict[str, tuple[int, int]]:
+    """What indexers depend on: which indexes exist, and the sequence of their settings."""
+    return {name: (index.created_seq, index.settings_seq) for name, index in state.indexes.items()}
