@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from events.errors import InvalidInput
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import field_text
+from searchsvc.analysis.document_text import field_text
 
 HEAP_BYTES: Final = 256_000_000
 MAX_TERMS: Final = 32

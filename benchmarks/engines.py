@@ -31,7 +31,7 @@ from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
 from benchmarks.oracle import OracleSnapshot
 from benchmarks.running import RunningService, search
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import embedding_text, field_text
+from searchsvc.analysis.document_text import embedding_text, field_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.opensearch.engine import OpenSearchEngine

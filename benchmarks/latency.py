@@ -31,7 +31,7 @@ from benchmarks.bare import BareKeyword
 from benchmarks.collection import documents_file, lines
 from benchmarks.running import RunningService, Searched, await_snapshot, call, search, search_all
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import embedding_text
+from searchsvc.analysis.document_text import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.model import find_model

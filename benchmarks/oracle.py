@@ -17,11 +17,14 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.errors import InvalidInput
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import Analysis, analyze, field_text, stem
+from searchsvc.analysis.analyzer import Analysis, analyze
+from searchsvc.analysis.document_text import field_text
 from searchsvc.analysis.lexicon import SimilarWord
 from searchsvc.analysis.query import Operator, Query, QueryTerm, RequestedOperator
+from searchsvc.analysis.stemming import stem
 from searchsvc.engines import signals
-from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, seconds, without
+from searchsvc.engines.dates import epoch_seconds
+from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range, without_field
 from searchsvc.engines.protocol import Upsert
 from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue, Retrieval, Retrieved, TextFeatures
 from tuning.arrays import BoolArray, FloatArray, IntArray
@@ -145,7 +148,7 @@ class OracleSnapshot:
         facets = {}
         for one in asked.facets:
             within = match_set
-            others = without(asked.filters, one.field)
+            others = without_field(asked.filters, one.field)
             if one.disjunctive and others != asked.filters:
                 wider = self._allowed(asked, others)
                 matching, _, _ = self._match(query, wider, operator)
@@ -221,8 +224,8 @@ class OracleSnapshot:
         return _as_bytes(vector) if vector is not None else None
 
     def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
-        rows = signals.kept(self.settings.signals, [self.documents[slot].members for slot in slots.tolist()])
-        return signals.features(self.settings.signals, rows, timestamp_s)
+        rows = signals.stored(self.settings.signals, [self.documents[slot].members for slot in slots.tolist()])
+        return signals.values(self.settings.signals, rows, timestamp_s)
 
     def id(self, slot: int) -> str:
         return self.documents[slot].id
@@ -336,23 +339,25 @@ class OracleSnapshot:
         match given:
             case None:
                 return True
-            case Not(of=of):
-                return not self._passes(slot, of)
-            case AllOf(of=parts):
+            case Not(part=part):
+                return not self._passes(slot, part)
+            case AllOf(parts=parts):
                 return all(self._passes(slot, part) for part in parts)
-            case AnyOf(of=parts):
+            case AnyOf(parts=parts):
                 return any(self._passes(slot, part) for part in parts)
             case Is(field="id", values=wanted):
                 return self.documents[slot].id in wanted
-            case Has(field=field):
+            case Exists(field=field):
                 return bool(self._values(slot, field))
             case Is(field=field, values=wanted):
                 folded = {value.casefold() for value in wanted}
                 numbers = {n for value in wanted if (n := _number(value)) is not None}
                 values = self._values(slot, field)
                 return any(v.casefold() in folded if isinstance(v, str) else v in numbers for v in values)
-            case Within(field=field, low=low, high=high, low_included=at_low, high_included=at_high, dates=dates):
-                held = [seconds(v) if isinstance(v, str) else None if dates else v for v in self._values(slot, field)]
+            case Range(field=field, low=low, high=high, low_included=at_low, high_included=at_high, dates=dates):
+                held = [
+                    epoch_seconds(v) if isinstance(v, str) else None if dates else v for v in self._values(slot, field)
+                ]
                 numbers = {v for v in held if v is not None and (dates or not isinstance(v, str))}
                 return any((v >= low if at_low else v > low) and (v <= high if at_high else v < high) for v in numbers)
 
@@ -365,7 +370,7 @@ class OracleSnapshot:
         kinds = [
             {slot: [v for v in held if isinstance(v, float)] for slot, held in values.items()},
             {
-                slot: [d for v in held if isinstance(v, str) and (d := seconds(v)) is not None]
+                slot: [d for v in held if isinstance(v, str) and (d := epoch_seconds(v)) is not None]
                 for slot, held in values.items()
             },
             {slot: [float(texts.index(v)) for v in held if isinstance(v, str)] for slot, held in values.items()},

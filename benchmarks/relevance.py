@@ -27,7 +27,7 @@ from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
 from benchmarks.typos import mistyped
 from events.errors import InvalidInput
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import embedding_text
+from searchsvc.analysis.document_text import embedding_text
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model

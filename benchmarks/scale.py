@@ -28,7 +28,7 @@ from benchmarks.collection import documents_file, lines
 from benchmarks.generated import COLOURS, SETTINGS, catalogue
 from benchmarks.latency import sample_queries
 from benchmarks.running import RunningService, call, search
-from searchsvc.analysis.analyzer import embedding_text
+from searchsvc.analysis.document_text import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder

@@ -1,4 +1,4 @@
-"""Where a query's words stand in a document's texts: as offsets, and as a snippet with tags. Pure."""
+"""Highlight the words of a query in the texts of a document: as offsets, and as a snippet with tags. Pure."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ import msgspec
 
 from events.errors import require
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import Span, spans, stem
+from searchsvc.analysis.analyzer import Span, spans
 from searchsvc.analysis.query import Query
+from searchsvc.analysis.stemming import stem
 
 MAX_MEMBERS: Final = 64
-# Looking through a longer text for words costs more than the search.
+# Reading a longer text costs more than the search.
 MAX_CHARS: Final = 20_000
-# Of all hits of one search together: past it, no more is highlighted.
+# For all hits of one search together: nothing is highlighted beyond it.
 MAX_CHARS_A_SEARCH: Final = 500_000
+ELLIPSIS: Final = "…"
 
 
 class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where the query's words stand. fields: of the searchable ones; none given means all. pre, post: around each.
+    """How to highlight.
 
-    words: of a snippet around the words found; 0 gives the whole text.
+    fields: searchable fields to highlight; empty for all
+    pre, post: tags around each word
+    words: length of a snippet in words; 0 for the whole text
     """
 
     fields: list[str] = []
@@ -34,50 +38,57 @@ class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Highlight(msgspec.Struct, frozen=True):
-    """snippet: the text around the words found, escaped for HTML, each between the tags asked for. offsets: (start,
-    end) of each in the member's whole text, in Unicode code points; the items of a list are joined by a space."""
+    """The query's words in one member of a document.
+
+    snippet: text around the words, escaped for HTML, with the tags
+    offsets: (start, end) of each word in the member's whole text, in Unicode code points; the items of a list are
+        joined by a space
+    """
 
     snippet: str
     offsets: list[tuple[int, int]]
 
 
 class Highlighter:
-    """Highlights one query in any number of documents. Raises InvalidInput for a field that is not searchable."""
+    """Highlights one query in the hits of one search.
 
-    def __init__(self, query: Query, settings: IndexSettings, wanted: HighlightInput) -> None:
+    Raises InvalidInput for a field that is not searchable.
+    """
+
+    def __init__(self, query: Query, settings: IndexSettings, options: HighlightInput) -> None:
         names = [field.name for field in settings.searchable]
-        for i, name in enumerate(wanted.fields):
+        for i, name in enumerate(options.fields):
             require(name in names, f"highlight.fields[{i}]", name, f"one of {', '.join(names)}")
         terms = [term for term in query.terms if not term.optional]
-        self._stems = {one.stem for term in terms for one in term.alternatives}
-        # 14inch is written 14 inch, too.
+        self._stems = {alternative.stem for term in terms for alternative in term.alternatives}
+        # The compound 14inch is also written 14 inch.
         self._stems |= {stem(part) for term in terms for part in term.parts}
         self._members = tuple(
             member
             for field in settings.searchable
-            if not wanted.fields or field.name in wanted.fields
+            if not options.fields or field.name in options.fields
             for member in field.members
         )
-        self._wanted = wanted
+        self._options = options
         self._n_chars_left = MAX_CHARS_A_SEARCH
 
-    def of(self, document: msgspec.Raw) -> dict[str, Highlight]:
-        """By member; those without a word of the query are left out."""
+    def highlight(self, document: msgspec.Raw) -> dict[str, Highlight]:
+        """Return the highlights of a document, by member; members without a word of the query are left out."""
         members: dict[str, object] = msgspec.json.decode(document)
-        found: dict[str, Highlight] = {}
+        highlights: dict[str, Highlight] = {}
         for name, whole in islice(self._texts(members), MAX_MEMBERS):
             text = whole[: min(MAX_CHARS, self._n_chars_left)]
             self._n_chars_left -= len(text)
-            words = list(spans(text))
-            offsets = [(s.start, s.end) for s in words if any(stem(word) in self._stems for word in s.words)]
+            runs = list(spans(text))
+            offsets = [(run.start, run.end) for run in runs if any(stem(word) in self._stems for word in run.words)]
             if offsets:
-                snippet = self._snippet(text, words, offsets) + (" …" if len(whole) > len(text) else "")
-                found[name] = Highlight(snippet, offsets)
-        return found
+                snippet = self._snippet(text, runs, offsets) + (f" {ELLIPSIS}" if len(whole) > len(text) else "")
+                highlights[name] = Highlight(snippet, offsets)
+        return highlights
 
     def _texts(self, members: dict[str, object]) -> Iterator[tuple[str, str]]:
-        for wanted in self._members:
-            names = [n for n in members if n.startswith(wanted[:-1])] if wanted.endswith("*") else [wanted]
+        for pattern in self._members:
+            names = [n for n in members if n.startswith(pattern[:-1])] if pattern.endswith("*") else [pattern]
             for name in names:
                 match members.get(name):
                     case str() as text:
@@ -85,36 +96,32 @@ class Highlighter:
                     case list() as items:
                         yield name, " ".join(item for item in items if isinstance(item, str))
 
-    def _snippet(self, text: str, words: Sequence[Span], offsets: Sequence[tuple[int, int]]) -> str:
-        start, end = self._window(text, words, offsets)
-        parts = ["… " if start else ""]
-        at = start
-        for begin, stop in offsets:
-            if begin >= start and stop <= end:
-                parts += [
-                    html.escape(text[at:begin]),
-                    self._wanted.pre,
-                    html.escape(text[begin:stop]),
-                    self._wanted.post,
-                ]
-                at = stop
-        parts += [html.escape(text[at:end]), " …" if end < len(text) else ""]
+    def _snippet(self, text: str, runs: Sequence[Span], offsets: Sequence[tuple[int, int]]) -> str:
+        window_start, window_end = _window(text, runs, offsets, self._options.words)
+        pre, post = self._options.pre, self._options.post
+        parts = [f"{ELLIPSIS} " if window_start else ""]
+        position = window_start
+        for start, end in offsets:
+            if start >= window_start and end <= window_end:
+                parts += [html.escape(text[position:start]), pre, html.escape(text[start:end]), post]
+                position = end
+        parts += [html.escape(text[position:window_end]), f" {ELLIPSIS}" if window_end < len(text) else ""]
         return "".join(parts)
 
-    def _window(self, text: str, words: Sequence[Span], offsets: Sequence[tuple[int, int]]) -> tuple[int, int]:
-        """The stretch of so many words that holds most of the words found, the first of equal ones."""
-        n = self._wanted.words
-        if not n or len(words) <= n:
-            return 0, len(text)
-        starts = {start for start, _ in offsets}
-        marks = [span.start in starts for span in words]
-        count = best = sum(marks[:n])
-        first = 0
-        for at in range(n, len(words)):
-            count += marks[at] - marks[at - n]
-            if count > best:
-                best, first = count, at - n + 1
-        # Some words before what was found say what it is about.
-        found = next((i for i in range(first, first + n) if marks[i]), first)
-        first = min(first, max(0, found - n // 5))
-        return (0 if first == 0 else words[first].start), words[min(first + n, len(words)) - 1].end
+
+def _window(text: str, runs: Sequence[Span], offsets: Sequence[tuple[int, int]], n_words: int) -> tuple[int, int]:
+    """Return where the n_words of a text start and end that contain most matches; the first of equal windows."""
+    if not n_words or len(runs) <= n_words:
+        return 0, len(text)
+    starts = {start for start, _ in offsets}
+    matches = [run.start in starts for run in runs]
+    count = best_count = sum(matches[:n_words])
+    first = 0
+    for position in range(n_words, len(runs)):
+        count += matches[position] - matches[position - n_words]
+        if count > best_count:
+            best_count, first = count, position - n_words + 1
+    # Some words of context before the first match.
+    first_match = next((i for i in range(first, first + n_words) if matches[i]), first)
+    first = min(first, max(0, first_match - n_words // 5))
+    return (0 if first == 0 else runs[first].start), runs[min(first + n_words, len(runs)) - 1].end

@@ -1,4 +1,4 @@
-"""What the words of an index tell about a word that somebody typed."""
+"""What the words of an index tell about a word of a query."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from typing import NamedTuple, Protocol
 
 
 class SimilarWord(NamedTuple):
-    """A word of the index. edits: from the word asked about. frequency: live documents with its term, in the field that
-    holds it most often."""
+    """A word of the index that is similar to another.
+
+    edits: edit distance to the other word
+    frequency: live documents with its term, in the field that has it most often
+    """
 
     word: str
     edits: int
@@ -15,16 +18,19 @@ class SimilarWord(NamedTuple):
 
 
 class Lexicon(Protocol):
-    """The words of one snapshot of an index, folded as `searchsvc.analysis.analyzer` folds them."""
+    """The words of one engine snapshot, folded as `searchsvc.analysis.folding` folds them."""
 
     def count(self, term: str) -> int:
-        """In how many live documents a stem is, in the field that has it most often."""
+        """Return how many live documents have a term, in the field that has it most often."""
         ...
 
     def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
-        """Words within so many insertions, deletions, substitutions and swaps of neighbours, nearest first."""
+        """Return the words within an edit distance, nearest first.
+
+        An edit is an insertion, deletion, substitution or swap of neighbours.
+        """
         ...
 
     def completions(self, prefix: str, n: int) -> list[SimilarWord]:
-        """The n most frequent words that go on after a prefix."""
+        """Return the n most frequent words that are longer than a prefix and begin with it."""
         ...

@@ -1,7 +1,7 @@
-"""What a query asks for, once its words have been held against those of an index. Pure values.
+"""An understood query: its terms and the words of the index that stand for them. Pure values.
 
-A query is a row of terms. Each term has *alternatives*: the stem of the word itself, of words it was mistyped for or is
-the beginning of, of compounds and synonyms. A document holds the term if it holds any of them.
+A query is a list of terms. Each term has *alternatives*: the stems of the word itself, of words that it is the start
+or a misspelling of, of compounds and of synonyms. A document contains the term if it contains any of them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,11 @@ RequestedOperator = Literal["auto", "all", "any"]
 
 
 class Alternative(msgspec.Struct, frozen=True):
-    """A stem that stands for a query's term. word: the one it came from. weight: (0, 1], what finding it is worth
-    beside the word itself."""
+    """A stem that stands for a query term.
+
+    word: the word of the index that it is the stem of
+    weight: what finding it is worth, in (0, 1]; 1 for the word itself
+    """
 
     stem: str
     word: str
@@ -26,10 +29,11 @@ class Alternative(msgspec.Struct, frozen=True):
 
 
 class QueryTerm(msgspec.Struct, frozen=True):
-    """One word of a query. optional: a stop word among others; it need not be found. parts: the words of which
-    it is made, where it is a compound.
+    """One word of a query.
 
-    alternatives: empty where no document holds anything like it.
+    alternatives: empty if no document contains anything like it
+    optional: it is a stop word and the query has other words: documents need not contain it
+    parts: the words that it is made of, if it is a compound
     """
 
     word: str
@@ -43,16 +47,22 @@ class QueryTerm(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True):
-    """text: as typed, trimmed. words: of the text, folded. terms: in order. did_you_mean: the whole query with its
-    misspelt words replaced. rules: ids of those that gave it alternatives."""
+    """A query as the engines search it.
+
+    text: as typed, trimmed; '' browses
+    words: the words of the text, folded
+    terms: in the order of the words
+    did_you_mean: the whole query with its misspelt words replaced, None if there are none
+    rule_ids: rules whose synonyms are among the alternatives
+    """
 
     text: str
     words: tuple[str, ...] = ()
     terms: tuple[QueryTerm, ...] = ()
     did_you_mean: str | None = None
-    rules: tuple[str, ...] = ()
+    rule_ids: tuple[str, ...] = ()
 
     @property
-    def required(self) -> list[int]:
-        """The places of the terms that a document has to hold, as far as any document holds them."""
-        return [i for i, term in enumerate(self.terms) if not term.optional]
+    def required_positions(self) -> list[int]:
+        """Positions of the terms that are not optional."""
+        return [position for position, term in enumerate(self.terms) if not term.optional]

@@ -1,4 +1,4 @@
-"""Synonyms as queries look them up: by the first word of the phrase that somebody typed. Pure."""
+"""Synonyms of rules, prepared for looking them up in queries. Pure."""
 
 from __future__ import annotations
 
@@ -8,52 +8,60 @@ import msgspec
 
 from events.control import StoredRule
 from events.rules import SynonymAction
-from searchsvc.analysis.analyzer import Analysis, analyze, stem
+from searchsvc.analysis.analyzer import Analysis, analyze
+from searchsvc.analysis.stemming import stem
 
 
 class Synonym(msgspec.Struct, frozen=True):
-    """Where a query holds the stems `of`, in this order, it may as well hold the words `to`, or `whole`: the same
-    written as one, '' where it is not. one_way: whether that holds in this direction only."""
+    """A phrase of a query, and words that documents may contain instead of it.
+
+    phrase: stems of the phrase, in order
+    words: the words that mean the same
+    compound: these words written as one, '' if they are not written so
+    one_way: whether the phrase is no synonym of the words
+    """
 
     rule_id: str
-    of: tuple[str, ...]
-    to: tuple[str, ...]
-    whole: str = ""
+    phrase: tuple[str, ...]
+    words: tuple[str, ...]
+    compound: str = ""
     one_way: bool = False
 
 
-# By the stem of their first word.
-Synonyms = Callable[[str], Sequence[Synonym]]
+# Returns the synonyms of all phrases that begin with a stem.
+SynonymLookup = Callable[[str], Sequence[Synonym]]
 
 
-def no_synonyms(_: str) -> Sequence[Synonym]:
+def no_synonyms(first_stem: str) -> Sequence[Synonym]:
+    """Return no synonyms for any stem."""
+    del first_stem
     return ()
 
 
 def synonyms_of(stored: StoredRule) -> Iterator[Synonym]:
-    """All that a rule says, in its order."""
+    """Yield the synonyms of a rule, in its order."""
     for action in stored.rule.actions:
         if not isinstance(action, SynonymAction):
             continue
-        phrases = {text: analyze(text) for text in (*action.words, *action.of, *action.to)}
-        for of, to in _pairs(action):
-            before, after = phrases[of], phrases[to]
-            if before.words and after.words:
-                words, whole, one_way = tuple(after.words), _whole(after), not action.words
-                yield Synonym(stored.id, tuple(map(stem, before.words)), words, whole, one_way)
-                # A query's compound that documents hold is one term.
-                if _whole(before):
-                    yield Synonym(stored.id, (stem(_whole(before)),), words, whole, one_way)
+        analyses = {text: analyze(text) for text in (*action.words, *action.of, *action.to)}
+        for source_text, target_text in _pairs(action):
+            source, target = analyses[source_text], analyses[target_text]
+            if source.words and target.words:
+                words, compound, one_way = tuple(target.words), _whole_compound(target), not action.words
+                yield Synonym(stored.id, tuple(map(stem, source.words)), words, compound, one_way)
+                # A compound of the query that documents contain is one term.
+                if _whole_compound(source):
+                    yield Synonym(stored.id, (stem(_whole_compound(source)),), words, compound, one_way)
 
 
-def _whole(analysis: Analysis) -> str:
-    """The compound of all the words; '' where there is none."""
-    n = len(analysis.words)
-    return next((one.text for one in analysis.compounds if (one.start, one.end) == (0, n)), "")
+def _whole_compound(analysis: Analysis) -> str:
+    """Return the compound of all the words, or ''."""
+    n_words = len(analysis.words)
+    return next((c.text for c in analysis.compounds if (c.start, c.end) == (0, n_words)), "")
 
 
 def _pairs(action: SynonymAction) -> Iterator[tuple[str, str]]:
     if action.words:
-        yield from ((one, other) for one in action.words for other in action.words if one != other)
+        yield from ((source, target) for source in action.words for target in action.words if source != target)
     else:
-        yield from ((one, other) for one in action.of for other in action.to)
+        yield from ((source, target) for source in action.of for target in action.to)

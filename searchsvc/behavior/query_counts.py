@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from events.types import RankingShown
-from searchsvc.analysis.analyzer import folded
+from searchsvc.analysis.analyzer import normalized
 from searchsvc.behavior.redaction import REDACTED
 
 MAX_QUERIES: Final = 10_000
@@ -59,7 +59,7 @@ class QueryCounts:
         excluded = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
         if excluded or not 0 < len(text) <= MAX_QUERY_CHARS:
             return
-        key = folded(text)
+        key = normalized(text)
         if not key:
             return
         counts = self._counts.setdefault(ranking.index, {})
@@ -77,7 +77,7 @@ class QueryCounts:
 
         Those that begin with it as a whole come first.
         """
-        key = folded(prefix)
+        key = normalized(prefix)
         if not key:
             return []
         inner = f" {key}"

@@ -1,4 +1,4 @@
-"""How far the vectors of an index can be trusted for one query. Pure."""
+"""How far the cosines of an index tell what one query is about. Pure."""
 
 from __future__ import annotations
 
@@ -15,22 +15,29 @@ TRUST_FROM: Final = 0.1
 TRUST_FULL: Final = 0.25
 
 
-def vector_trust(by_words: FloatArray, nearest: FloatArray, by_chance: float, n_documents: int) -> float:
-    """How far cosines tell what a query is about, from 0 to 1.
+def vector_trust(
+    keyword_cosines: FloatArray, nearest_cosines: FloatArray, mean_cosine: float, n_documents: int
+) -> float:
+    """Return how far cosines tell what a query is about, in [0, 1].
 
-    A useful model finds what the query's words find nearer than chance does. by_words: cosines of the keyword leg's
-    first. nearest: of the vector leg, nearest first. by_chance: the mean over all n_documents. 1 where there is too
-    little to judge by: few hits, or hardly more documents than the nearest. See docs/decisions/weak-vectors.md.
+    With a useful model, the documents that contain the query's words are nearer to the query than the average document.
+
+    keyword_cosines: cosines of the first documents of the keyword leg
+    nearest_cosines: cosines of the vector leg, nearest first
+    mean_cosine: mean over all n_documents
+
+    Returns 1 if there is too little to judge by: few keyword hits, or hardly more documents than the nearest.
+    See docs/decisions/weak-vectors.md.
     """
-    if len(by_words) < MIN_COMPARED or n_documents <= len(nearest[:N_COMPARED]):
+    if len(keyword_cosines) < MIN_COMPARED or n_documents <= len(nearest_cosines[:N_COMPARED]):
         return 1.0
-    ahead = _mean(nearest[:N_COMPARED]) - by_chance if len(nearest) else 0.0
-    if ahead <= 0.0:
+    lead = _mean(nearest_cosines[:N_COMPARED]) - mean_cosine if len(nearest_cosines) else 0.0
+    if lead <= 0.0:
         return 0.0
-    share = (_mean(by_words) - by_chance) / ahead
+    share = (_mean(keyword_cosines) - mean_cosine) / lead
     return min(max((share - TRUST_FROM) / (TRUST_FULL - TRUST_FROM), 0.0), 1.0)
 
 
-def _mean(of: FloatArray) -> float:
-    """In a third of the time of `mean`, which is made for larger arrays."""
-    return float(np.add.reduce(of) / np.float32(len(of)))
+def _mean(values: FloatArray) -> float:
+    # A third of the time of `mean`, which is made for larger arrays.
+    return float(np.add.reduce(values) / np.float32(len(values)))

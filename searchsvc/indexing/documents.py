@@ -46,7 +46,7 @@ def refusal(document: AcceptedDocument, settings: IndexSettings) -> RefusedDocum
     """Why an index with these settings cannot take a document; None where it can."""
     for signal in settings.signals:
         value = document.members.get(signal.field)
-        wanted = signals.wanted(signal, value)
+        wanted = signals.mismatch(signal, value)
         if wanted is not None:
             reason = f"{signal.field} is {_shown(value)}; this index ranks by it, so it has to be {wanted} or absent"
             return RefusedDocument(document.line, reason, document.id)

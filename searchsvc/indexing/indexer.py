@@ -23,7 +23,7 @@ from events.log import EventLog, Record
 from events.settings import IndexSettings
 from events.streams import catalog_filter
 from events.types import DocumentDeleted, DocumentUpserted
-from searchsvc.analysis.analyzer import embedding_text
+from searchsvc.analysis.document_text import embedding_text
 from searchsvc.embedding.cache import VectorCache, half_precision
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.protocol import Delete, Engine, IndexStorage, Upsert

@@ -34,12 +34,12 @@ from events.types import (
     RankingShown,
     SignalEvent,
 )
-from searchsvc.analysis.analyzer import asked_for
+from searchsvc.analysis.analyzer import query_key
 from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.redaction import REDACTED
 from searchsvc.changes.commands import Author, Commands
 from searchsvc.changes.drafts import Drafts
-from searchsvc.engines.members import families
+from searchsvc.engines.attributes import families
 from searchsvc.rehearsal.repeating import RepeatedSearches
 from searchsvc.state.serving import IndexBehavior, Serving
 from tuning.clicks.join import Clickthrough, ClickthroughJoin
@@ -116,7 +116,7 @@ class _Teacher:
         clear = open_ranking(ranking, user)
         if user is None or clear is None or REDACTED.search(clear.query):
             return None
-        words = asked_for(clear.query)
+        words = query_key(clear.query)
         # Under the user's key, and not as the log has it: once that is gone, nobody can tell who asked.
         who = int.from_bytes(user.keyed_hash(f"learnt\0{words}").encode()[:7])
         return UserQuery(words, who) if words else None

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.analysis.analyzer import field_text
+from searchsvc.analysis.document_text import field_text
 from searchsvc.behavior.query_counts import QueryCounts
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.indexing.rebuild import Canary, Comparison

@@ -23,7 +23,7 @@ from events.history import ControlHistory
 from events.log import EventLog, first_at
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
-from searchsvc.analysis.analyzer import asked_for
+from searchsvc.analysis.analyzer import query_key
 from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.redaction import REDACTED
@@ -320,7 +320,7 @@ def _likings(shown: RankingShown, query: str) -> IndexBehavior:
                 found[document_id] = Liking(factor, feature)
         by_column.append(found)
     documents, of_query = by_column
-    queries = Sharded[dict[str, Liking]]().changed({asked_for(query): of_query or None})
+    queries = Sharded[dict[str, Liking]]().changed({query_key(query): of_query or None})
     return IndexBehavior(Sharded[Liking]().changed(documents), queries)
 
 

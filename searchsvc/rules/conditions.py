@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from events.rules import Conditions, PatternType
-from searchsvc.analysis.analyzer import analyze_query, stem
+from searchsvc.analysis.analyzer import analyze_query
+from searchsvc.analysis.stemming import stem
 from searchsvc.engines.filters import AllOf, AnyOf, Filter, Is, Not, parse_filter
 
 CLOSENESS: Final[Mapping[PatternType, int]] = {"exact": 0, "starts": 1, "contains": 2, "all_words": 3}
@@ -34,7 +35,7 @@ def parts_of(given: Filter | None) -> frozenset[Filter]:
     if given is None:
         return frozenset()
     if isinstance(given, AllOf):
-        return frozenset(part for one in given.of for part in parts_of(one))
+        return frozenset(part for one in given.parts for part in parts_of(one))
     return frozenset((_in_one_way(given),))
 
 
@@ -45,11 +46,11 @@ def _in_one_way(given: Filter) -> Filter:
             return Is(field, tuple(sorted({value.casefold() for value in values})))
         case Is(field=field, values=values):
             return Is(field, tuple(sorted(set(values))))
-        case Not(of=of):
-            return Not(_in_one_way(of))
-        case AllOf(of=parts):
+        case Not(part=part):
+            return Not(_in_one_way(part))
+        case AllOf(parts=parts):
             return AllOf(tuple(sorted(map(_in_one_way, parts), key=repr)))
-        case AnyOf(of=parts):
+        case AnyOf(parts=parts):
             return AnyOf(tuple(sorted(map(_in_one_way, parts), key=repr)))
         case _:
             return given

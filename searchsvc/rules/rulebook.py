@@ -15,7 +15,7 @@ import msgspec
 
 from events.control import IndexControl, StoredRule, StoredSegment
 from events.rules import Conditions, Rule, SynonymAction, filters_of
-from searchsvc.analysis.analyzer import stem
+from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.synonyms import Synonym, synonyms_of
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.rules.conditions import Condition, Lookup, Occasion, Stems
@@ -125,8 +125,10 @@ class Rulebook:
     def one_way_from(self, phrase: Stems) -> list[Stems]:
         """The phrases that rules in use take for this one, and not the other way round."""
         lying = self._synonyms.get(phrase[0], ()) if phrase else ()
-        one_way = [one for one in lying if one.of == phrase and one.one_way and self.rules[one.rule_id].rule.enabled]
-        return [tuple(map(stem, one.to)) for one in one_way]
+        one_way = [
+            one for one in lying if one.phrase == phrase and one.one_way and self.rules[one.rule_id].rule.enabled
+        ]
+        return [tuple(map(stem, one.words)) for one in one_way]
 
     def beside(self, rule_id: str) -> list[PreparedRule]:
         """This rule and others that can fire for the same searches, in order of precedence."""
@@ -175,12 +177,12 @@ def _with_synonyms(
     """By the stem of their first word."""
     after = dict(before)
     names = {stored.id for stored in gone}
-    for first in {one.of[0] for stored in gone for one in synonyms_of(stored)}:
+    for first in {one.phrase[0] for stored in gone for one in synonyms_of(stored)}:
         after[first] = tuple(one for one in after[first] if one.rule_id not in names)
     added: dict[str, list[Synonym]] = defaultdict(list)
     for stored in new:
         for one in synonyms_of(stored):
-            added[one.of[0]].append(one)
+            added[one.phrase[0]].append(one)
     for first, synonyms in added.items():
         after[first] = (*after.get(first, ()), *synonyms)
     return after

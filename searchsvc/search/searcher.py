@@ -22,7 +22,8 @@ from events.control import IndexControl
 from events.errors import InvalidInput, NotFound, Unavailable
 from events.settings import IndexSettings
 from events.types import RankingShown
-from searchsvc.analysis.analyzer import asked_for, field_text
+from searchsvc.analysis.analyzer import query_key
+from searchsvc.analysis.document_text import field_text
 from searchsvc.analysis.highlight import Highlighter
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
@@ -414,7 +415,7 @@ def _behavior(
     factors = np.ones(len(found.slots))
     ids = [reading.id(slot) for slot in found.slots.tolist()]
     # What is known of the very query comes last: it has the word, where it says something.
-    of_query = known.queries.get(asked_for(asked)) if known.queries else None
+    of_query = known.queries.get(query_key(asked)) if known.queries else None
     for column, of in enumerate((known.documents, of_query or {})):
         for row, document_id in enumerate(ids):
             liking = of.get(document_id)
@@ -465,7 +466,7 @@ def _hits(
     hits = []
     rows = zip(shown, slots, documents, explanations, strict=True)
     for rank, (i, slot, document, explanation) in enumerate(rows, request.offset + 1):
-        highlights = highlighter.of(document) if highlighter is not None else None
+        highlights = highlighter.highlight(document) if highlighter is not None else None
         hits.append(Hit(reading.id(slot), rank, float(scores[i]), document, highlights, explanation))
     return hits
 

@@ -38,10 +38,10 @@ class Steering(msgspec.Struct, frozen=True):
     def applied(self, later: Sequence[Effect]) -> tuple[list[str], list[Effect]]:
         """The rules that did something, in order of precedence, and all that was done. later: what became known
         since."""
-        synonyms = [Effect(rule, "synonym") for rule in self.query.rules]
+        synonyms = [Effect(rule, "synonym") for rule in self.query.rule_ids]
         effects = [*self.effects, *later, *synonyms]
         did = {effect.rule for effect in effects if effect.took_place}
-        order = {rule: at for at, rule in enumerate((*self.fired, *self.query.rules))}
+        order = {rule: at for at, rule in enumerate((*self.fired, *self.query.rule_ids))}
         return sorted(did, key=order.__getitem__), sorted(effects, key=lambda effect: order[effect.rule])
 
 

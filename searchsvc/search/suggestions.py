@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from searchsvc.analysis.analyzer import folded
+from searchsvc.analysis.analyzer import normalized
 
 
 class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,5 +24,5 @@ def combined(queries: Sequence[Suggestion], titles: Sequence[Suggestion], n: int
     distinct: dict[str, Suggestion] = {}
     kept = max(n - len(titles), n - n // 3)
     for one in [*queries[:kept], *titles, *queries[kept:]]:
-        distinct.setdefault(folded(one.text), one)
+        distinct.setdefault(normalized(one.text), one)
     return list(distinct.values())[:n]

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.analysis.analyzer import analyze, spans, stem
+from searchsvc.analysis.analyzer import analyze, spans
+from searchsvc.analysis.stemming import stem
 
 
 @pytest.mark.parametrize(

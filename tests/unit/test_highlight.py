@@ -18,7 +18,7 @@ SHOE = Query("shoes", ("shoes",), (QueryTerm("shoes", (Alternative("shoe", "shoe
 def highlights(text: str, query: Query = SHOE, **wanted: object) -> dict[str, Highlight]:
     asked = msgspec.convert({"pre": "[", "post": "]", **wanted}, HighlightInput)
     document = msgspec.Raw(msgspec.json.encode({"id": "1", "title": text, "text": ["no", "shoe here"]}))
-    return Highlighter(query, SETTINGS, asked).of(document)
+    return Highlighter(query, SETTINGS, asked).highlight(document)
 
 
 def test_words_that_match_are_marked_and_lists_are_joined() -> None:
@@ -63,7 +63,7 @@ def test_what_is_looked_at_is_bounded() -> None:
     assert found.snippet.endswith(" …")
     document = msgspec.Raw(msgspec.json.encode({"id": "1", "title": "shoe " * 4000}))
     highlighter = Highlighter(SHOE, SETTINGS, HighlightInput())
-    assert sum(bool(highlighter.of(document)) for _ in range(40)) == 25
+    assert sum(bool(highlighter.highlight(document)) for _ in range(40)) == 25
 
 
 def test_an_unknown_field_is_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from benchmarks import report
 from events.errors import InvalidInput
 from events.settings import Embedding, SearchableField
-from searchsvc.analysis.analyzer import embedding_text, field_text
+from searchsvc.analysis.document_text import embedding_text, field_text
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.search import ranking
 from tuning.weights import check_weights

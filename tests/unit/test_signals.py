@@ -18,7 +18,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 def feature(transform: Transform, value: object, scale: float = 1.0, now: datetime = NOW) -> float:
     described = (Signal("x", transform, scale),)
     documents = [{} if value is None else {"x": value}]
-    return float(signals.features(described, signals.kept(described, documents), now.timestamp())[0, 0])
+    return float(signals.values(described, signals.stored(described, documents), now.timestamp())[0, 0])
 
 
 @pytest.mark.parametrize(

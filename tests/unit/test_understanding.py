@@ -10,9 +10,9 @@ import pytest
 from benchmarks.oracle import OracleLexicon
 from events.control import StoredRule
 from events.rules import Rule, SynonymAction
-from searchsvc.analysis.analyzer import stem
 from searchsvc.analysis.query import Query
-from searchsvc.analysis.synonyms import Synonyms
+from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.synonyms import SynonymLookup
 from searchsvc.analysis.understanding import MAX_QUERY_TERMS, understand
 from searchsvc.rules.rulebook import Rulebook
 from tests.factories import NOW
@@ -92,7 +92,7 @@ def test_the_last_word_may_be_unfinished_while_somebody_types() -> None:
 def test_stop_words_are_optional_unless_there_is_nothing_else() -> None:
     assert [term.optional for term in understand("the mouse", LEXICON).terms] == [True, False]
     assert [term.optional for term in understand("the who", LEXICON).terms] == [False, False]
-    assert understand("the who", LEXICON).required == [0, 1]
+    assert understand("the who", LEXICON).required_positions == [0, 1]
 
 
 def test_a_very_long_query_is_cut() -> None:
@@ -111,7 +111,7 @@ def with_rules(typed: str, given: Mapping[str, StoredRule]) -> Query:
     return understand(typed, LEXICON, synonyms(given, NOW))
 
 
-def synonyms(given: Mapping[str, StoredRule], now: datetime) -> Synonyms:
+def synonyms(given: Mapping[str, StoredRule], now: datetime) -> SynonymLookup:
     return Rulebook().with_rules(given).synonyms((), now)
 
 
@@ -119,8 +119,8 @@ def test_synonyms_work_both_ways_or_one_way() -> None:
     both = rules(lap=SynonymAction(words=("Laptops", "notebook")))
     assert found(with_rules("laptop", both)) == [["laptop", "synonym:notebook"]]
     assert found(with_rules("notebooks", both)) == [["notebooks", "synonym:laptops"]]
-    assert with_rules("notebook", both).rules == ("lap",)
-    assert with_rules("mouse", both).rules == ()
+    assert with_rules("notebook", both).rule_ids == ("lap",)
+    assert with_rules("mouse", both).rule_ids == ()
     one_way = rules(tv=SynonymAction(of=("tv",), to=("television",)))
     assert found(with_rules("tv", one_way)) == [["synonym:television"]]
     assert found(with_rules("television", one_way)) == [["television"]]
@@ -146,6 +146,6 @@ def test_a_rule_counts_only_while_it_is_enabled_and_within_its_window() -> None:
         "later": stored("later", Rule((action,), valid_from=NOW + hour)),
         "past": stored("past", Rule((action,), valid_until=NOW)),
     }
-    assert understand("laptop", LEXICON, synonyms(given, NOW)).rules == ()
-    assert understand("laptop", LEXICON, synonyms(given, NOW + hour)).rules == ("later",)
-    assert understand("laptop", LEXICON, synonyms(given, NOW - hour)).rules == ("past",)
+    assert understand("laptop", LEXICON, synonyms(given, NOW)).rule_ids == ()
+    assert understand("laptop", LEXICON, synonyms(given, NOW + hour)).rule_ids == ("later",)
+    assert understand("laptop", LEXICON, synonyms(given, NOW - hour)).rule_ids == ("past",)

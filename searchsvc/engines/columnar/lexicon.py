@@ -16,9 +16,9 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from searchsvc.analysis.analyzer import stem
 from searchsvc.analysis.lexicon import SimilarWord
 from searchsvc.analysis.query import Query
+from searchsvc.analysis.stemming import stem
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.texts import StoredTexts, Texts
 from tuning.arrays import AnyArray, BoolArray

@@ -13,12 +13,20 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from searchsvc.engines.attributes import (
+    AttributeValue,
+    attributes_of,
+    no_range_values,
+    number_text,
+    parse_number,
+    unknown_attribute,
+)
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.texts import StoredTexts, Texts
+from searchsvc.engines.dates import epoch_seconds
 from searchsvc.engines.embedded import kernels
 from searchsvc.engines.embedded.ids import IdsView
-from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within, clauses, seconds
-from searchsvc.engines.members import Value, as_number, out_of_kind, short_values, shown, unknown
+from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range, clauses
 from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
@@ -54,11 +62,11 @@ class Attribute:
         self._dates = Column(np.float64, rows=stored.dates)
         self._slots = Column(np.int32, rows=stored.slots)
         self._codes = Column(np.int32, rows=stored.codes)
-        self._new_values: list[Value] = []
+        self._new_values: list[AttributeValue] = []
         self._new_pairs: list[tuple[int, int]] = []
         self._order: tuple[int, ScoreArray] = 0, np.empty(0)
 
-    def add(self, slot: int, value: Value) -> None:
+    def add(self, slot: int, value: AttributeValue) -> None:
         n_before = len(self._texts)
         code = self._texts.add(_as_text(value))
         if code == n_before:
@@ -94,13 +102,13 @@ class Attribute:
         text: str = self._texts[code]
         if not text.startswith(_NUMBER):
             return text
-        return shown(float(text[1:]))
+        return number_text(float(text[1:]))
 
     def first(self, codes: AnyArray, n: int) -> AnyArray:
         """Those of some codes whose values are the first n as texts, and few more."""
         return self._texts.first(codes, n)
 
-    def codes_of(self, value: Value) -> Sequence[int]:
+    def codes_of(self, value: AttributeValue) -> Sequence[int]:
         """Of a number, or of a text in whatever case."""
         return self._texts.alike(_as_text(value))
 
@@ -129,7 +137,7 @@ class Attributes:
     def add(self, first_slot: int, documents: Sequence[Mapping[str, object]]) -> None:
         touched: dict[str, Attribute] = {}
         for slot, members in enumerate(documents, start=first_slot):
-            for name, values in short_values(members):
+            for name, values in attributes_of(members):
                 attribute = touched.get(name)
                 if attribute is None:
                     attribute = touched[name] = self.by_name.get(name) or Attribute()
@@ -159,19 +167,19 @@ class AttributesView:
     def mask(self, given: Filter) -> BoolArray:
         """(n_slots,) which slots pass a filter, dead ones too. Raises InvalidInput for an unknown field."""
         match given:
-            case Not(of=of):
-                return ~self.mask(of)
-            case AllOf(of=parts):
+            case Not(part=part):
+                return ~self.mask(part)
+            case AllOf(parts=parts):
                 every: BoolArray = np.logical_and.reduce([self.mask(part) for part in parts])
                 return every
-            case AnyOf(of=parts):
+            case AnyOf(parts=parts):
                 some: BoolArray = np.logical_or.reduce([self.mask(part) for part in parts])
                 return some
             case Is(field="id", values=values):
                 mask = np.zeros(self._n_slots, np.bool_)
                 mask[[slot for one in values if (slot := self._ids.slot(one, self._live)) is not None]] = True
                 return mask
-            case Is() | Within() | Has():
+            case Is() | Range() | Exists():
                 attribute = self._attribute(given.field, "filters")
                 slots, codes = attribute.pairs(self._n_slots)
                 mask = np.zeros(self._n_slots, np.bool_)
@@ -235,27 +243,27 @@ class AttributesView:
             return found
         if not self._n_slots:
             return Attribute()
-        raise unknown(name, list(self._by_name), field)
+        raise unknown_attribute(name, list(self._by_name), field)
 
 
-def _passing(clause: Is | Within | Has, attribute: Attribute, field: str) -> BoolArray:
+def _passing(clause: Is | Range | Exists, attribute: Attribute, field: str) -> BoolArray:
     """(n_values,) which values of an attribute pass. field: what errors call the filter. Raises InvalidInput for a
     range of what it has none of."""
     numbers = attribute.numbers
     match clause:
-        case Has():
+        case Exists():
             return np.ones(len(numbers), np.bool_)
         case Is(values=values):
             passing = np.zeros(len(numbers), np.bool_)
             for value in values:
-                asked: list[Value | None] = [value, as_number(value)]
+                asked: list[AttributeValue | None] = [value, parse_number(value)]
                 codes = [code for one in asked if one is not None for code in attribute.codes_of(one)]
                 passing[[code for code in codes if code < len(numbers)]] = True
             return passing
-        case Within(dates=dates):
+        case Range(dates=dates):
             held = attribute.dates[: len(numbers)] if dates else numbers
             if len(held) and np.isnan(held).all():
-                raise out_of_kind(clause.field, field, dates=dates)
+                raise no_range_values(clause.field, field, dates=dates)
             # Whatever is no number compares as false.
             above = held >= clause.low if clause.low_included else held > clause.low
             below = held <= clause.high if clause.high_included else held < clause.high
@@ -289,11 +297,11 @@ def _most_frequent(counts: AnyArray, attribute: Attribute, n: int) -> tuple[list
     return sorted(found, key=lambda one: (-one.count, one.value))[:n], len(held)
 
 
-def _as_text(value: Value) -> str:
+def _as_text(value: AttributeValue) -> str:
     """How a value is told from others: 3 is another than "3"."""
     return value if isinstance(value, str) else f"{_NUMBER}{value!r}"
 
 
-def _seconds(value: Value) -> float:
-    at = seconds(value) if isinstance(value, str) else None
+def _seconds(value: AttributeValue) -> float:
+    at = epoch_seconds(value) if isinstance(value, str) else None
     return np.nan if at is None else at

@@ -14,7 +14,8 @@ import numpy as np
 
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import analyze, field_text
+from searchsvc.analysis.analyzer import analyze
+from searchsvc.analysis.document_text import field_text
 from searchsvc.analysis.query import Query
 from searchsvc.engines import signals
 from searchsvc.engines.columnar.columns import Column
@@ -28,7 +29,7 @@ from searchsvc.engines.embedded.ids import Ids, IdsView, StoredIds
 from searchsvc.engines.embedded.matching import Matched, Matching
 from searchsvc.engines.embedded.order import first
 from searchsvc.engines.embedded.postings import Postings, PostingsRun, PostingsView
-from searchsvc.engines.filters import Filter, without
+from searchsvc.engines.filters import Filter, without_field
 from searchsvc.engines.protocol import Delete, Upsert
 from searchsvc.engines.retrieval import Facet, Retrieval, Retrieved, TextFeatures
 from searchsvc.engines.vector_trust import N_COMPARED, vector_trust
@@ -186,7 +187,7 @@ class EmbeddedEngine:
         fields = [[analyze(field_text(u.members, field)) for field in self._settings.searchable] for u in upserts]
         terms, entries = self._forward.add(fields)
         self.documents.append([upsert.text for upsert in upserts])
-        self._signals.extend(signals.kept(self._settings.signals, [upsert.members for upsert in upserts]))
+        self._signals.extend(signals.stored(self._settings.signals, [upsert.members for upsert in upserts]))
         self._live.extend(np.ones(len(upserts), np.bool_))
         self._attributes.add(first_slot, [upsert.members for upsert in upserts])
         self._postings.add(terms, entries, self._live.view())
@@ -417,7 +418,7 @@ class EmbeddedSnapshot:
         facets = {}
         for one in asked.facets:
             within = match_set
-            others = without(asked.filters, one.field) if one.disjunctive else asked.filters
+            others = without_field(asked.filters, one.field) if one.disjunctive else asked.filters
             if others != asked.filters:
                 within = allowed = self._allowed(asked, others)
                 if matching is not None and matched is not None:
@@ -449,7 +450,7 @@ class EmbeddedSnapshot:
         return self._vectors.vector(slot) if self._vectors else None
 
     def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
-        return signals.features(self.settings.signals, self._signals[slots], timestamp_s)
+        return signals.values(self.settings.signals, self._signals[slots], timestamp_s)
 
     def id(self, slot: int) -> str:
         return self._ids[slot]

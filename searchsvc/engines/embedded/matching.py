@@ -67,8 +67,8 @@ class Matching:
         self._slope = forward.slope
         self._n_slots = n_slots
         known = statistics.known.tolist()
-        required = [place for place in query.required if known[place]]
-        self.left_out = tuple(place for place in query.required if not known[place])
+        required = [place for place in query.required_positions if known[place]]
+        self.left_out = tuple(place for place in query.required_positions if not known[place])
         self._spans = postings.of([one.term for one in statistics.meanings])
         # A query has at most 32 terms (`understanding.MAX_QUERY_TERMS`): a bit each.
         self._required = np.uint32(sum(1 << place for place in required))

@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Query, QueryTerm
+from searchsvc.engines.attributes import parse_number
 from searchsvc.engines.columnar.statistics import QueryStatistics
-from searchsvc.engines.filters import AllOf, AnyOf, Filter, Has, Is, Not, Within
-from searchsvc.engines.members import as_number
+from searchsvc.engines.dates import DAY_S
+from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
 from searchsvc.engines.opensearch.mapping import BESIDE, VECTOR, member_path, title_key
 from searchsvc.engines.retrieval import FacetRequest, SortKey
-from searchsvc.engines.signals import DAY_S
 from tuning.arrays import BoolArray, FloatArray, ScoreArray
 
 Clause = dict[str, Any]
@@ -39,7 +39,7 @@ EVERYTHING: Final[Clause] = {"match_all": {}}
 NOTHING: Final[Clause] = {"match_none": {}}
 LIVE: Final[Clause] = {"term": {"live": True}}
 REFUSED: Final[Clause] = {"exists": {"field": "refused"}}
-# As `searchsvc.engines.signals.features`, added up by their weights.
+# As `searchsvc.engines.signals.values`, added up by their weights.
 _BROWSE: Final = """
 double sum = 0;
 for (int i = 0; i < params.weights.length; i++) {
@@ -78,7 +78,7 @@ def asked_of(
         ]
         for field in range(statistics.idf.shape[1])
     ]
-    wanted = [place for place in query.required if known[place]]
+    wanted = [place for place in query.required_positions if known[place]]
     scored = [{"bool": {"should": clauses, "boost": boosts[field]}} for field, clauses in enumerate(fields) if clauses]
     named = [_named(f"bm25.{field}", *clauses) for field, clauses in enumerate(fields) if clauses]
     for first in range(0, len(query.terms), HELD_BITS):
@@ -188,21 +188,21 @@ def filter_clauses(given: Sequence[Filter | None], leave_out: str | None) -> lis
 
 def filter_clause(given: Filter) -> Clause:
     match given:
-        case Not(of=of):
-            return {"bool": {"must_not": [filter_clause(of)]}}
-        case AllOf(of=parts):
+        case Not(part=part):
+            return {"bool": {"must_not": [filter_clause(part)]}}
+        case AllOf(parts=parts):
             return {"bool": {"filter": [filter_clause(part) for part in parts]}}
-        case AnyOf(of=parts):
+        case AnyOf(parts=parts):
             return any_of([filter_clause(part) for part in parts])
         case Is(field="id", values=values):
             return {"terms": {"id": list(values)}}
-        case Has(field=field):
+        case Exists(field=field):
             return {"exists": {"field": member_path(field, "v")}}
         case Is(field=field, values=values):
-            numbers = [n for value in values if (n := as_number(value)) is not None and math.isfinite(n)]
+            numbers = [n for value in values if (n := parse_number(value)) is not None and math.isfinite(n)]
             texts: Clause = {"terms": {member_path(field, "f"): [value.casefold() for value in values]}}
             return any_of([texts, {"terms": {member_path(field, "n"): numbers}}]) if numbers else texts
-        case Within():
+        case Range():
             bounds: dict[str, float] = {}
             if math.isfinite(given.low):
                 bounds["gte" if given.low_included else "gt"] = given.low

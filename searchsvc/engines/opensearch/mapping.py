@@ -20,11 +20,13 @@ from urllib.parse import quote, unquote
 import numpy as np
 
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import Analysis, analyze, field_text, stem
+from searchsvc.analysis.analyzer import Analysis, analyze
+from searchsvc.analysis.document_text import field_text
+from searchsvc.analysis.stemming import stem
 from searchsvc.engines import signals
+from searchsvc.engines.attributes import AttributeValue, attributes_of, number_text
 from searchsvc.engines.columnar.statistics import K1, B, words_hash
-from searchsvc.engines.filters import seconds
-from searchsvc.engines.members import Value, short_values, shown
+from searchsvc.engines.dates import epoch_seconds
 from searchsvc.engines.protocol import Upsert
 from tuning.arrays import FloatArray
 
@@ -177,7 +179,7 @@ def stored(
 ) -> dict[str, Any]:
     """A document as the node holds it. analyses: of its searchable fields. dimension, knn: as in `index_body`."""
     title = [field.name for field in settings.searchable].index(settings.title)
-    kept = signals.kept(settings.signals, [upsert.members])[0]
+    kept = signals.stored(settings.signals, [upsert.members])[0]
     words = [distinct_words(analysis) for analysis in analyses]
     texts = [" ".join(positions(analysis)) for analysis in analyses]
     document: dict[str, Any] = {
@@ -191,7 +193,7 @@ def stored(
         "words": sorted(set().union(*words)),
         "stems": sorted({f"{column}:{stem(word)}" for column, held in enumerate(words) for word in held}),
         "signals": {str(column): float(value) for column, value in enumerate(kept) if not np.isnan(value)},
-        "a": {encoded(name): _kinds(values) for name, values in short_values(upsert.members)},
+        "a": {encoded(name): _kinds(values) for name, values in attributes_of(upsert.members)},
         COLUMNS: Columns(len(settings.signals), dimension).packed(kept, upsert.vector),
     }
     if len(upsert.text) <= MAX_SHORT:
@@ -248,25 +250,25 @@ def unpacked(rows: Sequence[bytes], dimension: int) -> FloatArray:
 
 def kinds_of(members: Mapping[str, object]) -> dict[str, frozenset[str]]:
     """Of which kinds the values of each member are."""
-    return {name: frozenset(_kinds(values)) for name, values in short_values(members)}
+    return {name: frozenset(_kinds(values)) for name, values in attributes_of(members)}
 
 
-def _kinds(values: Sequence[Value]) -> dict[str, Any]:
+def _kinds(values: Sequence[AttributeValue]) -> dict[str, Any]:
     distinct = list(dict.fromkeys(values))
     texts = [value for value in distinct if isinstance(value, str)]
     numbers = [value for value in distinct if isinstance(value, float)]
     kinds: dict[str, list[Any]] = {
-        "v": [value if isinstance(value, str) else shown(value) for value in distinct],
+        "v": [value if isinstance(value, str) else number_text(value) for value in distinct],
         "f": list(dict.fromkeys(text.casefold() for text in texts)),
         "n": numbers,
-        "d": [at for text in texts if (at := seconds(text)) is not None],
+        "d": [at for text in texts if (at := epoch_seconds(text)) is not None],
         "s": [f"{text.casefold()}\0{text}" for text in texts],
         "g": [_group(distinct)],
     }
     return {kind: held for kind, held in kinds.items() if held}
 
 
-def _group(values: Sequence[Value]) -> str:
+def _group(values: Sequence[AttributeValue]) -> str:
     """The first text, or else the first number, told apart."""
     texts = [value for value in values if isinstance(value, str)]
     return f"t{texts[0]}" if texts else f"n{values[0]!r}"

@@ -17,10 +17,10 @@ from events.errors import Unavailable
 from events.settings import IndexSettings
 from searchsvc.analysis.query import Operator, Query, RequestedOperator
 from searchsvc.engines import signals
+from searchsvc.engines.attributes import no_range_values, unknown_attribute
 from searchsvc.engines.columnar.lexicon import LexiconView
 from searchsvc.engines.columnar.statistics import QueryStatistics
-from searchsvc.engines.filters import Filter, Within, clauses, without
-from searchsvc.engines.members import out_of_kind, unknown
+from searchsvc.engines.filters import Filter, Range, clauses, without_field
 from searchsvc.engines.opensearch import dsl, mapping, replies
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectorsView
@@ -147,9 +147,9 @@ class OpenSearchSnapshot:
         leave_out = self._rows[asked.excluded_slot].id if asked.excluded_slot is not None else None
         vector = asked.query_vector() if self._commit.dimension else None
         wider = {
-            at: without(asked.filters, one.field)
+            at: without_field(asked.filters, one.field)
             for at, one in enumerate(asked.facets)
-            if one.disjunctive and without(asked.filters, one.field) != asked.filters
+            if one.disjunctive and without_field(asked.filters, one.field) != asked.filters
         }
         filters = dsl.filter_clauses((asked.scope, asked.filters), leave_out)
         wanted = MAX_WINDOW if asked.window is None else max(asked.k, asked.window, N_COMPARED)
@@ -189,7 +189,7 @@ class OpenSearchSnapshot:
             vector_trust=trust,
             total=n_matching + len(beside),
             operator=operator if query.text else None,
-            unmatched_terms=tuple(place for place in query.required if not statistics.known[place]),
+            unmatched_terms=tuple(place for place in query.required_positions if not statistics.known[place]),
             facets=facets,
             # Some of the shards are better than none; the answer says so.
             degraded=("shards",) if self._is_partial else (),
@@ -216,7 +216,7 @@ class OpenSearchSnapshot:
 
     def groups(self, field: str, slots: IntArray) -> IntArray:
         if field not in self._commit.kinds:
-            raise unknown(field, list(self._commit.kinds), "distinct")
+            raise unknown_attribute(field, list(self._commit.kinds), "distinct")
         if self._grouped_by != field:
             self._asked_for({"terms": {"id": [self._rows[slot].id for slot in slots.tolist()]}}, None, group=field)
         groups: dict[object, int] = {}
@@ -234,9 +234,9 @@ class OpenSearchSnapshot:
                 continue
             kinds = self._commit.kinds.get(clause.field)
             if kinds is None:
-                raise unknown(clause.field, list(self._commit.kinds), field)
-            if isinstance(clause, Within) and ("d" if clause.dates else "n") not in kinds:
-                raise out_of_kind(clause.field, field, dates=clause.dates)
+                raise unknown_attribute(clause.field, list(self._commit.kinds), field)
+            if isinstance(clause, Range) and ("d" if clause.dates else "n") not in kinds:
+                raise no_range_values(clause.field, field, dates=clause.dates)
 
     def passes(self, slots: IntArray, condition: Filter) -> BoolArray:
         if condition not in self._marked:
@@ -260,7 +260,7 @@ class OpenSearchSnapshot:
         return found if found.any() else None
 
     def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
-        return signals.features(self.settings.signals, self._columns.signals(self._of(slots)), timestamp_s)
+        return signals.values(self.settings.signals, self._columns.signals(self._of(slots)), timestamp_s)
 
     def id(self, slot: int) -> str:
         return self._rows[slot].id
@@ -305,7 +305,7 @@ class OpenSearchSnapshot:
     def _needed(self, query: Query) -> list[int]:
         """Places of the terms that are required and that any document holds."""
         known = self._statistics(query).known
-        return [place for place in query.required if known[place]]
+        return [place for place in query.required_positions if known[place]]
 
     def _told(self, slots: IntArray, query: Query) -> dsl.Told:
         """One look at each clause of each hit; all else is done for all hits at once."""
@@ -471,7 +471,7 @@ class OpenSearchSnapshot:
         if not query.text:
             return "all", n_some
         if of.all is None:
-            return ("any" if query.required else "all"), 0
+            return ("any" if query.required_positions else "all"), 0
         if asked == "all" or (asked == "auto" and n_all >= FULL_PAGE):
             return "all", n_all
         return ("any", n_some) if asked == "any" or n_some > n_all else ("all", n_all)
@@ -580,7 +580,7 @@ class OpenSearchSnapshot:
         for field, names in (("facets", asked.facets), ("sort", asked.sort)):
             for one in names:
                 if one.field not in self._commit.kinds:
-                    raise unknown(one.field, list(self._commit.kinds), field)
+                    raise unknown_attribute(one.field, list(self._commit.kinds), field)
 
 
 def _node_operator(asked: RequestedOperator) -> str:

@@ -1,0 +1,109 @@
+"""The attributes of a document: members with short values, which can be filtered, counted, sorted and grouped. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rapidfuzz import process
+
+from events.errors import InvalidInput
+
+# Longer texts are prose: to be searched, not to be chosen from a list.
+MAX_VALUE_CHARS: Final = 200
+MAX_NESTING: Final = 3
+MAX_FAMILIES: Final = 8
+# What shoppers choose by, whatever they look for. Of each kind, the first attribute that a document has counts.
+USUAL_FAMILIES: Final = (
+    ("brand", "manufacturer", "maker", "vendor", "supplier", "publisher", "artist", "author"),
+    ("category", "categories", "product_type", "department", "genre", "genres"),
+)
+
+_N_SIMILAR: Final = 3
+_MIN_SIMILARITY: Final = 60
+_N_EXAMPLES: Final = 10
+_LARGEST: Final = 1e300
+
+AttributeValue = str | float
+
+
+def attributes_of(
+    members: Mapping[str, object], prefix: str = "", depth: int = 0
+) -> Iterator[tuple[str, list[AttributeValue]]]:
+    """Yield the name and the values of each attribute of a document.
+
+    A member `b` of a member `a` is named `a.b`. True and false are the texts `true` and `false`. The id is none.
+
+    members: the document, or at a depth a member of it
+    prefix: what the names begin with
+    depth: how many members it is nested in
+    """
+    for name, member in members.items():
+        if name == "id" and not prefix:
+            continue
+        if isinstance(member, Mapping):
+            if depth < MAX_NESTING:
+                yield from attributes_of(member, f"{prefix}{name}.", depth + 1)
+            continue
+        items = member if isinstance(member, list) else [member]
+        values = [value for item in items if (value := _attribute_value(item)) is not None]
+        if values:
+            yield prefix + name, values
+
+
+def families(members: Mapping[str, object], names: Sequence[str]) -> list[str]:
+    """Return the families of a document, such as `brand=HP`: at most `MAX_FAMILIES`, in order.
+
+    names: attributes whose values are families; if empty, those of `USUAL_FAMILIES`
+    """
+    attributes = dict(attributes_of(members))
+    usual = [next((name for name in kind if name in attributes), "") for kind in USUAL_FAMILIES]
+    values = [f"{name}={value}" for name in names or usual for value in attributes.get(name, ())]
+    return sorted(values)[:MAX_FAMILIES]
+
+
+def parse_number(text: str) -> float | None:
+    """Return the number that a text spells, or None."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def number_text(number: float) -> str:
+    """Return a number as people write it: 3, not 3.0."""
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
+def unknown_attribute(name: str, existing: Sequence[str], field: str) -> InvalidInput:
+    """Return the error for an attribute that no document has, with the most similar names that exist.
+
+    field: path of the name in the request
+    """
+    similar = process.extract(name[:MAX_VALUE_CHARS], existing, limit=_N_SIMILAR, score_cutoff=_MIN_SIMILARITY)
+    examples = [example for example, _, _ in similar] or sorted(existing)[:_N_EXAMPLES]
+    limit = f"a member that documents have, such as {', '.join(examples)}"
+    message = f"{field} names {name[:80]!r}, which no document has; allowed: {limit}"
+    return InvalidInput(message, field=field, value=name, limit=limit)
+
+
+def no_range_values(name: str, field: str, *, dates: bool) -> InvalidInput:
+    """Return the error for a range of an attribute without numbers, or without dates.
+
+    field: path of the filter in the request
+    """
+    kind = "dates" if dates else "numbers"
+    message = f"{name} has no {kind}, so it has no range of them"
+    return InvalidInput(message, field=field, value=name, limit=f"a member of {kind}")
+
+
+def _attribute_value(value: object) -> AttributeValue | None:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return float(value) if abs(value) < _LARGEST else None
+        case str():
+            return value if 0 < len(value) <= MAX_VALUE_CHARS and not value.startswith("\0") else None
+        case _:
+            return None
