@@ -7,6 +7,8 @@ FILE ?=
 PORT ?= 8000
 DATA ?= ../shared/data
 ROUNDS ?= 10
+# Most tests wait for servers, so two cores run three workers. `make test WORKERS=0` runs them in one process.
+WORKERS ?= 3
 
 .PHONY: help demo test test-quick test-faults lint bench bench-scale bench-tuning bench-engines bench-cluster opensearch tools clean
 
@@ -29,7 +31,7 @@ demo: $(VENV)/service  ## a running service with a catalogue (FILE=products.json
 	$(BIN)/searchsvc demo --data-dir .demo --port $(PORT) $(FILE)
 
 test: $(VENV)/dev tools opensearch  ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-quick: $(VENV)/dev  ## unit, property and golden tests
 	$(BIN)/python -m pytest tests/unit tests/property tests/golden

@@ -25,8 +25,18 @@ from tests.opensearch import missing as why_no_opensearch
 # Names of what must not be skipped (browser, torch): CI sets this, so that a missing part fails there.
 REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
 N_SAMPLE = 300
+# Modules beside those named after it that use the OpenSearch node.
+USE_OPENSEARCH = ("contract/test_engine.py",)
 # Short, so that a test of redelivery need not wait for half a minute.
 REDELIVER_AFTER_S = 1.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a module in one worker, and all that use the OpenSearch node in the same one."""
+    for item in items:
+        module = str(item.path.relative_to(item.config.rootpath))
+        group = "opensearch" if "opensearch" in module or module.endswith(USE_OPENSEARCH) else module
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def need(part: str, present: bool, reason: str) -> None:
