@@ -3,7 +3,7 @@
 Question   a full reindex under searches and writes: searches that fail, documents missing or stale after the swap, p99
            beside the same load without it; the node killed (-9) and started again under the same load: what searches
            were answered meanwhile, and acknowledged changes missing ten seconds after it is back
-Data       a judged folder (docs/collections.md)
+Data       a judged folder (docs/how-to/measure-relevance.md)
 Baseline   the same load right before
 Command    make bench-cluster     (needs an OpenSearch node of its own, which it kills)
 """

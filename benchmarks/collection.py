@@ -1,4 +1,4 @@
-"""Folders of documents, and of queries and judgements where there are any: see docs/collections.md for the layout."""
+"""Folders of documents, and of queries and judgements where there are any: see docs/how-to/measure-relevance.md for the layout."""
 
 from __future__ import annotations
 

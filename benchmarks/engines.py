@@ -4,7 +4,7 @@ Question   nDCG@10 of the embedded and the OpenSearch engine with the same weigh
            first ten differ, beside an exhaustive engine that looks at every document; a search through the service
            against the bare requests that it sends to the node, the query's vector remembered; OpenSearch's own hybrid
            query (min-max and RRF) on an index made as its manual has it.
-Data       a judged folder (docs/collections.md)
+Data       a judged folder (docs/how-to/measure-relevance.md)
 Baseline   the other engine, and the exhaustive one; the bare requests in alternation, through opensearch-py as it
            comes; the node's own hybrid
 Command    make bench-engines     (needs an OpenSearch node: --opensearch URL)
@@ -47,7 +47,7 @@ from tuning.features import BM25_PREFIX, COSINE, OVERLOOKED, PHRASE, PROXIMITY, 
 K: Final = 10
 WARM_UP: Final = 200
 BATCH: Final = 500
-# A query that differs by more is looked at: see docs/opensearch.md.
+# A query that differs by more is looked at: see docs/how-to/opensearch.md.
 LARGE: Final = 0.05
 SHOWN: Final = 20
 # So far down two rankings are compared; contributions nearer than this move nothing.

@@ -3,7 +3,7 @@
 Question   nDCG@5 and @10 (gain 2^grade - 1), MRR, ERR@10 and recall@100 of the default ranking, whole collection as the
            corpus, settings inferred, no tuning on the labels; by the length of the query, and where a word is unknown.
            The same with one typo in every query, and with weights fitted on half of the queries, on the other half.
-Data       a judged folder: docs.jsonl[.gz], queries.jsonl, qrels.tsv[.gz] (docs/collections.md)
+Data       a judged folder: docs.jsonl[.gz], queries.jsonl, qrels.tsv[.gz] (docs/how-to/measure-relevance.md)
 Baseline   keyword alone, vector alone and RRF(60) from the same candidates in the same run; for typos, keyword alone
            without typo tolerance; with --reference the vector leg over sentence-transformers' own fp32 vectors, to show
            what int8 costs; with --against a run that was saved, query by query

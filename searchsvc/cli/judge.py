@@ -1,4 +1,4 @@
-"""`judge`: grades for what an index finds, kept as the benchmarks read them (docs/collections.md)."""
+"""`judge`: grades for what an index finds, kept as the benchmarks read them (docs/how-to/measure-relevance.md)."""
 
 from __future__ import annotations
 

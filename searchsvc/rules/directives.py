@@ -7,7 +7,7 @@
     -> pins                           a document's first one counts; where its rank is taken, the next free one below
     -> redirect                       the first; of user data all, in order
 
-docs/rules.md says the same to those who write rules.
+docs/how-to/rules.md says the same to those who write rules.
 """
 
 from __future__ import annotations

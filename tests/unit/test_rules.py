@@ -1,4 +1,4 @@
-"""Which rules fire, and what comes of several: docs/rules.md as a table of cases."""
+"""Which rules fire, and what comes of several: docs/how-to/rules.md as a table of cases."""
 
 from __future__ import annotations
 
