@@ -12,8 +12,9 @@ from typing import Final
 
 import numpy as np
 
-from events.control import ControlState, IndexControl, fold
+from events.control import ControlState, fold
 from events.edits import Edit, SetLearning
+from events.index_control import IndexControl
 from events.learning import Learning
 from events.settings import IndexSettings, SearchableField
 from events.types import ChangePublished, IndexConfigured, InteractionRecorded, InterleavedRanking, RankingShown

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks import report, reranking
-from events.control import StoredRule
+from events.index_control import StoredRule
 from events.rules import (
     BoostAction,
     Conditions,

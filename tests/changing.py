@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 
 from events.codec import encode
-from events.control import IndexControl, fold_message
+from events.control import fold_message
 from events.copy import COPY_NAME, ControlCopy
 from events.edits import Edit
 from events.history import ControlHistory
+from events.index_control import IndexControl
 from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.streams import StreamName, control_subject

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from events.control import StoredRule
+from events.index_control import StoredRule
 from events.rules import SynonymAction
 from searchsvc.analysis.analyzer import Analysis, analyze
 from searchsvc.analysis.stemming import stem

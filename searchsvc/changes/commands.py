@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from events.codec import encode
-from events.control import ControlState, IndexControl, StoredRule, fold
+from events.control import ControlState, fold
 from events.edits import (
     DeleteRule,
     DeleteSegment,
@@ -31,6 +31,7 @@ from events.edits import (
 )
 from events.errors import Conflict, Forbidden, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
+from events.index_control import IndexControl, StoredRule
 from events.learning import Learning, check_learning
 from events.log import Entry, EventLog
 from events.policies import Part, Policy

@@ -7,7 +7,6 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from events.control import IndexControl
 from events.edits import (
     DeleteRule,
     DeleteSegment,
@@ -22,6 +21,7 @@ from events.edits import (
 )
 from events.errors import Conflict
 from events.hinges import feature_of, is_hinge
+from events.index_control import IndexControl
 from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Rule

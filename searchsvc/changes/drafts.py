@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from events.codec import decode_draft, encode
-from events.control import ControlState, IndexControl, fold
+from events.control import ControlState, fold
 from events.edits import (
     DeleteRule,
     DeleteSegment,
@@ -31,6 +31,7 @@ from events.edits import (
 )
 from events.errors import WITH_ZONE, Conflict, InvalidInput, NotFound, Unavailable, require
 from events.history import ControlHistory
+from events.index_control import IndexControl
 from events.log import Entry, EventLog, read_newest
 from events.rules import check_rule_id
 from events.streams import draft_subject, drafts_filter

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from events.control import IndexControl
 from events.edits import (
     DeleteRule,
     DeleteSegment,
@@ -19,6 +18,7 @@ from events.edits import (
     SetWeights,
 )
 from events.errors import InvalidInput, require
+from events.index_control import IndexControl
 from events.learning import check_learning, check_trial
 from events.policies import check_policy
 from events.rules import MAX_RULES, check_rule, check_rule_id

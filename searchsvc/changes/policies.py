@@ -11,7 +11,6 @@ from datetime import datetime
 
 import msgspec
 
-from events.control import IndexControl
 from events.edits import (
     DeleteRule,
     DeleteSegment,
@@ -25,6 +24,7 @@ from events.edits import (
     SetWeights,
 )
 from events.hinges import is_hinge
+from events.index_control import IndexControl
 from events.policies import Part, Policy
 
 

@@ -16,8 +16,8 @@ from typing import Protocol
 
 import msgspec
 
-from events.control import IndexControl
 from events.digest import DocumentsDigest
+from events.index_control import IndexControl
 from events.settings import IndexSettings
 from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import Query

@@ -17,8 +17,8 @@ from typing import Final, TypeVar
 import msgspec
 
 from events.codec import decode_catalog
-from events.control import IndexControl
 from events.errors import Unavailable
+from events.index_control import IndexControl
 from events.log import EventLog, Record
 from events.settings import IndexSettings
 from events.streams import catalog_filter

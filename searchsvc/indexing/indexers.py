@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from events.control import IndexControl
 from events.errors import LaterVersion, SearchsvcError, Unavailable
+from events.index_control import IndexControl
 from events.log import EventLog
 from searchsvc.engines.protocol import Indexes
 from searchsvc.indexing.indexer import RETRY_S, DocumentEncoder, Indexer

@@ -18,8 +18,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from events.control import IndexControl
 from events.errors import LaterVersion, NotFound, SearchsvcError, Unavailable
+from events.index_control import IndexControl
 from searchsvc.engines.protocol import Engine, EngineSnapshot, IndexStorage
 from searchsvc.indexing.indexer import Indexer
 from searchsvc.runtime.tasks import whole

@@ -21,9 +21,10 @@ from typing import Final
 import msgspec
 
 from events.codec import decode_behavior, encode
-from events.control import ControlState, IndexControl
+from events.control import ControlState
 from events.edits import Edit, SetLearning, SetWeights
 from events.errors import Forbidden, SearchsvcError, Unavailable
+from events.index_control import IndexControl
 from events.log import Entry, EventLog
 from events.streams import exploration_subject, signal_subject
 from events.types import (

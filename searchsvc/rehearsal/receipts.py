@@ -17,9 +17,10 @@ import msgspec
 import numpy as np
 
 from events.codec import decode_behavior
-from events.control import ControlState, IndexControl
+from events.control import ControlState
 from events.errors import Corrupt, Gone, NotFound, SearchsvcError
 from events.history import ControlHistory
+from events.index_control import IndexControl
 from events.log import EventLog, first_at
 from events.rules import Rule
 from events.types import PairSwap, RankingShown

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 import numpy as np
 
-from events.control import StoredRule
 from events.errors import InvalidInput, require
+from events.index_control import StoredRule
 from events.rules import (
     BoostAction,
     BuryAction,

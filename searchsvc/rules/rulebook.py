@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from events.control import IndexControl, StoredRule, StoredSegment
+from events.index_control import IndexControl, StoredRule, StoredSegment
 from events.rules import Conditions, Rule, SynonymAction, filters_of
 from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.synonyms import Synonym, synonyms_of

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from events.control import IndexControl
+from events.index_control import IndexControl
 from searchsvc.search.answer import SearchOutcome, SearchRequest
 
 LAST_KNOWN: Final = "last_known"

@@ -18,8 +18,8 @@ from datetime import datetime
 import msgspec
 import numpy as np
 
-from events.control import IndexControl
 from events.errors import InvalidInput, NotFound, Unavailable
+from events.index_control import IndexControl
 from events.settings import IndexSettings
 from events.types import RankingShown
 from searchsvc.analysis.analyzer import query_key

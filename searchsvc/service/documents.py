@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from events.codec import encode
-from events.control import IndexControl
 from events.errors import InvalidInput, NotFound, StorageFull, Unavailable
+from events.index_control import IndexControl
 from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject

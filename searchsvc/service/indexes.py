@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from events.control import IndexControl
 from events.errors import NotFound
+from events.index_control import IndexControl
 from events.settings import IndexSettings
 from searchsvc.changes.commands import Author, Changed, Commands
 from searchsvc.engines.protocol import EngineSnapshot

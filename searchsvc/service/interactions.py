@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from events.control import IndexControl
 from events.errors import InvalidInput, TooLarge
+from events.index_control import IndexControl
 from searchsvc.behavior.admission import Allowance
 from searchsvc.behavior.intake import MAX_BATCH, EventInput, check_interaction
 from searchsvc.behavior.keyring import Keyring

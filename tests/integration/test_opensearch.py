@@ -19,8 +19,8 @@ from click.testing import CliRunner
 
 from benchmarks.running import RunningService
 from events import control
-from events.control import IndexControl
 from events.errors import Corrupt, InvalidInput, NotFound, Unavailable
+from events.index_control import IndexControl
 from events.settings import Embedding, IndexSettings, SearchableField
 from events.types import IndexConfigured
 from searchsvc.analysis.query import Query

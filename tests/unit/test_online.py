@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from events.control import IndexControl
 from events.edits import SetTrial
 from events.errors import InvalidInput
+from events.index_control import IndexControl
 from events.learning import Ignored, Learning, RampTrial, Trial, check_trial
 from events.types import InteractionRecorded, InterleavedRanking, PairSwap, RankingShown
 from tests.factories import NOW, SETTINGS

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from events import control
-from events.control import IndexControl
 from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetPolicy, SetRule, SetSegment, SetWeights
 from events.errors import InvalidInput
+from events.index_control import IndexControl
 from events.policies import Freeze, Policy, check_policy
 from events.rules import Conditions, HideAction, Rule
 from events.segments import Segment

@@ -12,8 +12,8 @@ import pytest
 
 from events import control
 from events.codec import encode
-from events.control import IndexControl
 from events.errors import NotFound, Unavailable
+from events.index_control import IndexControl
 from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.settings import IndexSettings, SearchableField

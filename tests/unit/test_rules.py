@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from events.control import StoredRule
 from events.errors import InvalidInput
+from events.index_control import StoredRule
 from events.rules import (
     BoostAction,
     BuryAction,

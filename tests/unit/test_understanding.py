@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from benchmarks.oracle import OracleLexicon
-from events.control import StoredRule
+from events.index_control import StoredRule
 from events.rules import Rule, SynonymAction
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.stemming import stem

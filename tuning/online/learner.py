@@ -19,9 +19,9 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from events.control import IndexControl
 from events.edits import Edit, SetTrial, SetWeights
 from events.hinges import is_hinge
+from events.index_control import IndexControl
 from events.learning import VALUES, Ignored, Learning, RampTrial, Trial, on_the_ramp
 from events.types import InteractionRecorded, RankingShown
 from tuning.arrays import ScoreArray

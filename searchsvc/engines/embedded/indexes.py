@@ -8,8 +8,8 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
-from events.control import IndexControl
 from events.errors import Corrupt, NotFound
+from events.index_control import IndexControl
 from events.settings import IndexSettings
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.engine import EmbeddedEngine

@@ -17,8 +17,8 @@ from typing import Final
 
 import msgspec
 
-from events.control import IndexControl
 from events.errors import Corrupt, NotFound
+from events.index_control import IndexControl
 from events.settings import IndexSettings
 from searchsvc.engines.opensearch import dsl, mapping, replies
 from searchsvc.engines.opensearch.concrete import ConcreteIndex

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from events.control import StoredRule
+from events.index_control import StoredRule
 from events.rules import Action, Conditions, Rule
 from searchsvc.rules.checks import RuleConflict
 

@@ -6,8 +6,8 @@ from datetime import datetime
 
 import msgspec
 
-from events.control import Change, StoredSegment
 from events.edits import SetLimits
+from events.index_control import StoredSegment, WeightsChange
 from events.rules import Conditions
 from events.segments import Segment
 
@@ -65,7 +65,7 @@ class WeightsHistory(msgspec.Struct, frozen=True):
     """Every change of the weights, newest first."""
 
     index: str
-    changes: list[Change]
+    changes: list[WeightsChange]
 
 
 class SegmentInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
