@@ -1,4 +1,7 @@
-"""Folders of documents, and of queries and judgements where there are any: see docs/how-to/measure-relevance.md for the layout."""
+"""Folders of documents, with queries and judgments where there are any.
+
+docs/how-to/measure-relevance.md describes their layout.
+"""
 
 from __future__ import annotations
 

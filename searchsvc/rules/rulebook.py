@@ -1,6 +1,7 @@
 """The rules of an index, prepared so that those that fire for a search are found among ten thousand. Pure.
 
-Precedence, first wins: the higher priority; then as `conditions.Condition.precedence`; then the id. See docs/how-to/rules.md.
+Precedence, first wins: the higher priority; then as `conditions.Condition.precedence`; then the id.
+See docs/how-to/rules.md.
 """
 
 from __future__ import annotations
