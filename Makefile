@@ -10,7 +10,7 @@ ROUNDS ?= 10
 # Most tests wait for servers, so two cores run three workers. `make test WORKERS=0` runs them in one process.
 WORKERS ?= 3
 
-.PHONY: help demo test test-quick test-faults lint bench bench-scale bench-tuning bench-engines bench-cluster opensearch tools clean
+.PHONY: help demo test test-quick test-faults lint bench bench-scale bench-tuning bench-engines bench-cluster opensearch tools screenshot clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -87,6 +87,9 @@ tools:
 
 opensearch: $(VENV)/dev  ## a real OpenSearch node for tests, kept outside the checkout for the next time
 	@$(BIN)/python -m tests.opensearch || echo "OpenSearch cannot be fetched: tests that need it will be skipped"
+
+screenshot: $(VENV)/dev tools  ## the picture in the README, taken of a running service
+	$(BIN)/python -m tests.e2e.browser docs/images/demo.png
 
 clean:  ## remove the environment and the demo's data
 	rm -rf $(VENV) .demo .bench

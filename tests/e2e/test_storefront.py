@@ -7,38 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Route, expect, sync_playwright
+from playwright.sync_api import Page, Route, expect
 
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
+from tests.e2e.browser import open_browser, take_screenshot
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture
 def page(chromium: str, service: RunningService, tmp_path: Path) -> Iterator[Page]:
     """The storefront; any error on the page's console fails the test."""
-    errors: list[str] = []
-    with sync_playwright() as playwright:
-        context = playwright.chromium.launch_persistent_context(
-            str(tmp_path / "profile"), executable_path=chromium, headless=True, args=FLAGS
-        )
-        opened = context.pages[0]
-        opened.on("pageerror", lambda error: errors.append(str(error)))
-        opened.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    with open_browser(chromium, tmp_path / "profile") as opened:
         opened.goto(f"{service.url}/?index=shop")
         yield opened
-        context.close()
-    assert errors == []
 
 
 def test_typing_searches_and_says_why(page: Page) -> None:
@@ -108,3 +91,9 @@ def test_pages_go_forward_and_back(page: Page) -> None:
     expect(page.locator("#hits .rank").first).to_have_text("11.")
     page.click("#previous")
     expect(page.locator("#hits .rank").first).to_have_text("1.")
+
+
+def test_the_picture_of_the_readme_can_be_taken(page: Page, service: RunningService, tmp_path: Path) -> None:
+    picture = tmp_path / "demo.png"
+    take_screenshot(page, service.url, picture, index="shop")
+    assert picture.read_bytes().startswith(b"\x89PNG")
