@@ -1,20 +1,33 @@
-"""The bare keyword part that ours is held against: one tantivy query over the searchable fields, as a script has it."""
+"""The bare parts of a search, as a script would call them: what our searches are compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import faiss
+import numpy as np
 
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import field_text
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.engines.columnar.vectors import FEW, StoredVectors, build_base
+from searchsvc.engines.embedded.storage import snapshots
 
+CANDIDATES: Final = 100
 HEAP_BYTES: Final = 256_000_000
 MAX_TERMS: Final = 32
+T = TypeVar("T")
 
 
 class BareKeyword:
-    """A tantivy index in memory, in one segment, with its English analyzer."""
+    """A tantivy index in memory, in one segment, with its English analyzer; one query over all searchable fields.
+
+    Raises InvalidInput if tantivy is not installed.
+    """
 
     def __init__(self, documents: Sequence[Mapping[str, Any]], settings: IndexSettings) -> None:
         try:
@@ -31,10 +44,10 @@ class BareKeyword:
         index = tantivy.Index(self._schema)
         writer = index.writer(HEAP_BYTES, 1)
         for document in documents:
-            made = tantivy.Document()
+            row = tantivy.Document()
             for name, field in zip(self._fields, settings.searchable, strict=True):
-                made.add_text(name, field_text(document, field))
-            writer.add_document(made)
+                row.add_text(name, field_text(document, field))
+            writer.add_document(row)
         writer.commit()
         writer.wait_merging_threads()
         index.reload()
@@ -46,15 +59,58 @@ class BareKeyword:
             .build()
             .analyze
         )
-        self._term, self._any, self._should = (
-            tantivy.Query.term_query,
-            tantivy.Query.boolean_query,
-            tantivy.Occur.Should,
-        )
+        self._term_query = tantivy.Query.term_query
+        self._boolean_query = tantivy.Query.boolean_query
+        self._should = tantivy.Occur.Should
 
     def terms(self, query: str) -> list[str]:
         return list(dict.fromkeys(self._analyze(query)))[:MAX_TERMS]
 
     def search(self, terms: Sequence[str], k: int) -> object:
-        clauses = [(self._should, self._term(self._schema, field, term)) for term in terms for field in self._fields]
-        return self._searcher.search(self._any(clauses), k)
+        clauses = [
+            (self._should, self._term_query(self._schema, field, term)) for term in terms for field in self._fields
+        ]
+        return self._searcher.search(self._boolean_query(clauses), k)
+
+
+class BareParts:
+    """The parts of a hybrid search: model, tantivy over the documents, FAISS over the service's own vectors.
+
+    data_dir: of a service whose index `index` is saved
+    """
+
+    def __init__(
+        self, data_dir: Path, index: str, settings: IndexSettings, documents: Sequence[Mapping[str, Any]]
+    ) -> None:
+        faiss.omp_set_num_threads(1)
+        snapshot = snapshots(next((data_dir / "indexes").glob(f"{index}-*")))[0]
+        self._keyword = BareKeyword(documents, settings)
+        columns = (np.load(snapshot / f"{name}.npy") for name in ("vectors", "vector_scales", "vector_total"))
+        self._faiss: Any = _faiss_index(StoredVectors(*columns))
+        self.model = next((data_dir / "models").glob("*/"))
+        self.embedder = Embedder(self.model, cache_size=0)
+
+    def run(self, query: str) -> dict[str, float]:
+        """Return the milliseconds of each part for one query, and of their sum."""
+        vector, encode = timed(lambda: self.embedder.encode_query(query))
+        terms = self._keyword.terms(query)
+        _, keyword = timed(lambda: self._keyword.search(terms, CANDIDATES))
+        _, nearest = timed(lambda: self._faiss.search(vector[None, :], CANDIDATES))
+        return {"encode": encode, "tantivy": keyword, "faiss": nearest, "sum": encode + keyword + nearest}
+
+
+def timed(work: Callable[[], T]) -> tuple[T, float]:
+    """Call something; return (its result, milliseconds)."""
+    started = time.perf_counter()
+    result = work()
+    return result, (time.perf_counter() - started) * 1e3
+
+
+def _faiss_index(vectors: StoredVectors) -> Any:
+    """Build the index that the service uses: an exhaustive one for few rows."""
+    n, dimension = vectors.rows.shape
+    if n >= FEW:
+        return build_base(vectors)
+    index: Any = faiss.IndexFlatIP(dimension)
+    index.add(vectors.floats(slice(None)))
+    return index

@@ -17,7 +17,10 @@ from events.errors import InvalidInput
 
 
 class JudgedQuery(msgspec.Struct, frozen=True):
-    """grades: document id -> grade, 0 is not relevant."""
+    """A query and its judgments.
+
+    grades: document id -> grade; 0 is not relevant
+    """
 
     id: str
     text: str
@@ -25,7 +28,7 @@ class JudgedQuery(msgspec.Struct, frozen=True):
 
 
 def documents_file(folder: Path) -> Path:
-    """Raises InvalidInput where a collection has no documents."""
+    """Return the file of a collection's documents. Raises InvalidInput if there is none."""
     for name in ("docs.jsonl", "docs.jsonl.gz"):
         if (folder / name).is_file():
             return folder / name
@@ -33,20 +36,45 @@ def documents_file(folder: Path) -> Path:
 
 
 def lines(file: Path) -> Iterator[bytes]:
-    with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
-        yield from (line for line in opened if line.strip())
+    """Read the lines of a file that are not blank, decompressed if its name ends in .gz.
+
+    Raises InvalidInput if the file cannot be read.
+    """
+    try:
+        with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
+            yield from (line for line in opened if line.strip())
+    except (OSError, EOFError) as error:
+        raise InvalidInput(f"{file} cannot be read: {error}", field="collection", value=str(file)) from error
 
 
 def judged_queries(folder: Path) -> list[JudgedQuery]:
-    """The queries that have at least one positive judgement. Raises InvalidInput where a file is missing or wrong."""
-    queries, grades_file = folder / "queries.jsonl", folder / "qrels.tsv"
+    """Read the queries that have at least one positive judgment.
+
+    Raises InvalidInput if a file is missing or malformed, or no query is left.
+    """
+    queries_file, grades_file = folder / "queries.jsonl", folder / "qrels.tsv"
     if not grades_file.exists():
         grades_file = folder / "qrels.tsv.gz"
-    for file in (queries, grades_file):
+    for file in (queries_file, grades_file):
         if not file.exists():
             raise InvalidInput(f"{folder} has no {file.name}: a judged collection needs it", field="collection")
+    grades = _read_grades(grades_file)
+    try:
+        rows = [msgspec.json.decode(line, type=dict[str, str]) for line in lines(queries_file)]
+        queries = [JudgedQuery(row["id"], row["text"], grades[row["id"]]) for row in rows if row["id"] in grades]
+    except (msgspec.DecodeError, KeyError) as error:
+        message = f'{queries_file.name}: a line is not {{"id": ..., "text": ...}}: {error}'
+        raise InvalidInput(message, field="collection") from error
+    judged = [query for query in queries if any(grade > 0 for grade in query.grades.values())]
+    if not judged:
+        raise InvalidInput(f"{folder} has no query with a positive judgment", field="collection", limit="1 or more")
+    return judged
+
+
+def _read_grades(file: Path) -> dict[str, dict[str, int]]:
+    """Read query id -> document id -> grade."""
     grades: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    text = (line.decode() for line in lines(grades_file))
+    text = (line.decode() for line in lines(file))
     for number, row in enumerate(csv.reader(text, delimiter="\t"), start=1):
         if number == 1 and row[0] == "query_id":
             continue
@@ -54,7 +82,5 @@ def judged_queries(folder: Path) -> list[JudgedQuery]:
             query_id, document_id, grade = row
             grades[query_id][document_id] = int(grade)
         except ValueError as error:
-            raise InvalidInput(f"{grades_file.name} line {number}: {row} is not query_id, doc_id, grade") from error
-    said = [msgspec.json.decode(line, type=dict[str, str]) for line in lines(queries)]
-    found = [JudgedQuery(one["id"], one["text"], grades[one["id"]]) for one in said if one["id"] in grades]
-    return [query for query in found if any(grade > 0 for grade in query.grades.values())]
+            raise InvalidInput(f"{file.name} line {number}: {row} is not query_id, doc_id, grade") from error
+    return dict(grades)

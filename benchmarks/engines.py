@@ -26,10 +26,12 @@ import msgspec
 import numpy as np
 
 from benchmarks import report
+from benchmarks.bare import CANDIDATES
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
-from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
+from benchmarks.inprocess import INDEX, NOW, serving
 from benchmarks.oracle import OracleSnapshot
-from benchmarks.running import RunningService, search
+from benchmarks.running import RunningService
+from benchmarks.searching import search
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import embedding_text, field_text
 from searchsvc.cli.data import import_documents

@@ -28,8 +28,8 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.collection import documents_file, lines
-from benchmarks.latency import sample_queries
-from benchmarks.running import RunningService, await_snapshot, call, event_log
+from benchmarks.queries import sample_queries
+from benchmarks.running import RunningService, call, event_log
 from events.codec import decode_behavior
 from events.types import InteractionRecorded
 from searchsvc.cli.data import import_documents
@@ -57,7 +57,7 @@ def measure(
         try:
             say("importing")
             import_documents(service.url, INDEX, documents_file(folder) if folder else sample_catalogue(n_documents))
-            await_snapshot(service.data_dir, INDEX)
+            service.await_idle()
             shop = _Shop(service, folder, n_documents)
             fsyncs = _fsyncs_per_s(Path(scratch))
             say("warming up")

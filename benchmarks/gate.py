@@ -23,8 +23,9 @@ import numpy as np
 
 from benchmarks import featurefile, fitting, report
 from benchmarks.featurefile import JudgedList
+from benchmarks.production import production_of
 from benchmarks.shoppers import Attack, Shoppers
-from benchmarks.tuning import first, offline, production_of
+from benchmarks.simulation import offline, top_k
 from events.errors import InvalidInput, require
 from tuning.arrays import ScoreArray
 from tuning.gate.evalues import ALARM_STAKES, stakes
@@ -184,7 +185,7 @@ def _until_decided(trial: Trial) -> tuple[int, str]:
         wanted = ("rolled_back", "")
     for number in range(1, trial.n + 1):
         query = _lists[int(rng.integers(len(_lists)))]
-        one, other = first(query.features @ trial.first).tolist(), first(query.features @ trial.second).tolist()
+        one, other = top_k(query.features @ trial.first).tolist(), top_k(query.features @ trial.second).tolist()
         new, old, _ = display_shares(pipeline.solo_share) if trial.published else (0.0, 0.0, 1.0)
         drawn = rng.random()
         if drawn < new + old:
@@ -211,7 +212,7 @@ def _of_equals(clicks: str, production: ScoreArray, seed: int, n: int) -> ScoreA
         query = _lists[int(rng.integers(len(_lists)))]
         scores = query.features @ production
         noise = rng.standard_normal((2, len(scores))) * NOISE * scores.std()
-        one, other = (first(scores + more).tolist() for more in noise)
+        one, other = (top_k(scores + more).tolist() for more in noise)
         coins = [bool(coin) for coin in rng.random(N_COINS) < 0.5]
         shown = team_draft(one, other, coins)
         clicked, _ = shoppers.click(query.grades[shown])

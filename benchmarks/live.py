@@ -26,7 +26,8 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries
-from benchmarks.running import RunningService, search
+from benchmarks.running import RunningService
+from benchmarks.searching import search
 from benchmarks.shoppers import N_USERS, Attack, Shoppers
 from events import server
 from events.errors import require

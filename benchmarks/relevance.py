@@ -22,8 +22,9 @@ import msgspec
 import numpy as np
 
 from benchmarks import fitting, report
+from benchmarks.bare import CANDIDATES
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
-from benchmarks.inprocess import CANDIDATES, INDEX, NOW, serving
+from benchmarks.inprocess import INDEX, NOW, serving
 from benchmarks.typos import mistyped
 from events.errors import InvalidInput
 from events.settings import IndexSettings

@@ -79,7 +79,7 @@ def environment(seed: int = SEED) -> dict[str, Any]:
     """Where, when and with what a result was measured."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit_of(Path(__file__).parent),
         "machine": {
             "cpu": _cpu(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -122,9 +122,8 @@ def _rounded(value: Any) -> float:
     return round(float(value), 4)
 
 
-def _commit() -> str:
-    """The commit, with + where tracked files differ from it; 'unknown' outside a checkout."""
-    folder = Path(__file__).parent
+def commit_of(folder: Path) -> str:
+    """Return the commit of a checkout, with a + if tracked files differ from it; 'unknown' outside a checkout."""
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":!/benchmarks/results")

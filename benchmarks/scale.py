@@ -26,8 +26,9 @@ import numpy as np
 from benchmarks import report
 from benchmarks.collection import documents_file, lines
 from benchmarks.generated import COLOURS, SETTINGS, catalogue
-from benchmarks.latency import sample_queries
-from benchmarks.running import RunningService, call, search
+from benchmarks.queries import sample_queries
+from benchmarks.running import RunningService, call
+from benchmarks.searching import search
 from searchsvc.analysis.document_text import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.cache import VectorCache

@@ -10,9 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks import events, gate, latency, live, propagation, recovery, relevance, rules, scale, tuning
+from benchmarks import against, events, gate, latency, live, propagation, recovery, relevance, rules, scale, tuning
 from events.errors import InvalidInput
 from searchsvc.cli.sample import sample_catalogue
+
+
+def silent(_: str) -> None:
+    """Take a benchmark's progress and print nothing."""
 
 
 @pytest.fixture
@@ -51,7 +55,7 @@ def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) 
 
     def measured(save_run: Path | None = None, against: Path | None = None) -> dict[str, Any]:
         result = relevance.measure(
-            collection, n_queries=None, reference=False, save_run=save_run, against=against, say=lambda _: None
+            collection, n_queries=None, reference=False, save_run=save_run, against=against, say=silent
         )
         relevance.print_result(result)
         assert msgspec.json.encode(result)
@@ -73,10 +77,8 @@ def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) 
 
 
 def test_latency_measures_search_change_and_restart(collection: Path) -> None:
-    queries = latency.WARM_UP + 10
-    result = latency.measure(
-        collection, n_queries=queries, n_load=40, n_changes=3, n_restarts=1, n_reference=0, say=lambda _: None
-    )
+    plan = latency.Plan(n_queries=10, n_load=40, n_changes=3, n_restarts=1, n_reference=0)
+    result = latency.measure(collection, plan, silent)
     latency.print_result(result)
     assert result["load"]["searches"] == 40
     assert result["search_ms"]["in process: cold"].n == 10
@@ -87,10 +89,45 @@ def test_latency_measures_search_change_and_restart(collection: Path) -> None:
     assert msgspec.json.encode(result)
 
 
+def test_latency_measures_small_catalogues_with_refused_documents(tmp_path: Path) -> None:
+    documents = [*sample_catalogue(20), b'{"id": 5, "title": "id is a number"}\n', b"not JSON\n"]
+    (tmp_path / "docs.jsonl").write_bytes(b"".join(documents))
+    plan = latency.Plan(n_queries=5, n_load=4, n_changes=1, n_restarts=1, n_reference=0)
+    result = latency.measure(tmp_path, plan, silent)
+    latency.print_result(result)
+    assert (result["import"]["n_documents"], result["import"]["n_refused"]) == (20, 2)
+    assert result["search_ms"]["service cold"].n >= 5
+
+
+def test_latency_says_what_is_wrong_with_a_collection(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"neither docs\.jsonl nor docs\.jsonl\.gz"):
+        latency.measure(tmp_path, latency.Plan(), silent)
+    (tmp_path / "docs.jsonl").write_bytes(b"not JSON\n")
+    with pytest.raises(InvalidInput, match="line 1: "):
+        latency.measure(tmp_path, latency.Plan(), silent)
+
+
+def test_latency_against_the_same_checkout_finds_the_same_answers(tmp_path: Path) -> None:
+    (tmp_path / "docs.jsonl").write_bytes(b"".join(sample_catalogue(60)))
+    here = Path(against.__file__).parent.parent
+    result = against.measure(tmp_path, here, n_queries=30, n_runs=2, say=silent)
+    against.print_result(result)
+    assert msgspec.json.encode(result)
+    assert result["commit"] == result["other_commit"]
+    assert len(result["runs"]) == 2
+    for comparison in result["median_of_runs"].values():
+        assert comparison.n == 2 * result["n"] > 0
+        assert all(ratio.low <= ratio.value <= ratio.high for ratio in comparison.ratio.values())
+    answers = result["answers"]
+    assert (answers.n_same, answers.first_differences) == (answers.n_queries, [])
+    with pytest.raises(InvalidInput, match="is not a checkout of searchsvc"):
+        against.measure(tmp_path, tmp_path, n_queries=1, n_runs=1, say=silent)
+
+
 def test_scale_measures_each_size_and_takes_vectors_from_where_they_are(collection: Path) -> None:
     kept = collection / "vectors"
     result = scale.measure(
-        collection, sizes=(2400, 1200), n_queries=10, n_searches=20, n_upserts=3, vectors=kept, say=lambda _: None
+        collection, sizes=(2400, 1200), n_queries=10, n_searches=20, n_upserts=3, vectors=kept, say=silent
     )
     scale.print_result(result)
     assert [row["documents"] for row in result["table"]] == [1200, 2400]
@@ -104,7 +141,7 @@ def test_scale_measures_each_size_and_takes_vectors_from_where_they_are(collecti
 
 
 def test_events_measures_what_was_taken_and_what_searches_feel() -> None:
-    result = events.measure(None, n_events=2_000, n_documents=1100, seconds=0.5, rounds=1, say=lambda _: None)
+    result = events.measure(None, n_events=2_000, n_documents=1100, seconds=0.5, rounds=1, say=silent)
     events.print_result(result)
     assert (result["accepted_but_missing"], result["stored_more_than_once"]) == (0, 0)
     assert result["accepted"] >= 2_000
@@ -112,21 +149,21 @@ def test_events_measures_what_was_taken_and_what_searches_feel() -> None:
 
 
 def test_recovery_measures_every_kind_of_start() -> None:
-    result = recovery.measure(None, n_events=2_000, n_documents=100, say=lambda _: None)
+    result = recovery.measure(None, n_events=2_000, n_documents=100, say=silent)
     recovery.print_result(result)
     assert len(result["start_to_ready_s"]) == 6
     assert [check.holds for check in result["checks"]] == [True] * 3
 
 
 def test_rules_are_matched_as_each_looked_at_alone_is() -> None:
-    result = rules.measure(n_rules=200, n_searches=30, say=lambda _: None)
+    result = rules.measure(n_rules=200, n_searches=30, say=silent)
     rules.print_result(result)
     assert result["n_fired_most"] > 0
     assert all(figures.n >= 20 for figures in result["latency_ms"].values())
 
 
 def test_propagation_measures_every_service() -> None:
-    result = propagation.measure(n_services=2, n_changes=3, n_documents=30, say=lambda _: None)
+    result = propagation.measure(n_services=2, n_changes=3, n_documents=30, say=silent)
     propagation.print_result(result)
     assert {name: figures.n for name, figures in result["weights_ms"].items()} == {"sent to": 3, "replica 1": 3}
     assert set(result["documents_ms"]) == {"sent to", "replica 1"}
@@ -134,19 +171,15 @@ def test_propagation_measures_every_service() -> None:
 
 @pytest.mark.parametrize("pipeline", [False, True])
 def test_tuning_measures_learners_against_production(features: Path, pipeline: bool) -> None:
-    result = tuning.measure(
-        features,
+    plan = tuning.Plan(
         learners=("default", "pdgd", "off"),
         clicks=("informational",),
         attacks=("", "spam:0.2"),
         impressions=2000,
         n_seeds=2,
-        part="test",
-        production=None,
-        optimal=False,
         pipeline=pipeline,
-        say=lambda _: None,
     )
+    result = tuning.measure(features, plan, silent)
     tuning.print_result(result)
     assert msgspec.json.encode(result)
     assert {(row.learner, row.attack, row.seed) for row in result["rows"]} == {
@@ -166,7 +199,7 @@ def test_tuning_measures_learners_against_production(features: Path, pipeline: b
 
 
 def test_gate_measures_what_is_better_worse_and_neither(features: Path) -> None:
-    result = gate.measure(features, clicks=("informational",), n_seeds=4, say=lambda _: None)
+    result = gate.measure(features, clicks=("informational",), n_seeds=4, say=silent)
     gate.print_result(result)
     assert msgspec.json.encode(result)
     (told,) = result["summary"]
@@ -179,9 +212,7 @@ def test_gate_measures_what_is_better_worse_and_neither(features: Path) -> None:
 
 def test_tuning_live_drives_a_service_and_draws_what_it_saw(collection: Path) -> None:
     svg = collection / "live.svg"
-    result = live.measure(
-        collection, clicks="informational", impressions=250, seed=0, svg=svg, say=lambda _: None, n_effects=3
-    )
+    result = live.measure(collection, clicks="informational", impressions=250, seed=0, svg=svg, say=silent, n_effects=3)
     live.print_result(result)
     assert msgspec.json.encode(result)
     assert len(result["displayed"]) == len(result["displayed_production"]) == 1

@@ -129,7 +129,7 @@ async def stored_events(service: RunningService) -> set[str]:
 def outcome(folder: Path, golden: Golden) -> tuple[str, bool]:
     """What a start on the folder says ('' where it is well), and whether anything acknowledged is missing then."""
     try:
-        service = RunningService(folder, patience_s=0)
+        service = RunningService(folder, ready_timeout_s=0)
     except Unavailable:
         return (folder.parent / f"{folder.name}.log").read_text()[-600:], True
     try:

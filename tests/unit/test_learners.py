@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import featurefile, fitting
 from benchmarks.shoppers import MODELS, Attack, Shoppers
-from benchmarks.tuning import LEARNERS
+from benchmarks.simulation import LEARNERS
 from events.errors import InvalidInput
 from tuning.arrays import ScoreArray
 from tuning.curves import pieces

@@ -1,0 +1,56 @@
+"""`bench events`, `recovery` and `propagation`: how fast events, starts and changes are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from benchmarks import events as events_benchmark
+from benchmarks import propagation as propagation_benchmark
+from benchmarks import recovery as recovery_benchmark
+from benchmarks.cli import options
+
+
+@click.command()
+@options.optional_collection
+@options.json_file
+@options.documents
+@click.option("--events", "n_events", default=200_000, show_default=True, help="Events sent as fast as possible.")
+@click.option("--seconds", default=10.0, show_default=True, help="How long each rate is offered.")
+@click.option("--rounds", default=2, show_default=True, help="How often the rates take turns.")
+def events(
+    collection: Path | None, json_file: Path | None, n_events: int, documents: int, seconds: float, rounds: int
+) -> None:
+    """Measure events stored a second, and search times meanwhile. Without COLLECTION: on the sample catalogue."""
+    result = events_benchmark.measure(
+        collection, n_events=n_events, n_documents=documents, seconds=seconds, rounds=rounds, say=options.say
+    )
+    options.show(result, events_benchmark.print_result, json_file)
+
+
+@click.command()
+@options.optional_collection
+@options.json_file
+@options.documents
+@click.option("--events", "n_events", default=1_000_000, show_default=True, help="Events in BEHAVIOR.")
+def recovery(collection: Path | None, json_file: Path | None, n_events: int, documents: int) -> None:
+    """Measure starts over a long log: from nothing, from a snapshot, after kill -9, and with a rebuilt index."""
+    result = recovery_benchmark.measure(collection, n_events=n_events, n_documents=documents, say=options.say)
+    options.show(result, recovery_benchmark.print_result, json_file)
+
+
+@click.command()
+@options.json_file
+@click.option("--services", default=3, show_default=True, help="Services on one NATS server.")
+@click.option("--changes", default=200, show_default=True, help="Changes of weights, of rules and of documents, each.")
+@click.option("--documents", default=1000, show_default=True, help="Documents in the index.")
+def propagation(json_file: Path | None, services: int, changes: int, documents: int) -> None:
+    """Measure the time from a change on one service to the first answer of every service that is ranked with it."""
+    result = propagation_benchmark.measure(
+        n_services=services, n_changes=changes, n_documents=documents, say=options.say
+    )
+    options.show(result, propagation_benchmark.print_result, json_file)
+
+
+COMMANDS = (events, recovery, propagation)
