@@ -10,7 +10,7 @@ from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
-from searchsvc.indexing.indexer import DocumentEncoder
+from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.runtime.config import Config
 
 log = logging.getLogger(__name__)

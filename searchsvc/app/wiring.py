@@ -37,7 +37,7 @@ from searchsvc.changes.drafts import Drafts
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.engines.protocol import Indexes
-from searchsvc.indexing.indexer import DocumentEncoder
+from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.learning.learners import Learners
 from searchsvc.rehearsal.canaries import Canaries

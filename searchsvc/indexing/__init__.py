@@ -1,1 +1,1 @@
-"""How does a document become searchable? Documents, inferred settings, indexers and rebuilds."""
+"""How does a document become searchable? Checks of documents, inferred settings, indexers and rebuilds."""

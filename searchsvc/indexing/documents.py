@@ -1,4 +1,4 @@
-"""Documents at the door: NDJSON to accepted documents and refusals. A bad line never stops the good ones. Pure."""
+"""Split NDJSON into accepted and refused documents. A bad line never stops the good ones. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,16 @@ from searchsvc.engines import signals
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 MAX_ID_BYTES: Final = 512
+MAX_QUOTED_CHARS: Final = 80
 
 
 class AcceptedDocument(msgspec.Struct, frozen=True):
-    """line: 1-based within the body. text: the line as received. members: the same, decoded."""
+    """A line that holds a document.
+
+    line: its number in the body, from 1.
+    text: the line as received.
+    members: the same, decoded.
+    """
 
     line: int
     id: str
@@ -24,7 +30,11 @@ class AcceptedDocument(msgspec.Struct, frozen=True):
 
 
 class RefusedDocument(msgspec.Struct, frozen=True):
-    """line: 1-based within the body. id: where it could be read."""
+    """A line that holds no document that can be taken.
+
+    line: its number in the body, from 1.
+    id: the document's id, if it could be read.
+    """
 
     line: int
     reason: str
@@ -35,20 +45,20 @@ _decoder: Final = msgspec.json.Decoder(dict[str, object])
 
 
 def parse_documents(body: bytes) -> Iterator[AcceptedDocument | RefusedDocument]:
-    """One result for each line of NDJSON that is not blank, in order."""
+    """Yield one result for each line of NDJSON that is not blank, in order."""
     for number, line in enumerate(body.split(b"\n"), start=1):
         text = line.strip()
         if text:
             yield _parse(number, text)
 
 
-def refusal(document: AcceptedDocument, settings: IndexSettings) -> RefusedDocument | None:
-    """Why an index with these settings cannot take a document; None where it can."""
+def check_signals(document: AcceptedDocument, settings: IndexSettings) -> RefusedDocument | None:
+    """Return why an index with these settings cannot take a document; None if it can."""
     for signal in settings.signals:
         value = document.members.get(signal.field)
-        wanted = signals.mismatch(signal, value)
-        if wanted is not None:
-            reason = f"{signal.field} is {_shown(value)}; this index ranks by it, so it has to be {wanted} or absent"
+        expected = signals.mismatch(signal, value)
+        if expected is not None:
+            reason = f"{signal.field} is {_quoted(value)}; this index ranks by it, so it must be {expected} or absent"
             return RefusedDocument(document.line, reason, document.id)
     return None
 
@@ -59,16 +69,18 @@ def _parse(number: int, text: bytes) -> AcceptedDocument | RefusedDocument:
     try:
         members = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return RefusedDocument(number, f"no JSON object: {error}")
+        return RefusedDocument(number, f"not a JSON object: {error}")
     document_id = members.get("id")
     if not isinstance(document_id, str) or not document_id:
-        return RefusedDocument(number, f"id is {_shown(document_id)}; it has to be a string that is not empty")
-    if len(document_id.encode()) > MAX_ID_BYTES:
+        return RefusedDocument(number, f"id is {_quoted(document_id)}; it must be a string that is not empty")
+    n_bytes = len(document_id.encode())
+    if n_bytes > MAX_ID_BYTES:
         return RefusedDocument(
-            number, f"id has {len(document_id.encode())} bytes; allowed: {MAX_ID_BYTES}", document_id[:80]
+            number, f"id has {n_bytes} bytes; allowed: {MAX_ID_BYTES}", document_id[:MAX_QUOTED_CHARS]
         )
     return AcceptedDocument(number, document_id, text, members)
 
 
-def _shown(value: object) -> str:
-    return "missing" if value is None else msgspec.json.encode(value).decode()[:80]
+def _quoted(value: object) -> str:
+    """Return a value as JSON, shortened; "missing" for None."""
+    return "missing" if value is None else msgspec.json.encode(value).decode()[:MAX_QUOTED_CHARS]

@@ -1,6 +1,6 @@
-"""Index settings from sample documents: what to search, what to embed, which numbers tell popularity. Pure.
+"""Infer index settings from sample documents: what to search, what to embed, which numbers show popularity. Pure.
 
-People see the result and change it; so the rules are few, and each can be said in one sentence.
+People see the result and change it, so the rules are few, and each is one sentence.
 """
 
 from __future__ import annotations
@@ -18,76 +18,65 @@ from events.settings import FIELD_NAME, Embedding, IndexSettings, SearchableFiel
 
 TITLE_NAMES: Final = ("title", "name", "product_name", "product_title", "headline", "label", "subject")
 POPULARITY_WORDS: Final = frozenset(
-    {
-        "votes",
-        "popularity",
-        "rating",
-        "ratings",
-        "stars",
-        "reviews",
-        "sales",
-        "sold",
-        "orders",
-        "views",
-        "likes",
-        "downloads",
-    }
+    {"votes", "popularity", "rating", "ratings", "stars", "reviews", "sales", "sold", "orders"}
+    | {"views", "likes", "downloads"}
 )
 STOCK_NAMES: Final = frozenset({"in_stock", "instock", "is_in_stock", "available", "is_available"})
 MAX_FIELDS: Final = 10
-# That many text members under one prefix are one field: nobody sets a weight for each of a thousand attributes.
-GROUP_FROM: Final = 8
+# From this many text members under one prefix, they become one field: people do not weigh a thousand attributes singly.
+MIN_GROUP_MEMBERS: Final = 8
+# Share of the documents that a field must be in.
 MIN_PRESENCE: Final = 0.01
 SHORT_TEXT_CHARS: Final = 80
 MAX_SIGNAL_FIELDS: Final = 3
 MIN_YEAR: Final = 1800
 MAX_YEAR: Final = 2200
+MAX_NUMBER: Final = 1e300
 
-_ADDRESS = re.compile(r"^(https?://|//|data:|/)\S*$")
-_DATE = re.compile(r"^\d{4}-\d{2}-\d{2}([T ].*)?$")
+_ADDRESS: Final = re.compile(r"^(https?://|//|data:|/)\S*$")
+_DATE: Final = re.compile(r"^\d{4}-\d{2}-\d{2}([T ].*)?$")
 
 
 class _Member(msgspec.Struct):
-    """What the sample says of one document member."""
+    """The values of one document member in the sample.
+
+    n_documents: documents that have a text, a number or a list here.
+    """
 
     texts: list[str] = []
     numbers: list[float] = []
-    seen: int = 0
+    n_documents: int = 0
 
 
 def infer_settings(documents: Sequence[Mapping[str, object]]) -> IndexSettings:
-    """Settings that search the sample sensibly. Raises InvalidInput where no member holds text."""
-    members = _survey(documents)
-    readable = {name: m for name, m in members.items() if _searchable(name, m, len(documents))}
-    groups = _groups(readable)
-    single = {name: m for name, m in readable.items() if not any(name.startswith(prefix) for prefix in groups)}
-    years = [name for name, m in members.items() if _tells_years(m, len(documents))]
+    """Infer settings from a sample. Raises InvalidInput if no member holds text."""
+    n_documents = len(documents)
+    members = _collect_members(documents)
+    texts = {name: member for name, member in members.items() if _is_searchable(name, member, n_documents)}
+    prefixes = _group_prefixes(texts)
+    single = {name: member for name, member in texts.items() if not any(name.startswith(p) for p in prefixes)}
+    years = [name for name, member in members.items() if _holds_years(member, n_documents)]
     if not single:
         raise InvalidInput(
             "no member of the documents holds text to search", field="documents", limit="at least one text"
         )
     title = _title(single)
-    by_presence = sorted(single, key=lambda name: (name != title, -single[name].seen))[
-        : MAX_FIELDS - len(groups) - len(years)
-    ]
-    chosen = [name for name in single if name in by_presence]
-    chosen.sort(key=lambda name: name != title)
-    fields = [SearchableField(name) for name in chosen]
-    fields += [SearchableField(name) for name in years]
-    fields += [SearchableField(prefix.rstrip("_.-"), (prefix + "*",)) for prefix in groups]
-    words = [name for name in chosen if not _code_like(single[name])]
-    embedded = sorted(words, key=lambda name: (name != title, _mean_chars(single[name]) > SHORT_TEXT_CHARS))
-    signals = [_signal(name, m) for name, m in members.items() if _tells_popularity(name, m, len(documents))]
-    stock = [name for name in members if _tells_stock(name, documents)]
+    names = _most_present(single, title, MAX_FIELDS - len(prefixes) - len(years))
+    fields = [SearchableField(name) for name in (*names, *years)]
+    fields += [SearchableField(prefix.rstrip("_.-"), (prefix + "*",)) for prefix in prefixes]
+    prose = [name for name in names if not _holds_codes(single[name])]
+    embedded = sorted(prose, key=lambda name: (name != title, _mean_chars(single[name]) > SHORT_TEXT_CHARS))
+    popularity = [_signal(name, m) for name, m in members.items() if _shows_popularity(name, m, n_documents)]
+    stock = [Signal(name, "boolean") for name in members if _shows_stock(name, documents)]
     return IndexSettings(
         searchable=tuple(fields),
         title=title,
         embedding=Embedding(tuple(embedded or [title])),
-        signals=(*signals[:MAX_SIGNAL_FIELDS], *(Signal(name, "boolean") for name in stock[:1])),
+        signals=(*popularity[:MAX_SIGNAL_FIELDS], *stock[:1]),
     )
 
 
-def _survey(documents: Sequence[Mapping[str, object]]) -> dict[str, _Member]:
+def _collect_members(documents: Sequence[Mapping[str, object]]) -> dict[str, _Member]:
     members: defaultdict[str, _Member] = defaultdict(_Member)
     for document in documents:
         for name, value in document.items():
@@ -96,9 +85,9 @@ def _survey(documents: Sequence[Mapping[str, object]]) -> dict[str, _Member]:
             member = members[name]
             if isinstance(value, bool):
                 continue
-            member.seen += 1
+            member.n_documents += 1
             if isinstance(value, int | float):
-                if abs(value) >= 1e300:
+                if abs(value) >= MAX_NUMBER:
                     continue
                 member.numbers.append(float(value))
             elif isinstance(value, str):
@@ -108,31 +97,35 @@ def _survey(documents: Sequence[Mapping[str, object]]) -> dict[str, _Member]:
     return dict(members)
 
 
-def _searchable(name: str, member: _Member, n_documents: int) -> bool:
-    """Text, often enough, and neither an address nor a date."""
+def _is_searchable(name: str, member: _Member, n_documents: int) -> bool:
+    """Return whether a member is text in enough documents, and neither an address nor a date."""
     texts = member.texts
-    if not texts or len(texts) < member.seen / 2 or not FIELD_NAME.fullmatch(name):
+    if not texts or len(texts) < member.n_documents / 2 or not FIELD_NAME.fullmatch(name):
         return False
-    if _share(texts, _ADDRESS) > 0.5 or _share(texts, _DATE) > 0.8:
+    if _matching_share(texts, _ADDRESS) > 0.5 or _matching_share(texts, _DATE) > 0.8:
         return False
-    return member.seen >= MIN_PRESENCE * n_documents or _prefixes(name) != []
+    return member.n_documents >= MIN_PRESENCE * n_documents or _prefixes(name) != []
 
 
-def _tells_years(member: _Member, n_documents: int) -> bool:
-    """Whole numbers that are years, at least half of the documents': people type them beside a name."""
+def _holds_years(member: _Member, n_documents: int) -> bool:
+    """Return whether a member is a year, different ones, in at least half of the documents.
+
+    Shoppers type years next to a name.
+    """
     numbers = member.numbers
-    years = bool(numbers) and all(number.is_integer() and MIN_YEAR <= number <= MAX_YEAR for number in numbers)
-    return years and len(numbers) >= n_documents / 2 and len(set(numbers)) > 1
+    are_years = bool(numbers) and all(number.is_integer() and MIN_YEAR <= number <= MAX_YEAR for number in numbers)
+    return are_years and len(numbers) >= n_documents / 2 and len(set(numbers)) > 1
 
 
-def _groups(members: Mapping[str, _Member]) -> list[str]:
-    """Prefixes that gather many members; of two that gather the same ones, the longer."""
+def _group_prefixes(members: Mapping[str, _Member]) -> list[str]:
+    """Return prefixes that many members share; of two prefixes of the same members, the longer one."""
     counts = Counter(prefix for name in members for prefix in _prefixes(name))
-    groups: list[str] = []
+    prefixes: list[str] = []
     for prefix, n in sorted(counts.items(), key=lambda item: (-item[1], -len(item[0]))):
-        if n >= GROUP_FROM and not any(prefix.startswith(g) or g.startswith(prefix) for g in groups):
-            groups.append(prefix)
-    return groups[: MAX_FIELDS // 2]
+        overlaps = any(prefix.startswith(other) or other.startswith(prefix) for other in prefixes)
+        if n >= MIN_GROUP_MEMBERS and not overlaps:
+            prefixes.append(prefix)
+    return prefixes[: MAX_FIELDS // 2]
 
 
 def _prefixes(name: str) -> list[str]:
@@ -140,7 +133,7 @@ def _prefixes(name: str) -> list[str]:
 
 
 def _title(members: Mapping[str, _Member]) -> str:
-    """A member of a usual name, else the short text that differs most between documents."""
+    """Return the member that is the title: by a usual name, else the short text that differs most."""
     for name in TITLE_NAMES:
         if name in members:
             return name
@@ -148,40 +141,46 @@ def _title(members: Mapping[str, _Member]) -> str:
         members,
         key=lambda name: (
             _mean_chars(members[name]) <= SHORT_TEXT_CHARS,
-            len(set(members[name].texts)) / max(len(members[name].texts), 1) * members[name].seen,
+            len(set(members[name].texts)) / max(len(members[name].texts), 1) * members[name].n_documents,
         ),
     )
 
 
-def _code_like(member: _Member) -> bool:
-    """Article numbers and bar codes: most words hold a digit. A language model makes nothing of them."""
+def _most_present(members: Mapping[str, _Member], title: str, n: int) -> list[str]:
+    """Return the n members that most documents have, the title first, else in the order of the sample."""
+    most_present = sorted(members, key=lambda name: (name != title, -members[name].n_documents))[:n]
+    return sorted((name for name in members if name in most_present), key=lambda name: name != title)
+
+
+def _holds_codes(member: _Member) -> bool:
+    """Return whether most words contain a digit, as article numbers do. A language model cannot use them."""
     words = [word for text in member.texts for word in text.split()]
     return sum(any(c.isdigit() for c in word) for word in words) > 0.5 * len(words)
 
 
-def _tells_popularity(name: str, member: _Member, n_documents: int) -> bool:
-    """A number named after popularity, never negative, that at least half of the documents have."""
-    named = POPULARITY_WORDS & set(re.split(r"[_.-]", name.lower()))
-    common = len(member.numbers) >= max(n_documents / 2, 1)
-    return bool(named) and common and min(member.numbers) >= 0 and max(member.numbers) > 0
+def _shows_popularity(name: str, member: _Member, n_documents: int) -> bool:
+    """Return whether a member is named after popularity and is a number, never negative, in half of the documents."""
+    is_named = POPULARITY_WORDS & set(re.split(r"[_.-]", name.lower()))
+    is_common = len(member.numbers) >= max(n_documents / 2, 1)
+    return bool(is_named) and is_common and min(member.numbers) >= 0 and max(member.numbers) > 0
 
 
-def _tells_stock(name: str, documents: Sequence[Mapping[str, object]]) -> bool:
-    """True or false, named after stock, that at least half of the documents have."""
+def _shows_stock(name: str, documents: Sequence[Mapping[str, object]]) -> bool:
+    """Return whether a member is named after stock and is true or false in at least half of the documents."""
     if name.lower().replace("-", "_") not in STOCK_NAMES:
         return False
     return sum(isinstance(document.get(name), bool) for document in documents) >= max(len(documents) / 2, 1)
 
 
 def _signal(name: str, member: _Member) -> Signal:
-    """Counts spread over orders of magnitude and are compared by their logarithm; grades up to 10 as they are."""
+    """Return the signal of a number: grades up to 10 as they are, larger counts by their logarithm."""
     largest = max(member.numbers)
     if largest <= 10:
         return Signal(name, "identity", largest)
     return Signal(name, "log1p", round(math.log1p(largest), 4))
 
 
-def _share(texts: Sequence[str], pattern: re.Pattern[str]) -> float:
+def _matching_share(texts: Sequence[str], pattern: re.Pattern[str]) -> float:
     return sum(bool(pattern.match(text)) for text in texts) / len(texts)
 
 

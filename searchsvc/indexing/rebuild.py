@@ -1,9 +1,9 @@
-"""An index built anew from CATALOG beside the one that is searched, which then takes its place.
+"""Rebuild an index from CATALOG beside the one that is searched, then replace that one.
 
-read all of CATALOG, resting as long as it works  ->  ask canary queries of both  ->  hold the writes: read the rest,
-adopt it, show it
+read CATALOG, with pauses  ->  compare the answers of both to canary queries  ->  lock writes: read the rest, adopt the
+new index, serve it
 
-Whatever fails on the way, what is searched stays as it was.
+If any step fails, the index that is searched stays.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ from events.errors import LaterVersion, NotFound, SearchsvcError, Unavailable
 from events.index_control import IndexControl
 from searchsvc.engines.protocol import Engine, EngineSnapshot, IndexStorage
 from searchsvc.indexing.indexer import Indexer
-from searchsvc.runtime.tasks import whole
+from searchsvc.runtime.tasks import finish_whole
 
-# A search that comes meanwhile waits behind no more than so many documents, and for as long as one batch takes there is
-# a rest.
+# A search waits for at most one batch; after each batch there is a pause of the same length.
 BATCH: Final = 64
-REST: Final = 1.0
-# Built by the same settings, an index finds other documents only where vectors are nearly equally near.
-LEAST_SHARED: Final = 0.8
+PAUSE_SHARE: Final = 1.0
+# With the same settings, an index finds other documents only where vectors are almost equally near.
+MIN_OVERLAP: Final = 0.8
 
-Why = Literal["asked", "previous", "settings"]
+Trigger = Literal["request", "previous", "settings"]
 Phase = Literal["reading", "comparing", "done", "failed"]
 log = logging.getLogger(__name__)
 
 
 class Canary(msgspec.Struct, frozen=True):
-    """A query that both indexes were asked. before, after: ids of the first hits."""
+    """A query made on both indexes.
+
+    before, after: ids of the first hits in the current and in the new index.
+    """
 
     query: str
     before: list[str]
@@ -45,18 +47,23 @@ class Canary(msgspec.Struct, frozen=True):
 
     @property
     def shared(self) -> float:
-        """The part of what was found before that is found still; 1 where nothing was."""
+        """The share of the hits before that are still hits after; 1 if there were none."""
         return len({*self.before} & {*self.after}) / len(self.before) if self.before else 1.0
 
     @property
-    def silent(self) -> bool:
-        """Whether it finds nothing any more."""
+    def lost_all_hits(self) -> bool:
+        """Whether the query found something before and finds nothing after."""
         return bool(self.before) and not self.after
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """The old index and the new one. documents_*: how many each holds. n_canaries: queries that both were asked.
-    overlap: the mean part of the first hits that stayed. differing: those that kept the least, the worst first."""
+    """The current and the new index compared.
+
+    documents_before, documents_after: how many documents each holds.
+    n_canaries: queries made on both.
+    overlap: mean share of the first hits that stayed, from 0 to 1.
+    differing: the queries that kept the smallest share, smallest first.
+    """
 
     documents_before: int
     documents_after: int
@@ -66,12 +73,18 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 class RebuildStatus(msgspec.Struct):
-    """How far it is. trigger: somebody asked; for the one that was searched before; or the settings changed.
-    n_documents:
-    of so many, about, the new index holds `n_read`. error: why it failed; '' where it did not."""
+    """The progress of a rebuild.
+
+    trigger: request: by a person; previous: by a person, back to the index before; settings: by changed settings.
+    before, after: generations of the current and the new index; after is '' until that is open.
+    n_read: documents in the new index so far.
+    n_documents: documents in the current index, about what n_read will reach.
+    seconds: from the start to the last change of phase.
+    error: why it failed; '' if it did not.
+    """
 
     index: str
-    trigger: Why
+    trigger: Trigger
     phase: Phase
     before: str
     after: str
@@ -83,16 +96,20 @@ class RebuildStatus(msgspec.Struct):
     error: str = ""
 
 
-class Refused(SearchsvcError):
-    """The new index differs by more than it may: it is not put in the other's place."""
+class RebuildRefused(SearchsvcError):
+    """The new index differs too much from the current one, which stays."""
 
 
 Compare = Callable[[str, EngineSnapshot, EngineSnapshot], Comparison]
 
 
 class Rebuild:
-    """One rebuild. control, storage: as the index will be. compare: blocks; is given the index's name and both
-    snapshots. forced: whatever that says."""
+    """One rebuild.
+
+    control, storage: of the new index.
+    compare: called with the index's name, its current and its new snapshot. Blocks.
+    force: replace the index whatever the comparison finds.
+    """
 
     def __init__(
         self,
@@ -101,113 +118,129 @@ class Rebuild:
         storage: IndexStorage,
         compare: Compare,
         *,
-        why: Why,
-        forced: bool = False,
+        trigger: Trigger,
+        force: bool = False,
     ) -> None:
         self._indexer = indexer
         self._control = control
         self._storage = storage
         self._compare = compare
-        self._forced = forced
-        self._began = time.monotonic()
-        before = indexer.engine.snapshot() if indexer.engine is not None else None
+        self._force = force
+        self._started_s = time.monotonic()
+        self._n_opened = indexer.n_opened
+        current = indexer.engine.snapshot() if indexer.engine is not None else None
         self.status = RebuildStatus(
             index=control.name,
-            trigger=why,
+            trigger=trigger,
             phase="reading",
-            before=before.generation if before is not None else "",
+            before=current.generation if current is not None else "",
             after="",
             n_read=0,
-            n_documents=before.n_documents if before is not None else 0,
+            n_documents=current.n_documents if current is not None else 0,
             started_at=datetime.now(UTC),
         )
 
     async def run(self) -> None:
-        """Raises what keeps it from being done, and says so in `status`."""
+        """Do all steps. Raises the error of the step that failed, after noting it in `status`."""
         status = self.status
-        log.warning("index %s is built anew beside %s (%s)", status.index, status.before, status.trigger)
+        log.warning("index %s: rebuilding beside %s (%s)", status.index, status.before, status.trigger)
         try:
-            await self._run()
+            engine = await self._open_new()
+            await self._read_catalog(engine)
+            await self._compare_with_current(engine)
+            await self._swap(engine)
         except BaseException as error:
             if status.phase != "done":
-                said = "stopped before it was done" if isinstance(error, asyncio.CancelledError) else str(error)
-                status.error = said or type(error).__name__
-                self._reach("failed")
-                log.warning("index %s stays as it is: %s", status.index, status.error)
+                cancelled = isinstance(error, asyncio.CancelledError)
+                status.error = "stopped before it was done" if cancelled else str(error) or type(error).__name__
+                self._enter("failed")
+                log.warning("index %s: rebuild failed, %s stays: %s", status.index, status.before, status.error)
             raise
 
-    async def _run(self) -> None:
-        indexer, status = self._indexer, self.status
-        n_opened = indexer.n_opened
-        open_new = {
-            "asked": self._storage.create,
-            "previous": self._storage.open_previous,
-            "settings": self._storage.open,
-        }[status.trigger]
-        engine: Engine = await indexer.on_thread(open_new)
-        if not await indexer.is_of_this_log(engine):
+    async def _open_new(self) -> Engine:
+        """Open the engine to build, empty or from an earlier start, as the trigger says."""
+        indexer, status, storage = self._indexer, self.status, self._storage
+        self._n_opened = indexer.n_opened
+        open_engine = {"request": storage.create, "previous": storage.open_previous, "settings": storage.open}
+        engine: Engine = await indexer.run_on_thread(open_engine[status.trigger])
+        if not await indexer.was_built_from_this_log(engine):
             if status.trigger == "previous":
                 raise NotFound(f"{engine.snapshot().generation} was read from another log", field="previous")
-            engine = await indexer.on_thread(self._storage.create)
-            await indexer.is_of_this_log(engine)
+            engine = await indexer.run_on_thread(storage.create)
+            await indexer.was_built_from_this_log(engine)
         status.after = engine.snapshot().generation
+        return engine
 
-        async def after_each(took_s: float) -> None:
-            status.n_read = engine.snapshot().n_documents
-            self._reach("reading")
-            await asyncio.sleep(REST * took_s)
+    async def _read_catalog(self, engine: Engine) -> None:
+        """Read the documents that the log has now, with pauses for searches."""
 
-        # Past an event of a later version nobody can read, the old index as little as this one.
+        async def pause(batch_s: float) -> None:
+            self.status.n_read = engine.snapshot().n_documents
+            self._enter("reading")
+            await asyncio.sleep(PAUSE_SHARE * batch_s)
+
+        # An event of a later version stops the current index at the same place.
         with suppress(LaterVersion):
-            await indexer.read_into(engine, batch=BATCH, after_each=after_each)
-        self._reach("comparing")
-        before = self._old(n_opened).snapshot()
-        status.comparison = await asyncio.to_thread(self._compare, status.index, before, engine.snapshot())
+            await self._indexer.read_into(engine, batch=BATCH, after_each=pause)
+
+    async def _compare_with_current(self, engine: Engine) -> None:
+        """Compare both indexes. Raises RebuildRefused if they differ too much."""
+        status = self.status
+        self._enter("comparing")
+        current = self._current_engine().snapshot()
+        status.comparison = await asyncio.to_thread(self._compare, status.index, current, engine.snapshot())
         self._require_alike(status.comparison)
-        async with indexer.writes:
-            old = self._old(n_opened)
+
+    async def _swap(self, engine: Engine) -> None:
+        """Read what was written meanwhile, and put the new index in place of the current one."""
+        indexer, status = self._indexer, self.status
+        async with indexer.write_lock:
+            current = self._current_engine()
             with suppress(LaterVersion):
-                await indexer.read_into(old)
+                await indexer.read_into(current)
                 await indexer.read_into(engine)
-            counted = (old.snapshot().n_documents, engine.snapshot().n_documents)
-            status.comparison = msgspec.structs.replace(
-                status.comparison, documents_before=counted[0], documents_after=counted[1]
-            )
-            if old.snapshot().digest != engine.snapshot().digest:
-                # The log is right, and only one of them was read from it just now.
-                log.warning("index %s held other documents than the log: %d, now %d", status.index, *counted)
-            # Adopted and not written to, it would have taken the old one's files away.
-            await whole(self._take_over(engine))
+            n_before, n_after = current.snapshot().n_documents, engine.snapshot().n_documents
+            if status.comparison is not None:
+                status.comparison = msgspec.structs.replace(
+                    status.comparison, documents_before=n_before, documents_after=n_after
+                )
+            if current.snapshot().digest != engine.snapshot().digest:
+                # The log is right, and only the new index was read from it just now.
+                log.warning("index %s held other documents than the log: %d, now %d", status.index, n_before, n_after)
+            # Adopting deletes the files of the current index, so a cancellation must not come in between.
+            await finish_whole(self._take_over(engine))
 
     async def _take_over(self, engine: Engine) -> None:
-        await self._indexer.on_thread(lambda: self._storage.adopt(engine))
-        self._indexer.replace(self._control, self._storage, engine)
-        await self._indexer.show()
-        self._reach("done")
+        await self._indexer.run_on_thread(lambda: self._storage.adopt(engine))
+        self._indexer.replace_engine(self._control, self._storage, engine)
+        await self._indexer.serve_snapshot()
+        self._enter("done")
         status = self.status
-        log.warning("index %s is searched in %s now, after %g s", status.index, status.after, status.seconds)
+        log.warning("index %s: now searched in %s, after %g s", status.index, status.after, status.seconds)
 
-    def _reach(self, phase: Phase) -> None:
-        """The phase last: whoever sees it has what belongs to it."""
-        self.status.seconds = round(time.monotonic() - self._began, 3)
+    def _enter(self, phase: Phase) -> None:
+        """Set the phase, last: a reader that sees it also sees everything that belongs to it."""
+        self.status.seconds = round(time.monotonic() - self._started_s, 3)
         self.status.phase = phase
 
-    def _old(self, n_opened: int) -> Engine:
-        """The engine that is searched. Raises Unavailable where it is another than when this began."""
+    def _current_engine(self) -> Engine:
+        """Return the engine that is searched. Raises Unavailable if it is not the one from the start of the rebuild."""
         engine = self._indexer.engine
-        if engine is None or self._indexer.n_opened != n_opened:
+        if engine is None or self._indexer.n_opened != self._n_opened:
             raise Unavailable(f"index {self.status.index} was opened again meanwhile")
         return engine
 
     def _require_alike(self, comparison: Comparison) -> None:
-        """Other settings may find others; the same ones should not."""
-        said = f"of what {comparison.n_canaries} queries found first, {comparison.overlap:.0%} is found first still"
-        silent = next((one.query for one in comparison.differing if one.silent), None)
-        if silent is not None:
-            said = f"{silent!r} finds nothing any more; {said}"
-        elif comparison.overlap >= LEAST_SHARED:
+        """Raise RebuildRefused if a query lost all hits or too many hits changed. Other settings may change them."""
+        overlap = f"{comparison.overlap:.0%} of the first hits of {comparison.n_canaries} queries stayed"
+        lost = next((canary.query for canary in comparison.differing if canary.lost_all_hits), None)
+        if lost is not None:
+            message = f"{lost!r} finds nothing any more; {overlap}"
+        elif comparison.overlap < MIN_OVERLAP:
+            message = overlap
+        else:
             return
-        if self._forced or self.status.trigger == "settings":
-            log.warning("index %s: %s", self.status.index, said)
+        if self._force or self.status.trigger == "settings":
+            log.warning("index %s: %s", self.status.index, message)
             return
-        raise Refused(f"{said}. Forced, it is put in the other's place all the same")
+        raise RebuildRefused(f"{message}; use force to replace the index all the same")

@@ -1,31 +1,31 @@
-"""Ending tasks for good, and not in the middle of what has to be done whole."""
+"""End tasks reliably, and protect work that must not be interrupted."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-AGAIN_S = 1.0
+CANCEL_EVERY_S: Final = 1.0
 
 T = TypeVar("T")
 
 
-async def end(tasks: Iterable[asyncio.Task[Any]], *, again_s: float = AGAIN_S) -> None:
-    """Cancel tasks until all have ended, whatever they end with.
+async def end(tasks: Iterable[asyncio.Task[Any]], *, cancel_every_s: float = CANCEL_EVERY_S) -> None:
+    """Cancel tasks until all have ended, whatever their results.
 
-    Once is not enough: `asyncio.wait_for` (before Python 3.12), in which the NATS client waits for messages, returns
-    what came and forgets a cancellation that came with it.
+    cancel_every_s: how long to wait before tasks that still run are cancelled again. One cancellation is not enough:
+        `asyncio.wait_for` before Python 3.12, which the NATS client uses, loses one that arrives with a message.
     """
     pending = set(tasks)
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=again_s)
+        _, pending = await asyncio.wait(pending, timeout=cancel_every_s)
 
 
-async def whole(work: Coroutine[Any, Any, T]) -> T:
-    """Do all of it, or fail: a cancellation that comes meanwhile counts once it is done."""
+async def finish_whole(work: Coroutine[Any, Any, T]) -> T:
+    """Await work to its end. A cancellation that arrives meanwhile is raised afterwards."""
     task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -34,7 +34,6 @@ async def whole(work: Coroutine[Any, Any, T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if cancelled is not None:
-        # Nobody asks any more what came of it.
-        task.exception()
+        task.exception()  # marks it as retrieved: the caller will not read it
         raise cancelled
     return task.result()

@@ -18,7 +18,7 @@ from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.changes.commands import Author, Commands
-from searchsvc.indexing.documents import AcceptedDocument, RefusedDocument, parse_documents, refusal
+from searchsvc.indexing.documents import AcceptedDocument, RefusedDocument, check_signals, parse_documents
 from searchsvc.indexing.inference import infer_settings
 from searchsvc.state.serving import Serving
 
@@ -72,7 +72,7 @@ class Documents:
                 raise Unavailable(f"index {index} was deleted while it was created")
         fitting = []
         for document in documents:
-            unfit = refusal(document, control.settings)
+            unfit = check_signals(document, control.settings)
             if unfit is None:
                 fitting.append(document)
             else:

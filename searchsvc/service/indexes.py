@@ -57,15 +57,15 @@ class IndexAdministration:
         """Delete an index with all its documents. Raises NotFound, Forbidden, Unavailable."""
         return await self._commands.delete_index(name, author)
 
-    def rebuild(self, name: str, *, previous: bool, forced: bool) -> RebuildStatus:
+    def rebuild(self, name: str, *, previous: bool, force: bool) -> RebuildStatus:
         """Start to rebuild an index while it is searched; if a rebuild is in progress, return its status.
 
         previous: go back to the index before the last rebuild instead
-        forced: whatever the canary queries find
+        force: whatever the canary queries find
 
         Raises NotFound, and Unavailable while it is built for the first time.
         """
-        return self._indexers.rebuild(name, previous=previous, forced=forced)
+        return self._indexers.rebuild(name, previous=previous, force=force)
 
     def last_rebuild(self, name: str) -> RebuildStatus:
         """The status of the last rebuild since the start. Raises NotFound."""

@@ -8,7 +8,7 @@ import pytest
 
 from events.settings import Signal, Transform
 from searchsvc.engines import signals
-from searchsvc.indexing.documents import AcceptedDocument, refusal
+from searchsvc.indexing.documents import AcceptedDocument, check_signals
 from searchsvc.indexing.inference import infer_settings
 from tests.factories import SETTINGS
 
@@ -59,13 +59,13 @@ def test_a_member_that_a_signal_cannot_use_is_refused_by_what_it_wants() -> None
     )
 
     def reason(**members: object) -> str | None:
-        refused = refusal(AcceptedDocument(1, "1", b"{}", {"id": "1", **members}), settings)
+        refused = check_signals(AcceptedDocument(1, "1", b"{}", {"id": "1", **members}), settings)
         return refused.reason if refused is not None else None
 
     assert reason(released="2026-01-01", in_stock=True) is None
     assert reason() is None
-    assert "has to be a date or absent" in str(reason(released=5))
-    assert "has to be true, false or a number or absent" in str(reason(in_stock="yes"))
+    assert "must be a date or absent" in str(reason(released=5))
+    assert "must be true, false or a number or absent" in str(reason(in_stock="yes"))
 
 
 def test_stock_is_inferred_from_a_member_named_after_it() -> None:

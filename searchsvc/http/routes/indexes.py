@@ -47,7 +47,7 @@ async def delete_index(indexes: IndexAdministration, index: str, request: AnyReq
 )
 async def reindex(indexes: IndexAdministration, index: str, body: bytes) -> Response[bytes]:
     options: ReindexInput = REINDEX.decode(body or b"{}")
-    return json_answer(indexes.rebuild(index, previous=options.previous, forced=options.force), 202)
+    return json_answer(indexes.rebuild(index, previous=options.previous, force=options.force), 202)
 
 
 @get("/v1/indexes/{index:str}/reindex", **describe("Status of the last rebuild", None, RebuildStatus))

@@ -23,9 +23,9 @@ async def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp
     index = control.fold(control.ControlState(), event, 1).index("shop")
     for save in (False, True):
         folder = tmp_path / str(save)
-        kept = EmbeddedStorage(folder, SETTINGS, dimension=DIMENSION)
-        indexer = Indexer(index, kept, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
-        indexer.engine = kept.open()
+        stored = EmbeddedStorage(folder, SETTINGS, dimension=DIMENSION)
+        indexer = Indexer(index, stored, MemoryEventLog(), Serving(), None, ThreadPoolExecutor(1))
+        indexer.engine = stored.open()
         indexer.engine.apply([upsert("1", "red shoe")], 1)
         indexer._n_unsaved = 1
         await indexer.close(save=save)

@@ -1,0 +1,36 @@
+"""Which index settings and index names are refused."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from events.errors import InvalidInput
+from events.settings import Embedding, IndexSettings, SearchableField, Signal, check_index_name, check_settings
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"searchable": ()}, "searchable"),
+        ({"searchable": (SearchableField("a b"),)}, "searchable[0].name"),
+        ({"searchable": (SearchableField("t"), SearchableField("t"))}, "searchable[1].name"),
+        ({"title": "x"}, "title"),
+        ({"embedding": Embedding(())}, "embedding.fields"),
+        ({"embedding": Embedding(("t",), 0)}, "embedding.max_chars"),
+        ({"signals": (Signal("v", "log1p", float("inf")),)}, "signals[0].scale"),
+        ({"signals": (Signal("v"), Signal("v"))}, "signals[1].field"),
+    ],
+)
+def test_invalid_settings_are_refused_by_field(change: dict[str, object], field: str) -> None:
+    good = IndexSettings((SearchableField("t"),), "t")
+    check_settings(good)
+    with pytest.raises(InvalidInput) as refused:
+        check_settings(msgspec.structs.replace(good, **change))
+    assert refused.value.field == field
+
+
+@pytest.mark.parametrize("name", ["", "a\n", "A", "-a", "a" * 65, "a.b", "a/b", "a b", "ä"])
+def test_index_names_that_are_not_a_subject_token_are_refused(name: str) -> None:
+    with pytest.raises(InvalidInput):
+        check_index_name(name)

@@ -1,0 +1,56 @@
+"""Which lines of NDJSON are refused, with which reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from searchsvc.indexing.documents import (
+    MAX_DOCUMENT_BYTES,
+    AcceptedDocument,
+    RefusedDocument,
+    check_signals,
+    parse_documents,
+)
+from tests.factories import SETTINGS
+
+
+def parse(body: bytes) -> list[AcceptedDocument | RefusedDocument]:
+    return list(parse_documents(body))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{", "not a JSON object"),
+        (b"[1]", "not a JSON object"),
+        (b"{}", "id is missing"),
+        (b'{"id":null}', "id is missing"),
+        (b'{"id":""}', 'id is ""'),
+        (b'{"id":17}', "id is 17"),
+        (b'{"id":"' + b"x" * 600 + b'"}', "id has 600 bytes"),
+        (b'{"id":"1","a":NaN}', "not a JSON object"),
+        (b'{"id":"1","a":' + b"[" * 5000 + b"]" * 5000 + b"}", "not a JSON object"),
+        (b'{"id":"1","a":"' + b"x" * MAX_DOCUMENT_BYTES + b'"}', "the document has"),
+        (b'{"id":"\xff"}', "not a JSON object"),
+    ],
+)
+def test_a_bad_line_is_refused_with_its_number_and_the_others_are_accepted(line: bytes, reason: str) -> None:
+    good, bad, last = parse(b'{"id":"a"}\n' + line + b'\n{"id":"z"}')
+    assert isinstance(bad, RefusedDocument)
+    assert bad.line == 2
+    assert bad.reason.startswith(reason)
+    assert isinstance(good, AcceptedDocument)
+    assert isinstance(last, AcceptedDocument)
+    assert (good.line, last.line) == (1, 3)
+
+
+def test_a_signal_that_is_not_a_number_is_refused() -> None:
+    valid, missing, invalid = parse(b'{"id":"1","votes":3}\n{"id":"2"}\n{"id":"3","votes":"many"}')
+    assert isinstance(valid, AcceptedDocument)
+    assert isinstance(missing, AcceptedDocument)
+    assert isinstance(invalid, AcceptedDocument)
+    assert check_signals(valid, SETTINGS) is None
+    assert check_signals(missing, SETTINGS) is None
+    refused = check_signals(invalid, SETTINGS)
+    assert refused is not None
+    assert '"many"' in refused.reason
