@@ -1,4 +1,4 @@
-"""What happened: event types, codec, log protocol, projections and the JetStream and memory adapters.
+"""What has happened? Events, their codec, the log and its adapters, and the states folded from it.
 
-The lowest layer: it imports nothing of `tuning` or `searchsvc`. Start reading at `types`, then `log`, then `control`.
+The lowest layer: it imports neither `tuning` nor `searchsvc`. Start reading at `types`, then `log`, then `control`.
 """

@@ -1,4 +1,4 @@
-"""Messages of the log as lines of NDJSON, to be kept or moved as a file. Pure."""
+"""Messages of the log as lines of NDJSON, to keep or move as a file. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from events.streams import StreamName
 
 
 class ArchivedRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One message. chain: hash of CONTROL up to this message, '' in other streams. data: its JSON, byte for byte."""
+    """One message.
+
+    chain: hash of CONTROL up to this message; '' in other streams
+    data: its JSON, byte for byte
+    """
 
     stream: StreamName
     seq: int
@@ -29,7 +33,7 @@ _decoder: Final = msgspec.json.Decoder(ArchivedRecord)
 
 
 def archive_line(record: Record, chain: str = "") -> bytes:
-    """The line of a message, newline included. Raises Corrupt where its data is no single line of JSON."""
+    """Return the line of a message, with its newline. Raises Corrupt where its data is not one line of JSON."""
     if b"\n" in record.data:
         raise Corrupt(f"{record.stream} {record.seq} holds a line break, which none of our events does")
     raw = msgspec.Raw(record.data)
@@ -38,7 +42,7 @@ def archive_line(record: Record, chain: str = "") -> bytes:
 
 
 def read_line(line: bytes) -> ArchivedRecord:
-    """Raises Corrupt where a line is not one that `archive_line` wrote."""
+    """Return the message of a line. Raises Corrupt where `archive_line` did not write it."""
     try:
         return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

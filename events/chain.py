@@ -1,7 +1,7 @@
-"""The hash chain over CONTROL: each link covers all that came before it. Pure.
+"""The hash chain over CONTROL: each link covers all messages before it. Pure.
 
-A log that was cut, changed or spliced gives another hash from there on, so one hash kept elsewhere vouches for the
-whole history up to its sequence.
+A changed, missing or inserted message changes every later hash, so one hash kept elsewhere verifies the whole history
+up to its sequence.
 """
 
 from __future__ import annotations

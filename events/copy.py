@@ -1,7 +1,7 @@
-"""The fsynced copy of CONTROL beside the store: what vouches for the stream, and what restores it.
+"""The fsynced copy of CONTROL beside the log's store: it verifies the stream, and restores it.
 
-A nats-server on one disk can lose acknowledged messages without a word: a flipped bit hides them, and their sequences
-are used again. So each CONTROL message is copied, with the hash of all before it, before anything is served from it.
+A nats-server on one disk can lose acknowledged messages silently: a flipped bit hides them, and their sequences are
+used again. So every CONTROL message is copied, with the hash of all before it, before anything is served from it.
 """
 
 from __future__ import annotations
@@ -24,48 +24,51 @@ COPY_NAME: Final = "control.ndjson"
 
 
 class ControlCopy:
-    """`DATA/control.ndjson`, opened for appending. seq: of its last message, 0 while it is empty.
+    """`DATA/control.ndjson`, opened for appending.
 
-    state: CONTROL as the copy had it when it was opened: what is served until the log is there. A last line without its
-    end was never vouched for: it is cut off. Raises Corrupt, naming the line, where the file contradicts itself.
+    An incomplete last line was never confirmed and is cut off. Raises Corrupt, naming the line, where the file
+    contradicts itself.
+
+    seq: of its last message; 0 while it is empty
+    state: CONTROL when the copy was opened; it is served until the log can be reached
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._chains = [GENESIS]
-        # Where each message ends in the file, and when the log stored it, or one before it where a clock was set back:
-        # what was stored later counts as later. Sequence 0 is before the first.
+        # Where each message ends in the file, and when the log stored it: never earlier than the message before, should
+        # a clock be set back. Index 0 stands for before the first message.
         self._ends = [0]
         self._times = [datetime.min.replace(tzinfo=UTC)]
         path.touch(mode=0o600)
         content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
+        complete = content[: content.rfind(b"\n") + 1]
         self.state = ControlState()
-        for archived in read_archive(path, whole):
+        for archived in read_archive(path, complete):
             self._chains.append(archived.chain)
             self._times.append(max(self._times[-1], archived.timestamp))
             if self.state.seq == archived.seq - 1:
                 with suppress(LaterVersion):
                     self.state = fold_message(self.state, bytes(archived.data), archived.seq)
-        for line in whole.splitlines(keepends=True):
+        for line in complete.splitlines(keepends=True):
             if line.strip():
                 self._ends.append(self._ends[-1] + len(line))
         self._file = path.open("r+b")
-        self._file.truncate(len(whole))
-        self._file.seek(len(whole))
+        self._file.truncate(len(complete))
+        self._file.seek(len(complete))
 
     @property
     def seq(self) -> int:
         return len(self._chains) - 1
 
-    def keep(self, record: Record, chain: str) -> None:
-        """Vouch for one message: append it durably, or hold it against what was kept. Raises Corrupt if it differs."""
+    def confirm(self, record: Record, chain: str) -> None:
+        """Append a message durably, or compare it with its copy. Raises Corrupt where they differ."""
         if record.seq <= self.seq:
             if self._chains[record.seq] != chain:
-                raise Corrupt(f"CONTROL {record.seq} is not what {self.path} holds: it was changed or lost")
+                raise Corrupt(f"CONTROL {record.seq} differs from its copy in {self.path}: it was changed or lost")
             return
         if record.seq != self.seq + 1:
-            raise Corrupt(f"CONTROL {record.seq} came after {self.seq}: what was between is missing")
+            raise Corrupt(f"CONTROL {record.seq} came after {self.seq}: the messages between are missing")
         line = archive_line(record, chain)
         self._file.write(line)
         self._file.flush()
@@ -75,22 +78,25 @@ class ControlCopy:
         self._chains.append(chain)
 
     def read(self, after: int, to: int) -> list[ArchivedRecord]:
-        """The messages past one sequence, up to another that is there. For any thread."""
+        """Return the messages after one sequence, up to and including another. Thread-safe."""
         with self.path.open("rb") as file:
             file.seek(self._ends[after])
             content = file.read(self._ends[to] - self._ends[after])
         return [read_line(line) for line in content.splitlines()]
 
-    def seq_at(self, at: datetime) -> int:
-        """The last message that the log had stored by then; 0 for none."""
-        return max(bisect_right(self._times, at, hi=self.seq + 1) - 1, 0)
+    def seq_at(self, timestamp: datetime) -> int:
+        """Return the sequence of the last message stored by a time; 0 for none."""
+        return max(bisect_right(self._times, timestamp, hi=self.seq + 1) - 1, 0)
 
     def close(self) -> None:
         self._file.close()
 
 
 def read_archive(path: Path, content: bytes | None = None) -> Iterator[ArchivedRecord]:
-    """The messages of an archive, in order. Raises Corrupt, naming the line, at a gap in CONTROL or a broken chain."""
+    """Yield the messages of an archive, in order.
+
+    Raises Corrupt, naming the line, at a gap in CONTROL or a broken chain.
+    """
     seq, chain = 0, GENESIS
     lines = (path.read_bytes() if content is None else content).split(b"\n")
     for number, line in enumerate(lines, start=1):
@@ -103,7 +109,7 @@ def read_archive(path: Path, content: bytes | None = None) -> Iterator[ArchivedR
         if archived.stream == "CONTROL":
             seq, chain = seq + 1, link(chain, bytes(archived.data))
             if archived.seq != seq:
-                raise Corrupt(f"{path} line {number}: CONTROL {archived.seq} where {seq} belongs")
+                raise Corrupt(f"{path} line {number}: CONTROL {archived.seq} in place of {seq}")
             if archived.chain != chain:
-                raise Corrupt(f"{path} line {number}: the hash of CONTROL {seq} is not that of the messages up to it")
+                raise Corrupt(f"{path} line {number}: the chain of CONTROL {seq} does not match the messages up to it")
         yield archived

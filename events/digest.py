@@ -1,7 +1,8 @@
-"""Documents as one number, whatever order they came in; and the hash of all state that the log can rebuild. Pure.
+"""A digest of a set of documents, and the hash of all state that the log can rebuild. Pure.
 
-A sum of SHA-256 values (mod 2^256) changes with any document and not with their order, so that an index keeps it up to
-date by adding and taking away. Source: Bellare & Micciancio, EUROCRYPT 1997 (AdHash); against accidents, not forgers.
+The sum of SHA-256 values (mod 2^256) changes with every document and does not depend on their order, so an index
+updates it by adding and subtracting. It detects accidents, not forgery.
+Source: Bellare & Micciancio, EUROCRYPT 1997 (AdHash).
 """
 
 from __future__ import annotations
@@ -19,26 +20,29 @@ MODULUS: Final = 1 << 256
 
 
 class DocumentsDigest(msgspec.Struct, frozen=True):
-    """count: documents. sha256_sum: of their JSON texts as stored, in hex."""
+    """Digest of a set of documents.
+
+    sha256_sum: sum of the SHA-256 of their JSON texts as stored, in hex
+    """
 
     count: int = 0
     sha256_sum: str = "0" * 64
 
     def changed(self, added: list[bytes], removed: list[bytes]) -> DocumentsDigest:
-        """With some more texts, and without some that it covers."""
+        """Return the digest after adding and removing texts."""
         total = int(self.sha256_sum, 16) + sum(map(text_hash, added)) - sum(map(text_hash, removed))
         return DocumentsDigest(self.count + len(added) - len(removed), f"{total % MODULUS:064x}")
 
 
 class CatalogFold:
-    """CATALOG as its newest message of each subject: which documents each index has."""
+    """The documents of each index, folded from CATALOG."""
 
     def __init__(self) -> None:
         self._hashes: dict[str, dict[str, int]] = {}
         self._subjects: set[str] = set()
 
     def knows(self, subject: str) -> bool:
-        """Whether there was a message of this subject: that its document is there, or that it is gone."""
+        """Return whether a message of this subject was applied, an upsert or a deletion."""
         return subject in self._subjects
 
     def apply(self, subject: str, event: CatalogEvent | Skipped) -> None:
@@ -50,7 +54,7 @@ class CatalogFold:
             documents.pop(event.id, None)
 
     def documents(self, index: str, created_seq: int) -> Mapping[str, int]:
-        """Document id -> `text_hash` of all that an index of that creation has."""
+        """Return document id -> `text_hash` for the index created at that CONTROL sequence."""
         return self._hashes.get(f"catalog.{index}.{created_seq}", {})
 
     def digest(self, index: str, created_seq: int) -> DocumentsDigest:
@@ -63,6 +67,6 @@ def text_hash(text: bytes) -> int:
 
 
 def state_hash(control: ControlState, documents: Mapping[str, DocumentsDigest]) -> str:
-    """SHA-256, in hex, over CONTROL's state and the digest of every index's documents: what a full replay rebuilds."""
+    """Return the SHA-256, in hex, over CONTROL's state and every index's documents: all that a full replay rebuilds."""
     covered = {name: documents[name] for name in sorted(control.indexes)}
     return hashlib.sha256(control_hash(control).encode() + msgspec.json.encode(covered)).hexdigest()

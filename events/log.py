@@ -1,4 +1,4 @@
-"""The log as the rest of the project sees it: append, read, follow, consume. Adapters: `jetstream`, `memory`."""
+"""The protocol of the log: append, read, follow, consume. Adapters: `jetstream` and `memory`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ NEWEST_ATTEMPTS: Final = 100
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One message to append. msg_id: an exact retry with the same id is stored once (within two minutes)."""
+    """One message to append.
+
+    msg_id: a retry with the same id, within two minutes, is stored once
+    """
 
     subject: str
     data: bytes
@@ -25,7 +28,11 @@ class Entry(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One stored message. seq: 1-based within its stream, never reused. timestamp: when the log stored it (UTC)."""
+    """One stored message.
+
+    seq: 1-based within its stream, never reused
+    timestamp: when the log stored it (UTC)
+    """
 
     stream: StreamName
     subject: str
@@ -36,7 +43,12 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where a stream stands. last_seq is 0 while nothing was ever appended; count is what is still stored."""
+    """The state of a stream.
+
+    last_seq: 0 before the first append
+    count: messages that are still stored
+    created: when the stream was created
+    """
 
     last_seq: int
     first_seq: int
@@ -45,7 +57,7 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class Delivery(Protocol):
-    """One message handed to a durable consumer. It comes again until `ack` was called."""
+    """One message handed to a durable consumer. It is handed out again until `ack` was called."""
 
     @property
     def record(self) -> Record: ...
@@ -56,7 +68,7 @@ class Delivery(Protocol):
 class EventLog(Protocol):
     """An ordered, durable record of events in the streams of `events.streams`.
 
-    Every method raises Unavailable where the log is out of reach; an append that raised it may or may not be stored:
+    Every method raises Unavailable where the log cannot be reached. An append that raised it may be stored or not:
     repeat it with the same msg_id.
     """
 
@@ -70,44 +82,50 @@ class EventLog(Protocol):
     ) -> int:
         """Store one message and return its sequence once it is on disk.
 
-        expected_last_seq: refuse (Conflict) unless the stream's last sequence is this.
-        expected_subject_seq: refuse (Conflict) unless the subject's last sequence is this; 0 for none yet.
+        expected_last_seq: raise Conflict unless this is the stream's last sequence
+        expected_subject_seq: raise Conflict unless this is the subject's last sequence; 0 for none yet
         """
         ...
 
     async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
-        """Store 1 to 1,000 messages, all or none, on consecutive sequences; return the last one's.
+        """Store 1 to 1,000 messages, all or none, on consecutive sequences; return the last sequence.
 
-        An exact retry, whose messages have the same ids, is stored once.
+        A retry with the same message ids is stored once.
         """
         ...
 
     async def position(self, stream: StreamName) -> Position: ...
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
-        """The message at `seq`; None where there is none (any more)."""
+        """Return the message at `seq`; None where there is none, or none any more."""
         ...
 
     def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
-        """What is stored past `after` at the time of the call, in order. subject: a filter, wildcards allowed."""
+        """Yield the messages after sequence `after` that are stored at the time of the call, in order.
+
+        subject: only messages of this subject; wildcards are allowed
+        """
         ...
 
     def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
-        """As `read`, then whatever is appended, as it comes, without end.
+        """Yield as `read` does, then every new message, without end.
 
-        Raises Corrupt where the stream ends before `after`: what was there once is lost.
+        Raises Corrupt where the stream ends before `after`: messages that were read once are lost.
         """
         ...
 
     def consume(self, stream: StreamName, durable: str) -> AsyncIterator[Delivery]:
-        """Share a stream's messages among all who use the same `durable` name, remembering what was acknowledged."""
+        """Yield a stream's messages, shared among the consumers of one `durable` name.
+
+        Acknowledgements are remembered.
+        """
         ...
 
     async def close(self) -> None: ...
 
 
 def check_batch(stream: StreamName, entries: Sequence[Entry]) -> None:
-    """Raise InvalidInput where a batch is empty, over its limit, or holds a message that is over the stream's."""
+    """Raise InvalidInput where a batch is empty or too long, or a message is larger than the stream allows."""
     if not 1 <= len(entries) <= MAX_BATCH:
         raise InvalidInput(f"a batch of {len(entries)}; allowed: 1 to {MAX_BATCH}", value=len(entries))
     limit = STREAMS[stream].max_message_bytes
@@ -117,19 +135,22 @@ def check_batch(stream: StreamName, entries: Sequence[Entry]) -> None:
 
 
 def require_reached(stream: StreamName, last_seq: int, after: int) -> None:
-    """Raise Corrupt where a stream ends before a sequence that was read from it: its end is lost, and numbers recur."""
+    """Raise Corrupt where a stream ends before a sequence that was read from it: its end is lost."""
     if last_seq < after:
         raise Corrupt(f"{stream} ends at {last_seq}, but {after} was read from it: its end is lost")
 
 
-async def first_at(event_log: EventLog, stream: StreamName, at: datetime, position: Position) -> int:
-    """The first message of a stream that was stored at a time or later; past the last where there is none. position: of
-    the stream, in which nothing is missing. Raises Unavailable."""
+async def first_stored_since(event_log: EventLog, stream: StreamName, timestamp: datetime, position: Position) -> int:
+    """Return the sequence of the first message stored at a time or later; the one after the last where there is none.
+
+    position: of the stream, which has no gaps
+    Raises Unavailable.
+    """
     low, high = position.first_seq, position.last_seq
     while low <= high:
         middle = (low + high) // 2
         record = await event_log.get(stream, middle)
-        if record is None or record.timestamp < at:
+        if record is None or record.timestamp < timestamp:
             low = middle + 1
         else:
             high = middle - 1

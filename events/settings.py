@@ -1,7 +1,6 @@
-"""The settings of one index, as stored in `IndexConfigured`: what is searched, embedded and weighed.
+"""Index settings, as stored in `IndexConfigured`: what is searched, embedded and ranked by. Pure data.
 
-Pure data. `searchsvc.indexing.inference` makes one from sample documents;
-people edit it through `PUT /v1/indexes/{index}`.
+`searchsvc.indexing.inference` infers them from sample documents; people change them with `PUT /v1/indexes/{index}`.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ Transform = Literal["identity", "log1p", "inverse", "decay", "boolean"]
 
 
 class SearchableField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One named text field that keyword search covers; it gives the feature `bm25.<name>`.
+    """A text field that keyword search covers. It has the feature `bm25.<name>`.
 
-    sources: document members whose text is joined; a trailing `*` takes every member with that prefix
-        (thousands of sparse attributes become one field). Empty means the member called `name`.
+    sources: members whose texts are joined; a trailing `*` takes every member with that prefix, so that thousands of
+        sparse attributes become one field; empty for the member called `name`
     """
 
     name: str
@@ -37,12 +36,16 @@ class SearchableField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A number of the document that ranks it whatever the query; it gives the feature `signal.<field>`, in [0, 1].
+    """A document's own number that ranks it whatever the query. It has the feature `signal.<field>`, in [0, 1].
 
-    identity, log1p: the number, or the logarithm of 1 + it, divided by scale and cut to 1. inverse: scale / (scale +
-    number), for prices: one half where the price is the scale. decay: a date; one half once it is scale days old.
-    boolean: 1 where it is true, or a number above 0: in stock. A missing value gives 0. `scale` is fixed when the
-    settings are written, so that one new document never shifts the scores of all others.
+    A missing value gives 0.
+
+    transform: how the number becomes a feature:
+        identity, log1p: the number, or log(1 + number), divided by `scale`, at most 1
+        inverse: scale / (scale + number), for prices
+        decay: of a date; one half after `scale` days
+        boolean: 1 where true or above 0, such as in stock
+    scale: fixed when the settings are written, so that a new document never shifts the scores of the others
     """
 
     field: str
@@ -51,17 +54,17 @@ class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The text that stands for a document in vector search: members in order, each cut to `max_chars` code points."""
+    """The text that is embedded for a document: members in order, each cut to `max_chars` code points."""
 
     fields: tuple[str, ...]
     max_chars: int = 120
 
 
 class IndexSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What one index searches.
+    """What one index searches, embeds and ranks by.
 
-    title: the searchable field that names a document to a person; its matches weigh most by default.
-    embedding: None switches vector search off for this index.
+    title: the searchable field that names a document to a person; it has the largest default weight
+    embedding: None switches vector search off
     """
 
     searchable: tuple[SearchableField, ...]
@@ -71,14 +74,14 @@ class IndexSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check_index_name(name: str) -> str:
-    """Return `name`, or raise InvalidInput where it is no index name."""
+    """Return `name`. Raises InvalidInput where it is not a valid index name."""
     limit = "1 to 64 of a-z, 0-9, _ and -, not starting with _ or -"
     require(INDEX_NAME.fullmatch(name) is not None, "index", name, limit)
     return name
 
 
 def check_settings(settings: IndexSettings) -> None:
-    """Raise InvalidInput naming the first member that cannot be honoured."""
+    """Raise InvalidInput, naming the first member that is invalid."""
     n_fields = len(settings.searchable)
     require(1 <= n_fields <= MAX_SEARCHABLE_FIELDS, "searchable", n_fields, f"1 to {MAX_SEARCHABLE_FIELDS} fields")
     names = [field.name for field in settings.searchable]

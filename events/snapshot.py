@@ -1,7 +1,7 @@
-"""Snapshots of folds: a state at one sequence of a stream, under SHA-256, and what vouches for the stream up to there.
+"""Snapshots of folds, and checkpoints that tell whether a stream has lost anything.
 
-One file a snapshot: its parts one after the other, then a line of JSON that describes them, sealed. A snapshot in doubt
-is no loss: it is discarded, and its fold starts from an older one or from the log.
+A snapshot is one file: its parts one after another, then one line of JSON, the manifest, with the SHA-256 of each part
+and of itself. A damaged snapshot is no loss: it is discarded, and the fold starts from an older one or from the log.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from events.log import EventLog, Record
 from events.streams import STREAMS, StreamName
 
 KEPT: Final = 2
-# A stream forgets by its server's clock, which may differ from ours.
+# A stream drops old messages by its server's clock, which may differ from ours.
 CLOCK_SLACK_S: Final = 7200.0
 SUFFIX: Final = ".snapshot"
 
@@ -35,10 +35,13 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where a stream stood: when it was made, how many messages it held then, and the SHA-256 of the one at `seq`.
+    """The state of a stream at a sequence, to notice later what it has lost.
 
-    count: 0 where it says nothing. digest: '' where there was no message. marks: messages and when they were stored,
-    oldest first: what is younger than the stream's age limit has to be there.
+    created: when the stream was created
+    digest: SHA-256 of the message at `seq`; '' for an empty stream
+    count: messages stored then; 0 for unknown
+    marks: sequences with the times when they were stored, oldest first; a message younger than the stream's age limit
+        must still be there
     """
 
     stream: StreamName
@@ -56,7 +59,11 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """schema: of what the parts hold. seal: SHA-256 of the manifest itself, written without it."""
+    """The last line of a snapshot file.
+
+    schema: version of the content of the parts
+    seal: SHA-256 of the manifest without this member
+    """
 
     schema: int
     checkpoint: Checkpoint
@@ -74,9 +81,9 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class Snapshots:
-    """The newest few snapshots of one fold, in a folder of their own.
+    """The newest snapshots of one fold, in a folder of their own.
 
-    schema: counts up whenever the parts change their meaning; snapshots of another one are discarded.
+    schema: raised whenever the content of the parts changes; snapshots with another schema are discarded
     """
 
     def __init__(self, folder: Path, schema: int) -> None:
@@ -85,8 +92,8 @@ class Snapshots:
         self._saving = threading.Lock()
 
     def save(self, checkpoint: Checkpoint, parts: Mapping[str, Iterable[bytes]]) -> Path:
-        """Write one durably, then drop all but the newest few. Blocks; parts may be made while they are written."""
-        # A save that was cancelled goes on in its thread: the next waits for it.
+        """Write a snapshot durably, then delete all but the newest few. Blocks."""
+        # A cancelled save continues in its thread: wait for it.
         with self._saving:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             path = self.folder / f"{checkpoint.seq:020d}{SUFFIX}"
@@ -110,7 +117,7 @@ class Snapshots:
             return path
 
     def newest(self) -> Snapshot | None:
-        """The newest that is whole; those in doubt are removed, and the log says why."""
+        """Return the newest intact snapshot. Damaged ones are deleted, with a warning."""
         for path in self._paths():
             try:
                 return self._read(path)
@@ -120,7 +127,7 @@ class Snapshots:
         return None
 
     def checkpoint(self) -> Checkpoint | None:
-        """That of the newest, which is left as it is. Raises Corrupt where it is in doubt."""
+        """Return the checkpoint of the newest snapshot. Raises Corrupt where it is damaged."""
         paths = self._paths()
         return self._read(paths[0]).checkpoint if paths else None
 
@@ -130,18 +137,18 @@ class Snapshots:
         try:
             manifest = msgspec.json.decode(line, type=Manifest)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise Corrupt(f"{path} ends in no readable manifest: {error}") from error
+            raise Corrupt(f"{path} does not end with a readable manifest: {error}") from error
         if manifest != manifest.sealed():
-            raise Corrupt(f"{path}: its manifest is not what was sealed")
+            raise Corrupt(f"{path}: its manifest was changed")
         if manifest.schema != self._schema:
             raise Corrupt(f"{path} has schema {manifest.schema}, not {self._schema}")
-        parts, at = {}, 0
+        parts, offset = {}, 0
         for part in manifest.parts:
-            piece = body[at : at + part.size_bytes]
+            piece = body[offset : offset + part.size_bytes]
             if hashlib.sha256(piece).hexdigest() != part.sha256:
-                raise Corrupt(f"{path}: its part {part.name} is not what its manifest vouches for")
+                raise Corrupt(f"{path}: its part {part.name} does not have the SHA-256 of its manifest")
             parts[part.name] = piece
-            at += part.size_bytes
+            offset += part.size_bytes
         return Snapshot(manifest.checkpoint, parts)
 
     def _paths(self) -> list[Path]:
@@ -149,12 +156,12 @@ class Snapshots:
 
 
 def digest(record: Record) -> str:
-    """What a checkpoint keeps of a message."""
+    """Return the SHA-256 of a message, as a checkpoint keeps it."""
     return hashlib.sha256(record.data).hexdigest()
 
 
 async def take_checkpoint(event_log: EventLog, stream: StreamName) -> Checkpoint:
-    """Where a stream stands now. Raises Unavailable."""
+    """Return a checkpoint of a stream as it is now. Raises Unavailable."""
     position = await event_log.position(stream)
     record = await event_log.get(stream, position.last_seq) if position.last_seq else None
     return Checkpoint(
@@ -163,27 +170,29 @@ async def take_checkpoint(event_log: EventLog, stream: StreamName) -> Checkpoint
 
 
 async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: datetime) -> None:
-    """Raise Corrupt, naming what is missing or changed, where a stream is not the one that was checkpointed.
+    """Raise Corrupt, naming what is missing or changed, where a stream does not continue a checkpoint.
 
-    One that was made anew over the messages of the old, as after its metadata was lost, is the same.
+    A stream that was created again over its old messages, as after a loss of its metadata, does.
     """
     stream = checkpoint.stream
     position = await event_log.position(stream)
     if position.last_seq < checkpoint.seq:
-        anew = f" (made anew {position.created:%Y-%m-%d %H:%M:%S})" if position.created != checkpoint.created else ""
+        recreated = (
+            f" (created again {position.created:%Y-%m-%d %H:%M:%S})" if position.created != checkpoint.created else ""
+        )
         raise Corrupt(
-            f"{stream}{anew} ends at {position.last_seq}, but {checkpoint.seq} was read from it: "
+            f"{stream}{recreated} ends at {position.last_seq}, but {checkpoint.seq} was read from it: "
             f"{position.last_seq + 1} to {checkpoint.seq} are missing"
         )
     compacted = STREAMS[stream].compacted
     if compacted and position.count < checkpoint.count:
         raise Corrupt(
-            f"{stream} holds {position.count} messages, but it held {checkpoint.count} at {checkpoint.seq} and "
-            f"replaces them one by one: at least {checkpoint.count - position.count} are missing"
+            f"{stream} holds {position.count} messages, but it held {checkpoint.count} at {checkpoint.seq}, and "
+            f"a message only ever replaces one: at least {checkpoint.count - position.count} are missing"
         )
     record = await event_log.get(stream, checkpoint.seq) if checkpoint.seq else None
     if record is not None and digest(record) != checkpoint.digest:
-        raise Corrupt(f"{stream} {checkpoint.seq} is another message than the one that was read")
+        raise Corrupt(f"{stream} {checkpoint.seq} is not the message that was read before")
     if compacted:
         return
     kept_since = now - timedelta(seconds=STREAMS[stream].max_age_s - CLOCK_SLACK_S)
@@ -195,11 +204,11 @@ async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: d
                 f"to have left: {mark.seq} to {position.first_seq - 1} are missing"
             )
     if record is None and checkpoint.seq >= position.first_seq:
-        raise Corrupt(f"{stream} {checkpoint.seq} was read once and is missing")
+        raise Corrupt(f"{stream} {checkpoint.seq} was read before and is missing")
 
 
 def sync(path: Path) -> None:
-    """Return once a file's content, or a folder's names, are on disk."""
+    """Block until a file's content, or a folder's entries, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

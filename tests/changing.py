@@ -81,7 +81,7 @@ class ChangingShop:
     async def follow(self) -> None:
         async for record in self.log.follow("CONTROL"):
             state = fold_message(self.serving.current.control, record.data, record.seq)
-            self._copy.keep(record, state.chain)
+            self._copy.confirm(record, state.chain)
             await self.serving.set_control(state)
 
     def close(self) -> None:

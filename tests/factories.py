@@ -136,7 +136,7 @@ def history_of(folder: Path, events: Sequence[ControlEvent]) -> ControlHistory:
     for seq, event in enumerate(events, start=1):
         data = encode(event)
         chain = link(chain, data)
-        copy.keep(Record("CONTROL", "control.shop", seq, NOW + timedelta(minutes=seq), data, event.id), chain)
+        copy.confirm(Record("CONTROL", "control.shop", seq, NOW + timedelta(minutes=seq), data, event.id), chain)
     copy.close()
     return ControlHistory(copy)
 

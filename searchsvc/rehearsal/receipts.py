@@ -21,7 +21,7 @@ from events.control import ControlState
 from events.errors import Corrupt, Gone, NotFound, SearchsvcError
 from events.history import ControlHistory
 from events.index_control import IndexControl
-from events.log import EventLog, first_at
+from events.log import EventLog, first_stored_since
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
 from searchsvc.analysis.analyzer import query_key
@@ -206,7 +206,7 @@ class Receipts:
 
     async def _searched_from(self, query_id: str, at: datetime) -> _Found | None:
         position = await self._log.position("BEHAVIOR")
-        first = await first_at(self._log, "BEHAVIOR", at - EARLIER, position)
+        first = await first_stored_since(self._log, "BEHAVIOR", at - EARLIER, position)
         if first == position.first_seq > 1:
             oldest = await self._log.get("BEHAVIOR", first)
             if oldest is None or oldest.timestamp > at + MAX_LATE:

@@ -23,7 +23,7 @@ import msgspec
 from events.codec import decode_behavior
 from events.control import ControlState
 from events.errors import InvalidInput, NotFound, SearchsvcError, Unavailable, require
-from events.log import EventLog, first_at
+from events.log import EventLog, first_stored_since
 from events.types import InteractionRecorded, RankingShown
 from searchsvc.behavior.keyring import Keyring, User, open_ranking
 from searchsvc.changes.drafts import Draft, Drafts, with_draft
@@ -256,7 +256,7 @@ class WhatIfs:
     async def _read(self, index: str, back: timedelta) -> tuple[list[_Logged], Mapping[str, Mapping[str, set[str]]]]:
         """The newest rankings, and by ranking and kind the documents that were acted on."""
         position = await self._log.position("BEHAVIOR")
-        first = await first_at(self._log, "BEHAVIOR", datetime.now(UTC) - back, position)
+        first = await first_stored_since(self._log, "BEHAVIOR", datetime.now(UTC) - back, position)
         first = max(first, position.last_seq - MAX_MESSAGES + 1)
         shown: dict[str, RankingShown] = {}
         acted: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))

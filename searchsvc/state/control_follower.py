@@ -41,7 +41,7 @@ class ControlFollower:
         state, last_seq, chain, reason = ControlState(), 0, GENESIS, ""
         async for record in self._log.read("CONTROL"):
             last_seq, chain = record.seq, link(chain, record.data)
-            self._copy.keep(record, chain)
+            self._copy.confirm(record, chain)
             if state.seq == record.seq - 1:
                 try:
                     state = fold_message(state, record.data, record.seq)
@@ -62,7 +62,7 @@ class ControlFollower:
             before = self._serving.current.control
             after = fold_message(before, record.data, record.seq)
             # The copy first: nothing may be served that could not be restored.
-            await asyncio.to_thread(self._copy.keep, record, after.chain)
+            await asyncio.to_thread(self._copy.confirm, record, after.chain)
             await self._serving.set_control(after)
             if _structure(before) != _structure(after):
                 self.structure_changed.set()

@@ -141,7 +141,7 @@ class LogMachine(RuleBasedStateMachine):
             state = fold_message(state, data, seq)
         async for record in self.log.read("CONTROL"):
             replayed = fold_message(replayed, record.data, record.seq)
-            self.copy.keep(record, replayed.chain)
+            self.copy.confirm(record, replayed.chain)
         catalog = CatalogFold()
         async for record in self.log.read("CATALOG"):
             catalog.apply(record.subject, decode_catalog(record.data))

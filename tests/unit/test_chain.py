@@ -53,7 +53,7 @@ def states(n: int) -> list[ControlState]:
 def kept(path: Path, n: int) -> ControlCopy:
     copy = ControlCopy(path)
     for state in states(n)[1:]:
-        copy.keep(record(state.seq), state.chain)
+        copy.confirm(record(state.seq), state.chain)
     return copy
 
 
@@ -91,8 +91,8 @@ def test_a_copy_is_taken_up_where_it_ended(tmp_path: Path) -> None:
     again = ControlCopy(path)
     assert again.seq == 3
     after = states(4)
-    again.keep(record(2), after[2].chain)
-    again.keep(record(4), after[4].chain)
+    again.confirm(record(2), after[2].chain)
+    again.confirm(record(4), after[4].chain)
     again.close()
     assert [archived.seq for archived in read_archive(path)] == [1, 2, 3, 4]
 
@@ -110,10 +110,10 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
 def test_a_log_that_differs_from_its_copy_is_corrupt(tmp_path: Path) -> None:
     other = fold_message(states(1)[-1], message(2, "another"), 2)
     with closing(kept(tmp_path / "control.ndjson", 3)) as copy:
-        with pytest.raises(Corrupt, match="CONTROL 2 is not what"):
-            copy.keep(record(2, "another"), other.chain)
+        with pytest.raises(Corrupt, match="CONTROL 2 differs from its copy"):
+            copy.confirm(record(2, "another"), other.chain)
         with pytest.raises(Corrupt, match="5 came after 3"):
-            copy.keep(record(5), "ff")
+            copy.confirm(record(5), "ff")
 
 
 @pytest.mark.parametrize("place", range(40, 400, 45))
@@ -136,9 +136,9 @@ def test_a_line_that_is_gone_is_missed(tmp_path: Path) -> None:
     kept(path, 3).close()
     first, _, third = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + third)
-    with pytest.raises(Corrupt, match="line 2: CONTROL 3 where 2 belongs"):
+    with pytest.raises(Corrupt, match="line 2: CONTROL 3 in place of 2"):
         list(read_archive(path))
     renumbered = msgspec.structs.replace(read_line(third), seq=2)
     path.write_bytes(first + msgspec.json.encode(renumbered) + b"\n")
-    with pytest.raises(Corrupt, match="hash of CONTROL 2"):
+    with pytest.raises(Corrupt, match="chain of CONTROL 2"):
         list(read_archive(path))

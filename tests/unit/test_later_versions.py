@@ -43,7 +43,7 @@ def test_the_copy_keeps_what_it_cannot_read_and_serves_what_is_before_it(tmp_pat
     copy, chain = ControlCopy(tmp_path / "control.ndjson"), GENESIS
     for seq, data in enumerate((CONFIGURED, BARRIER, CONFIGURED), start=1):
         chain = link(chain, data)
-        copy.keep(Record("CONTROL", "control.shop", seq, NOW, data), chain)
+        copy.confirm(Record("CONTROL", "control.shop", seq, NOW, data), chain)
     copy.close()
     again = ControlCopy(tmp_path / "control.ndjson")
     assert (again.seq, again.state.seq, list(again.state.indexes)) == (3, 1, ["shop"])

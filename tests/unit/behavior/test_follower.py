@@ -107,8 +107,8 @@ def test_a_snapshot_with_any_damaged_byte_is_discarded(tmp_path: Path) -> None:
     [
         ("end", "ends at 1, but 3 was read"),
         ("middle", "holds 2 messages between 1 and 3: 1 are missing"),
-        ("changed", "BEHAVIOR 3 is another message"),
-        ("whole", "is another message"),
+        ("changed", "BEHAVIOR 3 is not the message that was read before"),
+        ("whole", "is not the message that was read before"),
     ],
 )
 async def test_a_loss_is_named(tmp_path: Path, loss: str, message: str) -> None:
