@@ -36,11 +36,12 @@ from nats.js.api import (
 from events.errors import Conflict, Corrupt, Unavailable
 from events.log import Entry, Position, Record, check_batch, require_reached
 from events.nats_connection import Connection, Subscription, close_quietly, translate
-from events.streams import STREAMS, StreamName, StreamSpec
+from events.streams import FORMAT, FORMAT_KEY, STREAMS, StreamName, StreamSpec
 
 T = TypeVar("T")
 
 WRONG_LAST_SEQUENCE: Final = 10071
+STREAM_DIFFERS: Final = 10058
 DUPLICATE_IN_BATCH: Final = 10201
 TIMEOUT_S: Final = 5.0
 READ_TIMEOUT_S: Final = 1.0
@@ -123,15 +124,52 @@ class JetStreamEventLog:
         return 3 if len(self._client.discovered_servers) + len(self._client.servers) >= 3 else 1
 
     async def ensure_streams(self, *, replicas: int = 1) -> None:
-        """Create the streams that are missing; leave the others unchanged. Raises Unavailable."""
+        """Create the streams that are missing; leave the others unchanged.
+
+        Raises Unavailable, and Corrupt if a stream holds messages of another format.
+        """
         self._replicas = replicas
         for name in STREAMS:
             await self._ensure(name)
 
     async def _ensure(self, stream: StreamName) -> None:
         """Create a stream. One whose metadata was lost is adopted again with its messages."""
-        adding = self._js.add_stream(_stream_config(STREAMS[stream], self._replicas))
-        await self._call(adding, f"creating stream {stream}")
+        config, purpose = _stream_config(STREAMS[stream], self._replicas), f"creating stream {stream}"
+        try:
+            await self._call(self._js.add_stream(config), purpose)
+        except Unavailable as error:
+            cause = error.__cause__
+            if not (isinstance(cause, nats.js.errors.APIError) and cause.err_code == STREAM_DIFFERS):
+                raise
+            if not await self._is_unmarked(stream):
+                raise
+            # Made by an earlier version, and empty.
+            await self._call(self._js.update_stream(config), purpose)
+
+    async def require_format(self) -> None:
+        """Raise Corrupt if a stream holds messages of another format than this version reads. Changes nothing."""
+        for name in STREAMS:
+            await self._is_unmarked(name)
+
+    async def _is_unmarked(self, stream: StreamName) -> bool:
+        """Whether a stream names no format. Raises Corrupt if it names another one, or none and holds messages."""
+        try:
+            info = await self._connection.call(self._js.stream_info(stream), f"looking at {stream}")
+        except nats.js.errors.NotFoundError:
+            return False
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, f"looking at {stream}") from error
+        found = (info.config.metadata or {}).get(FORMAT_KEY)
+        if found == str(FORMAT):
+            return False
+        if found is None and not info.state.messages:
+            return True
+        held = f"format {found}" if found is not None else "an earlier version"
+        raise Corrupt(
+            f"stream {stream} of this NATS server holds messages of {held}; this version reads format {FORMAT}: export "
+            "the documents with the version that wrote it and import them on a server without these streams: the "
+            "steps are in docs/decisions/log-format.md"
+        )
 
     async def append(
         self,
@@ -440,6 +478,7 @@ def _stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:
         storage=StorageType.FILE,
         discard=DiscardPolicy.OLD,
         num_replicas=replicas,
+        metadata={FORMAT_KEY: str(FORMAT)},
         max_age=spec.max_age_s,
         max_msgs_per_subject=1 if spec.compacted else -1,
         max_msg_size=spec.max_message_bytes,

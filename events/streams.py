@@ -13,6 +13,11 @@ import msgspec
 
 StreamName = Literal["CONTROL", "DRAFTS", "CATALOG", "BEHAVIOR", "SIGNALS", "INGEST", "DEAD"]
 
+# Of the log as a whole, on disk and on a server: see docs/decisions/log-format.md.
+FORMAT: Final = 1
+# Name in a stream's metadata.
+FORMAT_KEY: Final = "searchsvc-format"
+
 DAY_S: Final = 86_400.0
 MAX_SUBJECT_TOKEN_BYTES: Final = 128
 

@@ -12,6 +12,7 @@ import gc
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from events import data_folder
 from events.errors import Corrupt
 from searchsvc.app import upkeep, wiring
 from searchsvc.app.background import BackgroundTasks
@@ -75,7 +76,7 @@ class App:
     async def _start(self) -> None:
         config, shutdown, notes = self._config, self._shutdown, self._notes
         data = config.data_path
-        data.mkdir(parents=True, exist_ok=True)
+        data_folder.prepare(data)
         if (data / INTERRUPTED_REPAIR).exists():
             raise Corrupt(f"a repair of {data} was interrupted: run `searchsvc events repair` again to continue it")
         log = wiring.open_log(config, shutdown)

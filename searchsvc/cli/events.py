@@ -39,10 +39,9 @@ from events.types import (
 from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
 from searchsvc.cli.client import json_option
 from searchsvc.cli.dead import dead, replay
-from searchsvc.cli.log import connect_as_reader, export, import_, log_options
+from searchsvc.cli.log import connect_as_reader, export, import_, load_log_config, log_options
 from searchsvc.cli.repair import repair
 from searchsvc.cli.verify import verify
-from searchsvc.runtime.config import load_config
 
 TAILED: tuple[StreamName, ...] = ("CONTROL", "BEHAVIOR", "DEAD")
 REMEMBERED = 10_000
@@ -74,7 +73,7 @@ def tail(
     as_json: bool,
 ) -> None:
     """Print events as they are stored. Interactions name the query and rank they belong to."""
-    config = load_config(config_file, {"data_dir": data_dir}).config
+    config = load_log_config(config_file, data_dir)
     keys = config.data_path / KEYRING_NAME
     tailing = _Tail(as_json, Keyring(keys) if keys.exists() else None)
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import rich_click as click
 
-from events import jetstream, server
+from events import data_folder, jetstream, server
 from events.archive import archive_line
 from events.chain import GENESIS, link
 from events.copy import read_archive
@@ -38,11 +38,24 @@ def log_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def load_log_config(config_file: Path | None, data_dir: str | None) -> Config:
+    """Load the configuration of a command that reads a data folder. Raises Corrupt for one of another format."""
+    config = load_config(config_file, {"data_dir": data_dir}).config
+    data_folder.require_format(config.data_path)
+    return config
+
+
 async def connect_as_reader(config: Config) -> JetStreamEventLog:
-    """The log of a running service, to be looked at."""
+    """Connect to the log of a running service, to read it. Raises Unavailable, and Corrupt for another format."""
     if config.nats.url:
         nats = config.nats
-        return await jetstream.connect(nats.url, user=nats.user, password=nats.password, role="reader")
+        event_log = await jetstream.connect(nats.url, user=nats.user, password=nats.password, role="reader")
+        try:
+            await event_log.require_format()
+        except BaseException:
+            await event_log.close()
+            raise
+        return event_log
     address = server.read_address(config.data_path)
     account = address.accounts["reader"]
     return await jetstream.connect(address.url, user=account.user, password=account.password, role="reader")
@@ -54,7 +67,7 @@ async def connect_as_reader(config: Config) -> JetStreamEventLog:
 @click.option("--stream", type=click.Choice(EXPORTED), multiple=True, help="Only this stream; may be repeated.")
 def export(data_dir: str | None, config_file: Path | None, file: Path, stream: tuple[StreamName, ...]) -> None:
     """Write the log of a running service to FILE, one message a line."""
-    config = load_config(config_file, {"data_dir": data_dir}).config
+    config = load_log_config(config_file, data_dir)
     wanted = [name for name in EXPORTED if not stream or name in stream]
     counts = asyncio.run(_export(config, file, wanted))
     click.echo(f"{', '.join(f'{name} {n}' for name, n in counts.items())} written to {file}")
@@ -88,6 +101,7 @@ def import_(data_dir: str | None, config_file: Path | None, file: Path) -> None:
     and the indexes, which name its sequences, are made anew (vectors are not encoded again).
     """
     config = load_config(config_file, {"data_dir": data_dir}).config
+    data_folder.prepare(config.data_path)
     nats = None
     if not config.nats.url:
         nats = server.start(config.data_path, port=config.nats.port, ingest_password=config.nats.ingest_password)

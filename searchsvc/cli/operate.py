@@ -19,11 +19,11 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from events import jetstream
+from events import data_folder, jetstream
 from events.errors import SearchsvcError
 from events.server import read_address
 from events.server_process import find_binary
-from events.streams import catalog_filter
+from events.streams import FORMAT, catalog_filter
 from searchsvc.cli.client import ServiceClient, json_option, url_option
 from searchsvc.runtime.config import Config, load_config, shown
 
@@ -78,6 +78,7 @@ def doctor(config_file: Path | None, data_dir: str | None, url: str, as_json: bo
     """
     settings = load_config(config_file, {"data_dir": data_dir}).config
     checks: list[tuple[str, Callable[[], tuple[str, str]]]] = [
+        ("data folder", lambda: _data_folder(settings)),
         ("disk", lambda: _disk(settings)),
         ("fsync", lambda: _fsync(settings)),
         ("nats-server", _nats_binary),
@@ -120,6 +121,18 @@ def _existing(folder: Path) -> Path:
     return folder
 
 
+def _data_folder(settings: Config) -> tuple[str, str]:
+    folder = settings.data_path
+    if not folder.exists():
+        return "ok", f"{folder} does not exist yet"
+    data_folder.require_format(folder)
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        return "fail", f"{folder} is not a folder that can be written to"
+    return "ok", f"{folder} is of format {FORMAT}" if (
+        folder / data_folder.MARKER_NAME
+    ).exists() else f"{folder} is new"
+
+
 def _disk(settings: Config) -> tuple[str, str]:
     free = shutil.disk_usage(_existing(settings.data_path)).free
     return "ok" if free > LOW_DISK_BYTES else "warn", f"{free / 1e9:.1f} GB free under {settings.data_path}"
@@ -147,8 +160,10 @@ def _model(settings: Config) -> tuple[str, str]:
     from searchsvc.embedding.model import find_model
 
     source = find_model(settings.embedding.model)
-    folder = exported(source, settings.data_path / "models")
-    manifest = read_manifest(folder)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        # A data folder is created by a service, not by looking at it.
+        data = settings.data_path if settings.data_path.is_dir() else Path(elsewhere)
+        manifest = read_manifest(exported(source, data / "models"))
     return "ok", f"{source.name}, {manifest.dimension} dimensions, weights {source.digest[:12]}…, exported and verified"
 
 

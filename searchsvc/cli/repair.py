@@ -27,10 +27,10 @@ from events.snapshot import Snapshots, require_checkpoint
 from events.streams import StreamName, catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, Skipped
 from searchsvc.app.app import INTERRUPTED_REPAIR
-from searchsvc.cli.log import KEPT_OF, import_archive, log_options
+from searchsvc.cli.log import KEPT_OF, import_archive, load_log_config, log_options
 from searchsvc.cli.verify import CHECKPOINTS
 from searchsvc.engines.embedded.storage import stored_documents
-from searchsvc.runtime.config import Config, load_config
+from searchsvc.runtime.config import Config
 
 # CONTROL comes from its copy. INGEST is handed out to consumers, whose places are lost with the store.
 READ: Final[dict[StreamName, Callable[[bytes], object]]] = {
@@ -58,7 +58,7 @@ def repair(data_dir: str | None, config_file: Path | None) -> None:
     there from the saved indexes. The damaged store is moved aside, not removed; what is lost for good is listed.
     Messages get new sequences, so indexes are built anew (vectors are not encoded again).
     """
-    config = load_config(config_file, {"data_dir": data_dir}).config
+    config = load_log_config(config_file, data_dir)
     if config.nats.url:
         raise click.ClickException("nats.url is set: the store is that server's, and so is its repair")
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")

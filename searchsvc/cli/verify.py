@@ -25,10 +25,10 @@ from events.types import EventRefused, InteractionRecorded
 from searchsvc.app import log_watch as watch
 from searchsvc.behavior import follower
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.cli.log import connect_as_reader, log_options
+from searchsvc.cli.log import connect_as_reader, load_log_config, log_options
 from searchsvc.engines.embedded.storage import stored_documents
 from searchsvc.http.shapes.state import IndexState, StateInfo
-from searchsvc.runtime.config import Config, load_config
+from searchsvc.runtime.config import Config
 
 # While documents are written, the log and what is served of it differ from moment to moment.
 ATTEMPTS: Final = 5
@@ -54,7 +54,7 @@ def verify(data_dir: str | None, config_file: Path | None, url: str, as_json: bo
 
     Ends with 1 on any doubt.
     """
-    config = load_config(config_file, {"data_dir": data_dir}).config
+    config = load_log_config(config_file, data_dir)
     findings = asyncio.run(_Verification(config, url).run())
     holds = all(finding.holds for finding in findings)
     if as_json:
