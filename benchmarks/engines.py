@@ -40,7 +40,7 @@ from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.node import Node, client_of
 from searchsvc.engines.protocol import Upsert
 from searchsvc.indexing.documents import AcceptedDocument, parse_documents
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from tuning import metrics
 from tuning.arrays import FloatArray, ScoreArray

@@ -22,9 +22,9 @@ from events.types import IndexConfigured
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import EngineSnapshot
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 from tuning.features import default_weights
 
 INDEX: Final = "bench"

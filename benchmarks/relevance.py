@@ -37,9 +37,9 @@ from searchsvc.engines.protocol import EngineSnapshot, Upsert
 from searchsvc.indexing.documents import AcceptedDocument, parse_documents
 from searchsvc.indexing.inference import infer_settings
 from searchsvc.search import ranking
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 from tuning import metrics
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import KEYWORD_RANK, VECTOR_RANK, default_weights, feature_names
@@ -180,7 +180,7 @@ def _orders(ids: list[str], reciprocal_ranks: FloatArray) -> dict[str, list[str]
         ranks = (1.0 / reciprocal_ranks.astype(np.float64)).T
     fused = ranking.reciprocal_rank_fusion(ranks)
     by_leg = [[ids[i] for i in np.argsort(leg, kind="stable") if np.isfinite(leg[i])] for leg in ranks]
-    rrf = [ids[i] for i in ranking.best(fused, len(ids), ids.__getitem__)]
+    rrf = [ids[i] for i in ranking.top_k(fused, len(ids), ids.__getitem__)]
     return {"keyword": by_leg[0], "vector": by_leg[1], "RRF(60)": rrf, HYBRID: ids}
 
 

@@ -28,7 +28,7 @@ from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import Upsert
 from searchsvc.indexing.documents import AcceptedDocument, parse_documents
 from searchsvc.indexing.inference import infer_settings
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from tuning import compiled
 from tuning.features import feature_names

@@ -30,8 +30,8 @@ from events.rules import (
     UserDataAction,
 )
 from searchsvc.engines.filters import parse_filter
-from searchsvc.rules.conditions import Condition, Occasion, parts_of, stems_of
-from searchsvc.rules.directives import directives
+from searchsvc.rules.conditions import PreparedConditions, SearchContext, filter_conjuncts, stems_of
+from searchsvc.rules.directives import combine_actions
 from searchsvc.rules.rulebook import Rulebook
 
 SEED: Final = 20261126
@@ -79,7 +79,7 @@ def measure(*, n_rules: int, n_searches: int, say: Callable[[str], None]) -> dic
         started = time.perf_counter()
         fired = book.fired(occasion, NOW)
         fired_ms.append((time.perf_counter() - started) * 1e3)
-        directives(fired, lambda _: True)
+        combine_actions(fired, lambda _: True)
         whole_ms.append((time.perf_counter() - started) * 1e3)
         n_fired.append(len(fired))
     say(f"at most {max(n_fired)} fire")
@@ -138,14 +138,14 @@ def _actions(rng: np.random.Generator, number: int) -> tuple[Any, ...]:
     )[: int(rng.integers(1, 5))]
 
 
-def _occasion(rng: np.random.Generator) -> Occasion:
+def _occasion(rng: np.random.Generator) -> SearchContext:
     filters = parse_filter(f"category:c{int(rng.integers(0, 500))} AND price>10") if rng.random() < 0.5 else None
     query = stems_of(" ".join(_words(rng, int(rng.integers(1, 7)))))
-    return Occasion((query,), frozenset([f"tag{int(rng.integers(0, 200))}"]), parts_of(filters), "s7")
+    return SearchContext((query,), frozenset([f"tag{int(rng.integers(0, 200))}"]), filter_conjuncts(filters), "s7")
 
 
-def _one_by_one_ms(rules: dict[str, StoredRule], occasion: Occasion) -> float:
-    conditions = [(stored.rule, Condition.of(stored.rule.conditions)) for stored in rules.values()]
+def _one_by_one_ms(rules: dict[str, StoredRule], occasion: SearchContext) -> float:
+    conditions = [(stored.rule, PreparedConditions.of(stored.rule.conditions)) for stored in rules.values()]
     started = time.perf_counter()
     sum(rule.in_force(NOW) and condition.holds(occasion) for rule, condition in conditions)
     return (time.perf_counter() - started) * 1e3

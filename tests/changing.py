@@ -72,7 +72,7 @@ class ChangingShop:
     async def store(self, event: ControlEvent) -> None:
         """Append an event to CONTROL as another service would, and wait until it is served."""
         seq = await self.log.append("CONTROL", Entry(control_subject("shop"), encode(event), event.id))
-        await self.serving.until(lambda state: state.control.seq >= seq, 10.0, f"CONTROL {seq}")
+        await self.serving.wait_until(lambda state: state.control.seq >= seq, 10.0, f"CONTROL {seq}")
 
     async def change(self, event_id: str, *edits: Edit) -> None:
         """As `store`, of a change."""

@@ -33,7 +33,7 @@ from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.protocol import EngineSnapshot, Upsert
 from searchsvc.indexing.rebuild import Comparison
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 from tuning.arrays import FloatArray
 from tuning.features import default_weights
 

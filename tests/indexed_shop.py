@@ -75,7 +75,7 @@ class IndexedShop:
 
     async def served(self, seq: int, index: str = "shop") -> EngineSnapshot:
         """Return the snapshot that searches use, once it holds CATALOG up to `seq`."""
-        state = await self.serving.until(
+        state = await self.serving.wait_until(
             lambda s: index in s.snapshots and s.snapshots[index].catalog_seq >= seq, TIMEOUT_S, f"CATALOG {seq}"
         )
         return state.snapshots[index]

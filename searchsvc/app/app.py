@@ -27,7 +27,7 @@ from searchsvc.changes.scheduler import Scheduler
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.runtime.config import Config
 from searchsvc.service.services import Services
-from searchsvc.state.factors import FactorsFollower
+from searchsvc.state.signals_follower import SignalsFollower
 from tuning import compiled
 
 INTERRUPTED_REPAIR = "repairing"
@@ -131,7 +131,7 @@ class App:
         if learners is not None:
             run(once_reached(lambda: learners.run(behavior.follower.caught_up)), "learners")
         revise = learners.revise if learners is not None else None
-        run(once_reached(FactorsFollower(log.event_log, log.serving, revise).run), "signals")
+        run(once_reached(SignalsFollower(log.event_log, log.serving, revise).run), "signals")
         run(once_reached(behavior.ingest.run), "ingest")
         run(once_reached(Scheduler(log.event_log, changes.drafts).run), "scheduler")
 

@@ -37,6 +37,8 @@ from searchsvc.changes.drafts import Drafts
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.engines.protocol import Indexes
+from searchsvc.execution.load import SearchLoad
+from searchsvc.execution.search_execution import SearchExecution, SearchThreads
 from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.learning.learners import Learners
@@ -48,10 +50,8 @@ from searchsvc.rehearsal.what_if import WhatIfs
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.disk import DiskGuard
-from searchsvc.search.execution import SearchExecution, SearchThreads
 from searchsvc.search.last_known import LastKnown
-from searchsvc.search.load import SearchLoad
-from searchsvc.search.searcher import Begun, Searcher
+from searchsvc.search.searcher import PreparedSearch, Searcher
 from searchsvc.service.completions import Completions
 from searchsvc.service.documents import Documents
 from searchsvc.service.history import ChangeHistory
@@ -180,7 +180,7 @@ def open_search(
         if pool is not None:
             shutdown.add_blocking(partial(pool.shutdown, wait=True))
     # One core is the event loop's.
-    encodings: Batches[Begun] = Batches(searches, max(1, config.search.concurrency - 1))
+    encodings: Batches[PreparedSearch] = Batches(searches, max(1, config.search.concurrency - 1))
     threads, load = SearchThreads(searches, encodings, late_searches), SearchLoad(config.search.max_waiting)
     # In a cluster it is not the vector leg that is slow, and requests to it have a timeout of their own.
     deadline_s = node.longest_search_s if node is not None else config.search.vector_deadline_ms / 1e3

@@ -43,10 +43,11 @@ from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConf
 from searchsvc.changes.differences import edits_to, undoing
 from searchsvc.changes.edit_checks import check_alone, check_on_documents, check_within, names_documents
 from searchsvc.changes.policies import Refusal, part_of, refusal, refusal_of_parts
-from searchsvc.rules.checks import RuleConflict, conflicts
+from searchsvc.rules.checks import RuleConflict, find_conflicts
 from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.runtime.clock import Clock, utc_now
-from searchsvc.state.serving import Serving, ServingState
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import ServingState
 from tuning.features import default_weights
 from tuning.weights import check_weights
 
@@ -224,13 +225,13 @@ class Commands:
 
     def check_together(self, before: IndexControl, after: IndexControl, edits: Sequence[Edit]) -> None:
         """Raise InvalidInput where edits of an index do not go together, or with what is there."""
-        check_within(before, after, edits, self._rulebooks.of(before))
+        check_within(before, after, edits, self._rulebooks.get(before))
 
     def conflicts(self, name: str, rule_id: str) -> list[RuleConflict]:
         """What other rules want that a rule of an index also wants; nothing where it is gone by now."""
         index = self._serving.current.control.indexes.get(name)
         stored = index.rules.get(rule_id) if index is not None else None
-        return conflicts(stored, self._rulebooks.of(index)) if index is not None and stored else []
+        return find_conflicts(stored, self._rulebooks.get(index)) if index is not None and stored else []
 
     async def restore_weights(self, name: str, version: int, author: Author) -> Changed:
         """Set the weights that an index had in a version. Raises NotFound."""
@@ -396,7 +397,7 @@ class Commands:
             return await self._log.append("CONTROL", entry, expected_last_seq=expected_last_seq)
 
     async def _applied(self, seq: int) -> ServingState:
-        return await self._serving.until(lambda s: s.control.seq >= seq, APPLY_TIMEOUT_S, f"sequence {seq}")
+        return await self._serving.wait_until(lambda s: s.control.seq >= seq, APPLY_TIMEOUT_S, f"sequence {seq}")
 
 
 def _require_rule_at(rules: Mapping[str, StoredRule], rule_id: str, expected_seq: int | None) -> None:

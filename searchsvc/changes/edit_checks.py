@@ -25,10 +25,10 @@ from events.rules import MAX_RULES, check_rule, check_rule_id
 from events.segments import MAX_SEGMENTS, check_segment
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rules.checks import (
-    check_condition_on,
+    check_against_index,
     check_condition_words,
-    check_no_circle,
-    check_on,
+    check_conditions_against_index,
+    check_no_synonym_cycle,
     check_words,
     needs_documents,
 )
@@ -72,9 +72,9 @@ def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:
     """Raise InvalidInput where an edit names what no document has. May ask the engine: not for the event loop."""
     match edit:
         case SetRule(rule=rule):
-            check_on(rule, snapshot)
+            check_against_index(rule, snapshot)
         case SetSegment(segment=segment):
-            check_condition_on(segment.conditions, snapshot)
+            check_conditions_against_index(segment.conditions, snapshot)
         case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy() | SetLearning() | SetTrial():
             pass
 
@@ -115,7 +115,7 @@ def check_within(before: IndexControl, after: IndexControl, edits: Sequence[Edit
         later = book.with_rules(after.rules)
         for rule_id in written:
             if rule_id in after.rules:
-                check_no_circle(after.rules[rule_id], later)
+                check_no_synonym_cycle(after.rules[rule_id], later)
 
 
 @contextmanager

@@ -10,10 +10,10 @@ import msgspec
 import rich_click as click
 
 from events.errors import InvalidInput
+from events.point_in_time import parse_point_in_time
 from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
 from searchsvc.http.shapes.changes import ChangedAnswer
 from searchsvc.http.shapes.learning import LearningInfo
-from searchsvc.search.answer import moment
 
 reason_option = click.option("--reason", default="", help="Why: it stands in the log.")
 
@@ -140,7 +140,7 @@ def _time(given: str | None, option: str, default: datetime) -> str:
     if not given:
         return default.isoformat()
     try:
-        at = moment(given, option)
+        at = parse_point_in_time(given, option)
     except InvalidInput as error:
         raise click.BadParameter(error.message, param_hint=option) from error
     if isinstance(at, int):

@@ -42,7 +42,8 @@ from searchsvc.changes.commands import Author, Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.engines.attributes import families
 from searchsvc.rehearsal.repeating import RepeatedSearches
-from searchsvc.state.serving import IndexBehavior, Serving
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import IndexBehavior
 from tuning.clicks.join import Clickthrough, ClickthroughJoin
 from tuning.gate.pipeline import Step
 from tuning.gate.steps import rounded_weight

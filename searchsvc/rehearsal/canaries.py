@@ -12,9 +12,11 @@ from searchsvc.analysis.document_text import field_text
 from searchsvc.behavior.query_counts import QueryCounts
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.indexing.rebuild import Canary, Comparison
-from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.answer import SearchAnswer
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from searchsvc.state.serving import Serving, ServingState
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import ServingState
 
 N_QUERIES: Final = 20
 N_TITLES: Final = 10

@@ -9,7 +9,8 @@ import msgspec
 
 from events.control import ControlState
 from searchsvc.rules.directives import Effect
-from searchsvc.search.answer import Hit, SearchAnswer, SearchRequest
+from searchsvc.search.answer import Hit, SearchAnswer
+from searchsvc.search.request import SearchRequest
 
 TOP: Final = 3
 # An index, CONTROL as it is and as it would be, and a search: its answer by either.

@@ -28,15 +28,17 @@ from searchsvc.analysis.analyzer import query_key
 from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.redaction import REDACTED
-from searchsvc.rules.directives import multiplied
+from searchsvc.rules.directives import apply_factors
 from searchsvc.search import ranking
-from searchsvc.search.answer import FeatureShare, SearchOutcome, SearchRequest
+from searchsvc.search.answer import FeatureShare, SearchOutcome
 from searchsvc.search.last_known import LAST_KNOWN
-from searchsvc.search.query_ids import made_at
+from searchsvc.search.query_ids import query_id_timestamp
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.search.trials import Draw
-from searchsvc.state.serving import IndexBehavior, Liking, Serving, ServingState
-from searchsvc.state.sharded import Sharded
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import BehaviorValue, IndexBehavior, ServingState
+from searchsvc.state.sharded_mapping import ShardedMapping
 from tuning.arrays import AnyArray, ScoreArray
 from tuning.curves import Curves, curves
 from tuning.features import BEHAVIOR, BM25_PREFIX, COSINE
@@ -198,7 +200,7 @@ class Receipts:
 
     async def _searched(self, query_id: str) -> _Found | None:
         """A ranking that no service remembers, by the time that its name says."""
-        at = made_at(query_id)
+        at = query_id_timestamp(query_id)
         if at is None or at > datetime.now(UTC) + MAX_LATE:
             return None
         async with self._turn:
@@ -290,17 +292,14 @@ class Receipts:
         state = ServingState(control, self._serving.current.snapshots, behavior)
         vector_leg = "vector" not in shown.degraded
         try:
-            begun = self._searcher.begin(
+            prepared = self._searcher.prepare(
                 state, shown.index, request, now=shown.timestamp, vector_leg=vector_leg, rehearsal=True
             )
-            return self._searcher.finish(
-                state,
-                shown.index,
-                request,
-                begun,
+            return self._searcher.complete(
+                prepared,
                 query_id=shown.id,
                 now=shown.timestamp,
-                drawn=_drawn(shown),
+                draw=_drawn(shown),
                 explores=shown.exploration is not None,
             )
         except SearchsvcError as error:
@@ -310,7 +309,7 @@ class Receipts:
 def _likings(shown: RankingShown, query: str) -> IndexBehavior:
     """What was known then of what shoppers do with the documents that were shown."""
     columns = [shown.feature_names.index(name) if name in shown.feature_names else None for name in BEHAVIOR]
-    by_column: list[dict[str, Liking]] = []
+    by_column: list[dict[str, BehaviorValue]] = []
     for column in columns:
         found = {}
         for row, document_id in enumerate(shown.document_ids):
@@ -318,18 +317,18 @@ def _likings(shown: RankingShown, query: str) -> IndexBehavior:
             factor = shown.behavior_factors[row] if shown.behavior_factors else 1.0
             feature = shown.features[row][column] if column is not None else 0.0
             if factor != 1.0 or feature:
-                found[document_id] = Liking(factor, feature)
+                found[document_id] = BehaviorValue(factor, feature)
         by_column.append(found)
     documents, of_query = by_column
-    queries = Sharded[dict[str, Liking]]().changed({query_key(query): of_query or None})
-    return IndexBehavior(Sharded[Liking]().changed(documents), queries)
+    queries = ShardedMapping[dict[str, BehaviorValue]]().changed({query_key(query): of_query or None})
+    return IndexBehavior(ShardedMapping[BehaviorValue]().changed(documents), queries)
 
 
 def _request(found: _Found) -> SearchRequest | None:
     """The search as it was asked; None where its query is sealed."""
     if found.query is None:
         return None
-    return SearchRequest.of_log(found.query, found.shown.request)
+    return SearchRequest.from_log(found.query, found.shown.request)
 
 
 def _drawn(shown: RankingShown) -> Draw | None:
@@ -361,7 +360,7 @@ def _recomputed(shown: RankingShown, then: IndexControl) -> tuple[Curves, AnyArr
     scores = ranking.score(columns, by.weights)
     for factors in (shown.rule_factors, shown.behavior_factors):
         if factors:
-            scores = multiplied(scores, np.array(factors, np.float64))
+            scores = apply_factors(scores, np.array(factors, np.float64))
     return by, columns, ranking.contributions(columns, by.weights), scores
 
 

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from events.control import ControlState
-from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest
-from searchsvc.search.execution import SearchExecution, SearchJob
-from searchsvc.search.load import SearchLoad
-from searchsvc.search.query_ids import query_id
-from searchsvc.state.serving import Serving, ServingState
+from searchsvc.execution.load import SearchLoad
+from searchsvc.execution.search_execution import SearchExecution, SearchJob
+from searchsvc.search.answer import SearchAnswer, SearchOutcome
+from searchsvc.search.query_ids import new_query_id
+from searchsvc.search.request import SearchRequest
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import ServingState
 
 # `Rehearser.compare`: index, CONTROL before, CONTROL after, request -> the answer by each.
 Compare = Callable[[str, ControlState, ControlState, SearchRequest], Awaitable[tuple[SearchAnswer, SearchAnswer]]]
@@ -49,7 +51,7 @@ class Rehearser:
             state=msgspec.structs.replace(state, control=control),
             index=index,
             request=request,
-            query_id=query_id(now),
+            query_id=new_query_id(now),
             received_at=time.perf_counter(),
             now=now,
             rules_at=rules_at or now,

@@ -19,7 +19,8 @@ from events.errors import Unavailable
 from events.types import RankingShown
 from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.redaction import REDACTED
-from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.answer import SearchAnswer
+from searchsvc.search.request import SearchRequest
 from tuning.gate.steps import DEPTH, MIN_MOVED, SHARES, exposure_difference
 from tuning.metrics import ndcg
 
@@ -130,7 +131,7 @@ class RepeatedSearches:
         for ranking in rankings:
             clear = open_ranking(ranking, self._keyring.by_pseudonym(ranking.user) if ranking.sealed_query else None)
             if clear is not None and clear.query and not REDACTED.search(clear.query + clear.request):
-                request = SearchRequest.of_log(clear.query, clear.request)
+                request = SearchRequest.from_log(clear.query, clear.request)
                 if not (request.sort or request.distinct or request.like):
                     found.append(msgspec.structs.replace(request, offset=0, limit=DEPTH, highlight=False, facets=()))
         return found

@@ -29,8 +29,8 @@ from searchsvc.behavior.keyring import Keyring, User, open_ranking
 from searchsvc.changes.drafts import Draft, Drafts, with_draft
 from searchsvc.rehearsal.preview import Asking, overlap, top_changed
 from searchsvc.runtime.tasks import end
-from searchsvc.search.answer import SearchRequest
 from searchsvc.search.last_known import LAST_KNOWN
+from searchsvc.search.request import SearchRequest
 from searchsvc.state.serving import Serving
 from tuning.clicks.offpolicy import DEPTH, Estimate, LoggedRanking, NoEstimate, estimate_change, exposure
 from tuning.metrics import ndcg
@@ -156,7 +156,7 @@ class _Search(msgspec.Struct, frozen=True):
     asked: str
 
     def request(self) -> SearchRequest:
-        return msgspec.structs.replace(SearchRequest.of_log(self.query, self.asked), offset=0, limit=DEPTH)
+        return msgspec.structs.replace(SearchRequest.from_log(self.query, self.asked), offset=0, limit=DEPTH)
 
 
 class _Logged(msgspec.Struct, frozen=True):

@@ -62,7 +62,7 @@ def check_condition_words(given: Conditions) -> None:
     require(not given.filters or parse_filter(given.filters, at) is not None, at, given.filters, "a filter")
 
 
-def check_condition_on(given: Conditions, snapshot: EngineSnapshot) -> None:
+def check_conditions_against_index(given: Conditions, snapshot: EngineSnapshot) -> None:
     """Raise InvalidInput where the filter of a condition names what the index does not have."""
     parsed = parse_filter(given.filters, "conditions.filters")
     if parsed is not None:
@@ -82,7 +82,7 @@ def needs_documents(rule: Rule) -> bool:
     return any(True for _ in filters_of(rule))
 
 
-def check_on(rule: Rule, snapshot: EngineSnapshot) -> None:
+def check_against_index(rule: Rule, snapshot: EngineSnapshot) -> None:
     """Raise InvalidInput where a rule names what the index does not have. May ask the engine: not for the event
     loop."""
     signals = [signal.field for signal in snapshot.settings.signals]
@@ -113,7 +113,7 @@ def _there(snapshot: EngineSnapshot, ids: Sequence[str]) -> set[str]:
     return {reading.id(slot) for slot in reading.retrieve(asked).pinned.tolist()}
 
 
-def check_no_circle(stored: StoredRule, book: Rulebook) -> None:
+def check_no_synonym_cycle(stored: StoredRule, book: Rulebook) -> None:
     """Raise InvalidInput where a rule's one-way synonyms lead back to where they started, by way of others or not.
 
     book: of all rules, this one among them.
@@ -149,7 +149,7 @@ def _way_back(start: Stems, book: Rulebook) -> list[Stems] | None:
     return None
 
 
-def conflicts(stored: StoredRule, book: Rulebook) -> list[RuleConflict]:
+def find_conflicts(stored: StoredRule, book: Rulebook) -> list[RuleConflict]:
     """What other rules for the same searches want that this one also wants. book: of all rules, this one among them."""
     found = []
     before = True

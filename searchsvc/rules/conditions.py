@@ -30,12 +30,12 @@ def stems_of(text: str) -> Stems:
     return tuple(stem(word) for word in analyze_query(text).words)
 
 
-def parts_of(given: Filter | None) -> frozenset[Filter]:
+def filter_conjuncts(given: Filter | None) -> frozenset[Filter]:
     """All of what has to hold for a filter to hold, each written in one way whichever way it came."""
     if given is None:
         return frozenset()
     if isinstance(given, AllOf):
-        return frozenset(part for one in given.parts for part in parts_of(one))
+        return frozenset(part for one in given.parts for part in filter_conjuncts(one))
     return frozenset((_in_one_way(given),))
 
 
@@ -56,7 +56,7 @@ def _in_one_way(given: Filter) -> Filter:
             return given
 
 
-class Occasion(msgspec.Struct, frozen=True):
+class SearchContext(msgspec.Struct, frozen=True):
     """What of a search conditions look at. queries: its words, as typed and as they were meant where that differs; one
     of no words for who browses; none for what has no query. filters: parts of its filter."""
 
@@ -84,7 +84,7 @@ class Pattern(msgspec.Struct, frozen=True):
                 return set(own) <= set(query)
 
 
-class Condition(msgspec.Struct, frozen=True):
+class PreparedConditions(msgspec.Struct, frozen=True):
     """`events.rules.Conditions`, ready to be held against searches."""
 
     patterns: tuple[Pattern, ...]
@@ -94,12 +94,12 @@ class Condition(msgspec.Struct, frozen=True):
     experiment: str
 
     @staticmethod
-    def of(given: Conditions) -> Condition:
+    def of(given: Conditions) -> PreparedConditions:
         patterns = tuple(Pattern(one.type, stems_of(one.text)) for one in given.patterns)
-        filters = parts_of(parse_filter(given.filters, "conditions.filters"))
-        return Condition(patterns, frozenset(given.context), filters, given.user_segment, given.experiment)
+        filters = filter_conjuncts(parse_filter(given.filters, "conditions.filters"))
+        return PreparedConditions(patterns, frozenset(given.context), filters, given.user_segment, given.experiment)
 
-    def holds(self, occasion: Occasion) -> bool:
+    def holds(self, occasion: SearchContext) -> bool:
         return (
             (not self.patterns or any(one.fits(query) for one in self.patterns for query in occasion.queries))
             and self.context <= occasion.context
@@ -132,31 +132,31 @@ class _Lying(msgspec.Struct, frozen=True):
     other."""
 
     name: str
-    condition: Condition
+    condition: PreparedConditions
     is_met: bool
     is_alone: bool
 
 
-class Lookup:
+class ConditionLookup:
     """Many conditions by name, of which those that hold are found. Never changes; another one is made of it."""
 
     def __init__(self) -> None:
-        self._conditions: dict[str, Condition] = {}
+        self._conditions: dict[str, PreparedConditions] = {}
         self._keys: dict[str, tuple[Key, ...]] = {}
         self._by_key: dict[Key, tuple[_Lying, ...]] = {}
         self._n_with_word: Counter[str] = Counter()
         self._longest = 0
 
-    def changed(self, gone: Collection[str], new: Mapping[str, Condition]) -> Lookup:
+    def changed(self, gone: Collection[str], new: Mapping[str, PreparedConditions]) -> ConditionLookup:
         """gone: names that are known. new: of names that are not, or are among those gone."""
-        made = Lookup()
+        made = ConditionLookup()
         made._conditions, made._keys, made._by_key = dict(self._conditions), dict(self._keys), dict(self._by_key)
         made._n_with_word, made._longest = self._n_with_word.copy(), self._longest
         made._take_out(gone)
         made._put_in(new)
         return made
 
-    def holding(self, occasion: Occasion) -> list[str]:
+    def holding(self, occasion: SearchContext) -> list[str]:
         """The names of the conditions that hold, in no order."""
         if not self._conditions:
             return []
@@ -174,7 +174,7 @@ class Lookup:
                     names.append(one.name)
         return names
 
-    def of(self, name: str) -> Condition:
+    def of(self, name: str) -> PreparedConditions:
         return self._conditions[name]
 
     def beside(self, name: str) -> list[str]:
@@ -182,11 +182,11 @@ class Lookup:
         does."""
         own = self._conditions[name]
         queries: list[tuple[Stems, ...]] = [(pattern.stems,) for pattern in own.patterns] or [()]
-        meeting = (Occasion(one, own.context, own.filters, own.user_segment, own.experiment) for one in queries)
+        meeting = (SearchContext(one, own.context, own.filters, own.user_segment, own.experiment) for one in queries)
         found = {other for occasion in meeting for other in self.holding(occasion)}
         return sorted(found | {one.name for key in self._keys[name] for one in self._by_key[key]})
 
-    def _keys_of(self, occasion: Occasion) -> Iterator[Key]:
+    def _keys_of(self, occasion: SearchContext) -> Iterator[Key]:
         yield ALWAYS
         for query in occasion.queries:
             n = len(query)
@@ -205,7 +205,7 @@ class Lookup:
         yield ("user_segment", occasion.user_segment)
         yield ("experiment", occasion.experiment)
 
-    def _keys_to(self, condition: Condition) -> Iterator[Key]:
+    def _keys_to(self, condition: PreparedConditions) -> Iterator[Key]:
         """Where a condition lies: each search for which it holds brings one of these. Of several that it needs, one
         that few others need."""
         if condition.patterns:
@@ -228,7 +228,7 @@ class Lookup:
     def _n_under(self, key: Key) -> int:
         return len(self._by_key.get(key, ()))
 
-    def _put_in(self, new: Mapping[str, Condition]) -> None:
+    def _put_in(self, new: Mapping[str, PreparedConditions]) -> None:
         for condition in new.values():
             for pattern in condition.patterns:
                 self._n_with_word.update(pattern.stems)

@@ -96,7 +96,7 @@ class Directives(msgspec.Struct, frozen=True):
         return AnyOf(filters) if len(filters) > 1 else filters[0] if filters else None
 
 
-def directives(fired: Sequence[PreparedRule], knows: Callable[[Filter], bool]) -> Directives:
+def combine_actions(fired: Sequence[PreparedRule], knows: Callable[[Filter], bool]) -> Directives:
     """fired: in order of precedence. knows: whether an index has what a filter names; one that names something else by
     now is left out, and says so."""
     within, boosts = list[Filter](), list[Boost]()
@@ -130,7 +130,7 @@ def directives(fired: Sequence[PreparedRule], knows: Callable[[Filter], bool]) -
     return Directives(joined, tuple(boosts), pins, redirect, tuple(user_data), (*effects, *lost))
 
 
-def rewritten(text: str, fired: Sequence[PreparedRule]) -> tuple[str, list[Effect]]:
+def rewrite_query(text: str, fired: Sequence[PreparedRule]) -> tuple[str, list[Effect]]:
     """A query as rules want it searched. fired: in order of precedence."""
     effects = []
     for rule, action, _ in _actions(fired):
@@ -151,19 +151,19 @@ def rewritten(text: str, fired: Sequence[PreparedRule]) -> tuple[str, list[Effec
     return text, effects
 
 
-def multiplied(scores: ScoreArray, factors: ScoreArray) -> ScoreArray:
+def apply_factors(scores: ScoreArray, factors: ScoreArray) -> ScoreArray:
     """(n,) scores times factors, which are above 0; a score below 0 is divided, so that a boost raises it, too."""
     raised: ScoreArray = np.where(scores >= 0.0, scores * factors, scores / factors)
     return raised
 
 
-def bounded(factors: ScoreArray) -> ScoreArray:
+def clip_factors(factors: ScoreArray) -> ScoreArray:
     """What several boosts come to, together."""
     within: ScoreArray = np.clip(factors, MIN_FACTOR, MAX_FACTOR)
     return within
 
 
-def placed(order: Sequence[int], pinned: Sequence[tuple[int, int]]) -> list[int]:
+def place_pins(order: Sequence[int], pinned: Sequence[tuple[int, int]]) -> list[int]:
     """A ranking with some of it moved to where it is pinned. order: positions, best first, of which those that are
     pinned may be any or none. pinned: (rank, position), ranks ascending, counted from 1; beyond the end they come
     last."""

@@ -1,6 +1,6 @@
 """The rules of an index, prepared so that those that fire for a search are found among ten thousand. Pure.
 
-Precedence, first wins: the higher priority; then as `conditions.Condition.precedence`; then the id.
+Precedence, first wins: the higher priority, then `PreparedConditions.precedence`, then the id.
 See docs/how-to/rules.md.
 """
 
@@ -19,7 +19,7 @@ from events.rules import Conditions, Rule, SynonymAction, filters_of
 from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.synonyms import Synonym, synonyms_of
 from searchsvc.engines.filters import Filter, parse_filter
-from searchsvc.rules.conditions import Condition, Lookup, Occasion, Stems
+from searchsvc.rules.conditions import ConditionLookup, PreparedConditions, SearchContext, Stems
 
 UNCONDITIONAL: Final = Conditions()
 # Of each index: who looks into the past meanwhile, or at a draft, has another.
@@ -37,7 +37,7 @@ class PreparedRule(msgspec.Struct, frozen=True):
     it is not enabled."""
 
     stored: StoredRule
-    condition: Condition
+    condition: PreparedConditions
     filters: Mapping[str, Filter]
     precedence: tuple[int, str]
     begins: datetime
@@ -45,7 +45,7 @@ class PreparedRule(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(stored: StoredRule) -> PreparedRule:
-        condition = Condition.of(stored.rule.conditions)
+        condition = PreparedConditions.of(stored.rule.conditions)
         read = ((at, parse_filter(given, at)) for at, given in filters_of(stored.rule))
         filters = {at: given for at, given in read if given is not None}
         # In one number: hundreds of rules may have to be put in order for a search.
@@ -67,9 +67,9 @@ class Rulebook:
     def __init__(self) -> None:
         self.rules: Mapping[str, StoredRule] = {}
         self.segments: Mapping[str, StoredSegment] = {}
-        self._segment_lookup = Lookup()
+        self._segment_lookup = ConditionLookup()
         self._prepared: dict[str, PreparedRule] = {}
-        self._lookup = Lookup()
+        self._lookup = ConditionLookup()
         self._synonyms: dict[str, tuple[Synonym, ...]] = {}
 
     def with_rules(
@@ -91,17 +91,21 @@ class Rulebook:
         book._synonyms = _with_synonyms(self._synonyms, gone, new)
         book.segments, book._segment_lookup = segments, self._segment_lookup
         if segments is not self.segments:
-            on = {name: Condition.of(one.segment.conditions) for name, one in segments.items() if one.segment.enabled}
-            book._segment_lookup = Lookup().changed((), on)
+            on = {
+                name: PreparedConditions.of(one.segment.conditions)
+                for name, one in segments.items()
+                if one.segment.enabled
+            }
+            book._segment_lookup = ConditionLookup().changed((), on)
         return book
 
-    def fired(self, occasion: Occasion, now: datetime) -> list[PreparedRule]:
+    def fired(self, occasion: SearchContext, now: datetime) -> list[PreparedRule]:
         """The rules that fire for a search, in order of precedence."""
         holding = map(self._prepared.__getitem__, self._lookup.holding(occasion))
         # Hundreds may hold: what is asked of each is as little as can be.
         return sorted((one for one in holding if one.begins <= now < one.ends), key=_PRECEDENCE)
 
-    def segment(self, occasion: Occasion) -> StoredSegment | None:
+    def segment(self, occasion: SearchContext) -> StoredSegment | None:
         """The one whose weights count for a search; None for those of the index."""
         holding = [self.segments[name] for name in self._segment_lookup.holding(occasion)]
         return min(holding, key=self._segment_order) if holding else None
@@ -134,10 +138,10 @@ class Rulebook:
     def beside(self, rule_id: str) -> list[PreparedRule]:
         """This rule and others that can fire for the same searches, in order of precedence."""
         names = self._lookup.beside(rule_id) if rule_id in self._prepared else ()
-        return in_order(self._prepared[name] for name in names)
+        return sort_by_precedence(self._prepared[name] for name in names)
 
 
-def in_order(rules: Iterable[PreparedRule]) -> list[PreparedRule]:
+def sort_by_precedence(rules: Iterable[PreparedRule]) -> list[PreparedRule]:
     """By precedence, each once."""
     return sorted({one.stored.id: one for one in rules}.values(), key=_PRECEDENCE)
 
@@ -149,7 +153,7 @@ class Rulebooks:
     def __init__(self) -> None:
         self._books: dict[str, tuple[Rulebook, ...]] = {}
 
-    def of(self, index: IndexControl) -> Rulebook:
+    def get(self, index: IndexControl) -> Rulebook:
         books = self._books.get(index.name, ())
         for book in books:
             if book.rules is index.rules and book.segments is index.segments:

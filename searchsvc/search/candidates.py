@@ -11,7 +11,8 @@ from searchsvc.analysis.query import Query
 from searchsvc.engines.protocol import Reading
 from searchsvc.engines.retrieval import Retrieved, TextFeatures
 from searchsvc.search import ranking
-from searchsvc.search.answer import BoostShare, Explanation, FeatureShare, SearchRequest
+from searchsvc.search.answer import BoostShare, Explanation, FeatureShare
+from searchsvc.search.request import SearchRequest
 from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 from tuning.compiled import compiled
 from tuning.curves import Curves

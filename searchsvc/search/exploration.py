@@ -21,12 +21,12 @@ TOP: Final = 0.1
 CHANCE: Final = 0.5
 
 
-def explores(share: float, query_id: str) -> bool:
+def is_exploring(share: float, query_id: str) -> bool:
     """Whether a search is one of that share."""
     return _drawn(query_id, "explores") < share
 
 
-def swapped(order: Sequence[int], scores: ScoreArray, query_id: str) -> tuple[list[int], tuple[PairSwap, ...]]:
+def swap_neighbors(order: Sequence[int], scores: ScoreArray, query_id: str) -> tuple[list[int], tuple[PairSwap, ...]]:
     """An order with some neighbours in each other's place, and what was left to chance. order: positions, best first;
     scores: (n,) by position."""
     shown, swaps = list(order), []

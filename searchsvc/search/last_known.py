@@ -12,7 +12,8 @@ from typing import Final
 import msgspec
 
 from events.index_control import IndexControl
-from searchsvc.search.answer import SearchOutcome, SearchRequest
+from searchsvc.search.answer import SearchOutcome
+from searchsvc.search.request import SearchRequest
 
 LAST_KNOWN: Final = "last_known"
 # Longer ones take too much memory for how seldom they are asked for again.

@@ -28,7 +28,7 @@ def contributions(features: AnyArray, weights: ScoreArray) -> ScoreArray:
     return parts
 
 
-def best(scores: ScoreArray, k: int, id_of: Callable[[int], str]) -> list[int]:
+def top_k(scores: ScoreArray, k: int, id_of: Callable[[int], str]) -> list[int]:
     """Positions of the k best candidates, best first; equal scores by id, so that a ranking repeats.
 
     id_of: position -> document id; asked only where candidates are equal.
@@ -42,8 +42,8 @@ def best(scores: ScoreArray, k: int, id_of: Callable[[int], str]) -> list[int]:
     ordered = scores[order]
     if (ordered[1:] == ordered[:-1]).any():
         return sorted(order.tolist(), key=lambda i: (-scores[i], id_of(i)))[:k]
-    best: list[int] = order[:k].tolist()
-    return best
+    top_k: list[int] = order[:k].tolist()
+    return top_k
 
 
 def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> FloatArray | None:

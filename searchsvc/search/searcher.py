@@ -11,7 +11,6 @@ docs/decisions/one-thread-a-search.md). `Service.search` chooses it, and keeps t
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
@@ -31,38 +30,40 @@ from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.protocol import Reading
 from searchsvc.engines.retrieval import Retrieval
-from searchsvc.rules.directives import multiplied, placed
+from searchsvc.rules.directives import apply_factors, place_pins
 from searchsvc.rules.rulebook import Rulebook, Rulebooks
 from searchsvc.runtime.stopwatch import Laps
 from searchsvc.search import ranking
-from searchsvc.search.answer import Explanation, Hit, SearchAnswer, SearchOutcome, SearchRequest, TermInfo
-from searchsvc.search.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
-from searchsvc.search.exploration import swapped
-from searchsvc.search.steering import (
-    Steering,
+from searchsvc.search.answer import Explanation, Hit, SearchAnswer, SearchOutcome, TermInfo
+from searchsvc.search.applied_rules import (
+    AppliedRules,
     boost_factors,
     pin_effects,
     pinned_positions,
     steer,
     steer_without_query,
 )
+from searchsvc.search.candidates import Candidates, explained, feature_matrix, first_of_each, gathered, scored
+from searchsvc.search.exploration import swap_neighbors
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.suggestions import Suggestion
-from searchsvc.search.trials import Draw, interleaved, is_comparable
-from searchsvc.state.serving import IndexBehavior, ServingState
+from searchsvc.search.trials import Draw, interleave, is_comparable
+from searchsvc.state.serving_state import IndexBehavior, ServingState
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.curves import Curves, curves
 from tuning.features import BEHAVIOR, BM25_PREFIX, SIGNAL_PREFIX, feature_names
 
-log = logging.getLogger(__name__)
 
-
-class Begun(msgspec.Struct, frozen=True):
+class PreparedSearch(msgspec.Struct, frozen=True):
     """A search whose query is understood. reading: what it reads from. weights: of its segment, where it has one, on
     those of the index. encoding: of the query. leave_out: a slot that is not wanted."""
 
+    state: ServingState
+    index: str
+    request: SearchRequest
     reading: Reading
     laps: Laps
-    steering: Steering
+    steering: AppliedRules
     weights: Mapping[str, float]
     segment: str | None
     filters: Filter | None
@@ -86,6 +87,7 @@ class Encoding:
         self._encode = encode
         self._vector = vector
         self.degraded = list(degraded)
+        self.failure = ""
         self.ms = 0.0
 
     def __call__(self) -> FloatArray | None:
@@ -96,7 +98,7 @@ class Encoding:
                 self._vector = encode()
             except Unavailable as error:
                 # Keyword hits alone are still worth having.
-                log.warning("a query was answered without vectors: %s", error)
+                self.failure = str(error)
                 self.degraded = ["vector"]
             self.ms = laps.lap()
         return self._vector
@@ -142,17 +144,17 @@ class Searcher:
         Raises NotFound for an unknown index, InvalidInput for a member that no document has, Unavailable while the
         index is being built.
         """
-        begun = self.begin(state, index, request, now=now, asked_at=asked_at, vector_leg=vector_leg, alone=alone)
-        return self.finish(state, index, request, begun, query_id=query_id, now=now)
+        prepared = self.prepare(state, index, request, now=now, asked_at=asked_at, vector_leg=vector_leg, alone=alone)
+        return self.complete(prepared, query_id=query_id, now=now)
 
-    def is_encoded(self, state: ServingState, index: str, request: SearchRequest) -> bool:
-        """Whether beginning this search needs no model: its query's vector is remembered, or it needs none."""
+    def needs_encoder(self, state: ServingState, index: str, request: SearchRequest) -> bool:
+        """Return whether `prepare` has to run the model for this request: its query has no cached vector."""
         query, embedder = request.query.strip(), self._embedder
         if not query or state.snapshot(index).settings.embedding is None or embedder is None:
-            return True
-        return embedder.cached(query) is not None
+            return False
+        return embedder.cached(query) is None
 
-    def begin(
+    def prepare(
         self,
         state: ServingState,
         index: str,
@@ -163,7 +165,7 @@ class Searcher:
         vector_leg: bool = True,
         rehearsal: bool = False,
         alone: bool = False,
-    ) -> Begun:
+    ) -> PreparedSearch:
         """The first part of `search`: understand the query, and in a small index encode it.
 
         rehearsal: by rules that are not those in force, whose preparation may take a while and is kept apart. alone:
@@ -172,13 +174,25 @@ class Searcher:
         laps = Laps(asked_at)
         laps.timings.queue = laps.lap()
         control, reading = state.control.index(index), state.snapshot(index).reading()
-        book = (self._rehearsed if rehearsal else self.rulebooks).of(control)
+        book = (self._rehearsed if rehearsal else self.rulebooks).get(control)
         filters = parse_filter(request.filters)
         if request.like:
             query, vector, leave_out = _like(reading, request.like)
             steering = steer_without_query(reading.snapshot, book, request, filters, now, query)
             weights, segment = _weights(control, book, steering)
-            return Begun(reading, laps, steering, weights, segment, filters, Encoding(vector=vector), leave_out)
+            return PreparedSearch(
+                state,
+                index,
+                request,
+                reading,
+                laps,
+                steering,
+                weights,
+                segment,
+                filters,
+                Encoding(vector=vector),
+                leave_out,
+            )
         steering = steer(reading.snapshot, book, request, filters, now)
         laps.timings.analyse = laps.lap()
         encoding = self._encoding(reading, steering.query, vector_leg, alone)
@@ -187,22 +201,21 @@ class Searcher:
             encoding()
             laps.lap()
         weights, segment = _weights(control, book, steering)
-        return Begun(reading, laps, steering, weights, segment, filters, encoding, None)
+        return PreparedSearch(state, index, request, reading, laps, steering, weights, segment, filters, encoding, None)
 
-    def finish(
+    def complete(
         self,
-        state: ServingState,
-        index: str,
-        request: SearchRequest,
-        begun: Begun,
+        begun: PreparedSearch,
         *,
         query_id: str,
         now: datetime,
-        drawn: Draw | None = None,
+        draw: Draw | None = None,
         explores: bool = False,
     ) -> SearchOutcome:
         """The second part: find, rank, answer. What was begun is used up. drawn: what chance says, where two versions
         of the weights are compared. explores: whether neighbours may change places."""
+        drawn = draw
+        state, index, request = begun.state, begun.index, begun.request
         laps, encoding, steering = begun.laps, begun.encoding, begun.steering
         query, wanted = steering.query, steering.directives
         laps.timings.queue = round(laps.timings.queue + laps.lap(), 3)
@@ -227,8 +240,8 @@ class Searcher:
         def ranked(by: Curves, features: FloatArray) -> ScoreArray:
             scores = scored(found, by, features)
             if boosted:
-                scores = multiplied(scores, factors)
-            return multiplied(scores, behavior) if behavior is not None else scores
+                scores = apply_factors(scores, factors)
+            return apply_factors(scores, behavior) if behavior is not None else scores
 
         factors, shares, boost_effects = boost_factors(reading, wanted.boosts, found, names, features)
         scores = ranked(by, features)
@@ -237,9 +250,9 @@ class Searcher:
         if trial is not None and drawn is not None and drawn.by == "both":
             others = ranked(curves(names, trial.weights), features.copy())
             other = _in_order(reading, request, found, others, pins)
-            order, compared = interleaved(order, other, drawn.coins, lambda at: reading.id(int(found.slots[at])))
+            order, compared = interleave(order, other, drawn.coins, lambda at: reading.id(int(found.slots[at])))
         elif explores and comparable and not boosted and not held_back:
-            order, swaps = swapped(order, scores, query_id)
+            order, swaps = swap_neighbors(order, scores, query_id)
         shown, documents = _there(reading, found.slots.tolist(), order[request.offset : request.window])
         laps.timings.rank = laps.lap()
         pinned_ids = {position: reading.id(int(found.slots[position])) for _, position in pins}
@@ -317,16 +330,16 @@ class Searcher:
             took_ms=answer.took_ms,
             exploration=swaps,
         )
-        return SearchOutcome(answer, record, laps.timings)
+        return SearchOutcome(answer, record, laps.timings, encoding.failure)
 
-    def titles(self, state: ServingState, index: str, typed: str, n: int, *, now: datetime) -> list[Suggestion]:
+    def suggest_titles(self, state: ServingState, index: str, typed: str, n: int, *, now: datetime) -> list[Suggestion]:
         """The titles of the n best documents whose titles hold what was typed, the last word perhaps unfinished."""
         control, reading = state.control.index(index), state.snapshot(index).reading()
         settings = control.settings
         query = understand(typed, reading.snapshot.lexicon, typing=True)
         if not query.terms:
             return []
-        book = self.rulebooks.of(control)
+        book = self.rulebooks.get(control)
         steering = steer_without_query(reading.snapshot, book, SearchRequest(), None, now, query)
         boosts = {field.name: float(field.name == settings.title) for field in settings.searchable}
         signals = np.zeros(len(settings.signals), np.float32)
@@ -371,7 +384,9 @@ class Searcher:
         text = query.did_you_mean or query.text
         return Encoding(lambda: embedder.encode_query(text, alone=alone and not reading.snapshot.encodes_concurrently))
 
-    def _retrieval(self, begun: Begun, weights: Mapping[str, float], request: SearchRequest, at_s: float) -> Retrieval:
+    def _retrieval(
+        self, begun: PreparedSearch, weights: Mapping[str, float], request: SearchRequest, at_s: float
+    ) -> Retrieval:
         """The keyword leg weighs fields as the score does, so that what the score would rank first is found."""
         settings, wanted = begun.reading.snapshot.settings, begun.steering.directives
         signals = [weights.get(SIGNAL_PREFIX + signal.field, 0.0) for signal in settings.signals]
@@ -397,7 +412,7 @@ class Searcher:
         )
 
 
-def _weights(control: IndexControl, book: Rulebook, steering: Steering) -> tuple[Mapping[str, float], str | None]:
+def _weights(control: IndexControl, book: Rulebook, steering: AppliedRules) -> tuple[Mapping[str, float], str | None]:
     """The weights that count for a search, and the segment that they are of; None for those of the index."""
     stored = book.segment(steering.occasion)
     return (control.weights, None) if stored is None else ({**control.weights, **stored.segment.weights}, stored.id)
@@ -437,7 +452,7 @@ def _in_order(
     """Positions of the candidates as they are shown, as far as the page needs them. pins: (rank, position)."""
     slots = found.slots.tolist()
     n_ordered = found.n_ranked if request.distinct else min(request.window + len(pins), found.n_ranked)
-    order = ranking.best(scores[: found.n_ranked], n_ordered, lambda i: reading.id(slots[i]))
+    order = ranking.top_k(scores[: found.n_ranked], n_ordered, lambda i: reading.id(slots[i]))
     order += range(found.n_ranked, len(slots))
     if request.distinct:
         # What is pinned stands for its group.
@@ -447,7 +462,7 @@ def _in_order(
         order = [order[i] for i in first_of_each(groups[order]).tolist()]
         kept = set(order)
         pins = [(rank, position) for rank, position in pins if position in kept]
-    return placed(order, pins) if pins else order
+    return place_pins(order, pins) if pins else order
 
 
 def _hits(

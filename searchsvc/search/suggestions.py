@@ -19,7 +19,7 @@ class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True):
     document_id: str = ""
 
 
-def combined(queries: Sequence[Suggestion], titles: Sequence[Suggestion], n: int) -> list[Suggestion]:
+def combine_suggestions(queries: Sequence[Suggestion], titles: Sequence[Suggestion], n: int) -> list[Suggestion]:
     """Queries, then titles, nothing twice; titles keep a third of the places where there are so many of both."""
     distinct: dict[str, Suggestion] = {}
     kept = max(n - len(titles), n - n // 3)

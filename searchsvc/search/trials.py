@@ -15,8 +15,8 @@ import msgspec
 
 from events.learning import Trial
 from events.types import InterleavedRanking
-from searchsvc.search.answer import SearchRequest
-from searchsvc.search.steering import Steering
+from searchsvc.search.applied_rules import AppliedRules
+from searchsvc.search.request import SearchRequest
 from tuning.gate.guard import display_shares
 from tuning.gate.interleaving import DEPTH, N_COINS, team_draft
 
@@ -29,7 +29,7 @@ class Draw(msgspec.Struct, frozen=True):
     coins: tuple[bool, ...] = ()
 
 
-def draw(trial: Trial, who: str, query: str) -> Draw:
+def draw_weights(trial: Trial, who: str, query: str) -> Draw:
     """who: the same for the same user, and nobody's without their key; of a user who is not known, the query's id."""
     share = int.from_bytes(_digest(trial.id, who)[:6]) / 2**48
     bits = _digest(trial.id, who, query)[0]
@@ -42,14 +42,14 @@ def draw(trial: Trial, who: str, query: str) -> Draw:
     return Draw("both", tuple(bool(bits >> i & 1) for i in range(N_COINS)))
 
 
-def is_comparable(request: SearchRequest, steering: Steering, segment: str | None) -> bool:
+def is_comparable(request: SearchRequest, steering: AppliedRules, segment: str | None) -> bool:
     """Whether a search is one that the index's weights order, and nothing else."""
     elsewhere = request.sort or request.distinct or request.like or request.typing or request.experiment
     ruled = steering.directives.pins or steering.directives.boosts
     return not elsewhere and not ruled and segment is None and bool(steering.query.terms)
 
 
-def interleaved(
+def interleave(
     order: Sequence[int], other: Sequence[int], coins: Sequence[bool], id_of: Callable[[int], str]
 ) -> tuple[list[int], InterleavedRanking]:
     """Both orders in one, and what is logged of it. order, other: positions of candidates, best first."""

@@ -9,11 +9,12 @@ from typing import Final
 
 from events.errors import require
 from searchsvc.behavior.query_counts import QueryCounts
+from searchsvc.execution.load import SearchLoad
 from searchsvc.runtime.limits import MAX_QUERY_CHARS
-from searchsvc.search.load import SearchLoad
 from searchsvc.search.searcher import Searcher
-from searchsvc.search.suggestions import Suggestion, combined
-from searchsvc.state.serving import Serving, ServingState
+from searchsvc.search.suggestions import Suggestion, combine_suggestions
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import ServingState
 
 MAX_SUGGESTIONS: Final = 50
 
@@ -56,4 +57,6 @@ class Completions:
     def _complete(self, state: ServingState, index: str, typed: str, limit: int) -> list[Suggestion]:
         counts = self._queries.matching(index, typed, limit)
         queries = [Suggestion(count.text, "query", count.count) for count in counts]
-        return combined(queries, self._searcher.titles(state, index, typed, limit, now=datetime.now(UTC)), limit)
+        return combine_suggestions(
+            queries, self._searcher.suggest_titles(state, index, typed, limit, now=datetime.now(UTC)), limit
+        )

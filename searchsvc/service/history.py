@@ -7,9 +7,9 @@ import asyncio
 import msgspec
 
 from events.history import ControlHistory
+from events.point_in_time import parse_point_in_time
 from searchsvc.changes.audit import Audit, AuditEntry
 from searchsvc.changes.differences import Difference
-from searchsvc.search.answer import moment
 
 
 class DifferenceBetween(msgspec.Struct, frozen=True):
@@ -56,4 +56,4 @@ class ChangeHistory:
         return DifferenceBetween(first, last, await asyncio.to_thread(self._audit.between, index, first, last))
 
     def _seq(self, text: str, field: str) -> int:
-        return self._history.seq_of(moment(text, field) if text else self._history.seq, field)
+        return self._history.seq_of(parse_point_in_time(text, field) if text else self._history.seq, field)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from searchsvc.changes.drafts import Drafts
 from searchsvc.rehearsal.preview import Preview, compared, of_all
 from searchsvc.rehearsal.rehearser import Rehearser
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 from searchsvc.state.serving import Serving
 
 

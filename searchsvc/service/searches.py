@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from events.errors import Unavailable
+from events.point_in_time import parse_point_in_time
 from events.types import RankingShown
 from searchsvc.behavior.keyring import Keyring, seal_ranking
 from searchsvc.behavior.recent_rankings import RecentRankings
@@ -17,15 +18,17 @@ from searchsvc.behavior.redaction import redacted
 from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
+from searchsvc.execution.load import SearchLoad
+from searchsvc.execution.search_execution import SearchExecution, SearchJob
 from searchsvc.rehearsal.rehearser import Rehearser
-from searchsvc.search.answer import SearchOutcome, SearchRequest, moment
-from searchsvc.search.execution import SearchExecution, SearchJob
-from searchsvc.search.exploration import explores
+from searchsvc.search.answer import SearchOutcome
+from searchsvc.search.exploration import is_exploring
 from searchsvc.search.last_known import LastKnown
-from searchsvc.search.load import SearchLoad
-from searchsvc.search.query_ids import query_id
-from searchsvc.search.trials import draw
-from searchsvc.state.serving import Serving, ServingState
+from searchsvc.search.query_ids import new_query_id
+from searchsvc.search.request import SearchRequest
+from searchsvc.search.trials import draw_weights
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import ServingState
 
 READ_YOUR_WRITE_TIMEOUT_S: Final = 5.0
 
@@ -87,7 +90,7 @@ class Searches:
         state = await self._state_with_writes(index, request)
         with self._load.counted():
             if request.as_of is not None:
-                return await self._search_as_of(state, index, request, moment(request.as_of, "as_of"))
+                return await self._search_as_of(state, index, request, parse_point_in_time(request.as_of, "as_of"))
             if request.draft:
                 drafted = await self._drafts.control_with(index, request.draft)
                 return await self._rehearser.search(drafted, state, index, request)
@@ -107,7 +110,7 @@ class Searches:
             return state.control.seq >= request.min_seq and applied >= request.min_catalog_seq
 
         waiting_for = f"min_seq {request.min_seq} and min_catalog_seq {request.min_catalog_seq}"
-        return await self._serving.until(holds, READ_YOUR_WRITE_TIMEOUT_S, waiting_for)
+        return await self._serving.wait_until(holds, READ_YOUR_WRITE_TIMEOUT_S, waiting_for)
 
     async def _search_as_of(
         self, state: ServingState, index: str, request: SearchRequest, as_of: int | datetime
@@ -124,7 +127,7 @@ class Searches:
             outcome = await self._execution.run(self._job(state, index, request))
         except Unavailable:
             now = datetime.now(UTC)
-            last = self._last_known.find(control, request, query_id=query_id(now), now=now)
+            last = self._last_known.find(control, request, query_id=new_query_id(now), now=now)
             if last is None:
                 raise
             return last
@@ -134,12 +137,12 @@ class Searches:
     def _job(self, state: ServingState, index: str, request: SearchRequest) -> SearchJob:
         """The search with its chances drawn: which weights of a trial rank it, and whether it explores."""
         now, received_at = datetime.now(UTC), time.perf_counter()
-        ranking_id, control = query_id(now), state.control.index(index)
+        ranking_id, control = new_query_id(now), state.control.index(index)
         trial, learning, token = control.trial, control.learning, request.user_token
         drawn = None
         if trial is not None:
             unit = self._ranking_log.keyring.user(token, now).keyed_hash(trial.id) if token else ranking_id
-            drawn = draw(trial, unit, request.query)
+            drawn = draw_weights(trial, unit, request.query)
         may_explore = learning.mode == "automatic" and not request.offset
         return SearchJob(
             state=state,
@@ -150,5 +153,5 @@ class Searches:
             now=now,
             rules_at=now,
             draw=drawn,
-            explores=may_explore and explores(state.exploration(index, learning.exploration), ranking_id),
+            explores=may_explore and is_exploring(state.exploration_share(index, learning.exploration), ranking_id),
         )

@@ -18,7 +18,7 @@ from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.protocol import Reading, Upsert
 from searchsvc.engines.retrieval import FacetRequest, Retrieval, Retrieved, SortKey
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
 
 DOCUMENTS = (

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
-from searchsvc.search.query_ids import query_id
+from searchsvc.search.query_ids import new_query_id
 from tests.factories import NOW, call
 
 SHOP = "/v1/indexes/shop"
@@ -123,7 +123,7 @@ def test_where_documents_changed_the_scores_still_hold_and_the_search_is_not_rep
 
 
 def test_what_was_never_shown_is_not_found(shop: RunningService) -> None:
-    for name in ("nothing", "0" * 32, query_id(NOW), "f" * 12 + "7" + "f" * 19):
+    for name in ("nothing", "0" * 32, new_query_id(NOW), "f" * 12 + "7" + "f" * 19):
         for method, path in (("GET", f"/v1/receipts/{name}"), ("POST", f"/v1/receipts/{name}/verify")):
             assert call(shop, method, path, status=404)["field"] == "query_id"
     rehearsed = search(shop, as_of=1)

@@ -23,7 +23,7 @@ from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, PairSwap, RankingShown
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
-from searchsvc.search.query_ids import query_id
+from searchsvc.search.query_ids import new_query_id
 from tests.factories import call
 
 SHOP = "/v1/indexes/shop"
@@ -66,7 +66,7 @@ def plant(service: RunningService, order: list[str]) -> None:
     for number in range(N_LAMPS):
         swap = PairSwap(1, SWAPPED, bool(rng.random() < SWAPPED))
         shown = (order[1], order[0], *order[2:]) if swap.swapped else tuple(order)
-        name = query_id(now)
+        name = new_query_id(now)
         events.append(
             RankingShown(
                 id=name,

@@ -24,7 +24,8 @@ from events.rules import (
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import Delete, EngineSnapshot, Upsert
 from searchsvc.engines.retrieval import FacetRequest
-from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.answer import SearchAnswer
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, with_rules
 

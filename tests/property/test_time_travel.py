@@ -21,9 +21,9 @@ from events.rules import BoostAction, Conditions, HideAction, PinAction, QueryPa
 from events.segments import Segment
 from events.types import ChangePublished, ControlEvent, IndexConfigured
 from searchsvc.changes.differences import difference, edits_to, undoing
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, upsert
 from tuning.features import default_weights
 

@@ -13,8 +13,8 @@ from events.log import Entry
 from events.memory import MemoryEventLog
 from events.streams import exploration_subject
 from events.types import ExplorationLearnt, IndexConfigured
-from searchsvc.state.factors import FactorsFollower
 from searchsvc.state.serving import Serving
+from searchsvc.state.signals_follower import SignalsFollower
 from tests.factories import NOW, SETTINGS
 from tuning.curves import pieces
 from tuning.learners.browsing import BrowsingLearner
@@ -96,11 +96,11 @@ def test_what_was_told_is_served_and_lowers_what_is_allowed() -> None:
         )
         await log.append("SIGNALS", Entry(exploration_subject("shop", 1), encode(told), "one"))
         served = asyncio.Event()
-        following = asyncio.create_task(FactorsFollower(log, serving, served.set).run())
+        following = asyncio.create_task(SignalsFollower(log, serving, served.set).run())
         await asyncio.wait_for(served.wait(), 5.0)
         following.cancel()
-        assert serving.current.exploration("shop", MOST) == 0.004
-        assert serving.current.exploration("shop", 0.001) == 0.001
-        assert serving.current.exploration("another", MOST) == MOST
+        assert serving.current.exploration_share("shop", MOST) == 0.004
+        assert serving.current.exploration_share("shop", 0.001) == 0.001
+        assert serving.current.exploration_share("another", MOST) == MOST
 
     asyncio.run(run())

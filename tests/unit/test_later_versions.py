@@ -89,7 +89,7 @@ def test_an_index_serves_what_is_before_a_later_version_and_says_so(tmp_path: Pa
             await log.append("CATALOG", Entry(catalog_subject("shop", 1, name), data))
         indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), log, serving, None, alike)
         await indexers.reconcile()
-        state = await serving.until(lambda s: "shop" in s.snapshots, 10, "the index")
+        state = await serving.wait_until(lambda s: "shop" in s.snapshots, 10, "the index")
         assert (state.snapshots["shop"].n_documents, state.snapshots["shop"].catalog_seq) == (1, 1)
         assert "rules_changed.v7" in indexers.failed["shop"]
         await indexers.close()

@@ -25,9 +25,9 @@ def test_field_text_joins_members_and_prefixes() -> None:
 def test_the_best_come_first_and_equal_ones_by_id() -> None:
     scores = np.array([0.5, 0.9, 0.5, 0.1, 0.5])
     ids = ["e", "d", "c", "b", "a"]
-    assert ranking.best(scores, 5, ids.__getitem__) == [1, 4, 2, 0, 3]
-    assert ranking.best(scores, 2, ids.__getitem__) == [1, 4]
-    assert ranking.best(scores, 0, ids.__getitem__) == []
+    assert ranking.top_k(scores, 5, ids.__getitem__) == [1, 4, 2, 0, 3]
+    assert ranking.top_k(scores, 2, ids.__getitem__) == [1, 4]
+    assert ranking.top_k(scores, 0, ids.__getitem__) == []
 
 
 def test_contributions_add_up_to_the_score() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from events.rules import HideAction, PinAction, Rule
 from searchsvc.rehearsal.preview import compared, of_all
-from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.answer import SearchAnswer
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 from tests.factories import NOW, engine, serving, upsert, with_rules
 
 DOCUMENTS = [upsert(name, f"red shoe {name}", votes=9 - place) for place, name in enumerate("abcdef")]

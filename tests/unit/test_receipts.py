@@ -21,8 +21,8 @@ from events.types import BehaviorBatch, IndexConfigured, RankingShown
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.rehearsal.receipts import Receipts
-from searchsvc.search.answer import SearchRequest
-from searchsvc.search.query_ids import made_at, query_id
+from searchsvc.search.query_ids import new_query_id, query_id_timestamp
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, upsert
@@ -46,7 +46,7 @@ class Shop:
         self.state = control.fold_message(control.ControlState(), encode(FIRST), 1)
         self.snapshot = engine(folder, DOCUMENTS).snapshot()
         self.searcher, self.change, self.at = searcher, change, NOW
-        self.name = query_id(self.at)
+        self.name = new_query_id(self.at)
         history = history_of(folder, [FIRST])
         self.receipts = Receipts(
             self.log, history, self.serving, searcher, RecentRankings(10), Keyring(folder / "privacy.sqlite")
@@ -58,7 +58,7 @@ class Shop:
         request = SearchRequest(query="red shoe")
         shown = self.searcher.search(self.serving.current, "shop", request, query_id=self.name, now=self.at).shown
         for number in range(40):
-            other = msgspec.structs.replace(shown, id=query_id(self.at))
+            other = msgspec.structs.replace(shown, id=new_query_id(self.at))
             batch: Sequence[Any] = [other, self.change(shown)] if number == 23 else [other]
             await self.log.append("BEHAVIOR", Entry(BEHAVIOR_SUBJECT, encode(BehaviorBatch(events=list(batch)))))
 
@@ -111,22 +111,22 @@ def test_a_ranking_is_found_by_the_time_that_its_name_says_and_past_the_age_of_t
         receipt = await shop.receipts.receipt(shop.name)
         assert (receipt.log.behavior_seq, receipt.log.behavior_event) == (24, 1)
         with pytest.raises(NotFound) as refused:
-            await shop.receipts.receipt(query_id(shop.at + timedelta(days=1)))
+            await shop.receipts.receipt(new_query_id(shop.at + timedelta(days=1)))
         assert not isinstance(refused.value, Gone)
         for seq in range(1, 31):
             shop.log.lose("BEHAVIOR", seq)
         with pytest.raises(Gone):
-            await shop.receipts.receipt(query_id(shop.at - timedelta(days=100)))
+            await shop.receipts.receipt(new_query_id(shop.at - timedelta(days=100)))
 
     asyncio.run(run())
 
 
 def test_names_of_rankings_say_when_they_were_made_and_are_never_the_same() -> None:
-    names = [query_id(NOW) for _ in range(1000)]
+    names = [new_query_id(NOW) for _ in range(1000)]
     assert len({*names}) == 1000
-    assert {made_at(name) for name in names} == {NOW}
+    assert {query_id_timestamp(name) for name in names} == {NOW}
     assert {(len(name), name[12], name[16] in "89ab") for name in names} == {(32, "7", True)}
-    assert query_id(NOW + timedelta(milliseconds=1)) > max(names)
-    assert [made_at(name) for name in ("", "c" * 32, "x" * 32, names[0].upper(), "f" * 12 + "7" + "f" * 19)] == [
-        None
-    ] * 5
+    assert new_query_id(NOW + timedelta(milliseconds=1)) > max(names)
+    assert [
+        query_id_timestamp(name) for name in ("", "c" * 32, "x" * 32, names[0].upper(), "f" * 12 + "7" + "f" * 19)
+    ] == [None] * 5

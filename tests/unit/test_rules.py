@@ -29,13 +29,14 @@ from events.rules import (
     UserDataAction,
     check_rule,
 )
-from searchsvc.rules.checks import check_no_circle, check_on, check_words, conflicts
-from searchsvc.rules.conditions import Occasion, stems_of
-from searchsvc.rules.directives import Effect, multiplied, placed
+from searchsvc.rules.checks import check_against_index, check_no_synonym_cycle, check_words, find_conflicts
+from searchsvc.rules.conditions import SearchContext, stems_of
+from searchsvc.rules.directives import Effect, apply_factors, place_pins
 from searchsvc.rules.rulebook import Rulebook
-from searchsvc.search.answer import SearchAnswer, SearchRequest
+from searchsvc.search.answer import SearchAnswer
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 from tests.factories import NOW, FakeEmbedder, engine, serving, upsert, with_rules
 
 BANNER = UserDataAction({"banner": "b1"})
@@ -55,12 +56,12 @@ def when(query: str | None = None, type_: str = "contains", **conditions: Any) -
     return Conditions(query=pattern, **conditions)
 
 
-def occasion(query: str = "", **brought: Any) -> Occasion:
+def occasion(query: str = "", **brought: Any) -> SearchContext:
     brought["context"] = frozenset(brought.get("context", ()))
-    return Occasion((stems_of(query),), **brought)
+    return SearchContext((stems_of(query),), **brought)
 
 
-def fired(rules: Rulebook, asked: Occasion, now: datetime = NOW) -> list[str]:
+def fired(rules: Rulebook, asked: SearchContext, now: datetime = NOW) -> list[str]:
     return [one.stored.id for one in rules.fired(asked, now)]
 
 
@@ -108,7 +109,7 @@ def test_all_conditions_have_to_hold_and_none_of_a_query_holds_without_one() -> 
     assert fired(rules, occasion("printer", context=["mobile"])) == ["r"]
     assert fired(rules, occasion("printer")) == []
     assert fired(rules, occasion("ink", context=["mobile"])) == []
-    assert fired(rules, Occasion((), frozenset(["mobile"]))) == []
+    assert fired(rules, SearchContext((), frozenset(["mobile"]))) == []
 
 
 def test_a_rule_fires_from_the_moment_it_begins_until_the_moment_it_ends() -> None:
@@ -205,13 +206,13 @@ def test_a_book_that_was_changed_is_the_book_of_its_rules() -> None:
 def test_pins_stand_at_their_ranks_and_the_others_keep_their_order(
     order: list[int], pinned: list[tuple[int, int]], expected: list[int]
 ) -> None:
-    assert placed(order, pinned) == expected
+    assert place_pins(order, pinned) == expected
 
 
 def test_a_boost_raises_every_score_and_a_bury_lowers_every_score() -> None:
     scores = np.array([2.0, 0.0, -2.0])
-    assert multiplied(scores, np.full(3, 4.0)).tolist() == [8.0, 0.0, -0.5]
-    assert multiplied(scores, np.full(3, 0.25)).tolist() == [0.5, 0.0, -8.0]
+    assert apply_factors(scores, np.full(3, 4.0)).tolist() == [8.0, 0.0, -0.5]
+    assert apply_factors(scores, np.full(3, 0.25)).tolist() == [0.5, 0.0, -8.0]
 
 
 # What rules do to a search.
@@ -419,8 +420,8 @@ def test_what_was_shown_is_logged_with_what_rules_forced(tmp_path: Path) -> None
 def test_what_is_hidden_is_suggested_to_nobody(tmp_path: Path) -> None:
     searcher = Searcher(None, n_candidates=9)
     plain, hidden = shop(tmp_path), shop(tmp_path, r=Rule((HideAction("f"),)))
-    assert [one.document_id for one in searcher.titles(plain, "shop", "gre", 5, now=NOW)] == ["f"]
-    assert searcher.titles(hidden, "shop", "gre", 5, now=NOW) == []
+    assert [one.document_id for one in searcher.suggest_titles(plain, "shop", "gre", 5, now=NOW)] == ["f"]
+    assert searcher.suggest_titles(hidden, "shop", "gre", 5, now=NOW) == []
 
 
 def test_who_asks_for_what_is_like_a_document_does_not_get_what_is_hidden(tmp_path: Path) -> None:
@@ -505,9 +506,11 @@ def test_a_rule_without_words_or_with_half_a_filter_is_refused(rule: Rule, field
 )
 def test_a_rule_that_names_what_the_index_does_not_have_is_refused(tmp_path: Path, rule: Rule, field: str) -> None:
     snapshot = engine(tmp_path, DOCUMENTS).snapshot()
-    check_on(Rule((PinAction("a", 1), HideAction("nobody"), BoostAction(2.0, "brand:Ab AND id:x", "votes"))), snapshot)
+    check_against_index(
+        Rule((PinAction("a", 1), HideAction("nobody"), BoostAction(2.0, "brand:Ab AND id:x", "votes"))), snapshot
+    )
     with pytest.raises(InvalidInput) as refused:
-        check_on(rule, snapshot)
+        check_against_index(rule, snapshot)
     assert refused.value.field == field
 
 
@@ -530,10 +533,10 @@ def test_one_way_synonyms_that_go_round_in_a_circle_are_refused(pairs: list[tupl
     last = rules.rules[f"r{len(pairs) - 1}"]
     if circle:
         with pytest.raises(InvalidInput, match="leads back to itself") as refused:
-            check_no_circle(last, rules)
+            check_no_synonym_cycle(last, rules)
         assert refused.value.field == "actions[0].from[0]"
     else:
-        check_no_circle(last, rules)
+        check_no_synonym_cycle(last, rules)
 
 
 def test_what_two_rules_cannot_both_have_is_told_with_who_gets_it() -> None:
@@ -551,7 +554,7 @@ def test_what_two_rules_cannot_both_have_is_told_with_who_gets_it() -> None:
     )
     later = Rule(rules.rules["mine"].rule.actions, conditions=hp, valid_from=NOW)
     rules = rules.with_rules({**rules.rules, "mine": stored("mine", later, 2)})
-    assert {(one.rule, one.subject, one.winner) for one in conflicts(rules.rules["mine"], rules)} == {
+    assert {(one.rule, one.subject, one.winner) for one in find_conflicts(rules.rules["mine"], rules)} == {
         ("ranks", "documents a and c at rank 1", "ranks"),
         ("document", "document b at rank 2 and 5", "mine"),
         ("hides", "document a pinned and hidden", "hides"),
@@ -568,4 +571,4 @@ def test_of_two_rules_with_the_same_tags_the_one_that_wins_is_told() -> None:
         r2=Rule((PinAction("a", 2),), conditions=tags, priority=10),
     )
     for name, other in (("r1", "r2"), ("r2", "r1")):
-        assert [(one.rule, one.winner) for one in conflicts(rules.rules[name], rules)] == [(other, "r2")]
+        assert [(one.rule, one.winner) for one in find_conflicts(rules.rules[name], rules)] == [(other, "r2")]

@@ -12,9 +12,10 @@ from events.errors import InvalidInput, NotFound, Unavailable
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.engines.retrieval import Retrieval, Retrieved
 from searchsvc.engines.vector_trust import vector_trust
-from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest
+from searchsvc.search.answer import SearchAnswer, SearchOutcome
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, serving, upsert, vector
 from tuning.features import default_weights
 

@@ -12,9 +12,9 @@ from events.edits import DeleteSegment, SetLimits, SetSegment, SetWeights
 from events.errors import InvalidInput
 from events.rules import Conditions, QueryPattern
 from events.segments import Segment, check_segment
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 from tests.factories import NOW, edited, engine, serving, upsert
 from tuning.weights import check_limits, check_weights
 

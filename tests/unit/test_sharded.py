@@ -5,14 +5,14 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.state.sharded import Sharded
+from searchsvc.state.sharded_mapping import ShardedMapping
 
 NAMES = st.text(max_size=3)
 
 
 @given(st.lists(st.dictionaries(NAMES, st.one_of(st.none(), st.integers()), max_size=6), max_size=5))
 def test_it_is_what_a_dict_would_be_and_what_was_before_stays_as_it_was(changes: list[dict[str, int | None]]) -> None:
-    now, plain = Sharded[int](), dict[str, int]()
+    now, plain = ShardedMapping[int](), dict[str, int]()
     for some in changes:
         before, then = now, dict(now)
         now = now.changed(some)

@@ -12,8 +12,8 @@ from events.control import ControlState, fold
 from events.edits import Edit, SetLearning, SetTrial
 from events.learning import Learning, Trial
 from events.types import ChangePublished, IndexConfigured
-from searchsvc.search.exploration import explores, swapped
-from searchsvc.search.trials import draw, interleaved
+from searchsvc.search.exploration import is_exploring, swap_neighbors
+from searchsvc.search.trials import draw_weights, interleave
 from tests.factories import NOW, SETTINGS
 from tuning.features import default_weights
 from tuning.gate.guard import display_shares
@@ -24,15 +24,17 @@ IDS = [f"q{n}" for n in range(4000)]
 
 
 def test_so_many_searches_as_are_to_be_see_one_version_alone_and_coins_are_fair() -> None:
-    drawn = [draw(TRIAL, name, "lamp") for name in IDS]
+    drawn = [draw_weights(TRIAL, name, "lamp") for name in IDS]
     told = Counter(one.by for one in drawn)
     shown = [told[by] / len(drawn) for by in ("in_force", "trial", "both")]
     assert shown == pytest.approx(display_shares(0.3), abs=0.03)
     coins = [one.coins for one in drawn if one.by == "both"]
     assert np.mean(coins, axis=0) == pytest.approx([0.5] * 5, abs=0.03)
-    gated = Counter(draw(msgspec.structs.replace(TRIAL, stage="gate", solo_share=0.0), name, "lamp").by for name in IDS)
+    gated = Counter(
+        draw_weights(msgspec.structs.replace(TRIAL, stage="gate", solo_share=0.0), name, "lamp").by for name in IDS
+    )
     assert gated == {"both": len(IDS)}, "a candidate is shown to nobody alone"
-    later = [draw(msgspec.structs.replace(TRIAL, solo_share=0.8), name, "lamp").by for name in IDS]
+    later = [draw_weights(msgspec.structs.replace(TRIAL, solo_share=0.8), name, "lamp").by for name in IDS]
     for before, after in zip(drawn, later, strict=True):
         assert before.by != "in_force" or after == "in_force"
         assert after != "trial" or before.by == "trial"
@@ -40,18 +42,18 @@ def test_so_many_searches_as_are_to_be_see_one_version_alone_and_coins_are_fair(
 
 def test_a_user_sees_the_same_each_time_and_other_queries_have_other_coins() -> None:
     def coins(query: str, user: str) -> tuple[bool, ...]:
-        return draw(SEEN, user, query).coins
+        return draw_weights(SEEN, user, query).coins
 
     assert coins("lamp", "anna") == coins("lamp", "anna")
     assert len({coins("lamp", f"u{n}") for n in range(200)}) > 25
     assert len({coins(f"lamp {n}", "anna") for n in range(200)}) > 25
-    by = {draw(TRIAL, "anna", f"lamp {n}").by for n in range(200)}
+    by = {draw_weights(TRIAL, "anna", f"lamp {n}").by for n in range(200)}
     assert len(by) == 1, "a user sees one version, whatever they ask"
 
 
 def test_past_the_first_ten_a_ranking_goes_on_without_what_was_shown() -> None:
     order, other = list(range(30)), [29, *range(29)]
-    shown, compared = interleaved(order, other, [True] * 5, lambda at: f"d{at}")
+    shown, compared = interleave(order, other, [True] * 5, lambda at: f"d{at}")
     assert sorted(shown) == order
     assert shown[0] == 29
     assert (compared.in_force, compared.challenger) == (
@@ -65,7 +67,7 @@ def test_nearly_alike_neighbours_change_places_half_of_the_time_and_the_first_se
     order = list(range(20))
     moved = np.zeros(10)
     for name in IDS:
-        shown, swaps = swapped(order, scores, name)
+        shown, swaps = swap_neighbors(order, scores, name)
         assert sorted(shown) == order
         assert shown[10:] == order[10:]
         ranks = [rank for swap in swaps for rank in (swap.rank, swap.rank + 1)]
@@ -78,21 +80,21 @@ def test_nearly_alike_neighbours_change_places_half_of_the_time_and_the_first_se
                 again[at], again[at + 1] = again[at + 1], again[at]
         assert again == shown
         moved += np.array(shown[:10]) != np.arange(10)
-        assert swapped(order, scores, name) == (shown, swaps)
+        assert swap_neighbors(order, scores, name) == (shown, swaps)
     moved /= len(IDS)
     assert moved[0] == pytest.approx(0.05, abs=0.015)
     assert moved[2:9] == pytest.approx([0.5] * 7, abs=0.05)
 
 
 def test_what_is_far_better_stays_where_it_is() -> None:
-    shown, swaps = swapped([0, 1, 2, 3], np.array([9.0, 5.0, 2.0, 1.0]), "q1")
+    shown, swaps = swap_neighbors([0, 1, 2, 3], np.array([9.0, 5.0, 2.0, 1.0]), "q1")
     assert (shown, swaps) == ([0, 1, 2, 3], ())
-    assert swapped([], np.zeros(0), "q1") == ([], ())
+    assert swap_neighbors([], np.zeros(0), "q1") == ([], ())
 
 
 def test_so_many_searches_explore_as_are_to() -> None:
-    assert np.mean([explores(0.02, name) for name in IDS]) == pytest.approx(0.02, abs=0.008)
-    assert not any(explores(0.0, name) for name in IDS)
+    assert np.mean([is_exploring(0.02, name) for name in IDS]) == pytest.approx(0.02, abs=0.008)
+    assert not any(is_exploring(0.0, name) for name in IDS)
 
 
 def test_what_is_to_be_judged_by_something_else_has_not_been_answered_yet() -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from litestar import Response, get, post
 
+from events.point_in_time import parse_point_in_time
 from searchsvc.changes.audit import AuditEntry
 from searchsvc.changes.commands import Commands
 from searchsvc.http.body import Body, decode_query
@@ -21,7 +22,6 @@ from searchsvc.http.shapes.changes import (
     RollbackInput,
 )
 from searchsvc.rehearsal.receipts import Receipt, Receipts, Verification
-from searchsvc.search.answer import moment
 from searchsvc.service.history import ChangeHistory
 
 ROLLBACK: Final = Body(RollbackInput, max_bytes=4 * KIB)
@@ -41,7 +41,7 @@ async def rollback(
     if field == "to_version":
         changed = await commands.restore_weights(index, int(target), by)
     else:
-        changed = await commands.restore(index, moment(target, field), field, by)
+        changed = await commands.restore(index, parse_point_in_time(target, field), field, by)
     return json_answer(await ChangedAnswer.of(changed.seq, history))
 
 

@@ -11,7 +11,8 @@ from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, json_answer
 from searchsvc.http.shapes.suggestions import Suggestions, SuggestQuery
-from searchsvc.search.answer import SearchAnswer, SearchOutcome, SearchRequest
+from searchsvc.search.answer import SearchAnswer, SearchOutcome
+from searchsvc.search.request import SearchRequest
 from searchsvc.service.completions import Completions
 from searchsvc.service.searches import Searches
 

@@ -10,7 +10,7 @@ import msgspec
 from events.edits import Edit
 from events.errors import InvalidInput, require
 from searchsvc.changes.drafts import Draft
-from searchsvc.search.answer import SearchRequest
+from searchsvc.search.request import SearchRequest
 
 # Each is searched twice, one after the other.
 MAX_PREVIEWED: Final = 100

@@ -6,7 +6,7 @@ import msgspec
 
 from events.control import control_hash
 from events.digest import DocumentsDigest, state_hash
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 
 
 class IndexState(msgspec.Struct, frozen=True):

@@ -94,7 +94,7 @@ async def test_a_running_scheduler_publishes_a_draft_whose_time_passed_before_it
         await scheduled(shop, 3.0)
         shop.now = NOW + 2 * HOUR
         running = asyncio.create_task(Scheduler(shop.log, shop.drafts, shop.clock).run())
-        state = await shop.serving.until(lambda state: state.control.seq == 2, 10.0, "the change")
+        state = await shop.serving.wait_until(lambda state: state.control.seq == 2, 10.0, "the change")
         await end([running])
         assert state.control.index("shop").weights["cosine"] == 3.0
         last = state.control.index("shop").history[-1]

@@ -24,15 +24,17 @@ from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.embedding.embedder import Embedder
+from searchsvc.execution.load import SearchLoad
+from searchsvc.execution.search_execution import SearchExecution, SearchThreads
 from searchsvc.rehearsal.rehearser import Rehearser
 from searchsvc.runtime.batches import Batches
-from searchsvc.search.answer import SearchOutcome, SearchRequest
-from searchsvc.search.execution import SearchExecution, SearchThreads
+from searchsvc.search.answer import SearchOutcome
 from searchsvc.search.last_known import LastKnown
-from searchsvc.search.load import SearchLoad
+from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.service.searches import RankingLog, Searches
-from searchsvc.state.serving import IndexBehavior, Serving
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import IndexBehavior
 from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, no_history, upsert, vector
 from tuning.arrays import FloatArray
 from tuning.features import default_weights
@@ -141,9 +143,9 @@ class WatchedSearcher(Searcher):
         super().__init__(embedder, n_candidates=10)
         self.finished_on: list[int] = []
 
-    def finish(self, *args: Any, **kwargs: Any) -> SearchOutcome:
+    def complete(self, *args: Any, **kwargs: Any) -> SearchOutcome:
         self.finished_on.append(threading.get_ident())
-        return super().finish(*args, **kwargs)
+        return super().complete(*args, **kwargs)
 
 
 class ForgetfulEmbedder(FakeEmbedder):
@@ -218,10 +220,10 @@ class AwaySearcher(Searcher):
 
     away = False
 
-    def finish(self, *args: Any, **kwargs: Any) -> SearchOutcome:
+    def complete(self, *args: Any, **kwargs: Any) -> SearchOutcome:
         if self.away:
             raise Unavailable("the cluster is away")
-        return super().finish(*args, **kwargs)
+        return super().complete(*args, **kwargs)
 
 
 @pytest.mark.anyio

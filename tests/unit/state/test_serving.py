@@ -15,7 +15,7 @@ from tests.factories import serving as serving_of
 @pytest.mark.anyio
 async def test_a_sequence_that_never_comes_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="sequence 9"):
-        await Serving().until(lambda state: state.control.seq >= 9, 0.05, "sequence 9")
+        await Serving().wait_until(lambda state: state.control.seq >= 9, 0.05, "sequence 9")
 
 
 @pytest.mark.anyio

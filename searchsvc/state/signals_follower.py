@@ -14,7 +14,8 @@ from events.codec import decode_signal
 from events.errors import Unavailable
 from events.log import EventLog
 from events.types import ExplorationLearnt, QueryBehaviorLearnt, SignalEvent, Skipped
-from searchsvc.state.serving import IndexBehavior, Liking, Serving
+from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import BehaviorValue, IndexBehavior
 
 # Many come at once: the state is made anew once for all that came in so long.
 GATHER_S: Final = 0.03
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 _Of = tuple[str, int]
 
 
-class FactorsFollower:
+class SignalsFollower:
     """`run` goes on until it is cancelled. caught_up: called once all that the log held at the start is served."""
 
     def __init__(self, event_log: EventLog, serving: Serving, caught_up: Callable[[], None] | None = None) -> None:
@@ -37,7 +38,7 @@ class FactorsFollower:
         self._held: dict[_Of, IndexBehavior] = {}
         # What came and is not held yet, by index, words that are asked for ('' whatever is asked) and document; None
         # for what is like others by now.
-        self._new: dict[tuple[_Of, str, str], Liking | None] = {}
+        self._new: dict[tuple[_Of, str, str], BehaviorValue | None] = {}
         # Of which it came how much is worth exploring.
         self._explored: dict[_Of, float] = {}
         self._changed = asyncio.Event()
@@ -72,7 +73,7 @@ class FactorsFollower:
         if isinstance(signal, ExplorationLearnt):
             self._explored[of] = signal.share
             return
-        liking: Liking | None = Liking(signal.factor, min(max(signal.log2_lift, -1.0), 1.0))
+        liking: BehaviorValue | None = BehaviorValue(signal.factor, min(max(signal.log2_lift, -1.0), 1.0))
         if isinstance(signal, QueryBehaviorLearnt):
             # Of a query it says something that a document is like others.
             words, known = signal.query, signal.users > 0
@@ -105,10 +106,10 @@ class FactorsFollower:
                 self._caught_up = None
 
 
-def _changed(before: IndexBehavior, changes: Sequence[tuple[str, str, Liking | None]]) -> IndexBehavior:
+def _changed(before: IndexBehavior, changes: Sequence[tuple[str, str, BehaviorValue | None]]) -> IndexBehavior:
     """changes: words that are asked for, '' whatever is asked, and a document, with what is known of it by now."""
     documents = {name: liking for words, name, liking in changes if not words}
-    queries: dict[str, dict[str, Liking] | None] = {}
+    queries: dict[str, dict[str, BehaviorValue] | None] = {}
     for words, name, liking in changes:
         if not words:
             continue

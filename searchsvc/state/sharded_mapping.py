@@ -13,13 +13,13 @@ V = TypeVar("V")
 N_SHARDS: Final = 1024
 
 
-class Sharded(Mapping[str, V], Generic[V]):
+class ShardedMapping(Mapping[str, V], Generic[V]):
     """By text. Empty to begin with."""
 
     def __init__(self, shards: tuple[dict[str, V], ...] = ({},) * N_SHARDS) -> None:
         self._shards = shards
 
-    def changed(self, changes: Mapping[str, V | None]) -> Sharded[V]:
+    def changed(self, changes: Mapping[str, V | None]) -> ShardedMapping[V]:
         """With other values, and without those that are None."""
         by_shard: dict[int, dict[str, V | None]] = defaultdict(dict)
         for name, value in changes.items():
@@ -28,7 +28,7 @@ class Sharded(Mapping[str, V], Generic[V]):
         for at, some in by_shard.items():
             merged = {**shards[at], **some}
             shards[at] = {name: value for name, value in merged.items() if value is not None}
-        return Sharded(tuple(shards))
+        return ShardedMapping(tuple(shards))
 
     def __getitem__(self, name: str) -> V:
         return self._shards[hash(name) % N_SHARDS][name]

@@ -11,6 +11,7 @@ Measured in docs/decisions/one-thread-a-search.md.
 from __future__ import annotations
 
 import asyncio
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Final, TypeVar
@@ -18,17 +19,20 @@ from typing import Final, TypeVar
 import msgspec
 
 from events.errors import Unavailable
+from searchsvc.execution.load import SearchLoad
 from searchsvc.runtime.batches import Batches
-from searchsvc.search.answer import SearchOutcome, SearchRequest
-from searchsvc.search.load import SearchLoad
-from searchsvc.search.searcher import Begun, Searcher
+from searchsvc.search.answer import SearchOutcome
+from searchsvc.search.request import SearchRequest
+from searchsvc.search.searcher import PreparedSearch, Searcher
 from searchsvc.search.trials import Draw
-from searchsvc.state.serving import ServingState
+from searchsvc.state.serving_state import ServingState
 
 # Writing out a longer page takes as long as finding it.
 MAX_SHORT_WINDOW: Final = 100
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 
 class SearchJob(msgspec.Struct, frozen=True):
@@ -71,7 +75,7 @@ class SearchThreads(msgspec.Struct, frozen=True):
     """
 
     searches: ThreadPoolExecutor
-    encodings: Batches[Begun]
+    encodings: Batches[PreparedSearch]
     late_searches: ThreadPoolExecutor | None
 
 
@@ -97,7 +101,7 @@ class SearchExecution:
         # A search that has the machine to itself need not share Python's lock with the event loop: it stays on its
         # thread, and its encoder may use every core.
         alone = self._load.n_searching == 1
-        if job.is_short and self._searcher.is_encoded(job.state, job.index, job.request):
+        if job.is_short and not self._searcher.needs_encoder(job.state, job.index, job.request):
             return await self._on_event_loop(job, alone=alone)
         if job.is_short and not alone:
             return await self._encoded_in_batch(job)
@@ -106,15 +110,15 @@ class SearchExecution:
     async def _on_event_loop(self, job: SearchJob, *, alone: bool) -> SearchOutcome:
         # Lets the other requests of this turn be counted first, so that too many are refused here too.
         await asyncio.sleep(0)
-        return self._finish(job, self._begin(job, alone=alone))
+        return self._complete(job, self._prepare(job, alone=alone))
 
     async def _encoded_in_batch(self, job: SearchJob) -> SearchOutcome:
-        begun = await self._by_deadline(self._threads.encodings.call(lambda: self._begin(job, alone=False)))
-        return self._finish(job, begun) if begun is not None else await self._without_vectors(job)
+        prepared = await self._by_deadline(self._threads.encodings.call(lambda: self._prepare(job, alone=False)))
+        return self._complete(job, prepared) if prepared is not None else await self._without_vectors(job)
 
     async def _on_thread(self, job: SearchJob, *, alone: bool) -> SearchOutcome:
         def search() -> SearchOutcome:
-            return self._finish(job, self._begin(job, alone=alone))
+            return self._complete(job, self._prepare(job, alone=alone))
 
         loop = asyncio.get_running_loop()
         outcome = await self._by_deadline(loop.run_in_executor(self._threads.searches, search))
@@ -136,12 +140,12 @@ class SearchExecution:
             raise Unavailable(f"the search took longer than {self._deadline_s:g} s")
 
         def search() -> SearchOutcome:
-            return self._finish(job, self._begin(job, alone=False, vector_leg=False))
+            return self._complete(job, self._prepare(job, alone=False, vector_leg=False))
 
         return await asyncio.get_running_loop().run_in_executor(late_searches, search)
 
-    def _begin(self, job: SearchJob, *, alone: bool, vector_leg: bool = True) -> Begun:
-        return self._searcher.begin(
+    def _prepare(self, job: SearchJob, *, alone: bool, vector_leg: bool = True) -> PreparedSearch:
+        return self._searcher.prepare(
             job.state,
             job.index,
             job.request,
@@ -152,14 +156,10 @@ class SearchExecution:
             alone=alone,
         )
 
-    def _finish(self, job: SearchJob, begun: Begun) -> SearchOutcome:
-        return self._searcher.finish(
-            job.state,
-            job.index,
-            job.request,
-            begun,
-            query_id=job.query_id,
-            now=job.now,
-            drawn=job.draw,
-            explores=job.explores,
+    def _complete(self, job: SearchJob, prepared: PreparedSearch) -> SearchOutcome:
+        outcome = self._searcher.complete(
+            prepared, query_id=job.query_id, now=job.now, draw=job.draw, explores=job.explores
         )
+        if outcome.encoding_failure:
+            log.warning("a query was answered without vectors: %s", outcome.encoding_failure)
+        return outcome

@@ -14,23 +14,24 @@ from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.protocol import EngineSnapshot, Reading
-from searchsvc.rules.conditions import Occasion, Stems, parts_of, stems_of
-from searchsvc.rules.directives import Boost, Directives, Effect, bounded, directives, rewritten
-from searchsvc.rules.rulebook import PreparedRule, Rulebook, in_order
-from searchsvc.search.answer import BoostShare, SearchRequest
+from searchsvc.rules.conditions import SearchContext, Stems, filter_conjuncts, stems_of
+from searchsvc.rules.directives import Boost, Directives, Effect, clip_factors, combine_actions, rewrite_query
+from searchsvc.rules.rulebook import PreparedRule, Rulebook, sort_by_precedence
+from searchsvc.search.answer import BoostShare
 from searchsvc.search.candidates import Candidates
+from searchsvc.search.request import SearchRequest
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import SIGNAL_PREFIX
 
 SORTED: Final = "the search has an order of its own"
 
 
-class Steering(msgspec.Struct, frozen=True):
+class AppliedRules(msgspec.Struct, frozen=True):
     """query: as it is searched. occasion: what conditions looked at. fired: ids of rules, in order of precedence.
     effects: as far as they are known before anything is found."""
 
     query: Query
-    occasion: Occasion
+    occasion: SearchContext
     directives: Directives
     fired: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
@@ -47,11 +48,11 @@ class Steering(msgspec.Struct, frozen=True):
 
 def steer(
     snapshot: EngineSnapshot, book: Rulebook, request: SearchRequest, filters: Filter | None, now: datetime
-) -> Steering:
+) -> AppliedRules:
     """Understand a request's query, as its rules want it understood."""
     occasion = _occasion(request, filters, _typed(request.query))
     fired = book.fired(occasion, now)
-    text, effects = rewritten(request.query, fired)
+    text, effects = rewrite_query(request.query, fired)
     query = _understood(text, snapshot, book, fired, request, now)
     meant = query.did_you_mean
     if text != request.query:
@@ -63,8 +64,8 @@ def steer(
         known = {one.stored.id for one in fired}
         more = [one for one in book.fired(occasion, now) if one.stored.id not in known]
         if more:
-            fired = in_order([*fired, *more])
-            corrected, effects = rewritten(meant, fired)
+            fired = sort_by_precedence([*fired, *more])
+            corrected, effects = rewrite_query(meant, fired)
             changed = corrected != meant
             again = _understood(corrected if changed else text, snapshot, book, fired, request, now)
             query = msgspec.structs.replace(again, did_you_mean=corrected if changed else again.did_you_mean or meant)
@@ -78,7 +79,7 @@ def steer_without_query(
     filters: Filter | None,
     now: datetime,
     query: Query,
-) -> Steering:
+) -> AppliedRules:
     """For a search that asks for no words: rules that look at the query never fire."""
     occasion = _occasion(request, filters, ())
     return _steering(query, occasion, book.fired(occasion, now), [], snapshot, request)
@@ -113,11 +114,11 @@ def boost_factors(
             shares[at].append(BoostShare(boost.rule, float(factors[at])))
         note = "" if changed else "no candidate passes its filter, or has the signal"
         effects.append(Effect(boost.rule, boost.action, factor=boost.factor, n_candidates=len(changed), note=note))
-    return bounded(product), shares, effects
+    return clip_factors(product), shares, effects
 
 
 def pinned_positions(
-    reading: Reading, candidates: Candidates, steering: Steering, pinned: Sequence[int]
+    reading: Reading, candidates: Candidates, steering: AppliedRules, pinned: Sequence[int]
 ) -> list[tuple[int, int]]:
     """(rank, position) of the pinned documents that are there, by rank. pinned: their slots."""
     slot_of = {reading.id(slot): slot for slot in pinned}
@@ -126,7 +127,7 @@ def pinned_positions(
     return [(rank, position_of[slot]) for rank, slot in there if slot in position_of]
 
 
-def pin_effects(steering: Steering, ranks: Mapping[str, int], window: int) -> list[Effect]:
+def pin_effects(steering: AppliedRules, ranks: Mapping[str, int], window: int) -> list[Effect]:
     """What became of each pin. ranks: by id, of the pinned documents that are there, in a ranking that may go on beyond
     the window: who is pinned where there is nothing comes last."""
     effects = []
@@ -147,9 +148,9 @@ def _typed(query: str) -> tuple[Stems, ...]:
     return (stems,) if stems or not query.strip() else ()
 
 
-def _occasion(request: SearchRequest, filters: Filter | None, queries: tuple[Stems, ...]) -> Occasion:
+def _occasion(request: SearchRequest, filters: Filter | None, queries: tuple[Stems, ...]) -> SearchContext:
     context = frozenset(request.context)
-    return Occasion(queries, context, parts_of(filters), request.user_segment, request.experiment)
+    return SearchContext(queries, context, filter_conjuncts(filters), request.user_segment, request.experiment)
 
 
 def _understood(
@@ -166,12 +167,12 @@ def _understood(
 
 def _steering(
     query: Query,
-    occasion: Occasion,
+    occasion: SearchContext,
     fired: Sequence[PreparedRule],
     effects: Sequence[Effect],
     snapshot: EngineSnapshot,
     request: SearchRequest,
-) -> Steering:
+) -> AppliedRules:
     def knows(given: Filter) -> bool:
         try:
             snapshot.check_filter(given, "filter")
@@ -179,10 +180,10 @@ def _steering(
             return False
         return True
 
-    wanted = directives(fired, knows) if fired else Directives()
+    wanted = combine_actions(fired, knows) if fired else Directives()
     told = [*effects, *wanted.effects]
     if request.sort:
         told += [Effect(one.rule, one.action, factor=one.factor, note=SORTED) for one in wanted.boosts]
         told += [Effect(one.rule, "pin", one.document_id, note=SORTED) for one in wanted.pins]
         wanted = msgspec.structs.replace(wanted, boosts=(), pins=())
-    return Steering(query, occasion, wanted, tuple(one.stored.id for one in fired), tuple(told))
+    return AppliedRules(query, occasion, wanted, tuple(one.stored.id for one in fired), tuple(told))

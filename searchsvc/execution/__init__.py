@@ -1,0 +1,1 @@
+"""When and where does a search run? Threads, deadlines and load: the shell around `searchsvc.search`."""
