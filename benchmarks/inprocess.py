@@ -25,6 +25,7 @@ from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving_state import ServingState
+from tuning import compiled
 from tuning.features import default_weights
 
 INDEX: Final = "bench"
@@ -87,6 +88,7 @@ def measure(target: Target, parts: BareParts, queries: Sequence[str], facets: Se
         return timed(lambda: searcher.search(state, INDEX, request, query_id="q", now=NOW))[1]
 
     times: defaultdict[str, list[float]] = defaultdict(list)
+    compiled.warm_up("searchsvc")
     gc.collect()
     gc.freeze()
     for query in queries:

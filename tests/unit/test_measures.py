@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import fitting
-from benchmarks.oracle import edits
+from benchmarks.oracle.lexicon import edits
 from benchmarks.typos import mistyped
 from tuning import metrics
 

@@ -1,0 +1,55 @@
+"""The words of the oracle's documents, and which of them are alike. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from searchsvc.analysis.lexicon import SimilarWord
+from searchsvc.analysis.stemming import stem
+
+
+class OracleLexicon:
+    """All words of an index.
+
+    frequencies: stem -> number of documents that contain it, in the field that has most
+    """
+
+    def __init__(self, words: set[str], frequencies: Mapping[str, int]) -> None:
+        self.words = words
+        self.frequencies = frequencies
+
+    def count(self, term: str) -> int:
+        return self.frequencies.get(term, 0)
+
+    def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
+        """Return the words within max_edits of a word, nearest first."""
+        near = [candidate for candidate in self.words if abs(len(candidate) - len(word)) <= max_edits]
+        similar = [
+            SimilarWord(candidate, n_edits, self.count(stem(candidate)))
+            for candidate in near
+            if (n_edits := edits(word, candidate)) <= max_edits
+        ]
+        return sorted(similar, key=lambda match: (match.edits, -match.frequency, match.word))
+
+    def completions(self, prefix: str, n: int) -> list[SimilarWord]:
+        """Return the n most frequent words that begin with a prefix and are longer."""
+        longer = [word for word in self.words if word.startswith(prefix) and word != prefix]
+        matches = [SimilarWord(word, 0, self.count(stem(word))) for word in longer]
+        return sorted(matches, key=lambda match: (-match.frequency, match.word))[:n]
+
+
+def edits(first: str, second: str) -> int:
+    """Count the insertions, deletions, substitutions and swaps of neighbours that turn one word into another.
+
+    Source: the optimal string alignment distance, in which no edit lies inside another.
+    """
+    rows = [list(range(len(second) + 1))]
+    for i, a in enumerate(first, start=1):
+        row = [i]
+        for j, b in enumerate(second, start=1):
+            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (a != b))
+            if i > 1 and j > 1 and a == second[j - 2] and first[i - 2] == b:
+                best = min(best, rows[-2][j - 2] + 1)
+            row.append(best)
+        rows.append(row)
+    return rows[-1][-1]

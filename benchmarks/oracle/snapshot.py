@@ -1,0 +1,227 @@
+"""Retrieval the plain way: the match set, both legs, facets and order. A slot is a position in `documents`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import msgspec
+import numpy as np
+
+from benchmarks.oracle.attributes import facet, passes, sort_values, values_of
+from benchmarks.oracle.lexicon import OracleLexicon
+from benchmarks.oracle.texts import OracleTexts
+from events.digest import DocumentsDigest
+from events.errors import InvalidInput
+from events.settings import IndexSettings
+from searchsvc.analysis.query import Operator, Query, RequestedOperator
+from searchsvc.engines import signals
+from searchsvc.engines.filters import Filter, without_field
+from searchsvc.engines.protocol import Upsert
+from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved, TextFeatures
+from tuning.arrays import BoolArray, FloatArray, IntArray
+
+FIRST_PAGE = 10
+
+
+class OracleSnapshot:
+    """An `EngineSnapshot`, and its `Reading`, over live documents."""
+
+    generation = "oracle"
+    catalog_seq = 0
+    refusals: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, documents: Sequence[Upsert], settings: IndexSettings) -> None:
+        self.documents = list(documents)
+        self.settings = settings
+        self.texts = OracleTexts(documents, settings)
+        self.digest = DocumentsDigest().changed([d.text for d in documents], [])
+
+    @property
+    def n_documents(self) -> int:
+        return len(self.documents)
+
+    @property
+    def is_fast(self) -> bool:
+        return False
+
+    @property
+    def encodes_concurrently(self) -> bool:
+        return False
+
+    @property
+    def lexicon(self) -> OracleLexicon:
+        return self.texts.lexicon
+
+    def reading(self) -> OracleSnapshot:
+        return self
+
+    @property
+    def snapshot(self) -> OracleSnapshot:
+        return self
+
+    def retrieve(self, request: Retrieval) -> Retrieved:
+        query, vector = request.query, request.query_vector()
+        allowed = self._allowed(request, request.filters)
+        matching, operator, unmatched = self._match(query, allowed, request.operator)
+        scores = self._keyword_scores(matching, request)
+        by_score = sorted(matching, key=lambda slot: (-scores[slot], self.documents[slot].id))
+        nearest, trust = self._vector_leg(request, allowed, by_score)
+        pinned = self._pinned(request, allowed)
+        match_set = sorted({*matching, *nearest, *pinned})
+        boosted = [] if request.boosted is None else [slot for slot in by_score if self._passes(slot, request.boosted)]
+        window = len(match_set) if request.window is None else max(request.k, request.window, FIRST_PAGE)
+        order = self._sorted(match_set, request) if request.sort else by_score
+        cosines = self.cosines(np.array(nearest, np.int64), vector) if vector is not None else np.empty(0, np.float32)
+        return Retrieved(
+            keyword=np.array(order[:window], np.int64),
+            nearest=np.array(nearest, np.int64),
+            cosines=cosines,
+            vector_trust=trust,
+            total=len(match_set),
+            operator=operator if query.text else None,
+            unmatched_terms=unmatched,
+            facets={
+                facet_request.field: self._facet(facet_request, request, match_set, operator, uses_vectors=bool(trust))
+                for facet_request in request.facets
+            },
+            pinned=np.array(pinned, np.int64),
+            boosted=np.array(boosted[: request.k], np.int64),
+        )
+
+    def check_filter(self, condition: Filter, field: str) -> None:
+        return
+
+    def passes(self, slots: IntArray, condition: Filter) -> BoolArray:
+        return np.array([self._passes(slot, condition) for slot in slots.tolist()], np.bool_)
+
+    def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
+        return self.texts.features(slots, query)
+
+    def groups(self, field: str, slots: IntArray) -> IntArray:
+        if self.documents and not any(values_of(document, field) for document in self.documents):
+            raise InvalidInput(f"no document has {field}", field=field)
+        numbers: dict[object, int] = {}
+        groups = []
+        for slot in slots.tolist():
+            values = values_of(self.documents[slot], field)
+            texts = [value for value in values if isinstance(value, str)]
+            # A document without the attribute is a group of its own.
+            value = texts[0] if texts else values[0] if values else ("ungrouped", slot)
+            groups.append(numbers.setdefault(value, len(numbers)))
+        return np.array(groups, np.int64)
+
+    def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
+        rows = [self.documents[slot].vector for slot in slots.tolist()]
+        return np.array([_quantised(row) @ vector for row in rows if row is not None], np.float32)
+
+    def vector(self, slot: int) -> FloatArray | None:
+        vector = self.documents[slot].vector
+        return _quantised(vector) if vector is not None else None
+
+    def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
+        rows = signals.stored(self.settings.signals, [self.documents[slot].members for slot in slots.tolist()])
+        return signals.values(self.settings.signals, rows, timestamp_s)
+
+    def id(self, slot: int) -> str:
+        return self.documents[slot].id
+
+    def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
+        return [msgspec.Raw(self.documents[slot].text) for slot in slots]
+
+    def find(self, document_id: str) -> int | None:
+        return next((slot for slot, document in enumerate(self.documents) if document.id == document_id), None)
+
+    def _passes(self, slot: int, condition: Filter | None) -> bool:
+        return passes(self.documents[slot], condition)
+
+    def _allowed(self, request: Retrieval, filters: Filter | None) -> list[int]:
+        """Return the slots within the scope that pass the filters."""
+        slots = (slot for slot in range(self.n_documents) if slot != request.excluded_slot)
+        return [slot for slot in slots if self._passes(slot, request.scope) and self._passes(slot, filters)]
+
+    def _pinned(self, request: Retrieval, allowed: list[int]) -> list[int]:
+        return [slot for slot in allowed if self.documents[slot].id in request.pinned_ids]
+
+    def _match(
+        self, query: Query, allowed: list[int], requested: RequestedOperator
+    ) -> tuple[list[int], Operator, tuple[int, ...]]:
+        """Return (matching slots, operator that applied, positions of required terms that no document contains)."""
+        texts, fields = self.texts, range(len(self.settings.searchable))
+        if not query.text:
+            return allowed, "all", ()
+        required = [(position, term) for position, term in enumerate(query.terms) if not term.optional]
+        unmatched = tuple(position for position, term in required if not any(texts.df(term, i) for i in fields))
+        terms = [term for position, term in required if position not in unmatched]
+        if not terms:
+            return [], "any" if unmatched else "all", unmatched
+        holds = {slot: [any(texts.tf(slot, i, term) for i in fields) for term in terms] for slot in allowed}
+        with_all = [slot for slot in allowed if all(holds[slot])]
+        with_any = [slot for slot in allowed if any(holds[slot])]
+        fills_page = len(with_all) >= FIRST_PAGE or len(with_any) == len(with_all)
+        if requested == "all" or (requested == "auto" and fills_page):
+            return with_all, "all", unmatched
+        return with_any, "any" if requested == "any" or len(with_any) > len(with_all) else "all", unmatched
+
+    def _keyword_scores(self, slots: list[int], request: Retrieval) -> dict[int, float]:
+        """Return the weighted BM25 of each slot; without query text, the weighted signals."""
+        if not request.query.text:
+            rows = self.signals(np.array(slots, np.int64), request.timestamp_s) @ request.signal_weights
+            return dict(zip(slots, rows.tolist(), strict=True))
+        table = self.text_features(np.array(slots, np.int64), request.query).bm25
+        boosts = [max(request.field_boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
+        return {slot: round(float(row @ np.array(boosts)), 5) for slot, row in zip(slots, table, strict=True)}
+
+    def _nearest(self, vector: FloatArray | None, k: int, allowed: list[int]) -> list[int]:
+        if vector is None or self.settings.embedding is None:
+            return []
+        cosines = self.cosines(np.array(allowed, np.int64), vector).tolist()
+        return [slot for _, slot in sorted(zip(cosines, allowed, strict=True), key=lambda pair: -pair[0])][:k]
+
+    def _vector_leg(self, request: Retrieval, allowed: list[int], by_score: list[int]) -> tuple[list[int], float]:
+        """Return the nearest slots and the vector trust: see `searchsvc.engines.vector_trust.vector_trust`."""
+        vector = request.query_vector()
+        nearest = self._nearest(vector, request.k, allowed)
+        if vector is None or self.settings.embedding is None:
+            return [], 0.0
+        if len(by_score) < 3 or self.n_documents <= len(nearest[:10]) or not request.query.terms:
+            return nearest, 1.0
+        mean, first, near = (
+            float(self.cosines(np.array(slots, np.int64), vector).mean()) if slots else 0.0
+            for slots in (list(range(self.n_documents)), by_score[:10], nearest[:10])
+        )
+        share = (first - mean) / (near - mean) if near > mean else 0.0
+        trust = min(max((share - 0.1) / 0.15, 0.0), 1.0)
+        return (nearest, trust) if trust else ([], 0.0)
+
+    def _sorted(self, slots: list[int], request: Retrieval) -> list[int]:
+        order = sorted(slots, key=lambda slot: self.documents[slot].id)
+        documents = {slot: self.documents[slot] for slot in order}
+        for key in reversed(request.sort):
+            order.sort(key=sort_values(documents, key.field, descending=key.descending).__getitem__)
+        return order
+
+    def _facet(
+        self,
+        facet_request: FacetRequest,
+        request: Retrieval,
+        match_set: list[int],
+        operator: Operator,
+        *,
+        uses_vectors: bool,
+    ) -> Facet:
+        """Count over the match set; a disjunctive facet over the one without the filters on its own attribute."""
+        filters = without_field(request.filters, facet_request.field)
+        if facet_request.disjunctive and filters != request.filters:
+            allowed = self._allowed(request, filters)
+            matching, _, _ = self._match(request.query, allowed, operator)
+            nearest = self._nearest(request.query_vector(), request.k, allowed) if uses_vectors else []
+            match_set = sorted({*matching, *nearest, *self._pinned(request, allowed)})
+        return facet([self.documents[slot] for slot in match_set], facet_request.field, facet_request.max_values)
+
+
+def _quantised(vector: FloatArray) -> FloatArray:
+    """Return a vector as engines store it: rounded to bytes with one scale."""
+    scale = np.float32(np.abs(vector).max() / 127)
+    rounded: FloatArray = np.rint(vector / scale) * scale
+    return rounded

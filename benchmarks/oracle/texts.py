@@ -1,0 +1,138 @@
+"""The texts of the oracle's documents: BM25 per field and the other text features.
+
+Source of BM25: Robertson & Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009, equation 3.15.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from benchmarks.oracle.lexicon import OracleLexicon
+from events.settings import IndexSettings
+from searchsvc.analysis.analyzer import Analysis, analyze
+from searchsvc.analysis.document_text import field_text
+from searchsvc.analysis.query import Query, QueryTerm
+from searchsvc.analysis.stemming import stem
+from searchsvc.engines.protocol import Upsert
+from searchsvc.engines.retrieval import TextFeatures
+from tuning.arrays import IntArray
+
+K1, B = 1.2, 0.75
+MAX_GAP = 8
+
+
+class OracleTexts:
+    """The analysed searchable fields of all documents."""
+
+    def __init__(self, documents: Sequence[Upsert], settings: IndexSettings) -> None:
+        self.settings = settings
+        self.n_documents, self.n_fields = len(documents), len(settings.searchable)
+        self.analyses = [[analyze(field_text(d.members, field)) for field in settings.searchable] for d in documents]
+        self.tokens = [[_tokens(analysis) for analysis in fields] for fields in self.analyses]
+
+    @cached_property
+    def _frequencies(self) -> list[Counter[str]]:
+        """Per field: stem -> number of documents that contain it."""
+        return [
+            Counter(s for fields in self.tokens for s in {stem(word) for word, _ in fields[i]})
+            for i in range(self.n_fields)
+        ]
+
+    @cached_property
+    def _mean_lengths(self) -> list[float]:
+        """Per field: mean number of words."""
+        return [
+            sum(len(fields[i].words) for fields in self.analyses) / max(self.n_documents, 1)
+            for i in range(self.n_fields)
+        ]
+
+    @cached_property
+    def lexicon(self) -> OracleLexicon:
+        words = {word for fields in self.tokens for field in fields for word, _ in field}
+        return OracleLexicon(words, {s: max(f[s] for f in self._frequencies) for f in self._frequencies for s in f})
+
+    def features(self, slots: IntArray, query: Query) -> TextFeatures:
+        fields = range(self.n_fields)
+        title = [field.name for field in self.settings.searchable].index(self.settings.title)
+        idfs = [self._idf(max(self.df(term, i) for i in fields)) for term in query.terms]
+        is_known = [any(self.df(term, i) for i in fields) for term in query.terms]
+        total = sum(idf for idf, known in zip(idfs, is_known, strict=True) if known)
+        rows = []
+        for slot in slots.tolist():
+            bm25 = [self._bm25(slot, i, query, total) for i in fields]
+            holds = [any(self.tf(slot, i, term) for i in fields) for term in query.terms]
+            required = [
+                held
+                for held, known, term in zip(holds, is_known, query.terms, strict=True)
+                if known and not term.optional
+            ]
+            coverage = sum(idf for idf, held in zip(idfs, holds, strict=True) if held) / total if total else 0.0
+            words = tuple(self.analyses[slot][title].words)
+            exact = bool(total) and words == query.words and bool(words)
+            pairs = [self._pair(slot, query, first) for first in range(len(query.terms) - 1)]
+            phrase = float(np.mean([phrase for phrase, _ in pairs])) if pairs else 0.0
+            proximity = float(np.mean([proximity for _, proximity in pairs])) if pairs else 0.0
+            rows.append([*bm25, exact, bool(required) and all(required), coverage, phrase, proximity])
+        table = np.array(rows, np.float32).reshape(len(slots), self.n_fields + 5)
+        return TextFeatures(table[:, : self.n_fields], *(table[:, self.n_fields + i] for i in range(5)))
+
+    def _idf(self, df: int) -> float:
+        return math.log(1 + (self.n_documents - df + 0.5) / (df + 0.5))
+
+    def df(self, term: QueryTerm, field: int) -> int:
+        """Return how many documents contain a term in a field: those of its most frequent alternative."""
+        return max((self._frequencies[field][alternative.stem] for alternative in term.alternatives), default=0)
+
+    def tf(self, slot: int, field: int, term: QueryTerm) -> float:
+        """Return how often a term is in a field of a document, its alternatives by their weight."""
+        weights = {alternative.stem: alternative.weight for alternative in term.alternatives}
+        return sum(weights.get(stem(word), 0.0) for word, _ in self.tokens[slot][field])
+
+    def _bm25(self, slot: int, field: int, query: Query, total: float) -> float:
+        """Return BM25 of one field, over what a field with every term could reach. total: sum of the terms' idf."""
+        norm = K1 * (1 - B + B * len(self.analyses[slot][field].words) / max(self._mean_lengths[field], 1e-9))
+        score = 0.0
+        for term in query.terms:
+            tf = self.tf(slot, field, term)
+            if tf:
+                score += self._idf(self.df(term, field)) * tf * (K1 + 1) / (tf + norm)
+        return score / ((K1 + 1) * total) if total else 0.0
+
+    def _pair(self, slot: int, query: Query, first: int) -> tuple[float, float]:
+        """Return (phrase, proximity) of terms `first` and `first` + 1.
+
+        phrase: 1 if they stand side by side, in order, in a field
+        proximity: 1 / the smallest gap between them in a field, 0 if it is larger than `MAX_GAP`
+
+        Compares only occurrences of query terms with at most one other occurrence between them.
+        """
+        phrase, proximity = 0.0, 0.0
+        for field in self.tokens[slot]:
+            occurrences = [
+                (position, number)
+                for word, position in field
+                for number, term in enumerate(query.terms)
+                if _contains(term, word)
+            ]
+            for step in (1, 2):
+                for (position, term), (later, other) in zip(occurrences, occurrences[step:], strict=False):
+                    if {term, other} == {first, first + 1} and 1 <= abs(later - position) <= MAX_GAP:
+                        proximity = max(proximity, 1 / abs(later - position))
+                        distance_in_order = (later - position) * (other - term)
+                        phrase = max(phrase, float(distance_in_order == query.terms[first].n_words))
+        return phrase, proximity
+
+
+def _tokens(analysis: Analysis) -> list[tuple[str, int]]:
+    """Return (word, position) of all words, compounds at the position of their first word."""
+    words = [(word, position) for position, word in enumerate(analysis.words)]
+    return words + [(compound.text, compound.start) for compound in analysis.compounds]
+
+
+def _contains(term: QueryTerm, word: str) -> bool:
+    return any(alternative.stem == stem(word) for alternative in term.alternatives)
