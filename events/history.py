@@ -1,4 +1,4 @@
-"""CONTROL as it was: any state there ever was, folded again from the copy of the log."""
+"""Past states of CONTROL, folded again from the copy of the log."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from events.copy import ControlCopy
 from events.errors import InvalidInput
 from events.types import ControlEvent, Skipped
 
-# A state is kept for every so many messages, and those that were asked for last.
-EVERY: Final = 1000
-REMEMBERED: Final = 16
+# Messages between two states that are kept for good, to fold from.
+MESSAGES_PER_STATE: Final = 1000
+# Other states that are kept: those requested last.
+N_RECENT_STATES: Final = 16
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One message of CONTROL, and the states on either side of it."""
+    """One message of CONTROL, and the states before and after it."""
 
     record: ArchivedRecord
     event: ControlEvent | Skipped
@@ -32,21 +33,30 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class ControlHistory:
-    """For any thread; reads files."""
+    """Any past state of CONTROL. Reads files; safe for any thread.
+
+    copy: the copy of CONTROL beside the log's store
+    """
 
     def __init__(self, copy: ControlCopy) -> None:
         self._copy = copy
         self._lock = threading.Lock()
-        self._kept: dict[int, ControlState] = {0: ControlState()}
-        self._asked: OrderedDict[int, ControlState] = OrderedDict()
+        self._regular_states: dict[int, ControlState] = {0: ControlState()}
+        self._recent_states: OrderedDict[int, ControlState] = OrderedDict()
 
     @property
     def seq(self) -> int:
+        """The last sequence of the copy."""
         return self._copy.seq
 
-    def seq_of(self, moment: int | datetime, field: str) -> int:
-        """The last sequence that counted at a moment; 0 where there was none yet. field: what errors call the moment.
-        Raises InvalidInput for a sequence that is not there yet."""
+    def seq_at(self, moment: int | datetime, field: str) -> int:
+        """Return the last sequence that was in force at a moment; 0 where there was none yet.
+
+        moment: a sequence, or a time with its zone
+        field: what errors call the moment
+
+        Raises InvalidInput for a sequence past the last.
+        """
         if isinstance(moment, datetime):
             return self._copy.seq_at(moment)
         if moment > self.seq:
@@ -54,28 +64,32 @@ class ControlHistory:
             raise InvalidInput(f"{field} is {moment}; allowed: {limit}", field=field, value=moment, limit=limit)
         return moment
 
-    def at(self, seq: int) -> ControlState:
-        """The state once a sequence, which is there, had been applied. Raises LaterVersion where it cannot be known."""
+    def state_at(self, seq: int) -> ControlState:
+        """Return the state after a sequence from 0 to `seq`. Raises LaterVersion where it cannot be folded."""
         with self._lock:
-            state = self._asked.get(seq)
+            state = self._recent_states.get(seq)
             if state is None:
-                state = self._kept[max(kept for kept in self._kept if kept <= seq)]
+                state = self._regular_states[max(start for start in self._regular_states if start <= seq)]
                 for record in self._copy.read(state.seq, seq):
                     state = fold_message(state, bytes(record.data), record.seq)
-                    if state.seq % EVERY == 0:
-                        self._kept[state.seq] = state
-                self._asked[seq] = state
-            self._asked.move_to_end(seq)
-            while len(self._asked) > REMEMBERED:
-                self._asked.popitem(last=False)
+                    if state.seq % MESSAGES_PER_STATE == 0:
+                        self._regular_states[state.seq] = state
+                self._recent_states[seq] = state
+            self._recent_states.move_to_end(seq)
+            while len(self._recent_states) > N_RECENT_STATES:
+                self._recent_states.popitem(last=False)
             return state
 
+    def step(self, seq: int) -> Step:
+        """Return the message at a sequence from 1 to `seq`, and the states around it."""
+        return next(self.steps(seq - 1, seq))
+
     def steps(self, after: int, to: int) -> Iterator[Step]:
-        """What happened past one sequence, up to another that is there."""
-        state = self.at(after)
-        for first in range(after, to, EVERY):
-            # Who asks for a few need not wait for all of them to be read.
-            for record in self._copy.read(first, min(first + EVERY, to)):
-                later = fold_message(state, bytes(record.data), record.seq)
-                yield Step(record, decode_control(bytes(record.data)), state, later)
-                state = later
+        """Yield the messages past one sequence up to another, and the states around each."""
+        state = self.state_at(after)
+        # In parts: a caller that needs few does not wait until all are read.
+        for first in range(after, to, MESSAGES_PER_STATE):
+            for record in self._copy.read(first, min(first + MESSAGES_PER_STATE, to)):
+                next_state = fold_message(state, bytes(record.data), record.seq)
+                yield Step(record, decode_control(bytes(record.data)), state, next_state)
+                state = next_state

@@ -18,7 +18,8 @@ from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.streams import StreamName, control_subject
 from events.types import ChangePublished, ControlEvent, IndexConfigured
-from searchsvc.changes.commands import Author, Commands
+from searchsvc.changes.author import Author
+from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.runtime.tasks import end

@@ -1,8 +1,7 @@
-"""Every change there was: who made it, when, from where, why, and what it changed from what to what."""
+"""The audit trail: every message of CONTROL with who, when, why, from where, and what it changed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -17,9 +16,15 @@ MAX_ENTRIES: Final = 1000
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
-    """One message of CONTROL. timestamp: when the log stored it. kind: of event. undoes, restores: see
-    `events.types.ChangePublished`. event: its JSON, byte for byte; chain: SHA-256 of the chain before and these bytes.
-    refused: why a policy did not allow it; '' where it counts.
+    """One message of CONTROL.
+
+    timestamp: when the log stored it
+    kind: tag of the event, without its version
+    undoes: see `events.types.ChangePublished`
+    restores: see `events.types.ChangePublished`
+    event: JSON of the event, byte for byte as stored
+    chain: SHA-256 over the chain before and these bytes
+    refused: why a policy did not allow it; '' where it was allowed
     """
 
     seq: int
@@ -37,52 +42,77 @@ class AuditEntry(msgspec.Struct, frozen=True):
     chain: str
     refused: str = ""
 
+    def describe(self) -> str:
+        """Return what the message did, in words."""
+        if self.refused:
+            return f"refused: {self.refused}"
+        if self.undoes:
+            return f"reverts {self.undoes}: {self.changed.describe()}"
+        if self.restores:
+            return f"as of {self.restores}: {self.changed.describe()}"
+        return self.changed.describe()
+
 
 class Audit:
-    """Reads files: not for the event loop."""
+    """Reads the audit trail from files: not for the event loop."""
 
     def __init__(self, history: ControlHistory) -> None:
         self._history = history
 
     def entry(self, seq: int) -> AuditEntry:
-        """Raises NotFound."""
+        """Return one entry. Raises NotFound."""
         if not 1 <= seq <= self._history.seq:
             limit = f"1 to {self._history.seq}"
             raise NotFound(f"there is no change {seq}; allowed: {limit}", field="seq", value=seq, limit=limit)
-        return next(_entry(step) for step in self._history.steps(seq - 1, seq))
+        return _entry(self._history.step(seq))
 
     def entries(self, index: str, after: int, limit: int) -> list[AuditEntry]:
-        """The first changes past a sequence. index: only changes of this; '' for all. Raises InvalidInput."""
+        """Return the first entries past a sequence.
+
+        index: only changes of this index; '' for all
+        limit: at most so many entries
+
+        Raises InvalidInput.
+        """
         require(after >= 0, "after", after, "0 or more")
         require(1 <= limit <= MAX_ENTRIES, "limit", limit, f"1 to {MAX_ENTRIES}")
-        found: list[AuditEntry] = []
-        for step in self._steps(min(after, self._history.seq)):
+        entries: list[AuditEntry] = []
+        last_seq = self._history.seq
+        for step in self._history.steps(min(after, last_seq), last_seq):
             entry = _entry(step)
             if not index or entry.index == index:
-                found.append(entry)
-            if len(found) == limit:
+                entries.append(entry)
+            if len(entries) == limit:
                 break
-        return found
+        return entries
 
     def between(self, index: str, first: int, last: int) -> Difference:
-        """What of an index differs between two sequences. Raises NotFound where there was no such index at either."""
-        before, after = (self._history.at(seq).indexes.get(index) for seq in (first, last))
+        """Return what differs of an index between two sequences. Raises NotFound where it existed at neither."""
+        before, after = (self._history.state_at(seq).indexes.get(index) for seq in (first, last))
         if before is None and after is None:
             message = f"there was no index {index[:80]!r} at sequence {first}, nor at {last}"
             raise NotFound(message, field="index", value=index)
         return difference(before, after)
-
-    def _steps(self, after: int) -> Iterator[Step]:
-        return self._history.steps(after, self._history.seq)
 
 
 def _entry(step: Step) -> AuditEntry:
     event, record = step.event, step.record
     data = msgspec.Raw(bytes(record.data))
     if isinstance(event, Skipped):
-        nothing = Difference()
         return AuditEntry(
-            record.seq, record.timestamp, event.type, "", "", False, "", "", None, None, nothing, data, record.chain
+            seq=record.seq,
+            timestamp=record.timestamp,
+            kind=event.type,
+            index="",
+            actor="",
+            actor_verified=False,
+            source="",
+            reason="",
+            undoes=None,
+            restores=None,
+            changed=Difference(),
+            event=data,
+            chain=record.chain,
         )
     change = event if isinstance(event, ChangePublished) else None
     return AuditEntry(

@@ -1,26 +1,13 @@
-"""What differs between two moments of an index, and the edits that lead from one to another. Pure."""
+"""What differs between two states of an index, and how to say it in words. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final, TypeVar
 
 import msgspec
 
-from events.edits import (
-    DeleteRule,
-    DeleteSegment,
-    Edit,
-    SetLearning,
-    SetLimits,
-    SetPolicy,
-    SetRule,
-    SetSegment,
-    SetTrial,
-    SetWeights,
-)
-from events.errors import Conflict
-from events.hinges import feature_of, is_hinge
+from events.edits import SetTrial
 from events.index_control import IndexControl
 from events.learning import Learning, Trial
 from events.policies import Policy
@@ -29,22 +16,31 @@ from events.segments import Segment
 
 T = TypeVar("T")
 
+Bounds = tuple[float, float]
 
-Bound = tuple[float, float]
-
-
-# What an index has one of, and edits set whole.
+# Members of a difference by name, and those that are one whole.
+NAMED: Final = ("weights", "rules", "segments", "bounds", "locks")
 WHOLE: Final = ("policy", "learning", "trial")
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """(before, after) of all that differs, null where there is none. policy, learning, trial: null where they are the
-    same. settings: whether they differ."""
+    """(before, after) of everything that differs; None on a side where there is none.
+
+    weights: by feature
+    rules: by id
+    segments: by id
+    bounds: by feature; None for the default bounds
+    locks: by feature
+    policy: None where it is the same
+    learning: None where it is the same
+    trial: None where it is the same
+    settings: whether they differ
+    """
 
     weights: dict[str, tuple[float | None, float | None]] = {}
     rules: dict[str, tuple[Rule | None, Rule | None]] = {}
     segments: dict[str, tuple[Segment | None, Segment | None]] = {}
-    bounds: dict[str, tuple[Bound | None, Bound | None]] = {}
+    bounds: dict[str, tuple[Bounds | None, Bounds | None]] = {}
     locks: dict[str, tuple[bool | None, bool | None]] = {}
     policy: tuple[Policy | None, Policy | None] | None = None
     learning: tuple[Learning | None, Learning | None] | None = None
@@ -55,42 +51,47 @@ class Difference(msgspec.Struct, frozen=True):
     def is_empty(self) -> bool:
         return not any(getattr(self, name) for name in self.__struct_fields__)
 
+    def describe(self) -> str:
+        """Return what differs, in words: `cosine 1 → 2, rule sale new`."""
+        return ", ".join(_phrases(self)) or "nothing"
 
-class _Contents(msgspec.Struct, frozen=True):
-    """What edits can change of an index; nothing of one that is not there."""
+
+class Contents(msgspec.Struct, frozen=True):
+    """What edits can change of an index by name; empty where there is no index."""
 
     weights: Mapping[str, float] = {}
     rules: Mapping[str, Rule] = {}
     segments: Mapping[str, Segment] = {}
-    bounds: Mapping[str, Bound] = {}
+    bounds: Mapping[str, Bounds] = {}
     locks: Mapping[str, bool] = {}
 
-    @staticmethod
-    def of(index: IndexControl | None) -> _Contents:
-        if index is None:
-            return _Contents()
-        return _Contents(
-            index.weights,
-            {name: stored.rule for name, stored in index.rules.items()},
-            {name: stored.segment for name, stored in index.segments.items()},
-            index.bounds,
-            dict.fromkeys(index.locks, True),
-        )
+
+def contents_of(index: IndexControl | None) -> Contents:
+    """Return what edits can change of an index by name."""
+    if index is None:
+        return Contents()
+    return Contents(
+        index.weights,
+        {rule_id: stored.rule for rule_id, stored in index.rules.items()},
+        {segment_id: stored.segment for segment_id, stored in index.segments.items()},
+        index.bounds,
+        dict.fromkeys(index.locks, True),
+    )
 
 
 def difference(before: IndexControl | None, after: IndexControl | None) -> Difference:
-    """None for an index that is not there."""
-    one, other = _Contents.of(before), _Contents.of(after)
-    settings = [index.settings if index is not None else None for index in (before, after)]
+    """Return what differs between two states of an index; None stands for an index that does not exist."""
+    old, new = contents_of(before), contents_of(after)
     policies = before.policy if before is not None else None, after.policy if after is not None else None
     learnings = before.learning if before is not None else None, after.learning if after is not None else None
     trials = before.trial if before is not None else None, after.trial if after is not None else None
+    settings = before.settings if before is not None else None, after.settings if after is not None else None
     return Difference(
-        weights=_apart(one.weights, other.weights),
-        rules=_apart(one.rules, other.rules),
-        segments=_apart(one.segments, other.segments),
-        bounds=_apart(one.bounds, other.bounds),
-        locks=_apart(one.locks, other.locks),
+        weights=_differing(old.weights, new.weights),
+        rules=_differing(old.rules, new.rules),
+        segments=_differing(old.segments, new.segments),
+        bounds=_differing(old.bounds, new.bounds),
+        locks=_differing(old.locks, new.locks),
         policy=policies if (policies[0] or Policy()) != (policies[1] or Policy()) else None,
         learning=learnings if (learnings[0] or Learning()) != (learnings[1] or Learning()) else None,
         trial=trials if trials[0] != trials[1] else None,
@@ -98,92 +99,55 @@ def difference(before: IndexControl | None, after: IndexControl | None) -> Diffe
     )
 
 
-def edits_to(now: IndexControl, wanted: IndexControl) -> list[Edit]:
-    """What makes an index rank as it did. Features that came since keep their weights; those that went are gone. Its
-    policy stays, and how it learns; what is compared is no more where weights change."""
-    return _edits(msgspec.structs.replace(difference(now, wanted), policy=None, learning=None, trial=None), now)
-
-
-def undoing(before: IndexControl, after: IndexControl, now: IndexControl, *, force: bool) -> list[Edit]:
-    """What takes a change back. before, after: the index on either side of it.
-
-    force: also of what was changed again since; else that raises Conflict, naming it.
-    """
-    changed, since = difference(before, after), difference(after, now)
-    parts = [name for name in Difference.__struct_fields__ if name not in (*WHOLE, "settings")]
-    again = [
-        f"{part}.{name}"
-        for part in parts
-        for name, (old, _) in getattr(changed, part).items()
-        # What is back to what it was needs no more.
-        if name in getattr(since, part) and getattr(since, part)[name][1] != old
-    ]
-    again += [
-        part
-        for part in ("policy", "learning")
-        if getattr(changed, part) is not None
-        and getattr(now, part) not in (getattr(after, part), getattr(before, part))
-    ]
-    if again and not force:
-        listed = ", ".join(again)
-        raise Conflict(
-            f"{listed} changed again since: take that back first, or force it",
-            field=again[0],
-            value=listed,
-            actual=now.config_version,
-        )
-    held = _Contents.of(now)
-    back = Difference(
-        weights={name: (held.weights.get(name), old) for name, (old, _) in changed.weights.items()},
-        rules={name: (held.rules.get(name), old) for name, (old, _) in changed.rules.items()},
-        segments={name: (held.segments.get(name), old) for name, (old, _) in changed.segments.items()},
-        bounds={name: (held.bounds.get(name), old) for name, (old, _) in changed.bounds.items()},
-        locks={name: (held.locks.get(name), old) for name, (old, _) in changed.locks.items()},
-        policy=(now.policy, before.policy) if changed.policy is not None and now.policy != before.policy else None,
-        learning=(now.learning, before.learning)
-        if changed.learning is not None and now.learning != before.learning
-        else None,
-        trial=(now.trial, before.trial) if changed.trial is not None and now.trial != before.trial else None,
-    )
-    return _edits(back, now)
-
-
-def _edits(wanted: Difference, now: IndexControl) -> list[Edit]:
-    edits: list[Edit] = []
-    weights = {
-        # A bend that is not there has none.
-        name: value or 0.0
-        for name, (current, value) in wanted.weights.items()
-        if (value is not None or is_hinge(name)) and feature_of(name) in now.weights and current != value
-    }
-    if weights:
-        edits.append(SetWeights(weights))
-    for rule_id, (rule_now, rule) in wanted.rules.items():
-        if rule is not None and rule != rule_now:
-            edits.append(SetRule(rule_id, rule))
-        elif rule is None and rule_now is not None:
-            edits.append(DeleteRule(rule_id))
-    for segment_id, (segment_now, segment) in wanted.segments.items():
-        if segment is not None and segment != segment_now:
-            edits.append(SetSegment(segment_id, segment))
-        elif segment is None and segment_now is not None:
-            edits.append(DeleteSegment(segment_id))
-    # A feature that is gone has neither weight nor limits.
-    there = now.weights
-    bounds = {name: given for name, (held, given) in wanted.bounds.items() if held != given and name in there}
-    locks = {name: bool(on) for name, (held, on) in wanted.locks.items() if bool(held) != bool(on) and name in there}
-    if bounds or locks:
-        edits.append(SetLimits(bounds, locks))
-    if wanted.policy is not None:
-        edits.append(SetPolicy(wanted.policy[1] or Policy()))
-    if wanted.learning is not None:
-        edits.append(SetLearning(wanted.learning[1] or Learning()))
-    if wanted.trial is not None and not weights:
-        # Who takes weights back wants nothing compared with them.
-        edits.append(SetTrial(wanted.trial[1]))
-    return edits
-
-
-def _apart(before: Mapping[str, T], after: Mapping[str, T]) -> dict[str, tuple[T | None, T | None]]:
-    names: Sequence[str] = [*before, *(name for name in after if name not in before)]
+def _differing(before: Mapping[str, T], after: Mapping[str, T]) -> dict[str, tuple[T | None, T | None]]:
+    names = [*before, *(name for name in after if name not in before)]
     return {name: (before.get(name), after.get(name)) for name in names if before.get(name) != after.get(name)}
+
+
+def _phrases(changed: Difference) -> Iterator[str]:
+    for name, (old, new) in changed.weights.items():
+        yield f"{name} {_number(old)} → {_number(new)}"
+    for rule_id, rules in changed.rules.items():
+        yield f"rule {rule_id} {_verb(rules)}"
+    for segment_id, segments in changed.segments.items():
+        yield f"segment {segment_id} {_verb(segments)}"
+    for name, (_, bounds) in changed.bounds.items():
+        yield f"{name} from {bounds[0]:g} to {bounds[1]:g}" if bounds is not None else f"{name} without bounds"
+    for name, (_, is_locked) in changed.locks.items():
+        yield f"{name} {'locked' if is_locked else 'unlocked'}"
+    if changed.policy is not None:
+        yield "policy"
+    if changed.learning is not None:
+        yield from _learning_phrases(*(learning or Learning() for learning in changed.learning))
+    if changed.trial is not None:
+        yield _trial_phrase(*changed.trial)
+    if changed.settings:
+        yield "settings"
+
+
+def _learning_phrases(before: Learning, after: Learning) -> Iterator[str]:
+    """Name each member of the learning settings that differs; with its values where they are short."""
+    for name in Learning.__struct_fields__:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            is_short = isinstance(new, int | float | str)
+            yield f"learning.{name} {_short(old)} → {_short(new)}" if is_short else f"learning.{name} changed"
+
+
+def _trial_phrase(before: Trial | None, after: Trial | None) -> str:
+    if after is None and before is not None:
+        return f"trial {before.id} ended"
+    return SetTrial(after).describe()
+
+
+def _verb(sides: tuple[object, object]) -> str:
+    before, after = sides
+    return "new" if before is None else "gone" if after is None else "changed"
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:g}"
+
+
+def _short(value: float | str) -> str:
+    return (value or "—") if isinstance(value, str) else f"{value:g}"

@@ -1,28 +1,15 @@
-"""Whether edits can be published: each alone, on the documents that there are, and all together on an index."""
+"""Whether edits can be published: each by itself, on the documents of the index, and all together on the index."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from events.edits import (
-    DeleteRule,
-    DeleteSegment,
-    Edit,
-    SetLearning,
-    SetLimits,
-    SetPolicy,
-    SetRule,
-    SetSegment,
-    SetTrial,
-    SetWeights,
-)
+from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetTrial, SetWeights
 from events.errors import InvalidInput, require
-from events.index_control import IndexControl
-from events.learning import check_learning, check_trial
-from events.policies import check_policy
-from events.rules import MAX_RULES, check_rule, check_rule_id
-from events.segments import MAX_SEGMENTS, check_segment
+from events.index_control import IndexControl, StoredRule
+from events.rules import MAX_RULES
+from events.segments import MAX_SEGMENTS
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rules.checks import (
     check_against_index,
@@ -38,94 +25,93 @@ from tuning.weights import check_limits, check_weights
 
 def check_alone(edit: Edit) -> None:
     """Raise InvalidInput where an edit cannot be honoured, whatever the index is."""
-    match edit:
-        case SetRule(id=rule_id, rule=rule):
-            check_rule_id(rule_id)
-            check_rule(rule)
-            check_words(rule)
-        case SetSegment(id=segment_id, segment=segment):
-            check_rule_id(segment_id, "segment")
-            check_segment(segment)
-            check_condition_words(segment.conditions)
-        case SetPolicy(policy=policy):
-            check_policy(policy)
-        case SetLearning(learning=learning):
-            check_learning(learning)
-        case SetTrial(trial=trial) if trial is not None:
-            check_trial(trial)
-        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetTrial():
-            pass
+    edit.check()
+    if isinstance(edit, SetRule):
+        check_words(edit.rule)
+    elif isinstance(edit, SetSegment):
+        check_condition_words(edit.segment.conditions)
 
 
 def names_documents(edit: Edit) -> bool:
-    """Whether only the index can tell if an edit can be honoured."""
-    match edit:
-        case SetRule(rule=rule):
-            return needs_documents(rule)
-        case SetSegment(segment=segment):
-            return bool(segment.conditions.filters)
-        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy() | SetLearning() | SetTrial():
-            return False
+    """Return whether `check_on_documents` has something to check."""
+    if isinstance(edit, SetRule):
+        return needs_documents(edit.rule)
+    return isinstance(edit, SetSegment) and bool(edit.segment.conditions.filters)
 
 
 def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:
     """Raise InvalidInput where an edit names what no document has. May ask the engine: not for the event loop."""
-    match edit:
-        case SetRule(rule=rule):
-            check_against_index(rule, snapshot)
-        case SetSegment(segment=segment):
-            check_conditions_against_index(segment.conditions, snapshot)
-        case SetWeights() | SetLimits() | DeleteRule() | DeleteSegment() | SetPolicy() | SetLearning() | SetTrial():
-            pass
+    if isinstance(edit, SetRule):
+        check_against_index(edit.rule, snapshot)
+    elif isinstance(edit, SetSegment):
+        check_conditions_against_index(edit.segment.conditions, snapshot)
 
 
-def check_within(before: IndexControl, after: IndexControl, edits: Sequence[Edit], book: Rulebook) -> None:
-    """Raise InvalidInput where edits of an index do not go together, or with what is there. book: of the index before
-    them."""
-    # A weight beyond new bounds is what is wrong, not the bounds.
-    for edit in sorted(edits, key=lambda one: not isinstance(one, SetWeights)):
-        match edit:
-            case SetWeights(weights=weights):
-                check_weights(weights, before.weights, after.bounds)
-            case SetLimits():
-                check_limits(edit.bounds, edit.locks, after.weights)
-            case DeleteRule(id=rule_id):
-                before.rule(rule_id)
-            case DeleteSegment(id=segment_id):
-                before.segment(segment_id)
-            case SetTrial(trial=trial) if trial is not None:
-                # What was in force may be beyond bounds that came since.
-                bounds = after.bounds if trial.stage == "gate" else {}
-                check_weights(trial.weights, before.weights, bounds, "trial.weights")
-                if trial.ramp is not None:
-                    check_weights(trial.ramp.weights, before.weights, {}, "trial.ramp.weights")
-            case SetRule() | SetSegment() | SetPolicy() | SetLearning() | SetTrial():
-                pass
+def check_together(before: IndexControl, after: IndexControl, edits: Sequence[Edit], rulebook: Rulebook) -> None:
+    """Raise InvalidInput where edits contradict each other or the index.
+
+    before: the index without the edits
+    after: the index with them
+    rulebook: of `before`
+    """
+    # Weights first: where a weight is outside of new bounds, the error names the weight.
+    for edit in sorted(edits, key=lambda edit: not isinstance(edit, SetWeights)):
+        _check_on_index(edit, before, after)
     require(len(after.rules) <= MAX_RULES, "rule", len(after.rules), f"at most {MAX_RULES} rules")
     n_segments = len(after.segments)
     require(n_segments <= MAX_SEGMENTS, "segment", n_segments, f"at most {MAX_SEGMENTS} segments")
     if after.segments is not before.segments or after.bounds != before.bounds:
-        for segment_id, stored in after.segments.items():
-            # Features may have gone since a segment was written; bounds are what no search goes beyond.
-            held = {name: value for name, value in stored.segment.weights.items() if name in after.weights}
-            if held:
-                check_weights(held, after.weights, after.bounds, f"segments.{segment_id}.weights")
+        _check_segment_weights(after)
     written = [edit.id for edit in edits if isinstance(edit, SetRule)]
     if written:
-        later = book.with_rules(after.rules)
-        for rule_id in written:
-            if rule_id in after.rules:
-                check_no_synonym_cycle(after.rules[rule_id], later)
+        _check_synonyms(written, after.rules, rulebook)
+
+
+def _check_on_index(edit: Edit, before: IndexControl, after: IndexControl) -> None:
+    """Raise InvalidInput where one of several edits does not fit the index."""
+    match edit:
+        case SetWeights(weights=weights):
+            check_weights(weights, before.weights, after.bounds)
+        case SetLimits():
+            check_limits(edit.bounds, edit.locks, after.weights)
+        case DeleteRule(id=rule_id):
+            before.rule(rule_id)
+        case DeleteSegment(id=segment_id):
+            before.segment(segment_id)
+        case SetTrial(trial=trial) if trial is not None:
+            # Weights of before may be outside of bounds that were set since.
+            bounds = after.bounds if trial.stage == "gate" else {}
+            check_weights(trial.weights, before.weights, bounds, "trial.weights")
+            if trial.ramp is not None:
+                check_weights(trial.ramp.weights, before.weights, {}, "trial.ramp.weights")
+        case _:
+            pass
+
+
+def _check_segment_weights(index: IndexControl) -> None:
+    """Raise InvalidInput where a segment's weight is outside of the bounds, which hold for every search."""
+    for segment_id, stored in index.segments.items():
+        # Features may have gone since a segment was written.
+        weights = {name: value for name, value in stored.segment.weights.items() if name in index.weights}
+        if weights:
+            check_weights(weights, index.weights, index.bounds, f"segments.{segment_id}.weights")
+
+
+def _check_synonyms(rule_ids: Sequence[str], rules: Mapping[str, StoredRule], rulebook: Rulebook) -> None:
+    """Raise InvalidInput where the one-way synonyms of a written rule lead back to themselves."""
+    after = rulebook.with_rules(rules)
+    for rule_id in rule_ids:
+        if rule_id in rules:
+            check_no_synonym_cycle(rules[rule_id], after)
 
 
 @contextmanager
-def under(path: str) -> Iterator[None]:
-    """Errors within name their member as one of this path."""
+def error_path(path: str) -> Iterator[None]:
+    """Prefix the message and the field of an InvalidInput that is raised within with a path."""
     try:
         yield
-    except InvalidInput as refused:
-        field = f"{path}.{refused.field}" if refused.field else path
-        refused.message = f"{path}: {refused.message}"
-        refused.args = (refused.message,)
-        refused.field = field
+    except InvalidInput as error:
+        error.field = f"{path}.{error.field}" if error.field else path
+        error.message = f"{path}: {error.message}"
+        error.args = (error.message,)
         raise

@@ -1,35 +1,28 @@
-"""Whether a policy lets somebody change an index now. Pure.
+"""Whether the policy of an index allows a change now. Pure.
 
-Taking back is a change like others to freezes and publishers; what it leads to was there before, so it needs no
-approval, and may be as far away as it was. A policy is no such thing: to have less of one is never a matter of one.
+A change that takes something back is a change like others to freezes and publishers. What it leads to was in force
+before, so it needs no approval and may move weights by any distance. This does not hold for the policy itself: one
+person alone can never loosen it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import msgspec
 
-from events.edits import (
-    DeleteRule,
-    DeleteSegment,
-    Edit,
-    SetLearning,
-    SetLimits,
-    SetPolicy,
-    SetRule,
-    SetSegment,
-    SetTrial,
-    SetWeights,
-)
-from events.hinges import is_hinge
+from events.edits import Edit
 from events.index_control import IndexControl
 from events.policies import Part, Policy
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """policy: the member that does not allow it. detail: why, for a person."""
+    """Why a change is not allowed.
+
+    policy: member of the policy that does not allow it
+    detail: the reason, in words
+    """
 
     policy: str
     detail: str
@@ -44,80 +37,53 @@ def refusal(
     approved_by: Collection[str],
     takes_back: bool,
 ) -> Refusal | None:
-    """Why some edits of an index are not allowed; None where they are. approved_by: others than their author."""
+    """Return why edits of an index are not allowed; None where they are.
+
+    before: the index as it is
+    approved_by: actors other than the author
+    takes_back: whether the edits roll back or revert
+    """
     policy = before.policy
-    parts = list(dict.fromkeys(map(part_of, edits)))
-    found = refusal_of_parts(policy, parts, actor, now)
-    if found is not None or (takes_back and "policy" not in parts):
-        return found
+    parts = list(dict.fromkeys(edit.part for edit in edits))
+    refused = refusal_of_parts(policy, parts, actor, now)
+    if refused is not None or (takes_back and "policy" not in parts):
+        return refused
     if policy.approvals > len(approved_by):
-        missing = policy.approvals - len(approved_by)
+        n_missing = policy.approvals - len(approved_by)
         return Refusal(
             "approvals",
-            f"the index asks for {policy.approvals} approvals by others than the author, and {missing} are missing: "
+            f"the index requires {policy.approvals} approvals by others than the author, and {n_missing} are missing: "
             "write a draft and have it approved",
         )
-    if policy.max_step is not None and not takes_back:
-        for name, (old, new) in _moved_weights(before, edits).items():
-            if abs(new - old) > policy.max_step:
-                detail = f"{name} would move by {abs(new - old):g}, from {old:g} to {new:g}; allowed at once: "
-                return Refusal("max_step", detail + f"{policy.max_step:g}")
-    return None
+    if takes_back:
+        return None
+    return _refusal_of_step(policy, before, edits)
 
 
 def refusal_of_parts(policy: Policy, parts: Sequence[Part], actor: str, now: datetime) -> Refusal | None:
-    """Why an actor may not change parts of an index now; None where they may."""
+    """Return why an actor may not change parts of an index now; None where they may."""
     for i, freeze in enumerate(policy.freezes):
-        # The policy itself is not frozen: or nobody could end what was a slip of the pen.
+        # The policy itself is never frozen: a freeze that was set by mistake can be ended.
         if freeze.holds(now) and actor not in freeze.exempt and {*parts} != {"policy"}:
-            why = f" ({freeze.reason})" if freeze.reason else ""
-            detail = f"the index is not to be changed from {freeze.since.isoformat()} until {freeze.until.isoformat()}"
-            return Refusal(f"freezes[{i}]", detail + why)
+            reason = f" ({freeze.reason})" if freeze.reason else ""
+            window = f"from {freeze.since.isoformat()} until {freeze.until.isoformat()}"
+            return Refusal(f"freezes[{i}]", f"the index is frozen {window}{reason}")
     for part in parts:
-        allowed = policy.publishers.get(part)
-        if allowed is not None and actor not in allowed:
-            return Refusal(f"publishers.{part}", f"{actor} may not change {part}; who may: {', '.join(allowed)}")
+        publishers = policy.publishers.get(part)
+        if publishers is not None and actor not in publishers:
+            return Refusal(f"publishers.{part}", f"{actor} may not change {part}; allowed: {', '.join(publishers)}")
     return None
 
 
-def part_of(edit: Edit) -> Part:
-    match edit:
-        case SetWeights() | SetTrial():
-            return "weights"
-        case SetLearning():
-            return "learning"
-        case SetLimits():
-            return "limits"
-        case SetRule() | DeleteRule():
-            return "rules"
-        case SetSegment() | DeleteSegment():
-            return "segments"
-        case SetPolicy():
-            return "policy"
-
-
-def _moved_weights(before: IndexControl, edits: Sequence[Edit]) -> Mapping[str, tuple[float, float]]:
-    """(before, after) of each weight that edits set, by its name; those of segments behind the segment's."""
+def _refusal_of_step(policy: Policy, before: IndexControl, edits: Sequence[Edit]) -> Refusal | None:
+    """Return why edits move a weight too far at once; None where they do not."""
+    if policy.max_step is None:
+        return None
     moved: dict[str, tuple[float, float]] = {}
     for edit in edits:
-        if isinstance(edit, SetWeights | SetTrial):
-            moved |= {
-                # A bend that is not there has weight 0.
-                name: (before.weights.get(name, 0.0 if is_hinge(name) else new), new)
-                for name, new in _asked_for(edit).items()
-            }
-        elif isinstance(edit, SetSegment | DeleteSegment):
-            stored = before.segments.get(edit.id)
-            held = stored.segment.weights if stored is not None else {}
-            wanted = edit.segment.weights if isinstance(edit, SetSegment) else {}
-            for name in {**held, **wanted}:
-                usual = before.weights.get(name, 0.0)
-                moved[f"segments.{edit.id}.{name}"] = (held.get(name, usual), wanted.get(name, usual))
-    return moved
-
-
-def _asked_for(edit: SetWeights | SetTrial) -> Mapping[str, float]:
-    """The weights that shoppers are to see more of; those before a candidate were there already."""
-    if isinstance(edit, SetWeights):
-        return edit.weights
-    return edit.trial.weights if edit.trial is not None and edit.trial.stage == "gate" else {}
+        moved |= edit.moved_weights(before)
+    for name, (old, new) in moved.items():
+        if abs(new - old) > policy.max_step:
+            step = f"{name} would move by {abs(new - old):g}, from {old:g} to {new:g}"
+            return Refusal("max_step", f"{step}; allowed at once: {policy.max_step:g}")
+    return None

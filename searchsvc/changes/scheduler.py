@@ -15,7 +15,8 @@ from events.codec import decode_draft
 from events.errors import Corrupt, LaterVersion, Unavailable
 from events.log import EventLog, Record
 from events.types import DraftSaved, Skipped
-from searchsvc.changes.drafts import Draft, Drafts, draft_of
+from searchsvc.changes.draft import Draft, draft_of
+from searchsvc.changes.drafts import Drafts
 from searchsvc.runtime.clock import Clock, utc_now
 
 RETRY_S: Final = 1.0

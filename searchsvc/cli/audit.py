@@ -13,7 +13,6 @@ from rich.table import Table
 
 from events.chain import GENESIS, link
 from searchsvc.changes.audit import AuditEntry
-from searchsvc.changes.differences import Difference
 from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
 from searchsvc.http.shapes.changes import AuditList, ChangedAnswer
 
@@ -42,7 +41,7 @@ def list_(index: str, after: int, limit: int, url: str, as_json: bool) -> None:
     table = Table("seq", "when (UTC)", "index", "who", "from", "why", "what", title=f"up to {said.last_seq}")
     for one in said.entries:
         when = f"{one.timestamp:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(one.seq), when, one.index, one.actor, one.source, one.reason, _what(one))
+        table.add_row(str(one.seq), when, one.index, one.actor, one.source, one.reason, one.describe())
     Console().print(table)
 
 
@@ -70,7 +69,7 @@ def revert(seq: int, reason: str, force: bool, url: str, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(answer))
     else:
-        click.echo(f"change {seq} is taken back (sequence {answer.seq}): {said(answer.changed)}")
+        click.echo(f"change {seq} is taken back (sequence {answer.seq}): {answer.changed.describe()}")
 
 
 @audit.command()
@@ -104,22 +103,6 @@ def verify(file: Path) -> None:
     click.echo(f"{seq} changes, none missing and none altered; the chain ends in {chain}")
 
 
-def said(changed: Difference) -> str:
-    """What differs, in words."""
-    parts = [f"{name} {_number(old)} → {_number(new)}" for name, (old, new) in changed.weights.items()]
-    for name, (before, after) in changed.rules.items():
-        verb = "new" if before is None else "gone" if after is None else "changed"
-        parts.append(f"rule {name} {verb}")
-    for name, (before_segment, after_segment) in changed.segments.items():
-        verb = "new" if before_segment is None else "gone" if after_segment is None else "changed"
-        parts.append(f"segment {name} {verb}")
-    for name, (_, bounds) in changed.bounds.items():
-        parts.append(f"{name} from {bounds[0]:g} to {bounds[1]:g}" if bounds is not None else f"{name} without bounds")
-    parts += [f"{name} {'locked' if on else 'unlocked'}" for name, (_, on) in changed.locks.items()]
-    parts += ["policy"] if changed.policy is not None else []
-    return ", ".join([*parts, *(["settings"] if changed.settings else [])]) or "nothing"
-
-
 def _all(client: ServiceClient) -> Iterator[AuditEntry]:
     after = 0
     while True:
@@ -128,14 +111,3 @@ def _all(client: ServiceClient) -> Iterator[AuditEntry]:
         if not page.entries:
             return
         after = page.entries[-1].seq
-
-
-def _what(entry: AuditEntry) -> str:
-    if entry.refused:
-        return f"refused: {entry.refused}"
-    how = f"takes back {entry.undoes}: " if entry.undoes else f"as of {entry.restores}: " if entry.restores else ""
-    return f"{how}{said(entry.changed)}"
-
-
-def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:g}"

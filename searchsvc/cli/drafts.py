@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from searchsvc.changes.drafts import Draft, DraftStatus
-from searchsvc.cli.audit import said
+from searchsvc.changes.draft import Draft, DraftStatus
 from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
 from searchsvc.http.shapes.changes import ChangedAnswer
 from searchsvc.http.shapes.drafts import DraftDeletedAnswer, DraftList
@@ -74,7 +73,7 @@ def show(index: str, draft: str, url: str, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(status))
         return
-    click.echo(f"{draft} of {index} would change: {said(status.changed)}")
+    click.echo(f"{draft} of {index} would change: {status.changed.describe()}")
     if status.conflicts:
         click.echo(f"changed otherwise since it was saved: {', '.join(status.conflicts)}")
     if status.approvals_missing:
@@ -197,7 +196,7 @@ def publish(index: str, draft: str, reason: str, force: bool, url: str, as_json:
     if as_json:
         click.echo(msgspec.json.encode(answer))
     else:
-        click.echo(f"draft {draft} of {index} is live (sequence {answer.seq}): {said(answer.changed)}")
+        click.echo(f"draft {draft} of {index} is live (sequence {answer.seq}): {answer.changed.describe()}")
 
 
 @drafts.command()

@@ -11,18 +11,6 @@ import msgspec
 import rich_click as click
 
 from events.codec import decode_behavior, decode_control, decode_dead
-from events.edits import (
-    DeleteRule,
-    DeleteSegment,
-    Edit,
-    SetLearning,
-    SetLimits,
-    SetPolicy,
-    SetRule,
-    SetSegment,
-    SetTrial,
-    SetWeights,
-)
 from events.log import EventLog, Record
 from events.streams import StreamName
 from events.types import (
@@ -205,7 +193,7 @@ class _Tail:
                 named = f"{event.index} document={event.document_id} {belongs}"
                 return f"{event.kind:12} {named} query_id={event.query_id} via {event.source}"
             case ChangePublished():
-                edits = "; ".join(map(_edited, event.edits))
+                edits = "; ".join(edit.describe() for edit in event.edits)
                 return f"change       {event.index} {edits} by {event.actor} {event.reason!r}"
             case IndexConfigured():
                 return f"settings     {event.index} by {event.actor} {event.reason!r}"
@@ -220,30 +208,6 @@ class _Tail:
                 return f"refused      {event.subject} from {event.source}: {event.reason} | {event.payload[:200]}"
             case _:
                 return repr(event)
-
-
-def _edited(edit: Edit) -> str:
-    match edit:
-        case SetWeights(weights=weights):
-            return " ".join(f"{name}={value:g}" for name, value in weights.items())
-        case SetRule(id=rule_id):
-            return f"rule {rule_id}"
-        case DeleteRule(id=rule_id):
-            return f"rule {rule_id} deleted"
-        case SetSegment(id=segment_id):
-            return f"segment {segment_id}"
-        case DeleteSegment(id=segment_id):
-            return f"segment {segment_id} deleted"
-        case SetPolicy():
-            return "policy"
-        case SetLearning(learning=learning):
-            return f"learning {learning.mode}{f', frozen: {learning.frozen}' if learning.frozen else ''}"
-        case SetTrial(trial=trial):
-            return (
-                f"trial {trial.id}, {trial.stage}, {trial.solo_share:.0%} alone" if trial is not None else "trial ended"
-            )
-        case SetLimits(bounds=bounds, locks=locks):
-            return f"limits of {' '.join(dict.fromkeys((*bounds, *locks)))}"
 
 
 def _rank(ranking: RankingShown, document_id: str) -> int | None:

@@ -7,7 +7,6 @@ import rich_click as click
 from rich.console import Console
 from rich.table import Table
 
-from searchsvc.cli.audit import said
 from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
 from searchsvc.http.shapes.changes import ChangedAnswer, DifferenceInfo
 from searchsvc.http.shapes.weights import WeightsChangedAnswer, WeightsHistory, WeightsInfo
@@ -102,7 +101,7 @@ def diff(index: str, since: str, to: str, url: str, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(answer))
     else:
-        click.echo(f"{index} from sequence {answer.from_seq} to {answer.to_seq}: {said(answer.changed)}")
+        click.echo(f"{index} from sequence {answer.from_seq} to {answer.to_seq}: {answer.changed.describe()}")
 
 
 @weights.command()
@@ -129,7 +128,7 @@ def rollback(
     if as_json:
         click.echo(msgspec.json.encode(answer))
     else:
-        click.echo(f"{index} is as it was (sequence {answer.seq}), live now: {said(answer.changed)}")
+        click.echo(f"{index} is as it was (sequence {answer.seq}), live now: {answer.changed.describe()}")
 
 
 def _json_text(body: object) -> bytes:

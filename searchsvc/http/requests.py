@@ -8,7 +8,7 @@ import msgspec
 from litestar import MediaType, Request, Response
 from litestar.datastructures import State
 
-from searchsvc.changes.commands import Author
+from searchsvc.changes.author import Author
 
 KIB: Final = 1024
 ACTOR_HEADER: Final = "X-Searchsvc-Actor"

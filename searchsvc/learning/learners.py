@@ -38,7 +38,9 @@ from events.types import (
 from searchsvc.analysis.analyzer import query_key
 from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.redaction import REDACTED
-from searchsvc.changes.commands import Author, Commands
+from searchsvc.changes.author import Author
+from searchsvc.changes.command import Origin
+from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.engines.attributes import families
 from searchsvc.rehearsal.repeating import RepeatedSearches
@@ -519,13 +521,13 @@ class Learners:
                 freezing = step.kind in ("rolled_back", "frozen")
                 try:
                     edits = partial(self._edits, decision=decision, freezing=freezing)
-                    await self._commands.publish(name, edits, author, restores=restores)
+                    await self._commands.publish(name, edits, author, Origin(restores=restores))
                 except Forbidden:
                     if not freezing:
                         raise
                     # Who may not change how an index learns may still go back.
                     edits = partial(self._edits, decision=decision, freezing=False)
-                    await self._commands.publish(name, edits, author, restores=restores)
+                    await self._commands.publish(name, edits, author, Origin(restores=restores))
                     raise
             self._said[name] = f"{step.kind}: {step.why}"
         except Unavailable as error:
@@ -591,7 +593,7 @@ class Learners:
         changed = changed_weights(index, decision.weights)
         if not changed:
             return
-        drafts = {one.id: one for one in await self._drafts.of(name)}
+        drafts = {one.id: one for one in await self._drafts.drafts_of(name)}
         last = drafts.get(DRAFT)
         if last is not None and last.actor != ACTOR:
             raise Unavailable(f"there is a draft {DRAFT} of somebody else's")

@@ -178,7 +178,7 @@ class Receipts:
     def _control(self, shown: RankingShown) -> ControlState:
         if shown.applied_seq > self._history.seq:
             raise Corrupt(f"ranking {shown.id} names CONTROL {shown.applied_seq}, which is not there")
-        return self._history.at(shown.applied_seq)
+        return self._history.state_at(shown.applied_seq)
 
     async def _found(self, query_id: str) -> _Found:
         seq = await self._seq(query_id)

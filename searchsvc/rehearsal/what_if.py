@@ -26,7 +26,9 @@ from events.errors import InvalidInput, NotFound, SearchsvcError, Unavailable, r
 from events.log import EventLog, first_stored_since
 from events.types import InteractionRecorded, RankingShown
 from searchsvc.behavior.keyring import Keyring, User, open_ranking
-from searchsvc.changes.drafts import Draft, Drafts, with_draft
+from searchsvc.changes.draft import Draft
+from searchsvc.changes.draft_edits import with_draft
+from searchsvc.changes.drafts import Drafts
 from searchsvc.rehearsal.preview import Asking, overlap, top_changed
 from searchsvc.runtime.tasks import end
 from searchsvc.search.last_known import LAST_KNOWN

@@ -17,7 +17,8 @@ from events.log import MAX_BATCH, Entry, EventLog
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted
-from searchsvc.changes.commands import Author, Commands
+from searchsvc.changes.author import Author
+from searchsvc.changes.commands import Commands
 from searchsvc.indexing.documents import AcceptedDocument, RefusedDocument, check_signals, parse_documents
 from searchsvc.indexing.inference import infer_settings
 from searchsvc.state.serving import Serving

@@ -56,4 +56,4 @@ class ChangeHistory:
         return DifferenceBetween(first, last, await asyncio.to_thread(self._audit.between, index, first, last))
 
     def _seq(self, text: str, field: str) -> int:
-        return self._history.seq_of(parse_point_in_time(text, field) if text else self._history.seq, field)
+        return self._history.seq_at(parse_point_in_time(text, field) if text else self._history.seq, field)

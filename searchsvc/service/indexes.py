@@ -7,7 +7,9 @@ import msgspec
 from events.errors import NotFound
 from events.index_control import IndexControl
 from events.settings import IndexSettings
-from searchsvc.changes.commands import Author, Changed, Commands
+from searchsvc.changes.author import Author
+from searchsvc.changes.commands import Commands
+from searchsvc.changes.control_writer import Changed
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.indexing.rebuild import RebuildStatus

@@ -10,7 +10,9 @@ import msgspec
 from events.errors import NotFound, require
 from events.learning import Ignored
 from searchsvc.behavior.keyring import Keyring
-from searchsvc.changes.commands import Author, Changed, Commands
+from searchsvc.changes.author import Author
+from searchsvc.changes.commands import Commands
+from searchsvc.changes.control_writer import Changed
 from searchsvc.runtime.limits import MAX_TOKEN_CHARS
 
 

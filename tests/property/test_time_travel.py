@@ -20,7 +20,8 @@ from events.policies import Policy
 from events.rules import BoostAction, Conditions, HideAction, PinAction, QueryPattern, ReplaceWordsAction, Rule
 from events.segments import Segment
 from events.types import ChangePublished, ControlEvent, IndexConfigured
-from searchsvc.changes.differences import difference, edits_to, undoing
+from searchsvc.changes.differences import difference
+from searchsvc.changes.reverting import revert_edits, rollback_edits
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving_state import ServingState
@@ -96,15 +97,15 @@ def test_a_past_state_is_what_a_log_that_ends_there_folds_to(changes: list[tuple
         history = history_of(Path(folder), events)
         # In any order, so that no state is made of the one that was asked for before.
         for seq in [*range(len(events), -1, -1), *range(len(events) + 1)]:
-            assert history.at(seq) == folded(events[:seq])
-            assert history.seq_of(NOW + timedelta(minutes=seq, seconds=30), "to_time") == seq
+            assert history.state_at(seq) == folded(events[:seq])
+            assert history.seq_at(NOW + timedelta(minutes=seq, seconds=30), "to_time") == seq
         steps = list(history.steps(1, len(events)))
         assert [step.event for step in steps] == events[1:]
         assert [(step.before, step.after) for step in steps] == [
             (folded(events[:seq]), folded(events[: seq + 1])) for seq in range(1, len(events))
         ]
         with pytest.raises(InvalidInput, match="at most"):
-            history.seq_of(len(events) + 1, "to_seq")
+            history.seq_at(len(events) + 1, "to_seq")
 
 
 @FEW
@@ -114,7 +115,7 @@ def test_publishing_and_taking_back_restores_every_ranking_bit_for_bit(
 ) -> None:
     events = logged(before)
     first, later = folded(events), folded([*events, published(len(events) + 1, change)])
-    back = undoing(first.index("shop"), later.index("shop"), later.index("shop"), force=False)
+    back = revert_edits(first.index("shop"), later.index("shop"), later.index("shop"), force=False)
     assume(back)
     after = folded([*events, published(len(events) + 1, change), published(len(events) + 2, back)])
     assert difference(first.index("shop"), after.index("shop")).is_empty
@@ -130,12 +131,12 @@ def test_rolling_back_to_any_moment_restores_every_ranking_bit_for_bit(
 ) -> None:
     events = logged([*before, *since])
     then, now = folded(logged(before)), folded(events)
-    made = edits_to(now.index("shop"), then.index("shop"))
+    made = rollback_edits(now.index("shop"), then.index("shop"))
     after = folded([*events, published(len(events) + 1, made)])
     # Who may change it is no part of how it ranks.
     assert msgspec.structs.replace(difference(then.index("shop"), after.index("shop")), policy=None).is_empty
     assert after.index("shop").policy == now.index("shop").policy
-    assert edits_to(after.index("shop"), then.index("shop")) == []
+    assert rollback_edits(after.index("shop"), then.index("shop")) == []
     with tempfile.TemporaryDirectory() as folder:
         snapshot = engine(Path(folder), DOCUMENTS).snapshot()
         assert rankings(after, snapshot) == rankings(then, snapshot)
@@ -148,13 +149,13 @@ def test_limits_of_a_feature_that_is_gone_keep_nobody_from_going_back() -> None:
         id="9", timestamp=NOW, index="shop", settings=without, default_weights=default_weights(without)
     )
     now = folded([*events, gone, published(4, [SetRule("r1", Rule((HideAction("d1"),)))])]).index("shop")
-    assert edits_to(now, folded(events[:1]).index("shop")) == [DeleteRule("r1")]
+    assert rollback_edits(now, folded(events[:1]).index("shop")) == [DeleteRule("r1")]
 
 
 def test_a_moment_before_everything_is_before_the_first_message(tmp_path: Path) -> None:
     history = history_of(tmp_path, logged([[SetWeights({"cosine": 1.0})]]))
-    assert history.seq_of(datetime.fromisoformat("0001-01-01T00:00:00+01:00"), "as_of") == 0
-    assert history.at(0) == ControlState()
+    assert history.seq_at(datetime.fromisoformat("0001-01-01T00:00:00+01:00"), "as_of") == 0
+    assert history.state_at(0) == ControlState()
 
 
 def test_a_change_is_taken_back_alone_and_not_where_it_was_changed_again() -> None:
@@ -163,16 +164,16 @@ def test_a_change_is_taken_back_alone_and_not_where_it_was_changed_again() -> No
     change: list[Edit] = [SetWeights({"cosine": 2.0, "bm25.title": 5.0}), SetRule("r1", pin), SetRule("r2", pin)]
     events = logged([[SetWeights({"cosine": 1.0})], change, [SetRule("r3", hide), SetWeights({"signal.votes": 3.0})]])
     after, now = folded(events[:3]).index("shop"), folded(events).index("shop")
-    assert undoing(first, after, now, force=False) == [
+    assert revert_edits(first, after, now, force=False) == [
         SetWeights({"cosine": 1.0, "bm25.title": first.weights["bm25.title"]}),
         DeleteRule("r1"),
         DeleteRule("r2"),
     ]
     again = folded([*events, published(5, [SetRule("r2", hide), SetWeights({"cosine": 7.0})])]).index("shop")
     with pytest.raises(Conflict, match=r"weights\.cosine, rules\.r2 changed again since") as refused:
-        undoing(first, after, again, force=False)
+        revert_edits(first, after, again, force=False)
     assert refused.value.field == "weights.cosine"
-    assert undoing(first, after, again, force=True) == undoing(first, after, now, force=False)
+    assert revert_edits(first, after, again, force=True) == revert_edits(first, after, now, force=False)
     # What somebody took back by hand needs no taking back.
-    by_hand = folded([*events, published(5, undoing(first, after, now, force=False))]).index("shop")
-    assert undoing(first, after, by_hand, force=False) == []
+    by_hand = folded([*events, published(5, revert_edits(first, after, now, force=False))]).index("shop")
+    assert revert_edits(first, after, by_hand, force=False) == []

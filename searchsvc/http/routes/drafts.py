@@ -6,7 +6,8 @@ from typing import Final
 
 from litestar import Response, delete, get, post, put
 
-from searchsvc.changes.drafts import Draft, Drafts, DraftStatus
+from searchsvc.changes.draft import Draft, DraftStatus
+from searchsvc.changes.drafts import Drafts
 from searchsvc.http.body import Body
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
@@ -35,7 +36,7 @@ SCHEDULE: Final = Body(ScheduleInput, max_bytes=4 * KIB)
 
 @get("/v1/indexes/{index:str}/drafts", **describe("All drafts of an index", None, DraftList))
 async def list_drafts(drafts: Drafts, index: str) -> Response[bytes]:
-    return json_answer(DraftList(index, await drafts.of(index)))
+    return json_answer(DraftList(index, await drafts.drafts_of(index)))
 
 
 @get("/v1/indexes/{index:str}/drafts/{draft:str}", **describe("A draft, and what it would change", None, DraftStatus))

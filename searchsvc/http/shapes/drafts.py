@@ -9,7 +9,7 @@ import msgspec
 
 from events.edits import Edit
 from events.errors import InvalidInput, require
-from searchsvc.changes.drafts import Draft
+from searchsvc.changes.draft import Draft
 from searchsvc.search.request import SearchRequest
 
 # Each is searched twice, one after the other.

@@ -16,7 +16,7 @@ from events.log import Entry, Record
 from events.rules import HideAction, Rule
 from events.streams import draft_subject
 from events.types import DraftDeleted, DraftSaved, Schedule
-from searchsvc.changes.drafts import Draft
+from searchsvc.changes.draft import Draft
 from searchsvc.changes.scheduler import Scheduler
 from searchsvc.runtime.tasks import end
 from tests.changing import ADA, BEA, ChangingShop, changing_shop
