@@ -36,8 +36,9 @@ from events.settings import IndexSettings
 from searchsvc.analysis.document_text import embedding_text, field_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.embedder import Embedder
+from searchsvc.engines.opensearch.client import client_of
 from searchsvc.engines.opensearch.engine import OpenSearchEngine
-from searchsvc.engines.opensearch.node import Node, client_of
+from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.protocol import Upsert
 from searchsvc.indexing.documents import AcceptedDocument, parse_documents
 from searchsvc.search.request import SearchRequest

@@ -153,7 +153,7 @@ def open_node(config: Config, shutdown: Shutdown) -> Node | None:
     # Importing the client takes a while, which a start without a cluster need not spend.
     from searchsvc.engines.opensearch.node import Node
 
-    node = Node.of(config.opensearch)
+    node = Node.from_config(config.opensearch)
     shutdown.add_blocking(node.close)
     return node
 

@@ -197,7 +197,7 @@ def _opensearch(settings: Config) -> tuple[str, str]:
     from searchsvc.engines.opensearch.node import Node
     from searchsvc.engines.opensearch.status import status
 
-    with closing(Node.of(settings.opensearch)) as node:
+    with closing(Node.from_config(settings.opensearch)) as node:
         found = status(node, settings.opensearch.prefix)
     behind = _behind(settings, found.indexes)
     detail = f"{found.version}, cluster {found.cluster} is {found.health} with {found.nodes} node"
@@ -206,10 +206,10 @@ def _opensearch(settings: Config) -> tuple[str, str]:
         aliases = ", ".join(index.aliases) or "no alias"
         detail += f"; {index.name} ({aliases}): {index.documents} documents, up to CATALOG {index.catalog_seq}"
         detail += f", {behind[index.name]} behind the log" if index.name in behind else ""
-        detail += "" if index.analyses else ", ITS ANALYZER SPLITS OTHERWISE THAN OURS"
+        detail += "" if index.analyzes else ", ITS ANALYZER SPLITS OTHERWISE THAN OURS"
     if not found.knn:
         detail += "; not every node has the k-NN plugin: vectors are searched in the service, and take its memory"
-    if found.health == "red" or not all(index.analyses for index in found.indexes):
+    if found.health == "red" or not all(index.analyzes for index in found.indexes):
         return "fail", detail
     return "ok" if found.knn else "warn", detail
 

@@ -36,7 +36,7 @@ from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.indexes import OpenSearchIndexes, OpenSearchStorage
 from searchsvc.engines.opensearch.mapping import PROGRESS_ID
 from searchsvc.engines.opensearch.node import Node
-from searchsvc.engines.opensearch.snapshot import OpenSearchSnapshot
+from searchsvc.engines.opensearch.stored_documents import MAX_SHORT_BYTES
 from searchsvc.engines.protocol import Delete, Upsert
 from searchsvc.engines.retrieval import FacetRequest, Retrieval
 from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
@@ -66,18 +66,19 @@ def numbered(*changes: Change) -> list[Change]:
 
 def everything(engine: OpenSearchEngine, query: str = "red shoe") -> dict[str, Any]:
     """All that tells one state of an index from another."""
-    snapshot: OpenSearchSnapshot = engine.snapshot().reading()
+    snapshot = engine.snapshot()
+    reading = snapshot.reading()
     words = understand(query, snapshot.lexicon)
     asked = Retrieval(words, vector(3), {"title": 3.0}, np.array([1.0], np.float32), k=50, window=50, operator="any")
-    found = snapshot.retrieve(asked)
+    found = reading.retrieve(asked)
     return {
         "digest": snapshot.digest,
-        "keyword": [snapshot.id(slot) for slot in found.keyword.tolist()],
-        "nearest": [snapshot.id(slot) for slot in found.nearest.tolist()],
+        "keyword": [reading.id(slot) for slot in found.keyword.tolist()],
+        "nearest": [reading.id(slot) for slot in found.nearest.tolist()],
         "trust": round(found.vector_trust, 5),
         "total": found.total,
         "counts": {word: snapshot.lexicon.count(word) for word in ("red", "blue", "shoe", "sock", "gone")},
-        "kinds": snapshot._commit.kinds,
+        "kinds": snapshot.state.attribute_kinds,
     }
 
 
@@ -215,7 +216,7 @@ def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_an
 ) -> None:
     kept = indexes(node).storage(index_control())
     engine = kept.open()
-    long = upsert("long", "word " * mapping.MAX_SHORT, seed=9)
+    long = upsert("long", "word " * MAX_SHORT_BYTES, seed=9)
     engine.apply([*HISTORY, long], len(HISTORY) + 1)
     kept.adopt(engine)
     found = engine.snapshot().reading()
@@ -330,7 +331,7 @@ def test_what_a_document_scores_does_not_depend_on_its_shard(node: Node, n_shard
     told = []
     for engine in (opensearch_engine(node, made), opensearch_engine(node, made, n_shards=n_shards)):
         snapshot = engine.snapshot().reading()
-        query = understand("red wool sock", snapshot.lexicon)
+        query = understand("red wool sock", engine.snapshot().lexicon)
         brands = (FacetRequest("brand", 3),)
         found = snapshot.retrieve(
             Retrieval(query, None, {"title": 3.0}, np.array([1.0], np.float32), k=50, window=50, facets=brands)
@@ -367,7 +368,7 @@ def test_failures_of_the_client_are_ours(node: Node) -> None:
         node.call("GET", "/nowhere", msgspec.Raw)
     with pytest.raises(InvalidInput, match=r"parsing_exception|x_content_parse"):
         node.call("POST", "/_search", msgspec.Raw, {"nope": 1})
-    with pytest.raises(Unavailable, match="no reply of OpenSearch's"):
+    with pytest.raises(Unavailable, match="is not one of OpenSearch"):
         node.call("GET", "/", list[int])
     away = Node(["http://127.0.0.1:1"], timeout_s=2.0)
     with pytest.raises(Unavailable, match="cannot be reached"):

@@ -68,8 +68,8 @@ def await_(holds: Callable[[], bool], what: str) -> None:
     ("fault", "said"),
     [
         ("busy", "too busy"),
-        ("html", "no reply of OpenSearch's"),
-        ("broken", "no reply of OpenSearch's"),
+        ("html", "is not one of OpenSearch"),
+        ("broken", "is not one of OpenSearch"),
         ("cut", "cannot be reached"),
         ("slow", "in time"),
     ],
@@ -225,7 +225,7 @@ def test_credentials_and_certificates_come_from_files_and_stay_out_of_every_log(
         import_documents(service.url, "shop", sample_catalogue(20))
         assert search(service, KNOWN)[1]["degraded"] == []
         for options, said in (
-            ({"user": "shop", "password": "wrong", "ca_file": str(certificate)}, "does not let us"),
+            ({"user": "shop", "password": "wrong", "ca_file": str(certificate)}, "denied access"),
             ({"user": "shop", "password": "open sesame"}, "certificate"),
         ):
             refused = Node([between.url], timeout_s=5.0, **options)  # type: ignore[arg-type]

@@ -1,2 +1,1 @@
-"""The engine for who outgrows one machine: an OpenSearch cluster behind the protocol of
-`searchsvc.engines.protocol`."""
+"""The OpenSearch engine: an index on a cluster, for catalogues that outgrow one machine."""

@@ -1,7 +1,10 @@
-"""Asks a part that keeps failing only now and then: searches fail at once meanwhile, in place of waiting each. Pure.
+"""A circuit breaker: fail at once while a dependency keeps failing, instead of waiting for it each time. Pure.
 
-closed: everything goes through. open: nothing does, for a while. half open: one goes through, and what becomes of it
-decides. Source: Nygard, Release It!, 2018, section 5.2.
+closed: every call goes through
+open: no call goes through, for a while
+half open: one call goes through; its outcome closes or opens the breaker
+
+Source: Nygard, Release It!, 2018, section 5.2.
 """
 
 from __future__ import annotations
@@ -14,34 +17,37 @@ from events.errors import Unavailable
 
 
 class Breaker:
-    """For `with` around each attempt, from any thread. n_failures: in a row that open it. pause_s: before the next try.
-    now: seconds, from any start.
+    """Use it with `with` around each call, from any thread.
 
-    Entering raises Unavailable while it is open; what is raised inside counts as a failure where it is Unavailable.
+    now: returns the time in seconds, from any start
+    n_failures: failures in a row that open it
+    pause_s: how long it stays open
+
+    Entering raises Unavailable while it is open. A call fails if it raises Unavailable.
     """
 
     def __init__(self, now: Callable[[], float], *, n_failures: int = 5, pause_s: float = 1.0) -> None:
         self._now = now
-        self._n_allowed = n_failures
+        self._n_failures_to_open = n_failures
         self._pause_s = pause_s
         self._lock = threading.Lock()
-        self._n_failed = 0
+        self._n_failures = 0
         self._open_until = 0.0
-        self._last = ""
+        self._last_error = ""
 
     @property
     def trouble(self) -> str:
-        """What failed last, while it is not closed; '' while it is."""
-        return self._last if self._n_failed >= self._n_allowed else ""
+        """The last error while the breaker is not closed, else ''."""
+        return self._last_error if self._n_failures >= self._n_failures_to_open else ""
 
     def __enter__(self) -> None:
         with self._lock:
-            if self._n_failed < self._n_allowed:
+            if self._n_failures < self._n_failures_to_open:
                 return
-            left_s = self._open_until - self._now()
-            if left_s > 0:
-                raise Unavailable(f"not tried again yet: {self._last}", retry_after_s=round(left_s, 2))
-            # This one tries it; the others wait for what becomes of it.
+            remaining_s = self._open_until - self._now()
+            if remaining_s > 0:
+                raise Unavailable(f"not tried again yet: {self._last_error}", retry_after_s=round(remaining_s, 2))
+            # Half open: this call goes through, others fail until it is decided.
             self._open_until = self._now() + self._pause_s
 
     def __exit__(
@@ -49,8 +55,8 @@ class Breaker:
     ) -> None:
         with self._lock:
             if isinstance(error, Unavailable):
-                self._n_failed += 1
-                self._last = str(error)
+                self._n_failures += 1
+                self._last_error = str(error)
                 self._open_until = self._now() + self._pause_s
             else:
-                self._n_failed = 0
+                self._n_failures = 0

@@ -1,4 +1,4 @@
-"""One concrete index of a node, which somebody else may delete."""
+"""One concrete index of a node. Others may delete it at any time."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ import msgspec
 
 from events.errors import NotFound, Unavailable
 from searchsvc.engines.opensearch import replies
-from searchsvc.engines.opensearch.node import BUSY, Node
+from searchsvc.engines.opensearch.failures import BUSY
+from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.opensearch.replies import Searched
 
 T = TypeVar("T")
-W = TypeVar("W", bound=replies.FromShards)
-PAUSES_S: Final = (0.1, 0.4, 1.6)
-# A node takes no more than 100 MB at once; the client's loop would be held by more than one.
+S = TypeVar("S", bound=replies.FromShards)
+BUSY_PAUSES_S: Final = (0.1, 0.4, 1.6)
+# A node takes up to 100 MB at once, but encoding more than this would block the client's loop.
 BULK_BYTES: Final = 1_000_000
+GONE_RETRY_S: Final = 5.0
 
 
 class ConcreteIndex:
-    """Requests to an index by its name. gone: whether the node said that it does not know it."""
+    """Requests to an index by its name.
+
+    gone: whether the node has said that the index does not exist
+    """
 
     def __init__(self, node: Node, name: str, n_shards: int = 1) -> None:
         self.node = node
@@ -39,70 +44,77 @@ class ConcreteIndex:
         query: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> T:
-        """As `Node.call`, and Unavailable where the index is gone: not for what answers 404 without that."""
+        """Send a request as `Node.call` does.
+
+        Raises Unavailable if the index is gone. Not for paths that answer 404 for another reason.
+        """
         try:
             return self.node.call(method, f"/{self.name}{path}", reply, body, query=query, timeout_s=timeout_s)
         except NotFound as error:
             raise self._is_gone() from error
 
     def search(self, bodies: Sequence[object], *, timeout_s: float | None = None) -> list[Searched]:
-        """As `Node.search`, and Unavailable where the index is gone."""
+        """Send searches as `Node.search` does. Raises Unavailable if the index is gone."""
         try:
             return self.node.search(self.name, bodies, n_shards=self.n_shards, timeout_s=timeout_s)
         except NotFound as error:
             raise self._is_gone() from error
 
-    def ask_all(self, path: str, reply: type[W], body: object) -> W:
-        """A search of which every shard has to have its say. Raises as `call` does, and Unavailable where one has
-        not."""
-        found = self.call("POST", path, reply, body)
-        if not found.is_whole:
+    def ask_all(self, path: str, reply: type[S], body: object) -> S:
+        """Send a search that every shard must answer. Raises as `call` does, and Unavailable if one did not."""
+        answer = self.call("POST", path, reply, body)
+        if not answer.is_whole:
             raise Unavailable(f"not all shards of {self.name} answered")
-        return found
+        return answer
 
     def health(self) -> str:
-        """green, yellow or red."""
+        """Return green, yellow or red."""
         return self.node.call("GET", f"/_cluster/health/{self.name}", replies.Health).status
 
     def documents(
         self, ids: Sequence[str], fields: Sequence[str], *, timeout_s: float | None = None
     ) -> list[replies.Got]:
-        """Some members of documents, by the node's ids, in order. Raises as `call` does."""
-        asked = {"docs": [{"_id": one, "_source": list(fields)} for one in ids]}
-        got = self.call("POST", "/_mget", replies.GotAll, asked, timeout_s=timeout_s).docs
-        failure = next((one.error for one in got if one.error is not None), None)
+        """Return some members of documents. ids: the node's, see `mapping.node_id`. Raises as `call` does."""
+        body = {"docs": [{"_id": node_id, "_source": list(fields)} for node_id in ids]}
+        documents = self.call("POST", "/_mget", replies.GotAll, body, timeout_s=timeout_s).docs
+        failure = next((document.error for document in documents if document.error is not None), None)
         if failure is not None:
-            # Said of each document, and not of the request.
+            # `_mget` reports a missing index for each document instead of answering 404.
             if failure.type == "index_not_found_exception":
                 raise self._is_gone()
             raise Unavailable(f"OpenSearch cannot read from {self.name}: {failure.type}: {failure.reason}")
-        return got
+        return documents
 
     def refresh(self) -> None:
-        """Let all that was written be found."""
+        """Make all that was written searchable."""
         self.call("POST", "/_refresh", msgspec.Raw)
 
     def write(self, changes: Sequence[bytes]) -> list[replies.Written]:
-        """What became of each of some changes, each as `_bulk` has it; they are found once it is refreshed. What the
-        node is too busy for is sent again; a change that is not newer than what it has, it knows by its version."""
-        written: list[replies.Written] = []
-        for lines in _cut(changes):
-            for pause_s in (*PAUSES_S, None):
-                said = self.call("POST", "/_bulk", replies.WrittenAll, lines)
-                became = [one for item in said.items for one in item.values()]
-                if pause_s is None or not any(one.status == BUSY for one in became):
+        """Write changes and return the outcome of each. They are searchable after `refresh`.
+
+        Changes are sent again while the node is too busy. It ignores those that it already has, by their version.
+
+        changes: the lines of each as `_bulk` takes them
+        """
+        outcomes: list[replies.Written] = []
+        for lines in _batches(changes):
+            for pause_s in (*BUSY_PAUSES_S, None):
+                answer = self.call("POST", "/_bulk", replies.WrittenAll, lines)
+                batch = [written for item in answer.items for written in item.values()]
+                if pause_s is None or not any(written.status == BUSY for written in batch):
                     break
                 time.sleep(pause_s)
-            written += became
-        return written
+            outcomes += batch
+        return outcomes
 
     def _is_gone(self) -> Unavailable:
         self.gone = True
-        return Unavailable(f"{self.name} is gone from OpenSearch: it is built again from the log", retry_after_s=5.0)
+        message = f"{self.name} is gone from OpenSearch: it is rebuilt from the log"
+        return Unavailable(message, retry_after_s=GONE_RETRY_S)
 
 
-def _cut(changes: Sequence[bytes]) -> Iterator[bytes]:
-    """In as few requests as their size allows."""
+def _batches(changes: Sequence[bytes]) -> Iterator[bytes]:
+    """Join changes to as few requests as `BULK_BYTES` allows."""
     lines, n_bytes = list[bytes](), 0
     for change in changes:
         if lines and n_bytes + len(change) > BULK_BYTES:

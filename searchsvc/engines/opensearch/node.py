@@ -1,13 +1,12 @@
-"""Requests to an OpenSearch cluster: typed replies, and its failures as ours.
+"""Requests to an OpenSearch cluster, with typed replies and our errors.
 
-Searches come from threads and the client lives on an event loop, which has a thread of its own: a call hands over and
-waits.
+Searches run on threads and the client on an event loop. The loop has a thread of its own: a call hands its request over
+and waits for the reply.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Coroutine, Mapping, Sequence
@@ -15,52 +14,28 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-import events
-from events.errors import InvalidInput, NotFound, SearchsvcError, Unavailable
-
-# opensearch-py counts requests, if asked to, with a class of the package `Events`, whose module is called as our own
-# package is. Nobody asks it to; it only has to find a name.
-if not hasattr(events, "Events"):
-    events.Events = object  # type: ignore[attr-defined]
-
-from opensearchpy import AsyncOpenSearch
-from opensearchpy import exceptions as foreign
-from opensearchpy.serializer import Serializer
-
+from events.errors import Unavailable
 from searchsvc.engines.opensearch.breaker import Breaker
+from searchsvc.engines.opensearch.client import JSON, NDJSON, AsyncOpenSearch, close_client, raw_client_of
+from searchsvc.engines.opensearch.failures import CLIENT_ERRORS, MAX_REASON_CHARS, translated
 from searchsvc.engines.opensearch.replies import Searched
 from searchsvc.runtime.config import OpenSearchConfig
 
 T = TypeVar("T")
-# It logs a line a request, with the address; what fails is said by who asked.
-logging.getLogger("opensearch").setLevel(logging.ERROR)
-
-JSON: Final = "application/json"
-NDJSON: Final = "application/x-ndjson"
-BUSY: Final = 429
-MAX_SAID_CHARS: Final = 300
-# How long a reply may take beyond what the node was given for it.
+# How much longer than the node's limit we wait for its reply.
 GRACE_S: Final = 1.0
-PATIENCE_S: Final = 30.0
-
-
-class _Raw(Serializer):
-    """Bodies come encoded and replies go out as they came: msgspec reads them, into what is expected."""
-
-    mimetype = JSON
-
-    def loads(self, s: str) -> str:
-        return s
-
-    def dumps(self, data: Any) -> Any:
-        return data
+# Limit of requests that are no searches.
+REQUEST_TIMEOUT_S: Final = 30.0
 
 
 class Node:
-    """One cluster, for any thread. hosts: addresses, each a URL.
+    """A connection to one cluster, for any thread.
 
-    user, password: where it asks for them. ca_file: certificates to trust. timeout_s: of a search; all else may take
-    `PATIENCE_S`. connections: to each host.
+    hosts: URLs of its nodes
+    user, password: for basic authentication; '' without
+    ca_file: certificates to trust; '' for those of the system
+    timeout_s: limit of a search
+    connections: at most this many to each host
     """
 
     def __init__(
@@ -82,13 +57,14 @@ class Node:
             self._options["ca_certs"] = ca_file
         self._client: AsyncOpenSearch | None = None
         self._breaker = Breaker(time.monotonic)
-        # A loop of its own: whoever waits for an answer, on the service's loop, too, does not keep it from coming.
+        # Not the service's loop: a call from there would wait for a reply that its own loop has to receive.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="opensearch", daemon=True)
         self._thread.start()
 
     @staticmethod
-    def of(config: OpenSearchConfig) -> Node:
+    def from_config(config: OpenSearchConfig) -> Node:
+        """Connect as the configuration says."""
         return Node(
             config.hosts,
             user=config.user,
@@ -100,12 +76,12 @@ class Node:
 
     @property
     def longest_search_s(self) -> float:
-        """How long a search may take that has to find, and then to read."""
+        """How long a search can take: it sends two requests after one another, to find and to read."""
         return 2 * (self.timeout_s + GRACE_S)
 
     @property
     def trouble(self) -> str:
-        """Why searches are not tried; '' while they are."""
+        """Why searches fail at once without being sent; '' while they are sent."""
         return self._breaker.trouble
 
     def call(
@@ -118,40 +94,58 @@ class Node:
         query: Mapping[str, str] | None = None,
         timeout_s: float | None = None,
     ) -> T:
-        """One request. body: encoded as JSON; bytes go as they are, lines of JSON.
+        """Send one request and return its reply.
 
-        Raises NotFound where the node answers 404, InvalidInput where it refuses what was asked, Unavailable where it
-        is away, busy or too slow, and where its reply is not what it should be.
+        reply: type of the reply
+        body: encoded as JSON; bytes are sent unchanged as lines of JSON
+        query: parameters of the URL
+        timeout_s: None for `REQUEST_TIMEOUT_S`
+
+        Raises NotFound for a 404, InvalidInput if the node refuses the request, and Unavailable if the node is away,
+        busy or too slow, or its reply is of another type.
         """
-        wanted_s = timeout_s or PATIENCE_S
-        return self._waited(self._request(method, path, reply, body, query=query, timeout_s=wanted_s), wanted_s)
+        limit_s = timeout_s or REQUEST_TIMEOUT_S
+        return self._wait_for(self._request(method, path, reply, body, query=query, timeout_s=limit_s), limit_s)
 
     def search(
         self, index: str, bodies: Sequence[object], *, n_shards: int = 1, timeout_s: float | None = None
     ) -> list[Searched]:
-        """Several searches, all at once, each with the scores of its named clauses: which `_msearch` does
-        not give. n_shards: of several, none scores by its own counts alone. Raises as `call` does, at once while the
-        cluster keeps failing."""
+        """Send several searches at once and return their replies in order, with the scores of named clauses.
 
-        wanted_s = timeout_s or self.timeout_s
+        `_msearch` would be one request, but does not report these scores.
 
-        async def each() -> list[Searched]:
+        n_shards: of the index; with several, scores are computed by the counts of all of them
+
+        Raises as `call` does, and at once while the cluster keeps failing.
+        """
+        limit_s = timeout_s or self.timeout_s
+
+        async def search_all() -> list[Searched]:
             query = {"include_named_queries_score": "true"}
             if n_shards > 1:
                 query["search_type"] = "dfs_query_then_fetch"
             path = f"/{index}/_search"
-            asking = [self._request("POST", path, Searched, body, query=query, timeout_s=wanted_s) for body in bodies]
-            return await asyncio.gather(*asking)
+            requests = [self._request("POST", path, Searched, body, query=query, timeout_s=limit_s) for body in bodies]
+            return await asyncio.gather(*requests)
 
         with self._breaker:
-            return self._waited(each(), wanted_s)
+            return self._wait_for(search_all(), limit_s)
 
-    def _waited(self, asking: Coroutine[Any, Any, T], timeout_s: float) -> T:
-        asked = asyncio.run_coroutine_threadsafe(asking, self._loop)
+    def close(self) -> None:
+        """End all requests and the thread. Call it last."""
+        client, self._client = self._client, None
+        if client is not None:
+            asyncio.run_coroutine_threadsafe(close_client(client), self._loop).result(REQUEST_TIMEOUT_S)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _wait_for(self, request: Coroutine[Any, Any, T], timeout_s: float) -> T:
+        future = asyncio.run_coroutine_threadsafe(request, self._loop)
         try:
-            return asked.result(timeout_s + GRACE_S)
+            return future.result(timeout_s + GRACE_S)
         except TimeoutError:
-            asked.cancel()
+            future.cancel()
             raise Unavailable(f"OpenSearch did not answer within {timeout_s:g} s") from None
 
     async def _request(
@@ -164,90 +158,24 @@ class Node:
         query: Mapping[str, str] | None = None,
         timeout_s: float,
     ) -> T:
-        client = self._connected()
-        lines = isinstance(body, bytes)
-        encoded = body if lines or body is None else msgspec.json.encode(body)
+        if self._client is None:
+            self._client = raw_client_of(self.hosts, **self._options)
+        is_lines = isinstance(body, bytes)
+        encoded = body if is_lines or body is None else msgspec.json.encode(body)
         try:
-            said = await client.transport.perform_request(
+            text = await self._client.transport.perform_request(
                 method,
                 path,
                 params=dict(query or {}),
                 body=encoded,
                 timeout=timeout_s,
-                headers={"content-type": NDJSON if lines else JSON},
+                headers={"content-type": NDJSON if is_lines else JSON},
             )
-        except (foreign.OpenSearchException, foreign.ImproperlyConfigured) as error:
+        except CLIENT_ERRORS as error:
             raise translated(error, f"{method} {path}") from error
         try:
-            return msgspec.json.decode(said or "null", type=reply)
+            return msgspec.json.decode(text or "null", type=reply)
         except msgspec.MsgspecError as error:
-            excerpt = str(said)[:MAX_SAID_CHARS]
-            raise Unavailable(
-                f"{method} {path} was answered with no reply of OpenSearch's: {error}: {excerpt}"
-            ) from error
-
-    def close(self) -> None:
-        """End what is under way. Nothing is asked of it afterwards."""
-        client, self._client = self._client, None
-        if client is not None:
-            asyncio.run_coroutine_threadsafe(_closed(client), self._loop).result(PATIENCE_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _connected(self) -> AsyncOpenSearch:
-        if self._client is None:
-            raw = _Raw()
-            # All that is asked may be asked twice: where a host is away, or has closed a connection, of another.
-            options = {"serializer": raw, "serializers": {JSON: raw}, "max_retries": len(self.hosts), **self._options}
-            self._client = client_of(self.hosts, **options)
-        return self._client
-
-
-async def _closed(client: AsyncOpenSearch) -> None:
-    """With the connections to hosts that were away, which the client forgets."""
-    pool = client.transport.connection_pool
-    for connection in getattr(pool, "orig_connections", ()):
-        await connection.close()
-    await client.close()
-
-
-def client_of(hosts: Sequence[str], **options: Any) -> AsyncOpenSearch:
-    """The client itself, as it comes where there are no options."""
-    return AsyncOpenSearch(hosts=list(hosts), **options)
-
-
-def translated(error: Exception, what: str) -> SearchsvcError:
-    """A failure of the client as one of ours. what: was asked."""
-    said = _said(error)
-    match error:
-        case foreign.SerializationError():
-            # Whatever stands between us and the node may answer in its place.
-            return Unavailable(f"{what} was answered with no reply of OpenSearch's: {said}")
-        case foreign.ConnectionTimeout():
-            return Unavailable(f"OpenSearch did not answer {what} in time")
-        case foreign.ConnectionError():
-            return Unavailable(f"OpenSearch cannot be reached for {what}: {said}")
-        case foreign.NotFoundError():
-            return NotFound(f"OpenSearch has nothing for {what}: {said}")
-        case foreign.RequestError():
-            return InvalidInput(f"OpenSearch refused {what}: {said}")
-        case foreign.AuthenticationException() | foreign.AuthorizationException():
-            return Unavailable(f"OpenSearch does not let us {what}: {said}", retry_after_s=30.0)
-        case foreign.TransportError(status_code=status) if status == BUSY:
-            return Unavailable(f"OpenSearch is too busy for {what}: {said}")
-        case _:
-            return Unavailable(f"OpenSearch failed {what}: {said}")
-
-
-def _said(error: Exception) -> str:
-    """What the node gave as its reason, shortened."""
-    reason: object = error
-    if isinstance(error, foreign.TransportError) and len(error.args) > 1:
-        reason = error.args[1]
-        info = error.args[2] if len(error.args) > 2 else None
-        cause = info.get("error") if isinstance(info, dict) else None
-        if isinstance(cause, dict):
-            roots = cause.get("root_cause") or [cause]
-            reason = f"{roots[0].get('type')}: {roots[0].get('reason')}"
-    return str(reason)[:MAX_SAID_CHARS]
+            excerpt = str(text)[:MAX_REASON_CHARS]
+            message = f"the reply to {method} {path} is not one of OpenSearch: {error}: {excerpt}"
+            raise Unavailable(message) from error

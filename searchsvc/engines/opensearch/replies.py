@@ -1,4 +1,4 @@
-"""What the node answers, as far as it is read."""
+"""The replies of the node, as far as they are read. Members are named as the node names them, unless stated."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from events.digest import DocumentsDigest
 
 
 class Progress(msgspec.Struct):
-    """How far an index is. total: the sum of its vectors. log: when the CATALOG was made that it is read from; ''
-    before it is read from any."""
+    """How much of CATALOG an index contains, as its progress document stores it.
+
+    catalog_seq: sequence of the last CATALOG message
+    digest: of all live documents
+    vector_sum: sum of their vectors
+    log_created: when the CATALOG stream was created that the index was built from; '' before it was built from any
+    """
 
     catalog_seq: int = 0
     digest: DocumentsDigest = DocumentsDigest()
-    total: list[float] = []
-    log: str = ""
+    vector_sum: list[float] = msgspec.field(name="total", default_factory=list)
+    log_created: str = msgspec.field(name="log", default="")
 
 
 class Source(msgspec.Struct):
+    """The stored members of a document, see `searchsvc.engines.opensearch.stored_documents`.
+
+    state: only of the progress document
+    """
+
     state: Progress = msgspec.field(default_factory=Progress)
     id: str = ""
     document: str = ""
@@ -28,7 +38,11 @@ class Source(msgspec.Struct):
 
 
 class Hit(msgspec.Struct):
-    """fields: doc values by field. matched_queries: the score of each named clause that the document matches."""
+    """A hit of a search.
+
+    fields: the requested fields
+    matched_queries: score of each named clause that the document matches
+    """
 
     score: float | None = msgspec.field(name="_score", default=None)
     source: Source = msgspec.field(name="_source", default_factory=Source)
@@ -67,7 +81,7 @@ class Stats(msgspec.Struct):
 
 
 class Aggregation(msgspec.Struct):
-    """A filter, and of a facet what is counted within it."""
+    """The documents that match a filter, and the counts of a facet among them."""
 
     doc_count: int
     values: Terms = msgspec.field(default_factory=lambda: Terms([]))
@@ -80,19 +94,19 @@ class Shards(msgspec.Struct):
 
 
 class FromShards(msgspec.Struct, kw_only=True):
-    """What every such reply has is required: another server's JSON is none."""
+    """A reply that shards contribute to. `_shards` is required: the JSON of another server has none."""
 
     shards: Shards = msgspec.field(name="_shards")
     timed_out: bool = False
 
     @property
     def is_whole(self) -> bool:
-        """Whether every shard had its say."""
+        """Whether every shard answered."""
         return not (self.timed_out or self.shards.failed)
 
 
 class Searched(FromShards):
-    """One reply to a search."""
+    """The reply to a search."""
 
     hits: Hits
     aggregations: dict[str, Aggregation] = {}
@@ -109,13 +123,17 @@ class Failure(msgspec.Struct):
     caused_by: Failure | None = None
 
     @property
-    def said(self) -> str:
-        """The reason, with what lies behind it."""
-        return f"{self.reason}: {self.caused_by.said}" if self.caused_by is not None else self.reason
+    def chain(self) -> str:
+        """The reason, followed by the reasons of its causes."""
+        return f"{self.reason}: {self.caused_by.chain}" if self.caused_by is not None else self.reason
 
 
 class Got(msgspec.Struct):
-    """found: whether there is a document of that id. error: why that is not known."""
+    """A document of `_mget`.
+
+    error: why it could not be read
+    found: whether there is a document with this id
+    """
 
     error: Failure | None = None
     found: bool = False
@@ -137,7 +155,7 @@ class Written(msgspec.Struct):
 
 
 class WrittenAll(msgspec.Struct):
-    """items: of each, by what was done."""
+    """The reply of `_bulk`. items: the outcome of each change, by the kind of change."""
 
     items: list[dict[str, Written]]
 
@@ -165,15 +183,17 @@ class Properties(msgspec.Struct):
 
 
 class Meta(msgspec.Struct):
-    """prefix: of the service that made the index; '' where it did not say."""
+    """What the service noted in the mapping.
+
+    fingerprint: of all that the index was built by
+    prefix: of the service that made the index; '' if none did
+    """
 
     fingerprint: str = ""
     prefix: str = ""
 
 
 class Mapping(msgspec.Struct):
-    """properties: only of the members of documents can it be said what they hold."""
-
     properties: dict[str, Properties] = {}
     meta: Meta = msgspec.field(name="_meta", default_factory=Meta)
 
@@ -195,3 +215,7 @@ class IndexFound(MappingOf):
 
     aliases: dict[str, msgspec.Raw] = {}
     settings: Settings = msgspec.field(default_factory=Settings)
+
+    @property
+    def n_shards(self) -> int:
+        return int(self.settings.index.number_of_shards)

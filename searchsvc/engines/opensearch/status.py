@@ -1,4 +1,4 @@
-"""What a cluster is and holds of ours: for who looks after it."""
+"""The state of a cluster and of our indexes on it, for `doctor`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from searchsvc.engines.opensearch import mapping, replies
+from searchsvc.engines.opensearch.clauses import LIVE
 from searchsvc.engines.opensearch.node import Node
 
-KNN: Final = "opensearch-knn"
+KNN_PLUGIN: Final = "opensearch-knn"
 
 
 class Version(msgspec.Struct):
@@ -23,7 +24,7 @@ class Root(msgspec.Struct):
 
 
 class Plugin(msgspec.Struct):
-    """name: of the node that has it."""
+    """A plugin of one node. name: of the node; component: of the plugin."""
 
     name: str
     component: str
@@ -34,21 +35,27 @@ class Token(msgspec.Struct):
     position: int
 
 
-class Analysed(msgspec.Struct):
+class Analyzed(msgspec.Struct):
     tokens: list[Token]
 
 
-class Named(msgspec.Struct):
+class NodeName(msgspec.Struct):
     name: str
 
 
-class Aliased(msgspec.Struct):
+class Aliases(msgspec.Struct):
     aliases: dict[str, msgspec.Raw] = {}
 
 
 class IndexStatus(msgspec.Struct, frozen=True):
-    """name: the concrete index. index, created_seq: which of ours it is of. aliases: that lead to it. catalog_seq: how
-    much of CATALOG it holds. analyses: whether it splits what we write as we mean it."""
+    """A concrete index.
+
+    name: of the concrete index
+    index, created_seq: name and CONTROL sequence of the index of the service
+    aliases: that lead to it
+    catalog_seq: how much of CATALOG it contains
+    analyzes: whether the node splits our texts as they are meant
+    """
 
     name: str
     index: str
@@ -56,11 +63,11 @@ class IndexStatus(msgspec.Struct, frozen=True):
     aliases: list[str]
     documents: int
     catalog_seq: int
-    analyses: bool
+    analyzes: bool
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
-    """health: green, yellow or red."""
+    """A cluster. health: green, yellow or red; knn: whether every node has the k-NN plugin."""
 
     cluster: str
     version: str
@@ -72,23 +79,11 @@ class ClusterStatus(msgspec.Struct, frozen=True):
 
 
 def status(node: Node, prefix: str) -> ClusterStatus:
-    """prefix: of our indexes. Raises what `Node.call` does."""
+    """Return the state of the cluster. prefix: of our indexes. Raises what `Node.call` does."""
     root = node.call("GET", "/", Root)
     health = node.call("GET", "/_cluster/health", replies.Health)
     plugins = _plugins(node)
-    aliased = node.call("GET", f"/{prefix}-*/_alias", dict[str, Aliased])
-    indexes = []
-    for name, one in sorted(aliased.items()):
-        live = {"query": {"term": {"live": True}}}
-        count = node.call("POST", f"/{name}/_count", replies.Count, live)
-        progress = node.call(
-            "POST", f"/{name}/_mget", replies.GotAll, {"docs": [{"_id": mapping.PROGRESS_ID, "_source": ["state"]}]}
-        )
-        seq = progress.docs[0].source.state.catalog_seq
-        index, _, created = name.removeprefix(f"{prefix}-").rpartition("-v")[0].rpartition("-")
-        indexes.append(
-            IndexStatus(name, index, int(created or 0), sorted(one.aliases), count.count, seq, _analyses(node, name))
-        )
+    aliases = node.call("GET", f"/{prefix}-*/_alias", dict[str, Aliases])
     return ClusterStatus(
         root.cluster_name,
         root.version.number,
@@ -96,25 +91,33 @@ def status(node: Node, prefix: str) -> ClusterStatus:
         health.number_of_nodes,
         sorted({plugin.component for plugin in plugins}),
         _is_everywhere(node, plugins),
-        indexes,
+        [_index_status(node, prefix, name, sorted(found.aliases)) for name, found in sorted(aliases.items())],
     )
 
 
-def _analyses(node: Node, name: str) -> bool:
-    asked = {"analyzer": mapping.STEMS, "text": f"one{mapping.BESIDE}two three"}
-    tokens = node.call("POST", f"/{name}/_analyze", Analysed, asked).tokens
-    return [(one.token, one.position) for one in tokens] == [("one", 0), ("two", 0), ("three", 1)]
-
-
 def has_knn(node: Node) -> bool:
-    """Whether every node can look for the nearest vectors."""
+    """Return whether every node of the cluster can search vectors."""
     return _is_everywhere(node, _plugins(node))
 
 
+def _index_status(node: Node, prefix: str, name: str, aliases: list[str]) -> IndexStatus:
+    count = node.call("POST", f"/{name}/_count", replies.Count, {"query": LIVE}).count
+    progress = {"docs": [{"_id": mapping.PROGRESS_ID, "_source": ["state"]}]}
+    catalog_seq = node.call("POST", f"/{name}/_mget", replies.GotAll, progress).docs[0].source.state.catalog_seq
+    index, _, created_seq = name.removeprefix(f"{prefix}-").rpartition("-v")[0].rpartition("-")
+    return IndexStatus(name, index, int(created_seq or 0), aliases, count, catalog_seq, _analyzes(node, name))
+
+
+def _analyzes(node: Node, name: str) -> bool:
+    body = {"analyzer": mapping.STEMS, "text": f"one{mapping.SAME_POSITION}two three"}
+    tokens = node.call("POST", f"/{name}/_analyze", Analyzed, body).tokens
+    return [(token.token, token.position) for token in tokens] == [("one", 0), ("two", 0), ("three", 1)]
+
+
 def _is_everywhere(node: Node, plugins: Sequence[Plugin]) -> bool:
-    """Whether every node has the k-NN plugin."""
-    nodes = {one.name for one in node.call("GET", "/_cat/nodes", list[Named], query={"format": "json", "h": "name"})}
-    return nodes <= {plugin.name for plugin in plugins if plugin.component == KNN}
+    """Return whether every node has the k-NN plugin."""
+    found = node.call("GET", "/_cat/nodes", list[NodeName], query={"format": "json", "h": "name"})
+    return {each.name for each in found} <= {plugin.name for plugin in plugins if plugin.component == KNN_PLUGIN}
 
 
 def _plugins(node: Node) -> list[Plugin]:

@@ -1,0 +1,141 @@
+"""The keyword query: which documents match the terms of a query, and what they score. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from searchsvc.analysis.query import Operator, Query, QueryTerm, RequestedOperator
+from searchsvc.engines.columnar.statistics import QueryStatistics
+from searchsvc.engines.opensearch.clauses import EVERYTHING, NOTHING, Clause, any_of
+from searchsvc.engines.opensearch.mapping import SAME_POSITION
+from searchsvc.engines.opensearch.named_scores import TERMS_PER_SCORE, named_clause, pair_name, terms_name
+from searchsvc.engines.opensearch.stored_documents import title_key
+
+# Added to the score of documents that contain every required term: it lifts them above all others, and what is left of
+# the score beside it is exact enough.
+ALL_TERMS_LIFT: Final = 1000.0
+# Two neighbours of the query count as near up to this many positions apart.
+PAIR_SLOP: Final = 7
+
+
+class QueryClauses(msgspec.Struct, frozen=True):
+    """The clauses of a query.
+
+    all_terms: matches documents with every required term that the index contains; None if there is no such term
+    any_term: matches documents with at least one of them; None if there is none
+    score: adds up BM25, fields weighted by their boosts
+    named: reports how each hit matches; neither filters nor scores
+    """
+
+    all_terms: Clause | None
+    any_term: Clause | None
+    score: Clause
+    named: Clause
+
+
+def query_clauses(
+    query: Query, statistics: QueryStatistics, field_boosts: Sequence[float], rarity: Callable[[str, int], float]
+) -> QueryClauses:
+    """Translate a query to clauses.
+
+    statistics: of the query
+    field_boosts: (n_fields,) factor of each field's BM25, at least 0
+    rarity: returns the idf of a stem in a field, 0 if no document has it there
+    """
+    known = statistics.known.tolist()
+    positions = [position for position, _ in enumerate(query.terms) if known[position]]
+    contains = {position: {"match": {"all": _alternatives(query.terms[position])}} for position in positions}
+    by_field = [
+        [
+            _bm25_clause(query.terms[position], field, float(idf), rarity)
+            for position in positions
+            if (idf := statistics.idf[position, field]) > 0.0
+        ]
+        for field in range(statistics.idf.shape[1])
+    ]
+    required = [contains[position] for position in query.required_positions if known[position]]
+    score = [
+        {"bool": {"should": clauses, "boost": field_boosts[field]}} for field, clauses in enumerate(by_field) if clauses
+    ]
+    named = [named_clause(f"bm25.{field}", clauses) for field, clauses in enumerate(by_field) if clauses]
+    named += _term_clauses(query, contains)
+    for position in range(len(query.terms) - 1):
+        if known[position] and known[position + 1]:
+            named.append(_pair_clause(query, position))
+    if query.words:
+        named.append({"term": {"title": {"value": title_key(query.words), "_name": "title"}}})
+    return QueryClauses(
+        all_terms={"bool": {"filter": required}} if required else None,
+        any_term=any_of(required) if required else None,
+        score={"bool": {"should": score}},
+        named={"bool": {"should": [EVERYTHING, *named]}},
+    )
+
+
+def keyword_query(clauses: QueryClauses, operator: RequestedOperator, filters: Sequence[Clause]) -> Clause:
+    """Return the query of the keyword leg.
+
+    operator: `auto` matches documents with any term, and scores those with all terms above the others
+    """
+    must = clauses.all_terms if operator == "all" else clauses.any_term
+    if must is None or clauses.all_terms is None:
+        return {"bool": {"must": [NOTHING]}}
+    should = [clauses.score]
+    if operator == "auto":
+        should.append({"constant_score": {"filter": clauses.all_terms, "boost": ALL_TERMS_LIFT}})
+    return {"bool": {"filter": [*filters, must, clauses.named], "should": should}}
+
+
+def match_clause(clauses: QueryClauses, operator: Operator) -> Clause:
+    """Return the clause that matches what the keyword leg matches, without scores."""
+    return (clauses.all_terms if operator == "all" else clauses.any_term) or NOTHING
+
+
+def _term_clauses(query: Query, contains: dict[int, Clause]) -> list[Clause]:
+    """Return named clauses whose scores tell the terms that a hit contains: a bit for each."""
+    clauses = []
+    for first in range(0, len(query.terms), TERMS_PER_SCORE):
+        bits = [
+            {"constant_score": {"filter": clause, "boost": float(2 ** (position - first))}}
+            for position, clause in contains.items()
+            if first <= position < first + TERMS_PER_SCORE
+        ]
+        if bits:
+            clauses.append(named_clause(terms_name(first), bits))
+    return clauses
+
+
+def _pair_clause(query: Query, position: int) -> Clause:
+    """Return the named clause whose score tells how near a term and the next one come in a hit."""
+    words = f"{_alternatives(query.terms[position])} {_alternatives(query.terms[position + 1])}"
+    return named_clause(pair_name(position), [{"match_phrase": {"all": {"query": words, "slop": PAIR_SLOP}}}])
+
+
+def _bm25_clause(term: QueryTerm, field: int, idf: float, rarity: Callable[[str, int], float]) -> Clause:
+    """Return BM25 of a term in a field: alternatives of equal weight count as one word, of other weights the best one.
+
+    The node scores each alternative by its own idf. The boost replaces it by that of the term (idf), or a rare
+    misspelling would count for more than the word that was meant.
+    """
+    by_weight: dict[float, dict[str, float]] = {}
+    for alternative in term.alternatives:
+        own_idf = rarity(alternative.stem, field)
+        if own_idf > 0.0:
+            by_weight.setdefault(alternative.weight, {})[alternative.stem] = own_idf
+    matches = [
+        # The node takes a group for as rare as its most frequent stem.
+        {"query": SAME_POSITION.join(group), "boost": weight * idf / min(group.values())}
+        for weight, group in by_weight.items()
+    ]
+    return _best_of([{"match": {f"text.{field}": match}} for match in matches])
+
+
+def _alternatives(term: QueryTerm) -> str:
+    return SAME_POSITION.join(dict.fromkeys(alternative.stem for alternative in term.alternatives))
+
+
+def _best_of(clauses: Sequence[Clause]) -> Clause:
+    return clauses[0] if len(clauses) == 1 else {"dis_max": {"queries": list(clauses)}}

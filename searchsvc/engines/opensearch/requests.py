@@ -1,0 +1,221 @@
+"""A retrieval as search requests to the node. Pure.
+
+All requests of a retrieval are sent at once, by name:
+
+    keyword              the keyword leg, its total and the facets
+    nearest, pinned      the vector leg and the pinned documents
+    boosted              the best keyword matches that pass the filter `boosted`
+    facet.<i>            the i-th facet, if it is disjunctive and so counted under other filters than the search
+    nearest.<i>, pinned.<i>  the vector leg and the pinned documents under these filters
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from searchsvc.analysis.query import Operator
+from searchsvc.engines.columnar.statistics import QueryStatistics
+from searchsvc.engines.filters import without_field
+from searchsvc.engines.opensearch import mapping
+from searchsvc.engines.opensearch.clauses import (
+    EVERYTHING,
+    LIVE,
+    NOTHING,
+    Clause,
+    among_query,
+    any_of,
+    filter_clause,
+    filter_clauses,
+    ids_clause,
+    nearest_query,
+)
+from searchsvc.engines.opensearch.facets import facet_aggregation, facet_paths
+from searchsvc.engines.opensearch.keyword_query import QueryClauses, keyword_query, match_clause, query_clauses
+from searchsvc.engines.opensearch.named_scores import with_test_filters
+from searchsvc.engines.opensearch.ordering import browse_sort, sort_clauses
+from searchsvc.engines.opensearch.state import IndexState
+from searchsvc.engines.retrieval import FacetRequest, Retrieval
+from searchsvc.engines.vector_trust import N_COMPARED
+from tuning.arrays import FloatArray
+
+Body = dict[str, Any]
+# The node returns no more hits of one search.
+MAX_WINDOW: Final = 10_000
+# With more hits than this, documents would be read that no page can show.
+MAX_WITH_DOCUMENTS: Final = 1000
+# How many times k of the nearest are tried at first if a filter may exclude most of them.
+FILTERED_FACTOR: Final = 4
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A retrieval in the node's terms.
+
+    clauses: of the query; their named clauses also test the filters that the search will ask about
+    vector: (dimension,) of the query, None without a vector leg
+    filters: what every hit must match
+    facet_filters: the same for each disjunctive facet that is counted under other filters, by its position
+    """
+
+    state: IndexState
+    request: Retrieval
+    clauses: QueryClauses
+    vector: FloatArray | None
+    filters: list[Clause]
+    facet_filters: Mapping[int, list[Clause]]
+
+    @property
+    def window(self) -> int:
+        """How many documents the order must contain."""
+        window = self.request.window
+        return MAX_WINDOW if window is None else max(self.request.k, window, N_COMPARED)
+
+
+def plan(
+    state: IndexState,
+    request: Retrieval,
+    statistics: QueryStatistics,
+    vector: FloatArray | None,
+    excluded_id: str | None,
+) -> Plan:
+    """Translate a retrieval. statistics: of its query."""
+    boosts = [max(request.field_boosts.get(field.name, 1.0), 0.0) for field in state.settings.searchable]
+    clauses = query_clauses(request.query, statistics, boosts, state.vocabulary.rarity)
+    clauses = msgspec.structs.replace(clauses, named=with_test_filters(clauses.named, request.test_filters))
+    facet_filters = {
+        i: filter_clauses((request.scope, others), excluded_id)
+        for i, facet in enumerate(request.facets)
+        if facet.disjunctive and (others := without_field(request.filters, facet.field)) != request.filters
+    }
+    filters = filter_clauses((request.scope, request.filters), excluded_id)
+    return Plan(state, request, clauses, vector, filters, facet_filters)
+
+
+def bodies(plan: Plan) -> dict[str, Body]:
+    """Return the request bodies of a retrieval by name."""
+    request = plan.request
+    all_bodies = {"keyword": _keyword_body(plan)}
+    all_bodies |= _other_legs(plan, plan.filters, "")
+    if request.boosted is not None:
+        filters = [*plan.filters, filter_clause(request.boosted)]
+        all_bodies["boosted"] = _ordered_body(plan, filters, request.k)
+    for i, filters in plan.facet_filters.items():
+        all_bodies[f"facet.{i}"] = _facet_body(plan, filters, i)
+        all_bodies |= _other_legs(plan, filters, f".{i}")
+    return all_bodies
+
+
+def among_body(plan: Plan, ids: Sequence[str], filters: Sequence[Clause]) -> Body:
+    """Return the request for those of some documents that pass the filters."""
+    n = min(len(ids), MAX_WINDOW)
+    query = among_query(ids, filters, plan.clauses.named)
+    return {**reported(plan.request.facets, plan.request.distinct, n), "size": n, "query": query}
+
+
+def passing_ids_body(filters: Sequence[Clause]) -> Body:
+    """Return the request for the ids of all documents that pass the filters."""
+    body = {**reported((), None), "query": {"bool": {"filter": list(filters)}}, "size": MAX_WINDOW}
+    return {**body, "docvalue_fields": ["id"]}
+
+
+def sorted_body(plan: Plan, operator: Operator, other_ids: Sequence[str]) -> Body:
+    """Return the request for the match set in the order of the sort keys.
+
+    operator: the operator that the keyword leg matched by
+    other_ids: documents of the match set that the keyword leg does not match
+    """
+    request = plan.request
+    matching = match_clause(plan.clauses, operator) if request.query.text else EVERYTHING
+    match_set = any_of([matching, ids_clause(other_ids)])
+    return {
+        **reported((), request.distinct, plan.window),
+        "query": {"bool": {"filter": [*plan.filters, match_set, plan.clauses.named]}},
+        "sort": sort_clauses(request.sort, plan.state.attribute_kinds),
+        "size": plan.window,
+    }
+
+
+def lookup_body(which: Clause, named: Clause | None, group: str | None, n: int) -> Body:
+    """Return the request for n documents that the search did not find.
+
+    which: the clause that matches them
+    named: named clauses to report the scores of
+    group: attribute to report for grouping
+    """
+    filters = [LIVE, which] if named is None else [LIVE, which, named]
+    return {**reported((), group, n), "query": {"bool": {"filter": filters}}, "size": n}
+
+
+def reported(facets: Sequence[FacetRequest], group: str | None, n: int = MAX_WINDOW) -> Body:
+    """Return the members of a request that say what each of n hits reports."""
+    fields = ["id", mapping.COLUMNS]
+    fields += [mapping.SHORT] if n <= MAX_WITH_DOCUMENTS else []
+    fields += [path for facet in facets for path in facet_paths(facet)]
+    fields += [mapping.attribute_path(group, "g")] if group is not None else []
+    # Stored fields cost more to read than columns.
+    return {"stored_fields": "_none_", "docvalue_fields": fields, "track_total_hits": True}
+
+
+def _keyword_body(plan: Plan) -> Body:
+    body = _ordered_body(plan, plan.filters, plan.window)
+    body["aggs"] = {"all": {"filter": plan.clauses.all_terms or NOTHING}}
+    for i, _ in enumerate(plan.request.facets):
+        body["aggs"] |= _facet_aggregations(plan, i)
+    return body
+
+
+def _ordered_body(plan: Plan, filters: list[Clause], n: int) -> Body:
+    """Return the request for the first n of the keyword order."""
+    request, clauses = plan.request, plan.clauses
+    body: Body = {**reported((), request.distinct, n), "size": n}
+    if not request.query.text:
+        body["query"] = {"bool": {"filter": [*filters, clauses.named] if request.test_filters else filters}}
+        scales = [signal.scale if signal.transform == "decay" else 0.0 for signal in plan.state.settings.signals]
+        body["sort"] = browse_sort(request.signal_weights.tolist(), scales, request.timestamp_s)
+    else:
+        body["query"] = keyword_query(clauses, request.operator, filters)
+        body["sort"] = ["_score", {"id": "asc"}]
+    return body
+
+
+def _other_legs(plan: Plan, filters: list[Clause], suffix: str) -> dict[str, Body]:
+    """Return the requests for what belongs to the match set without matching the keyword query."""
+    legs = {}
+    if plan.vector is not None:
+        legs[f"nearest{suffix}"] = _nearest_body(plan, plan.vector, filters)
+    if plan.request.pinned_ids:
+        legs[f"pinned{suffix}"] = among_body(plan, plan.request.pinned_ids, filters)
+    return legs
+
+
+def _nearest_body(plan: Plan, vector: FloatArray, filters: list[Clause]) -> Body:
+    request, vectors = plan.request, plan.state.vectors
+    if vectors is None:
+        query = nearest_query(vector, request.k, filters, plan.clauses.named)
+        return {**reported(request.facets, request.distinct, request.k), "size": request.k, "query": query}
+    # Only the node knows which documents pass the filters.
+    n_tried = request.k if len(filters) == 1 else FILTERED_FACTOR * request.k
+    return among_body(plan, vectors.nearest(vector, n_tried), filters)
+
+
+def _facet_body(plan: Plan, filters: list[Clause], i: int) -> Body:
+    has_text = bool(plan.request.query.text)
+    query = keyword_query(plan.clauses, "any", filters) if has_text else {"bool": {"filter": filters}}
+    return {"size": 0, "query": query, "aggs": _facet_aggregations(plan, i)}
+
+
+def _facet_aggregations(plan: Plan, i: int) -> dict[str, Clause]:
+    """Count a facet for both operators: which one the search matches by is known only from the reply."""
+    facet = plan.request.facets[i]
+    has_numbers = "n" in plan.state.attribute_kinds.get(facet.field, frozenset())
+    n_more = plan.request.k if plan.request.vector is not None else 0
+    matching = {"all": plan.clauses.all_terms or NOTHING, "any": EVERYTHING}
+    if not plan.request.query.text:
+        matching = {"all": EVERYTHING}
+    n_shards = plan.state.index.n_shards
+    return {
+        f"{operator}.{i}": facet_aggregation(facet, n_more, clause, has_numbers=has_numbers, n_shards=n_shards)
+        for operator, clause in matching.items()
+    }

@@ -1,0 +1,125 @@
+"""A document as the node stores it. See `searchsvc.engines.opensearch.mapping` for its fields. Pure."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from events.settings import IndexSettings
+from searchsvc.analysis.analyzer import Analysis, analyze
+from searchsvc.analysis.document_text import field_text
+from searchsvc.analysis.stemming import stem
+from searchsvc.engines import signals
+from searchsvc.engines.attributes import AttributeValue, attributes_of, number_text
+from searchsvc.engines.columnar.statistics import words_hash
+from searchsvc.engines.dates import epoch_seconds
+from searchsvc.engines.opensearch.columns import Columns, pack_vector
+from searchsvc.engines.opensearch.mapping import COLUMNS, SAME_POSITION, SHORT, VECTOR, encode_name
+from searchsvc.engines.protocol import Upsert
+
+# A longer document is read for a page only: each candidate would report it.
+MAX_SHORT_BYTES: Final = 2048
+
+
+def stored_document(
+    upsert: Upsert,
+    analyses: Sequence[Analysis],
+    settings: IndexSettings,
+    seq: int,
+    *,
+    dimension: int,
+    knn: bool = True,
+) -> dict[str, Any]:
+    """Return a document as the node stores it.
+
+    analyses: of its searchable fields
+    seq: sequence of its CATALOG message
+    dimension: of vectors, 0 without any
+    knn: whether the node searches the vectors
+    """
+    title = [field.name for field in settings.searchable].index(settings.title)
+    signal_row = signals.stored(settings.signals, [upsert.members])[0]
+    words = [distinct_words(analysis) for analysis in analyses]
+    texts = [" ".join(position_tokens(analysis)) for analysis in analyses]
+    document: dict[str, Any] = {
+        "id": upsert.id,
+        "live": True,
+        "seq": seq,
+        "document": upsert.text.decode(),
+        "text": {str(column): text for column, text in enumerate(texts)},
+        "all": texts,
+        "title": title_key(analyses[title].words),
+        "words": sorted(set().union(*words)),
+        "stems": sorted({f"{column}:{stem(word)}" for column, of_field in enumerate(words) for word in of_field}),
+        "signals": {str(column): float(value) for column, value in enumerate(signal_row) if not np.isnan(value)},
+        "a": {encode_name(name): _values_by_kind(values) for name, values in attributes_of(upsert.members)},
+        COLUMNS: Columns(len(settings.signals), dimension).packed(signal_row, upsert.vector),
+    }
+    if len(upsert.text) <= MAX_SHORT_BYTES:
+        document[SHORT] = base64.b64encode(upsert.text).decode()
+    if upsert.vector is not None and upsert.vector.any():
+        if knn:
+            document[VECTOR] = [float(value) for value in upsert.vector]
+        document["bytes"] = base64.b64encode(pack_vector(upsert.vector)).decode()
+    return document
+
+
+def tombstone(document_id: str, seq: int, refusal: str = "") -> dict[str, Any]:
+    """Return what the node stores in place of a document that is gone, so that no older version of it comes back.
+
+    refusal: why the node did not take the document; '' if it was deleted
+    """
+    return {"id": document_id, "live": False, "seq": seq, **({"refused": refusal} if refusal else {})}
+
+
+def analyses_of(members: Mapping[str, object], settings: IndexSettings) -> list[Analysis]:
+    """Return the analysis of each searchable field of a document."""
+    return [analyze(field_text(members, field)) for field in settings.searchable]
+
+
+def distinct_words(analysis: Analysis) -> set[str]:
+    """Return the distinct words and compounds of a text."""
+    return {*analysis.words, *(compound.text for compound in analysis.compounds)}
+
+
+def position_tokens(analysis: Analysis) -> Iterator[str]:
+    """Yield the stems at each position: of the word, and of the compounds that begin there."""
+    compounds: dict[int, list[str]] = {}
+    for compound in analysis.compounds:
+        compounds.setdefault(compound.start, []).append(stem(compound.text))
+    for position, word in enumerate(analysis.words):
+        yield SAME_POSITION.join([stem(word), *compounds.get(position, ())])
+
+
+def title_key(words: Sequence[str]) -> str:
+    """Return the key by which titles with the same words are found."""
+    return f"{words_hash(words):016x}"
+
+
+def attribute_kinds(members: Mapping[str, object]) -> dict[str, frozenset[str]]:
+    """Return the kinds of values of each attribute of a document."""
+    return {name: frozenset(_values_by_kind(values)) for name, values in attributes_of(members)}
+
+
+def _values_by_kind(values: Sequence[AttributeValue]) -> dict[str, Any]:
+    distinct = list(dict.fromkeys(values))
+    texts = [value for value in distinct if isinstance(value, str)]
+    numbers = [value for value in distinct if isinstance(value, float)]
+    by_kind: dict[str, list[Any]] = {
+        "v": [value if isinstance(value, str) else number_text(value) for value in distinct],
+        "f": list(dict.fromkeys(text.casefold() for text in texts)),
+        "n": numbers,
+        "d": [timestamp_s for text in texts if (timestamp_s := epoch_seconds(text)) is not None],
+        "s": [f"{text.casefold()}\0{text}" for text in texts],
+        "g": [_group_key(distinct)],
+    }
+    return {kind: of_kind for kind, of_kind in by_kind.items() if of_kind}
+
+
+def _group_key(values: Sequence[AttributeValue]) -> str:
+    """Return the first text, or else the first number, with a mark of which it is."""
+    texts = [value for value in values if isinstance(value, str)]
+    return f"t{texts[0]}" if texts else f"n{values[0]!r}"
