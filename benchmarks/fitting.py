@@ -1,11 +1,13 @@
-"""Weights from judgements: coordinate ascent on nDCG@10, to show what there is to win by tuning. Pure.
+"""Weights fitted to judgments, to show what tuning can win. Pure.
 
-Source: Metzler & Croft, Information Retrieval 2007: one weight at a time is moved as long as the mean grows.
+Source of `fit`: Metzler & Croft, Information Retrieval 2007: coordinate ascent, one weight at a time is moved as long
+as the mean of the measure grows. Source of `best_linear`: Cao et al., Learning to Rank: From Pairwise Approach to
+Listwise Approach, ICML 2007 (ListNet).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -23,57 +25,65 @@ RIDGE: Final = 1e-3
 class Candidates(msgspec.Struct, frozen=True):
     """The candidates of many queries, padded to the longest list.
 
-    features: (n_queries, n_candidates, n_features). gains: (n_queries, n_candidates) 2^grade - 1. there: whether it is
-    a candidate. ideal: (n_queries,) the discounted gain of the best possible first ten.
+    features: (n_queries, n_candidates, n_features)
+    gains: (n_queries, n_candidates) 2^grade - 1
+    is_candidate: (n_queries, n_candidates) False for padding
+    ideal: (n_queries,) discounted gain of the best possible first ten
     """
 
     features: FloatArray
     gains: FloatArray
-    there: BoolArray
+    is_candidate: BoolArray
     ideal: ScoreArray
 
     def part(self, rows: IntArray) -> Candidates:
-        return Candidates(self.features[rows], self.gains[rows], self.there[rows], self.ideal[rows])
+        """Return the candidates of some of the queries."""
+        return Candidates(self.features[rows], self.gains[rows], self.is_candidate[rows], self.ideal[rows])
 
 
 def candidates(
     features: Sequence[FloatArray], grades: Sequence[IntArray], ideal_grades: Sequence[IntArray]
 ) -> Candidates:
-    """features: (n, n_features) a query. grades: (n,) of its candidates. ideal_grades: of all its judged documents."""
-    n, width = len(features), max(len(one) for one in features)
+    """Pad the candidates of many queries.
+
+    features: (n, n_features) a query
+    grades: (n,) a query, of its candidates
+    ideal_grades: grades of all judged documents of a query, whether they are candidates or not
+    """
+    n, width = len(features), max(len(rows) for rows in features)
     padded = np.zeros((n, width, features[0].shape[1]), np.float32)
-    gains, there = np.zeros((n, width), np.float32), np.zeros((n, width), np.bool_)
+    gains, is_candidate = np.zeros((n, width), np.float32), np.zeros((n, width), np.bool_)
     ideal = np.zeros(n)
-    for i, (rows, held, best) in enumerate(zip(features, grades, ideal_grades, strict=True)):
-        padded[i, : len(rows)], there[i, : len(rows)] = rows, True
-        gains[i, : len(held)] = 2.0**held - 1.0
-        first = np.sort(2.0**best - 1.0)[::-1][:K]
-        ideal[i] = first @ _discounts(len(first))
-    return Candidates(padded, gains, there, ideal)
+    for i, (rows, query_grades, judged) in enumerate(zip(features, grades, ideal_grades, strict=True)):
+        padded[i, : len(rows)], is_candidate[i, : len(rows)] = rows, True
+        gains[i, : len(query_grades)] = 2.0**query_grades - 1.0
+        best = np.sort(2.0**judged - 1.0)[::-1][:K]
+        ideal[i] = best @ _discounts(len(best))
+    return Candidates(padded, gains, is_candidate, ideal)
 
 
-def ndcg(given: Candidates, weights: ScoreArray) -> ScoreArray:
-    """(n_queries,) nDCG@10 of the candidates ordered by features @ weights."""
-    scores = given.features @ weights.astype(np.float32)
-    scores[~given.there] = -np.inf
+def ndcg(queries: Candidates, weights: ScoreArray) -> ScoreArray:
+    """Return (n_queries,) nDCG@10 of the candidates ordered by features @ weights."""
+    scores = queries.features @ weights.astype(np.float32)
+    scores[~queries.is_candidate] = -np.inf
     k = min(K, scores.shape[1])
     best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     order = np.argsort(-np.take_along_axis(scores, best, 1), axis=1, kind="stable")
-    gains = np.take_along_axis(given.gains, np.take_along_axis(best, order, 1), 1)
-    values: ScoreArray = (gains @ _discounts(k)) / np.maximum(given.ideal, 1e-9)
+    gains = np.take_along_axis(queries.gains, np.take_along_axis(best, order, 1), 1)
+    values: ScoreArray = (gains @ _discounts(k)) / np.maximum(queries.ideal, 1e-9)
     return values
 
 
-def fit(given: Candidates, start: ScoreArray) -> ScoreArray:
-    """(n_features,) weights that order the candidates better than `start` does."""
+def fit(queries: Candidates, start: ScoreArray) -> ScoreArray:
+    """Return (n_features,) weights with a mean nDCG@10 at least that of `start`, by coordinate ascent."""
     weights, steps = start.astype(np.float64), np.maximum(np.abs(start) * 0.5, 0.3)
-    best = ndcg(given, weights).mean()
+    best = ndcg(queries, weights).mean()
     for _ in range(ROUNDS):
         for j in range(len(weights)):
             for sign in (1.0, -1.0):
                 moved = weights.copy()
                 moved[j] += sign * steps[j]
-                value = ndcg(given, moved).mean()
+                value = ndcg(queries, moved).mean()
                 if value > best:
                     weights, best = moved, value
                     break
@@ -83,41 +93,52 @@ def fit(given: Candidates, start: ScoreArray) -> ScoreArray:
 
 
 def best_linear(features: Sequence[ScoreArray], grades: Sequence[IntArray]) -> ScoreArray:
-    """(n_features,) weights that order whole collections about as well as weights can: a softmax over the candidates of
-    each query, against its gains 2^grade - 1 as shares. Newton's method, from 0. Queries without a gain are left out.
+    """Return (n_features,) weights that order whole collections about as well as linear weights can.
 
-    Source: Cao et al., Learning to Rank: From Pairwise Approach to Listwise Approach, ICML 2007 (ListNet).
+    Maximises the likelihood of each query's gains 2^grade - 1, as shares, under a softmax over its candidates, by
+    Newton's method from 0. Queries without a gain are left out.
     """
-    kept = [(rows, 2.0**held - 1.0) for rows, held in zip(features, grades, strict=True) if (held > 0).any()]
-    x = np.concatenate([rows for rows, _ in kept])
-    wanted = np.concatenate([gains / gains.sum() for _, gains in kept])
-    of = np.repeat(np.arange(len(kept)), [len(rows) for rows, _ in kept])
-    starts = np.flatnonzero(np.diff(of, prepend=-1))
+    queries = [(rows, 2.0**row_grades - 1.0) for rows, row_grades in zip(features, grades, strict=True)]
+    queries = [(rows, gains) for rows, gains in queries if (gains > 0).any()]
+    x = np.concatenate([rows for rows, _ in queries])
+    targets = np.concatenate([gains / gains.sum() for _, gains in queries])
+    query_of = np.repeat(np.arange(len(queries)), [len(rows) for rows, _ in queries])
+    starts = np.flatnonzero(np.diff(query_of, prepend=-1))
 
-    def shares_of(weights: ScoreArray) -> tuple[ScoreArray, float]:
-        """Of the candidates, and how likely what was wanted is with them."""
+    def softmax(weights: ScoreArray) -> tuple[ScoreArray, float]:
+        """Return the shares of the candidates, and the penalised log-likelihood of the targets."""
         scores = x @ weights
-        highest = np.maximum.reduceat(scores, starts)[of]
+        highest = np.maximum.reduceat(scores, starts)[query_of]
         shares = np.exp(scores - highest)
-        sums = np.add.reduceat(shares, starts)[of]
-        likely = wanted @ (scores - highest - np.log(sums)) - 0.5 * RIDGE * (weights @ weights)
-        return shares / sums, float(likely)
+        sums = np.add.reduceat(shares, starts)[query_of]
+        likelihood = targets @ (scores - highest - np.log(sums)) - 0.5 * RIDGE * (weights @ weights)
+        return shares / sums, float(likelihood)
 
     weights = np.zeros(x.shape[1])
-    shares, likely = shares_of(weights)
+    shares, likelihood = softmax(weights)
     for _ in range(NEWTON_STEPS):
         means = np.add.reduceat(x * shares[:, None], starts)
-        slope = x.T @ (wanted - shares) - RIDGE * weights
+        gradient = x.T @ (targets - shares) - RIDGE * weights
         curvature = (x * shares[:, None]).T @ x - means.T @ means + RIDGE * np.eye(x.shape[1])
-        step = np.linalg.solve(curvature, slope)
-        # Half of it, and half again, where all of it leads too far.
-        for _ in range(NEWTON_HALVINGS):
-            shares_then, likely_then = shares_of(weights + step)
-            if likely_then > likely:
-                weights, shares, likely = weights + step, shares_then, likely_then
-                break
-            step *= 0.5
+        step = np.linalg.solve(curvature, gradient)
+        weights, shares, likelihood = _line_search(softmax, weights, step, (shares, likelihood))
     return weights
+
+
+def _line_search(
+    softmax: Callable[[ScoreArray], tuple[ScoreArray, float]],
+    weights: ScoreArray,
+    step: ScoreArray,
+    current: tuple[ScoreArray, float],
+) -> tuple[ScoreArray, ScoreArray, float]:
+    """Take a step, or half of it, or half again, as soon as the likelihood grows; stay if it never does."""
+    shares, likelihood = current
+    for _ in range(NEWTON_HALVINGS):
+        new_shares, new_likelihood = softmax(weights + step)
+        if new_likelihood > likelihood:
+            return weights + step, new_shares, new_likelihood
+        step = step * 0.5
+    return weights, shares, likelihood
 
 
 def _discounts(n: int) -> AnyArray:

@@ -1,7 +1,7 @@
-"""Made-up shoppers, who click as click models say, and bots among them. Seeded.
+"""Simulated shoppers who click as click models say, and bots among them. Seeded.
 
 Sources: the cascade models and their settings are those of Hofmann et al. 2013 and Oosterhuis & de Rijke 2018; the
-position models those of Joachims et al. 2017 and, with trust, Agarwal et al. 2019.
+position-based models those of Joachims et al. 2017 and, with trust bias, Agarwal et al. 2019.
 """
 
 from __future__ import annotations
@@ -18,25 +18,31 @@ from tuning.arrays import BoolArray, IntArray, ScoreArray
 N_USERS: Final = 3000
 N_BOTS: Final = 20
 
-# By grade: of two grades, of five.
+# Probability by grade: for collections of two grades, and of five.
 Levels = tuple[tuple[float, ...], tuple[float, ...]]
-# (of a click, of stopping after one) as they look down.
+# Cascade models: (probability of a click, probability of stopping after a click).
 CASCADES: Final[Mapping[str, tuple[Levels, Levels]]] = {
     "perfect": (((0.0, 1.0), (0.0, 0.2, 0.4, 0.8, 1.0)), ((0.0, 0.0), (0.0,) * 5)),
     "navigational": (((0.05, 0.95), (0.05, 0.3, 0.5, 0.7, 0.95)), ((0.2, 0.9), (0.2, 0.3, 0.5, 0.7, 0.9))),
     "informational": (((0.4, 0.9), (0.4, 0.6, 0.7, 0.8, 0.9)), ((0.1, 0.5), (0.1, 0.2, 0.3, 0.4, 0.5))),
     "near-random": (((0.4, 0.6), (0.4, 0.45, 0.5, 0.55, 0.6)), ((0.5, 0.5), (0.5,) * 5)),
 }
-ATTRACTIVE: Final[Levels] = ((0.05, 0.35), (0.02, 0.05, 0.12, 0.25, 0.4))
-# How much of what trust earns is left.
+ATTRACTIVENESS: Final[Levels] = ((0.05, 0.35), (0.02, 0.05, 0.12, 0.25, 0.4))
+# Position-based models: the share of trust bias that is left; 0 is none.
 POSITIONS: Final[Mapping[str, float]] = {"pbm": 0.0, "pbm-trust": 1.0, "pbm-trust-low": 0.3}
 MODELS: Final = (*CASCADES, *POSITIONS)
-ATTACKS: Final = ("inverse", "random", "spam", "drift")
+BOTS: Final = ("inverse", "random", "spam")
+ATTACKS: Final = (*BOTS, "drift")
+ATTACK_FORMAT: Final = "inverse:SHARE, random:SHARE, spam:SHARE or drift:N"
 
 
 class Attack(msgspec.Struct, frozen=True):
-    """kind: of `ATTACKS`, '' for none. share: of impressions that are bots'. at: the impression from which tastes are
-    others."""
+    """Bots, or a change of tastes.
+
+    kind: of `ATTACKS`; '' is none
+    share: share of the impressions that are bots'
+    at: impression from which tastes are different
+    """
 
     kind: str = ""
     share: float = 0.0
@@ -44,18 +50,16 @@ class Attack(msgspec.Struct, frozen=True):
 
     @staticmethod
     def of(text: str) -> Attack:
-        """`inverse:0.1`, `random:0.3`, `spam:0.1` or `drift:10000`; '' for none. Raises InvalidInput."""
+        """Parse `inverse:0.1`, `random:0.3`, `spam:0.1` or `drift:10000`; '' is none. Raises InvalidInput."""
         if not text:
             return Attack()
         kind, _, amount = text.partition(":")
-        limit = "inverse:SHARE, random:SHARE, spam:SHARE or drift:N"
         try:
             number = float(amount)
         except ValueError:
-            raise InvalidInput(
-                f"attack is {text!r}; allowed: {limit}", field="attack", value=text, limit=limit
-            ) from None
-        require(kind in ATTACKS, "attack", text, limit)
+            message = f"attack is {text!r}; allowed: {ATTACK_FORMAT}"
+            raise InvalidInput(message, field="attack", value=text, limit=ATTACK_FORMAT) from None
+        require(kind in ATTACKS, "attack", text, ATTACK_FORMAT)
         if kind == "drift":
             require(number >= 1 and number == int(number), "attack", text, "drift:N with a whole number from 1")
             return Attack(kind, at=int(number))
@@ -64,52 +68,63 @@ class Attack(msgspec.Struct, frozen=True):
 
 
 class Shoppers:
-    """One crowd. model: of `MODELS`. max_grade: of the collection; 1 for two grades."""
+    """One crowd.
+
+    model: click model, of `MODELS`
+    max_grade: highest grade of the collection; 1 for two grades
+    """
 
     def __init__(self, model: str, attack: Attack, max_grade: int, rng: np.random.Generator) -> None:
         require(model in MODELS, "clicks", model, ", ".join(MODELS))
         self._model, self._attack, self._rng = model, attack, rng
-        self._graded = max_grade > 1
+        self._is_graded = max_grade > 1
         self._max_grade = max_grade
 
     def click(self, grades: IntArray) -> tuple[BoolArray, str]:
-        """(n,) what somebody clicks of what is shown, and who. grades: (n,) from the first rank on."""
-        bots = self._attack.kind in ("inverse", "random", "spam") and self._rng.random() < self._attack.share
-        if not bots:
-            return self._honest(grades), f"u{self._rng.integers(N_USERS)}"
+        """Simulate the clicks on one page.
+
+        grades: (n,) of the hits, from the first rank on
+
+        Returns (n,) whether each was clicked, and the user.
+        """
+        if self._attack.kind not in BOTS or self._rng.random() >= self._attack.share:
+            return self._honest_clicks(grades), f"u{self._rng.integers(N_USERS)}"
         bot = f"bot{self._rng.integers(N_BOTS)}"
         if self._attack.kind == "inverse":
-            return self._honest(self._max_grade - grades), bot
+            return self._honest_clicks(self._max_grade - grades), bot
         if self._attack.kind == "random":
             return self._rng.random(len(grades)) < 0.5, bot
         return grades == 0, bot
 
-    def _honest(self, grades: IntArray) -> BoolArray:
+    def _honest_clicks(self, grades: IntArray) -> BoolArray:
         draws = self._rng.random((2, len(grades)))
+        clicked: BoolArray
         if self._model in CASCADES:
-            clicking, stopping = (self._by_grade(one)[grades] for one in CASCADES[self._model])
-            clicked: BoolArray = draws[0] < clicking
-            stopped = clicked & (draws[1] < stopping)
+            click, stop = (self._by_grade(levels)[grades] for levels in CASCADES[self._model])
+            clicked = draws[0] < click
+            stopped = clicked & (draws[1] < stop)
             if stopped.any():
                 clicked[int(np.argmax(stopped)) + 1 :] = False
-            return clicked
-        found: BoolArray = draws[0] < self._at_ranks(self._by_grade(ATTRACTIVE)[grades])
-        return found
+        else:
+            clicked = draws[0] < self._position_based(self._by_grade(ATTRACTIVENESS)[grades])
+        return clicked
 
-    def _at_ranks(self, attractive: ScoreArray) -> ScoreArray:
-        rank = np.arange(len(attractive))
+    def _position_based(self, attractiveness: ScoreArray) -> ScoreArray:
+        """Return (n,) probabilities of a click, from (n,) attractiveness by rank."""
+        position = np.arange(len(attractiveness))
         trust = POSITIONS[self._model]
+        probabilities: ScoreArray
         if not trust:
-            seen: ScoreArray = attractive / (rank + 1)
-            return seen
-        looked = 0.35 / (rank + 1) + 0.65 / (1 + 0.05 * rank)
-        right, wrong = 1 / (1 + 0.005 * rank), 0.65 / (rank + 1)
-        trusted: ScoreArray = trust * looked * ((right - wrong) * attractive + wrong)
-        return trusted
+            probabilities = attractiveness / (position + 1)
+            return probabilities
+        examined = 0.35 / (position + 1) + 0.65 / (1 + 0.05 * position)
+        right, wrong = 1 / (1 + 0.005 * position), 0.65 / (position + 1)
+        probabilities = trust * examined * ((right - wrong) * attractiveness + wrong)
+        return probabilities
 
     def _by_grade(self, levels: Levels) -> ScoreArray:
-        """(max_grade + 1,)"""
-        held = np.array(levels[1 if self._graded else 0])
-        at = np.linspace(0, len(held) - 1, self._max_grade + 1).round().astype(np.int64)
-        found: ScoreArray = held[at]
-        return found
+        """Return (max_grade + 1,) the probability of each grade, spread over those of the levels."""
+        probabilities = np.array(levels[1 if self._is_graded else 0])
+        rows = np.linspace(0, len(probabilities) - 1, self._max_grade + 1).round().astype(np.int64)
+        chosen: ScoreArray = probabilities[rows]
+        return chosen

@@ -12,29 +12,32 @@ EDITS: Final = ("insert", "delete", "substitute", "swap")
 
 
 def mistyped(queries: Sequence[str], seed: int = 0) -> list[str]:
-    """Each query with one insertion, deletion, substitution or swap of neighbours, each as likely, in one of its words,
-    each as likely; letters are drawn from a-z. A word of one letter cannot lose or swap any: it gains one."""
+    """Edit one random word of each query: insert, delete or substitute a letter, or swap two neighbours.
+
+    Words and edits are equally likely; letters are from a to z. A word of one letter can only gain or change one.
+    """
     rng = np.random.default_rng(seed)
-    return [_one_edit(query, rng) for query in queries]
+    return [_edit_one_word(query, rng) for query in queries]
 
 
-def _one_edit(query: str, rng: np.random.Generator) -> str:
+def _edit_one_word(query: str, rng: np.random.Generator) -> str:
     words = query.split()
     if not words:
         return query
-    at = int(rng.integers(len(words)))
-    word, edit = words[at], EDITS[int(rng.integers(len(EDITS)))]
+    number = int(rng.integers(len(words)))
+    word, edit = words[number], EDITS[int(rng.integers(len(EDITS)))]
     letter = LETTERS[int(rng.integers(len(LETTERS)))]
     if len(word) < 2 and edit in ("delete", "swap"):
         edit = "insert"
-    place = int(rng.integers({"insert": len(word) + 1, "swap": len(word) - 1}.get(edit, len(word))))
+    position = int(rng.integers({"insert": len(word) + 1, "swap": len(word) - 1}.get(edit, len(word))))
+    before, after = word[:position], word[position:]
     match edit:
         case "insert":
-            words[at] = word[:place] + letter + word[place:]
+            words[number] = before + letter + after
         case "delete":
-            words[at] = word[:place] + word[place + 1 :]
+            words[number] = before + after[1:]
         case "substitute":
-            words[at] = word[:place] + letter + word[place + 1 :]
+            words[number] = before + letter + after[1:]
         case _:
-            words[at] = word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+            words[number] = before + after[1] + after[0] + after[2:]
     return " ".join(words)

@@ -161,7 +161,7 @@ def test_letor_folders_are_read_query_by_query_and_scaled_within_each(tmp_path: 
         with pytest.raises(InvalidInput, match=r"vali\.txt line 2"):
             featurefile.read(tmp_path)
     (tmp_path / "vali.txt").write_text("1 qid:1 1:nan\n")
-    with pytest.raises(InvalidInput, match="no number"):
+    with pytest.raises(InvalidInput, match="not a finite number"):
         featurefile.read(tmp_path)
     (tmp_path / "vali.txt").unlink()
     with pytest.raises(InvalidInput, match="has no file vali"):
@@ -179,7 +179,7 @@ def test_a_collection_is_scaled_or_it_is_not(tmp_path: Path) -> None:
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"no archive")
-    with pytest.raises(InvalidInput, match="is no feature file"):
+    with pytest.raises(InvalidInput, match="is not a feature file"):
         featurefile.read(tmp_path / "broken.npz")
 
 
