@@ -43,7 +43,7 @@ from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.learning.learners import Learners
 from searchsvc.rehearsal.canaries import Canaries
-from searchsvc.rehearsal.receipts import Receipts
+from searchsvc.rehearsal.receipts.receipts import Receipts
 from searchsvc.rehearsal.rehearser import Rehearser
 from searchsvc.rehearsal.repeating import RepeatedSearches
 from searchsvc.rehearsal.what_if import WhatIfs

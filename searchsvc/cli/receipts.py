@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.rehearsal.receipts import Receipt, Verification
+from searchsvc.rehearsal.receipts.account import Receipt
+from searchsvc.rehearsal.receipts.verification import Verification
 
 
 @click.group()

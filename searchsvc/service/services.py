@@ -7,7 +7,7 @@ import msgspec
 from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
-from searchsvc.rehearsal.receipts import Receipts
+from searchsvc.rehearsal.receipts.receipts import Receipts
 from searchsvc.rehearsal.what_if import WhatIfs
 from searchsvc.service.completions import Completions
 from searchsvc.service.documents import Documents

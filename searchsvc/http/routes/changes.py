@@ -21,7 +21,9 @@ from searchsvc.http.shapes.changes import (
     RevertInput,
     RollbackInput,
 )
-from searchsvc.rehearsal.receipts import Receipt, Receipts, Verification
+from searchsvc.rehearsal.receipts.account import Receipt
+from searchsvc.rehearsal.receipts.receipts import Receipts
+from searchsvc.rehearsal.receipts.verification import Verification
 from searchsvc.service.history import ChangeHistory
 
 ROLLBACK: Final = Body(RollbackInput, max_bytes=4 * KIB)
