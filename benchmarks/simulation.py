@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks import featurefile
 from benchmarks.featurefile import FeatureFile, JudgedList
-from benchmarks.piped import Piped
+from benchmarks.guarded import GuardedLearner
 from benchmarks.shoppers import Attack, Shoppers
 from tuning.arrays import BoolArray, IntArray, ScoreArray
 from tuning.curves import pieces
@@ -108,10 +108,10 @@ class _Unguarded:
         self.versions: list[ScoreArray] = []
         self.steps: list[Step] = []
 
-    def show(self, features: ScoreArray, rng: np.random.Generator, query: int) -> IntArray:
+    def rank(self, features: ScoreArray, rng: np.random.Generator, query: int) -> IntArray:
         return top_k(self._learner.order(features, rng))
 
-    def take(self, features: ScoreArray, order: IntArray, clicked: BoolArray, user: str) -> None:
+    def learn(self, features: ScoreArray, order: IntArray, clicked: BoolArray, user: str) -> None:
         self._learner.learn(Impression(features[order], clicked, user))
 
 
@@ -142,9 +142,9 @@ def run(spec: RunSpec, impressions: int) -> list[Row]:
     attack = Attack.of(spec.attack)
     rng = np.random.default_rng([spec.seed, len(spec.clicks)])
     shoppers = Shoppers(spec.clicks, attack, shared.file.max_grade, np.random.default_rng([spec.seed, 1]))
-    ranker: _Unguarded | Piped
+    ranker: _Unguarded | GuardedLearner
     if spec.pipeline:
-        ranker = Piped(shared.file.names, shared.weights)
+        ranker = GuardedLearner(shared.file.names, shared.weights)
     else:
         ranker = _Unguarded(LEARNERS[spec.learner](shared.weights))
     queries, rows, swapped = shared.file.parts["train"], list[Row](), None
@@ -156,10 +156,10 @@ def run(spec: RunSpec, impressions: int) -> list[Row]:
         position = int(rng.integers(len(queries)))
         query = queries[position]
         features = with_swapped(query.features, swapped)
-        order = ranker.show(features, rng, position)
+        order = ranker.rank(features, rng, position)
         clicked, user = shoppers.click(query.grades[order])
         began = time.perf_counter()
-        ranker.take(features, order, clicked, user)
+        ranker.learn(features, order, clicked, user)
         update_s = time.perf_counter() - began
         window.add(ndcg(query.grades, order), ndcg(query.grades, top_k(features @ shared.weights)), update_s)
         if number in EARLY or number % EVERY == 0 or number == impressions:

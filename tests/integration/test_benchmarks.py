@@ -202,12 +202,12 @@ def test_gate_measures_what_is_better_worse_and_neither(features: Path) -> None:
     result = gate.measure(features, clicks=("informational",), n_seeds=4, say=silent)
     gate.print_result(result)
     assert msgspec.json.encode(result)
-    (told,) = result["summary"]
+    (figures,) = result["summary"]
     assert result["gain"] == pytest.approx(0.02, abs=0.005)
     assert result["flipped"] < -0.05
-    assert told["rolled_back"] == 1.0
-    assert told["opened_by_chance"] <= 0.06
-    assert told["alarms_by_chance"] <= 0.02
+    assert figures["rolled_back"] == 1.0
+    assert figures["opened_by_chance"] <= 0.06
+    assert figures["alarms_by_chance"] <= 0.02
 
 
 def test_tuning_live_drives_a_service_and_draws_what_it_saw(collection: Path) -> None:
