@@ -24,7 +24,8 @@ from tuning.curves import curves, piece_names, pieces
 from tuning.gate.guard import display_shares
 from tuning.gate.interleaving import DEPTH, N_COINS, team_draft
 from tuning.gate.pipeline import Step
-from tuning.online.learner import IndexLearner, edits_of, frozen
+from tuning.online.decision import edits_of, frozen_learning
+from tuning.online.learner import IndexLearner
 
 INDEX: Final = "bench"
 # One search a second: it sets how many pages are open when something is decided.
@@ -91,7 +92,7 @@ class GuardedLearner:
         """
         self._now += PACE
         ranking = self._ranking(features, order, user)
-        self.learner.show(ranking)
+        self.learner.observe_ranking(ranking)
         for position in np.flatnonzero(clicked).tolist():
             click = InteractionRecorded(
                 id=f"{ranking.id}-{position}",
@@ -103,12 +104,12 @@ class GuardedLearner:
                 timestamp=self._now,
                 received_at=self._now,
             )
-            self.learner.act(ranking, click)
+            self.learner.observe_interaction(ranking, click)
         for decision in self.learner.decide(self._now):
             self.steps.append(decision.step)
             self._publish(edits_of(self._index, decision))
             if decision.step.kind in ("rolled_back", "frozen"):
-                self._publish([SetLearning(frozen(self._index.learning, why=decision.step.why, now=self._now))])
+                self._publish([SetLearning(frozen_learning(self._index.learning, why=decision.step.why, now=self._now))])
             self.learner.follow(self._index)
             if decision.step.kind == "published":
                 self.versions.append(self._piece_weights())

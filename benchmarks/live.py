@@ -32,7 +32,7 @@ from benchmarks.shoppers import N_USERS, Attack, Shoppers
 from events import server
 from events.errors import require
 from searchsvc.cli.data import import_documents
-from tuning.learners.coec import MIN_USERS
+from tuning.learners.behavior import MIN_USERS
 from tuning.metrics import ndcg
 
 INDEX: Final = "live"

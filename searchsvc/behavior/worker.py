@@ -135,7 +135,7 @@ class Worker:
     async def _join_event(self, event: BehaviorEvent, key: str) -> None:
         """Join an event. One that fails stops the later events of its key. Raises Unavailable."""
         try:
-            if isinstance(event, InteractionRecorded) and event.query_id and not self._join.knows(event.query_id):
+            if isinstance(event, InteractionRecorded) and event.query_id and not self._join.has_ranking(event.query_id):
                 await self._fetch_ranking(event.query_id)
             self._record(self._join.apply(event))
         except Unavailable:

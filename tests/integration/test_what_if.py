@@ -148,7 +148,7 @@ def test_a_draft_that_does_what_shoppers_like_is_told_by_their_clicks(shop: Runn
     assert 0 < clicks["low"] < truth < clicks["high"]
     assert clicks["rankings"] == N_LAMPS
     # Nobody bought anything, so of that nothing is known.
-    assert report["expected"]["purchases"]["reason"].startswith("0 were made on what changes")
+    assert report["expected"]["purchases"]["reason"].startswith("0 interactions were made on what changes")
 
 
 def test_what_chance_never_showed_is_refused_and_what_was_no_search_of_theirs_is_judged(shop: RunningService) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import gamma  # type: ignore[import-untyped]
 
-from tuning.learners.coec import HALF_LIFE_S, MIN_USERS, N_BUCKETS, Behavior, Coec, UserQuery
+from tuning.learners.behavior import HALF_LIFE_S, MIN_USERS, N_BUCKETS, BehaviorStatistics
+from tuning.learners.coec import Coec, UserQuery
 
 NOW_S = 1_800_000_000.0
 PAGE = [f"d{i}" for i in range(10)]
@@ -17,16 +18,16 @@ def shop(coec: Coec, n: int, liked: dict[str, float], *, users: int = 1000, seed
     rng = np.random.default_rng(seed)
     for i in range(n):
         page = [PAGE[at] for at in rng.permutation(len(PAGE))]
-        coec.show(page, 1, 1 + i % users, NOW_S + i)
+        coec.observe_ranking(page, 1, 1 + i % users, NOW_S + i)
         for rank, document_id in enumerate(page, start=1):
             if rng.random() < liked.get(document_id, 1.0) * 0.3 / rank:
-                coec.earn(document_id, rank, 1.0, 1 + i % users, NOW_S + i)
+                coec.observe_value(document_id, rank, 1.0, 1 + i % users, NOW_S + i)
 
 
 def test_what_is_liked_is_promoted_and_what_is_not_is_demoted_and_the_others_are_left() -> None:
     coec = Coec()
     shop(coec, 3000, {"d0": 2.0, "d1": 0.3})
-    factors = {name: one.factor(1.5) for name, one in coec.documents.held.items()}
+    factors = {name: one.factor(1.5) for name, one in coec.documents.subjects.items()}
     assert factors["d0"] > 1.2
     assert factors["d1"] < 0.8
     assert all(0.85 < factors[name] < 1.15 for name in PAGE[2:])
@@ -37,24 +38,24 @@ def test_who_stands_on_top_is_not_liked_better_for_it() -> None:
     for i in range(4000):
         # Two catalogues of pages: each has its own first.
         page = [f"{'ab'[i % 2]}{at}" for at in range(10)]
-        coec.show(page, 1, 1 + i, NOW_S)
+        coec.observe_ranking(page, 1, 1 + i, NOW_S)
         for rank, document_id in enumerate(page, start=1):
             if rng.random() < 0.3 / rank:
-                coec.earn(document_id, rank, 1.0, 1 + i, NOW_S)
-    assert all(0.8 < one.factor(2.0) < 1.25 for one in coec.documents.held.values())
+                coec.observe_value(document_id, rank, 1.0, 1 + i, NOW_S)
+    assert all(0.8 < one.factor(2.0) < 1.25 for one in coec.documents.subjects.values())
 
 
 @pytest.mark.parametrize("users", [1, MIN_USERS - 1])
 def test_a_few_users_move_nothing(users: int) -> None:
     coec = Coec()
     shop(coec, 2000, {"d0": 3.0}, users=users)
-    assert {one.factor(1.5) for one in coec.documents.held.values()} == {1.0}
+    assert {one.factor(1.5) for one in coec.documents.subjects.values()} == {1.0}
 
 
 def test_what_was_liked_once_is_forgotten() -> None:
     coec = Coec()
     shop(coec, 2000, {"d0": 3.0})
-    liked = coec.documents.held["d0"]
+    liked = coec.documents.subjects["d0"]
     before = liked.bounds()
     liked.decay(NOW_S + 2000 + 12 * HALF_LIFE_S)
     assert before[0] > 1.3
@@ -66,14 +67,14 @@ def test_what_was_liked_once_is_forgotten() -> None:
 
 def test_a_late_event_counts_what_it_is_worth_by_now() -> None:
     coec = Coec()
-    coec.show(PAGE, 1, 1, NOW_S + HALF_LIFE_S)
-    coec.earn("d0", 1, 4.0, 1, NOW_S)
-    assert coec.documents.held["d0"].clicks == pytest.approx(2.0)
+    coec.observe_ranking(PAGE, 1, 1, NOW_S + HALF_LIFE_S)
+    coec.observe_value("d0", 1, 4.0, 1, NOW_S)
+    assert coec.documents.subjects["d0"].clicks == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(("clicks", "expected"), [(0.0, 0.0), (3.0, 10.0), (40.0, 12.0), (500.0, 480.0)])
 def test_the_ends_are_those_of_the_gamma_distribution(clicks: float, expected: float) -> None:
-    one = Behavior(clicks, expected, buckets=[clicks / N_BUCKETS] * N_BUCKETS)
+    one = BehaviorStatistics(clicks, expected, buckets=[clicks / N_BUCKETS] * N_BUCKETS)
     lower, upper = (gamma.ppf(share, clicks + 5.0) / (expected + 5.0) for share in (0.1, 0.9))
     assert one.bounds() == pytest.approx((lower, upper), rel=0.01)
 
@@ -81,15 +82,15 @@ def test_the_ends_are_those_of_the_gamma_distribution(clicks: float, expected: f
 def test_what_is_known_can_be_put_away_and_taken_up() -> None:
     coec, again = Coec(b"secret"), Coec(b"secret")
     shop(coec, 200, {"d0": 2.0})
-    coec.introduce("d0", ["brand=Norvik"])
-    coec.show(PAGE, 1, 7, NOW_S, UserQuery("lamp", 1))
-    coec.earn("d0", 1, 1.0, 7, NOW_S, UserQuery("lamp", 1))
+    coec.register("d0", ["brand=Norvik"])
+    coec.observe_ranking(PAGE, 1, 7, NOW_S, UserQuery("lamp", 1))
+    coec.observe_value("d0", 1, 1.0, 7, NOW_S, UserQuery("lamp", 1))
     again.restore(dict(coec.parts()))
     assert again.rate(1) == coec.rate(1)
     for name in ("documents", "families", "queries", "pairs"):
-        held = getattr(coec, name).held
+        held = getattr(coec, name).subjects
         assert held
-        assert getattr(again, name).held == held
+        assert getattr(again, name).subjects == held
 
 
 def asked(coec: Coec, n: int, liked: dict[str, float], query: str, *, seed: int = 0, first_user: int = 0) -> None:
@@ -98,10 +99,10 @@ def asked(coec: Coec, n: int, liked: dict[str, float], query: str, *, seed: int 
     for i in range(n):
         page = [PAGE[at] for at in rng.permutation(len(PAGE))]
         user = first_user + i
-        coec.show(page, 1, user, NOW_S + i, UserQuery(query, user))
+        coec.observe_ranking(page, 1, user, NOW_S + i, UserQuery(query, user))
         for rank, document_id in enumerate(page, start=1):
             if rng.random() < min(liked.get(document_id, 1.0) * 0.3 / rank, 1.0):
-                coec.earn(document_id, rank, 1.0, user, NOW_S + i, UserQuery(query, user))
+                coec.observe_value(document_id, rank, 1.0, user, NOW_S + i, UserQuery(query, user))
 
 
 def test_what_is_liked_for_one_query_alone_is_known_of_that_query() -> None:
@@ -110,9 +111,9 @@ def test_what_is_liked_for_one_query_alone_is_known_of_that_query() -> None:
     asked(coec, 1000, {"d0": 0.3, "d1": 3.0}, "shoe", seed=1, first_user=5000)
     for query, liked, other in (("lamp", "d0", "d1"), ("shoe", "d1", "d0")):
         for document_id, least, most in ((liked, 1.3, 2.0), (other, 0.5, 0.8)):
-            pair, prior = coec.of_pair(query, document_id, NOW_S + 1000)
+            pair, prior = coec.pair(query, document_id, NOW_S + 1000)
             assert least <= pair.factor(2.0, prior) <= most
-    elsewhere, prior = coec.of_pair("sofa", "d0", NOW_S)
+    elsewhere, prior = coec.pair("sofa", "d0", NOW_S)
     assert (elsewhere.factor(2.0, prior), elsewhere.mean(prior)) == (1.0, prior)
 
 
@@ -122,7 +123,7 @@ def test_a_query_on_which_everybody_clicks_lifts_none_of_its_documents() -> None
     asked(coec, 1500, dict.fromkeys(PAGE, 3.0), "lamp")
     factors = []
     for document_id in PAGE:
-        pair, _ = coec.of_pair("lamp", document_id, NOW_S + 1500)
+        pair, _ = coec.pair("lamp", document_id, NOW_S + 1500)
         factors.append(pair.factor(2.0))
     assert all(0.8 < one < 1.25 for one in factors)
 
@@ -130,14 +131,14 @@ def test_a_query_on_which_everybody_clicks_lifts_none_of_its_documents() -> None
 def test_a_new_document_begins_as_its_families_do() -> None:
     coec = Coec()
     for name in PAGE:
-        coec.introduce(name, ["brand=Norvik"] if name in PAGE[:3] else ["brand=Marisol", "category=shoes"])
+        coec.register(name, ["brand=Norvik"] if name in PAGE[:3] else ["brand=Marisol", "category=shoes"])
     shop(coec, 2000, dict.fromkeys(PAGE[:3], 2.5))
-    assert coec.strangers([*PAGE, "new", "other"]) == ["new", "other"]
-    coec.introduce("new", ["brand=Norvik"])
-    coec.introduce("other", ["brand=Marisol", "category=shoes"])
+    assert coec.unseen_documents([*PAGE, "new", "other"]) == ["new", "other"]
+    coec.register("new", ["brand=Norvik"])
+    coec.register("other", ["brand=Marisol", "category=shoes"])
     believed = {}
     for name in ("new", "other", "nobody"):
-        one, prior = coec.of_document(name, NOW_S + 2000)
+        one, prior = coec.document(name, NOW_S + 2000)
         believed[name] = one.mean(prior)
         assert one.factor(2.0, prior) == 1.0, "nobody has seen it"
     assert believed["new"] > 1.5
@@ -146,19 +147,19 @@ def test_a_new_document_begins_as_its_families_do() -> None:
 
 
 def test_it_takes_less_to_promote_what_comes_from_a_good_family() -> None:
-    good, alone = Behavior(6.0, 3.0, users=[*range(MIN_USERS)]), Behavior(6.0, 3.0, users=[*range(MIN_USERS)])
+    good, alone = BehaviorStatistics(6.0, 3.0, users=[*range(MIN_USERS)]), BehaviorStatistics(6.0, 3.0, users=[*range(MIN_USERS)])
     assert good.factor(2.0, 1.8) > 1.1
     assert alone.factor(2.0) < good.factor(2.0, 1.8)
 
 
 def test_a_bucket_of_users_alone_promotes_nothing_however_much_they_buy() -> None:
-    few, all_of_them = Behavior(users=[*range(MIN_USERS)]), Behavior(users=[*range(MIN_USERS)])
+    few, all_of_them = BehaviorStatistics(users=[*range(MIN_USERS)]), BehaviorStatistics(users=[*range(MIN_USERS)])
     for user in range(40):
         for one in (few, all_of_them):
-            one.expect(0.1, user, NOW_S)
-        all_of_them.earn(0.5, user, NOW_S)
+            one.observe_impression(0.1, user, NOW_S)
+        all_of_them.observe_value(0.5, user, NOW_S)
         if user % 8 == 3:
-            few.earn(10.0, user, NOW_S)
+            few.observe_value(10.0, user, NOW_S)
     assert few.clicks > all_of_them.clicks
     assert (few.factor(2.0), few.mean()) == (1.0, 1.0)
     assert all_of_them.factor(2.0) > 1.2
@@ -167,11 +168,11 @@ def test_a_bucket_of_users_alone_promotes_nothing_however_much_they_buy() -> Non
 
 def test_what_is_known_of_a_document_is_not_believed_a_second_time_of_its_family_or_of_a_query() -> None:
     coec = Coec()
-    coec.introduce("d0", ["brand=alone"])
+    coec.register("d0", ["brand=alone"])
     asked(coec, 400, {"d0": 2.0}, "lamp")
-    one, prior = coec.of_document("d0", NOW_S + 400)
+    one, prior = coec.document("d0", NOW_S + 400)
     assert prior == 1.0, "there is nobody else in its family"
-    pair, elsewhere = coec.of_pair("lamp", "d0", NOW_S + 400)
+    pair, elsewhere = coec.pair("lamp", "d0", NOW_S + 400)
     assert elsewhere == pytest.approx(prior)
     assert pair.mean(elsewhere) == pytest.approx(one.mean(prior))
 
@@ -179,10 +180,10 @@ def test_what_is_known_of_a_document_is_not_believed_a_second_time_of_its_family
 def test_what_is_held_of_a_query_says_nothing_without_the_secret() -> None:
     one, other = Coec(b"one"), Coec(b"other")
     for coec in (one, other):
-        coec.show(PAGE, 1, 7, NOW_S, UserQuery("lamp", 11))
-    assert not one.pairs.held.keys() & other.pairs.held.keys()
-    assert not one.queries.held.keys() & other.queries.held.keys()
-    assert all(behavior.users == [11] for behavior in one.pairs.held.values()), "no user of BEHAVIOR"
+        coec.observe_ranking(PAGE, 1, 7, NOW_S, UserQuery("lamp", 11))
+    assert not one.pairs.subjects.keys() & other.pairs.subjects.keys()
+    assert not one.queries.subjects.keys() & other.queries.subjects.keys()
+    assert all(behavior.users == [11] for behavior in one.pairs.subjects.values()), "no user of BEHAVIOR"
     assert b"lamp" not in b"".join(dict(one.parts()).values())
 
 
@@ -190,9 +191,9 @@ def test_what_was_known_before_it_was_introduced_is_of_its_family_too() -> None:
     early, late = Coec(), Coec()
     for coec in (early, late):
         if coec is early:
-            coec.introduce("d0", ["brand=Norvik"])
+            coec.register("d0", ["brand=Norvik"])
         asked(coec, 100, {"d0": 2.0}, "lamp")
-        coec.introduce("d0", ["brand=Norvik"])
-    one, other = (coec.families.held["brand=Norvik"] for coec in (early, late))
+        coec.register("d0", ["brand=Norvik"])
+    one, other = (coec.families.subjects["brand=Norvik"] for coec in (early, late))
     assert [other.clicks, other.expected] == pytest.approx([one.clicks, one.expected])
     assert other.buckets == pytest.approx(one.buckets)

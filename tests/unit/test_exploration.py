@@ -18,34 +18,34 @@ from searchsvc.state.signals_follower import SignalsFollower
 from tests.factories import NOW, SETTINGS
 from tuning.curves import pieces
 from tuning.learners.browsing import BrowsingLearner
-from tuning.learners.exploration import LEAST, WANTED, Exploration, doubt
+from tuning.learners.exploration import MIN_SHARE, WANTED_VOTES, Exploration, order_uncertainty
 from tuning.learners.learner import Impression
 
 MOST = 0.02
 
 
-@pytest.mark.parametrize(("votes", "share"), [(2, WANTED / 2), (1, WANTED), (0, MOST)])
+@pytest.mark.parametrize(("votes", "share"), [(2, WANTED_VOTES / 2), (1, WANTED_VOTES), (0, MOST)])
 def test_the_fewer_votes_come_of_a_page_the_more_pages_are_left_to_chance(votes: int, share: float) -> None:
     exploration = Exploration()
     for _ in range(5000):
-        exploration.take(votes)
+        exploration.observe(votes)
     assert exploration.share(MOST) == pytest.approx(share, rel=0.02)
 
 
 def test_where_all_is_known_next_to_nothing_is_left_to_chance_and_never_nothing() -> None:
-    exploration = Exploration(doubt=0.0)
-    assert exploration.share(MOST) == pytest.approx(LEAST * MOST)
+    exploration = Exploration(uncertainty=0.0)
+    assert exploration.share(MOST) == pytest.approx(MIN_SHARE * MOST)
     assert exploration.share(0.0) == 0.0, "who allows none has none"
 
 
 def test_a_share_is_told_where_it_is_another_by_now() -> None:
     exploration = Exploration()
-    first = exploration.news(MOST)
+    first = exploration.publish(MOST)
     assert first == exploration.share(MOST)
-    exploration.doubt = 0.95
-    assert exploration.news(MOST) is None
-    exploration.doubt = 0.5
-    assert exploration.news(MOST) == pytest.approx(first * 0.5)
+    exploration.uncertainty = 0.95
+    assert exploration.publish(MOST) is None
+    exploration.uncertainty = 0.5
+    assert exploration.publish(MOST) == pytest.approx(first * 0.5)
 
 
 def test_doubt_falls_as_clicks_tell_neighbours_apart_and_stays_where_nothing_does() -> None:
@@ -66,7 +66,7 @@ def test_doubt_falls_as_clicks_tell_neighbours_apart_and_stays_where_nothing_doe
             features = np.full((10, 3), 0.5)
             features[:, which] = rng.random(10)
             pages.append(pieces(features))
-        return doubt(learner, pages, np.append(weights, np.zeros(6)))
+        return order_uncertainty(learner, pages, np.append(weights, np.zeros(6)))
 
     before = of(1), of(2)
     for n in range(1500):
@@ -83,7 +83,7 @@ def test_doubt_falls_as_clicks_tell_neighbours_apart_and_stays_where_nothing_doe
 def test_of_pages_without_neighbours_that_might_change_places_nothing_is_known() -> None:
     learner = BrowsingLearner(np.array([1.0, 1.0]))
     far = pieces(np.array([[1.0, 1.0], [0.5, 0.5], [0.1, 0.1]]))
-    assert doubt(learner, [far], np.array([1.0, 1.0, *[0.0] * 4])) == 1.0
+    assert order_uncertainty(learner, [far], np.array([1.0, 1.0, *[0.0] * 4])) == 1.0
 
 
 def test_what_was_told_is_served_and_lowers_what_is_allowed() -> None:

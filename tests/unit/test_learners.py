@@ -195,4 +195,4 @@ def test_a_page_that_the_toss_of_a_coin_foretells_better_is_not_learnt_from() ->
     after = learner.parts()
     assert {name for name in before if before[name] != after[name]} == {"counts"}, "but for that somebody was there"
     learner.learn(Impression(page, np.arange(10) == 0, "somebody"))
-    assert learner.parts()["_means"] != before["_means"]
+    assert learner.parts()["means"] != before["means"]

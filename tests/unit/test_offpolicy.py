@@ -126,13 +126,13 @@ def test_one_that_is_better_is_told_from_one_that_is_worse() -> None:
 @pytest.mark.parametrize(
     ("n", "after", "pairs", "reason"),
     [
-        (5000, swapped(DOCUMENTS, 1), None, "none of 5000 rankings was left to chance"),
+        (5000, swapped(DOCUMENTS, 1), None, "none of 5000 rankings was randomized"),
         (5000, swapped(DOCUMENTS, 2), PAIRS, "never shown there"),
         (5000, ("e", *DOCUMENTS[:4], *DOCUMENTS[5:]), PAIRS, "never shown there"),
         (5000, ("new", *DOCUMENTS[:7]), PAIRS, "never shown there"),
         (500, swapped(DOCUMENTS, 1), PAIRS, "an effective sample of"),
         (8000, swapped(DOCUMENTS, 1), PAIRS, "1 users are too few"),
-        (8000, swapped(DOCUMENTS, 1), PAIRS, "0 were made on what changes"),
+        (8000, swapped(DOCUMENTS, 1), PAIRS, "0 interactions were made on what changes"),
         (200_000, swapped(DOCUMENTS, 1), ((1, 0.001),), "an effective sample of|hardly ever shown"),
     ],
 )

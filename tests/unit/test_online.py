@@ -16,13 +16,16 @@ from events.learning import Ignored, Learning, RampTrial, Trial, check_trial
 from events.types import InteractionRecorded, InterleavedRanking, PairSwap, RankingShown
 from tests.factories import NOW, SETTINGS
 from tuning.clicks.fairpairs import pair_votes
-from tuning.clicks.pages import ON_ITS_WAY, SETTLE
+from tuning.clicks.pages import LOG_DELAY, SETTLE
 from tuning.curves import curves
 from tuning.gate.interleaving import N_COINS, team_draft
 from tuning.gate.pipeline import Step
 from tuning.gate.steps import rounded_weight
-from tuning.learners.coec import MIN_USERS, UserQuery
-from tuning.online.learner import PROPOSE_EVERY, Decision, IndexLearner, Learnt, edits_of
+from tuning.learners.behavior import MIN_USERS
+from tuning.learners.coec import UserQuery
+from tuning.online.behavior import LearntBehavior
+from tuning.online.decision import Decision, edits_of
+from tuning.online.learner import PROPOSE_EVERY, IndexLearner
 
 NAMES = ("bm25.title", "bm25.text", "cosine")
 WEIGHTS = {"bm25.title": 2.0, "bm25.text": 1.0, "cosine": 0.2}
@@ -98,10 +101,10 @@ def click(ranking: RankingShown, document_id: str, at: datetime, kind: str = "cl
 def taught(learner: IndexLearner, shop: Shop, n: int) -> Iterator[Decision]:
     for _ in range(n):
         ranking, clicks = shop.page()
-        learner.show(ranking)
+        learner.observe_ranking(ranking)
         for one in clicks:
-            learner.act(ranking, one)
-        yield from learner.decide(shop.now + SETTLE + ON_ITS_WAY)
+            learner.observe_interaction(ranking, one)
+        yield from learner.decide(shop.now + SETTLE + LOG_DELAY)
 
 
 def followed(learner: IndexLearner, shop: Shop, decision: Decision) -> None:
@@ -142,13 +145,13 @@ def test_a_learner_goes_on_where_it_was() -> None:
             followed(learner, shop, decision)
     again = IndexLearner(shops[1].control, SETTLE)
     again.restore(learners[1].parts())
-    assert again.n_pages == learners[0].n_pages
+    assert again.weights.n_pages == learners[0].weights.n_pages
     told = [
         [(decision.step, decision.trial) for decision in taught(learner, shop, 900)]
         for learner, shop in ((learners[0], shops[0]), (again, shops[1]))
     ]
     assert told[0] == told[1]
-    assert np.array_equal(again.learner.weights, learners[0].learner.weights)
+    assert np.array_equal(again.weights.model.weights, learners[0].weights.model.weights)
 
 
 def test_a_suggestion_is_no_trial() -> None:
@@ -172,9 +175,9 @@ def test_a_person_who_changes_weights_ends_what_is_compared() -> None:
     learner = IndexLearner(shop.control, SETTLE)
     for decision in taught(learner, shop, PROPOSE_EVERY):
         followed(learner, shop, decision)
-    stages = [learner.pipeline.stage]
+    stages = [learner.trial.pipeline.stage]
     learner.follow(index(weights={**WEIGHTS, "bm25.title": 3.0}))
-    assert [*stages, learner.pipeline.stage] == ["gate", "idle"]
+    assert [*stages, learner.trial.pipeline.stage] == ["gate", "idle"]
 
 
 @pytest.mark.parametrize(
@@ -193,9 +196,9 @@ def test_a_page_that_something_else_ordered_says_nothing_of_weights(changed: dic
     shop = Shop(index())
     learner = IndexLearner(shop.control, SETTLE)
     ranking, _ = shop.page()
-    learner.show(msgspec.structs.replace(ranking, **changed))
+    learner.observe_ranking(msgspec.structs.replace(ranking, **changed))
     assert list(learner.decide(shop.now + timedelta(hours=1))) == []
-    assert learner.n_pages == 0
+    assert learner.weights.n_pages == 0
 
 
 def test_nothing_is_learnt_from_what_is_ignored() -> None:
@@ -203,21 +206,21 @@ def test_nothing_is_learnt_from_what_is_ignored() -> None:
     shop = Shop(index(learning=Learning(mode="automatic", ignored=(window,))))
     learner = IndexLearner(shop.control, SETTLE)
     list(taught(learner, shop, 20))
-    assert learner.n_pages == 19
-    assert not any(name.startswith("d1-") for name in learner.coec.documents.held)
+    assert learner.weights.n_pages == 19
+    assert not any(name.startswith("d1-") for name in learner.behavior.coec.documents.subjects)
 
 
 def test_a_document_is_voted_for_once_a_ranking_by_what_counts_most_and_not_after_an_hour() -> None:
     shop = Shop(index())
     learner = IndexLearner(shop.control, SETTLE)
     ranking, _ = shop.page()
-    learner.show(ranking)
+    learner.observe_ranking(ranking)
     first, second = ranking.document_ids[:2]
     for kind in ("click", "add_to_cart", "click", "purchase", "view", "feedback"):
-        learner.act(ranking, click(ranking, first, shop.now, kind))
-    learner.act(ranking, click(ranking, second, shop.now + timedelta(hours=2)))
-    assert learner.coec.documents.held[first].clicks == pytest.approx(10.0, rel=1e-4)
-    assert learner.coec.documents.held[second].clicks == 0.0
+        learner.observe_interaction(ranking, click(ranking, first, shop.now, kind))
+    learner.observe_interaction(ranking, click(ranking, second, shop.now + timedelta(hours=2)))
+    assert learner.behavior.coec.documents.subjects[first].clicks == pytest.approx(10.0, rel=1e-4)
+    assert learner.behavior.coec.documents.subjects[second].clicks == 0.0
 
 
 def test_who_asks_the_same_again_and_again_demotes_nothing() -> None:
@@ -225,10 +228,10 @@ def test_who_asks_the_same_again_and_again_demotes_nothing() -> None:
     ranking, _ = shop.page()
     asked = msgspec.structs.replace(ranking, query_key="lamp")
     for n in range(200):
-        learner.show(msgspec.structs.replace(asked, id=f"r{n}"))
-    seen = learner.coec.documents.held[ranking.document_ids[0]].expected
-    learner.show(msgspec.structs.replace(asked, id="other", user="another"))
-    assert learner.coec.documents.held[ranking.document_ids[0]].expected == pytest.approx(2 * seen, rel=0.1)
+        learner.observe_ranking(msgspec.structs.replace(asked, id=f"r{n}"))
+    seen = learner.behavior.coec.documents.subjects[ranking.document_ids[0]].expected
+    learner.observe_ranking(msgspec.structs.replace(asked, id="other", user="another"))
+    assert learner.behavior.coec.documents.subjects[ranking.document_ids[0]].expected == pytest.approx(2 * seen, rel=0.1)
 
 
 def test_a_factor_is_told_when_it_moves_and_only_then() -> None:
@@ -239,11 +242,11 @@ def test_a_factor_is_told_when_it_moves_and_only_then() -> None:
     told = []
     for n in range(2 * MIN_USERS):
         shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
-        learner.show(shown)
-        learner.act(shown, click(shown, wanted, shop.now))
-        told.append(next((one.factor for one in learner.learnt(shop.now) if one.document_id == wanted), None))
+        learner.observe_ranking(shown)
+        learner.observe_interaction(shown, click(shown, wanted, shop.now))
+        told.append(next((one.factor for one in learner.learnt_behavior(shop.now) if one.document_id == wanted), None))
     assert told[: MIN_USERS - 1] == [None] * (MIN_USERS - 1)
-    assert learner.learnt(shop.now) == []
+    assert learner.learnt_behavior(shop.now) == []
     last = [one for one in told if one is not None]
     assert last
     assert max(last) <= 1.2
@@ -252,35 +255,35 @@ def test_a_factor_is_told_when_it_moves_and_only_then() -> None:
 def test_what_is_liked_where_it_is_asked_for_is_told_of_that_query_alone() -> None:
     learner, shop = IndexLearner(index(), SETTLE), Shop(index())
     ranking, _ = shop.page()
-    wanted, told = ranking.document_ids[4], dict[tuple[str, str], Learnt]()
+    wanted, told = ranking.document_ids[4], dict[tuple[str, str], LearntBehavior]()
     for n in range(200):
         shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
         asked = UserQuery("sofa" if n % 2 else "lamp", n)
-        learner.show(shown, asked)
+        learner.observe_ranking(shown, asked)
         clicked = wanted if asked.words == "lamp" else ranking.document_ids[5]
-        learner.act(shown, click(shown, clicked, shop.now), asked)
-        told |= {(one.query, one.document_id): one for one in learner.learnt(shop.now)}
+        learner.observe_interaction(shown, click(shown, clicked, shop.now), asked)
+        told |= {(one.query, one.document_id): one for one in learner.learnt_behavior(shop.now)}
         if n < 2 * MIN_USERS - 2:
             assert not any(query for query, _ in told), "of fewer than twenty users nothing is told"
     assert told["lamp", wanted].factor == 1.2
-    assert told["lamp", wanted].doubled > 0.3
+    assert told["lamp", wanted].log2_lift > 0.3
     assert told["sofa", wanted].factor < 1.0
-    assert told["sofa", wanted].doubled < -0.3
+    assert told["sofa", wanted].log2_lift < -0.3
 
 
 def test_feedback_speaks_for_a_document_and_against_it() -> None:
     learner, shop = IndexLearner(index(), SETTLE), Shop(index())
     ranking, _ = shop.page()
     liked, disliked, clicked = ranking.document_ids[:3]
-    learner.show(ranking)
-    before = learner.coec.documents.held[disliked].expected
+    learner.observe_ranking(ranking)
+    before = learner.behavior.coec.documents.subjects[disliked].expected
     for document_id, grade in ((liked, 0.5), (disliked, -1.0), (clicked, -1.0), (disliked, -0.5)):
         said = click(ranking, document_id, shop.now, "feedback")
-        learner.act(ranking, click(ranking, clicked, shop.now))
-        learner.act(ranking, msgspec.structs.replace(said, value=grade))
-    assert learner.coec.documents.held[liked].clicks == pytest.approx(2.5, rel=1e-4)
-    assert learner.coec.documents.held[disliked].expected == pytest.approx(before + 5.0, rel=1e-4)
-    (page,) = learner._pages.closed(shop.now + timedelta(hours=1))
+        learner.observe_interaction(ranking, click(ranking, clicked, shop.now))
+        learner.observe_interaction(ranking, msgspec.structs.replace(said, value=grade))
+    assert learner.behavior.coec.documents.subjects[liked].clicks == pytest.approx(2.5, rel=1e-4)
+    assert learner.behavior.coec.documents.subjects[disliked].expected == pytest.approx(before + 5.0, rel=1e-4)
+    (page,) = learner._pages.close(shop.now + timedelta(hours=1))
     assert page.clicked == {liked}
 
 
@@ -288,20 +291,20 @@ def test_a_new_document_is_known_by_its_families() -> None:
     learner, shop = IndexLearner(index(), SETTLE), Shop(index())
     ranking, _ = shop.page()
     wanted = ranking.document_ids[4]
-    assert learner.strangers(ranking) == list(ranking.document_ids)
-    learner.introduce({name: ["brand=Norvik"] if name == wanted else [] for name in ranking.document_ids})
+    assert learner.unseen_documents(ranking) == list(ranking.document_ids)
+    learner.register({name: ["brand=Norvik"] if name == wanted else [] for name in ranking.document_ids})
     for n in range(3 * MIN_USERS):
         shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
-        learner.show(shown)
-        learner.act(shown, click(shown, wanted, shop.now))
-    learner.learnt(shop.now)
+        learner.observe_ranking(shown)
+        learner.observe_interaction(shown, click(shown, wanted, shop.now))
+    learner.learnt_behavior(shop.now)
     first = msgspec.structs.replace(ranking, id="new", user="first", document_ids=("new", *ranking.document_ids[:9]))
-    assert learner.strangers(first) == ["new"]
-    assert learner.strangers(msgspec.structs.replace(first, user="")) == []
-    learner.introduce({"new": ["brand=Norvik"]})
-    learner.show(first)
-    told = {one.document_id: one for one in learner.learnt(shop.now)}
-    assert told["new"].doubled > 0.5
+    assert learner.unseen_documents(first) == ["new"]
+    assert learner.unseen_documents(msgspec.structs.replace(first, user="")) == []
+    learner.register({"new": ["brand=Norvik"]})
+    learner.observe_ranking(first)
+    told = {one.document_id: one for one in learner.learnt_behavior(shop.now)}
+    assert told["new"].log2_lift > 0.5
     assert told["new"].factor == 1.0
 
 
@@ -310,11 +313,11 @@ def test_anonymous_pages_move_no_document() -> None:
     ranking, _ = shop.page()
     for n in range(300):
         shown = msgspec.structs.replace(ranking, id=f"r{n}", user="")
-        learner.show(shown)
-        learner.act(shown, click(shown, ranking.document_ids[3], shop.now, "purchase"))
-    assert learner.learnt(shop.now) == []
+        learner.observe_ranking(shown)
+        learner.observe_interaction(shown, click(shown, ranking.document_ids[3], shop.now, "purchase"))
+    assert learner.learnt_behavior(shop.now) == []
     assert len(list(learner.decide(shop.now + timedelta(hours=1)))) <= 1
-    assert learner.n_pages == 300, "of weights they say something all the same"
+    assert learner.weights.n_pages == 300, "of weights they say something all the same"
 
 
 def test_a_document_that_is_shown_no_more_becomes_like_the_others() -> None:
@@ -323,12 +326,12 @@ def test_a_document_that_is_shown_no_more_becomes_like_the_others() -> None:
     wanted = ranking.document_ids[4]
     for n in range(2 * MIN_USERS):
         shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
-        learner.show(shown)
-        learner.act(shown, click(shown, wanted, shop.now))
-    assert {one.document_id: one.factor for one in learner.learnt(shop.now)}[wanted] > 1.1
-    (later,) = (one for one in learner.learnt(shop.now + timedelta(days=365)) if one.document_id == wanted)
-    assert (later.factor, later.doubled) == (1.0, 0.0)
-    assert learner.n_boosted == 0
+        learner.observe_ranking(shown)
+        learner.observe_interaction(shown, click(shown, wanted, shop.now))
+    assert {one.document_id: one.factor for one in learner.learnt_behavior(shop.now)}[wanted] > 1.1
+    (later,) = (one for one in learner.learnt_behavior(shop.now + timedelta(days=365)) if one.document_id == wanted)
+    assert (later.factor, later.log2_lift) == (1.0, 0.0)
+    assert learner.behavior.n_boosted == 0
 
 
 def test_what_is_allowed_is_never_exceeded_by_rounding() -> None:
@@ -373,7 +376,7 @@ def test_what_searches_left_to_chance_say_is_worse_is_shown_to_nobody() -> None:
         for n in range(200):
             order = [1, 0] if n % 2 else [0, 1]
             clicked = np.array([(at == 1) != hostile for at in order])
-            learner._by_chance.extend(pair_votes([PairSwap(1, 0.5, bool(n % 2))], pair[order], clicked))
+            learner.weights.pair_votes.extend(pair_votes([PairSwap(1, 0.5, bool(n % 2))], pair[order], clicked))
         told.append([one.step for one in taught(learner, shop, PROPOSE_EVERY)])
     friendly, none = told
     assert [step.kind for step in friendly] == ["proposed"]
@@ -396,14 +399,14 @@ def test_what_is_in_force_goes_on_being_watched_where_the_next_one_is_given_up()
     check_trial(edit.trial)
     shop.control = index(trial=edit.trial, weights=shop.control.weights)
     learner.follow(shop.control)
-    assert learner.pipeline.stage == "gate"
+    assert learner.trial.pipeline.stage == "gate"
     (back,) = edits_of(shop.control, Decision(Step("given_up", "worse", 1.0), edit.trial.id, {}, 0))
     assert back == SetTrial(watched)
-    before = learner.pipeline.alarm
+    before = learner.trial.pipeline.alarm
     shop.control = index(trial=watched, weights=shop.control.weights)
     learner.follow(shop.control)
-    assert (learner.pipeline.stage, learner.pipeline.solo_share) == ("ramp", 0.95)
-    assert learner.pipeline.alarm >= before
+    assert (learner.trial.pipeline.stage, learner.trial.pipeline.solo_share) == ("ramp", 0.95)
+    assert learner.trial.pipeline.alarm >= before
     with pytest.raises(InvalidInput, match=r"trial\.ramp"):
         check_trial(msgspec.structs.replace(watched, ramp=edit.trial.ramp))
 
@@ -417,9 +420,9 @@ def test_pages_of_before_a_rung_do_not_count_as_shown_too_often_on_it() -> None:
     # It is decided, and not in force yet; then it is, and such pages are still closed. None of them is a step further.
     assert not list(taught(learner, shop, 600))
     learner.follow(index(trial=msgspec.structs.replace(ramp, solo_share=0.1), config_version=2))
-    assert learner.pipeline.solo_share == 0.1
+    assert learner.trial.pipeline.solo_share == 0.1
     assert not list(taught(learner, shop, 600))
-    assert (learner.pipeline.stage, learner.pipeline.solo_share) == ("ramp", 0.1)
+    assert (learner.trial.pipeline.stage, learner.trial.pipeline.solo_share) == ("ramp", 0.1)
     again = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.1), config_version=2), SETTLE)
     again.restore(learner.parts())
     fresh = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.5), config_version=3), SETTLE)
@@ -434,23 +437,22 @@ def test_pages_of_before_a_rung_do_not_count_as_shown_too_often_on_it() -> None:
 
 def test_what_was_told_before_is_taken_back_where_nothing_is_known_of_it_any_more() -> None:
     learner, shop = IndexLearner(index(), SETTLE), Shop(index())
-    learner.revise([("", "boosted"), ("lamp", "liked")])
-    told = {(one.query, one.document_id): one for one in learner.learnt(shop.now)}
-    assert [(one.factor, one.doubled, one.behavior.users) for one in told.values()] == [(1.0, 0.0, [])] * 2
-    assert learner.learnt(shop.now) == []
+    learner.republish([("", "boosted"), ("lamp", "liked")])
+    told = {(one.query, one.document_id): one for one in learner.learnt_behavior(shop.now)}
+    assert [(one.factor, one.log2_lift, one.statistics.users) for one in told.values()] == [(1.0, 0.0, [])] * 2
+    assert learner.learnt_behavior(shop.now) == []
 
 
 def test_who_learns_anew_remembers_what_is_known_and_not_all_that_was_asked() -> None:
-    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
-    learner.silent = True
+    learner, shop = IndexLearner(index(), SETTLE, silent=True), Shop(index())
     ranking, _ = shop.page()
     for n in range(100):
         shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
-        learner.show(shown, UserQuery(f"lamp {n}" if n >= 30 else "lamp", n))
-    assert {words for words, _ in learner._touched} == {"lamp"}
+        learner.observe_ranking(shown, UserQuery(f"lamp {n}" if n >= 30 else "lamp", n))
+    assert {words for words, _ in learner.behavior.published._changed} == {"lamp"}
     other = IndexLearner(index(), SETTLE)
-    learner.go_on_for(other)
-    assert {words for words, _ in learner._touched} == {"lamp", ""}
+    learner.take_over(other)
+    assert {words for words, _ in learner.behavior.published._changed} == {"lamp", ""}
 
 
 def test_an_order_of_many_lines_is_no_machine() -> None:
@@ -458,7 +460,7 @@ def test_an_order_of_many_lines_is_no_machine() -> None:
     for _ in range(12):
         ranking, _ = shop.page()
         ranking = msgspec.structs.replace(ranking, user="buyer")
-        learner.show(ranking)
+        learner.observe_ranking(ranking)
         for document_id in ranking.document_ids:
-            learner.act(ranking, click(ranking, document_id, NOW, "purchase"))
-    assert all(learner.coec.documents.held[one].clicks > 9.0 for one in ranking.document_ids)
+            learner.observe_interaction(ranking, click(ranking, document_id, NOW, "purchase"))
+    assert all(learner.behavior.coec.documents.subjects[one].clicks > 9.0 for one in ranking.document_ids)

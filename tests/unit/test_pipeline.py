@@ -244,10 +244,10 @@ def test_scores_of_named_bends_are_those_of_all_pieces() -> None:
 
 def test_nobody_is_heard_much_more_often_than_others() -> None:
     voters, few = VoteLimiter(), np.array([True] + [False] * 9)
-    heard = sum(voters.hear("bot", few) for _ in range(300) for _ in (voters.hear(f"u{_}", few),))
+    heard = sum(voters.accepts("bot", few) for _ in range(300) for _ in (voters.accepts(f"u{_}", few),))
     assert heard < 10
-    assert voters.hear("", few)
-    assert not voters.hear("new", np.ones(10, np.bool_))
+    assert voters.accepts("", few)
+    assert not voters.accepts("new", np.ones(10, np.bool_))
 
 
 def test_who_goes_on_at_the_pace_of_a_machine_is_not_heard_for_an_hour() -> None:

@@ -1,8 +1,8 @@
-"""What clicks say of pairs whose order was left to chance: before anybody is shown other weights. Pure.
+"""FairPairs: what clicks say about candidate weights before any shopper sees them. Pure.
 
-Two neighbours that might have changed places with one chance in two got the same attention, on the average. So where
-just one of them was clicked, whichever way the coin fell, that is a vote for it; and weights that would turn some of
-those pairs round are worse where the votes are against that.
+Exploration swaps two neighbours with a probability of one half. Both get the same attention on average, so where just
+one of the two was clicked, this is a vote for it, whether they were swapped or not. Candidate weights that would flip
+such pairs are worse where the votes are against the flips.
 
 Source: Radlinski & Joachims, Minimally Invasive Randomization for Collecting Unbiased Preferences, AAAI 2006.
 """
@@ -26,14 +26,22 @@ Z_95: Final = 1.959964
 
 
 class PairVote(msgspec.Struct, frozen=True, array_like=True):
-    """(n_features,) of the document that was clicked, and of its neighbour that was not."""
+    """One vote.
+
+    chosen: (n_features,) of the document that was clicked.
+    passed_over: (n_features,) of its neighbour that was not.
+    """
 
     chosen: list[float]
-    other: list[float]
+    passed_over: list[float]
 
 
 class FlipVotes(msgspec.Struct, frozen=True):
-    """Pairs that other weights turn round. share: of votes that are for that, with the ends of its 95 % interval."""
+    """Votes on the pairs whose order candidate weights flip.
+
+    share: share of the votes that are for the flip, in [0, 1].
+    low, high: its 95 % interval.
+    """
 
     n: int
     share: float
@@ -41,33 +49,41 @@ class FlipVotes(msgspec.Struct, frozen=True):
     high: float
 
     def __str__(self) -> str:
-        ends = f"{self.low:.0%} to {self.high:.0%}"
-        return (
-            f"; of {self.n} pairs left to chance that it turns round, clicks are for that in {self.share:.0%} ({ends})"
-        )
+        share = f"{self.share:.0%} ({self.low:.0%} to {self.high:.0%})"
+        return f"; of {self.n} randomly ordered pairs that it flips, clicks are for that in {share}"
 
 
 def pair_votes(swaps: Iterable[PairSwap], features: ScoreArray, clicked: BoolArray) -> Iterator[PairVote]:
-    """The votes of one page. features: (n, n_features), clicked: (n,), as shown."""
+    """Yield the votes of one page.
+
+    features: (n, n_features), as shown.
+    clicked: (n,), as shown.
+    """
     for swap in swaps:
         upper, lower = swap.rank - 1, swap.rank
         if swap.probability == FAIR and lower < len(clicked) and clicked[upper] != clicked[lower]:
-            chosen, other = (upper, lower) if clicked[upper] else (lower, upper)
-            yield PairVote(features[chosen].tolist(), features[other].tolist())
+            chosen, passed_over = (upper, lower) if clicked[upper] else (lower, upper)
+            yield PairVote(features[chosen].tolist(), features[passed_over].tolist())
 
 
-def votes_on_flips(votes: Sequence[PairVote], now: ScoreArray, then: ScoreArray) -> FlipVotes | None:
-    """What votes say of going from some weights to others, (n_pieces,) each; None where they are too few to say
-    anything. Interval: Wilson 1927."""
+def votes_on_flips(votes: Sequence[PairVote], before: ScoreArray, after: ScoreArray) -> FlipVotes | None:
+    """Count the votes on pairs whose order changes between two sets of weights.
+
+    before, after: (n_pieces,) weights.
+
+    Returns None where fewer than `MIN_FLIPPED` votes are on such pairs.
+    Source: Wilson 1927, for the interval.
+    """
     if not votes:
         return None
-    chosen, other = (pieces(np.array([getattr(one, name) for one in votes])) for name in ("chosen", "other"))
-    before, after = ((chosen - other) @ weights for weights in (now, then))
-    turned = before * after < 0.0
-    n = int(turned.sum())
+    chosen = pieces(np.array([vote.chosen for vote in votes]))
+    passed_over = pieces(np.array([vote.passed_over for vote in votes]))
+    margin_before, margin_after = ((chosen - passed_over) @ weights for weights in (before, after))
+    flipped = margin_before * margin_after < 0.0
+    n = int(flipped.sum())
     if n < MIN_FLIPPED:
         return None
-    share = float((after[turned] > 0.0).mean())
+    share = float((margin_after[flipped] > 0.0).mean())
     middle = (share + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
-    wide = Z_95 / (1 + Z_95**2 / n) * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
-    return FlipVotes(n, share, middle - wide, middle + wide)
+    half_width = Z_95 / (1 + Z_95**2 / n) * math.sqrt(share * (1 - share) / n + Z_95**2 / (4 * n * n))
+    return FlipVotes(n, share, middle - half_width, middle + half_width)

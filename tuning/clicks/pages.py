@@ -1,7 +1,8 @@
-"""Pages as shoppers left them: rankings with all that was done on them, once nothing more is to be expected. Pure.
+"""Pages: first pages of rankings with the interactions on them, closed once no more are expected. Pure.
 
-A page is closed some time after it was shown, in the order in which pages were shown; what comes later counts for the
-documents, not for the page. Times are those of events, so the same events give the same pages, whenever they are read.
+A page closes a fixed time after it was shown, and pages close in the order in which they were shown. Later interactions
+count for the documents alone. All times are those of events, so the same events give the same pages whenever they are
+read.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from events.learning import VALUES
 from events.types import InteractionRecorded, RankingShown
 
 SETTLE: Final = timedelta(seconds=30)
-# A click may be on its way through the log for so long.
-ON_ITS_WAY: Final = timedelta(seconds=2)
+# How long an interaction may take through the log.
+LOG_DELAY: Final = timedelta(seconds=2)
 MAX_OPEN: Final = 10_000
 
 
-def graded(interaction: InteractionRecorded) -> float:
-    """Whether somebody likes what they did something with, in [-1, 1]; only feedback has it another than 1. Feedback of
-    before grades were checked says nothing where it is none."""
+def interaction_grade(interaction: InteractionRecorded) -> float:
+    """Return the grade of a feedback, in [-1, 1], below 0 where the user disliked the document; else 1.
+
+    Feedback that was logged before grades were checked may be out of range; its grade is 0.
+    """
     if interaction.kind != "feedback":
         return 1.0
     grade = interaction.value or 0.0
@@ -31,8 +34,12 @@ def graded(interaction: InteractionRecorded) -> float:
 
 
 class Page(msgspec.Struct):
-    """clicked: ids of documents that somebody did something with, and was not sorry. disliked: of which they said that
-    they do not belong there. bought: what went into a cart, or further."""
+    """A ranking and the documents that the user acted on, by id.
+
+    clicked: documents with an interaction and without negative feedback.
+    disliked: documents with negative feedback.
+    bought: documents that were put into a cart or bought.
+    """
 
     ranking: RankingShown
     clicked: set[str] = msgspec.field(default_factory=set)
@@ -41,41 +48,47 @@ class Page(msgspec.Struct):
 
 
 class Pages:
-    """Open pages. settle: how long one stays open."""
+    """Open pages.
+
+    settle: how long a page stays open.
+    """
 
     def __init__(self, settle: timedelta = SETTLE) -> None:
         self._settle = settle
         self._open: OrderedDict[str, Page] = OrderedDict()
 
-    def show(self, ranking: RankingShown) -> None:
+    def observe_ranking(self, ranking: RankingShown) -> None:
+        """Open the ranking's page."""
         if ranking.id not in self._open:
             self._open[ranking.id] = Page(ranking)
 
-    def act(self, interaction: InteractionRecorded) -> None:
+    def observe_interaction(self, interaction: InteractionRecorded) -> None:
+        """Add an interaction to its page, where that is open."""
         page = self._open.get(interaction.query_id or "")
         in_time = page is not None and interaction.received_at - page.ranking.timestamp <= self._settle
         if page is None or not in_time or interaction.kind not in VALUES:
             return
         if interaction.kind in ("add_to_cart", "purchase"):
             page.bought.add(interaction.document_id)
-        grade = graded(interaction)
+        grade = interaction_grade(interaction)
         if grade < 0.0:
             page.disliked.add(interaction.document_id)
             page.clicked.discard(interaction.document_id)
         elif grade > 0.0 and interaction.document_id not in page.disliked:
             page.clicked.add(interaction.document_id)
 
-    def closed(self, now: datetime) -> list[Page]:
-        """Those that are to be closed by now, in the order in which they came; taken out."""
-        found = []
+    def close(self, now: datetime) -> list[Page]:
+        """Remove and return the pages that are due, in the order in which they were opened."""
+        closed = []
         while self._open:
             page = next(iter(self._open.values()))
-            if page.ranking.timestamp + self._settle + ON_ITS_WAY > now and len(self._open) <= MAX_OPEN:
+            if page.ranking.timestamp + self._settle + LOG_DELAY > now and len(self._open) <= MAX_OPEN:
                 break
-            found.append(self._open.pop(page.ranking.id))
-        return found
+            closed.append(self._open.pop(page.ranking.id))
+        return closed
 
     def open(self) -> list[Page]:
+        """Return the open pages, for `restore`."""
         return list(self._open.values())
 
     def restore(self, pages: list[Page]) -> None:

@@ -1,9 +1,9 @@
-"""How much of what is shown is still worth leaving to chance. Pure.
+"""How many searches to explore: to swap nearly tied neighbours at random. Pure.
 
-What comes of it are votes: pages on which just one of two neighbours that might have changed places was clicked. They
-cost most where shoppers click little and where everything is known already, so a share of searches is chosen that gives
-as many votes as are worth having: fewer where clicks are many, fewer the surer the learner is of the neighbours that
-might change places, and never none at all, or the log could not say what other orders would have earned.
+Exploration yields votes: pages on which just one of two neighbours that might have been swapped was clicked. The share
+of searches that explore is chosen so that they yield a wanted number of votes: smaller where clicks are frequent, and
+smaller the surer the learner is of the order of nearly tied neighbours. It never falls to 0, because without any
+exploration the log could not say what other orders would have earned.
 """
 
 from __future__ import annotations
@@ -17,63 +17,68 @@ import numpy as np
 from tuning.arrays import ScoreArray
 from tuning.learners.browsing import BrowsingLearner
 
-# Of the score above: neighbours that are further apart never change places.
+# Neighbours are nearly tied where their scores differ by at most this share of the higher one.
 NEAR_TIE: Final = 0.1
 DEPTH: Final = 10
-# Votes a search, where nothing is known yet: fifty of ten thousand.
-WANTED: Final = 0.005
-# What is believed of a page that is left to chance before there were any: pages, and votes.
-BEFORE: Final = (10.0, 2.5)
-# Each page counts for so much less than the next.
-FADING: Final = 0.999
-# At least so much of the most that is allowed.
-LEAST: Final = 0.1
-# A share that differs by less is not worth telling.
+# Votes per search that are worth having at full uncertainty: fifty in ten thousand.
+WANTED_VOTES: Final = 0.005
+# Before there is data: explored pages, and votes on them.
+PRIOR: Final = (10.0, 2.5)
+# Weight of a page relative to the next one.
+DECAY: Final = 0.999
+# The lowest share, relative to the highest that is allowed.
+MIN_SHARE: Final = 0.1
+# A change of the share by less, relative to what was published, is not published.
 MIN_CHANGE: Final = 0.2
 
 
 class Exploration(msgspec.Struct, array_like=True):
-    """pages: that were left to chance, votes: that came of them, both fading. doubt: of neighbours that might change
-    places, in [0, 1]: 0 where the learner is sure which is better, 1 where it might as well toss a coin. told: the
-    share that was told last; below 0 where none was."""
+    """What determines the share of searches that explore.
 
-    pages: float = BEFORE[0]
-    votes: float = BEFORE[1]
-    doubt: float = 1.0
-    told: float = -1.0
+    n_pages, n_votes: explored pages and the votes on them, decayed.
+    uncertainty: of the order of nearly tied neighbours, in [0, 1]: 0 where the learner is sure, 1 where it knows
+        nothing.
+    published_share: the share that was published last; below 0 where none was.
+    """
 
-    def take(self, n_votes: int) -> None:
-        """A page that was left to chance."""
-        self.pages, self.votes = FADING * self.pages + 1.0, FADING * self.votes + n_votes
+    n_pages: float = PRIOR[0]
+    n_votes: float = PRIOR[1]
+    uncertainty: float = 1.0
+    published_share: float = -1.0
 
-    def share(self, most: float) -> float:
-        """Of searches, that are worth leaving to chance. most: that are allowed to."""
-        worth = self.doubt * WANTED * self.pages / max(self.votes, 1e-9)
-        return min(max(worth, LEAST * most), most)
+    def observe(self, n_votes: int) -> None:
+        """Take in an explored page."""
+        self.n_pages, self.n_votes = DECAY * self.n_pages + 1.0, DECAY * self.n_votes + n_votes
 
-    def news(self, most: float) -> float | None:
-        """The share, where it is another by now than was told last."""
-        share = self.share(most)
-        if self.told >= 0.0 and abs(share - self.told) <= MIN_CHANGE * self.told:
+    def share(self, highest: float) -> float:
+        """Return the share of searches to explore, at most `highest`."""
+        worthwhile = self.uncertainty * WANTED_VOTES * self.n_pages / max(self.n_votes, 1e-9)
+        return min(max(worthwhile, MIN_SHARE * highest), highest)
+
+    def publish(self, highest: float) -> float | None:
+        """Return the share, and record it as published; None where it hardly differs from what was published last."""
+        share = self.share(highest)
+        if self.published_share >= 0.0 and abs(share - self.published_share) <= MIN_CHANGE * self.published_share:
             return None
-        self.told = share
+        self.published_share = share
         return share
 
 
-def doubt(learner: BrowsingLearner, pages: Iterable[ScoreArray], weights: ScoreArray) -> float:
-    """How unsure a learner is of the order of those neighbours that are nearly alike; 1 where there are none.
+def order_uncertainty(learner: BrowsingLearner, pages: Iterable[ScoreArray], weights: ScoreArray) -> float:
+    """Return how unsure a learner is of the order of nearly tied neighbours, in [0, 1]; 1 where there are none.
 
-    pages: (n, n_pieces) each, as they were shown. weights: (n_pieces,) in force.
+    pages: (n, n_pieces) each, in the order shown.
+    weights: (n_pieces,) weights in force.
     """
     differences = []
     for page in pages:
         scores = page[:DEPTH] @ weights
         near = np.abs(scores[:-1] - scores[1:]) <= NEAR_TIE * np.abs(scores[:-1])
         differences.append((page[: len(scores) - 1] - page[1 : len(scores)])[near])
-    apart = np.concatenate(differences) if differences else np.empty((0, len(weights)))
-    # Of two that are the same in every way there is nothing to find out.
-    apart = apart[np.abs(apart).max(axis=1, initial=0.0) > 0.0]
-    if not len(apart):
+    pairs = np.concatenate(differences) if differences else np.empty((0, len(weights)))
+    # Documents with equal features cannot be told apart.
+    pairs = pairs[np.abs(pairs).max(axis=1, initial=0.0) > 0.0]
+    if not len(pairs):
         return 1.0
-    better = learner.chances(apart)
+    better = learner.better_probabilities(pairs)
     return float(2.0 * np.minimum(better, 1.0 - better).mean())

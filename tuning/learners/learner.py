@@ -1,7 +1,7 @@
-"""What every learner owes: it ranks by what it knows, and learns from what shoppers did with what they were shown.
-Pure, and seeded: the same impressions in the same order leave the same weights.
+"""The learner protocol: a learner ranks by what it learnt so far, and learns from impressions.
 
-Features are those that were logged as a ranking was shown, in [0, 1] (`tuning.features`).
+Learners are pure and repeatable: the same impressions in the same order leave the same weights. Features are those that
+were logged with a ranking, in [0, 1] (`tuning.features`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,12 @@ from tuning.arrays import BoolArray, ScoreArray
 
 
 class Impression(msgspec.Struct, frozen=True):
-    """One ranking that was shown, from its first rank on. features: (n, n_features). clicked: (n,). user: '' where that
-    is not known."""
+    """One first page, from rank 1 on.
+
+    features: (n, n_features).
+    clicked: (n,).
+    user: '' where unknown.
+    """
 
     features: ScoreArray
     clicked: BoolArray
@@ -25,26 +29,31 @@ class Impression(msgspec.Struct, frozen=True):
 
 class Learner(Protocol):
     def scores(self, features: ScoreArray) -> ScoreArray:
-        """(n,) higher is better. features: (n, n_features)."""
+        """Return (n,) scores. features: (n, n_features)."""
         ...
 
     def order(self, features: ScoreArray, rng: np.random.Generator) -> ScoreArray:
-        """(n,) what the candidates are shown by, the highest first: scores, with the chance in them that the learner
-        needs."""
+        """Return (n,) the numbers that candidates are displayed by, highest first.
+
+        These are the scores plus the randomness that the learner needs, if any.
+        """
         ...
 
     def learn(self, impression: Impression) -> None: ...
 
 
 class Off:
-    """Learns nothing. weights: (n_features,) of production."""
+    """Learns nothing.
+
+    weights: (n_features,) production weights.
+    """
 
     def __init__(self, weights: ScoreArray) -> None:
         self._weights = weights
 
     def scores(self, features: ScoreArray) -> ScoreArray:
-        found: ScoreArray = features @ self._weights
-        return found
+        scores: ScoreArray = features @ self._weights
+        return scores
 
     def order(self, features: ScoreArray, rng: np.random.Generator) -> ScoreArray:
         return self.scores(features)

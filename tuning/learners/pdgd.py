@@ -1,4 +1,4 @@
-"""Pairwise differentiable gradient descent: the published yardstick. It learns well, and shows shoppers how.
+"""Pairwise differentiable gradient descent, the published baseline. It explores on every page, at shoppers' expense.
 
 Source: Oosterhuis & de Rijke, Differentiable Unbiased Online Learning to Rank, CIKM 2018, equations 5 to 8.
 """
@@ -14,23 +14,26 @@ from tuning.compiled import compiled
 from tuning.learners.learner import Impression
 
 LEARNING_RATE: Final = 0.1
-# As the authors do: the learning rate falls a little with each impression.
+# As in the authors' code: the learning rate decays with each impression.
 DECAY: Final = 0.9999977
 
 
 class Pdgd:
-    """weights: (n_features,) that it starts from."""
+    """A linear model.
+
+    weights: (n_features,) initial weights.
+    """
 
     def __init__(self, weights: ScoreArray) -> None:
         self._weights = weights.astype(np.float64)
         self._rate = LEARNING_RATE
 
     def scores(self, features: ScoreArray) -> ScoreArray:
-        found: ScoreArray = features @ self._weights
-        return found
+        scores: ScoreArray = features @ self._weights
+        return scores
 
     def order(self, features: ScoreArray, rng: np.random.Generator) -> ScoreArray:
-        """A draw from the Plackett-Luce model of its scores."""
+        """Draw an order from the Plackett-Luce model of the scores."""
         noisy: ScoreArray = self.scores(features) + rng.gumbel(size=len(features))
         return noisy
 
@@ -45,8 +48,12 @@ class Pdgd:
 
 @compiled("f8[2] f8[1] b1[1] f8[1]!")
 def _gradient(features: ScoreArray, scores: ScoreArray, clicked: AnyArray, gradient: ScoreArray) -> None:
-    """Write (n_features,) the sum over pairs of a clicked and an unclicked document, down to the one after the last
-    click. Documents beyond the first page have no part in the model of the page."""
+    """Add up the gradients of all pairs of a clicked and an unclicked document, down to the one after the last click.
+
+    Documents past the first page are no part of the model of the page.
+
+    gradient: (n_features,) is written.
+    """
     n = scores.shape[0]
     end = 0
     for i in range(n):
@@ -58,23 +65,23 @@ def _gradient(features: ScoreArray, scores: ScoreArray, clicked: AnyArray, gradi
         for other in range(end):
             if clicked[other]:
                 continue
-            # How likely the page is, with the two in either place.
-            likely = np.zeros(2)
+            # Log-probability of the page as shown, and with the two documents swapped.
+            log_probability = np.zeros(2)
             for swapped in range(2):
                 for place in range(n - 1):
                     total, own = 0.0, 0.0
                     for later in range(place, n):
-                        at = later
+                        position = later
                         if swapped and later == k:
-                            at = other
+                            position = other
                         elif swapped and later == other:
-                            at = k
-                        total += np.exp(scores[at] - scores.max())
+                            position = k
+                        total += np.exp(scores[position] - scores.max())
                         if later == place:
-                            own = scores[at] - scores.max()
-                    likely[swapped] += own - np.log(total)
-            share = 1.0 / (1.0 + np.exp(likely[0] - likely[1]))
-            apart = 1.0 / (1.0 + np.exp(scores[other] - scores[k]))
-            pull = share * apart * (1.0 - apart)
+                            own = scores[position] - scores.max()
+                    log_probability[swapped] += own - np.log(total)
+            share = 1.0 / (1.0 + np.exp(log_probability[0] - log_probability[1]))
+            preferred = 1.0 / (1.0 + np.exp(scores[other] - scores[k]))
+            pull = share * preferred * (1.0 - preferred)
             for j in range(gradient.shape[0]):
                 gradient[j] += pull * (features[k, j] - features[other, j])

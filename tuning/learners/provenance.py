@@ -1,4 +1,4 @@
-"""Which searches moved a weight: of all that were learnt from, those that pulled most, each way. Pure."""
+"""Provenance: the searches whose clicks moved each weight most, in each direction. Pure."""
 
 from __future__ import annotations
 
@@ -11,52 +11,61 @@ import numpy as np
 from tuning.arrays import ScoreArray
 
 N_KEPT: Final = 5
-WAYS: Final = (1.0, -1.0)
+SIGNS: Final = (1.0, -1.0)
 
 
 class Provenance:
-    """names: of the weights."""
+    """The strongest pulls on each weight since the last reset.
+
+    names: (n_weights,) names of the weights.
+    """
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
-        self.begin()
+        self.reset()
 
-    def begin(self) -> None:
-        """Forget all: what comes next leads somewhere else."""
-        # By way and weight: (how far, which search), the least of them first.
-        self._most: list[list[list[tuple[float, str]]]] = [[[] for _ in self._names] for _ in WAYS]
-        self._least = np.zeros((len(WAYS), len(self._names)))
+    def reset(self) -> None:
+        """Forget all searches so far."""
+        # By sign and weight: a heap of (pull, ranking id), the weakest pull first.
+        self._pulls: list[list[list[tuple[float, str]]]] = [[[] for _ in self._names] for _ in SIGNS]
+        # A pull has to exceed this to be kept.
+        self._weakest = np.zeros((len(SIGNS), len(self._names)))
 
-    def take(self, query_id: str, moved: ScoreArray) -> None:
-        """moved: (n_weights,) how far one search pulled each."""
-        for way, sign in enumerate(WAYS):
-            for at in np.flatnonzero(sign * moved > self._least[way]).tolist():
-                most = self._most[way][at]
-                pull = (float(sign * moved[at]), query_id)
-                if len(most) < N_KEPT:
-                    heapq.heappush(most, pull)
+    def observe(self, query_id: str, changes: ScoreArray) -> None:
+        """Take in how far one search moved each weight. changes: (n_weights,)."""
+        for row, sign in enumerate(SIGNS):
+            for column in np.flatnonzero(sign * changes > self._weakest[row]).tolist():
+                heap = self._pulls[row][column]
+                pull = (float(sign * changes[column]), query_id)
+                if len(heap) < N_KEPT:
+                    heapq.heappush(heap, pull)
                 else:
-                    heapq.heapreplace(most, pull)
-                if len(most) == N_KEPT:
-                    self._least[way, at] = most[0][0]
+                    heapq.heapreplace(heap, pull)
+                if len(heap) == N_KEPT:
+                    self._weakest[row, column] = heap[0][0]
 
-    def of(self, changes: Mapping[str, float]) -> dict[str, tuple[str, ...]]:
-        """changes: by weight. Returns the searches that pulled it that way most, by weight, the strongest first."""
-        at = {name: i for i, name in enumerate(self._names)}
-        found = {}
+    def searches(self, changes: Mapping[str, float]) -> dict[str, tuple[str, ...]]:
+        """Return, by weight, the ids of the searches that pulled it most in the direction of its change.
+
+        changes: change by weight.
+
+        The strongest search comes first; weights without any are left out.
+        """
+        columns = {name: column for column, name in enumerate(self._names)}
+        strongest = {}
         for name, change in changes.items():
-            if name in at and change:
-                most = self._most[0 if change > 0.0 else 1][at[name]]
-                found[name] = tuple(query_id for _, query_id in sorted(most, reverse=True))
-        return {name: ids for name, ids in found.items() if ids}
+            if name in columns and change:
+                heap = self._pulls[0 if change > 0.0 else 1][columns[name]]
+                strongest[name] = tuple(query_id for _, query_id in sorted(heap, reverse=True))
+        return {name: ids for name, ids in strongest.items() if ids}
 
     def parts(self) -> list[list[list[tuple[float, str]]]]:
-        """What `restore` takes."""
-        return self._most
+        """Return the state that `restore` takes."""
+        return self._pulls
 
-    def restore(self, most: list[list[list[tuple[float, str]]]]) -> None:
-        self._most = most
-        for way, by_weight in enumerate(most):
-            for at, pulls in enumerate(by_weight):
-                heapq.heapify(pulls)
-                self._least[way, at] = pulls[0][0] if len(pulls) == N_KEPT else 0.0
+    def restore(self, pulls: list[list[list[tuple[float, str]]]]) -> None:
+        self._pulls = pulls
+        for row, by_weight in enumerate(pulls):
+            for column, heap in enumerate(by_weight):
+                heapq.heapify(heap)
+                self._weakest[row, column] = heap[0][0] if len(heap) == N_KEPT else 0.0
