@@ -109,7 +109,8 @@ class GuardedLearner:
             self.steps.append(decision.step)
             self._publish(edits_of(self._index, decision))
             if decision.step.kind in ("rolled_back", "frozen"):
-                self._publish([SetLearning(frozen_learning(self._index.learning, why=decision.step.why, now=self._now))])
+                frozen = frozen_learning(self._index.learning, why=decision.step.why, now=self._now)
+                self._publish([SetLearning(frozen)])
             self.learner.follow(self._index)
             if decision.step.kind == "published":
                 self.versions.append(self._piece_weights())

@@ -130,8 +130,8 @@ class App:
             run(behavior.worker.run(), "worker")
         if learners is not None:
             run(once_reached(lambda: learners.run(behavior.follower.caught_up)), "learners")
-        revise = learners.revise if learners is not None else None
-        run(once_reached(SignalsFollower(log.event_log, log.serving, revise).run), "signals")
+        republish = learners.republish if learners is not None else None
+        run(once_reached(SignalsFollower(log.event_log, log.serving, republish).run), "signals")
         run(once_reached(behavior.ingest.run), "ingest")
         run(once_reached(Scheduler(log.event_log, changes.drafts).run), "scheduler")
 

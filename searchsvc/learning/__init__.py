@@ -1,1 +1,1 @@
-"""What do indexes learn from shoppers, and how does it reach the ranking?"""
+"""Learners while the service runs: events go in; commands, drafts and SIGNALS come out."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from searchsvc.learning.learners import Learners, LearningStatus
+from searchsvc.learning.learners import Learners
+from searchsvc.learning.status import LearningStatus
 
 
 class LearningReports:

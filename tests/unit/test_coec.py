@@ -147,7 +147,10 @@ def test_a_new_document_begins_as_its_families_do() -> None:
 
 
 def test_it_takes_less_to_promote_what_comes_from_a_good_family() -> None:
-    good, alone = BehaviorStatistics(6.0, 3.0, users=[*range(MIN_USERS)]), BehaviorStatistics(6.0, 3.0, users=[*range(MIN_USERS)])
+    good, alone = (
+        BehaviorStatistics(6.0, 3.0, users=[*range(MIN_USERS)]),
+        BehaviorStatistics(6.0, 3.0, users=[*range(MIN_USERS)]),
+    )
     assert good.factor(2.0, 1.8) > 1.1
     assert alone.factor(2.0) < good.factor(2.0, 1.8)
 

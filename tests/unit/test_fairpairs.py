@@ -49,7 +49,7 @@ def test_features_are_taken_with_their_bends() -> None:
     vote = PairVote([0.9, 0.0], [0.5, 0.5])
     bent = weights(1.0, 0.5)
     bent[2] = -2.0
-    assert (pieces(np.array([vote.chosen])) @ bent < pieces(np.array([vote.other])) @ bent).all()
+    assert (pieces(np.array([vote.chosen])) @ bent < pieces(np.array([vote.passed_over])) @ bent).all()
     found = votes_on_flips([vote] * MIN_FLIPPED, weights(1.0, 0.5), bent)
     assert found is not None
     assert found.share == 0.0

@@ -231,7 +231,9 @@ def test_who_asks_the_same_again_and_again_demotes_nothing() -> None:
         learner.observe_ranking(msgspec.structs.replace(asked, id=f"r{n}"))
     seen = learner.behavior.coec.documents.subjects[ranking.document_ids[0]].expected
     learner.observe_ranking(msgspec.structs.replace(asked, id="other", user="another"))
-    assert learner.behavior.coec.documents.subjects[ranking.document_ids[0]].expected == pytest.approx(2 * seen, rel=0.1)
+    assert learner.behavior.coec.documents.subjects[ranking.document_ids[0]].expected == pytest.approx(
+        2 * seen, rel=0.1
+    )
 
 
 def test_a_factor_is_told_when_it_moves_and_only_then() -> None:

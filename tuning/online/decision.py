@@ -8,8 +8,8 @@ from typing import Final
 
 import msgspec
 
-from events.index_control import IndexControl
 from events.edits import Edit, SetTrial, SetWeights
+from events.index_control import IndexControl
 from events.learning import Ignored, Learning, RampTrial, Trial, on_the_ramp
 from tuning.gate.pipeline import Step
 

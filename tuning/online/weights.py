@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from events.index_control import IndexControl
 from events.hinges import is_hinge
+from events.index_control import IndexControl
 from events.types import RankingShown
 from tuning.arrays import BoolArray, ScoreArray
 from tuning.clicks.fairpairs import PairVote, pair_votes, votes_on_flips

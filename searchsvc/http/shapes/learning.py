@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from events.learning import Ignored, Learning, Mode, Trial
-from searchsvc.learning.learners import LearningStatus
+from searchsvc.learning.status import LearningStatus
 
 
 class LearningInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
