@@ -116,7 +116,10 @@ def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be
     call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.3})
     shown = command(shop, "show", "shop")
     assert "documents" in shown
-    assert "2.00% of searches leave neighbours to chance, 2.00% at most" in shown
+    # Votes on explored pages, of which there may be some by now, lower the share.
+    share = learning(shop)["learner"]["exploration_share"]
+    assert 0.002 <= share <= 0.02
+    assert f"{share:.2%} of searches leave neighbours to chance, 2.00% at most" in shown
     said_of = command(shop, "unlearn", "shop", "--user-token", "lamps-0", "--reason", "a test")
     assert "learns anew" in said_of
     until("one user was not forgotten", lambda: "relearnt" in learning(shop)["learner"]["message"])
