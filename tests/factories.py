@@ -158,18 +158,18 @@ def call(
 
 
 class FakeEmbedder(Embedder):
-    """Knows the vectors of a few queries; fails for `broken`. asked, alone: what it was called with."""
+    """Knows the vectors of a few queries; fails for `broken`. queries, all_cores: what it was called with."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.alone: list[bool] = []
+        self.queries: list[str] = []
+        self.all_cores: list[bool] = []
 
     def cached(self, query: str) -> FloatArray | None:
         return None
 
-    def encode_query(self, query: str, *, alone: bool = False) -> FloatArray:
-        self.asked.append(query)
-        self.alone.append(alone)
+    def encode_query(self, query: str, *, all_cores: bool = False) -> FloatArray:
+        self.queries.append(query)
+        self.all_cores.append(all_cores)
         if query == "broken":
             raise Unavailable("the embedding model failed")
         return vector(int(query.split()[-1]) if query.split()[-1].isdigit() else 99)

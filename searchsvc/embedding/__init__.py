@@ -1,1 +1,1 @@
-"""Text to vectors: find and verify a model, turn it into an int8 ONNX graph, run that for queries and documents."""
+"""How does text become vectors? Find and verify a model, export it as an int8 ONNX graph, and run the graph."""

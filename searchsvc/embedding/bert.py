@@ -1,10 +1,12 @@
-"""The ONNX graph of a BERT sentence encoder, built from its safetensors weights. Needs no torch.
+"""Build the ONNX graph of a BERT sentence encoder from its safetensors weights, without torch.
 
-Covers what sentence-transformers calls Transformer(BertModel) -> Pooling(mean) -> Normalize: token ids to one vector of
-length 1. Three projections are one matrix product, the attention scale is folded into the query weights, and attention
-itself is one operator of onnxruntime's own: one at a time, texts need no padding, and so no mask.
-Source: Devlin et al. 2019; the layout of the weights is that of `transformers.BertModel`. A test holds the output
-against sentence-transformers: cosine 1.0 before quantisation.
+It covers what sentence-transformers calls Transformer(BertModel) -> Pooling(mean) -> Normalize: from token ids to one
+vector of length 1. The three projections of attention are one matrix product, its scale is multiplied into the query
+weights, and attention is one operator of onnxruntime. Texts are encoded one at a time, so they need no padding and no
+mask.
+
+Source: Devlin et al. 2019; the layout of the weights is that of `transformers.BertModel`. A test compares the output
+with sentence-transformers: cosine 1.0 before quantization.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from safetensors.numpy import load_file
 
+from searchsvc.embedding.model import WEIGHTS_FILE
 from tuning.arrays import AnyArray
 
 OPSET: Final = 20
@@ -38,12 +41,14 @@ class BertConfig(msgspec.Struct, frozen=True):
 
 
 class PoolingConfig(msgspec.Struct, frozen=True):
+    """The members of 1_Pooling/config.json that decide the graph."""
+
     pooling_mode_mean_tokens: bool = False
     pooling_mode_cls_token: bool = False
 
 
-def supported(folder: Path) -> BertConfig | None:
-    """The configuration of a model folder this module can build; None where it is of another kind."""
+def supported_config(folder: Path) -> BertConfig | None:
+    """Return the configuration of a model folder, or None if this module cannot build the model."""
     try:
         config = msgspec.json.decode((folder / "config.json").read_bytes(), type=BertConfig)
         pooling = msgspec.json.decode((folder / "1_Pooling" / "config.json").read_bytes(), type=PoolingConfig)
@@ -56,13 +61,17 @@ def supported(folder: Path) -> BertConfig | None:
     return config if plain and mean and kinds == ["Transformer", "Pooling", "Normalize"] else None
 
 
-def build(folder: Path, config: BertConfig) -> onnx.ModelProto:
-    """input_ids: (batch, length) int64, no padding -> embedding: (batch, hidden_size) float32, rows of length 1."""
-    return _Builder(load_file(folder / "model.safetensors"), config).model()
+def build_graph(folder: Path, config: BertConfig) -> onnx.ModelProto:
+    """Return the graph of a model folder.
+
+    Its input `input_ids` is (batch, length) int64 without padding, its output `embedding` (batch, hidden_size) float32
+    with rows of length 1.
+    """
+    return _GraphBuilder(load_file(folder / WEIGHTS_FILE), config).model()
 
 
-class _Builder:
-    """Collects nodes and constants; every method returns the name of its output."""
+class _GraphBuilder:
+    """Collects the nodes and constants of the graph. Each method adds nodes and returns the name of their output."""
 
     def __init__(self, weights: dict[str, AnyArray], config: BertConfig) -> None:
         self._weights = weights
@@ -76,9 +85,9 @@ class _Builder:
             hidden = self._layer(hidden, f"encoder.layer.{layer}")
         mean = self._op("ReduceMean", [hidden, self._ints("one", [1])], "mean", keepdims=0)
         self._op("LpNormalization", [mean], "embedding", axis=1, p=2)
-        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "l"])
-        out = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["b", self._config.hidden_size])
-        graph = helper.make_graph(self._nodes, "bert", [ids], [out], list(self._constants.values()))
+        input_ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "l"])
+        embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["b", self._config.hidden_size])
+        graph = helper.make_graph(self._nodes, "bert", [input_ids], [embedding], list(self._constants.values()))
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(ONNXRUNTIME, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         onnx.checker.check_model(model)
@@ -86,22 +95,22 @@ class _Builder:
 
     def _embed(self) -> str:
         table = "embeddings.{}_embeddings.weight"
-        # Every token is of type 0: one sentence at a time.
+        # Every token has type 0: a text is one segment.
         positions = self._weights[table.format("position")] + self._weights[table.format("token_type")][0]
         shape = self._op("Shape", ["input_ids"], "shape")
         length = self._op("Gather", [shape, self._ints("one", [1])], "length")
         zero = self._ints("zero", [0])
         position = self._op("Slice", [self._constant("positions", positions), zero, length], "position")
         word = self._op("Gather", [self._constant("words", self._weights[table.format("word")]), "input_ids"], "word")
-        return self._normalised(self._op("Add", [word, position], "embedded"), "embeddings.LayerNorm")
+        return self._normalized(self._op("Add", [word, position], "embedded"), "embeddings.LayerNorm")
 
     def _layer(self, hidden: str, name: str) -> str:
-        attended = self._linear(self._attention(hidden, name), f"{name}.attention.output.dense")
+        attended = self._dense(self._attention(hidden, name), f"{name}.attention.output.dense")
         added = self._op("Add", [attended, hidden], f"{name}.attended")
-        hidden = self._normalised(added, f"{name}.attention.output.LayerNorm")
-        wide = self._op("Gelu", [self._linear(hidden, f"{name}.intermediate.dense")], f"{name}.wide")
-        added = self._op("Add", [self._linear(wide, f"{name}.output.dense"), hidden], f"{name}.added")
-        return self._normalised(added, f"{name}.output.LayerNorm")
+        hidden = self._normalized(added, f"{name}.attention.output.LayerNorm")
+        wide = self._op("Gelu", [self._dense(hidden, f"{name}.intermediate.dense")], f"{name}.wide")
+        added = self._op("Add", [self._dense(wide, f"{name}.output.dense"), hidden], f"{name}.added")
+        return self._normalized(added, f"{name}.output.LayerNorm")
 
     def _attention(self, hidden: str, name: str) -> str:
         size, heads = self._config.hidden_size, self._config.num_attention_heads
@@ -116,14 +125,14 @@ class _Builder:
             "MultiHeadAttention", outputs, f"{name}.context", domain=ONNXRUNTIME, num_heads=heads, scale=1.0
         )
 
-    def _linear(self, hidden: str, name: str) -> str:
+    def _dense(self, hidden: str, name: str) -> str:
         return self._affine(hidden, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"], name)
 
     def _affine(self, hidden: str, matrix: AnyArray, offset: AnyArray, name: str) -> str:
         product = self._op("MatMul", [hidden, self._constant(f"{name}.matrix", matrix.T)], f"{name}.product")
         return self._op("Add", [product, self._constant(f"{name}.offset", offset)], f"{name}.out")
 
-    def _normalised(self, hidden: str, name: str) -> str:
+    def _normalized(self, hidden: str, name: str) -> str:
         scale = self._constant(f"{name}.scale", self._weights[f"{name}.weight"])
         offset = self._constant(f"{name}.offset", self._weights[f"{name}.bias"])
         epsilon = self._config.layer_norm_eps

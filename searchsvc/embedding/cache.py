@@ -1,4 +1,4 @@
-"""Vectors of document texts, kept by text and model, so that no rebuild encodes anything twice."""
+"""A cache of document vectors by text and model, so that no rebuild encodes a text twice."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ import hashlib
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from tuning.arrays import FloatArray
 
-LOOKUP = 500
+# Texts that are looked up in one statement.
+LOOKUP_BATCH: Final = 500
 
 
 class VectorCache:
-    """One SQLite file a model. Used by one thread. Losing it costs time, never truth."""
+    """One SQLite file for each model, for one thread. Deleting it costs time only.
+
+    dimension: of the vectors; others in the file are ignored
+    """
 
     def __init__(self, path: Path, dimension: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,21 +31,22 @@ class VectorCache:
         self._database.execute("CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, vector BLOB) WITHOUT ROWID")
 
     def get(self, texts: Sequence[str]) -> dict[str, FloatArray]:
-        """The known vectors by text, in half precision (as the index keeps them)."""
-        keys = {_key(text): text for text in texts}
-        known: dict[str, FloatArray] = {}
-        wanted = list(keys)
-        for start in range(0, len(wanted), LOOKUP):
-            part = wanted[start : start + LOOKUP]
-            marks = ",".join("?" * len(part))
-            rows = self._database.execute(f"SELECT text, vector FROM vectors WHERE text IN ({marks})", part)  # noqa: S608 - marks only
+        """Return the cached vectors by text, in half precision, as `half_precision` returns them."""
+        text_of = {_key(text): text for text in texts}
+        vectors: dict[str, FloatArray] = {}
+        keys = list(text_of)
+        for start in range(0, len(keys), LOOKUP_BATCH):
+            batch = keys[start : start + LOOKUP_BATCH]
+            marks = ",".join("?" * len(batch))
+            rows = self._database.execute(f"SELECT text, vector FROM vectors WHERE text IN ({marks})", batch)  # noqa: S608 - marks only
             for key, blob in rows:
                 vector = np.frombuffer(blob, np.float16)
                 if len(vector) == self._dimension:
-                    known[keys[key]] = vector.astype(np.float32)
-        return known
+                    vectors[text_of[key]] = vector.astype(np.float32)
+        return vectors
 
     def put(self, texts: Sequence[str], vectors: FloatArray) -> None:
+        """Store the (n, dimension) vectors of n texts."""
         rows = [(_key(text), row.tobytes()) for text, row in zip(texts, vectors.astype(np.float16), strict=True)]
         with self._database:
             self._database.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
@@ -50,7 +56,7 @@ class VectorCache:
 
 
 def half_precision(vectors: FloatArray) -> FloatArray:
-    """What is left of vectors that were put away and taken out again. Same shape."""
+    """Return vectors as the cache would return them after storing them."""
     return vectors.astype(np.float16).astype(np.float32)
 
 

@@ -382,7 +382,9 @@ class Searcher:
             return Encoding(degraded=["vector"])
         # A misspelt word is no word to the model: what was meant is encoded.
         text = query.did_you_mean or query.text
-        return Encoding(lambda: embedder.encode_query(text, alone=alone and not reading.snapshot.encodes_concurrently))
+        return Encoding(
+            lambda: embedder.encode_query(text, all_cores=alone and not reading.snapshot.encodes_concurrently)
+        )
 
     def _retrieval(
         self, begun: PreparedSearch, weights: Mapping[str, float], request: SearchRequest, at_s: float

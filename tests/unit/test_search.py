@@ -135,7 +135,7 @@ def test_a_query_has_one_core_where_words_are_looked_up_on_another_or_somebody_e
         embedder = FakeEmbedder()
         searcher, state = Searcher(embedder, n_candidates=5), serving(kind(upserts, SETTINGS))
         searcher.search(state, "shop", request, query_id="q", now=NOW, alone=alone)
-        assert embedder.alone == [expected]
+        assert embedder.all_cores == [expected]
 
 
 def test_an_empty_query_browses_everything_and_is_not_degraded(tmp_path: Path) -> None:

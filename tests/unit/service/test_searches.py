@@ -49,7 +49,7 @@ class StuckEmbedder(Embedder):
     def cached(self, query: str) -> FloatArray | None:
         return None
 
-    def encode_query(self, query: str, *, alone: bool = False) -> FloatArray:
+    def encode_query(self, query: str, *, all_cores: bool = False) -> FloatArray:
         self.let_go.wait()
         return vector(1)
 
@@ -183,8 +183,8 @@ async def test_a_query_is_encoded_on_every_core_while_it_is_the_only_one(tmp_pat
     await setup.search(unknown)
     await asyncio.gather(*(setup.search(unknown) for _ in range(3)))
     await setup.search(unknown)
-    assert (embedder.alone[0], embedder.alone[-1]) == (True, True)
-    assert sorted(embedder.alone[1:-1]) == [False, False, True]
+    assert (embedder.all_cores[0], embedder.all_cores[-1]) == (True, True)
+    assert sorted(embedder.all_cores[1:-1]) == [False, False, True]
 
 
 @pytest.mark.anyio

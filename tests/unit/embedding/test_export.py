@@ -1,0 +1,43 @@
+"""The export of a model: close to the original, verified, and repaired."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from events.errors import Corrupt
+from searchsvc.embedding.embedder import Embedder
+from searchsvc.embedding.export import exported, read_manifest
+from searchsvc.embedding.model import find_model
+from tests.unit.embedding.texts import MODEL, TEXTS
+
+
+def test_the_int8_model_stays_close_to_the_original(model_export: Path, sentence_transformer: Any) -> None:
+    vectors = Embedder(model_export).encode_documents(TEXTS)
+    cosines = (vectors * sentence_transformer.encode(list(TEXTS))).sum(axis=1)
+    assert cosines.min() > 0.97
+    assert cosines.mean() > 0.98
+
+
+def test_an_export_with_a_flipped_bit_is_found_and_made_again(tmp_path: Path) -> None:
+    folder = exported(find_model(MODEL), tmp_path)
+    data = bytearray((folder / "model.onnx").read_bytes())
+    data[len(data) // 2] ^= 1
+    (folder / "model.onnx").write_bytes(data)
+    with pytest.raises(Corrupt, match="not what was exported"):
+        read_manifest(folder)
+    repaired = read_manifest(exported(find_model(MODEL), tmp_path))
+    assert repaired.files["model.onnx"] == hashlib.sha256((folder / "model.onnx").read_bytes()).hexdigest()
+
+
+def test_an_export_of_another_format_is_refused(model_export: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(model_export)
+    (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(msgspec.structs.replace(manifest, format=1, files={})))
+    with pytest.raises(Corrupt, match="has format 1, not"):
+        read_manifest(tmp_path)
+    with pytest.raises(Corrupt, match="not readable"):
+        read_manifest(tmp_path / "nowhere")
