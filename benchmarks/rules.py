@@ -72,18 +72,18 @@ def measure(*, n_rules: int, n_searches: int, say: Callable[[str], None]) -> dic
     book = Rulebook().with_rules(rules)
     prepared_s = time.perf_counter() - started
     changed_ms = _changed_ms(book, rules)
-    occasions = [_occasion(rng) for _ in range(n_searches)]
+    contexts = [_context(rng) for _ in range(n_searches)]
     say(f"{n_searches:,} searches")
     fired_ms, whole_ms, n_fired = [], [], []
-    for occasion in occasions:
+    for context in contexts:
         started = time.perf_counter()
-        fired = book.fired(occasion, NOW)
+        fired = book.find_rules(context, NOW)
         fired_ms.append((time.perf_counter() - started) * 1e3)
         combine_actions(fired, lambda _: True)
         whole_ms.append((time.perf_counter() - started) * 1e3)
         n_fired.append(len(fired))
     say(f"at most {max(n_fired)} fire")
-    each_ms = [_one_by_one_ms(rules, occasion) for occasion in occasions[:20]]
+    each_ms = [_one_by_one_ms(rules, context) for context in contexts[:20]]
     latency = {
         "which fire": report.latency(fired_ms),
         "which fire, and what comes of them": report.latency(whole_ms),
@@ -138,16 +138,16 @@ def _actions(rng: np.random.Generator, number: int) -> tuple[Any, ...]:
     )[: int(rng.integers(1, 5))]
 
 
-def _occasion(rng: np.random.Generator) -> SearchContext:
+def _context(rng: np.random.Generator) -> SearchContext:
     filters = parse_filter(f"category:c{int(rng.integers(0, 500))} AND price>10") if rng.random() < 0.5 else None
     query = stems_of(" ".join(_words(rng, int(rng.integers(1, 7)))))
     return SearchContext((query,), frozenset([f"tag{int(rng.integers(0, 200))}"]), filter_conjuncts(filters), "s7")
 
 
-def _one_by_one_ms(rules: dict[str, StoredRule], occasion: SearchContext) -> float:
-    conditions = [(stored.rule, PreparedConditions.of(stored.rule.conditions)) for stored in rules.values()]
+def _one_by_one_ms(rules: dict[str, StoredRule], context: SearchContext) -> float:
+    conditions = [(stored.rule, PreparedConditions.prepare(stored.rule.conditions)) for stored in rules.values()]
     started = time.perf_counter()
-    sum(rule.in_force(NOW) and condition.holds(occasion) for rule, condition in conditions)
+    sum(rule.in_force(NOW) and condition.are_met(context) for rule, condition in conditions)
     return (time.perf_counter() - started) * 1e3
 
 

@@ -51,7 +51,8 @@ from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.disk import DiskGuard
 from searchsvc.search.last_known import LastKnown
-from searchsvc.search.searcher import PreparedSearch, Searcher
+from searchsvc.search.prepared_search import PreparedSearch
+from searchsvc.search.searcher import Searcher
 from searchsvc.service.completions import Completions
 from searchsvc.service.documents import Documents
 from searchsvc.service.history import ChangeHistory

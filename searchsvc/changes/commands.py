@@ -34,7 +34,7 @@ from searchsvc.changes.requested_edits import (
     WriteRule,
     WriteSegment,
 )
-from searchsvc.rules.checks import RuleConflict, find_conflicts
+from searchsvc.rules.conflicts import RuleConflict, find_conflicts
 from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.runtime.clock import Clock, utc_now
 from searchsvc.state.serving import Serving

@@ -22,8 +22,9 @@ from events.errors import Unavailable
 from searchsvc.execution.load import SearchLoad
 from searchsvc.runtime.batches import Batches
 from searchsvc.search.answer import SearchOutcome
+from searchsvc.search.prepared_search import PreparedSearch
 from searchsvc.search.request import SearchRequest
-from searchsvc.search.searcher import PreparedSearch, Searcher
+from searchsvc.search.searcher import Searcher
 from searchsvc.search.trials import Draw
 from searchsvc.state.serving_state import ServingState
 
@@ -150,7 +151,7 @@ class SearchExecution:
             job.index,
             job.request,
             now=job.rules_at,
-            asked_at=job.received_at,
+            received_at=job.received_at,
             vector_leg=vector_leg,
             rehearsal=job.rehearsal,
             alone=alone,

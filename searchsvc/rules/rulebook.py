@@ -7,7 +7,7 @@ See docs/how-to/rules.md.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Final
@@ -17,51 +17,56 @@ import msgspec
 from events.index_control import IndexControl, StoredRule, StoredSegment
 from events.rules import Conditions, Rule, SynonymAction, filters_of
 from searchsvc.analysis.stemming import stem
-from searchsvc.analysis.synonyms import Synonym, synonyms_of
+from searchsvc.analysis.synonyms import Synonym, SynonymLookup, synonyms_of
 from searchsvc.engines.filters import Filter, parse_filter
-from searchsvc.rules.conditions import ConditionLookup, PreparedConditions, SearchContext, Stems
+from searchsvc.rules.condition_lookup import ConditionLookup
+from searchsvc.rules.conditions import PreparedConditions, SearchContext, Stems
 
 UNCONDITIONAL: Final = Conditions()
-# Of each index: who looks into the past meanwhile, or at a draft, has another.
-BOOKS_KEPT: Final = 4
-# More than a pattern has words, or a rule has other conditions.
-PLACES: Final = 1 << 12
+# Of each index: searches of the past and of drafts need other books than those of today.
+MAX_BOOKS: Final = 4
+# More than the words of a pattern, or the other conditions of a rule.
+PRECEDENCE_BASE: Final = 1 << 12
 ALWAYS_FROM: Final = datetime.min.replace(tzinfo=UTC)
 NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _PRECEDENCE: Final = attrgetter("precedence")
 
 
 class PreparedRule(msgspec.Struct, frozen=True):
-    """A rule with all that is worked out once. filters: by the path of their member, as `events.rules.filters_of` has
-    them. precedence: the lower goes first. begins, ends: from when until just before when it is in force; never where
-    it is not enabled."""
+    """A rule with everything that is computed once.
+
+    filters: by the path of their member, as in `events.rules.filters_of`.
+    precedence: sort key, lowest first.
+    begins, ends: when it is in force, from the first until just before the second; never if it is disabled.
+    """
 
     stored: StoredRule
-    condition: PreparedConditions
+    conditions: PreparedConditions
     filters: Mapping[str, Filter]
     precedence: tuple[int, str]
     begins: datetime
     ends: datetime
 
     @staticmethod
-    def of(stored: StoredRule) -> PreparedRule:
-        condition = PreparedConditions.of(stored.rule.conditions)
-        read = ((at, parse_filter(given, at)) for at, given in filters_of(stored.rule))
-        filters = {at: given for at, given in read if given is not None}
-        # In one number: hundreds of rules may have to be put in order for a search.
-        order = -stored.rule.priority
-        for part in condition.precedence:
-            order = PLACES * order + part
+    def prepare(stored: StoredRule) -> PreparedRule:
+        """Prepare a rule. Raises InvalidInput if a filter cannot be parsed."""
         rule = stored.rule
+        conditions = PreparedConditions.prepare(rule.conditions)
+        parsed = ((path, parse_filter(text, path)) for path, text in filters_of(rule))
+        filters = {path: condition for path, condition in parsed if condition is not None}
+        # One number, because a search may have to sort hundreds of rules.
+        order = -rule.priority
+        for part in conditions.precedence:
+            order = PRECEDENCE_BASE * order + part
         begins = (rule.valid_from or ALWAYS_FROM) if rule.enabled else NEVER
-        return PreparedRule(stored, condition, filters, (order, stored.id), begins, rule.valid_until or NEVER)
+        return PreparedRule(stored, conditions, filters, (order, stored.id), begins, rule.valid_until or NEVER)
 
 
 class Rulebook:
-    """The rules of one index at one moment, and its segments. Never changes; another one is made of it.
+    """The rules and segments of one index at one moment. Immutable: `with_rules` makes another one.
 
-    Rules that are nothing but synonyms for every search are not looked up as others are: there may be thousands of
-    them, and a query's words tell which of them matter.
+    Rules that are only synonyms for every search are not looked up by their conditions: there may be thousands, and the
+    query's words tell which of them matter.
     """
 
     def __init__(self) -> None:
@@ -70,124 +75,132 @@ class Rulebook:
         self._segment_lookup = ConditionLookup()
         self._prepared: dict[str, PreparedRule] = {}
         self._lookup = ConditionLookup()
+        # By the stem of the first word of their phrase.
         self._synonyms: dict[str, tuple[Synonym, ...]] = {}
 
     def with_rules(
         self, rules: Mapping[str, StoredRule], segments: Mapping[str, StoredSegment] | None = None
     ) -> Rulebook:
-        """The book of these rules, and of these segments, of the same where none are given; what is the same object as
-        before is not prepared again."""
+        """Return the book of these rules and segments; what has not changed is not prepared again.
+
+        segments: None keeps those of this book.
+        """
         segments = self.segments if segments is None else segments
         if rules is self.rules and segments is self.segments:
             return self
-        gone = [stored for name, stored in self.rules.items() if not _same(rules.get(name), stored)]
-        new = [stored for name, stored in rules.items() if not _same(self.rules.get(name), stored)]
-        prepared = {one.id: PreparedRule.of(one) for one in new if not _only_synonyms(one.rule)}
-        left = [one.id for one in gone if one.id in self._prepared]
+        removed = [stored for name, stored in self.rules.items() if not _is_same(rules.get(name), stored)]
+        added = [stored for name, stored in rules.items() if not _is_same(self.rules.get(name), stored)]
+        prepared = {stored.id: PreparedRule.prepare(stored) for stored in added if not _is_only_synonyms(stored.rule)}
+        removed_ids = [stored.id for stored in removed if stored.id in self._prepared]
         book = Rulebook()
         book.rules = rules
-        book._prepared = {name: one for name, one in self._prepared.items() if name not in left} | prepared
-        book._lookup = self._lookup.changed(left, {name: one.condition for name, one in prepared.items()})
-        book._synonyms = _with_synonyms(self._synonyms, gone, new)
+        book._prepared = {name: rule for name, rule in self._prepared.items() if name not in removed_ids} | prepared
+        book._lookup = self._lookup.with_changes(
+            removed_ids, {name: rule.conditions for name, rule in prepared.items()}
+        )
+        book._synonyms = _update_synonyms(self._synonyms, removed, added)
         book.segments, book._segment_lookup = segments, self._segment_lookup
         if segments is not self.segments:
-            on = {
-                name: PreparedConditions.of(one.segment.conditions)
-                for name, one in segments.items()
-                if one.segment.enabled
-            }
-            book._segment_lookup = ConditionLookup().changed((), on)
+            enabled = {name: stored.segment for name, stored in segments.items() if stored.segment.enabled}
+            conditions = {name: PreparedConditions.prepare(segment.conditions) for name, segment in enabled.items()}
+            book._segment_lookup = ConditionLookup().with_changes((), conditions)
         return book
 
-    def fired(self, occasion: SearchContext, now: datetime) -> list[PreparedRule]:
-        """The rules that fire for a search, in order of precedence."""
-        holding = map(self._prepared.__getitem__, self._lookup.holding(occasion))
-        # Hundreds may hold: what is asked of each is as little as can be.
-        return sorted((one for one in holding if one.begins <= now < one.ends), key=_PRECEDENCE)
+    def find_rules(self, context: SearchContext, now: datetime) -> list[PreparedRule]:
+        """Return the rules that fire for a search, in order of precedence."""
+        met = map(self._prepared.__getitem__, self._lookup.find_met(context))
+        # There may be hundreds: each is asked as little as possible.
+        return sorted((rule for rule in met if rule.begins <= now < rule.ends), key=_PRECEDENCE)
 
-    def segment(self, occasion: SearchContext) -> StoredSegment | None:
-        """The one whose weights count for a search; None for those of the index."""
-        holding = [self.segments[name] for name in self._segment_lookup.holding(occasion)]
-        return min(holding, key=self._segment_order) if holding else None
+    def find_segment(self, context: SearchContext) -> StoredSegment | None:
+        """Return the segment whose weights rank a search; None for the weights of the index."""
+        met = [self.segments[name] for name in self._segment_lookup.find_met(context)]
+        return min(met, key=self._segment_precedence) if met else None
 
-    def _segment_order(self, stored: StoredSegment) -> tuple[int, tuple[int, int, int], str]:
-        return -stored.segment.priority, self._segment_lookup.of(stored.id).precedence, stored.id
+    def synonyms_for(self, fired: Iterable[PreparedRule], now: datetime) -> SynonymLookup:
+        """Return the lookup of the synonyms that apply to a search.
 
-    def synonyms(self, fired: Iterable[PreparedRule], now: datetime) -> Callable[[str], Sequence[Synonym]]:
-        """By the stem of their first word, the synonyms that are meant for a search for which some rules fired."""
-        names = {one.stored.id for one in fired}
+        fired: rules that fire for the search. Rules without conditions that are in force at `now` apply too.
+        """
+        fired_ids = {rule.stored.id for rule in fired}
 
-        def starting_with(stemmed: str) -> list[Synonym]:
+        def beginning_with(first_stem: str) -> list[Synonym]:
             return [
-                one
-                for one in self._synonyms.get(stemmed, ())
-                if one.rule_id in names
-                or (_is_for_all(self.rules[one.rule_id].rule) and self.rules[one.rule_id].rule.in_force(now))
+                synonym
+                for synonym in self._synonyms.get(first_stem, ())
+                if synonym.rule_id in fired_ids or self._is_in_force_for_all(synonym.rule_id, now)
             ]
 
-        return starting_with
+        return beginning_with
 
-    def one_way_from(self, phrase: Stems) -> list[Stems]:
-        """The phrases that rules in use take for this one, and not the other way round."""
-        lying = self._synonyms.get(phrase[0], ()) if phrase else ()
-        one_way = [
-            one for one in lying if one.phrase == phrase and one.one_way and self.rules[one.rule_id].rule.enabled
+    def one_way_synonyms(self, phrase: Stems) -> list[Stems]:
+        """Return the phrases that enabled rules take for this one, but not the other way round."""
+        synonyms = self._synonyms.get(phrase[0], ()) if phrase else ()
+        return [
+            tuple(map(stem, synonym.words))
+            for synonym in synonyms
+            if synonym.phrase == phrase and synonym.one_way and self.rules[synonym.rule_id].rule.enabled
         ]
-        return [tuple(map(stem, one.words)) for one in one_way]
 
-    def beside(self, rule_id: str) -> list[PreparedRule]:
-        """This rule and others that can fire for the same searches, in order of precedence."""
-        names = self._lookup.beside(rule_id) if rule_id in self._prepared else ()
+    def find_overlapping(self, rule_id: str) -> list[PreparedRule]:
+        """Return the rules that can fire for the same searches as a rule, itself among them, in order of precedence."""
+        names = self._lookup.find_overlapping(rule_id) if rule_id in self._prepared else ()
         return sort_by_precedence(self._prepared[name] for name in names)
 
+    def _segment_precedence(self, stored: StoredSegment) -> tuple[int, tuple[int, int, int], str]:
+        return -stored.segment.priority, self._segment_lookup.get(stored.id).precedence, stored.id
 
-def sort_by_precedence(rules: Iterable[PreparedRule]) -> list[PreparedRule]:
-    """By precedence, each once."""
-    return sorted({one.stored.id: one for one in rules}.values(), key=_PRECEDENCE)
+    def _is_in_force_for_all(self, rule_id: str, now: datetime) -> bool:
+        rule = self.rules[rule_id].rule
+        return rule.conditions == UNCONDITIONAL and rule.in_force(now)
 
 
 class Rulebooks:
-    """The books of all indexes, each made of the last when its rules change. For many threads: what is kept is
-    replaced, never changed."""
+    """Caches the books of all indexes; each is made from the last when rules change.
+
+    Safe for many threads: the tuples are replaced, never changed.
+    """
 
     def __init__(self) -> None:
         self._books: dict[str, tuple[Rulebook, ...]] = {}
 
     def get(self, index: IndexControl) -> Rulebook:
+        """Return the book of an index."""
         books = self._books.get(index.name, ())
         for book in books:
             if book.rules is index.rules and book.segments is index.segments:
                 return book
         book = (books[0] if books else Rulebook()).with_rules(index.rules, index.segments)
-        self._books[index.name] = (book, *books[: BOOKS_KEPT - 1])
+        self._books[index.name] = (book, *books[: MAX_BOOKS - 1])
         return book
 
 
-def _same(one: StoredRule | None, other: StoredRule) -> bool:
-    """Whether nothing has to be prepared again. The past is folded again, into other objects."""
-    return one is other or one == other
+def sort_by_precedence(rules: Iterable[PreparedRule]) -> list[PreparedRule]:
+    """Return the rules in order of precedence, each once."""
+    return sorted({rule.stored.id: rule for rule in rules}.values(), key=_PRECEDENCE)
 
 
-def _is_for_all(rule: Rule) -> bool:
-    return rule.conditions == UNCONDITIONAL
+def _is_same(first: StoredRule | None, second: StoredRule) -> bool:
+    """Return whether nothing has to be prepared again. A fold of the past makes equal rules as other objects."""
+    return first is second or first == second
 
 
-def _only_synonyms(rule: Rule) -> bool:
-    return _is_for_all(rule) and all(isinstance(action, SynonymAction) for action in rule.actions)
+def _is_only_synonyms(rule: Rule) -> bool:
+    return rule.conditions == UNCONDITIONAL and all(isinstance(action, SynonymAction) for action in rule.actions)
 
 
-def _with_synonyms(
-    before: Mapping[str, tuple[Synonym, ...]], gone: Sequence[StoredRule], new: Sequence[StoredRule]
+def _update_synonyms(
+    before: Mapping[str, tuple[Synonym, ...]], removed: Sequence[StoredRule], added: Sequence[StoredRule]
 ) -> dict[str, tuple[Synonym, ...]]:
-    """By the stem of their first word."""
+    """Return the synonyms by the stem of the first word of their phrase, without some rules and with others."""
     after = dict(before)
-    names = {stored.id for stored in gone}
-    for first in {one.phrase[0] for stored in gone for one in synonyms_of(stored)}:
-        after[first] = tuple(one for one in after[first] if one.rule_id not in names)
-    added: dict[str, list[Synonym]] = defaultdict(list)
-    for stored in new:
-        for one in synonyms_of(stored):
-            added[one.phrase[0]].append(one)
-    for first, synonyms in added.items():
-        after[first] = (*after.get(first, ()), *synonyms)
+    removed_ids = {stored.id for stored in removed}
+    for first_stem in {synonym.phrase[0] for stored in removed for synonym in synonyms_of(stored)}:
+        after[first_stem] = tuple(synonym for synonym in after[first_stem] if synonym.rule_id not in removed_ids)
+    new: dict[str, list[Synonym]] = defaultdict(list)
+    for stored in added:
+        for synonym in synonyms_of(stored):
+            new[synonym.phrase[0]].append(synonym)
+    for first_stem, synonyms in new.items():
+        after[first_stem] = (*after.get(first_stem, ()), *synonyms)
     return after

@@ -28,13 +28,16 @@ class BoostShare(msgspec.Struct, frozen=True):
 
 
 class Explanation(msgspec.Struct, frozen=True):
-    """Why a hit stands where it stands. Ranks are None where a leg missed it.
+    """How a score came about: the sum of all contributions, times `rule_factor`, times `behavior_factor`.
 
-    The contributions add up to what is multiplied by `factor` and `behavior` (divided, where it is below 0) and is the
-    score then. boosts: the factors that make `factor` up, within bounds. behavior_factor: what shoppers did with the
-    document
-    is worth. pinned_by: the rule whose pin gave it its rank, whatever its
-    score.
+    A sum below 0 is divided by the factors instead.
+
+    features: contributions by feature name.
+    keyword_rank, vector_rank: 1-based rank in each leg; None if the leg missed the document.
+    rule_factor: product of the boosts, within bounds.
+    boosts: the boosts that apply.
+    behavior_factor: factor for shoppers' behavior.
+    pinned_by: id of the rule whose pin gave the hit its rank, whatever its score.
     """
 
     features: dict[str, FeatureShare]
@@ -47,7 +50,11 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One document of the answer. rank: 1-based over all pages."""
+    """One document of the answer.
+
+    rank: 1-based over all pages.
+    document: the document's JSON as stored.
+    """
 
     id: str
     rank: int
@@ -58,7 +65,10 @@ class Hit(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class AlternativeInfo(msgspec.Struct, frozen=True):
-    """A word that stands for one of the query. weight: what finding it is worth beside the word itself."""
+    """A word that stands for a word of the query.
+
+    weight: what finding it counts, compared with finding the word itself; in (0, 1].
+    """
 
     word: str
     kind: AlternativeKind
@@ -66,7 +76,11 @@ class AlternativeInfo(msgspec.Struct, frozen=True):
 
 
 class TermInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What was made of a word of the query. optional: a stop word. ignored: no document holds anything like it."""
+    """How one word of the query was understood.
+
+    optional: whether it is a stop word.
+    ignored: whether no document contains it or any alternative.
+    """
 
     word: str
     alternatives: list[AlternativeInfo] = []
@@ -74,26 +88,38 @@ class TermInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     ignored: bool = False
 
     @staticmethod
-    def of(term: QueryTerm, ignored: bool) -> TermInfo:
-        others = [AlternativeInfo(one.word, one.kind, one.weight) for one in term.alternatives if one.kind != "exact"]
-        return TermInfo(term.word, others, term.optional, ignored)
+    def from_term(term: QueryTerm, ignored: bool) -> TermInfo:
+        """Describe a query term; the exact word is not listed among its alternatives."""
+        alternatives = [
+            AlternativeInfo(alternative.word, alternative.kind, alternative.weight)
+            for alternative in term.alternatives
+            if alternative.kind != "exact"
+        ]
+        return TermInfo(term.word, alternatives, term.optional, ignored)
 
 
 class SearchAnswer(msgspec.Struct, frozen=True):
-    """total: documents that match the query's words or are among the nearest vectors, within the filters. groups: how
-    many there are to page through where the request was `distinct`. facets: counted over all that match. took_ms:
-    inside the service, from the request to the hits.
+    """The answer to one search.
 
-    operator: what a document had to hold of the query's words: all, or any where all would not fill a page; null where
-    there was no query. terms: what was made of each word. did_you_mean: the query with its misspelt words replaced.
-    vector_trust: 0 to 1, how far the vector leg counted; null without one.
-
-    applied_rules: ids of the rules that did something, in order of precedence; rule_effects: what. redirect: where a
-    rule wants the website to go instead. user_data: what rules want the website to know. experiment: as the request
-    said. config_version: CONTROL sequence of the index's last change. weights_segment: whose weights counted; null for
-    the index's. applied_seq, applied_catalog_seq: what was applied. degraded: parts that were missing: `vector` where
-    the encoder failed or was late, `shards` where some of a cluster's did; `last_known` where nothing could be found,
-    and this is what was found last.
+    total: size of the match set within the filters.
+    groups: number of groups to page through, if the request was `distinct`.
+    facets: counts over the match set.
+    operator: which query terms a document had to contain: all, or any if all would not fill a page; null without a
+        query.
+    terms: how each word was understood.
+    did_you_mean: the query with its misspelt words corrected.
+    vector_trust: how far the vector leg counted, in [0, 1]; null without one.
+    took_ms: inside the service, from the request to the hits.
+    applied_seq, applied_catalog_seq: CONTROL and CATALOG sequences that were applied.
+    config_version: CONTROL sequence of the index's last change.
+    weights_segment: segment whose weights ranked; null for those of the index.
+    applied_rules: ids of the rules that had an effect, in order of precedence.
+    rule_effects: what they did.
+    redirect: where a rule sends the shopper instead.
+    user_data: data of rules for the website.
+    experiment: as in the request.
+    degraded: missing parts: `vector` if the encoder failed or was late, `shards` if some of a cluster's did not answer,
+        `last_known` if nothing could be searched and this is an earlier answer.
     """
 
     query_id: str
@@ -126,7 +152,7 @@ class SearchOutcome(msgspec.Struct, frozen=True):
     answer: what the caller receives.
     shown: the record for the log.
     timings: milliseconds by stage.
-    encoding_failure: why the query could not be encoded; '' where it was, or needed no vector.
+    encoding_failure: why the query could not be encoded; '' if it was, or needed no vector.
     """
 
     answer: SearchAnswer

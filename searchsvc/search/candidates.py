@@ -1,30 +1,30 @@
-"""The candidates of one search, and the numbers that describe them. Pure, but for what the engine is asked."""
+"""The candidates of one search: both legs united, with what rules add and as much of the tail as the page needs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import msgspec
 import numpy as np
 
-from searchsvc.analysis.query import Query
 from searchsvc.engines.protocol import Reading
 from searchsvc.engines.retrieval import Retrieved, TextFeatures
-from searchsvc.search import ranking
-from searchsvc.search.answer import BoostShare, Explanation, FeatureShare
+from searchsvc.search.prepared_search import PreparedSearch
 from searchsvc.search.request import SearchRequest
-from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
+from searchsvc.search.retrieval import SearchRetrieval
+from tuning.arrays import AnyArray, FloatArray, IntArray
 from tuning.compiled import compiled
-from tuning.curves import Curves
-from tuning.features import OVERLOOKED
 
 
 class Candidates(msgspec.Struct, frozen=True):
-    """Candidates of one search. The first n_ranked are ordered by score; what follows is in its final order.
+    """Candidates of one search. The first `n_ranked` are ordered by score; the others are in their final order.
 
-    slots: (n,). text: of all. cosines: (n,), 0 without a vector leg. vector_trust: what they count for. keyword_ranks,
-    vector_ranks: 1-based, 0 where a leg missed the candidate. n_groups: where only the first of each group is
-    wanted, how many there are in all.
+    slots: (n,).
+    text: text features of all.
+    cosines: (n,), 0 without a vector leg.
+    keyword_ranks, vector_ranks: (n,) 1-based, 0 where a leg missed the candidate.
+    vector_trust: factor of the vector features, in [0, 1].
+    n_groups: number of groups in all, if the request is `distinct`.
     """
 
     slots: IntArray
@@ -37,176 +37,122 @@ class Candidates(msgspec.Struct, frozen=True):
     n_groups: int | None
 
 
-def gathered(
-    reading: Reading,
-    query: Query,
-    vector: FloatArray | None,
-    retrieved: Retrieved,
-    k: int,
-    request: SearchRequest,
-    *,
-    boosted: bool,
-) -> Candidates:
-    """The union of both legs' first k and of what rules add, then as much of the keyword leg's rest as the page needs.
+class _Selection(msgspec.Struct, frozen=True):
+    """Slots of the candidates, and the ranks that they had in both legs."""
 
-    Where the request sorts, or asks for nothing and nothing is boosted, the order it came in is final; what is pinned
-    stands before it.
+    slots: IntArray
+    n_ranked: int
+    keyword_ranks: IntArray
+    vector_ranks: IntArray
+    n_groups: int | None
+
+
+def collect_candidates(prepared: PreparedSearch, found: SearchRetrieval, k: int) -> Candidates:
+    """Unite both legs' first k with what rules add, then add as much of the keyword leg's tail as the page needs.
+
+    If the request sorts, or browses and nothing is boosted, the retrieved order is final; pinned documents come first.
     """
-    ordered, nearest, pinned = retrieved.keyword, retrieved.nearest, retrieved.pinned
-    n_groups = None
-    if request.sort or not (query.text or boosted):
-        slots = np.concatenate([pinned, ordered[~np.isin(ordered, pinned)]]) if len(pinned) else ordered
-        n_ranked = 0
-        if request.distinct:
-            first = first_of_each(reading.groups(request.distinct, slots))
-            slots, n_groups = slots[first[: request.window + len(pinned)]], len(first)
-        keyword_ranks, vector_ranks = np.zeros(len(slots), np.int64), _ranks_in(slots, nearest)
+    request, reading, retrieved = prepared.request, prepared.reading, found.retrieved
+    if request.sort or not (prepared.query.text or prepared.is_boosted):
+        selection = _keep_order(reading, retrieved, request)
     else:
-        slots, keyword_ranks, vector_ranks = _united(ordered[:k], nearest, retrieved.boosted, pinned)
-        n_ranked = len(slots)
-        # A page past the re-ranked candidates goes on in keyword order.
-        tail = ordered[k:]
-        # Of those that are ranked, the pinned ones may belong further down.
-        beyond = request.window > n_ranked - len(pinned)
-        places = np.flatnonzero(~np.isin(tail, slots)) if request.distinct or beyond else tail[:0]
-        if request.distinct:
-            groups = reading.groups(request.distinct, np.concatenate([slots, tail[places]]))
-            first = first_of_each(groups)
-            n_groups = len(first)
-            places = places[first[first >= n_ranked] - n_ranked][: request.window + len(pinned)]
-        if len(places):
-            slots = np.concatenate([slots, tail[places]])
-            keyword_ranks = np.concatenate([keyword_ranks, k + 1 + places])
-            vector_ranks = np.concatenate([vector_ranks, np.zeros(len(places), np.int64)])
-    text = reading.text_features(slots, query)
-    cosines = _cosines(reading, slots, vector, retrieved, vector_ranks)
-    return Candidates(slots, n_ranked, text, cosines, keyword_ranks, vector_ranks, retrieved.vector_trust, n_groups)
-
-
-def _cosines(
-    reading: Reading,
-    slots: IntArray,
-    vector: FloatArray | None,
-    retrieved: Retrieved,
-    vector_ranks: IntArray,
-) -> FloatArray:
-    """(n,) the vector leg knows those of its own candidates; only the others are worked out."""
-    cosines = np.zeros(len(slots), np.float32)
-    if vector is not None:
-        known = vector_ranks > 0
-        cosines[known] = retrieved.cosines[vector_ranks[known] - 1]
-        cosines[~known] = reading.cosines(slots[~known], vector)
-    return cosines
-
-
-def feature_matrix(reading: Reading, found: Candidates, behavior: FloatArray | None, at_s: float) -> FloatArray:
-    """(n, n_features) in the order of `tuning.features.feature_names`; `overlooked` is left to `_scores`. behavior: the
-    last two columns; None where the index has none."""
-    text = found.text
-    columns: list[AnyArray] = [
-        text.bm25,
-        text.exact_title,
-        text.all_terms,
-        text.coverage,
-        text.phrase,
-        text.proximity,
-        _reciprocal(found.keyword_ranks),
-    ]
-    if reading.snapshot.settings.embedding is not None:
-        trust = np.float32(found.vector_trust)
-        overlooked = np.zeros(len(found.slots), np.float32)
-        columns += [found.cosines * trust, _reciprocal(found.vector_ranks) * trust, overlooked]
-    columns += [reading.signals(found.slots, at_s), *((behavior,) if behavior is not None else ())]
-    widths = [column.shape[1] if column.ndim == 2 else 1 for column in columns]
-    matrix, end = np.empty((len(found.slots), sum(widths)), np.float32), 0
-    for column, width in zip(columns, widths, strict=True):
-        matrix[:, end : end + width] = column if column.ndim == 2 else column[:, None]
-        end += width
-    return matrix
-
-
-def _reciprocal(ranks: IntArray) -> FloatArray:
-    """(n,) 1 / rank, 0 where the rank is 0."""
-    found = np.zeros(len(ranks), np.float32)
-    np.divide(1.0, ranks, out=found, where=ranks > 0, casting="same_kind")
-    return found
-
-
-def scored(found: Candidates, by: Curves, features: FloatArray) -> ScoreArray:
-    """(n,) and, in `features`, what only the scores can tell: whether the nearest vectors would be overlooked."""
-    scores = ranking.score(by.columns(features), by.weights)
-    if OVERLOOKED in by.names:
-        column = ranking.overlooked(scores[: found.n_ranked], found.vector_ranks[: found.n_ranked])
-        if column is not None:
-            features[: found.n_ranked, by.names.index(OVERLOOKED)] = column * np.float32(found.vector_trust)
-            return ranking.score(by.columns(features), by.weights)
-    return scores
-
-
-def explained(
-    candidates: Candidates,
-    shown: list[int],
-    by: Curves,
-    features: FloatArray,
-    factors: ScoreArray,
-    behavior: ScoreArray,
-    boosts: Sequence[list[BoostShare]],
-    pinned_by: Mapping[int, str],
-) -> list[Explanation | None]:
-    """shown: positions. boosts: of each candidate, or none at all. pinned_by: rules, by position."""
-    columns = by.columns(features)
-    parts = ranking.contributions(columns, by.weights)
-    return [
-        Explanation(
-            features={
-                name: FeatureShare(float(columns[i, j]), float(by.weights[j]), float(parts[i, j]))
-                for j, name in enumerate(by.names)
-            },
-            keyword_rank=int(candidates.keyword_ranks[i]) or None,
-            vector_rank=int(candidates.vector_ranks[i]) or None,
-            rule_factor=float(factors[i]),
-            behavior_factor=float(behavior[i]),
-            boosts=boosts[i] if boosts else [],
-            pinned_by=pinned_by.get(i),
-        )
-        for i in shown
-    ]
+        selection = _unite_legs_and_tail(reading, retrieved, request, k)
+    return Candidates(
+        slots=selection.slots,
+        n_ranked=selection.n_ranked,
+        text=reading.text_features(selection.slots, prepared.query),
+        cosines=_cosines(reading, selection, found.vector, retrieved),
+        keyword_ranks=selection.keyword_ranks,
+        vector_ranks=selection.vector_ranks,
+        vector_trust=retrieved.vector_trust,
+        n_groups=selection.n_groups,
+    )
 
 
 def first_of_each(groups: IntArray) -> IntArray:
-    """Positions of the first of each group, ascending. groups: (n,)."""
+    """Return the positions of the first of each group, ascending. groups: (n,)."""
     _, first = np.unique(groups, return_index=True)
     first.sort()
     return first
 
 
-def _united(
-    keyword: IntArray, nearest: IntArray, lifted: IntArray, pinned: IntArray
+def unite_legs(
+    keyword: IntArray, nearest: IntArray, boosted: IntArray, pinned: IntArray
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """(n,) the distinct slots of all, ascending, and their ranks in the first two, from 1, 0 where one is not there."""
-    slots = np.concatenate([keyword, nearest, lifted, pinned])
+    """Return the distinct slots of all, ascending, and their ranks in the first two.
+
+    Returns three (n,) arrays; ranks are 1-based, 0 where a slot is not in the leg.
+    """
+    slots = np.concatenate([keyword, nearest, boosted, pinned])
     slots.sort()
     ranks = np.zeros((2, len(slots)), np.int64)
     n = _unite(slots, keyword, nearest, ranks)
     return slots[:n], ranks[0, :n], ranks[1, :n]
 
 
+def _keep_order(reading: Reading, retrieved: Retrieved, request: SearchRequest) -> _Selection:
+    """Select candidates whose order is final."""
+    slots, pinned = retrieved.keyword, retrieved.pinned
+    if len(pinned):
+        slots = np.concatenate([pinned, slots[~np.isin(slots, pinned)]])
+    n_groups = None
+    if request.distinct:
+        first = first_of_each(reading.groups(request.distinct, slots))
+        slots, n_groups = slots[first[: request.window + len(pinned)]], len(first)
+    return _Selection(slots, 0, np.zeros(len(slots), np.int64), _ranks_in(slots, retrieved.nearest), n_groups)
+
+
+def _unite_legs_and_tail(reading: Reading, retrieved: Retrieved, request: SearchRequest, k: int) -> _Selection:
+    """Select candidates that the score orders, and then the tail in keyword order."""
+    keyword, pinned = retrieved.keyword, retrieved.pinned
+    slots, keyword_ranks, vector_ranks = unite_legs(keyword[:k], retrieved.nearest, retrieved.boosted, pinned)
+    n_ranked, n_groups = len(slots), None
+    # A page past the ranked candidates continues in keyword order.
+    tail = keyword[k:]
+    # Pinned documents may belong further down.
+    reaches_tail = request.window > n_ranked - len(pinned)
+    positions = np.flatnonzero(~np.isin(tail, slots)) if request.distinct or reaches_tail else tail[:0]
+    if request.distinct:
+        first = first_of_each(reading.groups(request.distinct, np.concatenate([slots, tail[positions]])))
+        n_groups = len(first)
+        positions = positions[first[first >= n_ranked] - n_ranked][: request.window + len(pinned)]
+    if len(positions):
+        slots = np.concatenate([slots, tail[positions]])
+        keyword_ranks = np.concatenate([keyword_ranks, k + 1 + positions])
+        vector_ranks = np.concatenate([vector_ranks, np.zeros(len(positions), np.int64)])
+    return _Selection(slots, n_ranked, keyword_ranks, vector_ranks, n_groups)
+
+
+def _cosines(reading: Reading, selection: _Selection, vector: FloatArray | None, retrieved: Retrieved) -> FloatArray:
+    """Return (n,) cosines. The vector leg knows those of its own candidates; only the others are computed."""
+    slots, vector_ranks = selection.slots, selection.vector_ranks
+    cosines = np.zeros(len(slots), np.float32)
+    if vector is not None:
+        in_leg = vector_ranks > 0
+        cosines[in_leg] = retrieved.cosines[vector_ranks[in_leg] - 1]
+        cosines[~in_leg] = reading.cosines(slots[~in_leg], vector)
+    return cosines
+
+
 @compiled("i8[1]! i8[1] i8[1] i8[2]!")
 def _unite(slots: AnyArray, keyword: AnyArray, nearest: AnyArray, ranks: AnyArray) -> int:
-    """Leave each slot once, and write its ranks in two legs. slots: (m,) ascending, with all that are in a leg. ranks:
-    (2, m) of 0. Returns how many there are."""
+    """Drop repeated slots in place, write their ranks in two legs, and return how many slots are left.
+
+    slots: (m,) ascending, holding all slots of both legs.
+    ranks: (2, m) of 0.
+    """
     n = 0
     for i in range(slots.shape[0]):
         if i == 0 or slots[i] != slots[n - 1]:
             slots[n] = slots[i]
             n += 1
-    for leg, found in enumerate((keyword, nearest)):
-        for i in range(found.shape[0]):
-            ranks[leg, np.searchsorted(slots[:n], found[i])] = i + 1
+    for leg, leg_slots in enumerate((keyword, nearest)):
+        for i in range(leg_slots.shape[0]):
+            ranks[leg, np.searchsorted(slots[:n], leg_slots[i])] = i + 1
     return n
 
 
 def _ranks_in(slots: IntArray, leg: IntArray) -> IntArray:
-    """The same for slots in any order, not all of which need hold the leg's."""
+    """Return (n,) 1-based ranks in a leg of slots in any order; 0 where a slot is not in the leg."""
     rank_of: Mapping[int, int] = {slot: rank for rank, slot in enumerate(leg.tolist(), start=1)}
     return np.array([rank_of.get(slot, 0) for slot in slots.tolist()], np.int64)

@@ -1,8 +1,8 @@
-"""Showing shoppers two versions of the weights while they are compared. Pure.
+"""Showing shoppers two versions of the weights while they are compared.
 
-Who is known sees the same each time: whether one version or both is drawn by user, and who picks first by user and
-query. So nothing flickers between two pages of a ranking. Coins stand in the log, so what they are drawn from is kept
-under the user's key: they must not tell who somebody is.
+A known user sees the same each time: whether one version or both is drawn by user, who picks first by user and query.
+So nothing changes between two pages of a ranking. Coins are in the log, so they are drawn from a mark that only the
+user's key can make: they must not tell who the user is.
 """
 
 from __future__ import annotations
@@ -22,43 +22,70 @@ from tuning.gate.interleaving import DEPTH, N_COINS, team_draft
 
 
 class Draw(msgspec.Struct, frozen=True):
-    """What chance says of one search. by: which weights rank it, those in force, those of the trial, or both in one.
-    coins: where both do; see `tuning.gate.interleaving`."""
+    """What chance decides for one search of a trial.
+
+    by: which weights rank it: those in force, those of the trial, or both, interleaved.
+    coins: (N_COINS,) if both; see `tuning.gate.interleaving`.
+    """
 
     by: Literal["in_force", "trial", "both"]
     coins: tuple[bool, ...] = ()
 
 
-def draw_weights(trial: Trial, who: str, query: str) -> Draw:
-    """who: the same for the same user, and nobody's without their key; of a user who is not known, the query's id."""
-    share = int.from_bytes(_digest(trial.id, who)[:6]) / 2**48
-    bits = _digest(trial.id, who, query)[0]
-    # Who is shown one version alone goes on so as that is shown more often; a candidate is shown to nobody alone.
-    held_back = display_shares(trial.solo_share)[1] if trial.stage == "ramp" else 0.0
+class TrialPart(msgspec.Struct, frozen=True):
+    """A search that takes part in a trial."""
+
+    trial: Trial
+    draw: Draw
+
+    @property
+    def is_holdout(self) -> bool:
+        """Whether the trial's weights alone rank the search."""
+        return self.draw.by == "trial"
+
+    @property
+    def is_interleaved(self) -> bool:
+        """Whether both rankings are shown as one."""
+        return self.draw.by == "both"
+
+
+def draw_weights(trial: Trial, user_mark: str, query: str) -> Draw:
+    """Draw which weights rank a search.
+
+    user_mark: the same for the same user and made with their key; the query's id for an unknown user.
+    """
+    share = int.from_bytes(_digest(trial.id, user_mark)[:6]) / 2**48
+    bits = _digest(trial.id, user_mark, query)[0]
+    # A user who sees one version alone keeps seeing it as its share grows. Nobody sees a candidate alone at the gate.
+    holdout_share = display_shares(trial.solo_share)[1] if trial.stage == "ramp" else 0.0
     if share < trial.solo_share:
         return Draw("in_force")
-    if share >= 1.0 - held_back:
+    if share >= 1.0 - holdout_share:
         return Draw("trial")
     return Draw("both", tuple(bool(bits >> i & 1) for i in range(N_COINS)))
 
 
-def is_comparable(request: SearchRequest, steering: AppliedRules, segment: str | None) -> bool:
-    """Whether a search is one that the index's weights order, and nothing else."""
-    elsewhere = request.sort or request.distinct or request.like or request.typing or request.experiment
-    ruled = steering.directives.pins or steering.directives.boosts
-    return not elsewhere and not ruled and segment is None and bool(steering.query.terms)
+def is_comparable(request: SearchRequest, applied: AppliedRules, segment: str | None) -> bool:
+    """Return whether the index's weights alone order a search, so that it can be compared with others."""
+    reordered = request.sort or request.distinct or request.like or request.typing or request.experiment
+    ruled = applied.directives.pins or applied.directives.boosts
+    return not reordered and not ruled and segment is None and bool(applied.query.terms)
 
 
 def interleave(
-    order: Sequence[int], other: Sequence[int], coins: Sequence[bool], id_of: Callable[[int], str]
+    order: Sequence[int], challenger: Sequence[int], coins: Sequence[bool], id_of: Callable[[int], str]
 ) -> tuple[list[int], InterleavedRanking]:
-    """Both orders in one, and what is logged of it. order, other: positions of candidates, best first."""
-    first = team_draft(order, other, coins)
-    there = set(first)
-    one, two = (tuple(map(id_of, ranking[:DEPTH])) for ranking in (order, other))
-    return [*first, *(position for position in order if position not in there)], InterleavedRanking(
-        one, two, tuple(coins)
-    )
+    """Interleave two orders, and return the result with its record for the log.
+
+    order, challenger: positions of candidates, best first.
+    coins: (N_COINS,) True where the challenger picks first.
+    id_of: position -> document id.
+    """
+    drafted = team_draft(order, challenger, coins)
+    in_draft = set(drafted)
+    in_force_ids, challenger_ids = (tuple(map(id_of, ranking[:DEPTH])) for ranking in (order, challenger))
+    rest = [position for position in order if position not in in_draft]
+    return [*drafted, *rest], InterleavedRanking(in_force_ids, challenger_ids, tuple(coins))
 
 
 def _digest(*parts: str) -> bytes:

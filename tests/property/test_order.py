@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from searchsvc.engines.embedded.ids import Ids
 from searchsvc.engines.embedded.order import first
-from searchsvc.search.candidates import _united
+from searchsvc.search.candidates import unite_legs
 
 # Alike in the bytes that are compared as numbers, or in some of them.
 STARTS = st.sampled_from(["", "a-document-of-the-", "a-document-of-the-"])
@@ -40,7 +40,7 @@ def test_the_first_are_those_of_the_whole_order(
 @given(legs=st.lists(st.lists(st.integers(0, 30), unique=True, max_size=20), min_size=4, max_size=4))
 def test_legs_are_united_with_their_ranks(legs: list[list[int]]) -> None:
     keyword, nearest, *others = (np.array(leg, np.int64) for leg in legs)
-    slots, keyword_ranks, vector_ranks = _united(keyword, nearest, *others)
+    slots, keyword_ranks, vector_ranks = unite_legs(keyword, nearest, *others)
     assert slots.tolist() == sorted(set().union(*legs))
     for leg, ranks in ((legs[0], keyword_ranks), (legs[1], vector_ranks)):
         assert ranks.tolist() == [leg.index(slot) + 1 if slot in leg else 0 for slot in slots.tolist()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,9 @@ from events.rules import (
     UserDataAction,
     check_rule,
 )
-from searchsvc.rules.checks import check_against_index, check_no_synonym_cycle, check_words, find_conflicts
+from searchsvc.rules.checks import check_against_index, check_no_synonym_cycle, check_words
 from searchsvc.rules.conditions import SearchContext, stems_of
+from searchsvc.rules.conflicts import find_conflicts
 from searchsvc.rules.directives import Effect, apply_factors, place_pins
 from searchsvc.rules.rulebook import Rulebook
 from searchsvc.search.answer import SearchAnswer
@@ -56,13 +58,12 @@ def when(query: str | None = None, type_: str = "contains", **conditions: Any) -
     return Conditions(query=pattern, **conditions)
 
 
-def occasion(query: str = "", **brought: Any) -> SearchContext:
-    brought["context"] = frozenset(brought.get("context", ()))
-    return SearchContext((stems_of(query),), **brought)
+def search_context(query: str = "", *, context: Sequence[str] = (), **members: Any) -> SearchContext:
+    return SearchContext((stems_of(query),), frozenset(context), **members)
 
 
 def fired(rules: Rulebook, asked: SearchContext, now: datetime = NOW) -> list[str]:
-    return [one.stored.id for one in rules.fired(asked, now)]
+    return [one.stored.id for one in rules.find_rules(asked, now)]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def fired(rules: Rulebook, asked: SearchContext, now: datetime = NOW) -> list[st
 )
 def test_a_pattern_holds_for_the_words_it_says(condition: Conditions, meet: list[str], miss: list[str]) -> None:
     rules = book(r=Rule((BANNER,), conditions=condition))
-    assert [query for query in [*meet, *miss] if fired(rules, occasion(query))] == meet
+    assert [query for query in [*meet, *miss] if fired(rules, search_context(query))] == meet
 
 
 @pytest.mark.parametrize(
@@ -99,24 +100,24 @@ def test_other_conditions_hold_for_what_a_search_brings_along(
     condition: Conditions, meet: dict[str, Any], miss: dict[str, Any]
 ) -> None:
     rules = book(r=Rule((BANNER,), conditions=condition))
-    assert fired(rules, occasion("x", **meet)) == ["r"]
-    assert fired(rules, occasion("x", **miss)) == []
-    assert fired(rules, occasion("x")) == []
+    assert fired(rules, search_context("x", **meet)) == ["r"]
+    assert fired(rules, search_context("x", **miss)) == []
+    assert fired(rules, search_context("x")) == []
 
 
 def test_all_conditions_have_to_hold_and_none_of_a_query_holds_without_one() -> None:
     rules = book(r=Rule((BANNER,), conditions=when("printer", context=("mobile",))))
-    assert fired(rules, occasion("printer", context=["mobile"])) == ["r"]
-    assert fired(rules, occasion("printer")) == []
-    assert fired(rules, occasion("ink", context=["mobile"])) == []
+    assert fired(rules, search_context("printer", context=["mobile"])) == ["r"]
+    assert fired(rules, search_context("printer")) == []
+    assert fired(rules, search_context("ink", context=["mobile"])) == []
     assert fired(rules, SearchContext((), frozenset(["mobile"]))) == []
 
 
 def test_a_rule_fires_from_the_moment_it_begins_until_the_moment_it_ends() -> None:
     rule = Rule((BANNER,), valid_from=NOW, valid_until=NOW + HOUR)
-    seen = [bool(fired(book(r=rule), occasion(), at)) for at in (NOW - HOUR, NOW, NOW + HOUR / 2, NOW + HOUR)]
+    seen = [bool(fired(book(r=rule), search_context(), at)) for at in (NOW - HOUR, NOW, NOW + HOUR / 2, NOW + HOUR)]
     assert seen == [False, True, True, False]
-    assert fired(book(r=msgspec.structs.replace(rule, enabled=False)), occasion(), NOW) == []
+    assert fired(book(r=msgspec.structs.replace(rule, enabled=False)), search_context(), NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -143,22 +144,22 @@ def test_a_rule_fires_from_the_moment_it_begins_until_the_moment_it_ends() -> No
     ],
 )
 def test_of_two_rules_that_fire_the_one_that_says_more_goes_first(first: Rule, second: Rule) -> None:
-    asked = occasion("hp printer", context=["a", "b"])
+    asked = search_context("hp printer", context=["a", "b"])
     # Whichever the ids would put first.
     assert fired(book(z=first, a=second), asked) == ["z", "a"]
     assert fired(book(a=first, z=second), asked) == ["a", "z"]
 
 
 def test_of_two_rules_that_say_as_much_the_id_decides() -> None:
-    assert fired(book(b=Rule((BANNER,)), a=Rule((BANNER,))), occasion()) == ["a", "b"]
+    assert fired(book(b=Rule((BANNER,)), a=Rule((BANNER,))), search_context()) == ["a", "b"]
 
 
 def test_a_pattern_among_several_counts_as_what_it_is() -> None:
     mixed = Conditions(query=(QueryPattern("exact", "hp"), QueryPattern("all_words", "hp printer")))
     others = {f"o{i}": Rule((BANNER,), conditions=when("printer", "all_words")) for i in range(3)}
     rules = book(mixed=Rule((BANNER,), conditions=mixed), **others)
-    assert "mixed" not in fired(rules, occasion("hp laptop"))
-    assert all("mixed" in fired(rules, occasion(query)) for query in ("hp", "printer by hp"))
+    assert "mixed" not in fired(rules, search_context("hp laptop"))
+    assert all("mixed" in fired(rules, search_context(query)) for query in ("hp", "printer by hp"))
 
 
 def test_replacing_words_by_more_of_them_ends(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_a_book_that_was_changed_is_the_book_of_its_rules() -> None:
     later["new"] = stored("new", Rule((SynonymAction(words=("a", "b")),), conditions=when(user_segment="s")))
     changed, anew = Rulebook().with_rules(first).with_rules(later), Rulebook().with_rules(later)
     for word in range(7):
-        asked = occasion(f"x word{word}", user_segment="s")
+        asked = search_context(f"x word{word}", user_segment="s")
         assert fired(changed, asked) == fired(anew, asked) != []
     assert changed.with_rules(later) is changed
 

@@ -112,7 +112,7 @@ def with_rules(typed: str, given: Mapping[str, StoredRule]) -> Query:
 
 
 def synonyms(given: Mapping[str, StoredRule], now: datetime) -> SynonymLookup:
-    return Rulebook().with_rules(given).synonyms((), now)
+    return Rulebook().with_rules(given).synonyms_for((), now)
 
 
 def test_synonyms_work_both_ways_or_one_way() -> None:

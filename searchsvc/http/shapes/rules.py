@@ -8,7 +8,7 @@ import msgspec
 
 from events.index_control import StoredRule
 from events.rules import Action, Conditions, Rule
-from searchsvc.rules.checks import RuleConflict
+from searchsvc.rules.conflicts import RuleConflict
 
 
 class RuleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

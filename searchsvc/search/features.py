@@ -1,0 +1,89 @@
+"""Second step of a ranking: the feature matrix of the candidates, and what shoppers' behavior does to their scores."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from searchsvc.analysis.analyzer import query_key
+from searchsvc.search.candidates import Candidates
+from searchsvc.search.prepared_search import PreparedSearch
+from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
+from tuning.features import BEHAVIOR
+
+
+class CandidateFeatures(msgspec.Struct, frozen=True):
+    """Features of the candidates.
+
+    matrix: (n, n_features) in the order of `tuning.features.feature_names`; column `overlooked` is 0, because only
+        scores can tell it.
+    behavior_factors: (n,) what scores are multiplied by for shoppers' behavior; None if by nothing.
+    """
+
+    matrix: FloatArray
+    behavior_factors: ScoreArray | None
+
+
+def featurise(prepared: PreparedSearch, candidates: Candidates, timestamp_s: float) -> CandidateFeatures:
+    """Compute the features of all candidates.
+
+    timestamp_s: the moment at which ageing signals are valued, in seconds since 1970.
+    """
+    behavior, behavior_factors = behavior_features(prepared, candidates)
+    return CandidateFeatures(_matrix(prepared, candidates, behavior, timestamp_s), behavior_factors)
+
+
+def behavior_features(prepared: PreparedSearch, candidates: Candidates) -> tuple[FloatArray, ScoreArray | None]:
+    """Return (n, 2) features of shoppers' behavior, and (n,) factors.
+
+    The factors are None if behavior is not to change scores, or nothing is known of any candidate.
+    """
+    n = len(candidates.slots)
+    features = np.zeros((n, len(BEHAVIOR)), np.float32)
+    learning, behavior = prepared.control.learning, prepared.state.behavior.get(prepared.index)
+    if behavior is None or not candidates.n_ranked or learning.mode == "off":
+        return features, None
+    factors = np.ones(n)
+    ids = [prepared.reading.id(slot) for slot in candidates.slots.tolist()]
+    of_query = behavior.queries.get(query_key(prepared.request.query)) if behavior.queries else None
+    # What is known of this very query comes last, so that its factor replaces that of the document.
+    for column, values in enumerate((behavior.documents, of_query or {})):
+        for row, document_id in enumerate(ids):
+            value = values.get(document_id)
+            if value is not None:
+                features[row, column] = value.feature
+                factors[row] = value.factor
+    if learning.mode != "automatic" or not (factors != 1.0).any():
+        return features, None
+    return features, factors.clip(1.0 / learning.max_boost, learning.max_boost)
+
+
+def _matrix(prepared: PreparedSearch, candidates: Candidates, behavior: FloatArray, timestamp_s: float) -> FloatArray:
+    reading, text = prepared.reading, candidates.text
+    columns: list[AnyArray] = [
+        text.bm25,
+        text.exact_title,
+        text.all_terms,
+        text.coverage,
+        text.phrase,
+        text.proximity,
+        _reciprocal(candidates.keyword_ranks),
+    ]
+    if reading.snapshot.settings.embedding is not None:
+        trust = np.float32(candidates.vector_trust)
+        overlooked = np.zeros(len(candidates.slots), np.float32)
+        columns += [candidates.cosines * trust, _reciprocal(candidates.vector_ranks) * trust, overlooked]
+    columns += [reading.signals(candidates.slots, timestamp_s), behavior]
+    widths = [column.shape[1] if column.ndim == 2 else 1 for column in columns]
+    matrix, end = np.empty((len(candidates.slots), sum(widths)), np.float32), 0
+    for column, width in zip(columns, widths, strict=True):
+        matrix[:, end : end + width] = column if column.ndim == 2 else column[:, None]
+        end += width
+    return matrix
+
+
+def _reciprocal(ranks: IntArray) -> FloatArray:
+    """Return (n,) 1 / rank, 0 where the rank is 0."""
+    reciprocal = np.zeros(len(ranks), np.float32)
+    np.divide(1.0, ranks, out=reciprocal, where=ranks > 0, casting="same_kind")
+    return reciprocal
