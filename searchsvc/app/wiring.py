@@ -46,7 +46,7 @@ from searchsvc.rehearsal.canaries import Canaries
 from searchsvc.rehearsal.receipts.receipts import Receipts
 from searchsvc.rehearsal.rehearser import Rehearser
 from searchsvc.rehearsal.repeating import RepeatedSearches
-from searchsvc.rehearsal.what_if import WhatIfs
+from searchsvc.rehearsal.what_if.what_ifs import WhatIfs
 from searchsvc.runtime.batches import Batches
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.disk import DiskGuard

@@ -17,7 +17,7 @@ from searchsvc.cli.client import ServiceClient, actor, contents, json_option, ur
 from searchsvc.http.shapes.changes import ChangedAnswer
 from searchsvc.http.shapes.drafts import DraftDeletedAnswer, DraftList
 from searchsvc.rehearsal.preview import Preview, PreviewHit
-from searchsvc.rehearsal.what_if import WhatIfReport, WhatIfStatus
+from searchsvc.rehearsal.what_if.report import WhatIfReport, WhatIfStatus
 from tuning.clicks.offpolicy import Estimate
 
 POLL_S: Final = 0.2

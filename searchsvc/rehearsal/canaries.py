@@ -1,8 +1,7 @@
-"""What an index that was built anew finds beside the one before: the queries that shoppers make most, and titles."""
+"""Canaries: queries that the current and a rebuilt index are both searched for, before the rebuilt one is used."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -12,6 +11,7 @@ from searchsvc.analysis.document_text import field_text
 from searchsvc.behavior.query_counts import QueryCounts
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.indexing.rebuild import Canary, Comparison
+from searchsvc.runtime.clock import Clock, utc_now
 from searchsvc.search.answer import SearchAnswer
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
@@ -21,52 +21,58 @@ from searchsvc.state.serving_state import ServingState
 N_QUERIES: Final = 20
 N_TITLES: Final = 10
 TITLE_WORDS: Final = 4
-FIRST: Final = 10
-SHOWN: Final = 5
+N_COMPARED_HITS: Final = 10
+N_LISTED: Final = 5
 
 
 class Canaries:
-    """Compares two snapshots of an index by the first hits of real queries, all weights and rules in force."""
+    """Compares two snapshots of an index by the first hits of real queries, by the weights and rules in force.
 
-    def __init__(self, searcher: Searcher, serving: Serving, queries: QueryCounts) -> None:
+    queries: the most frequent queries of shoppers
+    clock: the current time
+    """
+
+    def __init__(self, searcher: Searcher, serving: Serving, queries: QueryCounts, clock: Clock = utc_now) -> None:
         self._searcher = searcher
         self._serving = serving
         self._queries = queries
+        self._clock = clock
 
     def compare(self, index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
-        """Raises Unavailable where a snapshot cannot be searched."""
+        """Search both snapshots for each canary. Raises Unavailable where a snapshot cannot be searched."""
         canaries = []
-        for query in dict.fromkeys([*self._frequent(index), *self._titles(index, before)]):
-            first, second = (self._first(index, query, snapshot) for snapshot in (before, after))
-            canaries.append(Canary(query, first, second))
-        differing = sorted((one for one in canaries if one.shared < 1.0), key=lambda one: (one.shared, one.query))
+        for query in dict.fromkeys([*self._frequent_queries(index), *self._title_queries(index, before)]):
+            first_hits = [self._first_hits(index, query, snapshot) for snapshot in (before, after)]
+            canaries.append(Canary(query, *first_hits))
+        differing = sorted(
+            (canary for canary in canaries if canary.shared < 1.0), key=lambda canary: (canary.shared, canary.query)
+        )
         return Comparison(
             documents_before=before.n_documents,
             documents_after=after.n_documents,
             n_canaries=len(canaries),
-            overlap=round(float(np.mean([one.shared for one in canaries])), 4) if canaries else 1.0,
-            differing=differing[:SHOWN],
+            overlap=round(float(np.mean([canary.shared for canary in canaries])), 4) if canaries else 1.0,
+            differing=differing[:N_LISTED],
         )
 
-    def _frequent(self, index: str) -> list[str]:
-        counts = [one for one in self._queries if one.index == index]
-        counts.sort(key=lambda one: (-one.count, one.key))
-        return [one.text for one in counts[:N_QUERIES]]
+    def _frequent_queries(self, index: str) -> list[str]:
+        counts = [count for count in self._queries if count.index == index]
+        counts.sort(key=lambda count: (-count.count, count.key))
+        return [count.text for count in counts[:N_QUERIES]]
 
-    def _titles(self, index: str, snapshot: EngineSnapshot) -> list[str]:
-        """The beginnings of the titles of what browsing shows first."""
+    def _title_queries(self, index: str, snapshot: EngineSnapshot) -> list[str]:
+        """Return the first words of the titles of the first documents when browsing."""
         names = [field.name for field in snapshot.settings.searchable]
-        field = snapshot.settings.searchable[names.index(snapshot.settings.title)]
-        shown = self._searched(index, SearchRequest(limit=N_TITLES), snapshot)
-        titles = [field_text(msgspec.json.decode(hit.document), field).split() for hit in shown.hits]
+        title_field = snapshot.settings.searchable[names.index(snapshot.settings.title)]
+        hits = self._search(index, SearchRequest(limit=N_TITLES), snapshot).hits
+        titles = [field_text(msgspec.json.decode(hit.document), title_field).split() for hit in hits]
         return [" ".join(words[:TITLE_WORDS]) for words in titles if words]
 
-    def _first(self, index: str, query: str, snapshot: EngineSnapshot) -> list[str]:
-        return [hit.id for hit in self._searched(index, SearchRequest(query=query, limit=FIRST), snapshot).hits]
+    def _first_hits(self, index: str, query: str, snapshot: EngineSnapshot) -> list[str]:
+        request = SearchRequest(query=query, limit=N_COMPARED_HITS)
+        return [hit.id for hit in self._search(index, request, snapshot).hits]
 
-    def _searched(self, index: str, request: SearchRequest, snapshot: EngineSnapshot) -> SearchAnswer:
+    def _search(self, index: str, request: SearchRequest, snapshot: EngineSnapshot) -> SearchAnswer:
         state = ServingState(self._serving.current.control, {index: snapshot})
-        # Others are being answered meanwhile.
-        return self._searcher.search(
-            state, index, request, query_id="canary", now=datetime.now(UTC), alone=False
-        ).answer
+        # Shoppers are searching meanwhile, so this search is not the only one.
+        return self._searcher.search(state, index, request, query_id="canary", now=self._clock(), alone=False).answer

@@ -1,26 +1,24 @@
-"""What a draft would do to some queries: before and after, side by side. Pure."""
+"""What a draft would do to some queries: the pages before and after, side by side. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from events.control import ControlState
 from searchsvc.rules.directives import Effect
 from searchsvc.search.answer import Hit, SearchAnswer
-from searchsvc.search.request import SearchRequest
 
-TOP: Final = 3
-# An index, CONTROL as it is and as it would be, and a search: its answer by either.
-Asking = Callable[[str, ControlState, ControlState, SearchRequest], Awaitable[tuple[SearchAnswer, SearchAnswer]]]
+N_TOP: Final = 3
 
 
 class PreviewHit(msgspec.Struct, frozen=True):
-    """A hit afterwards. previous_rank: its rank before; null where it is new on the page. rank_change: ranks gained,
-    lost where below
-    0."""
+    """A hit of the page after.
+
+    previous_rank: its rank before; None where it is new on the page
+    rank_change: ranks gained, negative where lost; None where it is new on the page
+    """
 
     id: str
     rank: int
@@ -30,9 +28,17 @@ class PreviewHit(msgspec.Struct, frozen=True):
 
 
 class QueryPreview(msgspec.Struct, frozen=True):
-    """One query. before: ids in order. removed: ids that were on the page. total: before and after. overlap: the
-    share of
-    the page that stays. top_changed: whether the first three are others, or in another order."""
+    """One query.
+
+    before: ids of the page before, in order
+    after: hits of the page after, in order
+    removed: ids that are only on the page before
+    total: before and after
+    overlap: share of the page that stays
+    top_changed: whether the first three are others, or in another order
+    applied_rules: before and after
+    rule_effects: after
+    """
 
     query: str
     before: list[str]
@@ -46,47 +52,49 @@ class QueryPreview(msgspec.Struct, frozen=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """n_changed: queries whose page is another."""
+    """All queries.
+
+    n_changed: queries whose page differs
+    """
 
     queries: list[QueryPreview]
     n_changed: int
 
 
 def overlap(before: Sequence[str], after: Sequence[str]) -> float:
-    """The share of the longer page that is on both; 1 where both are empty."""
+    """Return the share of the longer page that is on both; 1 where both are empty."""
     longest = max(len(before), len(after))
     return len({*before} & {*after}) / longest if longest else 1.0
 
 
 def top_changed(before: Sequence[str], after: Sequence[str]) -> bool:
-    """Whether the first three are others, or in another order."""
-    return before[:TOP] != after[:TOP]
+    """Return whether the first three are others, or in another order."""
+    return before[:N_TOP] != after[:N_TOP]
 
 
-def compared(query: str, before: SearchAnswer, after: SearchAnswer) -> QueryPreview:
-    ranks = {hit.id: hit.rank for hit in before.hits}
-    was, now = (_ids(answer.hits) for answer in (before, after))
+def preview_query(query: str, before: SearchAnswer, after: SearchAnswer) -> QueryPreview:
+    """Compare the answers to one query."""
+    ranks_before = {hit.id: hit.rank for hit in before.hits}
+    ids_before, ids_after = ([hit.id for hit in answer.hits] for answer in (before, after))
     return QueryPreview(
         query=query,
-        before=was,
-        after=[_hit(hit, ranks.get(hit.id)) for hit in after.hits],
-        removed=[name for name in was if name not in now],
+        before=ids_before,
+        after=[_preview_hit(hit, ranks_before.get(hit.id)) for hit in after.hits],
+        removed=[document_id for document_id in ids_before if document_id not in ids_after],
         total=(before.total, after.total),
-        overlap=round(overlap(was, now), 4),
-        top_changed=top_changed(was, now),
+        overlap=round(overlap(ids_before, ids_after), 4),
+        top_changed=top_changed(ids_before, ids_after),
         applied_rules=(before.applied_rules, after.applied_rules),
         rule_effects=after.rule_effects,
     )
 
 
-def of_all(queries: Sequence[QueryPreview]) -> Preview:
-    n_changed = sum(one.before != [hit.id for hit in one.after] for one in queries)
+def preview_of(queries: Sequence[QueryPreview]) -> Preview:
+    """Return the preview of all queries."""
+    n_changed = sum(query.before != [hit.id for hit in query.after] for query in queries)
     return Preview(list(queries), n_changed)
 
 
-def _ids(hits: Sequence[Hit]) -> list[str]:
-    return [hit.id for hit in hits]
-
-
-def _hit(hit: Hit, was: int | None) -> PreviewHit:
-    return PreviewHit(hit.id, hit.rank, hit.score, was, was - hit.rank if was is not None else None)
+def _preview_hit(hit: Hit, previous_rank: int | None) -> PreviewHit:
+    rank_change = previous_rank - hit.rank if previous_rank is not None else None
+    return PreviewHit(hit.id, hit.rank, hit.score, previous_rank, rank_change)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from searchsvc.changes.drafts import Drafts
-from searchsvc.rehearsal.preview import Preview, compared, of_all
+from searchsvc.rehearsal.preview import Preview, preview_of, preview_query
 from searchsvc.rehearsal.rehearser import Rehearser
 from searchsvc.search.request import SearchRequest
 from searchsvc.state.serving import Serving
@@ -29,5 +29,5 @@ class Previews:
         previews = []
         for request in requests:
             before, after = await self._rehearser.compare(index, base, drafted, request)
-            previews.append(compared(request.query, before, after))
-        return of_all(previews)
+            previews.append(preview_query(request.query, before, after))
+        return preview_of(previews)

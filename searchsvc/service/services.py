@@ -8,7 +8,7 @@ from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.rehearsal.receipts.receipts import Receipts
-from searchsvc.rehearsal.what_if import WhatIfs
+from searchsvc.rehearsal.what_if.what_ifs import WhatIfs
 from searchsvc.service.completions import Completions
 from searchsvc.service.documents import Documents
 from searchsvc.service.history import ChangeHistory

@@ -22,7 +22,8 @@ from searchsvc.http.shapes.drafts import (
     ScheduleInput,
 )
 from searchsvc.rehearsal.preview import Preview
-from searchsvc.rehearsal.what_if import WhatIfInput, WhatIfs, WhatIfStatus
+from searchsvc.rehearsal.what_if.report import WhatIfInput, WhatIfStatus
+from searchsvc.rehearsal.what_if.what_ifs import WhatIfs
 from searchsvc.service.history import ChangeHistory
 from searchsvc.service.previews import Previews
 
