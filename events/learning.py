@@ -1,4 +1,4 @@
-"""How an index learns from shoppers, and what is compared just now, as they are stored in the log. Pure data."""
+"""How an index learns from shoppers, and its trial, as stored in CONTROL. Pure data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from events.settings import FIELD_NAME
 Mode = Literal["off", "suggest", "automatic"]
 Stage = Literal["gate", "ramp"]
 
-# What an interaction counts, in clicks, where nothing else is set; others say nothing of how a document is liked.
-# Feedback counts so much times its grade, from -1 to 1.
+# What each kind of interaction counts by default, in clicks; other kinds count nothing. Feedback counts this times its
+# grade, from -1 to 1.
 VALUES: Final = {"click": 1.0, "add_to_cart": 3.0, "purchase": 10.0, "feedback": 5.0}
+MAX_VALUE: Final = 1000.0
 MAX_IGNORED: Final = 1000
 MAX_CHARS: Final = 1000
 MAX_ID_CHARS: Final = 100
@@ -31,28 +32,38 @@ MAX_QUERY_CHARS: Final = 512
 
 
 class Ignored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What shoppers did that nothing is to be learnt from: from `since` until `until`, by one user (a pseudonym, as
-    BEHAVIOR has it) or, where that is '', by all."""
+    """A window of behavior that is not learnt from.
+
+    since, until: the first moment inside, and the first after it.
+    user: pseudonym of the user, as in BEHAVIOR; '' for all users.
+    reason: for a person.
+    """
 
     since: datetime = msgspec.field(name="from")
     until: datetime
     user: str = ""
     reason: str = ""
 
-    def holds(self, user: str, at: datetime) -> bool:
-        return self.since <= at < self.until and self.user in ("", user)
+    def covers(self, user: str, timestamp: datetime) -> bool:
+        """Return whether an event of a user is inside."""
+        return self.since <= timestamp < self.until and self.user in ("", user)
 
 
 class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """mode: off learns nothing; suggest writes drafts that a person may publish; automatic publishes by itself what
-    shoppers prefer. frozen: why the automatic mode stands still until a person sets this again; '' where it does not.
-    exploration: the share of searches, at most, in which neighbours that are nearly alike may change places, so that
-    the log can say what other orders would earn. max_boost: how far what shoppers do with a document may move its
-    score: at most times this, at least divided by it; 1 for not at all. values: what an interaction counts. ignored:
-    oldest first. judgments: queries with grades of documents, from 0, that no version may answer worse. families:
-    members
-    whose values say which documents are of one kind: of a new one is believed what is known of those; none for the
-    usual ones, such as brand and category."""
+    """How an index learns.
+
+    mode: `off` learns nothing; `suggest` writes drafts that a person may publish; `automatic` publishes by itself what
+        shoppers prefer.
+    frozen: why the automatic mode is paused, until a person sets this again; '' where it is not.
+    exploration: highest share of searches in which nearly tied neighbours may be swapped, so that the log can say what
+        other orders would have earned.
+    max_boost: limit of the behavior factor: a score is at most multiplied by this, and at most divided by it; 1 turns
+        the factor off.
+    values: what each kind of interaction counts, in clicks.
+    ignored: oldest first.
+    judgments: by query, grades of documents from 0; no version may answer these queries worse.
+    families: members whose values group documents into families; empty for the usual ones, such as brand and category.
+    """
 
     mode: Mode = "off"
     frozen: str = ""
@@ -65,7 +76,7 @@ class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
 
 class RampTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A trial on the ramp, while something is tried in the place of what is in force."""
+    """A trial on the ramp that is suspended while another candidate is at the gate. Fields as in `Trial`."""
 
     id: str
     weights: dict[str, float]
@@ -75,16 +86,17 @@ class RampTrial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
 
 
 class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Two versions of an index's weights that are compared. At the gate `weights` are those of a candidate; on the ramp
-    the candidate is in force, and they are those that were before, the last good ones.
+    """A comparison of candidate weights with others.
 
-    id: of the candidate. solo_share: the share of searches that are ranked by the weights in force alone; the others
-    are
-    shown both, interleaved. decision: what has been decided last, for a person. moved_by: by weight that the candidate
-    moves, the searches whose clicks pulled it that way most. ramp: at the gate, the trial of what is in force, which
-    goes on where this one is given up. judged_baseline: the best that judged queries were answered since a person
-    changed
-    anything; 0 where there are none.
+    id: of the candidate.
+    stage: at the gate, the candidate is not in force; on the ramp, it is.
+    weights: at the gate, those of the candidate; on the ramp, those that were in force before it, the last good ones.
+    solo_share: share of searches ranked by the weights in force alone; most others are interleaved.
+    decision: the last decision, for a person.
+    moved_by: by weight that the candidate moves, the searches whose clicks moved it most that way.
+    ramp: at the gate, the trial of the weights in force, which resumes where the candidate is given up.
+    judged_baseline: the best nDCG@10 of the judged queries since a person last changed the index; 0 where there are no
+        judgments.
     """
 
     id: str
@@ -97,33 +109,33 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     judged_baseline: float = 0.0
 
 
-def on_the_ramp(watched: RampTrial, judged: float = 0.0) -> Trial:
-    """The trial that it was."""
+def resumed_ramp(ramp: RampTrial, judged_baseline: float = 0.0) -> Trial:
+    """Return the trial that a suspended one becomes again."""
     return Trial(
-        watched.id,
-        "ramp",
-        watched.weights,
-        watched.solo_share,
-        watched.decision,
-        watched.moved_by,
-        judged_baseline=judged,
+        id=ramp.id,
+        stage="ramp",
+        weights=ramp.weights,
+        solo_share=ramp.solo_share,
+        decision=ramp.decision,
+        moved_by=ramp.moved_by,
+        judged_baseline=judged_baseline,
     )
 
 
 def check_trial(trial: Trial) -> None:
-    """Raise InvalidInput naming the first member that cannot be honoured."""
+    """Raise InvalidInput naming the first invalid field."""
     require(0 < len(trial.id) <= MAX_ID_CHARS, "trial.id", trial.id, f"1 to {MAX_ID_CHARS} characters")
     require(0.0 <= trial.solo_share <= 1.0, "trial.solo_share", trial.solo_share, "a share from 0 to 1")
     if trial.ramp is not None:
-        require(trial.stage == "gate", "trial.ramp", trial.ramp.id, "none, but for a trial at the gate")
-        check_trial(on_the_ramp(trial.ramp))
+        require(trial.stage == "gate", "trial.ramp", trial.ramp.id, "only in a trial at the gate")
+        check_trial(resumed_ramp(trial.ramp))
     n = sum(map(len, trial.moved_by.values()))
     require(n <= MAX_CHARS, "trial.moved_by", n, f"at most {MAX_CHARS} searches")
     require(len(trial.decision) <= MAX_CHARS, "trial.decision", trial.decision, f"at most {MAX_CHARS} characters")
 
 
 def check_learning(learning: Learning) -> None:
-    """Raise InvalidInput naming the first member that cannot be honoured."""
+    """Raise InvalidInput naming the first invalid field."""
     boost = learning.max_boost
     limit = f"a finite number from 1 to {MAX_MAX_BOOST:g}"
     require(math.isfinite(boost) and 1.0 <= boost <= MAX_MAX_BOOST, "max_boost", boost, limit)
@@ -132,27 +144,35 @@ def check_learning(learning: Learning) -> None:
     require(math.isfinite(share) and 0.0 <= share <= MAX_EXPLORATION, "exploration", share, limit)
     for kind, value in learning.values.items():
         require(kind in VALUES, f"values.{kind}", kind, f"one of {', '.join(VALUES)}")
-        require(math.isfinite(value) and 0.0 <= value <= 1000.0, f"values.{kind}", value, "a number from 0 to 1000")
-    n = len(learning.ignored)
-    require(n <= MAX_IGNORED, "ignored", n, f"at most {MAX_IGNORED}")
-    for i, one in enumerate(learning.ignored):
-        require_window(one.since, one.until, within=f"ignored[{i}].")
-        require(len(one.reason) <= MAX_CHARS, f"ignored[{i}].reason", one.reason, f"at most {MAX_CHARS} characters")
-        require(len(one.user) <= MAX_CHARS, f"ignored[{i}].user", one.user, f"at most {MAX_CHARS} characters")
+        valid = math.isfinite(value) and 0.0 <= value <= MAX_VALUE
+        require(valid, f"values.{kind}", value, f"a number from 0 to {MAX_VALUE:g}")
+    _check_ignored(learning.ignored)
     n = len(learning.families)
     require(n <= MAX_FAMILIES, "families", n, f"at most {MAX_FAMILIES} members")
     for i, name in enumerate(learning.families):
         require(FIELD_NAME.fullmatch(name) is not None, f"families[{i}]", name, FIELD_NAME.pattern)
         require(name not in learning.families[:i], f"families[{i}]", name, "each member once")
-    n = len(learning.judgments)
+    _check_judgments(learning.judgments)
+    require(len(learning.frozen) <= MAX_CHARS, "frozen", learning.frozen, f"at most {MAX_CHARS} characters")
+
+
+def _check_ignored(ignored: tuple[Ignored, ...]) -> None:
+    require(len(ignored) <= MAX_IGNORED, "ignored", len(ignored), f"at most {MAX_IGNORED}")
+    limit = f"at most {MAX_CHARS} characters"
+    for i, window in enumerate(ignored):
+        require_window(window.since, window.until, within=f"ignored[{i}].")
+        require(len(window.reason) <= MAX_CHARS, f"ignored[{i}].reason", window.reason, limit)
+        require(len(window.user) <= MAX_CHARS, f"ignored[{i}].user", window.user, limit)
+
+
+def _check_judgments(judgments: Mapping[str, Mapping[str, int]]) -> None:
+    n = len(judgments)
     require(n <= MAX_JUDGED_QUERIES, "judgments", n, f"at most {MAX_JUDGED_QUERIES} queries")
-    for query, grades in learning.judgments.items():
+    for query, grades in judgments.items():
         field = f"judgments.{query[:80]}"
-        require(
-            len(query.strip()) > 0 and len(query) <= MAX_QUERY_CHARS, field, query, f"1 to {MAX_QUERY_CHARS} characters"
-        )
+        valid = len(query.strip()) > 0 and len(query) <= MAX_QUERY_CHARS
+        require(valid, field, query, f"1 to {MAX_QUERY_CHARS} characters")
         require(len(grades) <= MAX_GRADES, field, len(grades), f"at most {MAX_GRADES} documents")
-        require(any(grades.values()), field, 0, "a grade above 0 for one document at least")
+        require(any(grades.values()), field, 0, "a grade above 0 for at least one document")
         for document_id, grade in grades.items():
             require(0 <= grade <= MAX_GRADE, f"{field}.{document_id[:80]}", grade, f"0 to {MAX_GRADE}")
-    require(len(learning.frozen) <= MAX_CHARS, "frozen", learning.frozen, f"at most {MAX_CHARS} characters")

@@ -1,8 +1,8 @@
-"""Loops over thousands of small things, compiled.
+"""Compiled loops: functions over thousands of small values, compiled by numba.
 
-In numpy they are hundreds of calls, each of which costs more than its work, and all of them hold Python's lock.
-Compiled they are one call each, without it. numba keeps the code beside its module, or in the user's cache where that
-folder cannot be written; `warm_up` makes or loads it before it is needed.
+In numpy such a loop is hundreds of calls, each of which costs more than its work, and all of them hold the
+interpreter's lock. Compiled it is one call, without the lock. numba caches the machine code beside the module, or in
+the user's cache where that folder is not writable; `warm_up` compiles or loads it before it is needed.
 """
 
 from __future__ import annotations
@@ -16,56 +16,58 @@ import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 _compiling = threading.Lock()
-_all: Final[dict[str, list[Callable[[], Any]]]] = {}
+# By module, what compiles each of its loops.
+_loops: Final[dict[str, list[Callable[[], Any]]]] = {}
 
 
 def compiled(*signatures: str) -> Callable[[F], F]:
-    """Compiled once, for these types: importing numba takes a fifth of a second that few commands need.
+    """Decorate a function to be compiled at its first call: importing numba takes a fifth of a second.
 
-    signatures: the type of each parameter, `dtype` for a number, `dtype[ndim]` for an array to read, and with a `!`
-    behind it for one to write. Anything else is refused, and never compiled when it is called.
+    signatures: each lists the types of the parameters: `dtype` for a number, `dtype[ndim]` for an array that is read,
+        `dtype[ndim]!` for one that is written. Calls with other types raise TypeError; they are never compiled.
     """
 
     def decorate(function: F) -> F:
-        made: list[Any] = []
+        # Empty until the function is compiled.
+        result: list[Any] = []
 
-        def once() -> Any:
+        def compile_once() -> Any:
             with _compiling:
-                if not made:
-                    made.append(_compile(function, signatures))
-            return made[0]
+                if not result:
+                    result.append(_compile(function, signatures))
+            return result[0]
 
         @wraps(function)
         def call(*arguments: Any) -> Any:
-            return (made[0] if made else once())(*arguments)
+            return (result[0] if result else compile_once())(*arguments)
 
-        _all.setdefault(function.__module__, []).append(once)
-        return call  # type: ignore[return-value]  # of the same signature
+        _loops.setdefault(function.__module__, []).append(compile_once)
+        return call  # type: ignore[return-value]  # it has the same signature
 
     return decorate
+
+
+def warm_up(package: str) -> None:
+    """Compile the loops of a package, or load them from the cache. Blocks, for seconds where it compiles."""
+    for module, loops in list(_loops.items()):
+        if module.startswith(f"{package}."):
+            for compile_once in loops:
+                compile_once()
 
 
 def _compile(function: Callable[..., Any], signatures: tuple[str, ...]) -> Any:
     import numba
 
-    def kind(name: str) -> Any:
-        dtype, _, rest = name.partition("[")
+    def numba_type(name: str) -> Any:
+        dtype, _, dimensions = name.partition("[")
         element = numba.from_dtype(np.dtype(dtype))
-        if not rest:
+        if not dimensions:
             return element
-        return numba.types.Array(element, int(rest[0]), "C", readonly=not rest.endswith("!"))
+        return numba.types.Array(element, int(dimensions[0]), "C", readonly=not dimensions.endswith("!"))
 
-    wanted = [tuple(kind(name) for name in one.split()) for one in signatures]
+    types = [tuple(numba_type(name) for name in signature.split()) for signature in signatures]
     try:
-        return numba.njit(wanted, cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(types, cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:
-        # Neither the module's folder nor the user's can be written: each start compiles anew.
-        return numba.njit(wanted, nogil=True, error_model="numpy")(function)
-
-
-def warm_up(package: str) -> None:
-    """Compile the loops of a package, or load what was compiled before. Blocks, for seconds where it compiles."""
-    for module, loops in list(_all.items()):
-        if module.startswith(f"{package}."):
-            for once in loops:
-                once()
+        # Neither folder is writable: each start compiles again.
+        return numba.njit(types, nogil=True, error_model="numpy")(function)

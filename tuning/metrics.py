@@ -1,4 +1,4 @@
-"""What a ranking is worth by graded judgements. Pure. Documents that nobody judged count as not relevant."""
+"""Measures of a ranking by graded judgments. Pure. Documents without a judgment count as irrelevant."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 
 
 def ndcg(ranked: Sequence[str], grades: Mapping[str, int], k: int = 10) -> float:
-    """Normalised discounted cumulative gain of a ranking, in [0, 1]; 0 where nothing is relevant.
+    """Return the normalized discounted cumulative gain, in [0, 1]; 0 where no document is relevant.
 
-    The ideal orders all judged documents of the query.
+    ranked: document ids from rank 1 on.
+    grades: by document id; the ideal order is that of all of them.
+    k: cut-off.
+
     Source: Järvelin & Kekäläinen 2002, with gain 2^grade - 1 and discount log2(rank + 1).
     """
     gains = [2.0 ** grades.get(document_id, 0) - 1.0 for document_id in ranked[:k]]
@@ -19,26 +22,30 @@ def ndcg(ranked: Sequence[str], grades: Mapping[str, int], k: int = 10) -> float
 
 
 def reciprocal_rank(ranked: Sequence[str], grades: Mapping[str, int]) -> float:
-    """1 / rank of the first relevant document, 0 where there is none. Source: Voorhees, TREC-8 1999."""
-    return next((1.0 / rank for rank, one in enumerate(ranked, start=1) if grades.get(one, 0) > 0), 0.0)
+    """Return 1 / rank of the first relevant document, 0 where there is none. Source: Voorhees, TREC-8 1999."""
+    ranks = (rank for rank, document_id in enumerate(ranked, start=1) if grades.get(document_id, 0) > 0)
+    return next((1.0 / rank for rank in ranks), 0.0)
 
 
 def recall(ranked: Sequence[str], grades: Mapping[str, int], k: int = 100) -> float:
-    """Share of the relevant documents among the first k, in [0, 1]."""
-    relevant = {one for one, grade in grades.items() if grade > 0}
+    """Return the share of the relevant documents that are among the first k, in [0, 1]."""
+    relevant = {document_id for document_id, grade in grades.items() if grade > 0}
     return len(relevant.intersection(ranked[:k])) / len(relevant) if relevant else 0.0
 
 
 def expected_reciprocal_rank(ranked: Sequence[str], grades: Mapping[str, int], max_grade: int, k: int = 10) -> float:
-    """Expected 1 / rank at which a shopper who reads downwards is satisfied, in [0, 1].
+    """Return the expected 1 / rank at which a user who reads downwards is satisfied, in [0, 1].
 
-    max_grade: of the collection. Source: Chapelle, Metzler, Zhang & Grinspan, CIKM 2009, with R = (2^g - 1) / 2^max.
+    max_grade: highest grade of the collection.
+    k: cut-off.
+
+    Source: Chapelle, Metzler, Zhang & Grinspan, CIKM 2009, with R = (2^g - 1) / 2^max.
     """
-    going_on, expected = 1.0, 0.0
-    for rank, one in enumerate(ranked[:k], start=1):
-        satisfied = (2.0 ** grades.get(one, 0) - 1.0) / 2.0**max_grade
-        expected += going_on * satisfied / rank
-        going_on *= 1.0 - satisfied
+    unsatisfied, expected = 1.0, 0.0
+    for rank, document_id in enumerate(ranked[:k], start=1):
+        satisfied = (2.0 ** grades.get(document_id, 0) - 1.0) / 2.0**max_grade
+        expected += unsatisfied * satisfied / rank
+        unsatisfied *= 1.0 - satisfied
     return expected
 
 

@@ -1,4 +1,4 @@
-"""Weights: which names and numbers are allowed. Pure."""
+"""Which names and values weights may have. Pure."""
 
 from __future__ import annotations
 
@@ -16,45 +16,51 @@ Bounds = Mapping[str, tuple[float, float]]
 
 
 def check_weights(
-    given: Mapping[str, float], known: Mapping[str, float], bounds: Bounds, field: str = "weights"
+    weights: Mapping[str, float], in_force: Mapping[str, float], bounds: Bounds, field: str = "weights"
 ) -> None:
-    """Raise InvalidInput naming the first weight that is not of this index, not finite, or out of bounds.
+    """Raise InvalidInput naming the first weight that is unknown, not finite, or out of bounds.
 
-    known: the index's present weights; its keys are all the names there are, and their bends. bounds: (least, most) of
-    those that have other ones than usual. field: what errors call the weights.
+    weights: by name.
+    in_force: weights in force; allowed names are its keys and their hinges.
+    bounds: (lowest, highest) by name; other weights have `MIN_WEIGHT` and `MAX_WEIGHT`.
+    field: name of the weights in messages.
     """
-    require(bool(given), field, {}, "at least one name")
-    for name, value in given.items():
-        _require_known(name, known, field)
-        least, most = bounds.get(name, (MIN_WEIGHT, MAX_WEIGHT))
-        if not math.isfinite(value) or not least <= value <= most:
-            limit = f"a finite number from {least:g} to {most:g}"
-            at = f"{field}.{name}"
-            raise InvalidInput(f"{at} is {value}; allowed: {limit}", field=at, value=value, limit=limit)
+    require(bool(weights), field, {}, "at least one name")
+    for name, value in weights.items():
+        _require_known(name, in_force, field)
+        lowest, highest = bounds.get(name, (MIN_WEIGHT, MAX_WEIGHT))
+        if not math.isfinite(value) or not lowest <= value <= highest:
+            limit = f"a finite number from {lowest:g} to {highest:g}"
+            path = f"{field}.{name}"
+            raise InvalidInput(f"{path} is {value}; allowed: {limit}", field=path, value=value, limit=limit)
 
 
 def check_limits(
-    bounds: Mapping[str, tuple[float, float] | None], locks: Mapping[str, bool], known: Mapping[str, float]
+    bounds: Mapping[str, tuple[float, float] | None], locks: Mapping[str, bool], weights: Mapping[str, float]
 ) -> None:
-    """Raise InvalidInput naming the first limit that is not of this index, or bounds between which nothing lies, or
-    not the weight in force. known: the weights, as they would be then."""
+    """Raise InvalidInput naming the first bound or lock that is unknown, or whose bounds are empty or exclude the
+    weight.
+
+    bounds: (lowest, highest) by name; None removes them.
+    weights: the weights that will be in force.
+    """
     for name in locks:
-        _require_known(name, known, "locks")
-    for name, given in bounds.items():
-        _require_known(name, known, "bounds")
-        if given is None:
+        _require_known(name, weights, "locks")
+    for name, pair in bounds.items():
+        _require_known(name, weights, "bounds")
+        if pair is None:
             continue
-        least, most = given
-        well = math.isfinite(least) and math.isfinite(most) and MIN_WEIGHT <= least <= most <= MAX_WEIGHT
-        limit = f"[least, most] from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, least first"
-        require(well, f"bounds.{name}", list(given), limit)
-        held = known.get(name, 0.0)
-        holds = f"bounds that hold the weight in force, {held:g}"
-        require(least <= held <= most, f"bounds.{name}", list(given), holds)
+        lowest, highest = pair
+        ordered = math.isfinite(lowest) and math.isfinite(highest) and MIN_WEIGHT <= lowest <= highest <= MAX_WEIGHT
+        limit = f"[lowest, highest] from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, lowest first"
+        require(ordered, f"bounds.{name}", list(pair), limit)
+        weight = weights.get(name, 0.0)
+        limit = f"bounds that include the weight in force, {weight:g}"
+        require(lowest <= weight <= highest, f"bounds.{name}", list(pair), limit)
 
 
-def _require_known(name: str, known: Mapping[str, float], field: str) -> None:
-    if feature_of(name) not in known:
-        limit = f"one of {', '.join(known)}"
+def _require_known(name: str, weights: Mapping[str, float], field: str) -> None:
+    if feature_of(name) not in weights:
+        limit = f"one of {', '.join(weights)}"
         message = f"there is no weight {name[:80]!r}; allowed: {limit}"
         raise InvalidInput(message, field=f"{field}.{name}", value=name, limit=limit)

@@ -10,7 +10,7 @@ import msgspec
 
 from events.edits import Edit, SetTrial, SetWeights
 from events.index_control import IndexControl
-from events.learning import Ignored, Learning, RampTrial, Trial, on_the_ramp
+from events.learning import Ignored, Learning, RampTrial, Trial, resumed_ramp
 from tuning.gate.pipeline import Step
 
 # Interactions of the minutes before an alarm led to the weights that are taken back: they are not learnt from again.
@@ -46,7 +46,7 @@ def edits_of(index: IndexControl, decision: Decision) -> list[Edit]:
     if step.kind in ("ramped", "settled") and trial.stage == "ramp":
         return [SetTrial(msgspec.structs.replace(trial, solo_share=step.solo_share, decision=step.why))]
     if step.kind == "given_up" and trial.stage == "gate":
-        return [SetTrial(on_the_ramp(trial.ramp, trial.judged_baseline) if trial.ramp is not None else None)]
+        return [SetTrial(resumed_ramp(trial.ramp, trial.judged_baseline) if trial.ramp is not None else None)]
     if step.kind == "frozen" and trial.stage == "ramp":
         return [SetTrial(None)]
     if step.kind == "rolled_back" and trial.stage == "ramp":

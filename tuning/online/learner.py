@@ -156,7 +156,7 @@ class IndexLearner:
 
     def _counts(self, ranking: RankingShown) -> bool:
         """Return whether to learn from a ranking and its interactions."""
-        ignored = any(window.holds(ranking.user, ranking.timestamp) for window in self._index.learning.ignored)
+        ignored = any(window.covers(ranking.user, ranking.timestamp) for window in self._index.learning.ignored)
         return not (ignored or ranking.typing or ranking.degraded)
 
     def _learn(self, page: Page) -> Decision | None:
