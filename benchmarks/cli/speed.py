@@ -106,15 +106,8 @@ def scale(
     vectors: Path | None,
 ) -> None:
     """Measure searches, writes, starts and memory by size, on a catalogue generated from the titles of COLLECTION."""
-    result = scale_benchmark.measure(
-        collection,
-        sizes=sizes,
-        n_queries=queries,
-        n_searches=searches,
-        n_upserts=upserts,
-        vectors=vectors,
-        say=options.say,
-    )
+    plan = scale_benchmark.Plan(sizes=sizes, n_queries=queries, n_searches=searches, n_upserts=upserts, vectors=vectors)
+    result = scale_benchmark.measure(collection, plan, options.say)
     options.show(result, scale_benchmark.print_result, json_file)
 
 

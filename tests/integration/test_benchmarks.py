@@ -125,10 +125,9 @@ def test_latency_against_the_same_checkout_finds_the_same_answers(tmp_path: Path
 
 
 def test_scale_measures_each_size_and_takes_vectors_from_where_they_are(collection: Path) -> None:
-    kept = collection / "vectors"
-    result = scale.measure(
-        collection, sizes=(2400, 1200), n_queries=10, n_searches=20, n_upserts=3, vectors=kept, say=silent
-    )
+    vectors = collection / "vectors"
+    plan = scale.Plan(sizes=(2400, 1200), n_queries=10, n_searches=20, n_upserts=3, vectors=vectors)
+    result = scale.measure(collection, plan, silent)
     scale.print_result(result)
     assert [row["documents"] for row in result["table"]] == [1200, 2400]
     for row in result["table"]:
@@ -136,7 +135,7 @@ def test_scale_measures_each_size_and_takes_vectors_from_where_they_are(collecti
         assert row["upsert_to_searchable_ms"].n == 3
         assert row["resident_mb"]["service"] > row["resident_mb"]["nats-server"] > 0
         assert min(row["recall_at_100"].values()) >= 0.98
-    assert list(kept.glob("*.sqlite"))
+    assert list(vectors.glob("*.sqlite"))
     assert msgspec.json.encode(result)
 
 
