@@ -20,6 +20,7 @@ from searchsvc.app.health import HealthCheck, HealthNotes
 from searchsvc.app.log_connection import LogConnection
 from searchsvc.app.log_watch import LogWatch
 from searchsvc.app.model import load_model
+from searchsvc.app.repair import INTERRUPTED_REPAIR
 from searchsvc.app.shutdown import Shutdown
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.state import BehaviorState
@@ -29,8 +30,6 @@ from searchsvc.runtime.config import Config
 from searchsvc.service.services import Services
 from searchsvc.state.signals_follower import SignalsFollower
 from tuning import compiled
-
-INTERRUPTED_REPAIR = "repairing"
 
 
 class App:

@@ -27,7 +27,7 @@ async def watch_disk(disk: DiskGuard, nats: NatsServer | None, notes: HealthNote
     """
     while True:
         was_full = disk.full
-        await asyncio.to_thread(disk.look)
+        await asyncio.to_thread(disk.update)
         notes.note("disk", disk.reason)
         # A server that met a full disk refuses writes until it is started again.
         if was_full and not disk.full and nats is not None and not await asyncio.to_thread(nats.healthy):

@@ -1,6 +1,6 @@
 """The command line. Commands are found through the entry-point group `searchsvc.commands`.
 
-Exit status: 0 done; 1 it failed, and says why; 2 the call's words are off; 3 done, but some input was refused.
+Exit status: 0 success; 1 error, with a message; 2 wrong usage; 3 success, but some input was refused.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import rich_click as click
 from events.errors import SearchsvcError
 from searchsvc import __version__
 
-# Before numpy is imported: a second thread for its products would spin on the core that searches need.
+# Before numpy is imported: a second thread for matrix products would spin on the core that searches need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 class _Commands(click.RichGroup):
-    """Loads a command's module only when it is called or listed."""
+    """Loads the module of a command when it is called or listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(point.name for point in entry_points(group="searchsvc.commands"))
@@ -39,4 +39,4 @@ class _Commands(click.RichGroup):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SEARCHSVC"})
 @click.version_option(__version__, prog_name="searchsvc")
 def main() -> None:
-    """Live-tunable hybrid search: keyword and vector, with every ranking change an event in one log."""
+    """Hybrid keyword and vector search that is tuned while it runs. Every ranking change is an event in one log."""

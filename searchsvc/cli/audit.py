@@ -1,4 +1,4 @@
-"""`audit`: every change of weights, rules and settings; take one back; keep them in a file that vouches for itself."""
+"""`audit`: list every change, revert one, and export all of them to a file that proves itself complete."""
 
 from __future__ import annotations
 
@@ -8,102 +8,129 @@ from typing import Final
 
 import msgspec
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
 
 from events.chain import GENESIS, link
 from searchsvc.changes.audit import AuditEntry
-from searchsvc.cli.client import ServiceClient, actor, json_option, url_option
+from searchsvc.cli.client import ServiceClient
+from searchsvc.cli.options import actor, json_option, reason_option, url_option
+from searchsvc.cli.output import format_time, print_answer, print_json, print_table
 from searchsvc.http.shapes.changes import AuditList, ChangedAnswer
 
 PAGE: Final = 500
 
 
+class ExportReport(msgspec.Struct, frozen=True):
+    """What was written to a file, or found in one.
+
+    n_changes: changes in the file.
+    chain: hash over them.
+    """
+
+    file: str
+    n_changes: int
+    chain: str
+
+
 @click.group()
 def audit() -> None:
-    """Who changed what, when, from where and why; take any change back."""
+    """See who changed what, when, from where and why; revert any change."""
 
 
 @audit.command("list")
 @click.option("--index", default="", help="Only changes of this index.")
-@click.option("--after", default=0, help="Only changes past this sequence.")
-@click.option("--limit", default=100, show_default=True, help="At most so many.")
+@click.option("--after", default=0, help="Only changes after this sequence.")
+@click.option("--limit", default=100, show_default=True, help="Number of changes, at most.")
 @url_option
 @json_option
 def list_(index: str, after: int, limit: int, url: str, as_json: bool) -> None:
-    """Every change, oldest first."""
+    """List changes, oldest first."""
     with ServiceClient(url) as client:
         params = {"index": index, "after": str(after), "limit": str(limit)}
-        said = client.call("GET", "/v1/audit", AuditList, params=params)
+        answer = client.call("GET", "/v1/audit", AuditList, params=params)
     if as_json:
-        click.echo(msgspec.json.encode(said))
+        print_json(answer)
         return
-    table = Table("seq", "when (UTC)", "index", "who", "from", "why", "what", title=f"up to {said.last_seq}")
-    for one in said.entries:
-        when = f"{one.timestamp:%Y-%m-%d %H:%M:%S}"
-        table.add_row(str(one.seq), when, one.index, one.actor, one.source, one.reason, one.describe())
-    Console().print(table)
+    rows = [
+        (
+            str(entry.seq),
+            format_time(entry.timestamp),
+            entry.index,
+            entry.actor,
+            entry.source,
+            entry.reason,
+            entry.describe(),
+        )
+        for entry in answer.entries
+    ]
+    print_table(("seq", "when (UTC)", "index", "who", "from", "why", "what"), rows, f"up to {answer.last_seq}")
 
 
 @audit.command()
 @click.argument("seq", type=int)
 @url_option
-def show(seq: int, url: str) -> None:
-    """One change, as JSON: from what to what."""
+@json_option
+def show(seq: int, url: str, as_json: bool) -> None:
+    """Show change SEQ, with every value before and after. Always prints JSON."""
     with ServiceClient(url) as client:
-        entry = client.call("GET", f"/v1/changes/{seq}", AuditEntry)
-    click.echo(msgspec.json.format(msgspec.json.encode(entry), indent=1).decode())
+        print_json(client.call("GET", f"/v1/changes/{seq}", AuditEntry))
 
 
 @audit.command()
 @click.argument("seq", type=int)
-@click.option("--reason", default="", help="Why; it stands in the log.")
-@click.option("--force", is_flag=True, help="Also what was changed again since.")
+@reason_option
+@click.option("--force", is_flag=True, help="Also revert what was changed again since.")
 @url_option
 @json_option
 def revert(seq: int, reason: str, force: bool, url: str, as_json: bool) -> None:
-    """Take change SEQ back, whole, whenever it was."""
+    """Revert change SEQ as a whole, however old it is."""
     with ServiceClient(url, actor=actor()) as client:
         body = {"reason": reason, "force": force}
         answer = client.call("POST", f"/v1/changes/{seq}/revert", ChangedAnswer, json=body)
-    if as_json:
-        click.echo(msgspec.json.encode(answer))
-    else:
-        click.echo(f"change {seq} is taken back (sequence {answer.seq}): {answer.changed.describe()}")
+    message = f"change {seq} is reverted (sequence {answer.seq}): {answer.changed.describe()}"
+    print_answer(answer, message, as_json)
 
 
 @audit.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @url_option
-def export(file: Path, url: str) -> None:
-    """Write every change to FILE, a line of JSON each; `audit verify FILE` tells whether it is whole."""
-    n = 0
-    with ServiceClient(url) as client, file.open("wb") as out:
-        for entry in _all(client):
-            out.write(msgspec.json.encode(entry) + b"\n")
-            n += 1
-    click.echo(f"{n} changes written to {file}")
+@json_option
+def export(file: Path, url: str, as_json: bool) -> None:
+    """Write every change to FILE, one line of JSON each. `audit verify FILE` checks that it is complete."""
+    n_changes, chain = 0, GENESIS
+    with ServiceClient(url) as client, file.open("wb") as output:
+        for entry in _all_entries(client):
+            output.write(msgspec.json.encode(entry) + b"\n")
+            n_changes, chain = n_changes + 1, entry.chain
+    print_answer(ExportReport(str(file), n_changes, chain), f"{n_changes} changes written to {file}", as_json)
 
 
 @audit.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
-def verify(file: Path) -> None:
-    """Whether FILE, which `audit export` wrote, holds every change up to its last, each as it was."""
+@json_option
+def verify(file: Path, as_json: bool) -> None:
+    """Check that FILE, written by `audit export`, has every change up to its last one, each unaltered."""
+    report = check_export(file)
+    message = f"{report.n_changes} changes, none missing and none altered; the chain ends in {report.chain}"
+    print_answer(report, message, as_json)
+
+
+def check_export(file: Path) -> ExportReport:
+    """Check a file of changes against its own chain. Raises click.ClickException naming the first bad line."""
     seq, chain = 0, GENESIS
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
             entry = msgspec.json.decode(line, type=AuditEntry)
         except msgspec.DecodeError as error:
-            raise click.ClickException(f"{file} line {number} is no change: {error}") from error
+            raise click.ClickException(f"{file} line {number} is not a change: {error}") from error
         seq, chain = seq + 1, link(chain, bytes(entry.event))
         if entry.seq != seq:
-            raise click.ClickException(f"{file} line {number} has change {entry.seq} where {seq} belongs")
+            raise click.ClickException(f"{file} line {number} has change {entry.seq}; expected {seq}")
         if entry.chain != chain:
-            raise click.ClickException(f"{file} line {number}: change {seq}, or one before it, is not as it was")
-    click.echo(f"{seq} changes, none missing and none altered; the chain ends in {chain}")
+            raise click.ClickException(f"{file} line {number}: change {seq}, or one before it, was altered")
+    return ExportReport(str(file), seq, chain)
 
 
-def _all(client: ServiceClient) -> Iterator[AuditEntry]:
+def _all_entries(client: ServiceClient) -> Iterator[AuditEntry]:
     after = 0
     while True:
         page = client.call("GET", "/v1/audit", AuditList, params={"after": str(after), "limit": str(PAGE)})

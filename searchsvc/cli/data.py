@@ -1,4 +1,4 @@
-"""`import`: documents from a file into an index."""
+"""`import`: load documents from a file into an index."""
 
 from __future__ import annotations
 
@@ -8,31 +8,41 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import rich_click as click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from events.settings import IndexSettings
-from searchsvc.cli.client import ServiceClient, json_option, url_option
+from searchsvc.cli.client import ServiceClient
+from searchsvc.cli.options import json_option, url_option
+from searchsvc.cli.output import print_json, progress_bar
 from searchsvc.http.shapes.documents import DocumentsAccepted
 from searchsvc.http.shapes.indexes import IndexInfo
 from searchsvc.indexing.documents import RefusedDocument
 
-CHUNK_LINES = 500
-CHUNK_BYTES = 4 * 1024 * 1024
-POLL_S = 0.1
-SHOWN_REFUSALS = 10
-# Nothing became searchable for so long: something is wrong, and waiting on would hide it.
-STALLED_S = 120.0
-# Or for so long, where the index says that it does not go on: a cluster may be away for a moment.
-FAILED_S = 15.0
+CHUNK_LINES: Final = 500
+CHUNK_BYTES: Final = 4 * 1024 * 1024
+POLL_S: Final = 0.1
+MAX_SHOWN_REFUSALS: Final = 10
+# Without progress for this long, something is wrong, and waiting on would hide it.
+STALLED_S: Final = 120.0
+# The same if the index reports an error: a cluster may be away for a moment.
+FAILED_S: Final = 15.0
+GZIP_MAGIC: Final = b"\x1f\x8b"
+
+# Called with the number of documents stored, and of those that are searchable, if that is known.
+Progress = Callable[[int, int | None], None]
 
 
 class ImportReport(msgspec.Struct):
-    """What became of a file. refused: line numbers count from 1 in the file. not_searchable: documents of the index
-    that are stored and that a cluster did not take, and why."""
+    """The result of an import.
+
+    accepted: documents that were stored.
+    refused: lines that were not; their numbers count from 1 in the file.
+    not_searchable: ids of stored documents that a cluster refused, with the reasons.
+    created: settings of the index, if the import created it.
+    """
 
     index: str
     accepted: int = 0
@@ -43,6 +53,7 @@ class ImportReport(msgspec.Struct):
 
     @property
     def n_refused(self) -> int:
+        """Number of refused lines."""
         return len(self.refused)
 
 
@@ -52,127 +63,128 @@ class ImportReport(msgspec.Struct):
 @url_option
 @json_option
 def import_(index: str, file: Path, url: str, as_json: bool) -> None:
-    """Load FILE (NDJSON, also .gz; - for standard input) into INDEX, creating it where needed.
+    """Load FILE into INDEX, creating the index if needed.
 
-    Returns when every accepted document is searchable. Lines that are refused are listed with the reason and do not
-    stop the others; the exit status is then 3.
+    FILE is NDJSON, one document per line, also as .gz; - reads standard input. Returns when every accepted document is
+    searchable. Lines that are refused are listed with the reason and do not stop the others; the exit status is then 3.
     """
-    standard_input = str(file) == "-"
-    if not standard_input and not file.is_file():
-        raise click.BadParameter(f"{file} is no file", param_hint="FILE")
-    report = import_documents(url, index, sys.stdin.buffer if standard_input else file)
+    is_standard_input = str(file) == "-"
+    if not is_standard_input and not file.is_file():
+        raise click.BadParameter(f"{file} is not a file", param_hint="FILE")
+    report = import_documents(url, index, sys.stdin.buffer if is_standard_input else file)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=1).decode())
+        print_json(report)
     else:
-        _print(report)
+        _print_report(report)
     if report.refused or report.not_searchable:
         sys.exit(3)
 
 
 def import_documents(url: str, index: str, source: Path | Iterable[bytes]) -> ImportReport:
-    """Send the lines of a file, or of anything else, in chunks, and wait until all are searchable."""
+    """Send lines to a service in chunks, and wait until all accepted documents are searchable.
+
+    source: a file, or lines.
+    Raises click.ClickException if the service refuses a chunk, or if documents do not become searchable.
+    """
     if isinstance(source, Path):
-        with _opened(source) as lines:
+        with _open(source) as lines:
             return import_documents(url, index, lines)
     report = ImportReport(index)
-    started = time.monotonic()
+    started_s = time.monotonic()
     catalog_seq = 0
-    with ServiceClient(url) as client, _progress() as advance:
-        for first_line, lines in _chunks(source):
+    with ServiceClient(url) as client, _show_progress() as progress:
+        for first_line, lines in split_chunks(source):
             path = f"/v1/indexes/{index}/documents"
             answer = client.call("POST", path, DocumentsAccepted, content=b"".join(lines))
             report.accepted += answer.accepted
-            report.refused += [msgspec.structs.replace(r, line=r.line + first_line - 1) for r in answer.refused]
+            report.refused += [
+                msgspec.structs.replace(refused, line=refused.line + first_line - 1) for refused in answer.refused
+            ]
             report.created = report.created or answer.created
             catalog_seq = max(catalog_seq, answer.catalog_seq)
-            advance(report.accepted, None)
-        _wait(client, index, catalog_seq, report, advance)
-    report.seconds = round(time.monotonic() - started, 3)
+            progress(report.accepted, None)
+        _wait_until_searchable(client, catalog_seq, report, progress)
+    report.seconds = round(time.monotonic() - started_s, 3)
     return report
 
 
-def _wait(
-    client: ServiceClient,
-    index: str,
-    catalog_seq: int,
-    report: ImportReport,
-    advance: Callable[[int, int | None], None],
-) -> None:
-    seen, since = -1, time.monotonic()
+def split_chunks(source: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the number of the first line, from 1, and the lines of each request.
+
+    Raises click.ClickException if the source cannot be read to its end.
+    """
+    lines: list[bytes] = []
+    size, first_line = 0, 1
+    try:
+        for number, line in enumerate(source, start=1):
+            if lines and (len(lines) == CHUNK_LINES or size + len(line) > CHUNK_BYTES):
+                yield first_line, lines
+                lines, size, first_line = [], 0, number
+            lines.append(line)
+            size += len(line)
+    except (OSError, EOFError) as error:
+        last_line = first_line + len(lines) - 1
+        raise click.ClickException(f"the file cannot be read past line {last_line}: {error}") from error
+    if lines:
+        yield first_line, lines
+
+
+def _wait_until_searchable(client: ServiceClient, catalog_seq: int, report: ImportReport, progress: Progress) -> None:
+    """Wait until an index has applied CATALOG up to a sequence; 0 waits for nothing."""
+    last_applied, moved_s = -1, time.monotonic()
     while catalog_seq:
-        info = client.call("GET", f"/v1/indexes/{index}", IndexInfo)
-        advance(report.accepted, min(info.n_documents, report.accepted))
+        info = client.call("GET", f"/v1/indexes/{report.index}", IndexInfo)
+        progress(report.accepted, min(info.n_documents, report.accepted))
         if info.applied_catalog_seq >= catalog_seq:
             report.not_searchable = info.refused
             return
-        if info.applied_catalog_seq != seen:
-            seen, since = info.applied_catalog_seq, time.monotonic()
-        if time.monotonic() - since > (FAILED_S if info.error else STALLED_S):
-            raise click.ClickException(
-                f"{report.accepted} documents are stored, but not all are searchable: {info.error or 'nothing moves'}"
-            )
+        if info.applied_catalog_seq != last_applied:
+            last_applied, moved_s = info.applied_catalog_seq, time.monotonic()
+        if time.monotonic() - moved_s > (FAILED_S if info.error else STALLED_S):
+            reason = info.error or "the index makes no progress"
+            raise click.ClickException(f"{report.accepted} documents are stored, but not all are searchable: {reason}")
         time.sleep(POLL_S)
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Iterable[bytes]]:
-    """The lines of a file, unpacked where it begins as gzip does."""
+def _open(file: Path) -> Iterator[Iterable[bytes]]:
+    """Open a file, decompressing gzip."""
     with file.open("rb") as raw:
-        compressed = raw.read(2) == b"\x1f\x8b"
+        is_gzip = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
-        if not compressed:
+        if not is_gzip:
             yield raw
             return
         with gzip.GzipFile(fileobj=raw) as unpacked:
             yield unpacked
 
 
-def _chunks(source: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
-    """(line number of the first, lines) a request each."""
-    lines: list[bytes] = []
-    size, first = 0, 1
-    try:
-        for number, line in enumerate(source, start=1):
-            if lines and (len(lines) == CHUNK_LINES or size + len(line) > CHUNK_BYTES):
-                yield first, lines
-                lines, size, first = [], 0, number
-            lines.append(line)
-            size += len(line)
-    except (OSError, EOFError) as error:
-        raise click.ClickException(f"the file cannot be read past line {first + len(lines) - 1}: {error}") from error
-    if lines:
-        yield first, lines
-
-
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int | None], None]]:
-    """A bar on standard error where that is a terminal, else nothing."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        sent, searchable = bar.add_task("stored", total=None), bar.add_task("searchable", total=None)
+def _show_progress() -> Iterator[Progress]:
+    with progress_bar(transient=True) as bar:
+        stored, searchable = bar.add_task("stored", total=None), bar.add_task("searchable", total=None)
 
-        def advance(n_sent: int, n_searchable: int | None) -> None:
-            bar.update(sent, completed=n_sent)
+        def update(n_stored: int, n_searchable: int | None) -> None:
+            bar.update(stored, completed=n_stored)
             if n_searchable is not None:
-                bar.update(sent, total=n_sent)
-                bar.update(searchable, completed=n_searchable, total=n_sent)
+                bar.update(stored, total=n_stored)
+                bar.update(searchable, completed=n_searchable, total=n_stored)
 
-        yield advance
+        yield update
 
 
-def _print(report: ImportReport) -> None:
+def _print_report(report: ImportReport) -> None:
     if report.created is not None:
         click.echo(f"created index {report.index} with settings inferred from the data:")
-        click.echo(msgspec.json.format(msgspec.json.encode(report.created), indent=1).decode())
+        print_json(report.created)
     rate = report.accepted / report.seconds if report.seconds else 0.0
     click.echo(
         f"{report.accepted} documents searchable in {report.seconds:.1f} s ({rate:.0f}/s), {report.n_refused} refused"
     )
-    for refused in report.refused[:SHOWN_REFUSALS]:
-        name = f" (id {refused.id})" if refused.id else ""
-        click.echo(f"  line {refused.line}{name}: {refused.reason}", err=True)
-    if report.n_refused > SHOWN_REFUSALS:
-        click.echo(f"  … and {report.n_refused - SHOWN_REFUSALS} more; --json lists all", err=True)
-    for name, reason in report.not_searchable.items():
-        click.echo(f"  {name} is stored, but not searchable: OpenSearch refused it: {reason}", err=True)
+    for refused in report.refused[:MAX_SHOWN_REFUSALS]:
+        document = f" (id {refused.id})" if refused.id else ""
+        click.echo(f"  line {refused.line}{document}: {refused.reason}", err=True)
+    if report.n_refused > MAX_SHOWN_REFUSALS:
+        click.echo(f"  … and {report.n_refused - MAX_SHOWN_REFUSALS} more; --json lists all", err=True)
+    for document_id, reason in report.not_searchable.items():
+        click.echo(f"  {document_id} is stored, but not searchable: OpenSearch refused it: {reason}", err=True)

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
 import rich_click as click
 
-from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
+from searchsvc.cli.client import ServiceClient
+from searchsvc.cli.options import actor, json_option, read_file, url_option
+from searchsvc.cli.output import print_answer, print_json
 from searchsvc.http.shapes.changes import ChangedAnswer
 from searchsvc.http.shapes.policies import PolicyInfo
 
 
 @click.group()
 def policy() -> None:
-    """Who may change an index, when, and how far at once."""
+    """Set who may change an index, when, and how far at once."""
 
 
 @policy.command()
 @click.argument("index")
 @url_option
-def show(index: str, url: str) -> None:
-    """The policy of INDEX, as JSON."""
+@json_option
+def show(index: str, url: str, as_json: bool) -> None:
+    """Show the policy of INDEX. Always prints JSON."""
     with ServiceClient(url) as client:
-        info = client.call("GET", f"/v1/indexes/{index}/policy", PolicyInfo)
-    click.echo(msgspec.json.format(msgspec.json.encode(info), indent=1).decode())
+        print_json(client.call("GET", f"/v1/indexes/{index}/policy", PolicyInfo))
 
 
 @policy.command("set")
@@ -33,7 +34,10 @@ def show(index: str, url: str) -> None:
 @url_option
 @json_option
 def set_(index: str, file: Path, url: str, as_json: bool) -> None:
-    """Set the policy of INDEX whole from FILE (JSON; - for standard input), as the body of PUT .../policy."""
+    """Replace the policy of INDEX by the one in FILE.
+
+    FILE is JSON as in the body of PUT /v1/indexes/INDEX/policy; - reads standard input.
+    """
     with ServiceClient(url, actor=actor()) as client:
-        answer = client.call("PUT", f"/v1/indexes/{index}/policy", ChangedAnswer, content=contents(file))
-    click.echo(msgspec.json.encode(answer) if as_json else f"the policy of {index} is live (sequence {answer.seq})")
+        answer = client.call("PUT", f"/v1/indexes/{index}/policy", ChangedAnswer, content=read_file(file))
+    print_answer(answer, f"the policy of {index} is live (sequence {answer.seq})", as_json)

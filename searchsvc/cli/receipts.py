@@ -1,22 +1,23 @@
-"""`receipts`: the full account of an answer that was given, and whether it can be had again."""
+"""`receipts`: the full account of an answer, and whether it can be reproduced."""
 
 from __future__ import annotations
 
 import sys
 
-import msgspec
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
 
-from searchsvc.cli.client import ServiceClient, json_option, url_option
-from searchsvc.rehearsal.receipts.account import Receipt
+from searchsvc.cli.client import ServiceClient
+from searchsvc.cli.options import json_option, url_option
+from searchsvc.cli.output import print_json, print_table
+from searchsvc.rehearsal.receipts.account import Receipt, ReceiptHit
 from searchsvc.rehearsal.receipts.verification import Verification
+
+N_CONTRIBUTIONS = 3
 
 
 @click.group()
 def receipts() -> None:
-    """Why an answer was what it was."""
+    """Show why an answer was what it was."""
 
 
 @receipts.command()
@@ -24,28 +25,22 @@ def receipts() -> None:
 @url_option
 @json_option
 def show(query_id: str, url: str, as_json: bool) -> None:
-    """The account of the answer QUERY_ID: its hits, what they scored and why, by which weights and rules."""
+    """Show the hits of answer QUERY_ID, their scores and the reasons, and the weights and rules in force then."""
     with ServiceClient(url) as client:
-        found = client.call("GET", f"/v1/receipts/{query_id}", Receipt)
+        receipt = client.call("GET", f"/v1/receipts/{query_id}", Receipt)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+        print_json(receipt)
         return
-    query = "a sealed query" if found.sealed else repr(found.query)
-    table = Table("rank", "id", "score", "words", "vector", "most of it", "", title=f"{query} in {found.index}")
-    for hit in found.hits:
-        most = sorted(hit.features.items(), key=lambda one: -abs(one[1].contribution))[:3]
-        parts = ", ".join(f"{name} {share.contribution:+.3g}" for name, share in most if share.contribution)
-        vector = "" if hit.vector is None else f"{hit.vector:.3f}"
-        forced = "pinned" if hit.pinned else f"× {hit.rule_factor:g}" if hit.rule_factor != 1.0 else ""
-        table.add_row(str(hit.rank), hit.id, f"{hit.score:.4f}", f"{hit.keyword:.3f}", vector, parts, forced)
-    Console().print(table)
-    segment = f" of segment {found.weights_segment}" if found.weights_segment else ""
+    query = "a sealed query" if receipt.sealed else repr(receipt.query)
+    columns = ("rank", "id", "score", "words", "vector", "largest contributions", "")
+    print_table(columns, map(_row, receipt.hits), f"{query} in {receipt.index}")
+    segment = f" of segment {receipt.weights_segment}" if receipt.weights_segment else ""
     click.echo(
-        f"at {found.timestamp.isoformat()}, "
-        f"by weights {found.weights_version}{segment}, as of CONTROL {found.log.control_seq}"
+        f"at {receipt.timestamp.isoformat()}, "
+        f"by weights {receipt.weights_version}{segment}, as of CONTROL {receipt.log.control_seq}"
     )
-    click.echo(f"rules: {', '.join(one.id for one in found.rules) or 'none'}")
-    click.echo(f"in the log: BEHAVIOR {found.log.behavior_seq}, event {found.log.behavior_event}")
+    click.echo(f"rules: {', '.join(rule.id for rule in receipt.rules) or 'none'}")
+    click.echo(f"in the log: BEHAVIOR {receipt.log.behavior_seq}, event {receipt.log.behavior_event}")
 
 
 @receipts.command()
@@ -53,14 +48,25 @@ def show(query_id: str, url: str, as_json: bool) -> None:
 @url_option
 @json_option
 def verify(query_id: str, url: str, as_json: bool) -> None:
-    """Whether the answer QUERY_ID can be had again: its scores from the log, and its hits by searching again where the
-    documents are still the same. The exit status is 1 where anything differs."""
+    """Check whether answer QUERY_ID can be reproduced.
+
+    Its scores are computed again from the log, and its hits by searching again if the documents are still the same.
+    The exit status is 1 if anything differs.
+    """
     with ServiceClient(url) as client:
-        found = client.call("POST", f"/v1/receipts/{query_id}/verify", Verification)
+        verification = client.call("POST", f"/v1/receipts/{query_id}/verify", Verification)
     if as_json:
-        click.echo(msgspec.json.encode(found))
+        print_json(verification)
     else:
-        for check in found.checks:
+        for check in verification.checks:
             click.echo(f"{check.name:10} {check.state:13} {check.detail}")
-    if not found.holds:
+    if not verification.holds:
         sys.exit(1)
+
+
+def _row(hit: ReceiptHit) -> tuple[str, ...]:
+    shares = sorted(hit.features.items(), key=lambda item: -abs(item[1].contribution))[:N_CONTRIBUTIONS]
+    contributions = ", ".join(f"{name} {share.contribution:+.3g}" for name, share in shares if share.contribution)
+    vector = "" if hit.vector is None else f"{hit.vector:.3f}"
+    rule = "pinned" if hit.pinned else f"× {hit.rule_factor:g}" if hit.rule_factor != 1.0 else ""
+    return str(hit.rank), hit.id, f"{hit.score:.4f}", f"{hit.keyword:.3f}", vector, contributions, rule

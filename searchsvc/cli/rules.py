@@ -1,37 +1,19 @@
-"""`rules`: what a merchandiser wants of some searches."""
+"""`rules`: what merchandisers set for some searches."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import rich_click as click
-from rich.console import Console
-from rich.table import Table
 
-from events.rules import (
-    Action,
-    BoostAction,
-    BuryAction,
-    Conditions,
-    FilterAction,
-    HideAction,
-    PinAction,
-    RedirectAction,
-    RemoveWordsAction,
-    ReplaceWordsAction,
-    SynonymAction,
-    UserDataAction,
-)
-from searchsvc.cli.client import ServiceClient, actor, contents, json_option, url_option
+from events.rules import SynonymAction
+from searchsvc.cli.client import ServiceClient
+from searchsvc.cli.options import actor, json_option, read_file, reason_option, url_option
+from searchsvc.cli.output import print_answer, print_json, print_table
+from searchsvc.cli.rule_text import describe_action, describe_conditions, describe_effect
 from searchsvc.http.shapes.rules import RuleChangedAnswer, RuleInfo, RuleList
-from searchsvc.rules.directives import Effect
-from searchsvc.search.answer import SearchAnswer
-
-NO_TERMINAL: Final = 300
-
-reason_option = click.option("--reason", default="", help="Why; it stands in the log.")
+from searchsvc.search.answer import Hit, SearchAnswer
 
 
 @click.group()
@@ -44,28 +26,35 @@ def rules() -> None:
 @url_option
 @json_option
 def list_(index: str, url: str, as_json: bool) -> None:
-    """All rules, by name."""
+    """List all rules, by name."""
     with ServiceClient(url) as client:
-        said = client.call("GET", f"/v1/indexes/{index}/rules", RuleList)
+        answer = client.call("GET", f"/v1/indexes/{index}/rules", RuleList)
     if as_json:
-        click.echo(msgspec.json.encode(said))
+        print_json(answer)
         return
-    table = Table("rule", "when", "what", "in force", "who", "why", title=index)
-    for rule in said.rules:
-        what = "; ".join(map(_what, rule.actions))
-        table.add_row(rule.id, _when(rule.conditions), what, "yes" if rule.in_force else "no", rule.actor, rule.reason)
-    _print(table)
+    rows = [
+        (
+            rule.id,
+            describe_conditions(rule.conditions),
+            "; ".join(map(describe_action, rule.actions)),
+            "yes" if rule.in_force else "no",
+            rule.actor,
+            rule.reason,
+        )
+        for rule in answer.rules
+    ]
+    print_table(("rule", "when", "what", "in force", "who", "why"), rows, index)
 
 
 @rules.command()
 @click.argument("index")
 @click.argument("rule")
 @url_option
-def show(index: str, rule: str, url: str) -> None:
-    """One rule, as JSON."""
+@json_option
+def show(index: str, rule: str, url: str, as_json: bool) -> None:
+    """Show RULE. Always prints JSON."""
     with ServiceClient(url) as client:
-        info = client.call("GET", f"/v1/indexes/{index}/rules/{rule}", RuleInfo)
-    click.echo(msgspec.json.format(msgspec.json.encode(info), indent=1).decode())
+        print_json(client.call("GET", f"/v1/indexes/{index}/rules/{rule}", RuleInfo))
 
 
 @rules.command("set")
@@ -75,18 +64,21 @@ def show(index: str, rule: str, url: str) -> None:
 @url_option
 @json_option
 def set_(index: str, rule: str, file: Path, url: str, as_json: bool) -> None:
-    """Write RULE whole from FILE (JSON; - for standard input), as the body of PUT .../rules/RULE."""
-    _put(index, rule, contents(file), url, as_json)
+    """Write RULE from FILE, replacing what it was.
+
+    FILE is JSON as in the body of PUT /v1/indexes/INDEX/rules/RULE; - reads standard input.
+    """
+    _put(index, rule, read_file(file), url, as_json)
 
 
 @rules.command()
 @click.argument("index")
 @click.argument("query", default="")
-@click.option("--context", multiple=True, help="A tag of the search; may be given again.")
-@click.option("--filters", default="", help="What the search is filtered by.")
-@click.option("--user-segment", default="", help="Of the shopper.")
-@click.option("--experiment", default="", help="The arm that the search is in.")
-@click.option("--limit", default=5, show_default=True, help="How many hits to show.")
+@click.option("--context", multiple=True, help="Tag of the search; may be repeated.")
+@click.option("--filters", default="", help="Filters of the search.")
+@click.option("--user-segment", default="", help="Segment of the shopper.")
+@click.option("--experiment", default="", help="Experiment arm of the search.")
+@click.option("--limit", default=5, show_default=True, help="Number of hits to show.")
 @url_option
 @json_option
 def test(
@@ -101,7 +93,7 @@ def test(
     as_json: bool,
 ) -> None:
     """Search for QUERY and show which rules fired, and what each of them did."""
-    asked = {
+    body = {
         "query": query,
         "context": context,
         "filters": filters,
@@ -111,35 +103,33 @@ def test(
         "explain": True,
     }
     with ServiceClient(url, actor=actor()) as client:
-        content = msgspec.json.encode(asked)
-        said = client.call("POST", f"/v1/indexes/{index}/search", SearchAnswer, content=content)
+        answer = client.call("POST", f"/v1/indexes/{index}/search", SearchAnswer, json=body)
     if as_json:
-        click.echo(msgspec.json.encode(said))
+        print_json(answer)
         return
-    table = Table("rule", "what", "did", "note", title=f"{index}: {query!r}")
-    for effect in said.rule_effects:
-        table.add_row(effect.rule, effect.action, _did(effect), effect.note)
-    _print(table if said.rule_effects else f"no rule of {index} fires for {query!r}")
-    hits = Table("rank", "id", "score", "factor", "pinned by", title=f"{said.total} hits")
-    for hit in said.hits:
-        why = hit.explanation
-        factor, pinned_by = (f"{why.rule_factor:g}", why.pinned_by or "") if why is not None else ("", "")
-        hits.add_row(str(hit.rank), hit.id, f"{hit.score:.3f}", factor, pinned_by)
-    _print(hits)
+    if answer.rule_effects:
+        rows = [(effect.rule, effect.action, describe_effect(effect), effect.note) for effect in answer.rule_effects]
+        print_table(("rule", "what", "did", "note"), rows, f"{index}: {query!r}")
+    else:
+        click.echo(f"no rule of {index} fires for {query!r}")
+    print_table(("rank", "id", "score", "factor", "pinned by"), map(_hit_row, answer.hits), f"{answer.total} hits")
 
 
 @rules.command()
 @click.argument("index")
 @click.argument("rule")
 @click.argument("words", nargs=-1, required=True)
-@click.option("--to", "to", multiple=True, help="One way only: WORDS find these too, and these do not find WORDS.")
+@click.option("--to", "to", multiple=True, help="One way only: WORDS also find these, and these do not find WORDS.")
 @reason_option
 @url_option
 @json_option
 def synonym(
     index: str, rule: str, words: tuple[str, ...], to: tuple[str, ...], reason: str, url: str, as_json: bool
 ) -> None:
-    """Make WORDS mean the same, for instance: searchsvc rules synonym shop laptops laptop notebook."""
+    """Make WORDS mean the same.
+
+    Example: searchsvc rules synonym shop laptops laptop notebook
+    """
     action = SynonymAction(of=words, to=to) if to else SynonymAction(words=words)
     body = msgspec.json.encode({"actions": [action], "reason": reason})
     _put(index, rule, body, url, as_json)
@@ -152,71 +142,24 @@ def synonym(
 @url_option
 @json_option
 def delete(index: str, rule: str, reason: str, url: str, as_json: bool) -> None:
-    """Delete a rule; its history stays in the log."""
+    """Delete RULE. Its history stays in the log."""
     with ServiceClient(url, actor=actor()) as client:
         path = f"/v1/indexes/{index}/rules/{rule}"
         answer = client.call("DELETE", path, RuleChangedAnswer, params={"reason": reason})
-    click.echo(msgspec.json.encode(answer) if as_json else f"rule {rule} of {index} is gone (sequence {answer.seq})")
+    print_answer(answer, f"rule {rule} of {index} is deleted (sequence {answer.seq})", as_json)
 
 
 def _put(index: str, rule: str, content: bytes, url: str, as_json: bool) -> None:
     with ServiceClient(url, actor=actor()) as client:
         answer = client.call("PUT", f"/v1/indexes/{index}/rules/{rule}", RuleChangedAnswer, content=content)
-    if as_json:
-        click.echo(msgspec.json.encode(answer))
-        return
-    click.echo(f"rule {rule} of {index} is live (sequence {answer.seq})")
-    for one in answer.conflicts:
-        click.echo(f"conflict with rule {one.rule}: {one.subject}; {one.winner} gets it")
-
-
-def _print(shown: Table | str) -> None:
-    """On a terminal as wide as it is; in a file or a pipe nothing is broken into lines."""
-    console = Console()
-    console.width = console.width if console.is_terminal else NO_TERMINAL
-    console.print(shown)
-
-
-def _when(given: Conditions) -> str:
-    parts = [f"{one.type} {one.text!r}" for one in given.patterns]
-    said = [" or ".join(parts)] if parts else []
-    said += [f"context {tag}" for tag in given.context]
-    said += [f"filters {given.filters}"] if given.filters else []
-    said += [f"{name} {value}" for name in ("user_segment", "experiment") if (value := getattr(given, name))]
-    return "; ".join(said) or "always"
-
-
-def _what(action: Action) -> str:
-    match action:
-        case SynonymAction(words=words, of=of, to=to):
-            return " = ".join(words) if words else f"{' / '.join(of)} → {' / '.join(to)}"
-        case PinAction(document_id=document_id, rank=rank):
-            return f"pin {document_id} at {rank}"
-        case HideAction(document_id=document_id, filter=given):
-            return f"hide {document_id or given}"
-        case BoostAction() | BuryAction():
-            kind = "boost" if isinstance(action, BoostAction) else "bury"
-            which = f" of {action.filter}" if action.filter else ""
-            by = f" by {action.signal}" if action.signal else ""
-            return f"{kind} x {action.factor:g}{which}{by}"
-        case FilterAction(filter=given):
-            return f"filter {given}"
-        case ReplaceWordsAction(of=of_words, to=to_words):
-            return f"{of_words or 'the query'} → {to_words}"
-        case RemoveWordsAction(words=words):
-            return f"without {', '.join(words)}"
-        case RedirectAction(url=url):
-            return f"redirect to {url}"
-        case UserDataAction():
-            return "user data"
-
-
-def _did(effect: Effect) -> str:
-    parts = [
-        effect.document_id,
-        f"rank {effect.rank}" if effect.rank is not None else "",
-        f"x {effect.factor:g}" if effect.factor is not None else "",
-        f"{effect.n_candidates} candidates" if effect.n_candidates is not None else "",
-        f"searched for {effect.words!r}" if effect.words is not None else "",
+    conflicts = [
+        f"conflict with rule {conflict.rule}: {conflict.subject}; {conflict.winner} gets it"
+        for conflict in answer.conflicts
     ]
-    return " ".join(part for part in parts if part)
+    print_answer(answer, "\n".join([f"rule {rule} of {index} is live (sequence {answer.seq})", *conflicts]), as_json)
+
+
+def _hit_row(hit: Hit) -> tuple[str, ...]:
+    why = hit.explanation
+    factor, pinned_by = (f"{why.rule_factor:g}", why.pinned_by or "") if why is not None else ("", "")
+    return str(hit.rank), hit.id, f"{hit.score:.3f}", factor, pinned_by

@@ -1,4 +1,4 @@
-"""`serve` and `demo`: run the service until it is told to stop."""
+"""`serve` and `demo`: run the service until a signal stops it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import rich_click as click
 import uvloop
@@ -21,37 +21,40 @@ from events.errors import InvalidInput, Unavailable
 from searchsvc.app.app import App
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
+from searchsvc.cli.options import Command, config_option, data_dir_option
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.http.api import build_api
 from searchsvc.http.shapes.indexes import IndexList
-from searchsvc.runtime import malloc as memory
-from searchsvc.runtime.config import Config, load_config
+from searchsvc.runtime import malloc
+from searchsvc.runtime.config import Config
+from searchsvc.runtime.config_sources import load_config
 
-# A thread that waits for the interpreter takes it over after this long; the default 5 ms is a whole search.
-SWITCH_INTERVAL_S = 0.0005
-DRAIN_TIMEOUT_S = 5.0
+# How long a thread keeps the interpreter while another waits for it; the default 5 ms is a whole search.
+SWITCH_INTERVAL_S: Final = 0.0005
+DRAIN_TIMEOUT_S: Final = 5.0
+CONNECT_RETRY_S: Final = 0.01
+BACKLOG: Final = 1024
+# Their messages of every request would hide our own.
+QUIET_LOGGERS: Final = ("httpx", "httpcore", "_granian", "granian")
+
+# Called with the address of the service, once it answers.
+WhenUp = Callable[[str], Awaitable[None]]
 
 
-def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8000]"),
-        click.option("--host", help="Address to listen on.  [default: 127.0.0.1]"),
-        click.option("--data-dir", help="Folder of the log and the indexes."),
-        click.option("--config", "config_file", type=click.Path(path_type=Path), help="Configuration file (TOML)."),
-    ):
-        command = option(command)
-    return command
+def service_options(command: Command) -> Command:
+    """Add the options of every command that runs the service."""
+    host_option = click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
+    port_option = click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8000]")
+    return config_option(data_dir_option(host_option(port_option(command))))
 
 
 @click.command()
 @service_options
-@click.option(
-    "--worker/--no-worker", default=None, help="Whether to run the worker in this process.  [default: worker]"
-)
+@click.option("--worker/--no-worker", default=None, help="Run the worker in this process, or not.  [default: worker]")
 def serve(
     config_file: Path | None, data_dir: str | None, host: str | None, port: int | None, worker: bool | None
 ) -> None:
-    """Run the service. SIGTERM or Ctrl-C finishes what is under way, saves, and stops."""
+    """Run the service. SIGTERM or Ctrl-C finishes the requests under way, saves, and stops."""
     flags = {"data_dir": data_dir, "host": host, "port": port, "worker": worker}
     run(load_config(config_file, flags).config)
 
@@ -59,7 +62,7 @@ def serve(
 @click.command()
 @service_options
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--index", default=None, help="Name of the index.  [default: demo, or the file's name]")
+@click.option("--index", default=None, help="Name of the index.  [default: demo, or the name of the file]")
 def demo(
     config_file: Path | None,
     data_dir: str | None,
@@ -68,19 +71,12 @@ def demo(
     file: Path | None,
     index: str | None,
 ) -> None:
-    """Run the service with a catalogue: FILE (NDJSON, also .gz), or one made up on the spot."""
+    """Run the service with a catalogue: FILE (NDJSON, also .gz), or a made-up one of 3,000 products."""
     config = load_config(config_file, {"data_dir": data_dir, "host": host, "port": port}).config
-    name = index or (_index_name(file) if file else "demo")
+    name = index or (index_name(file) if file else "demo")
 
     async def load(url: str) -> None:
-        with ServiceClient(url) as client:
-            listed = await asyncio.to_thread(client.call, "GET", "/v1/indexes", IndexList)
-        if file is None and any(info.name == name and info.n_documents for info in listed.indexes):
-            click.echo(f"index {name} is there from an earlier start")
-        else:
-            click.echo("loading the catalogue ...")
-            report = await asyncio.to_thread(import_documents, url, name, file or sample_catalogue())
-            click.echo(f"{report.accepted} documents in index {name}, {report.n_refused} refused")
+        await _load_catalogue(url, name, file)
         click.echo(
             f"\n  storefront  {url}/\n  search      curl '{url}/v1/indexes/{name}/search?query=wireless+headphones'"
         )
@@ -89,25 +85,37 @@ def demo(
     run(config, load)
 
 
-def run(config: Config, when_up: Callable[[str], Awaitable[None]] | None = None) -> None:
-    """Serve until SIGTERM or SIGINT. when_up: called with the address once the service answers."""
+def run(config: Config, when_up: WhenUp | None = None) -> None:
+    """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(
         level=config.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for noisy in ("httpx", "httpcore", "_granian", "granian"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for name in QUIET_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    memory.hand_back_early()
+    malloc.limit_retained_memory()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run(config, when_up))
 
 
-async def _run(config: Config, when_up: Callable[[str], Awaitable[None]] | None) -> None:
+async def _load_catalogue(url: str, index: str, file: Path | None) -> None:
+    """Import a file, or the made-up catalogue unless the index has documents already."""
+    with ServiceClient(url) as client:
+        listed = await asyncio.to_thread(client.call, "GET", "/v1/indexes", IndexList)
+    if file is None and any(info.name == index and info.n_documents for info in listed.indexes):
+        click.echo(f"index {index} has documents from an earlier start")
+        return
+    click.echo("loading the catalogue ...")
+    report = await asyncio.to_thread(import_documents, url, index, file or sample_catalogue())
+    click.echo(f"{report.accepted} documents in index {index}, {report.n_refused} refused")
+
+
+async def _run(config: Config, when_up: WhenUp | None) -> None:
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    signalled = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
-    port = _free_port(config.host, config.port)
+        loop.add_signal_handler(number, signalled.set)
+    port = find_port(config.host, config.port)
     app = App(config)
     await app.start()
     http = Server(
@@ -117,38 +125,38 @@ async def _run(config: Config, when_up: Callable[[str], Awaitable[None]] | None)
         interface=Interfaces.ASGI,
         log_enabled=False,
         websockets=False,
-        backlog=1024,
+        backlog=BACKLOG,
     )
     serving = asyncio.create_task(http.serve(), name="http")
-    stopping = asyncio.create_task(told.wait(), name="signal")
+    stopping = asyncio.create_task(signalled.wait(), name="signal")
     url = f"http://{config.host}:{port}"
-    await _listening(config.host, port, serving)
+    await _wait_for_port(config.host, port, serving)
     click.echo(f"searchsvc listens on {url} (data in {config.data_path})")
-    extra = asyncio.create_task(_tell(when_up, url), name="when up")
+    after_start = asyncio.create_task(_call_when_up(when_up, url), name="when up")
     try:
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
     finally:
         app.drain()
-        extra.cancel()
+        after_start.cancel()
         http.stop()  # type: ignore[no-untyped-call]  # granian's own
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(serving, DRAIN_TIMEOUT_S)
         await app.stop()
 
 
-async def _listening(host: str, port: int, serving: asyncio.Task[None]) -> None:
-    """Wait until a connection is taken: granian binds its port some time after it was started."""
+async def _wait_for_port(host: str, port: int, serving: asyncio.Task[None]) -> None:
+    """Wait until a connection is accepted: granian binds its port some time after it was started."""
     while not serving.done():
         try:
             _, writer = await asyncio.open_connection(host, port)
         except OSError:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(CONNECT_RETRY_S)
             continue
         writer.close()
         return
 
 
-async def _tell(when_up: Callable[[str], Awaitable[None]] | None, url: str) -> None:
+async def _call_when_up(when_up: WhenUp | None, url: str) -> None:
     if when_up is None:
         return
     try:
@@ -157,10 +165,11 @@ async def _tell(when_up: Callable[[str], Awaitable[None]] | None, url: str) -> N
         error.show()
 
 
-def _free_port(host: str, port: int) -> int:
-    """The port to listen on. granian shares a busy port without a word, so it is tried first without that option.
+def find_port(host: str, port: int) -> int:
+    """Return the port to listen on; a free one for 0.
 
-    Raises Unavailable where something listens there, InvalidInput where the host is no address of this machine.
+    granian shares a busy port silently, so the port is first bound here without that option.
+    Raises Unavailable if the port is in use; InvalidInput if the host is not an address of this machine.
     """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
@@ -174,6 +183,7 @@ def _free_port(host: str, port: int) -> int:
         raise Unavailable(f"port {port} of {host} is not free: {error.strerror}; take another --port") from error
 
 
-def _index_name(file: Path) -> str:
+def index_name(file: Path) -> str:
+    """Return the name of a file's index: the file's, or its folder's for docs.jsonl."""
     name = file.name.partition(".")[0].lower()
     return (file.resolve().parent.name.lower() if name == "docs" else name) or "demo"

@@ -1,1 +1,1 @@
-"""What does the process need? Configuration, limits, threads, tasks, disk and memory."""
+"""What does the process need? Configuration, limits, time, threads, tasks, disk and memory."""

@@ -1,8 +1,8 @@
-"""Calls handed to another thread several at a time.
+"""Calls on another thread, several at a time.
 
-Each hand-over wakes somebody twice and asks for Python's lock in the midst of what the event loop does: where much is
-going on, that costs the loop more than the calls cost the thread. So while some are under way, what comes is gathered,
-and goes next, all at once.
+Each hand-over to a thread wakes the thread and then the event loop, and takes Python's lock twice. Under load that
+costs the loop more than the calls cost the thread. So while batches are running, new calls are collected, and handed
+over together.
 """
 
 from __future__ import annotations
@@ -17,72 +17,77 @@ from typing import Final, Generic, TypeVar
 from events.errors import Unavailable
 
 T = TypeVar("T")
-# The first of a batch waits for the last.
-MOST: Final = 16
+# The first call of a batch is answered after the last.
+MAX_BATCH: Final = 16
 
 
 class Batches(Generic[T]):
-    """For one event loop. at_once: batches under way before calls are gathered."""
+    """Hands calls to threads. For one event loop.
 
-    def __init__(self, threads: ThreadPoolExecutor, at_once: int = 1) -> None:
+    concurrency: batches that run before calls are collected.
+    """
+
+    def __init__(self, threads: ThreadPoolExecutor, concurrency: int = 1) -> None:
         self._threads = threads
-        self._idle = at_once
+        self._n_idle = concurrency
         self._waiting: deque[tuple[Callable[[], T], asyncio.Future[T]]] = deque()
 
     def call(self, work: Callable[[], T]) -> asyncio.Future[T]:
-        """What it gives. One that is cancelled before its turn is never called."""
+        """Call a function on a thread. Cancelled before its turn, it is never called."""
         loop = asyncio.get_running_loop()
-        done: asyncio.Future[T] = loop.create_future()
-        self._waiting.append((work, done))
-        if self._idle:
-            self._idle -= 1
-            # What else comes in this turn of the loop goes with it.
+        result: asyncio.Future[T] = loop.create_future()
+        self._waiting.append((work, result))
+        if self._n_idle:
+            self._n_idle -= 1
+            # Calls that are made in the same turn of the loop join this batch.
             loop.call_soon(self._hand_over)
-        return done
+        return result
 
     def _hand_over(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST))]
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MAX_BATCH))]
         if not batch:
-            self._idle += 1
+            self._n_idle += 1
             return
         try:
-            given = asyncio.get_running_loop().run_in_executor(self._threads, _called, batch)
-        except RuntimeError:
-            self._idle += 1
-            for _, done in batch:
-                _settle(done, None, Unavailable("the service is stopping"))
+            running = asyncio.get_running_loop().run_in_executor(self._threads, _run, batch)
+        except RuntimeError:  # the executor is shut down
+            self._n_idle += 1
+            for _, result in batch:
+                _settle(result, None, Unavailable("the service is stopping"))
         else:
-            given.add_done_callback(partial(self._take, batch))
+            running.add_done_callback(partial(self._finish, batch))
 
-    def _take(
+    def _finish(
         self,
         batch: Sequence[tuple[Callable[[], T], asyncio.Future[T]]],
-        given: asyncio.Future[list[tuple[T | None, Exception | None]]],
+        running: asyncio.Future[list[tuple[T | None, Exception | None]]],
     ) -> None:
-        for (_, done), (result, error) in zip(batch, given.result(), strict=True):
-            _settle(done, result, error)
+        """Pass on the outcomes of a batch, and hand over the next."""
+        for (_, result), (value, error) in zip(batch, running.result(), strict=True):
+            _settle(result, value, error)
         self._hand_over()
 
 
-def _called(
+def _run(
     batch: Sequence[tuple[Callable[[], T], asyncio.Future[T]]],
 ) -> list[tuple[T | None, Exception | None]]:
-    found: list[tuple[T | None, Exception | None]] = []
-    for work, done in batch:
-        if done.cancelled():
-            found.append((None, None))
+    """Make the calls of a batch; return the value or the error of each."""
+    outcomes: list[tuple[T | None, Exception | None]] = []
+    for work, result in batch:
+        if result.cancelled():
+            outcomes.append((None, None))
             continue
         try:
-            found.append((work(), None))
-        except Exception as error:  # whatever it is, whoever called is told, and the others go on
-            found.append((None, error))
-    return found
+            outcomes.append((work(), None))
+        except Exception as error:  # passed on to the caller; the other calls go on
+            outcomes.append((None, error))
+    return outcomes
 
 
-def _settle(done: asyncio.Future[T], result: T | None, error: Exception | None) -> None:
-    if done.cancelled():
+def _settle(result: asyncio.Future[T], value: T | None, error: Exception | None) -> None:
+    if result.cancelled():
         return
     if error is not None:
-        done.set_exception(error)
+        result.set_exception(error)
     else:
-        done.set_result(result)  # type: ignore[arg-type]  # None only where T allows it
+        result.set_result(value)  # type: ignore[arg-type]  # None only if T allows it

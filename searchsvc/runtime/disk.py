@@ -1,7 +1,7 @@
-"""Room to write: refuse before the disk is full, because the log's server only times out once it is.
+"""Refuse writes before the disk is full.
 
-Source: nats-server 2.15 on a full disk lets publishes time out, answers everything else as if nothing were wrong, and
-goes on refusing after space was freed until it is started again.
+Source: nats-server 2.15 on a full disk lets publishes time out, answers everything else normally, and goes on refusing
+after space was freed until it is restarted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ RETRY_AFTER_S: Final = 10.0
 
 
 class Usage(Protocol):
-    """As `shutil.disk_usage` answers."""
+    """The result of `shutil.disk_usage`."""
 
     @property
     def total(self) -> int: ...
@@ -27,10 +27,14 @@ class Usage(Protocol):
 
 
 class DiskGuard:
-    """Writes stop at `stop_share` of the disk used and go on `RESUME_BELOW` under it; from `warn_share` it is said.
+    """Watches the disk of a folder. Call `update` regularly.
 
-    enough_bytes: with so much free, neither counts: a tenth of a large disk is plenty. `look` reads the disk and is to
-    be called now and then.
+    warn_share: used share from which `reason` warns.
+    stop_share: used share from which writes are refused, until `RESUME_BELOW` less is used.
+    enough_bytes: with this much free, neither counts: a tenth of a large disk is enough.
+    usage: reads the disk.
+    full: whether writes are refused.
+    reason: why the disk is not in order; '' if it is.
     """
 
     def __init__(
@@ -50,18 +54,18 @@ class DiskGuard:
         self.full = False
         self.reason = ""
 
-    def look(self) -> None:
-        """Read the disk and decide."""
+    def update(self) -> None:
+        """Read the disk and decide whether writes are refused. Blocks."""
         usage = self._usage(self._folder)
-        used = 1.0 - usage.free / usage.total
-        plenty = usage.free >= self._enough_bytes
+        used_share = 1.0 - usage.free / usage.total
+        has_enough = usage.free >= self._enough_bytes
         limit = self._stop_share - (RESUME_BELOW if self.full else 0.0)
-        self.full = not plenty and used >= limit
-        said = f"the disk of {self._folder} is {used:.0%} full, {usage.free / 1e6:.0f} MB are free"
+        self.full = not has_enough and used_share >= limit
+        message = f"the disk of {self._folder} is {used_share:.0%} full, {usage.free / 1e6:.0f} MB are free"
         if self.full:
-            self.reason = f"{said}: writes are refused until less than {limit:.0%} is used"
+            self.reason = f"{message}: writes are refused until less than {limit:.0%} is used"
         else:
-            self.reason = said if not plenty and used >= self._warn_share else ""
+            self.reason = message if not has_enough and used_share >= self._warn_share else ""
 
     def require(self) -> None:
         """Raise StorageFull while writes are refused."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# Characters of a query in a search or a suggestion request.
+# Of a query in a search or a suggestion request.
 MAX_QUERY_CHARS: Final = 512
-# Characters of a shopper's `user_token`.
+# Of a shopper's `user_token`.
 MAX_TOKEN_CHARS: Final = 129

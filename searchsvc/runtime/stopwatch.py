@@ -1,4 +1,4 @@
-"""A stopwatch over the stages of one search."""
+"""A stopwatch for the stages of one search."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import msgspec
 
 
 class Timings(msgspec.Struct):
-    """Milliseconds by stage, in order. encode: in an index that is not small, within retrieve, perhaps beside it."""
+    """Milliseconds of each stage, in order.
+
+    encode: in a large index part of `retrieve`, perhaps concurrent with the keyword leg.
+    """
 
     queue: float = 0.0
     analyse: float = 0.0
@@ -20,17 +23,21 @@ class Timings(msgspec.Struct):
 
 
 class Laps:
-    """started: time.perf_counter() when the clock began; None begins it now."""
+    """A running stopwatch.
+
+    started: reading of `time.perf_counter` at the start; None for now.
+    timings: for the caller to fill.
+    """
 
     def __init__(self, started: float | None) -> None:
         self.timings = Timings()
-        self._started = self._mark = time.perf_counter() if started is None else started
+        self._started = self._last_lap = time.perf_counter() if started is None else started
 
     def lap(self) -> float:
-        """Milliseconds since the last lap."""
-        before, self._mark = self._mark, time.perf_counter()
-        return round((self._mark - before) * 1e3, 3)
+        """Return the milliseconds since the last lap, and begin the next."""
+        previous, self._last_lap = self._last_lap, time.perf_counter()
+        return round((self._last_lap - previous) * 1e3, 3)
 
     def total(self) -> float:
-        """Milliseconds since the start."""
+        """Return the milliseconds since the start."""
         return round((time.perf_counter() - self._started) * 1e3, 3)

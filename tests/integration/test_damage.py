@@ -25,7 +25,7 @@ from events.codec import decode_behavior
 from events.errors import Corrupt, Unavailable
 from events.log import Entry
 from events.types import InteractionRecorded
-from searchsvc.app.app import INTERRUPTED_REPAIR
+from searchsvc.app.repair import INTERRUPTED_REPAIR
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.integration.test_process import run

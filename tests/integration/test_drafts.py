@@ -209,14 +209,14 @@ def test_drafts_from_the_command_line_outlive_a_restart(
     last = ranked(shop)[-1]
     file = tmp_path / "draft.json"
     file.write_bytes(msgspec.json.encode({"edits": [pinned(last)], "reason": "by hand"}))
-    assert "nobody ranks by it" in searchsvc("set", "shop", "hand", str(file))
+    assert "it is not in force" in searchsvc("set", "shop", "hand", str(file))
     assert "by hand" in searchsvc("list", "shop")
     shop.kill()
     shop = start_service("drafts")
     assert "rule spring new" in searchsvc("show", "shop", "hand")
     said = searchsvc("preview", "shop", "hand", "lamp", "zzzz")
     assert last in said
-    assert "1 of 2 queries would be answered otherwise" in said
+    assert "1 of 2 queries would get another page" in said
     assert "is live" in searchsvc("publish", "shop", "hand", "--reason", "done")
     assert ranked(shop)[0] == last
     assert "has no draft" in searchsvc("delete", "shop", "hand", status=1)

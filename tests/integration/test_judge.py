@@ -23,7 +23,7 @@ def test_grades_are_kept_at_once_and_the_next_sitting_goes_on(service: RunningSe
         service, folder, "3\n9\n0\nq\n", "--query", "desk lamp", "--query", "red shoe", "--depth", "3", "--json"
     )
     assert first.returncode == 0, first.stderr
-    assert msgspec.json.decode(first.stdout) == {"queries": 2, "graded": 2, "left": 4}
+    assert msgspec.json.decode(first.stdout) == {"queries": 2, "graded": 2, "remaining": 4}
     assert "desk lamp   (6 left)" in first.stderr
     rows = (folder / "qrels.tsv").read_text().splitlines()
     assert rows[0] == "query_id\tdoc_id\tgrade"

@@ -239,6 +239,6 @@ def test_policies_and_approvals_from_the_command_line(shop: RunningService, tmp_
     searchsvc("drafts", "schedule", "shop", "spring", status=2)
     assert at in searchsvc("drafts", "schedule", "shop", "spring", "--at", at, "--reason", "later")
     assert "to be published at" in searchsvc("drafts", "show", "shop", "spring")
-    assert "at no time" in searchsvc("drafts", "schedule", "shop", "spring", "--cancel")
+    assert "not scheduled any more" in searchsvc("drafts", "schedule", "shop", "spring", "--cancel")
     assert "is live" in searchsvc("drafts", "publish", "shop", "spring", "--reason", "both looked")
     assert weight(shop) == 4.0

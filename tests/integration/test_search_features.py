@@ -245,7 +245,7 @@ def test_rules_from_the_command_line(service: RunningService, tmp_path: Path) ->
     assert "redirect" in said
     assert "no rule of shop fires for 'helmet'" in searchsvc("test", "shop", "helmet")
     searchsvc("delete", "shop", "fourth")
-    assert "rule third of shop is gone" in searchsvc("delete", "shop", "third")
+    assert "rule third of shop is deleted" in searchsvc("delete", "shop", "third")
     assert "has no rule" in searchsvc("delete", "shop", "third", status=1)
     for name in ("laps", "one"):
         searchsvc("delete", "shop", name)

@@ -161,7 +161,7 @@ def test_the_command_line_shows_takes_back_and_keeps_every_change(shop: RunningS
     seq = weigh(shop, bm25__title=6.5)
     before = str(seq - 1)
     assert "bm25.title" in searchsvc("weights", "diff", "shop", "--from", before, *url)
-    assert "taken back" in searchsvc("audit", "revert", str(seq), "--reason", "by hand", *url)
+    assert "is reverted" in searchsvc("audit", "revert", str(seq), "--reason", "by hand", *url)
     assert "by hand" in searchsvc("audit", "list", "--after", before, *url)
     assert "6.5" in searchsvc("audit", "show", str(seq), *url)
     assert "is as it was" in searchsvc("weights", "rollback", "shop", "--to-seq", str(seq), *url)

@@ -195,5 +195,5 @@ def test_what_if_from_the_command_line(shop: RunningService, tmp_path: Path) -> 
     command += ["--judgments", str(judgments), "--url", shop.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    assert "clicks a search: 0." in done.stdout
+    assert "clicks per search: 0." in done.stdout
     assert "nDCG@10 of 1 judged queries" in done.stdout

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import rich_click as click
 
-from searchsvc.runtime.config import SECRETS, keys
+from searchsvc.runtime.config_sources import SECRETS, keys
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -10,8 +10,8 @@ from litestar import MediaType, Response, get
 from searchsvc.app.health import Health, HealthCheck
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import AnyRequest, json_answer
-from searchsvc.http.shapes.state import StateInfo
 from searchsvc.state.serving import Serving
+from searchsvc.state.state_info import StateInfo
 
 UNAVAILABLE: Final = ("starting", "draining", "corrupt")
 STOREFRONT: Final = {"index.html": MediaType.HTML, "storefront.js": "text/javascript", "storefront.css": MediaType.CSS}

@@ -1,4 +1,4 @@
-"""Layers of the configuration: defaults < file < environment < flags; what is wrong is named."""
+"""Layers of the configuration: defaults < file < environment < flags; errors name the key."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from events.errors import InvalidInput
-from searchsvc.runtime.config import SECRETS, keys, load_config, shown, variable
+from searchsvc.runtime.config import LIMITS
+from searchsvc.runtime.config_sources import SECRETS, describe, keys, load_config, variable
 
 
-def test_later_layers_win_and_origins_tell(tmp_path: Path) -> None:
+def test_later_layers_replace_earlier_ones_and_origins_name_them(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('port = 1\nhost = "a"\n[search]\ncandidates = 7\n[nats]\nport = 5\n')
     environment = {"SEARCHSVC_HOST": "b", "SEARCHSVC_SEARCH_CANDIDATES": "8", "HOME": "/h"}
@@ -24,11 +25,11 @@ def test_later_layers_win_and_origins_tell(tmp_path: Path) -> None:
     assert config.data_dir == "/h/.local/state/searchsvc"
 
 
-def test_a_secret_can_stand_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
+def test_a_secret_can_be_in_a_file_and_is_never_shown(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("hunter2\n")
     loaded = load_config(None, None, {"SEARCHSVC_NATS_PASSWORD_FILE": str(tmp_path / "secret")})
     assert loaded.config.nats.password == "hunter2"
-    assert "hunter2" not in str(shown(loaded))
+    assert "hunter2" not in str(describe(loaded))
     assert set(keys()) >= SECRETS
 
 
@@ -40,7 +41,7 @@ def test_every_key_can_be_set_by_its_environment_variable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "flags", "said"),
+    ("environment", "flags", "message"),
     [
         ({"SEARCHSVC_PORT": "many"}, {}, "port"),
         ({"SEARCHSVC_PORT": "70000"}, {}, "0 to 65535"),
@@ -51,8 +52,8 @@ def test_every_key_can_be_set_by_its_environment_variable() -> None:
         ({}, {"colour": "red"}, "colour"),
     ],
 )
-def test_what_is_wrong_is_named(environment: dict[str, str], flags: dict[str, object], said: str) -> None:
-    with pytest.raises(InvalidInput, match=said):
+def test_an_error_names_what_is_wrong(environment: dict[str, str], flags: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
         load_config(None, flags, environment)
 
 
@@ -62,3 +63,12 @@ def test_a_file_with_a_mistake_is_refused(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(InvalidInput):
         load_config(file, None, {})
+
+
+def test_every_limit_is_of_a_key_and_holds_for_its_default() -> None:
+    assert set(LIMITS) <= set(keys())
+    values = {setting.key: setting.value for setting in describe(load_config(None, None, {}))}
+    for key, (minimum, maximum) in LIMITS.items():
+        value = values[key]
+        assert isinstance(value, int | float)
+        assert minimum <= value <= maximum

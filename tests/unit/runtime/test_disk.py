@@ -1,4 +1,4 @@
-"""When writes are refused for want of room, and when they go on."""
+"""When writes are refused because the disk is full, and when they go on."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ class Usage(msgspec.Struct):
     free: int
 
 
-def guard(usage: Usage, enough_bytes: int = 10**9) -> DiskGuard:
+def new_guard(usage: Usage, enough_bytes: int = 10**9) -> DiskGuard:
     return DiskGuard(Path("d"), warn_share=0.8, stop_share=0.9, enough_bytes=enough_bytes, usage=lambda _: usage)
 
 
-def test_writes_stop_at_the_mark_and_go_on_below_it() -> None:
+def test_writes_stop_at_the_stop_share_and_go_on_below_it() -> None:
     usage = Usage(1000, 500)
-    disk = guard(usage)
-    seen = []
+    disk = new_guard(usage)
+    states = []
     for free in (500, 190, 101, 100, 50, 105, 119, 121, 300):
         usage.free = free
-        disk.look()
-        seen.append((free, disk.full, bool(disk.reason)))
-    assert seen == [
+        disk.update()
+        states.append((free, disk.full, bool(disk.reason)))
+    assert states == [
         (500, False, False),
         (190, False, True),
         (101, False, True),
@@ -41,16 +41,16 @@ def test_writes_stop_at_the_mark_and_go_on_below_it() -> None:
     ]
 
 
-def test_a_full_disk_is_named_and_when_to_come_again() -> None:
-    disk = guard(Usage(1000, 50))
+def test_a_full_disk_is_named_with_the_time_to_retry() -> None:
+    disk = new_guard(Usage(1000, 50))
     disk.require()
-    disk.look()
+    disk.update()
     with pytest.raises(StorageFull, match="95% full") as refused:
         disk.require()
     assert refused.value.retry_after_s == 10
 
 
-def test_the_last_tenth_of_a_large_disk_is_plenty() -> None:
-    disk = guard(Usage(10**12, 10**10))
-    disk.look()
+def test_the_last_tenth_of_a_large_disk_is_enough() -> None:
+    disk = new_guard(Usage(10**12, 10**10))
+    disk.update()
     assert (disk.full, disk.reason) == (False, "")

@@ -1,0 +1,62 @@
+"""Connections to a service's log from outside the service, for commands."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from events import jetstream, server
+from events.jetstream import JetStreamEventLog
+from searchsvc.runtime.config import Config
+
+
+@asynccontextmanager
+async def reading_log(config: Config) -> AsyncIterator[JetStreamEventLog]:
+    """Connect to the log of a running service, to read it. Raises Unavailable, and Corrupt for another format."""
+    nats = config.nats
+    url, user, password = nats.url, nats.user, nats.password
+    if not url:
+        address = server.read_address(config.data_path)
+        account = address.accounts["reader"]
+        url, user, password = address.url, account.user, account.password
+    event_log = await jetstream.connect(url, user=user, password=password, role="reader")
+    try:
+        if config.nats.url:
+            await event_log.require_format()
+        yield event_log
+    finally:
+        await event_log.close()
+
+
+@contextmanager
+def own_server(config: Config) -> Iterator[server.NatsServer | None]:
+    """Run the log's server of a stopped service; yields None if a server is configured instead.
+
+    Raises Unavailable if the service is running.
+    """
+    if config.nats.url:
+        yield None
+        return
+    nats = server.start(config.data_path, port=config.nats.port, ingest_password=config.nats.ingest_password)
+    try:
+        yield nats
+    finally:
+        nats.stop()
+
+
+@asynccontextmanager
+async def writing_log(config: Config, nats: server.NatsServer | None) -> AsyncIterator[JetStreamEventLog]:
+    """Connect to the log of a stopped service, with all streams, to write it. Raises Unavailable.
+
+    nats: what `own_server` yields.
+    """
+    url, user, password = config.nats.url, config.nats.user, config.nats.password
+    if nats is not None:
+        account = nats.address.accounts["service"]
+        url, user, password = nats.address.url, account.user, account.password
+    event_log = await jetstream.connect(url, user=user, password=password)
+    try:
+        await event_log.ensure_streams(replicas=config.nats.replicas or event_log.default_replicas)
+        yield event_log
+    finally:
+        await event_log.close()

@@ -1,0 +1,182 @@
+"""Rebuild a damaged log from everything that is left of it.
+
+CONTROL comes from its copy, other streams from what the store can still read, and documents that are missing there from
+saved indexes. The damaged store is moved aside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO, Final
+
+import msgspec
+
+from events import server
+from events.archive import archive_line
+from events.codec import decode_behavior, decode_catalog, decode_dead, decode_draft, decode_signal, encode
+from events.control import ControlState
+from events.copy import COPY_NAME, ControlCopy, read_archive
+from events.digest import CatalogFold
+from events.errors import Corrupt, InvalidInput, LaterVersion
+from events.log import EventLog, Record
+from events.streams import StreamName, catalog_subject
+from events.types import DocumentDeleted, DocumentUpserted, Skipped
+from searchsvc.app.archives import DERIVED_FOLDERS, Counts, delete_derived, import_archive
+from searchsvc.app.checkpoints import CHECKPOINTS, require_saved_checkpoint
+from searchsvc.app.log_clients import own_server, writing_log
+from searchsvc.engines.embedded.storage import stored_documents
+from searchsvc.runtime.config import Config
+
+# Holds the path of what was read, from before the store is moved aside until the new one is complete.
+INTERRUPTED_REPAIR: Final = "repairing"
+# CONTROL comes from its copy. INGEST is left out: the positions of its consumers are lost with the store.
+SALVAGED_STREAMS: Final[dict[StreamName, Callable[[bytes], object]]] = {
+    "DRAFTS": decode_draft,
+    "CATALOG": decode_catalog,
+    "BEHAVIOR": decode_behavior,
+    "SIGNALS": decode_signal,
+    "DEAD": decode_dead,
+}
+
+
+class RepairReport(msgspec.Struct):
+    """The result of a repair.
+
+    imported: messages in the new log, by stream.
+    n_documents: documents put back from saved indexes.
+    lost: what the damaged store no longer gave, each as one phrase.
+    damaged_store: where it is now.
+    archive: file of everything that was read from it.
+    """
+
+    imported: Counts = {}
+    n_documents: int = 0
+    lost: list[str] = []
+    damaged_store: str = ""
+    archive: str = ""
+
+
+def repair_log(config: Config) -> RepairReport:
+    """Rebuild the log of a stopped service. Blocks. An interrupted repair is continued.
+
+    Raises Unavailable if the service is running; Corrupt or InvalidInput if the copy of CONTROL cannot replace it.
+    """
+    data = config.data_path
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    damaged_store, archive = data / f"nats-damaged-{stamp}", data / f"repair-{stamp}.ndjson"
+    report, marker = RepairReport(), data / INTERRUPTED_REPAIR
+    if marker.exists():
+        # The store is half of what an interrupted repair was importing; the archive that it had read is complete.
+        archive = Path(marker.read_text())
+    else:
+        nats = server.start(data)
+        try:
+            asyncio.run(_salvage(config, nats, archive, report))
+        finally:
+            nats.stop()
+        for _ in read_archive(archive):  # raises before anything is changed
+            pass
+        marker.write_text(str(archive))
+    (data / "nats").rename(damaged_store)
+    delete_derived(data, list(DERIVED_FOLDERS))
+    with own_server(config) as nats_server:
+        report.imported = asyncio.run(_import(config, nats_server, archive))
+    marker.unlink()
+    report.damaged_store, report.archive = str(damaged_store), str(archive)
+    return report
+
+
+async def _import(config: Config, nats: server.NatsServer | None, archive: Path) -> Counts:
+    async with writing_log(config, nats) as event_log:
+        return await import_archive(event_log, config.data_path, archive)
+
+
+async def _salvage(config: Config, nats: server.NatsServer, file: Path, report: RepairReport) -> None:
+    """Write everything that can be read to an archive."""
+    copy = ControlCopy(config.data_path / COPY_NAME)
+    catalog = CatalogFold()
+    try:
+        async with writing_log(config, nats) as event_log:
+            await _require_complete_copy(event_log, copy)
+            await _check_checkpoints(config, event_log, report)
+            with file.open("wb") as output:
+                output.write(copy.path.read_bytes())
+                for stream, decode in SALVAGED_STREAMS.items():
+                    await _salvage_stream(event_log, stream, decode, catalog, output, report)
+                for record in _missing_documents(config, copy.state, catalog):
+                    output.write(archive_line(record))
+                    report.n_documents += 1
+    finally:
+        copy.close()
+
+
+async def _salvage_stream(
+    event_log: EventLog,
+    stream: StreamName,
+    decode: Callable[[bytes], object],
+    catalog: CatalogFold,
+    output: BinaryIO,
+    report: RepairReport,
+) -> None:
+    """Write the readable messages of a stream to an archive, and report the others as lost."""
+    n_expected = (await event_log.position(stream)).count
+    n_read, n_lost_before = 0, len(report.lost)
+    try:
+        async for record in event_log.read(stream):
+            event = _decode(record, decode, report)
+            if event is None:
+                continue
+            output.write(archive_line(record))
+            n_read += 1
+            if isinstance(event, DocumentUpserted | DocumentDeleted | Skipped):
+                catalog.apply(record.subject, event)
+    except Corrupt as error:
+        report.lost.append(str(error))
+    if n_read < n_expected and len(report.lost) == n_lost_before:
+        report.lost.append(f"{n_expected - n_read} messages of {stream}")
+
+
+def _decode(record: Record, decode: Callable[[bytes], object], report: RepairReport) -> object | None:
+    """Return the event of a message; None if it is damaged, which is reported. Events of later versions are kept."""
+    try:
+        return decode(record.data)
+    except LaterVersion:
+        return Skipped("of a later version")
+    except Corrupt as error:
+        report.lost.append(f"{record.stream} {record.seq}: {error}")
+        return None
+
+
+async def _check_checkpoints(config: Config, event_log: EventLog, report: RepairReport) -> None:
+    """Report what the log held at a checkpoint and does not hold any more."""
+    for checkpoint in CHECKPOINTS:
+        try:
+            await require_saved_checkpoint(config.data_path, checkpoint, event_log)
+        except Corrupt as error:
+            report.lost.append(str(error))
+
+
+async def _require_complete_copy(event_log: EventLog, copy: ControlCopy) -> None:
+    """Raise InvalidInput if CONTROL holds more than its copy, which then cannot replace it."""
+    last_seq = (await event_log.position("CONTROL")).last_seq
+    if last_seq > copy.seq:
+        raise InvalidInput(
+            f"CONTROL ends at {last_seq}, but {copy.path} ends at {copy.seq}: start the service once, so that the copy "
+            "follows",
+            field=COPY_NAME,
+            value=copy.seq,
+        )
+
+
+def _missing_documents(config: Config, control: ControlState, catalog: CatalogFold) -> Iterator[Record]:
+    """Yield the documents of saved indexes that CATALOG has no message of, neither a document nor a deletion."""
+    for name, index in control.indexes.items():
+        folder = config.data_path / "indexes" / f"{name}-{index.created_seq}"
+        for document_id, text in stored_documents(folder).items():
+            subject = catalog_subject(name, index.created_seq, document_id)
+            if not catalog.knows(subject):
+                event = DocumentUpserted(index=name, id=document_id, document=msgspec.Raw(text))
+                yield Record("CATALOG", subject, 0, datetime.now(UTC), encode(event))
