@@ -23,12 +23,7 @@ from searchsvc.cli.what_if_report import print_report
 from searchsvc.http.shapes.changes import ChangedAnswer
 from searchsvc.http.shapes.drafts import DraftDeletedAnswer, DraftList
 from searchsvc.rehearsal.preview import Preview, PreviewHit
-<<<<<<< HEAD
-from searchsvc.rehearsal.what_if.report import WhatIfReport, WhatIfStatus
-from tuning.clicks.offpolicy import Estimate
-=======
-from searchsvc.rehearsal.what_if import WhatIfStatus
->>>>>>> d2151d2 (Print every command's answer in one place, move verification, repair and archives of the log into app, and split configuration from its sources)
+from searchsvc.rehearsal.what_if.report import WhatIfStatus
 
 POLL_S: Final = 0.2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import rich_click as click
 
 from searchsvc.cli.output import print_table
-from searchsvc.rehearsal.what_if import WhatIfReport
+from searchsvc.rehearsal.what_if.report import WhatIfReport
 from tuning.clicks.offpolicy import Estimate
 
 
