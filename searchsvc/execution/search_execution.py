@@ -154,7 +154,7 @@ class SearchExecution:
             received_at=job.received_at,
             vector_leg=vector_leg,
             rehearsal=job.rehearsal,
-            alone=alone,
+            all_cores=alone,
         )
 
     def _complete(self, job: SearchJob, prepared: PreparedSearch) -> SearchOutcome:

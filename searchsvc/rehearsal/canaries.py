@@ -74,5 +74,7 @@ class Canaries:
 
     def _search(self, index: str, request: SearchRequest, snapshot: EngineSnapshot) -> SearchAnswer:
         state = ServingState(self._serving.current.control, {index: snapshot})
-        # Shoppers are searching meanwhile, so this search is not the only one.
-        return self._searcher.search(state, index, request, query_id="canary", now=self._clock(), alone=False).answer
+        # Shoppers are searching meanwhile: leave them cores.
+        return self._searcher.search(
+            state, index, request, query_id="canary", now=self._clock(), all_cores=False
+        ).answer

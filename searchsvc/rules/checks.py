@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -25,7 +26,7 @@ from searchsvc.engines.retrieval import Retrieval
 from searchsvc.rules.conditions import Stems, stems_of
 from searchsvc.rules.rulebook import Rulebook
 
-WORDS_LIMIT = "a text with at least one letter or digit"
+WORDS_LIMIT: Final = "a text with at least one letter or digit"
 
 
 def check_words(rule: Rule) -> None:

@@ -1,6 +1,6 @@
-"""The last answers to the most recent searches, for while what finds documents is away. Pure.
+"""The latest answers to the most recent requests, shown while nothing can be searched.
 
-One that is shown again says `degraded: ["last_known"]`, and its sequences are those of when it was found.
+An answer that is shown again says `degraded: ["last_known"]`, and its sequences are those of when it was found.
 """
 
 from __future__ import annotations
@@ -16,33 +16,35 @@ from searchsvc.search.answer import SearchOutcome
 from searchsvc.search.request import SearchRequest
 
 LAST_KNOWN: Final = "last_known"
-# Longer ones take too much memory for how seldom they are asked for again.
+# Longer answers take too much memory for how seldom they are requested again.
 MAX_HITS: Final = 100
 
 
 class LastKnown:
-    """The newest `size` answers by what was asked: not who asked, nor how fresh it had to be. Used on the event loop
-    only."""
+    """Keeps the newest `size` answers by request, whoever the user was. Used on the event loop only."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._kept: OrderedDict[tuple[str, int, bytes], SearchOutcome] = OrderedDict()
+        self._outcomes: OrderedDict[tuple[str, int, bytes], SearchOutcome] = OrderedDict()
 
     def keep(self, control: IndexControl, request: SearchRequest, outcome: SearchOutcome) -> None:
-        """Remember an answer that lacks nothing, forgetting the oldest where there are too many."""
+        """Keep an answer unless it is degraded or long, and forget the oldest if there are too many."""
         if not self._size or outcome.answer.degraded or len(outcome.answer.hits) > MAX_HITS:
             return
         key = _key(control, request)
-        self._kept[key] = outcome
-        self._kept.move_to_end(key)
-        if len(self._kept) > self._size:
-            self._kept.popitem(last=False)
+        self._outcomes[key] = outcome
+        self._outcomes.move_to_end(key)
+        if len(self._outcomes) > self._size:
+            self._outcomes.popitem(last=False)
 
     def find(
         self, control: IndexControl, request: SearchRequest, *, query_id: str, now: datetime
     ) -> SearchOutcome | None:
-        """The last answer to the same request, shown again as `query_id`; None without one as fresh as it has to be."""
-        outcome = self._kept.get(_key(control, request)) if self._size else None
+        """Return the latest answer to the same request under a new id.
+
+        Returns None without one, or if it is older than `min_seq` or `min_catalog_seq` of the request allow.
+        """
+        outcome = self._outcomes.get(_key(control, request)) if self._size else None
         if outcome is None:
             return None
         answer = outcome.answer
@@ -57,5 +59,6 @@ class LastKnown:
 
 
 def _key(control: IndexControl, request: SearchRequest) -> tuple[str, int, bytes]:
-    asked = msgspec.structs.replace(request, user_token="", min_seq=0, min_catalog_seq=0)
-    return control.name, control.created_seq, msgspec.json.encode(asked)
+    """Identify a request regardless of the user and of how fresh the answer must be."""
+    anonymous = msgspec.structs.replace(request, user_token="", min_seq=0, min_catalog_seq=0)
+    return control.name, control.created_seq, msgspec.json.encode(anonymous)

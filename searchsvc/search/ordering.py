@@ -13,7 +13,7 @@ from searchsvc.rules.directives import apply_factors, place_pins
 from searchsvc.search import ranking
 from searchsvc.search.boosts_and_pins import BoostedCandidates, apply_boosts, pinned_positions
 from searchsvc.search.candidates import Candidates, first_of_each
-from searchsvc.search.exploration import swap_neighbors
+from searchsvc.search.exploration import swap_neighbours
 from searchsvc.search.features import CandidateFeatures
 from searchsvc.search.prepared_search import PreparedSearch
 from searchsvc.search.request import SearchRequest
@@ -93,7 +93,7 @@ def rank(
             order, other_order, coins, lambda position: reading.id(int(candidates.slots[position]))
         )
     elif chance.explores:
-        order, exploration = swap_neighbors(order, scores, chance.query_id)
+        order, exploration = swap_neighbours(order, scores, chance.query_id)
     return RankedCandidates(
         order, scores, complete, terms, boosted, features.behavior_factors, pins, interleaving, exploration
     )

@@ -1,6 +1,6 @@
-"""The ranking call: features times weights, best first. Pure.
+"""Scores of candidates and their order. Pure.
 
-The score is a plain sum, so a ranking can be read, explained and undone: score = sum of weight * feature.
+A score is a plain sum of weight * feature, so that a ranking can be read, explained and undone.
 """
 
 from __future__ import annotations
@@ -13,44 +13,47 @@ from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
 
 
 def score(features: AnyArray, weights: ScoreArray) -> ScoreArray:
-    """(n,) the weighted sum of each candidate's features, higher is better.
+    """Return (n,) the weighted sum of each candidate's features; higher is better.
 
-    features: (n, n_features). weights: (n_features,). Summed in double precision in feature order, so that the
-    parts that `contributions` shows add up to it exactly.
+    features: (n, n_features).
+    weights: (n_features,).
+    Summed in double precision in feature order, so that the `contributions` add up to it exactly.
     """
     sums: ScoreArray = contributions(features, weights).sum(axis=1)
     return sums
 
 
 def contributions(features: AnyArray, weights: ScoreArray) -> ScoreArray:
-    """(n, n_features) what each feature adds to each score, in double precision."""
+    """Return (n, n_features) what each feature adds to each score, in double precision."""
     parts: ScoreArray = features.astype(np.float64) * weights
     return parts
 
 
 def top_k(scores: ScoreArray, k: int, id_of: Callable[[int], str]) -> list[int]:
-    """Positions of the k best candidates, best first; equal scores by id, so that a ranking repeats.
+    """Return the positions of the k best candidates, best first; equal scores by id, so that a ranking repeats.
 
-    id_of: position -> document id; asked only where candidates are equal.
+    id_of: position -> document id; called only if scores are equal.
     """
     if k < len(scores):
-        worst = np.partition(scores, len(scores) - k)[len(scores) - k] if k else np.inf
-        in_play = np.flatnonzero(scores >= worst)
+        threshold = np.partition(scores, len(scores) - k)[len(scores) - k] if k else np.inf
+        contenders = np.flatnonzero(scores >= threshold)
     else:
-        in_play = np.arange(len(scores))
-    order = in_play[np.argsort(-scores[in_play], kind="stable")]
+        contenders = np.arange(len(scores))
+    order = contenders[np.argsort(-scores[contenders], kind="stable")]
     ordered = scores[order]
     if (ordered[1:] == ordered[:-1]).any():
         return sorted(order.tolist(), key=lambda i: (-scores[i], id_of(i)))[:k]
-    top_k: list[int] = order[:k].tolist()
-    return top_k
+    best: list[int] = order[:k].tolist()
+    return best
 
 
 def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> FloatArray | None:
-    """(n,) 1, (k - 1) / k ... 1 / k for the k nearest vectors where the k best by score hold none of them; else None.
+    """Return (n,) feature `overlooked`: 1, (k - 1) / k ... 1 / k for the k nearest vectors, 0 for others.
 
-    scores: (n,) without this feature. vector_ranks: (n,), 1-based, 0 where the vector leg missed the candidate. Whoever
-    equals the last of the best counts as one of them, so that the order of the candidates does not matter.
+    scores: (n,) without this feature.
+    vector_ranks: (n,), 1-based, 0 where the vector leg missed the candidate.
+    Returns None if one of the k nearest is among the k best by score. A score equal to the last of the best counts as
+    one of them, so that the order of the candidates does not matter.
     """
     nearest = (vector_ranks > 0) & (vector_ranks <= k)
     if len(scores) <= k or not nearest.any() or scores[nearest].max() >= np.partition(scores, -k)[-k]:

@@ -19,24 +19,28 @@ MAX_FACETS: Final = 50
 MAX_FACET_VALUES: Final = 1000
 MAX_SORT_KEYS: Final = 5
 MAX_TAG_CHARS: Final = 64
+MAX_HIGHLIGHT_WORDS: Final = 1000
 
 
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search. An empty query browses: all documents, by signals.
 
-    like: the id of a document, in place of a query: what is near to it in meaning. typing: the last word may be
-    unfinished. typos: also find what differs from a word by a typing error. operator: what a document has to hold of
-    the query's words; auto is all of them where that fills a first page, else any. filters: see
-    `searchsvc.engines.filters`,
-    as
-    text or as JSON. facets: members to count the values of. sort: `field:asc` or `field:desc`, in place of the score.
-    distinct: only the best of those with the same value in this member.
-    context, user_segment, experiment: what rules can ask for: tags, the segment of shoppers that this one is of, and
-    the arm of an experiment that the search is in.
-    as_of: search by the rules and weights of a CONTROL sequence, or of a time (RFC 3339, with its zone), over today's
-    documents; draft: as if this draft was published. Such an answer is no impression, and is not logged.
-    min_seq: wait (bounded) until this CONTROL sequence is applied, to read one's own write. min_catalog_seq: the same
-    for documents. user_token: a pseudonym of the shopper.
+    like: id of a document whose nearest neighbours are searched, instead of a query.
+    typing: the last word may be unfinished.
+    typos: also match words that differ by a typing error.
+    operator: which query terms a document must contain; `auto` is all if that fills a first page, else any.
+    filters: see `searchsvc.engines.filters`; text or JSON.
+    facets: attributes whose values are counted.
+    sort: `field:asc` or `field:desc`, instead of the score.
+    distinct: attribute; of the documents that share a value, only the best is a hit.
+    highlight: whether, or how, matches are marked.
+    explain: whether each hit says how its score came about.
+    context, user_segment, experiment: what rules can look at: tags, the shopper's segment, the experiment's arm.
+    user_token: pseudonym of the shopper.
+    as_of: search by the rules and weights of a CONTROL sequence or of a time (RFC 3339 with its zone), over today's
+        documents. Such an answer is not shown to shoppers and is not logged.
+    draft: search as if this draft was published; not logged either.
+    min_seq, min_catalog_seq: wait (bounded) until this CONTROL or CATALOG sequence is applied, to read one's own write.
     """
 
     query: str = ""
@@ -63,71 +67,91 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def window(self) -> int:
-        """How many of the best are needed to answer."""
+        """Number of hits that the answer needs, counted from rank 1."""
         return self.offset + self.limit
 
     def check(self) -> None:
-        """Raise InvalidInput naming the first member out of its limits."""
+        """Raise InvalidInput naming the first member that is out of its limits."""
         require(len(self.query) <= MAX_QUERY_CHARS, "query", self.query, f"at most {MAX_QUERY_CHARS} characters")
         require(not (self.query and self.like), "like", self.like, "a query or a document to be like, not both")
+        self._check_page()
+        self._check_context()
+        self._check_versions()
+        self._check_facets_and_sort()
+        self._check_highlight()
+
+    def _check_page(self) -> None:
         require(0 <= self.limit <= MAX_WINDOW, "limit", self.limit, f"0 to {MAX_WINDOW}")
         require(0 <= self.offset <= MAX_WINDOW, "offset", self.offset, f"0 to {MAX_WINDOW}")
         limit = f"offset + limit at most {MAX_WINDOW}, here {self.window}"
         require(self.window <= MAX_WINDOW, "offset", self.offset, limit)
-        tokens = f"at most {MAX_TOKEN_CHARS} characters"
-        require(len(self.user_token) <= MAX_TOKEN_CHARS, "user_token", self.user_token, tokens)
+
+    def _check_context(self) -> None:
+        limit = f"at most {MAX_TOKEN_CHARS} characters"
+        require(len(self.user_token) <= MAX_TOKEN_CHARS, "user_token", self.user_token, limit)
         require(len(self.context) <= MAX_TAGS, "context", len(self.context), f"at most {MAX_TAGS} tags")
         names = [(f"context[{i}]", tag) for i, tag in enumerate(self.context)]
         for field, name in (*names, ("user_segment", self.user_segment), ("experiment", self.experiment)):
             require(len(name) <= MAX_NAME_CHARS, field, name, f"at most {MAX_NAME_CHARS} characters")
+
+    def _check_versions(self) -> None:
         if self.as_of is not None:
             parse_point_in_time(self.as_of, "as_of")
         require(not self.draft or self.as_of is None, "draft", self.draft, "as_of or a draft, not both")
         require(self.min_seq >= 0, "min_seq", self.min_seq, "0 or more")
         require(self.min_catalog_seq >= 0, "min_catalog_seq", self.min_catalog_seq, "0 or more")
+
+    def _check_facets_and_sort(self) -> None:
         require(len(self.facets) <= MAX_FACETS, "facets", len(self.facets), f"at most {MAX_FACETS}")
+        limit = f"1 to {MAX_FACET_VALUES}"
         for i, facet in enumerate(self.facet_requests()):
-            limit = f"1 to {MAX_FACET_VALUES}"
             require(1 <= facet.max_values <= MAX_FACET_VALUES, f"facets[{i}].max_values", facet.max_values, limit)
         require(len(self.sort) <= MAX_SORT_KEYS, "sort", len(self.sort), f"at most {MAX_SORT_KEYS} keys")
         for i, key in enumerate(self.sort):
             field, _, direction = key.rpartition(":")
-            well = bool(field) and direction in ("asc", "desc")
-            require(well, f"sort[{i}]", key, "field:asc or field:desc")
+            is_valid = bool(field) and direction in ("asc", "desc")
+            require(is_valid, f"sort[{i}]", key, "field:asc or field:desc")
+
+    def _check_highlight(self) -> None:
         highlight = self.highlighting()
         if highlight is not None:
             for name, tag in (("pre", highlight.pre), ("post", highlight.post)):
                 require(len(tag) <= MAX_TAG_CHARS, f"highlight.{name}", tag, f"at most {MAX_TAG_CHARS} characters")
-            require(0 <= highlight.words <= 1000, "highlight.words", highlight.words, "0 to 1000")
+            limit = f"0 to {MAX_HIGHLIGHT_WORDS}"
+            require(0 <= highlight.words <= MAX_HIGHLIGHT_WORDS, "highlight.words", highlight.words, limit)
 
     def to_log(self) -> str:
-        """JSON of what makes this search find what it finds, its query aside, where it is not the usual; '' where all
-        is."""
-        given = {name: value for name in _LOGGED if (value := getattr(self, name)) != getattr(_USUAL, name)}
-        return msgspec.json.encode(given).decode() if given else ""
+        """Return JSON of the members other than the query that decide what is found and are not at their defaults.
+
+        '' if all are. `from_log` reads it.
+        """
+        members = {name: value for name in _LOGGED if (value := getattr(self, name)) != getattr(_DEFAULT, name)}
+        return msgspec.json.encode(members).decode() if members else ""
 
     @staticmethod
-    def from_log(query: str, asked: str) -> SearchRequest:
-        """The search that was logged. asked: as `to_log` gave it."""
-        given: dict[str, object] = msgspec.json.decode(asked) if asked else {}
-        return msgspec.convert({**given, "query": query}, SearchRequest)
+    def from_log(query: str, members: str) -> SearchRequest:
+        """Return the search that was logged. members: as `to_log` returned it."""
+        decoded: dict[str, object] = msgspec.json.decode(members) if members else {}
+        return msgspec.convert({**decoded, "query": query}, SearchRequest)
 
     def facet_requests(self) -> tuple[FacetRequest, ...]:
-        return tuple(FacetRequest(one) if isinstance(one, str) else one for one in self.facets)
+        """Return the facets, with defaults where only a name was given."""
+        return tuple(FacetRequest(facet) if isinstance(facet, str) else facet for facet in self.facets)
 
     def sort_keys(self) -> tuple[SortKey, ...]:
-        """Of a request that was checked."""
+        """Return the sort keys of a request that was checked."""
         split = [key.rpartition(":") for key in self.sort]
         return tuple(SortKey(field, direction == "desc") for field, _, direction in split)
 
     def highlighting(self) -> HighlightInput | None:
+        """Return how to highlight; None for not at all."""
         if isinstance(self.highlight, HighlightInput):
             return self.highlight
         return HighlightInput() if self.highlight else None
 
 
-_USUAL: Final = SearchRequest()
-# Not who asked, nor what is only shown, nor how fresh it had to be.
+_DEFAULT: Final = SearchRequest()
+# Neither the user, nor what only changes the presentation, nor how fresh the answer had to be.
 _LOGGED: Final = (
     "limit",
     "offset",

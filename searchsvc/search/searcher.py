@@ -64,18 +64,18 @@ class Searcher:
         now: datetime,
         received_at: float | None = None,
         vector_leg: bool = True,
-        alone: bool = True,
+        all_cores: bool = True,
     ) -> SearchOutcome:
         """Answer a search on one serving state.
 
         query_id: id of the answer.
         now: time of the search; rules must be in force at it.
-        received_at, vector_leg, alone: see `prepare`.
+        received_at, vector_leg, all_cores: see `prepare`.
         Raises NotFound for an unknown index, InvalidInput for an attribute that no document has, Unavailable while the
         index is being built.
         """
         prepared = self.prepare(
-            state, index, request, now=now, received_at=received_at, vector_leg=vector_leg, alone=alone
+            state, index, request, now=now, received_at=received_at, vector_leg=vector_leg, all_cores=all_cores
         )
         return self.complete(prepared, query_id=query_id, now=now)
 
@@ -96,7 +96,7 @@ class Searcher:
         received_at: float | None = None,
         vector_leg: bool = True,
         rehearsal: bool = False,
-        alone: bool = False,
+        all_cores: bool = False,
     ) -> PreparedSearch:
         """Understand the query, and encode it if the index is fast to search.
 
@@ -104,7 +104,7 @@ class Searcher:
         received_at: `time.perf_counter()` when the request came, from which it is timed; None for now.
         vector_leg: False leaves it out, because it was late; the answer is then degraded.
         rehearsal: use rules that are not in force, whose preparation may take long and is cached apart.
-        alone: whether the encoder may use every core.
+        all_cores: whether the encoder may use every core.
         """
         laps = Laps(received_at)
         laps.timings.queue = laps.lap()
@@ -118,7 +118,7 @@ class Searcher:
         else:
             applied = apply_rules(reading.snapshot, book, request, filters, now)
             laps.timings.analyse = laps.lap()
-            encoding, excluded_slot = self._encoding(reading.snapshot, applied.query, vector_leg, alone), None
+            encoding, excluded_slot = self._encoding(reading.snapshot, applied.query, vector_leg, all_cores), None
             if reading.snapshot.is_fast:
                 # A slower engine computes it during retrieval, at the same time as other work.
                 encoding()
@@ -182,7 +182,7 @@ class Searcher:
         control, reading = state.control.index(index), state.snapshot(index).reading()
         return suggest_titles(reading, control.settings, self.rulebooks.get(control), typed, n, now=now)
 
-    def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool, alone: bool) -> QueryEncoding:
+    def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool, all_cores: bool) -> QueryEncoding:
         if not query.text or snapshot.settings.embedding is None:
             return QueryEncoding()
         embedder = self._embedder
@@ -190,7 +190,9 @@ class Searcher:
             return QueryEncoding(degraded=["vector"])
         # The model does not know misspelt words: encode the correction.
         text = query.did_you_mean or query.text
-        return QueryEncoding(lambda: embedder.encode_query(text, all_cores=alone and not snapshot.encodes_concurrently))
+        return QueryEncoding(
+            lambda: embedder.encode_query(text, all_cores=all_cores and not snapshot.encodes_concurrently)
+        )
 
     def _chosen_terms(self, prepared: PreparedSearch) -> ScoreTerms:
         chosen, settings = prepared.chosen, prepared.reading.snapshot.settings

@@ -1,4 +1,4 @@
-"""What to suggest while somebody types: queries that others made, and titles. Pure."""
+"""Suggestions while a query is typed: queries of other shoppers, and titles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from searchsvc.analysis.analyzer import normalized
 
 
 class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True):
-    """kind: a query that shoppers made (count: how often, older ones counting less) or the title of a document."""
+    """One suggestion.
+
+    kind: a query that shoppers made, or the title of a document.
+    count: how often the query was made; older ones count less.
+    document_id: of the title.
+    """
 
     text: str
     kind: Literal["query", "title"]
@@ -20,9 +25,9 @@ class Suggestion(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def combine_suggestions(queries: Sequence[Suggestion], titles: Sequence[Suggestion], n: int) -> list[Suggestion]:
-    """Queries, then titles, nothing twice; titles keep a third of the places where there are so many of both."""
+    """Return n suggestions: queries, then titles, without repetitions. Titles get up to a third of the places."""
     distinct: dict[str, Suggestion] = {}
-    kept = max(n - len(titles), n - n // 3)
-    for one in [*queries[:kept], *titles, *queries[kept:]]:
-        distinct.setdefault(normalized(one.text), one)
+    n_queries = max(n - len(titles), n - n // 3)
+    for suggestion in [*queries[:n_queries], *titles, *queries[n_queries:]]:
+        distinct.setdefault(normalized(suggestion.text), suggestion)
     return list(distinct.values())[:n]

@@ -1,1 +1,1 @@
-"""What does serving read? The immutable serving state, and what follows the log into it."""
+"""What do searches read? The immutable serving state, and what follows the log into it."""

@@ -1,6 +1,6 @@
-"""What searches see: one immutable state, swapped in one reference.
+"""Holds the current serving state and replaces it in one assignment.
 
-Nothing tells serving to change but the log: the CONTROL follower and the indexers fold what they read and put it here.
+Only the log changes what is served: its followers and the indexers fold what they read and put the result here.
 """
 
 from __future__ import annotations
@@ -18,23 +18,28 @@ from searchsvc.state.serving_state import IndexBehavior, ServingState
 
 
 class Serving:
-    """Holds the current state. Written on the event loop only; read from any thread through `current`."""
+    """Holds the current state. Written on the event loop only; any thread may read `current`."""
 
     def __init__(self) -> None:
         self.current = ServingState()
         self._changed = asyncio.Condition()
 
     async def set_control(self, control: ControlState) -> None:
+        """Serve another state of CONTROL. Snapshots of indexes that are gone, or were created again, are dropped."""
         before, after = self.current.control.indexes, control.indexes
-        kept = {
+        snapshots = {
             name: snapshot
             for name, snapshot in self.current.snapshots.items()
             if name in after and after[name].created_seq == before[name].created_seq
         }
-        await self._swap(msgspec.structs.replace(self.current, control=control, snapshots=MappingProxyType(kept)))
+        await self._swap(msgspec.structs.replace(self.current, control=control, snapshots=MappingProxyType(snapshots)))
 
     async def set_snapshot(self, name: str, created_seq: int, snapshot: EngineSnapshot) -> None:
-        """Ignored where the index of that creation is gone: its name may mean another index by now."""
+        """Serve another snapshot of an index.
+
+        created_seq: the CONTROL sequence that created the index. If CONTROL has another one by now, or none, the
+            snapshot is ignored: its name means another index.
+        """
         index = self.current.control.indexes.get(name)
         if index is None or index.created_seq != created_seq:
             return
@@ -42,20 +47,26 @@ class Serving:
         await self._swap(msgspec.structs.replace(self.current, snapshots=MappingProxyType(snapshots)))
 
     async def set_behavior(self, behavior: Mapping[str, IndexBehavior]) -> None:
+        """Serve other behavior. behavior: by index name."""
         await self._swap(msgspec.structs.replace(self.current, behavior=MappingProxyType(dict(behavior))))
 
     async def wait_until(
-        self, holds: Callable[[ServingState], bool], timeout_s: float, waiting_for: str
+        self, is_reached: Callable[[ServingState], bool], timeout_s: float, description: str
     ) -> ServingState:
-        """Wait until the current state satisfies `holds` and return it. Raises Unavailable past `timeout_s`."""
-        if holds(self.current):
+        """Wait for a state and return it.
+
+        is_reached: whether a state is the one waited for.
+        description: what is waited for, in the error message.
+        Raises Unavailable after `timeout_s`.
+        """
+        if is_reached(self.current):
             return self.current
         try:
             async with asyncio.timeout(timeout_s), self._changed:
-                await self._changed.wait_for(lambda: holds(self.current))
+                await self._changed.wait_for(lambda: is_reached(self.current))
                 return self.current
         except TimeoutError:
-            raise Unavailable(f"{waiting_for} was not reached within {timeout_s:g} s") from None
+            raise Unavailable(f"{description} was not reached within {timeout_s:g} s") from None
 
     async def _swap(self, state: ServingState) -> None:
         self.current = state

@@ -15,15 +15,23 @@ from searchsvc.state.sharded_mapping import ShardedMapping
 
 
 class BehaviorValue(NamedTuple):
-    """What shoppers do with a document. factor: what its score is multiplied by. feature: as in `tuning.features`."""
+    """What shoppers' behavior says of a document.
+
+    factor: what its score is multiplied by.
+    feature: value of its behavior feature, in [-1, 1]; see `tuning.features`.
+    """
 
     factor: float
     feature: float
 
 
 class IndexBehavior(msgspec.Struct, frozen=True):
-    """documents: by id. queries: by the words that are asked for, then by id. exploration: the share of searches that
-    are worth leaving to chance."""
+    """What was learnt from shoppers of one index.
+
+    documents: by document id.
+    queries: by query key, then by document id.
+    exploration: share of searches that are worth exploring.
+    """
 
     documents: ShardedMapping[BehaviorValue] = ShardedMapping()
     queries: ShardedMapping[dict[str, BehaviorValue]] = ShardedMapping()
@@ -31,23 +39,24 @@ class IndexBehavior(msgspec.Struct, frozen=True):
 
 
 class ServingState(msgspec.Struct, frozen=True):
-    """CONTROL at one sequence, and the newest snapshot of each index. A search takes one and nothing newer.
+    """CONTROL at one sequence and the newest snapshot of each index. A search reads one such state and nothing newer.
 
-    behavior: by index, what shoppers do with documents, as far as it is not what they do with all others.
+    snapshots: by index name; an index that is being built has none.
+    behavior: by index name; documents with average behavior are left out.
     """
 
     control: ControlState = ControlState()
     snapshots: Mapping[str, EngineSnapshot] = MappingProxyType({})
     behavior: Mapping[str, IndexBehavior] = MappingProxyType({})
 
-    def exploration_share(self, name: str, most: float) -> float:
-        """The share of an index's searches that is left to chance. most: that may be."""
-        known = self.behavior.get(name)
-        return most if known is None else min(most, known.exploration)
+    def exploration_share(self, index: str, max_share: float) -> float:
+        """Return the share of an index's searches that explore. max_share: the share that its settings allow."""
+        behavior = self.behavior.get(index)
+        return max_share if behavior is None else min(max_share, behavior.exploration)
 
-    def snapshot(self, name: str) -> EngineSnapshot:
-        """Raises Unavailable while an index is being opened or built."""
-        found = self.snapshots.get(name)
-        if found is None:
-            raise Unavailable(f"index {name} is being built", retry_after_s=1.0)
-        return found
+    def snapshot(self, index: str) -> EngineSnapshot:
+        """Return the snapshot of an index. Raises Unavailable while the index is being opened or built."""
+        snapshot = self.snapshots.get(index)
+        if snapshot is None:
+            raise Unavailable(f"index {index} is being built", retry_after_s=1.0)
+        return snapshot

@@ -1,6 +1,6 @@
-"""A mapping that never changes, of which another one is made quickly: what did not change is shared. Pure.
+"""An immutable mapping of which a changed copy is made quickly. Pure.
 
-A dict of a hundred thousand has to be copied whole to change one thing in it; of this, a few of many small dicts.
+To change one entry of a dict of a hundred thousand, all of it has to be copied; of this, one of many small dicts.
 """
 
 from __future__ import annotations
@@ -14,30 +14,31 @@ N_SHARDS: Final = 1024
 
 
 class ShardedMapping(Mapping[str, V], Generic[V]):
-    """By text. Empty to begin with."""
+    """A mapping from text, empty by default. Copies share the shards that did not change."""
 
     def __init__(self, shards: tuple[dict[str, V], ...] = ({},) * N_SHARDS) -> None:
         self._shards = shards
 
-    def changed(self, changes: Mapping[str, V | None]) -> ShardedMapping[V]:
-        """With other values, and without those that are None."""
+    def with_changes(self, changes: Mapping[str, V | None]) -> ShardedMapping[V]:
+        """Return a mapping with some values replaced; None removes an entry."""
         by_shard: dict[int, dict[str, V | None]] = defaultdict(dict)
-        for name, value in changes.items():
-            by_shard[hash(name) % N_SHARDS][name] = value
+        for key, value in changes.items():
+            by_shard[hash(key) % N_SHARDS][key] = value
         shards = list(self._shards)
-        for at, some in by_shard.items():
-            merged = {**shards[at], **some}
-            shards[at] = {name: value for name, value in merged.items() if value is not None}
+        for number, shard_changes in by_shard.items():
+            merged = {**shards[number], **shard_changes}
+            shards[number] = {key: value for key, value in merged.items() if value is not None}
         return ShardedMapping(tuple(shards))
 
-    def __getitem__(self, name: str) -> V:
-        return self._shards[hash(name) % N_SHARDS][name]
+    def __getitem__(self, key: str) -> V:
+        return self._shards[hash(key) % N_SHARDS][key]
 
-    def get(self, name: str, default: V | None = None) -> V | None:  # type: ignore[override]
-        return self._shards[hash(name) % N_SHARDS].get(name, default)
+    def get(self, key: str, default: V | None = None) -> V | None:  # type: ignore[override]
+        """Return the value of a key, or `default`."""
+        return self._shards[hash(key) % N_SHARDS].get(key, default)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for shard in self._shards for name in shard)
+        return (key for shard in self._shards for key in shard)
 
     def __len__(self) -> int:
         return sum(map(len, self._shards))

@@ -1,12 +1,10 @@
-"""Follows SIGNALS: what shoppers do with documents, as far as it moves scores, and how much is worth leaving to chance,
-into the serving state."""
+"""Follows SIGNALS into the serving state: what shoppers do with documents, and how much exploration is worth."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,110 +15,137 @@ from events.types import ExplorationLearnt, QueryBehaviorLearnt, SignalEvent, Sk
 from searchsvc.state.serving import Serving
 from searchsvc.state.serving_state import BehaviorValue, IndexBehavior
 
-# Many come at once: the state is made anew once for all that came in so long.
+# Signals come in bursts: the state is replaced once for all that arrive within this time.
 GATHER_S: Final = 0.03
-# So many are taken up without giving way to others.
-AT_ONCE: Final = 100
+# Signals that are folded before other tasks of the event loop get a turn.
+MAX_BATCH: Final = 100
 RETRY_S: Final = 0.25
 
-log = logging.getLogger(__name__)
 
-_Of = tuple[str, int]
+class _Index(NamedTuple):
+    """An index, identified also by the CONTROL sequence that created it."""
+
+    name: str
+    created_seq: int
+
+
+class _Key(NamedTuple):
+    """What a behavior value belongs to. query: '' for a document whatever the query."""
+
+    owner: _Index
+    query: str
+    document_id: str
 
 
 class SignalsFollower:
-    """`run` goes on until it is cancelled. caught_up: called once all that the log held at the start is served."""
+    """Keeps the behavior in the serving state in step with SIGNALS.
+
+    caught_up: called once, when everything that SIGNALS held at the start is served.
+    """
 
     def __init__(self, event_log: EventLog, serving: Serving, caught_up: Callable[[], None] | None = None) -> None:
         self._log = event_log
         self._serving = serving
-        # By index and the sequence that created it.
-        self._held: dict[_Of, IndexBehavior] = {}
-        # What came and is not held yet, by index, words that are asked for ('' whatever is asked) and document; None
-        # for what is like others by now.
-        self._new: dict[tuple[_Of, str, str], BehaviorValue | None] = {}
-        # Of which it came how much is worth exploring.
-        self._explored: dict[_Of, float] = {}
+        self._behavior: dict[_Index, IndexBehavior] = {}
+        # Read but not folded yet; None removes a value.
+        self._new_values: dict[_Key, BehaviorValue | None] = {}
+        self._new_exploration: dict[_Index, float] = {}
         self._changed = asyncio.Event()
-        self._last = -1
-        self._after = 0
+        self._seq_at_start: int | None = None
+        self._seq = 0
         self._caught_up: Callable[[], None] | None = caught_up
 
     async def run(self) -> None:
-        swapping = asyncio.create_task(self._swap(), name="factors")
+        """Follow SIGNALS until cancelled."""
+        publishing = asyncio.create_task(self._publish(), name="publish signals")
         try:
             await self._read()
         finally:
-            swapping.cancel()
+            publishing.cancel()
 
     async def _read(self) -> None:
         while True:
             try:
-                if self._last < 0:
-                    self._last = (await self._log.position("SIGNALS")).last_seq
+                if self._seq_at_start is None:
+                    self._seq_at_start = (await self._log.position("SIGNALS")).last_seq
                     self._changed.set()
-                async for record in self._log.follow("SIGNALS", after=self._after):
-                    self._after = record.seq
+                async for record in self._log.follow("SIGNALS", after=self._seq):
+                    self._seq = record.seq
                     signal = decode_signal(record.data)
                     if not isinstance(signal, Skipped):
-                        self._take(signal)
+                        self._add(signal)
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
 
-    def _take(self, signal: SignalEvent) -> None:
-        of = signal.index, signal.created_seq
+    def _add(self, signal: SignalEvent) -> None:
+        index = _Index(signal.index, signal.created_seq)
         self._changed.set()
         if isinstance(signal, ExplorationLearnt):
-            self._explored[of] = signal.share
+            self._new_exploration[index] = signal.share
             return
-        liking: BehaviorValue | None = BehaviorValue(signal.factor, min(max(signal.log2_lift, -1.0), 1.0))
         if isinstance(signal, QueryBehaviorLearnt):
-            # Of a query it says something that a document is like others.
-            words, known = signal.query, signal.users > 0
+            # For a query, an average value says something too: it replaces that of the document.
+            query, is_significant = signal.query, signal.users > 0
         else:
-            words, known = "", signal.factor != 1.0 or signal.log2_lift != 0.0
-        self._new[of, words, signal.document_id] = liking if known else None
+            query, is_significant = "", signal.factor != 1.0 or signal.log2_lift != 0.0
+        value = BehaviorValue(signal.factor, min(max(signal.log2_lift, -1.0), 1.0))
+        self._new_values[_Key(index, query, signal.document_id)] = value if is_significant else None
 
-    async def _swap(self) -> None:
+    async def _publish(self) -> None:
+        """Replace the behavior in the serving state whenever signals have come."""
         while True:
             await self._changed.wait()
             await asyncio.sleep(GATHER_S)
             self._changed.clear()
             control = self._serving.current.control
-            living = {(name, index.created_seq) for name, index in control.indexes.items()}
-            while self._new:
-                some = [self._new.popitem() for _ in range(min(AT_ONCE, len(self._new)))]
-                for of in {of for (of, _, _), _ in some}:
-                    changes = [(words, name, liking) for (its, words, name), liking in some if its == of]
-                    self._held[of] = _changed(self._held.get(of, IndexBehavior()), changes)
-                await asyncio.sleep(0)
-            while self._explored:
-                of, share = self._explored.popitem()
-                held = self._held.get(of, IndexBehavior())
-                self._held[of] = msgspec.structs.replace(held, exploration=share)
-            # One that CONTROL does not know yet may be about to come.
-            self._held = {of: held for of, held in self._held.items() if of in living or of[1] > control.seq}
-            await self._serving.set_behavior({of[0]: held for of, held in self._held.items() if of in living})
-            if self._caught_up is not None and 0 <= self._last <= self._after:
+            existing = {_Index(name, index.created_seq) for name, index in control.indexes.items()}
+            await self._fold_values()
+            self._fold_exploration()
+            # An index that CONTROL does not have yet may be about to come.
+            self._behavior = {
+                index: behavior
+                for index, behavior in self._behavior.items()
+                if index in existing or index.created_seq > control.seq
+            }
+            await self._serving.set_behavior(
+                {index.name: behavior for index, behavior in self._behavior.items() if index in existing}
+            )
+            if self._caught_up is not None and self._seq_at_start is not None and self._seq_at_start <= self._seq:
                 self._caught_up()
                 self._caught_up = None
 
+    async def _fold_values(self) -> None:
+        while self._new_values:
+            batch = [self._new_values.popitem() for _ in range(min(MAX_BATCH, len(self._new_values)))]
+            for index in {key.owner for key, _ in batch}:
+                changes = [(key, value) for key, value in batch if key.owner == index]
+                self._behavior[index] = with_values(self._behavior.get(index, IndexBehavior()), changes)
+            await asyncio.sleep(0)
 
-def _changed(before: IndexBehavior, changes: Sequence[tuple[str, str, BehaviorValue | None]]) -> IndexBehavior:
-    """changes: words that are asked for, '' whatever is asked, and a document, with what is known of it by now."""
-    documents = {name: liking for words, name, liking in changes if not words}
-    queries: dict[str, dict[str, BehaviorValue] | None] = {}
-    for words, name, liking in changes:
-        if not words:
+    def _fold_exploration(self) -> None:
+        while self._new_exploration:
+            index, share = self._new_exploration.popitem()
+            before = self._behavior.get(index, IndexBehavior())
+            self._behavior[index] = msgspec.structs.replace(before, exploration=share)
+
+
+def with_values(before: IndexBehavior, changes: Sequence[tuple[_Key, BehaviorValue | None]]) -> IndexBehavior:
+    """Return the behavior of an index with some values changed; None removes a value."""
+    documents = {key.document_id: value for key, value in changes if not key.query}
+    queries: dict[str, dict[str, BehaviorValue]] = {}
+    for key, value in changes:
+        if not key.query:
             continue
-        of = queries.get(words)
-        if of is None:
-            of = queries[words] = dict(before.queries.get(words) or {})
-        of.pop(name, None)
-        if liking is not None:
-            of[name] = liking
-    # Of what nothing is known any more nothing is held.
-    kept = {words: of or None for words, of in queries.items()}
+        values = queries.get(key.query)
+        if values is None:
+            values = queries[key.query] = dict(before.queries.get(key.query) or {})
+        values.pop(key.document_id, None)
+        if value is not None:
+            values[key.document_id] = value
+    # A query without values is removed.
+    changed_queries = {query: values or None for query, values in queries.items()}
     return msgspec.structs.replace(
-        before, documents=before.documents.changed(documents), queries=before.queries.changed(kept)
+        before,
+        documents=before.documents.with_changes(documents),
+        queries=before.queries.with_changes(changed_queries),
     )

@@ -134,7 +134,7 @@ def test_a_query_has_one_core_where_words_are_looked_up_on_another_or_somebody_e
     for kind, alone, expected in ((LargeOracle, True, True), (LargeOracle, False, False), (BusyOracle, True, False)):
         embedder = FakeEmbedder()
         searcher, state = Searcher(embedder, n_candidates=5), serving(kind(upserts, SETTINGS))
-        searcher.search(state, "shop", request, query_id="q", now=NOW, alone=alone)
+        searcher.search(state, "shop", request, query_id="q", now=NOW, all_cores=alone)
         assert embedder.all_cores == [expected]
 
 

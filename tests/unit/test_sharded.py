@@ -15,7 +15,7 @@ def test_it_is_what_a_dict_would_be_and_what_was_before_stays_as_it_was(changes:
     now, plain = ShardedMapping[int](), dict[str, int]()
     for some in changes:
         before, then = now, dict(now)
-        now = now.changed(some)
+        now = now.with_changes(some)
         plain = {name: value for name, value in {**plain, **some}.items() if value is not None}
         assert dict(now) == plain
         assert dict(before) == then

@@ -12,7 +12,7 @@ from events.control import ControlState, fold
 from events.edits import Edit, SetLearning, SetTrial
 from events.learning import Learning, Trial
 from events.types import ChangePublished, IndexConfigured
-from searchsvc.search.exploration import is_exploring, swap_neighbors
+from searchsvc.search.exploration import is_exploring, swap_neighbours
 from searchsvc.search.trials import draw_weights, interleave
 from tests.factories import NOW, SETTINGS
 from tuning.features import default_weights
@@ -67,7 +67,7 @@ def test_nearly_alike_neighbours_change_places_half_of_the_time_and_the_first_se
     order = list(range(20))
     moved = np.zeros(10)
     for name in IDS:
-        shown, swaps = swap_neighbors(order, scores, name)
+        shown, swaps = swap_neighbours(order, scores, name)
         assert sorted(shown) == order
         assert shown[10:] == order[10:]
         ranks = [rank for swap in swaps for rank in (swap.rank, swap.rank + 1)]
@@ -80,16 +80,16 @@ def test_nearly_alike_neighbours_change_places_half_of_the_time_and_the_first_se
                 again[at], again[at + 1] = again[at + 1], again[at]
         assert again == shown
         moved += np.array(shown[:10]) != np.arange(10)
-        assert swap_neighbors(order, scores, name) == (shown, swaps)
+        assert swap_neighbours(order, scores, name) == (shown, swaps)
     moved /= len(IDS)
     assert moved[0] == pytest.approx(0.05, abs=0.015)
     assert moved[2:9] == pytest.approx([0.5] * 7, abs=0.05)
 
 
 def test_what_is_far_better_stays_where_it_is() -> None:
-    shown, swaps = swap_neighbors([0, 1, 2, 3], np.array([9.0, 5.0, 2.0, 1.0]), "q1")
+    shown, swaps = swap_neighbours([0, 1, 2, 3], np.array([9.0, 5.0, 2.0, 1.0]), "q1")
     assert (shown, swaps) == ([0, 1, 2, 3], ())
-    assert swap_neighbors([], np.zeros(0), "q1") == ([], ())
+    assert swap_neighbours([], np.zeros(0), "q1") == ([], ())
 
 
 def test_so_many_searches_explore_as_are_to() -> None:

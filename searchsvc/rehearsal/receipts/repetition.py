@@ -96,8 +96,8 @@ def _behavior_then(shown: RankingShown, query: str) -> IndexBehavior:
     """Return the behavior values of then, which the ranking has of the documents that it shows."""
     columns = [shown.feature_names.index(name) if name in shown.feature_names else None for name in BEHAVIOR]
     of_documents, of_query = (_behavior_values(shown, column) for column in columns)
-    by_query = ShardedMapping[dict[str, BehaviorValue]]().changed({query_key(query): of_query or None})
-    return IndexBehavior(ShardedMapping[BehaviorValue]().changed(of_documents), by_query)
+    by_query = ShardedMapping[dict[str, BehaviorValue]]().with_changes({query_key(query): of_query or None})
+    return IndexBehavior(ShardedMapping[BehaviorValue]().with_changes(of_documents), by_query)
 
 
 def _behavior_values(shown: RankingShown, column: int | None) -> dict[str, BehaviorValue]:
