@@ -14,7 +14,7 @@ CHECK_EVERY_S: Final = 0.05
 T = TypeVar("T")
 
 
-def wait_for(value: Callable[[], T], what: str, *, limit_s: float = LIMIT_S) -> T:
+def wait_for(value: Callable[[], T | None], what: str, *, limit_s: float = LIMIT_S) -> T:
     """Call `value` again and again until it is true, and return it. Fails naming `what` and the last value."""
     deadline_s = time.monotonic() + limit_s
     while not (result := value()):
@@ -23,7 +23,7 @@ def wait_for(value: Callable[[], T], what: str, *, limit_s: float = LIMIT_S) -> 
     return result
 
 
-async def wait_for_async(value: Callable[[], T], what: str, *, limit_s: float = LIMIT_S) -> T:
+async def wait_for_async(value: Callable[[], T | None], what: str, *, limit_s: float = LIMIT_S) -> T:
     """The same on an event loop, which goes on meanwhile."""
     deadline_s = time.monotonic() + limit_s
     while not (result := value()):

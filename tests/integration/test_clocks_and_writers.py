@@ -23,6 +23,7 @@ from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.conftest import need
 from tests.integration.test_process import run
+from tests.waiting import wait_for
 
 Start = Callable[..., RunningService]
 ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
@@ -48,12 +49,12 @@ def on(nats: server.NatsServer) -> dict[str, str]:
 
 def settled(services: list[RunningService]) -> list[dict[str, object]]:
     """The states of all, once they have applied the same."""
-    deadline = time.monotonic() + 10
-    while True:
+
+    def equal_states() -> list[dict[str, object]]:
         states = [service.call("GET", "/v1/state")[1] for service in services]
-        if all(state == states[0] for state in states) or time.monotonic() > deadline:
-            return states
-        time.sleep(0.05)
+        return states if all(state == states[0] for state in states) else []
+
+    return wait_for(equal_states, "the same state everywhere")
 
 
 def test_of_two_services_that_publish_on_one_version_exactly_one_wins(
@@ -110,10 +111,8 @@ def test_a_service_that_started_alone_learns_of_an_index_that_was_made_meanwhile
     assert alone.call("GET", "/health/ready")[1]["status"] == "degraded"
     shared_log.spawn()
     shared_log.await_answer()
-    deadline = time.monotonic() + 10
-    while alone.call("GET", "/health/ready")[1]["indexes"] != {"one": "ready", "two": "ready"}:
-        assert time.monotonic() < deadline, alone.call("GET", "/health/ready")
-        time.sleep(0.05)
+    both = {"one": "ready", "two": "ready"}
+    wait_for(lambda: alone.call("GET", "/health/ready")[1]["indexes"] == both, "both indexes")
 
 
 def test_a_clock_that_is_an_hour_off_changes_no_state(start_service: Start, shared_log: server.NatsServer) -> None:
@@ -160,10 +159,7 @@ def test_a_change_of_a_later_version_holds_back_changes_and_no_search(
 
     asyncio.run(write(b'{"type":"note_left.v3","skippable":true}'))
     asyncio.run(write(b'{"type":"rules_changed.v7","rules":[]}'))
-    deadline = time.monotonic() + 10
-    while service.call("GET", "/health/ready")[1]["status"] != "degraded":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: service.call("GET", "/health/ready")[1]["status"] == "degraded", "degraded health")
     for current in (service, start_service("fresh", **on(shared_log))):
         status, health = current.call("GET", "/health/ready")
         assert (status, health["status"]) == (200, "degraded")

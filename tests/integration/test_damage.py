@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,7 @@ from searchsvc.app.repair import INTERRUPTED_REPAIR
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.integration.test_process import run
+from tests.waiting import wait_for
 
 ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
 N_DOCUMENTS = 1100
@@ -57,10 +58,7 @@ def fill(service: RunningService) -> Golden:
         change = {"weights": {"cosine": float(i)}, "reason": "a change " * 50}
         assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
     # The saved index, and the checkpoints, that vouch for the documents.
-    deadline = time.monotonic() + 60
-    while not list((service.data_dir / "indexes").glob("*/snapshots/*/manifest.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: list((service.data_dir / "indexes").glob("*/snapshots/*/manifest.json")), "a saved index")
     return Golden(service.data_dir, service.call("GET", "/v1/state")[1], events)
 
 
@@ -126,6 +124,12 @@ async def stored_events(service: RunningService) -> set[str]:
     return found
 
 
+def has_settled(service: RunningService) -> bool:
+    """Whether a service has read through the log, or found damage."""
+    _, health = service.call("GET", "/health/ready")
+    return health["status"] == "corrupt" or health["log_read_at"] is not None
+
+
 def outcome(folder: Path, golden: Golden) -> tuple[str, bool]:
     """What a start on the folder says ('' where it is well), and whether anything acknowledged is missing then."""
     try:
@@ -134,12 +138,9 @@ def outcome(folder: Path, golden: Golden) -> tuple[str, bool]:
         return (folder.parent / f"{folder.name}.log").read_text()[-600:], True
     try:
         # What the server can still read is read through in the background: that takes a moment.
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            _, health = service.call("GET", "/health/ready")
-            if health["status"] == "corrupt" or health["log_read_at"] or time.monotonic() > deadline:
-                break
-            time.sleep(0.05)
+        with suppress(AssertionError):
+            wait_for(lambda: has_settled(service), "the end of reading the log", limit_s=PATIENCE_S)
+        _, health = service.call("GET", "/health/ready")
         said = "" if health["status"] == "ready" else f"{health['status']}: {health['reasons']}"
         _, state = service.call("GET", "/v1/state")
         whole = state["state_hash"] == golden.state["state_hash"] and golden.events <= asyncio.run(

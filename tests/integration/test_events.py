@@ -16,6 +16,7 @@ from benchmarks.running import RUN, RunningService
 from events.server import read_address
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.waiting import wait_for
 
 
 def command(*words: str) -> str:
@@ -29,14 +30,17 @@ def tail(service: RunningService, last: int = 500) -> list[dict[str, Any]]:
     return [json.loads(line) for line in said.splitlines()]
 
 
-def tailed(service: RunningService, event_id: str, timeout_s: float = 15.0) -> dict[str, Any]:
+def tailed(service: RunningService, event_id: str) -> dict[str, Any]:
     """The tail's entry for an event, once it is there."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        for entry in tail(service):
-            if entry["event"]["id"] == event_id:
-                return entry
-    raise AssertionError(f"{event_id} never came")
+
+    def entries() -> list[dict[str, Any]]:
+        return [entry for entry in tail(service) if entry["event"]["id"] == event_id]
+
+    return wait_for(entries, f"event {event_id} in the log")[0]
+
+
+def dead_events(service: RunningService) -> list[dict[str, Any]]:
+    return [entry["event"] for entry in tail(service) if entry["stream"] == "DEAD"]
 
 
 def publish(service: RunningService, index: str, *payloads: bytes, role: str = "ingest") -> None:
@@ -87,18 +91,14 @@ def test_what_is_invalid_on_nats_lands_in_dead_with_its_reason(
     marker = f"marker-{time.monotonic_ns()}"
     publish(service, "shop", payload, json.dumps({"type": "view", "document_id": "x", "id": marker}).encode())
     tailed(service, marker)
-    dead = [entry["event"] for entry in tail(service) if entry["stream"] == "DEAD"]
-    assert any(reason in d["reason"] and d["payload"] == payload.decode(errors="replace") for d in dead)
+    text = payload.decode(errors="replace")
+    assert any(reason in event["reason"] and event["payload"] == text for event in dead_events(service))
 
 
 def test_an_event_for_an_unknown_index_on_nats_lands_in_dead(service: RunningService) -> None:
     publish(service, "nowhere", b'{"type":"click","document_id":"1"}')
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        dead = [entry["event"] for entry in tail(service) if entry["stream"] == "DEAD"]
-        if any("there is no index 'nowhere'" in event["reason"] for event in dead):
-            return
-    raise AssertionError(dead)
+    unknown = "there is no index 'nowhere'"
+    wait_for(lambda: [event for event in dead_events(service) if unknown in event["reason"]], "the dead letter")
 
 
 def test_the_ingest_account_can_publish_events_and_nothing_else(service: RunningService) -> None:
@@ -128,14 +128,9 @@ def test_a_click_whose_ranking_never_comes_waits_and_then_lands_in_dead(start_se
     service.call("PUT", "/v1/indexes/shop", {"searchable": [{"name": "title"}], "title": "title"})
     event = {"type": "click", "index": "shop", "document_id": "1", "query_id": "f" * 32, "id": "lonely"}
     assert service.call("POST", "/v1/events", {"events": [event]})[0] == 202
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        dead = [entry["event"] for entry in tail(service) if entry["stream"] == "DEAD"]
-        if dead:
-            assert dead[0]["reason"] == f"no ranking {'f' * 32} came within 0.5 s"
-            assert json.loads(dead[0]["payload"])["id"] == "lonely"
-            return
-    raise AssertionError("it never landed in DEAD")
+    dead = wait_for(lambda: dead_events(service), "the dead letter")
+    assert dead[0]["reason"] == f"no ranking {'f' * 32} came within 0.5 s"
+    assert json.loads(dead[0]["payload"])["id"] == "lonely"
 
 
 def test_a_refused_event_is_sent_again_once_what_was_wrong_is_mended(start_service: Any) -> None:
@@ -178,13 +173,8 @@ def test_a_refused_event_is_sent_again_once_what_was_wrong_is_mended(start_servi
 
 
 def tailed_dead(service: RunningService, n: int) -> None:
-    """Wait until so many refused events are in DEAD."""
-    deadline = time.monotonic() + 15
-    while time.monotonic() < deadline:
-        if len(service.call("GET", "/v1/dead")[1]["dead"]) == n:
-            return
-        time.sleep(0.05)
-    raise AssertionError(service.call("GET", "/v1/dead"))
+    """Wait until DEAD holds n events."""
+    wait_for(lambda: len(service.call("GET", "/v1/dead")[1]["dead"]) == n, f"{n} dead letters")
 
 
 def test_no_token_and_no_address_reaches_the_disk_and_an_erased_user_is_nobodys(start_service: Any) -> None:

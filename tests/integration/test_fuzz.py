@@ -6,7 +6,6 @@ import json
 import os
 import random
 import sys
-import time
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from benchmarks.running import RunningService
 from tests.integration.test_events import command, publish, tail
 from tests.integration.test_process import run
+from tests.waiting import wait_for
 
 ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
 MAX_GROWTH_BYTES = 300_000_000
@@ -116,14 +116,13 @@ def test_what_is_sent_twice_and_out_of_order_counts_once(fuzzed: RunningService)
     publish(fuzzed, "shop", *(json.dumps(event).encode() for event in sent[:half]))
     for event in sent[half:]:
         assert fuzzed.call("POST", "/v1/events", {"events": [{**event, "index": "shop"}]})[0] == 202
-    deadline = time.monotonic() + 15
-    wanted = sorted(event["id"] for event in clicks)
-    while True:
+
+    def stored() -> list[str]:
         entries = [entry["event"] for entry in tail(fuzzed, 5000) if entry["stream"] == "BEHAVIOR"]
-        found = sorted(event["id"] for event in entries if event["id"].startswith("twice"))
-        if found == wanted or time.monotonic() > deadline:
-            break
-    assert found == wanted
+        return sorted(event["id"] for event in entries if event["id"].startswith("twice"))
+
+    wait_for(lambda: len(stored()) >= len(clicks), "every click in the log")
+    assert stored() == sorted(event["id"] for event in clicks)
     lost = json.loads(command("events", "dead", "--key", str(answer["query_id"]), "--url", fuzzed.url, "--json"))
     assert lost["dead"] == []
     verified = run("events", "verify", "--data-dir", str(fuzzed.data_dir), "--url", fuzzed.url)

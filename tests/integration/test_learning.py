@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,9 @@ from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.factories import call
+from tests.waiting import wait_for
 
 SHOP = "/v1/indexes/shop"
-PATIENCE_S = 40.0
 ENVIRONMENT = {"SEARCHSVC_LEARNING_SETTLE_S": "0.2", "SEARCHSVC_BEHAVIOR_MAX_EVENTS_PER_S": "1000000"}
 
 
@@ -38,14 +37,6 @@ def search(service: RunningService, query: str, **asked: Any) -> dict[str, Any]:
 def act(service: RunningService, answer: dict[str, Any], document_id: str, user: str, kind: str = "click") -> None:
     event = {"type": kind, "index": "shop", "document_id": document_id, "user_token": user}
     call(service, "POST", "/v1/events", {"events": [{**event, "query_id": answer["query_id"]}]}, status=202)
-
-
-def until(said: str, holds: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE_S
-    while not (found := holds()):
-        assert time.monotonic() < deadline, said
-        time.sleep(0.05)
-    return found
 
 
 def explanation(service: RunningService, query: str, document_id: str) -> dict[str, Any]:
@@ -88,7 +79,7 @@ def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be
         user = f"lamps-{n}"
         answer = search(shop, "lamp", user_token=user)
         act(shop, answer, third, user, "add_to_cart")
-    until("the document was not promoted", lambda: behavior(shop, "lamp", third) > 1.2)
+    wait_for(lambda: behavior(shop, "lamp", third) > 1.2, "the promoted document")
     assert behavior(shop, "lamp", third) <= 1.3
     answer = search(shop, "lamp")
     hit = next(one for one in answer["hits"] if one["id"] == third)
@@ -104,11 +95,11 @@ def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be
         answer = search(shop, "lamps", user_token=user)
         other = next(hit["id"] for hit in answer["hits"] if hit["id"] != third)
         act(shop, answer, other, user, "purchase" if n % 5 == 0 else "click")
-    until("nothing is known of the query", lambda: behavior(shop, "lamps", third) < 1.0)
+    wait_for(lambda: behavior(shop, "lamps", third) < 1.0, "what is learnt of the query")
     assert behavior(shop, "Lamp ", third) > 1.2
     # What is known of those who asked before is looked at again in turn: nobody asks for it now.
-    until("those who ask like it no better", lambda: of_query(shop, "lamp", third) > 0.1)
-    until("the others like it no less", lambda: of_query(shop, "lamps", third) < -0.1)
+    wait_for(lambda: of_query(shop, "lamp", third) > 0.1, "the behavior value of the query")
+    wait_for(lambda: of_query(shop, "lamps", third) < -0.1, "the behavior value of other queries")
     assert of_query(shop, "desk lamp", third) == 0.0
     # How far it may go is live like any setting.
     call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.05})
@@ -122,12 +113,12 @@ def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be
     assert f"{share:.2%} of searches swap neighbours, 2.00% at most" in shown
     said_of = command(shop, "unlearn", "shop", "--user-token", "lamps-0", "--reason", "a test")
     assert "relearns without it" in said_of
-    until("one user was not forgotten", lambda: "relearnt" in learning(shop)["learner"]["message"])
+    wait_for(lambda: "relearnt" in learning(shop)["learner"]["message"], "relearning without one user")
     assert behavior(shop, "lamp", third) > 1.1, "the others are still there"
     command(shop, "unlearn", "shop", "--from", "2020-01-01T00:00:00Z", "--reason", "all of it")
-    until("the document is promoted still", lambda: behavior(shop, "lamp", third) == 1.0)
+    wait_for(lambda: behavior(shop, "lamp", third) == 1.0, "a document that is not promoted any more")
     call(shop, "PUT", f"{SHOP}/learning", {"ignored": []})
-    until("what is no longer ignored was not learnt", lambda: behavior(shop, "lamp", third) > 1.1)
+    wait_for(lambda: behavior(shop, "lamp", third) > 1.1, "learning what is not ignored any more")
     call(shop, "PUT", f"{SHOP}/learning", {"mode": "off"})
     assert behavior(shop, "lamp", third) == 1.0
 
@@ -191,18 +182,16 @@ def test_what_is_learnt_is_suggested_as_a_draft_and_survives_a_restart(tmp_path:
             if len(clicks) == 20 or n == 399:
                 call(service, "POST", "/v1/events", {"events": clicks}, status=202)
                 clicks = []
-        draft = until(
-            f"nothing was suggested: {learning(service)}",
-            lambda: service.call("GET", f"{SHOP}/drafts/learnt")[1].get("draft"),
-        )
+        suggestion = f"{SHOP}/drafts/learnt"
+        draft = wait_for(lambda: service.call("GET", suggestion)[1].get("draft"), "the learner's suggestion")
         assert draft["actor"] == "learner"
         assert "of the way to the learnt weights" in draft["reason"]
         assert draft["edits"][0]["type"] == "weights"
         assert call(service, "GET", f"{SHOP}/weights")["version"] == 1, "nobody published it"
-        pages = until("not all pages were closed", lambda: _pages(service) >= 390 and _pages(service))
+        pages = wait_for(lambda: _pages(service) >= 390 and _pages(service), "closed pages")
         service.stop()
         service = RunningService(tmp_path / "data", environment=ENVIRONMENT)
-        assert until("what was learnt is gone", lambda: _pages(service)) >= pages
+        assert wait_for(lambda: _pages(service), "what was learnt") >= pages
         published = call(service, "POST", f"{SHOP}/drafts/learnt/publish", {"reason": "looks good"})
         assert published["seq"] > 0
         hits = search(service, "lamp")["hits"]
@@ -261,7 +250,7 @@ def test_judged_queries_that_would_be_answered_worse_stop_a_step(tmp_path: Path)
         call(service, "POST", f"{SHOP}/drafts/by-hand/publish", {"reason": "a mistake"})
         for n in range(520):
             search(service, "lamp", user_token=f"lamps-{n}")
-        until("the mistake is in force", lambda: learning(service)["learning"].get("frozen"))
+        wait_for(lambda: learning(service)["learning"].get("frozen"), "a rollback")
         assert "judged queries falls from" in learning(service)["learning"]["frozen"]
         assert call(service, "GET", f"{SHOP}/weights")["weights"] == good
         bad_set = {"judgments": {"lamp": {"x": -1}}}

@@ -21,10 +21,10 @@ from events.log import Entry
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.factories import call
+from tests.waiting import wait_for
 
 SHOP = "/v1/indexes/shop"
 DRAFT = f"{SHOP}/drafts/spring"
-PATIENCE_S = 10.0
 
 
 @pytest.fixture
@@ -40,13 +40,6 @@ def weight(service: RunningService) -> float:
 
 def edits(value: float) -> dict[str, Any]:
     return {"reason": "more title", "edits": [{"type": "weights", "weights": {"bm25.title": value}}]}
-
-
-def await_(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, f"{what} not within {PATIENCE_S:g} s"
-        time.sleep(0.05)
 
 
 def test_four_eyes_a_step_and_publishers_hold_and_what_was_refused_stands_in_the_audit(shop: RunningService) -> None:
@@ -112,7 +105,7 @@ def test_in_a_freeze_only_the_exempt_change_anything_and_it_ends_by_itself(shop:
     refused = call(shop, "PUT", f"{SHOP}/weights", asked, status=403)
     assert (refused["field"], "Black Friday" in refused["detail"]) == ("policy.freezes[0]", True)
     call(shop, "PUT", f"{SHOP}/weights", asked, actor="ops")
-    await_(lambda: shop.call("PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before}})[0] == 200, "its end")
+    wait_for(lambda: shop.call("PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before}})[0] == 200, "its end")
 
 
 def test_a_draft_is_published_at_its_time_also_by_a_service_that_was_not_there_then(
@@ -130,7 +123,7 @@ def test_a_draft_is_published_at_its_time_also_by_a_service_that_was_not_there_t
     planned = call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at, "reason": "night shift"}, actor="bea")
     assert (planned["schedule"]["actor"], planned["actor"]) == ("bea", "ada")
     assert weight(shop) == before
-    await_(lambda: weight(shop) == before + 1, "the change")
+    wait_for(lambda: weight(shop) == before + 1, "the change")
     last = call(shop, "GET", "/v1/audit")["entries"][-1]
     assert (last["actor"], last["reason"], last["event"]["draft"]) == ("bea", "night shift", "spring")
     assert datetime.fromisoformat(last["timestamp"]) >= datetime.fromisoformat(at)
@@ -145,7 +138,7 @@ def test_a_draft_is_published_at_its_time_also_by_a_service_that_was_not_there_t
     shop.kill()
     time.sleep(1.0)
     shop = start_service("policies")
-    await_(lambda: weight(shop) == before + 2, "the late change")
+    wait_for(lambda: weight(shop) == before + 2, "the late change")
     assert [one["id"] for one in call(shop, "GET", f"{SHOP}/drafts")["drafts"]] == ["given-up"]
 
 
@@ -164,7 +157,7 @@ def test_a_draft_that_is_published_stays_so_whatever_is_left_of_it(
         return Entry(record.subject, record.data)
 
     entry = asyncio.run(saved())
-    await_(lambda: weight(shop) == before + 1, "the change")
+    wait_for(lambda: weight(shop) == before + 1, "the change")
     seq = call(shop, "GET", "/v1/audit")["last_seq"]
     call(shop, "POST", f"/v1/changes/{seq}/revert", {"reason": "no good"})
 
@@ -211,7 +204,7 @@ def test_a_draft_that_cannot_be_published_at_its_time_says_why_and_stays(shop: R
     at = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
     call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at, "reason": "at night"})
     call(shop, "PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before + 5}})
-    await_(lambda: call(shop, "GET", DRAFT)["draft"]["schedule"]["failure"] != "", "a word of it")
+    wait_for(lambda: call(shop, "GET", DRAFT)["draft"]["schedule"]["failure"] != "", "a word of it")
     assert "weights.bm25.title changed since" in call(shop, "GET", DRAFT)["draft"]["schedule"]["failure"]
     assert weight(shop) == before + 5
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks.running import RunningService
-from tests.integration.test_service import Calling, eventually, http
+from tests.integration.test_service import Calling, http
+from tests.waiting import wait_for
 
 __all__ = ["http"]  # a fixture
 
@@ -86,9 +87,8 @@ def test_a_misspelt_query_finds_what_was_meant_and_says_so(http: Calling) -> Non
 def test_suggestions_are_queries_that_were_made_and_titles(http: Calling) -> None:
     for _ in range(3):
         assert http("POST", SEARCH, {"query": "Robot Vacuum quiet"})[1]["hits"]
-    assert eventually(
-        lambda: http("GET", "/v1/indexes/shop/suggest?q=robot%20v")[1]["suggestions"][0]["kind"] == "query"
-    )
+    suggest = "/v1/indexes/shop/suggest?q=robot%20v"
+    wait_for(lambda: http("GET", suggest)[1]["suggestions"][0]["kind"] == "query", "the query among the suggestions")
     _, answer = http("GET", "/v1/indexes/shop/suggest?q=robot%20v&limit=5")
     assert (answer["suggestions"][0]["text"], answer["suggestions"][0]["count"]) == ("Robot Vacuum quiet", 3)
     assert all("robot vacuum" in one["text"] for one in answer["suggestions"][1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import msgspec
 import pytest
 
 from benchmarks.running import RunningService, call
+from tests.waiting import wait_for
 
 Calling = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -28,15 +28,6 @@ def http(service: RunningService) -> Iterator[Calling]:
 
     yield calling
     connection.close()
-
-
-def eventually(holds: Callable[[], bool], timeout_s: float = 5.0) -> bool:
-    """Whether something becomes true in time; asked again and again, never assumed."""
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        if holds():
-            return True
-    return holds()
 
 
 def test_a_search_answers_hits_with_scores_and_says_what_was_applied(http: Calling) -> None:
@@ -247,7 +238,9 @@ def test_a_click_is_checked_against_the_ranking_it_names_and_all_or_none_is_stor
         assert "none of the 2 was stored" in problem["detail"]
 
 
-def test_documents_are_searchable_and_gone_within_a_second_and_bad_lines_stop_nothing(http: Calling) -> None:
+def test_documents_are_searchable_and_gone_once_their_sequence_is_applied_despite_bad_lines(
+    http: Calling,
+) -> None:
     lines = b"""{"id":"new1","title":"Quokkaphone deluxe","price":5}
 
 not json
@@ -255,23 +248,22 @@ not json
 {"id":7}
 {"id":"new2","title":"Quokkaphone mini","reviews":"many"}
 """
-    started = time.monotonic()
     status, answer = http("POST", "/v1/indexes/shop/documents", raw=lines)
     assert (status, answer["accepted"]) == (200, 1)
     assert [(r["line"], r.get("id")) for r in answer["refused"]] == [(3, None), (4, None), (5, None), (6, "new2")]
     search = {"query": "quokkaphone", "min_catalog_seq": answer["catalog_seq"]}
     _, found = http("POST", "/v1/indexes/shop/search", search)
     assert found["hits"][0]["id"] == "new1"
-    assert time.monotonic() - started < 1.0
-    started = time.monotonic()
     status, gone = http("DELETE", "/v1/indexes/shop/documents/new1")
     assert status == 200
     _, left = http("POST", "/v1/indexes/shop/search", {**search, "min_catalog_seq": gone["catalog_seq"], "limit": 100})
     assert "new1" not in [hit["id"] for hit in left["hits"]]
-    assert time.monotonic() - started < 1.0
 
 
 def test_an_index_can_be_made_changed_and_deleted_and_starts_empty_again(http: Calling) -> None:
+    def n_animals() -> int | None:
+        return http("POST", "/v1/indexes/zoo/search", {"query": "animal"})[1].get("total")
+
     documents = b'{"id":"a/b","title":"Blue whale","kind":"animal"}\n{"id":"2","title":"Red fox","kind":"animal"}'
     _, written = http("POST", "/v1/indexes/zoo/documents", raw=documents)
     assert written["created"]["title"] == "title"
@@ -282,11 +274,11 @@ def test_an_index_can_be_made_changed_and_deleted_and_starts_empty_again(http: C
     status, changed = http("PUT", "/v1/indexes/zoo", settings)
     assert (status, next(iter(changed["index"]["weights"]))) == (200, "bm25.kind")
     assert not {"bm25.title", "cosine"} & set(changed["index"]["weights"])
-    assert eventually(lambda: http("POST", "/v1/indexes/zoo/search", {"query": "animal"})[1].get("total") == 2)
+    wait_for(lambda: n_animals() == 2, "the index by kinds")
     assert http("DELETE", "/v1/indexes/zoo?reason=done")[0] == 200
     assert http("POST", "/v1/indexes/zoo/search", {})[0] == 404
     assert http("PUT", "/v1/indexes/zoo", settings)[0] == 200
-    assert eventually(lambda: http("POST", "/v1/indexes/zoo/search", {"query": "animal"})[1].get("total") == 0)
+    wait_for(lambda: n_animals() == 0, "the empty index")
     http("DELETE", "/v1/indexes/zoo")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +24,9 @@ from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import new_query_id
 from tests.factories import call
+from tests.waiting import wait_for
 
 SHOP = "/v1/indexes/shop"
-PATIENCE_S = 30.0
 # Of the lamps, the second is far better liked than the first.
 LIKED = (0.1, 0.5, 0.2, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1)
 SWAPPED = 0.3
@@ -113,12 +112,14 @@ def plant(service: RunningService, order: list[str]) -> None:
 def what_if(service: RunningService, edits: list[dict[str, Any]], **given: Any) -> dict[str, Any]:
     call(service, "PUT", f"{SHOP}/drafts/trial", {"edits": edits})
     path = f"{SHOP}/drafts/trial/what-if"
-    status = call(service, "POST", path, given, status=202)
-    deadline = time.monotonic() + PATIENCE_S
-    while status["phase"] not in ("done", "failed"):
-        assert time.monotonic() < deadline, status
-        time.sleep(0.05)
-        status = call(service, "GET", path)
+    call(service, "POST", path, given, status=202)
+
+    def finished() -> dict[str, Any] | None:
+        status: dict[str, Any] = call(service, "GET", path)
+        return status if status["phase"] in ("done", "failed") else None
+
+    status = wait_for(finished, "the report")
+    assert status is not None
     assert status["phase"] == "done", status
     report: dict[str, Any] = status["report"]
     return report
