@@ -172,10 +172,10 @@ def test_a_changed_copy_is_a_doubt_and_keeps_the_service_from_starting(start_ser
     doubted = run("events", "verify", "--data-dir", str(service.data_dir), "--url", service.url)
     assert doubted.returncode == 1
     assert b"DOUBT" in doubted.stdout
-    assert b"line 2: the hash of CONTROL 2" in doubted.stdout
+    assert b"line 2: the chain of CONTROL 2 does not match" in doubted.stdout
     service.stop()
     refused = run("serve", "--data-dir", str(service.data_dir), "--port", "0")
-    assert (refused.returncode, b"hash of CONTROL 2" in refused.stderr) == (1, True), refused.stderr
+    assert (refused.returncode, b"the chain of CONTROL 2 does" in refused.stderr) == (1, True), refused.stderr
 
 
 def test_an_event_sent_again_is_stored_once_across_a_restart_too(start_service: Start) -> None:
