@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -46,3 +47,21 @@ def test_every_command_is_documented() -> None:
         if isinstance(command, click.Group):
             missing = [name for name in command.commands if not re.search(rf"\b{name}\b", row[0])]
             assert missing == [], point.name
+
+
+CODE = re.compile(r"`((?:searchsvc|events|tuning|benchmarks)/[\w/]+\.py)(?::([\w.]+))?`")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_and_definition_that_a_page_names_exists(page: Path) -> None:
+    for file, name in CODE.findall(page.read_text()):
+        assert (ROOT / file).exists(), file
+        scope: list[ast.stmt] = ast.parse((ROOT / file).read_text()).body
+        for part in name.split(".") if name else []:
+            definitions = {
+                node.name: node
+                for node in scope
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            }
+            assert part in definitions, f"{file}:{name}"
+            scope = definitions[part].body
