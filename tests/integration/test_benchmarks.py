@@ -64,7 +64,7 @@ def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) 
     result = measured(save_run=saved)
     assert set(result["figures"]) == {"keyword", "vector", "RRF(60)", "hybrid (default)"}
     assert result["figures"]["hybrid (default)"]["ndcg@10"].value > 0.5
-    assert sum(one["n_queries"] for one in result["by_length"].values()) == 30
+    assert sum(group["n_queries"] for group in result["by_length"].values()) == 30
     assert result["typos"]["hybrid, one typo"].value > 0.3
     assert len(result["checks"]) == 5
     lines = saved.read_text().splitlines()
@@ -72,7 +72,7 @@ def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) 
     compared = measured(against=saved)["against"]
     assert (compared["n_queries"], compared["won"], compared["lost"]) == (30, 1, 0)
     assert compared["biggest_wins"][0]["change"] == 0.5
-    with pytest.raises(InvalidInput, match="no saved run"):
+    with pytest.raises(InvalidInput, match="is not a saved run"):
         measured(against=collection / "qrels.tsv")
 
 
