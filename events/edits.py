@@ -22,7 +22,8 @@ from events.hinges import feature_of, is_hinge
 from events.index_control import EditedIndex, IndexControl, Stamp, StoredRule, StoredSegment
 from events.learning import Learning, Trial, check_learning, check_trial
 from events.policies import Part, Policy, check_policy
-from events.rules import Rule, check_rule, check_rule_id
+from events.rule_checks import check_rule, check_rule_id
+from events.rules import Rule
 from events.segments import Segment, check_segment
 
 Member = Literal["weights", "rules", "segments", "bounds", "locks", "policy", "learning", "trial"]

@@ -1,4 +1,4 @@
-"""Weights for some searches only, as they are stored in the log. Pure data."""
+"""Segments as they are stored in the log: other weights for some searches. Pure data."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import Final
 import msgspec
 
 from events.errors import require
-from events.rules import MAX_PRIORITY, Conditions, check_conditions
+from events.rule_checks import check_conditions
+from events.rules import MAX_PRIORITY, Conditions
 
 MAX_SEGMENTS: Final = 1000
 
 
 class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The searches that meet the conditions, and the weights that differ for them; other features keep the index's.
+    """Weights for the searches that meet conditions. Of several segments that a search meets, one counts.
 
-    Of several that hold, one counts: that of the higher priority, then as rules go before one another.
+    weights: by feature name; other features keep the weights of the index.
+    priority: the highest goes first, then the order of rules: see docs/how-to/rules.md.
     """
 
     conditions: Conditions
@@ -25,8 +27,9 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check_segment(segment: Segment) -> None:
-    """Raise InvalidInput naming the first member that cannot be honoured, its weights aside."""
+    """Raise InvalidInput naming the first member that is not valid; weights are checked by `tuning.weights`."""
     limit = f"a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}"
     require(abs(segment.priority) <= MAX_PRIORITY, "priority", segment.priority, limit)
-    require(segment.conditions != Conditions(), "conditions", "{}", "at least one: without, set the index's weights")
+    limit = "at least one condition; to change all searches, set the index's weights"
+    require(segment.conditions != Conditions(), "conditions", "{}", limit)
     check_conditions(segment.conditions)

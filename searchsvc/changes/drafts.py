@@ -17,7 +17,7 @@ from events.errors import WITH_ZONE, Conflict, InvalidInput, NotFound, Unavailab
 from events.history import ControlHistory
 from events.index_control import IndexControl
 from events.log import EventLog
-from events.rules import check_rule_id
+from events.rule_checks import check_rule_id
 from events.types import Approval, DraftSaved, Schedule
 from searchsvc.changes.author import Author
 from searchsvc.changes.command import Origin

@@ -12,15 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.oracle import OracleSnapshot
-from events.rules import (
-    BoostAction,
-    Conditions,
-    FilterAction,
-    HideAction,
-    PinAction,
-    QueryPattern,
-    Rule,
-)
+from events.rules import BoostAction, Conditions, FilterAction, HideAction, PinAction, QueryPattern, Rule
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import Delete, EngineSnapshot, Upsert
 from searchsvc.engines.retrieval import FacetRequest

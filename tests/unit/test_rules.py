@@ -14,6 +14,7 @@ import pytest
 
 from events.errors import InvalidInput
 from events.index_control import StoredRule
+from events.rule_checks import check_rule
 from events.rules import (
     BoostAction,
     BuryAction,
@@ -28,7 +29,6 @@ from events.rules import (
     Rule,
     SynonymAction,
     UserDataAction,
-    check_rule,
 )
 from searchsvc.rules.checks import check_against_index, check_no_synonym_cycle, check_words
 from searchsvc.rules.conditions import SearchContext, stems_of
