@@ -1,4 +1,4 @@
-"""Who may change an index, when, and how far at once, as it is stored in the log. Pure data."""
+"""The policy of an index, as the log stores it: who may change it, when, and how far at once. Pure data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ MAX_CHARS: Final = 200
 
 
 class Freeze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A time in which nobody changes the index but who is exempt. It ends as `until` begins; both have a time zone."""
+    """A time in which only exempt actors may change the index.
+
+    since: first moment of the freeze, with its zone; `from` in JSON
+    until: first moment after it, with its zone
+    reason: shown to those who are refused
+    exempt: actors who may change the index all the same
+    """
 
     since: datetime = msgspec.field(name="from")
     until: datetime
@@ -27,13 +33,19 @@ class Freeze(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     exempt: tuple[str, ...] = ()
 
     def holds(self, now: datetime) -> bool:
+        """Return whether the freeze is in force."""
         return self.since <= now < self.until
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """max_step: how far one change may move a weight, up or down; None for any distance. publishers: by part of the
-    index, who may change it; a part that is not named is anybody's. approvals: how many others than its author have to
-    approve a draft before it is published; from one on, nothing but drafts changes what a draft can hold."""
+    """Who may change an index, when and how far.
+
+    max_step: how far one change may move a weight, up or down; None for any distance
+    freezes: times in which only exempt actors may change the index
+    publishers: by part of the index, who may change it; any actor may change a part that is not named
+    approvals: how many actors other than its author must approve a draft before it is published; from 1 on, edits that
+        a draft can hold are published by drafts only
+    """
 
     max_step: float | None = None
     freezes: tuple[Freeze, ...] = ()
@@ -42,22 +54,21 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
 
 def check_policy(policy: Policy) -> None:
-    """Raise InvalidInput naming the first member that cannot be honoured."""
+    """Raise InvalidInput naming the first member that is out of its limits."""
     step = policy.max_step
     if step is not None:
         require(math.isfinite(step) and step > 0, "max_step", step, "a finite number above 0, or null")
     require(0 <= policy.approvals <= MAX_APPROVALS, "approvals", policy.approvals, f"0 to {MAX_APPROVALS}")
-    n = len(policy.freezes)
-    require(n <= MAX_FREEZES, "freezes", n, f"at most {MAX_FREEZES}")
+    n_freezes = len(policy.freezes)
+    require(n_freezes <= MAX_FREEZES, "freezes", n_freezes, f"at most {MAX_FREEZES}")
     for i, freeze in enumerate(policy.freezes):
         require_window(freeze.since, freeze.until, within=f"freezes[{i}].")
-        require(
-            len(freeze.reason) <= MAX_CHARS, f"freezes[{i}].reason", freeze.reason, f"at most {MAX_CHARS} characters"
-        )
+        limit = f"at most {MAX_CHARS} characters"
+        require(len(freeze.reason) <= MAX_CHARS, f"freezes[{i}].reason", freeze.reason, limit)
         _check_actors(freeze.exempt, f"freezes[{i}].exempt")
     for part, actors in policy.publishers.items():
         _check_actors(actors, f"publishers.{part}")
-        require(bool(actors), f"publishers.{part}", "nobody", "at least one actor; leave the part out for anybody")
+        require(bool(actors), f"publishers.{part}", "nobody", "at least one actor; leave the part out for any actor")
 
 
 def _check_actors(actors: tuple[str, ...], field: str) -> None:

@@ -12,6 +12,7 @@ from events.codec import encode
 from events.control import fold_message
 from events.copy import COPY_NAME, ControlCopy
 from events.edits import Edit
+from events.errors import Unavailable
 from events.history import ControlHistory
 from events.index_control import IndexControl
 from events.log import Entry, Record
@@ -35,11 +36,34 @@ class RewrittenLog(MemoryEventLog):
     read loses its old message.
 
     during_next_read: messages that another writer appends to DRAFTS while it is read next
+    rivals: events that other writers append to CONTROL just before the next append
+    n_lost_answers: how many of the next appends to CONTROL are stored without an answer
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.during_next_read: list[Entry] = []
+        self.rivals: list[ControlEvent] = []
+        self.n_lost_answers = 0
+
+    async def append(
+        self,
+        stream: StreamName,
+        entry: Entry,
+        *,
+        expected_last_seq: int | None = None,
+        expected_subject_seq: int | None = None,
+    ) -> int:
+        rivals, self.rivals = self.rivals, []
+        for event in rivals:
+            await super().append("CONTROL", Entry(control_subject(event.index), encode(event), event.id))
+        seq = await super().append(
+            stream, entry, expected_last_seq=expected_last_seq, expected_subject_seq=expected_subject_seq
+        )
+        if stream == "CONTROL" and self.n_lost_answers:
+            self.n_lost_answers -= 1
+            raise Unavailable("the answer was lost")
+        return seq
 
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         last_seq = (await self.position(stream)).last_seq
