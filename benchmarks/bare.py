@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import faiss
-import numpy as np
 
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import field_text
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engines.columnar.vectors import FEW, StoredVectors, build_base
+from searchsvc.engines.columnar.quantized import StoredVectors
+from searchsvc.engines.columnar.sieves import build_base
+from searchsvc.engines.columnar.vectors import MAX_EXHAUSTIVE_ROWS
 from searchsvc.engines.embedded.storage import snapshots
+from searchsvc.engines.embedded.stored_files import load_stored
 
 CANDIDATES: Final = 100
 HEAP_BYTES: Final = 256_000_000
@@ -85,8 +87,7 @@ class BareParts:
         faiss.omp_set_num_threads(1)
         snapshot = snapshots(next((data_dir / "indexes").glob(f"{index}-*")))[0]
         self._keyword = BareKeyword(documents, settings)
-        columns = (np.load(snapshot / f"{name}.npy") for name in ("vectors", "vector_scales", "vector_total"))
-        self._faiss: Any = _faiss_index(StoredVectors(*columns))
+        self._faiss: Any = _faiss_index(load_stored(StoredVectors, snapshot, "vectors"))
         self.model = next((data_dir / "models").glob("*/"))
         self.embedder = Embedder(self.model, cache_size=0)
 
@@ -109,7 +110,7 @@ def timed(work: Callable[[], T]) -> tuple[T, float]:
 def _faiss_index(vectors: StoredVectors) -> Any:
     """Build the index that the service uses: an exhaustive one for few rows."""
     n, dimension = vectors.rows.shape
-    if n >= FEW:
+    if n >= MAX_EXHAUSTIVE_ROWS:
         return build_base(vectors)
     index: Any = faiss.IndexFlatIP(dimension)
     index.add(vectors.floats(slice(None)))

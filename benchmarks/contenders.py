@@ -105,7 +105,7 @@ def build_index(
     folder: Path, documents: Sequence[AcceptedDocument], settings: IndexSettings, vectors: FloatArray
 ) -> EngineSnapshot:
     """Build an embedded index in a folder. vectors: (n_documents, dimension)."""
-    engine = storage.empty(folder, settings, vectors.shape[1])
+    engine = storage.create(folder, settings, vectors.shape[1])
     upserts = [Upsert(d.id, d.text, d.members, vector) for d, vector in zip(documents, vectors, strict=True)]
     for start in range(0, len(upserts), BATCH):
         engine.apply(upserts[start : start + BATCH], start + 1)

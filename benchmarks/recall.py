@@ -16,8 +16,10 @@ from events.settings import IndexSettings
 from searchsvc.analysis.document_text import embedding_text
 from searchsvc.embedding.cache import VectorCache
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engines.columnar.vectors import StoredVectors, VectorIndex
+from searchsvc.engines.columnar.quantized import StoredVectors
+from searchsvc.engines.columnar.vectors import VectorIndex
 from searchsvc.engines.embedded import storage
+from searchsvc.engines.embedded.stored_files import load_stored
 from tuning.arrays import AnyArray, BoolArray, FloatArray
 
 K: Final = 100
@@ -34,11 +36,10 @@ def vector_recall(data_dir: Path, index: str, settings: IndexSettings, queries: 
     """
     folder = next((data_dir / "indexes").glob(f"{index}-*"))
     snapshot = storage.snapshots(folder)[0]
-    names = ("vectors", "vector_scales", "vector_total")
-    vectors = StoredVectors(*(np.asarray(np.load(snapshot / f"{name}.npy", mmap_mode="r")) for name in names))
+    vectors = load_stored(StoredVectors, snapshot, "vectors")
     live = np.load(snapshot / "live.npy")
     vector_index = VectorIndex(vectors.rows.shape[1], vectors, storage.vector_base(snapshot))
-    vector_index.settle()
+    vector_index.maintain()
     view = vector_index.view()
     embedder = Embedder(next((data_dir / "models").glob("*/")))
     query_vectors = np.stack([embedder.encode_query(query) for query in queries])

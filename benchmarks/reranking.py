@@ -57,7 +57,7 @@ def measure(n_searches: int, rng: np.random.Generator) -> Measured:
     settings = msgspec.structs.replace(settings, signals=signals)
     compiled.warm_up("searchsvc")
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
-        engine = storage.empty(Path(scratch) / "index", settings, 0)
+        engine = storage.create(Path(scratch) / "index", settings, 0)
         engine.apply([Upsert(one.id, one.text, one.members, None) for one in documents], 1)
         engine.maintain()
         words = sorted({word for one in documents for word in str(one.members[settings.title]).lower().split()})

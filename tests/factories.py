@@ -60,7 +60,7 @@ def upsert(document_id: str, title: str, text: str = "", seed: int | None = None
 
 
 def engine(folder: Path, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS) -> EmbeddedEngine:
-    made = storage.empty(folder, settings, DIMENSION)
+    made = storage.create(folder, settings, DIMENSION)
     made.apply(documents, len(documents))
     return made
 

@@ -80,14 +80,14 @@ def test_a_flipped_bit_in_the_saved_index_is_rebuilt_from_the_log(start_service:
     before = answers(first, "bike helmet")
     first.stop()
     # There may be more than one, and the newest good one is taken.
-    for vectors in (first.data_dir / "indexes").glob("shop-*/snapshots/*/vectors.npy"):
+    for vectors in (first.data_dir / "indexes").glob("shop-*/snapshots/*/vectors.rows.npy"):
         data = bytearray(vectors.read_bytes())
         data[-100] ^= 0x40
         vectors.write_bytes(data)
     again = start_service()
     assert answers(again, "bike helmet") == before
     log = (again.data_dir.parent / f"{again.data_dir.name}.log").read_text()
-    assert "not what its manifest vouches for" in log
+    assert "does not match its manifest" in log
 
 
 def test_a_second_service_on_one_folder_is_refused_naming_the_first(start_service: Start) -> None:

@@ -1,4 +1,4 @@
-"""The first of many, whichever way they are picked out: as sorting all of them by key and id would have it."""
+"""The first of many, whichever way they are picked out: as sorting all of them key key and id would have it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchsvc.engines.embedded.ids import Ids
-from searchsvc.engines.embedded.order import first
+from searchsvc.engines.embedded.order import first_positions
 from searchsvc.search.candidates import unite_legs
 
 # Alike in the bytes that are compared as numbers, or in some of them.
@@ -26,14 +26,14 @@ IDS = st.builds(str.__add__, STARTS, st.text("abc", max_size=3))
 def test_the_first_are_those_of_the_whole_order(
     ids: list[str], keys: list[float], k: int, dtype: type, data: st.DataObject
 ) -> None:
-    held = Ids()
-    held.append(ids)
+    written = Ids()
+    written.append(ids)
     slots = np.array(data.draw(st.permutations(range(len(ids)))), np.int64)
-    by: np.ndarray = np.array(keys[: len(ids)], dtype)
-    wanted = sorted(range(len(ids)), key=lambda at: (by[at], ids[slots[at]]))[:k]
-    assert first(slots, [by], held.view(), k).tolist() == wanted
-    # With a second key it goes another way.
-    assert first(slots, [by, np.zeros(len(ids))], held.view(), k).tolist() == wanted
+    key: np.ndarray = np.array(keys[: len(ids)], dtype)
+    expected = sorted(range(len(ids)), key=lambda position: (key[position], ids[slots[position]]))[:k]
+    assert first_positions(slots, [key], written.view(), k).tolist() == expected
+    # A second key takes another path through the code.
+    assert first_positions(slots, [key, np.zeros(len(ids))], written.view(), k).tolist() == expected
 
 
 @settings(deadline=None)

@@ -165,8 +165,11 @@ def test_deleting_and_adding_again_restores_scores_and_order(
         for seq, batch in enumerate(batches, start=2):
             made.apply(batch, seq)
         before = search(made.snapshot(), request)
-        slots = [made.snapshot().find(f"d{number}") for number in sorted(chosen)]
-        texts = [bytes(made.snapshot().document(slot)) for slot in slots if slot is not None]
+        reading = made.snapshot().reading()
+        slots = [reading.find(f"d{number}") for number in sorted(chosen)]
+        texts = [
+            document and bytes(document) for document in reading.read([slot for slot in slots if slot is not None])
+        ]
         whole = {one.id: one for batch in batches for one in batch if isinstance(one, Upsert)}
         again = [one for one in whole.values() if one.text in texts]
         for one in again:

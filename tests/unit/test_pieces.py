@@ -1,4 +1,4 @@
-"""Analysis, ranking, columns, weights, the behaviour writer, and the benchmarks' own arithmetic."""
+"""Analysis, ranking, weights, the behaviour writer, and the benchmarks' own arithmetic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from benchmarks import report
 from events.errors import InvalidInput
 from events.settings import Embedding, SearchableField
 from searchsvc.analysis.document_text import embedding_text, field_text
-from searchsvc.engines.columnar.columns import Column
 from searchsvc.search import ranking
 from tuning.weights import check_weights
 
@@ -54,18 +53,6 @@ def test_the_nearest_count_as_overlooked_only_where_the_best_hold_none_of_them()
 def test_reciprocal_rank_fusion_is_that_of_the_paper() -> None:
     fused = ranking.reciprocal_rank_fusion(np.array([[1.0, 2.0, np.inf], [3.0, np.inf, 1.0]]))
     np.testing.assert_allclose(fused, [1 / 61 + 1 / 63, 1 / 62, 1 / 61])
-
-
-def test_a_view_of_a_column_never_changes() -> None:
-    column = Column(np.int64)
-    column.extend(np.array([1, 2]))
-    before = column.view()
-    for i in range(5000):
-        column.extend(np.array([i]))
-    np.testing.assert_array_equal(before, [1, 2])
-    assert len(column.view()) == 5002
-    with pytest.raises(ValueError, match="read-only"):
-        before[0] = 9
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), 100.1, -100.1])

@@ -1,1 +1,1 @@
-"""What do both engines keep in arrays? Columns, words, term statistics and vectors."""
+"""Structures that both engines keep in arrays: columns, words, term statistics and vectors."""

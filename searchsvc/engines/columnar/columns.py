@@ -11,10 +11,12 @@ from tuning.arrays import AnyArray
 
 
 class Column:
-    """An append-only array of rows.
+    """An append-only array of rows, for one writer and any number of readers.
 
-    `view()` gives the rows so far; it stays as it is, because rows are never rewritten and growing past the capacity
-    moves to a new buffer. One writer, any number of readers. width: columns of a row; None for plain numbers.
+    A view stays as it is: rows are never written again, and a full buffer is copied to a larger one.
+
+    width: columns of a row; None for plain numbers
+    rows: the first rows; the column does not write to them
     """
 
     def __init__(self, dtype: npt.DTypeLike, width: int | None = None, rows: AnyArray | None = None) -> None:
@@ -32,7 +34,7 @@ class Column:
     def extend(self, rows: AnyArray) -> None:
         """Append rows of the column's width."""
         if not len(rows):
-            return  # what a snapshot mapped cannot be written to, not even nothing
+            return  # A mapped buffer cannot be written to, not even nothing.
         n = self._n + len(rows)
         if n > len(self._buffer):
             grown = np.empty((max(n, 2 * len(self._buffer), 16), *self._buffer.shape[1:]), self._buffer.dtype)
@@ -42,8 +44,8 @@ class Column:
         self._n = n
 
     def view(self) -> AnyArray:
-        """(n, ...) the rows so far, read-only."""
-        # The number first: the writer sets the buffer first, so the buffer holds at least so many.
+        """Return (n, ...) the rows so far, read-only."""
+        # Read the number first: the writer sets the buffer first, so the buffer has at least this many rows.
         n = self._n
         rows = self._buffer[:n]
         rows.flags.writeable = False

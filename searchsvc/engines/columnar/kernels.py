@@ -9,18 +9,25 @@ import numpy as np
 from tuning.arrays import AnyArray, FloatArray
 from tuning.compiled import compiled
 
-# What lies scattered is touched before it is read, a cache line at a time: many of these wait for memory at once, where
-# the loop that reads them waits for each. Returned, or the compiler would leave it out.
+# Bytes of a cache line. Scattered rows are touched before they are read, so that the processor waits for many of them
+# at once. What was read is returned, because the compiler would drop the loop otherwise.
 LINE: Final = 64
 
 
 @compiled("i1[2] f4[1] i8[1] f4[1] f4[1]!")
-def cosines(rows: AnyArray, scales: FloatArray, slots: AnyArray, vector: FloatArray, found: FloatArray) -> int:
-    """Write (n,) products of each slot's vector with another: (dimension,).
+def cosines(rows: AnyArray, scales: FloatArray, slots: AnyArray, vector: FloatArray, products: FloatArray) -> int:
+    """Compute the product of each slot's vector with a query vector.
 
-    rows: (n_slots, dimension) bytes, times scales: (n_slots,). The other is made whole numbers, too, as large as they
-    can be without the sum overflowing 32 bits; these add up to the same in any order: no rounding, on any machine.
-    Returns what nobody needs: see LINE.
+    The query vector is rounded to integers, as large as they can be without the sum overflowing 32 bits. Integers add
+    up to the same in any order, so a product does not depend on the machine.
+
+    rows: (n_slots, dimension) bytes
+    scales: (n_slots,) what rows are multiplied by
+    slots: (n,)
+    vector: (dimension,)
+    products: (n,) written to
+
+    Returns a number without meaning: see LINE.
     """
     touched = 0
     for i in range(slots.shape[0]):
@@ -38,26 +45,33 @@ def cosines(rows: AnyArray, scales: FloatArray, slots: AnyArray, vector: FloatAr
         total = np.int32(0)
         for j in range(query.shape[0]):
             total += np.int32(row[j]) * np.int32(query[j])
-        found[i] = np.float32(float(total) * query_scale * float(scales[slot]))
+        products[i] = np.float32(float(total) * query_scale * float(scales[slot]))
     return touched
 
 
 @compiled("u4[1] i4[1]!")
-def seat(hashes: AnyArray, table: AnyArray) -> None:
-    """Put each number at its hash in an open table, or in the next free slot. table: (a power of two,) of -1."""
+def fill_hash_table(hashes: AnyArray, table: AnyArray) -> None:
+    """Put each number at its hash in an open hash table, or at the next free place.
+
+    hashes: (n,) of the numbers 0 to n - 1
+    table: (a power of two,) of -1, written to
+    """
     mask = np.uint32(table.shape[0] - 1)
     for number in range(hashes.shape[0]):
-        at = hashes[number] & mask
-        while table[at] >= 0:
-            at = (at + np.uint32(1)) & mask
-        table[at] = number
+        position = hashes[number] & mask
+        while table[position] >= 0:
+            position = (position + np.uint32(1)) & mask
+        table[position] = number
 
 
 @compiled("u1[1] i8[1] i8[1] i8 u8[1]!")
-def letters_from(letters: AnyArray, ends: AnyArray, numbers: AnyArray, offset: int, keys: AnyArray) -> None:
-    """Write (n,) eight letters of each of some texts, from an offset on, as numbers that order as they do.
+def sort_keys(letters: AnyArray, ends: AnyArray, numbers: AnyArray, offset: int, keys: AnyArray) -> None:
+    """Compute integers that order as eight bytes of texts do. A zero byte before a text does not count.
 
-    A zero in front of a text does not count. letters, ends: as in `texts.StoredTexts`. numbers: (n,).
+    letters, ends: see `texts.StoredTexts`
+    numbers: (n,) of the texts
+    offset: the first of the eight bytes
+    keys: (n,) written to
     """
     for i in range(numbers.shape[0]):
         number = numbers[i]
@@ -65,6 +79,6 @@ def letters_from(letters: AnyArray, ends: AnyArray, numbers: AnyArray, offset: i
         if start < ends[number] and letters[start] == 0:
             start += 1
         key = np.uint64(0)
-        for at in range(start + offset, start + offset + 8):
-            key = (key << np.uint64(8)) | np.uint64(letters[at] if at < ends[number] else 0)
+        for position in range(start + offset, start + offset + 8):
+            key = (key << np.uint64(8)) | np.uint64(letters[position] if position < ends[number] else 0)
         keys[i] = key

@@ -1,7 +1,7 @@
-"""Distinct texts, numbered as they come: a row of letters and a table of hashes instead of a dictionary of objects.
+"""Distinct texts, numbered in the order in which they are added.
 
-A text costs its letters and some thirty bytes, a fifth of what it costs in a dictionary and a list, and what a snapshot
-holds is mapped. One writer, any number of readers: nothing is ever moved or renumbered.
+The texts are stored as one sequence of bytes and a hash table, not as a dictionary of objects. A text costs its bytes
+and about thirty more, a fifth of what it costs in a dictionary and a list. Texts of a snapshot are mapped from disk.
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ import numpy as np
 from searchsvc.engines.columnar import kernels
 from tuning.arrays import AnyArray
 
-MIN_SLOTS: Final = 8
-# A table is made anew, twice as large, once it is fuller than this.
+MIN_TABLE_SIZE: Final = 8
+# Share of the hash table in use from which a larger one is made.
 MAX_LOAD: Final = 0.6
-# So many letters are compared at once, and so few texts one by one.
+# Bytes of the texts that are compared at once, to find the first in alphabetical order.
 KEY_BYTES: Final = 8
-FEW: Final = 64
+# As many texts or fewer are not narrowed down by their bytes: the caller compares them one by one.
+MAX_UNFILTERED_TEXTS: Final = 64
 
 
 class StoredTexts(msgspec.Struct, frozen=True):
-    """letters: (n_bytes,) all texts in UTF-8, one after another. ends: (n,) where each ends. hashes: (n,)."""
+    """Texts as plain arrays.
+
+    letters: (n_bytes,) all texts in UTF-8, one after another
+    ends: (n,) where each text ends
+    hashes: (n,)
+    """
 
     letters: AnyArray
     ends: AnyArray
@@ -39,7 +45,10 @@ class StoredTexts(msgspec.Struct, frozen=True):
 
 
 class Texts(Sequence[str]):
-    """stored: what a snapshot held; whatever is added comes after it."""
+    """Texts by number, for one writer and any number of readers: nothing is ever moved or renumbered.
+
+    stored: the first texts
+    """
 
     def __init__(self, stored: StoredTexts | None = None) -> None:
         self._stored = stored or StoredTexts.empty()
@@ -47,9 +56,9 @@ class Texts(Sequence[str]):
         self._letters = bytearray()
         self._ends = array("q")
         self._hashes = array("I")
-        # Made when it is first asked for: of thousands of attributes few ever are.
+        # Made on first use: of thousands of attributes few are ever filtered by.
         self._table: AnyArray | None = None
-        self._making = threading.Lock()
+        self._making_table = threading.Lock()
 
     def __len__(self) -> int:
         return self._n_stored + len(self._ends)
@@ -60,113 +69,118 @@ class Texts(Sequence[str]):
         return self._bytes(number).decode("utf-8", "surrogatepass")
 
     def number(self, text: str) -> int | None:
-        """Of a text; None where it is not there."""
-        data = _encoded(text)
+        """Return the number of a text, or None if it was not added."""
+        data = _encode(text)
         return next((number for number in self._same_hash(_hash(text)) if self._bytes(number) == data), None)
 
-    def alike(self, text: str) -> list[int]:
-        """The numbers of a text in whatever case."""
+    def numbers_ignoring_case(self, text: str) -> list[int]:
+        """Return the numbers of a text in any case."""
         folded = text.casefold()
         return [number for number in self._same_hash(_hash(text)) if self[number].casefold() == folded]
 
     def add(self, text: str) -> int:
-        """The number of a text, a new one where it is new."""
-        known = self.number(text)
-        if known is not None:
-            return known
+        """Return the number of a text; add it if it is new."""
+        existing = self.number(text)
+        if existing is not None:
+            return existing
         number = len(self)
-        self._letters += _encoded(text)
+        self._letters += _encode(text)
         self._ends.append(len(self._letters))
         self._hashes.append(_hash(text))
-        table = self._made()
+        table = self._hash_table()
         if number + 1 > MAX_LOAD * len(table):
-            self._table = self._seated()
+            self._table = self._new_table()
         else:
             mask = len(table) - 1
-            at = self._hashes[-1] & mask
-            while table.item(at) >= 0:
-                at = (at + 1) & mask
-            table[at] = number
+            position = self._hashes[-1] & mask
+            while table.item(position) >= 0:
+                position = (position + 1) & mask
+            table[position] = number
         return number
 
     def first(self, numbers: AnyArray, n: int) -> AnyArray:
-        """Those of some numbers whose texts are the first n in alphabetical order, and few more. numbers: (m,).
+        """Select the n texts that are first in alphabetical order, and a few more.
 
-        A zero in front of a text does not count.
+        A zero byte before a text does not count.
+
+        numbers: (m,) of the texts to select from
+
+        Returns the numbers of those selected.
         """
-        if len(numbers) <= max(n, FEW):
+        if len(numbers) <= max(n, MAX_UNFILTERED_TEXTS):
             return numbers
-        letters, ends = self._all()
+        letters, ends = self._letters_and_ends()
         chosen = []
         for offset in range(0, int(np.diff(ends, prepend=0)[numbers].max()), KEY_BYTES):
             keys = np.empty(len(numbers), np.uint64)
-            kernels.letters_from(letters, ends, numbers, offset, keys)
+            kernels.sort_keys(letters, ends, numbers, offset, keys)
             last = np.partition(keys, n - 1)[n - 1]
             chosen.append(numbers[keys < last])
             numbers, n = numbers[keys == last], n - len(chosen[-1])
-            if len(numbers) <= max(n, FEW):
+            if len(numbers) <= max(n, MAX_UNFILTERED_TEXTS):
                 break
         return np.concatenate([*chosen, numbers])
 
     def store(self) -> StoredTexts:
+        """Return all texts as plain arrays."""
         if not self._ends:
             return self._stored
-        return StoredTexts(*self._all(), np.concatenate([self._stored.hashes, np.array(self._hashes, np.uint32)]))
+        hashes = np.concatenate([self._stored.hashes, np.array(self._hashes, np.uint32)])
+        return StoredTexts(*self._letters_and_ends(), hashes)
 
-    def _all(self) -> tuple[AnyArray, AnyArray]:
-        """letters, ends: of all."""
-        old = self._stored
+    def _letters_and_ends(self) -> tuple[AnyArray, AnyArray]:
+        stored = self._stored
         if not self._ends:
-            return old.letters, old.ends
-        # Ends first: the writer may be ahead, and letters without an end do no harm.
-        ends = np.array(self._ends, np.int64) + len(old.letters)
+            return stored.letters, stored.ends
+        # Read the ends first: the writer may be ahead, and bytes after the last end do no harm.
+        ends = np.array(self._ends, np.int64) + len(stored.letters)
         letters = np.frombuffer(bytes(self._letters), np.uint8)
-        return np.concatenate([old.letters, letters]), np.concatenate([old.ends, ends])
+        return np.concatenate([stored.letters, letters]), np.concatenate([stored.ends, ends])
 
     def _bytes(self, number: int) -> bytes:
-        at = number - self._n_stored
-        if at >= 0:
-            return bytes(self._letters[self._ends[at - 1] if at else 0 : self._ends[at]])
+        added = number - self._n_stored
+        if added >= 0:
+            return bytes(self._letters[self._ends[added - 1] if added else 0 : self._ends[added]])
         ends = self._stored.ends
         return self._stored.letters[ends.item(number - 1) if number else 0 : ends.item(number)].tobytes()
 
     def _same_hash(self, hashed: int) -> list[int]:
-        """The numbers of all texts with a hash."""
-        table = self._made()
+        """Return the numbers of all texts with a hash."""
+        table = self._hash_table()
         mask = len(table) - 1
-        at = hashed & mask
-        found = []
-        while (number := table.item(at)) >= 0:
-            new = number - self._n_stored
-            if (self._hashes[new] if new >= 0 else self._stored.hashes.item(number)) == hashed:
-                found.append(number)
-            at = (at + 1) & mask
-        return found
+        position = hashed & mask
+        numbers = []
+        while (number := table.item(position)) >= 0:
+            added = number - self._n_stored
+            if (self._hashes[added] if added >= 0 else self._stored.hashes.item(number)) == hashed:
+                numbers.append(number)
+            position = (position + 1) & mask
+        return numbers
 
-    def _made(self) -> AnyArray:
+    def _hash_table(self) -> AnyArray:
         table = self._table
         if table is None:
-            with self._making:
+            with self._making_table:
                 table = self._table
                 if table is None:
-                    table = self._table = self._seated()
+                    table = self._table = self._new_table()
         return table
 
-    def _seated(self) -> AnyArray:
-        """(n_slots,) a table with room for as many again: a number is at its text's hash, or in the next free slot."""
+    def _new_table(self) -> AnyArray:
+        """Return an open hash table of all numbers, with room for as many again. -1 marks a free place."""
         hashes = np.concatenate([self._stored.hashes, np.array(self._hashes, np.uint32)])
-        n_slots = MIN_SLOTS
-        while len(hashes) > MAX_LOAD / 2 * n_slots:
-            n_slots *= 2
-        table = np.full(n_slots, -1, np.int32)
-        kernels.seat(hashes, table)
+        size = MIN_TABLE_SIZE
+        while len(hashes) > MAX_LOAD / 2 * size:
+            size *= 2
+        table = np.full(size, -1, np.int32)
+        kernels.fill_hash_table(hashes, table)
         return table
 
 
 def _hash(text: str) -> int:
-    """The same for a text in whatever case."""
-    return crc32(_encoded(text.casefold()))
+    """Return a hash that does not depend on case."""
+    return crc32(_encode(text.casefold()))
 
 
-def _encoded(text: str) -> bytes:
+def _encode(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")

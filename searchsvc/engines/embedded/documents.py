@@ -1,4 +1,7 @@
-"""Document texts: one append-only file, an offset a slot. Reads come from the page cache, never through a lock."""
+"""The JSON of the documents: one append-only file and an offset for each slot.
+
+Reads come from the page cache and take no lock.
+"""
 
 from __future__ import annotations
 
@@ -13,51 +16,57 @@ from tuning.arrays import AnyArray
 
 
 class DocumentFile:
-    """The writer's side. Opened, the file is cut to what `ends` covers: anything past it was never committed."""
+    """The writer's side. Cuts the file to the documents of the snapshot: what follows was never committed.
+
+    ends: (n_slots + 1,) offsets of a snapshot on disk; None starts empty
+    """
 
     def __init__(self, path: Path, ends: AnyArray | None = None) -> None:
         self.path = path
         self._ends = Column(np.int64, rows=np.zeros(1, np.int64) if ends is None else ends)
         self._file = _OpenFile(path)
-        os.ftruncate(self._file.descriptor, self.size)
+        os.ftruncate(self._file.descriptor, self.size_bytes)
 
     @property
-    def size(self) -> int:
+    def size_bytes(self) -> int:
         return int(self._ends.view()[-1])
 
     def append(self, documents: list[bytes]) -> None:
+        """Append documents as the next slots. Raises OSError if the disk is full."""
         data = b"".join(documents)
-        written = os.pwrite(self._file.descriptor, data, self.size)
-        if written != len(data):
-            raise OSError(f"wrote {written} of {len(data)} bytes to {self.path}")
-        ends = self.size + np.cumsum([len(document) for document in documents], dtype=np.int64)
+        n_written = os.pwrite(self._file.descriptor, data, self.size_bytes)
+        if n_written != len(data):
+            raise OSError(f"wrote {n_written} of {len(data)} bytes to {self.path}")
+        ends = self.size_bytes + np.cumsum([len(document) for document in documents], dtype=np.int64)
         self._ends.extend(ends)
 
     def view(self) -> DocumentView:
         return DocumentView(self._file, self._ends.view())
 
     def store(self) -> AnyArray:
+        """Return (n_slots + 1,) offsets: document i is the bytes from offset i to offset i + 1."""
         return self._ends.view()
 
     def sync(self) -> None:
+        """Write the file to disk."""
         os.fsync(self._file.descriptor)
 
 
 class DocumentView:
-    """The reader's side: the documents up to one commit."""
+    """The reader's side: the documents of one snapshot."""
 
     def __init__(self, file: _OpenFile, ends: AnyArray) -> None:
         self._file = file
         self._ends = ends
 
     def read(self, slot: int) -> msgspec.Raw:
-        """One document's JSON text as it was received."""
+        """Return a document's JSON as it was received."""
         start, end = self._ends.item(slot), self._ends.item(slot + 1)
         return msgspec.Raw(os.pread(self._file.descriptor, end - start, start))
 
 
 class _OpenFile:
-    """A descriptor that is closed when the last reader let go of it, so that none reads another file's bytes."""
+    """A file descriptor that is closed with its last reader, so that no reader reads another file by its number."""
 
     def __init__(self, path: Path) -> None:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,10 +1,11 @@
-"""The embedded indexes of a data folder: one folder each, opened from its newest good snapshot."""
+"""The embedded indexes of a data folder: a folder for each, opened from its newest good snapshot."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -15,54 +16,76 @@ from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.engine import EmbeddedEngine
 from searchsvc.engines.protocol import Delete, Engine, Upsert
 
+# Documents that are written at once when an index is compacted.
 BATCH: Final = 256
+# Vector legs of large indexes that run at the same time; others wait.
+N_VECTOR_THREADS: Final = 2
 log = logging.getLogger(__name__)
 
 
 class EmbeddedIndexes:
-    """`searchsvc.engines.protocol.Indexes` below a folder. model, dimension: of the vectors; '' and 0 without."""
+    """`searchsvc.engines.protocol.Indexes` in a folder.
+
+    model: digest of the model that makes vectors, '' without one
+    dimension: of the vectors, 0 without a model
+    """
 
     def __init__(self, folder: Path, model: str, dimension: int) -> None:
         self._folder = folder
         self._model = model
         self._dimension = dimension
+        # For all indexes. It starts no thread before a large index is searched.
+        self._executor = ThreadPoolExecutor(N_VECTOR_THREADS, thread_name_prefix="vector leg")
 
     def storage(self, control: IndexControl) -> EmbeddedStorage:
-        return EmbeddedStorage(self._folder / _folder_name(control), control.settings, self._model, self._dimension)
+        folder = self._folder / _folder_name(control)
+        return EmbeddedStorage(folder, control.settings, self._model, self._dimension, self._executor)
 
     def drop_others(self, controls: Collection[IndexControl]) -> None:
-        kept = {_folder_name(control) for control in controls}
+        names = {_folder_name(control) for control in controls}
         for folder in self._folder.glob("*"):
-            if folder.name not in kept:
+            if folder.name not in names:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
 class EmbeddedStorage:
-    """`searchsvc.engines.protocol.IndexStorage` in a folder."""
+    """`searchsvc.engines.protocol.IndexStorage` in a folder.
 
-    def __init__(self, folder: Path, settings: IndexSettings, model: str = "", dimension: int = 0) -> None:
+    model, dimension: see `EmbeddedIndexes`
+    executor: see `EmbeddedEngine`
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: IndexSettings,
+        model: str = "",
+        dimension: int = 0,
+        executor: Executor | None = None,
+    ) -> None:
         self._folder = folder
         self._settings = settings
         self._model = model
         self._dimension = dimension
+        self._executor = executor
         self._engine: EmbeddedEngine | None = None
 
     def open(self) -> EmbeddedEngine:
-        self._engine = engine = self._newest()
+        self._engine = engine = self._open_newest()
         return engine
 
     def create(self) -> EmbeddedEngine:
-        return storage.empty(self._folder, self._settings, self._dimension)
+        return storage.create(self._folder, self._settings, self._dimension, self._executor)
 
     def open_previous(self) -> EmbeddedEngine:
-        raise NotFound("the embedded engine keeps no index of before: it builds one from the log", field="previous")
+        raise NotFound("the embedded engine keeps no previous index: it rebuilds one from the log", field="previous")
 
     def adopt(self, engine: Engine) -> None:
         if not isinstance(engine, EmbeddedEngine):
-            raise TypeError(f"{type(engine).__name__} is no engine of a folder")
+            raise TypeError(f"{type(engine).__name__} is not an embedded engine")
         self._engine = engine
-        if engine.snapshot().n_documents and not storage.is_kept(self._folder, engine.generation):
-            # The others are kept until this one is.
+        if engine.snapshot().n_documents and not storage.has_snapshot(self._folder, engine.generation):
+            # Before the others are deleted.
             self.save()
         storage.drop_others(self._folder, engine.generation)
 
@@ -71,33 +94,33 @@ class EmbeddedStorage:
             storage.save(self._engine, self._folder, self._model)
 
     def compact(self, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> EmbeddedEngine | None:
-        old = self._engine
-        return self._rebuilt(old, encode) if old is not None and old.wasteful else None
+        engine = self._engine
+        return self.rebuild(engine, encode) if engine is not None and engine.is_worth_compacting else None
 
-    def _rebuilt(
-        self, old: EmbeddedEngine, encoded: Callable[[list[Upsert]], Sequence[Upsert | Delete]]
+    def rebuild(
+        self, engine: EmbeddedEngine, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]
     ) -> EmbeddedEngine:
-        """The same documents in an engine without dead slots."""
-        snapshot = old.snapshot()
-        self._engine = fresh = storage.empty(self._folder, self._settings, old.dimension)
-        slots = old.live_slots()
+        """Write the documents of an engine to one without dead slots, and make that the current one."""
+        views = engine.snapshot().views
+        self._engine = rebuilt = self.create()
+        slots = engine.live_slots().tolist()
         for start in range(0, len(slots), BATCH):
-            texts = [bytes(snapshot.document(int(slot))) for slot in slots[start : start + BATCH]]
-            fresh.apply(encoded([Upsert.from_json(text) for text in texts]), snapshot.catalog_seq)
-        storage.drop_others(self._folder, fresh.generation)
-        return fresh
+            texts = [bytes(views.documents.read(slot)) for slot in slots[start : start + BATCH]]
+            rebuilt.apply(encode([Upsert.from_json(text) for text in texts]), views.catalog_seq)
+        storage.drop_others(self._folder, rebuilt.generation)
+        return rebuilt
 
-    def _newest(self) -> EmbeddedEngine:
+    def _open_newest(self) -> EmbeddedEngine:
         for snapshot in storage.snapshots(self._folder):
             try:
-                engine = storage.load(snapshot, self._folder, self._settings, self._model)
+                engine = storage.load(snapshot, self._folder, self._settings, self._model, self._executor)
             except Corrupt as error:
-                log.warning("%s; taking an older snapshot or the log", error)
+                log.warning("%s; opening an older snapshot or rebuilding from the log", error)
                 shutil.rmtree(snapshot, ignore_errors=True)
                 continue
             if engine is not None:
                 return engine
-        return storage.empty(self._folder, self._settings, self._dimension)
+        return self.create()
 
 
 def _folder_name(control: IndexControl) -> str:

@@ -45,7 +45,7 @@ def query_clauses(
     field_boosts: (n_fields,) factor of each field's BM25, at least 0
     rarity: returns the idf of a stem in a field, 0 if no document has it there
     """
-    known = statistics.known.tolist()
+    known = statistics.in_index.tolist()
     positions = [position for position, _ in enumerate(query.terms) if known[position]]
     contains = {position: {"match": {"all": _alternatives(query.terms[position])}} for position in positions}
     by_field = [

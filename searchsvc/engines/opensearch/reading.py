@@ -65,7 +65,7 @@ class OpenSearchReading:
             self._search,
             lambda slots, operator: self._unmatched(slots, operator, request.query),
         )
-        unknown = tuple(i for i in request.query.required_positions if not statistics.known[i])
+        unknown = tuple(i for i in request.query.required_positions if not statistics.in_index[i])
         retrieved = read.retrieved(unknown)
         # Hits of some shards are better than none; the answer says so.
         return msgspec.structs.replace(retrieved, degraded=("shards",)) if self._is_partial else retrieved
@@ -75,13 +75,13 @@ class OpenSearchReading:
         if not len(slots) or statistics.ceiling <= 0.0:
             return TextFeatures.zeros(len(slots), len(self._state.settings.searchable))
         matched, required = self._matched(slots, query), self._required(query)
-        total = float(statistics.most_telling.sum())
+        total = float(statistics.term_idf.sum())
         has_all = np.all(matched.terms[:, required], axis=1, keepdims=True)[:, 0] & bool(required)
         return TextFeatures(
             bm25=(matched.bm25 / total).astype(np.float32),
             exact_title=matched.title.astype(np.float32),
             all_terms=has_all.astype(np.float32),
-            coverage=(matched.terms @ statistics.most_telling / total).astype(np.float32),
+            coverage=(matched.terms @ statistics.term_idf / total).astype(np.float32),
             phrase=matched.phrases.astype(np.float32),
             proximity=matched.nearness.astype(np.float32),
         )
@@ -165,7 +165,7 @@ class OpenSearchReading:
 
     def _required(self, query: Query) -> list[int]:
         """Return the positions of the required terms that the index contains."""
-        known = self._statistics(query).known
+        known = self._statistics(query).in_index
         return [position for position in query.required_positions if known[position]]
 
     def _unmatched(self, slots: IntArray, operator: Operator, query: Query) -> IntArray:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
-from searchsvc.engines.columnar.lexicon import LexiconView
+from searchsvc.engines.columnar.lexicon_view import LexiconView
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.opensearch.reading import OpenSearchReading
 from searchsvc.engines.opensearch.state import IndexState

@@ -50,12 +50,12 @@ class ServiceVectors:
             vectors, ids = self._index.store().floats(rows), [self._ids[row] for row in rows]
             self._index, self._ids, self._row_of = VectorIndex(self.dimension), [], {}
             self.change([], list(zip(ids, vectors, strict=True)))
-        return self._index.settle(timeout_s)
+        return self._index.maintain(timeout_s)
 
     @property
     def building(self) -> bool:
         """Whether the vectors are being merged in the background."""
-        return self._index.building
+        return self._index.is_building
 
     def view(self) -> ServiceVectorsView:
         """Return the reader's side."""

@@ -12,7 +12,8 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Query
-from searchsvc.engines.columnar.lexicon import Lexicon, LexiconView
+from searchsvc.engines.columnar.lexicon import Lexicon
+from searchsvc.engines.columnar.lexicon_view import LexiconView
 from searchsvc.engines.columnar.statistics import QueryStatistics, inverse_document_frequency, statistics_of
 from tuning.arrays import AnyArray
 
@@ -43,7 +44,7 @@ class Vocabulary:
         n_live: number of documents
         """
         numbers = self._numbers(words)
-        self._lexicon.settle()
+        self._lexicon.commit()
         self._grow()
         self._word_counts[numbers] += np.fromiter(words.values(), np.int64, len(words))
         lexicon = self.view().lexicon
@@ -63,7 +64,7 @@ class Vocabulary:
         return [self._lexicon.add(word) for word in words]
 
     def _count(self, documents: Sequence[Sequence[list[int]]], sign: int) -> None:
-        self._lexicon.settle()
+        self._lexicon.commit()
         self._grow()
         for fields in documents:
             for field, numbers in enumerate(fields):

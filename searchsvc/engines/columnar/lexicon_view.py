@@ -1,0 +1,170 @@
+"""Look up words and terms of one snapshot: by stem, by likeness and by beginning."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+from rapidfuzz import process
+from rapidfuzz.distance import OSA
+
+from searchsvc.analysis.lexicon import SimilarWord
+from searchsvc.analysis.query import Query
+from searchsvc.analysis.stemming import stem
+from searchsvc.engines.columnar.texts import Texts
+from searchsvc.engines.columnar.word_keys import BEGINNING_BYTES, beginning, signature
+from tuning.arrays import AnyArray, BoolArray
+
+# Stems whose terms a view remembers.
+MAX_CACHED_STEMS: Final = 20_000
+
+
+class IndexedAlternative(NamedTuple):
+    """A term of the index that stands for a term of the query.
+
+    position: of the query term
+    term: number of the term in the index
+    weight: of the alternative, (0, 1]
+    """
+
+    position: int
+    term: int
+    weight: float
+
+
+class WordsByTerm(msgspec.Struct, frozen=True):
+    """Word numbers grouped by term: those of a term are words[starts[term] : starts[term + 1]]."""
+
+    words: AnyArray
+    starts: AnyArray
+
+    @staticmethod
+    def from_terms(term_of: AnyArray) -> WordsByTerm:
+        """Group the words 0 to n - 1. term_of: (n,)."""
+        counts = np.bincount(term_of) if len(term_of) else np.zeros(0, np.int64)
+        return WordsByTerm(np.argsort(term_of, kind="stable").astype(np.int32), np.append(0, np.cumsum(counts)))
+
+
+class LexiconColumns(msgspec.Struct, frozen=True):
+    """What a view reads: see `lexicon.StoredLexicon`. The writer may be ahead in what is not an array.
+
+    by_term: words up to the last sorting, by term
+    added_by_term: words added since, by term
+    """
+
+    words: Texts
+    stems: Mapping[str, int]
+    by_term: WordsByTerm
+    added_by_term: Mapping[int, Sequence[int]]
+    term_of: AnyArray
+    signatures: AnyArray
+    beginnings: AnyArray
+    lengths: AnyArray
+    in_order: AnyArray
+
+
+class LexiconView:
+    """The reader's side: a `searchsvc.analysis.lexicon.Lexicon` of one snapshot. It contains only live words.
+
+    document_frequencies: (n_fields, n_terms) of live documents
+    live: (n_words,) which words live documents contain
+    """
+
+    def __init__(self, columns: LexiconColumns, document_frequencies: AnyArray, live: BoolArray) -> None:
+        self._columns = columns
+        self._frequencies = document_frequencies
+        self._live = live
+        self._cached_terms: dict[str, int | None] = {}
+        self._cached_counts: dict[str, int] = {}
+        self._n_words = len(columns.term_of)
+        self._n_terms = document_frequencies.shape[1]
+
+    def count(self, term: str) -> int:
+        """Return how many live documents contain a stem, in the field that contains it most often."""
+        count = self._cached_counts.get(term)
+        if count is None:
+            number = self.term(term)
+            count = int(self._frequencies[:, number].max()) if number is not None else 0
+            self._cached_counts[term] = count
+        return count
+
+    def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
+        """Return the words within a number of edits, nearest first, then the most frequent."""
+        if not self._n_words:
+            return []
+        n_different = np.bitwise_count(self._columns.signatures ^ np.uint64(signature(word)))
+        lengths = self._columns.lengths.view(np.int8)
+        near = (n_different <= 2 * max_edits) & (np.abs(lengths - len(word)) <= max_edits) & self._live
+        numbers = np.flatnonzero(near).tolist()
+        choices = [self._columns.words[number] for number in numbers]
+        matches = process.extract(word, choices, scorer=OSA.distance, score_cutoff=max_edits, limit=None)
+        similar = [SimilarWord(choice, int(edits), self._count(numbers[i])) for choice, edits, i in matches]
+        return sorted(similar, key=lambda word: (word.edits, -word.frequency, word.word))
+
+    def completions(self, prefix: str, n: int) -> list[SimilarWord]:
+        """Return the n most frequent longer words that begin with a prefix."""
+        columns = self._columns
+        low, high = beginning(prefix), beginning(prefix, last=True)
+        n_sorted = len(columns.in_order)
+        start = bisect_left(columns.in_order, low, key=columns.beginnings.item)
+        end = bisect_right(columns.in_order, high, key=columns.beginnings.item)
+        added = columns.beginnings[n_sorted:]
+        unsorted = np.flatnonzero((added >= np.uint64(low)) & (added <= np.uint64(high))) + n_sorted
+        numbers = np.concatenate([columns.in_order[start:end], unsorted])
+        numbers = numbers[self._live[numbers] & (numbers != columns.words.number(prefix))]
+        if len(prefix.encode()) > BEGINNING_BYTES:
+            longer = [number for number in numbers.tolist() if columns.words[number].startswith(prefix)]
+            numbers = np.array(longer, np.int64)
+        counts = self._counts[columns.term_of[numbers]]
+        if len(numbers) > n:
+            frequent = np.flatnonzero(counts >= -np.partition(-counts, n - 1)[n - 1])
+            numbers, counts = numbers[frequent], counts[frequent]
+        pairs = zip(numbers.tolist(), counts.tolist(), strict=True)
+        completions = [SimilarWord(columns.words[number], 0, count) for number, count in pairs]
+        return sorted(completions, key=lambda word: (-word.frequency, word.word))[:n]
+
+    def alternatives(self, query: Query) -> list[IndexedAlternative]:
+        """Return the alternatives of a query's terms that are terms of the index, in the order of the query's terms."""
+        return [
+            IndexedAlternative(position, number, alternative.weight)
+            for position, term in enumerate(query.terms)
+            for alternative in term.alternatives
+            if (number := self.term(alternative.stem)) is not None
+        ]
+
+    def term(self, stemmed: str) -> int | None:
+        """Return the number of a stem, or None if no word has it."""
+        # A local name: another search may replace the cache meanwhile.
+        cache = self._cached_terms
+        if stemmed in cache:
+            return cache[stemmed]
+        term = self._columns.stems.get(stemmed, self._n_terms)
+        result = term if term < self._n_terms else None
+        if result is None:
+            word = self._columns.words.number(stemmed)
+            if word is not None and word < self._n_words and stem(stemmed) == stemmed:
+                result = int(self._columns.term_of[word])
+        if len(cache) > MAX_CACHED_STEMS:
+            self._cached_terms, self._cached_counts = {}, {}
+        self._cached_terms[stemmed] = result
+        return result
+
+    def word_numbers(self, term: int) -> list[int]:
+        """Return the numbers of the words of a term."""
+        words, starts = self._columns.by_term.words, self._columns.by_term.starts
+        grouped = words[starts[term] : starts[term + 1]].tolist() if term + 1 < len(starts) else []
+        added = self._columns.added_by_term.get(term, ())
+        return [*grouped, *(number for number in added if number < self._n_words)]
+
+    @cached_property
+    def _counts(self) -> AnyArray:
+        """(n_terms,) live documents of each term, in the field that contains it most often."""
+        counts: AnyArray = self._frequencies.max(axis=0, initial=0)
+        return counts
+
+    def _count(self, number: int) -> int:
+        return int(self._frequencies[:, self._columns.term_of[number]].max())

@@ -1,0 +1,30 @@
+"""Evaluate filters and count facets over pairs of a slot and the code of a value that its document has."""
+
+from __future__ import annotations
+
+from tuning.arrays import AnyArray
+from tuning.compiled import compiled
+
+
+@compiled("i4[1] i4[1] b1[1] b1[1]!")
+def mark_slots(slots: AnyArray, codes: AnyArray, passing: AnyArray, marked: AnyArray) -> None:
+    """Mark the slots that have a passing value.
+
+    slots, codes: (n,) the pairs
+    passing: (n_codes,)
+    marked: (n_slots,) written to
+    """
+    for i in range(slots.shape[0]):
+        marked[slots[i]] |= passing[codes[i]]
+
+
+@compiled("i4[1] i4[1] b1[1] i8[1]!")
+def count_values(slots: AnyArray, codes: AnyArray, matching: AnyArray, counts: AnyArray) -> None:
+    """Count the matching slots of each value.
+
+    slots, codes: (n,) the pairs
+    matching: (n_slots,)
+    counts: (n_codes,) added to
+    """
+    for i in range(slots.shape[0]):
+        counts[codes[i]] += matching[slots[i]]

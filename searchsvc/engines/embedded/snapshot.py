@@ -1,0 +1,143 @@
+"""An immutable state of an embedded index, and what one search reads of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from events.digest import DocumentsDigest
+from events.settings import IndexSettings
+from searchsvc.analysis.query import Query
+from searchsvc.engines.columnar.lexicon_view import LexiconView
+from searchsvc.engines.embedded.matching import QueryTerms
+from searchsvc.engines.embedded.retriever import Retriever
+from searchsvc.engines.embedded.views import IndexViews
+from searchsvc.engines.filters import Filter
+from searchsvc.engines.retrieval import Retrieval, Retrieved, TextFeatures
+from tuning.arrays import BoolArray, FloatArray, IntArray
+
+# Up to this number of slots, a plain search takes about a millisecond.
+MAX_FAST_SLOTS: Final = 32_768
+# From this number of slots on, each leg takes milliseconds, most of them without Python's lock: the legs run at once.
+CONCURRENT_FROM_SLOTS: Final = 200_000
+# Queries whose terms a snapshot remembers.
+MAX_CACHED_QUERIES: Final = 1_000
+
+
+class EmbeddedSnapshot:
+    """An `EngineSnapshot`.
+
+    executor: runs the vector leg of a large index; None runs the legs one after the other
+    """
+
+    # Documents are checked before they are written, so none is refused later.
+    refusals: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, views: IndexViews, executor: Executor | None = None) -> None:
+        self.views = views
+        self._executor = executor
+        self._cached_terms: dict[Query, QueryTerms] = {}
+
+    @property
+    def settings(self) -> IndexSettings:
+        return self.views.settings
+
+    @property
+    def generation(self) -> str:
+        return self.views.generation
+
+    @property
+    def catalog_seq(self) -> int:
+        return self.views.catalog_seq
+
+    @property
+    def digest(self) -> DocumentsDigest:
+        return self.views.digest
+
+    @property
+    def n_documents(self) -> int:
+        return self.views.digest.count
+
+    @property
+    def is_fast(self) -> bool:
+        return len(self.views.live) <= MAX_FAST_SLOTS
+
+    @property
+    def encodes_concurrently(self) -> bool:
+        return self.concurrent_executor is not None
+
+    @property
+    def concurrent_executor(self) -> Executor | None:
+        """What runs the vector leg while another thread runs the keyword leg; None in a small index."""
+        return self._executor if len(self.views.live) >= CONCURRENT_FROM_SLOTS else None
+
+    @property
+    def lexicon(self) -> LexiconView:
+        return self.views.forward.lexicon
+
+    def check_filter(self, condition: Filter, field: str) -> None:
+        self.views.attributes.check(condition, field)
+
+    def reading(self) -> EmbeddedReading:
+        return EmbeddedReading(self)
+
+    def query_terms(self, query: Query) -> QueryTerms:
+        """Return the terms of a query. Remembers them: shoppers repeat queries."""
+        terms = self._cached_terms.get(query)
+        if terms is None:
+            if len(self._cached_terms) >= MAX_CACHED_QUERIES:
+                self._cached_terms = {}
+            forward = self.views.forward
+            statistics = forward.statistics(query)
+            terms = self._cached_terms[query] = QueryTerms(statistics, forward.plan(query, statistics))
+        return terms
+
+
+class EmbeddedReading:
+    """A `Reading`. Slots are the same in every reading of a snapshot."""
+
+    def __init__(self, snapshot: EmbeddedSnapshot) -> None:
+        self._snapshot = snapshot
+        self._views = snapshot.views
+
+    @property
+    def snapshot(self) -> EmbeddedSnapshot:
+        return self._snapshot
+
+    def retrieve(self, request: Retrieval) -> Retrieved:
+        terms = self._snapshot.query_terms(request.query) if request.query.text else None
+        return Retriever(self._views, request, terms, self._snapshot.concurrent_executor).run()
+
+    def text_features(self, slots: IntArray, query: Query) -> TextFeatures:
+        return self._views.forward.features(slots, self._snapshot.query_terms(query).plan)
+
+    def groups(self, field: str, slots: IntArray) -> IntArray:
+        return self._views.attributes.groups(field, slots)
+
+    def passes(self, slots: IntArray, condition: Filter) -> BoolArray:
+        passes: BoolArray = self._views.attributes.mask(condition)[slots]
+        return passes
+
+    def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
+        vectors = self._views.vectors
+        return vectors.cosines(slots, vector) if vectors is not None else np.zeros(len(slots), np.float32)
+
+    def vector(self, slot: int) -> FloatArray | None:
+        return self._views.vectors.vector(slot) if self._views.vectors is not None else None
+
+    def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
+        return self._views.signals(slots, timestamp_s)
+
+    def id(self, slot: int) -> str:
+        return self._views.ids[slot]
+
+    def read(self, slots: Sequence[int]) -> list[msgspec.Raw | None]:
+        return [self._views.documents.read(slot) for slot in slots]
+
+    def find(self, document_id: str) -> int | None:
+        return self._views.find(document_id)
