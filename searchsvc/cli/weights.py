@@ -54,7 +54,7 @@ def set_(
 
     Example: searchsvc weights set shop bm25.title=4 cosine=1 --reason "titles matter more"
     """
-    body = {"weights": _parse(assignments), "reason": reason, "expected_version": expected_version}
+    body = {"weights": parse_assignments(assignments), "reason": reason, "expected_version": expected_version}
     with ServiceClient(url, actor=actor()) as client:
         # Unlike msgspec, json writes nan and inf, so that the service is the one to refuse them.
         content = json.dumps(body).encode()
@@ -127,7 +127,7 @@ def rollback(
     print_answer(answer, message, as_json)
 
 
-def _parse(assignments: tuple[str, ...]) -> dict[str, float]:
+def parse_assignments(assignments: tuple[str, ...]) -> dict[str, float]:
     """Return the weights of NAME=VALUE words. Raises click.BadParameter."""
     values: dict[str, float] = {}
     for assignment in assignments:

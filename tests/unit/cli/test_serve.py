@@ -1,0 +1,37 @@
+"""The port and the index that `serve` and `demo` choose."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from events.errors import InvalidInput, Unavailable
+from searchsvc.cli.serve import find_port, index_name
+
+
+def test_port_0_takes_a_free_one() -> None:
+    assert find_port("127.0.0.1", 0) > 0
+
+
+def test_a_port_that_is_in_use_is_refused() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        with pytest.raises(Unavailable, match=f"port {port} of 127.0.0.1 is not free"):
+            find_port("127.0.0.1", port)
+
+
+def test_a_host_that_is_no_address_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="host 'no host' is no address"):
+        find_port("no host", 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("Products.jsonl.gz", "products"), ("electronics/docs.jsonl", "electronics"), (".jsonl", "demo")],
+)
+def test_an_index_is_named_after_its_file_or_folder(tmp_path: Path, path: str, name: str) -> None:
+    assert index_name(tmp_path / path) == name
