@@ -1,4 +1,4 @@
-"""What OpenAPI says of a route whose handler takes bytes: the schemas come from the same structs that decode."""
+"""Describe routes for OpenAPI. Handlers take bytes, so the schemas come from the structs that decode them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from searchsvc.http.problems import MEDIA_TYPE, Problem
 def describe(
     summary: str, body: Body | None, answer: type[Any] | None, query: type[Any] | None = None
 ) -> dict[str, Any]:
-    """Keyword arguments for a route decorator. query: the struct whose members are query parameters."""
+    """Keyword arguments for a route decorator.
+
+    body: decodes the request; None without a body
+    answer: struct of the answer; None for any JSON
+    query: struct whose members are query parameters
+    """
 
     @dataclass
     class Described(Operation):
         def __post_init__(self) -> None:
-            # Only once somebody reads the document: the schemas of all routes would take a start a tenth of a second.
+            # Runs when the document is first read: the schemas of all routes would cost a start a tenth of a second.
             status = next(iter(self.responses or {}), "200")
             self.responses = {
-                status: _response("what was asked for", answer, "application/json"),
+                status: _response("the answer", answer, "application/json"),
                 "default": _response("a problem document (RFC 9457)", Problem, MEDIA_TYPE),
             }
             if body is not None:
@@ -43,7 +48,7 @@ def _response(description: str, kind: type[Any] | None, media_type: str) -> Open
 
 
 def _schema(kind: Any) -> Any:
-    """A JSON schema without references, which any reader of the document can resolve."""
+    """A JSON schema without references, so that any reader of the document can resolve it."""
     (schema,), components = msgspec.json.schema_components([kind], schema_hook=_anything, ref_template="{name}")
     return _inlined(schema, components)
 

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem documents: one table from the error families to statuses."""
+"""Answer errors as problem documents (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,15 @@ log = logging.getLogger(__name__)
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
-    """type: a stable name for programs. field, value, limit: where, what was sent, and what would be accepted."""
+    """A problem document.
+
+    type: a stable name for programs
+    field: path of the member that is wrong; '' for the whole request
+    value: what was sent
+    limit: what would be accepted
+    actual: current version or sequence, if another one was expected
+    retry_after_s: when to try again
+    """
 
     type: str
     title: str
@@ -45,7 +53,7 @@ class Problem(msgspec.Struct, omit_defaults=True):
     retry_after_s: float | None = None
 
 
-# The first family that an error belongs to counts.
+# The first family that an error belongs to applies.
 STATUS: Final[tuple[tuple[type[SearchsvcError], int, str], ...]] = (
     (Gone, 410, "gone"),
     (NotFound, 404, "not-found"),
@@ -62,7 +70,7 @@ STATUS: Final[tuple[tuple[type[SearchsvcError], int, str], ...]] = (
 
 
 def answer_problem(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The answer for any exception of a handler."""
+    """Answer any exception of a handler."""
     problem = _problem(error)
     problem.instance = request.url.path
     headers = {}
@@ -86,4 +94,6 @@ def _problem(error: Exception) -> Problem:
             return problem
     if isinstance(error, HTTPException):
         return Problem("about:blank", error.detail, error.status_code, error.detail)
-    return Problem("urn:searchsvc:internal", "internal error", 500, "something failed inside; the service's log has it")
+    return Problem(
+        "urn:searchsvc:internal", "internal error", 500, "an internal error occurred; see the log of the service"
+    )

@@ -1,0 +1,98 @@
+"""Turn msgspec's validation errors into errors that name field, value and limit. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final
+
+import msgspec
+
+from events.errors import InvalidInput
+
+MAX_SHOWN_CHARS: Final = 90
+TYPE_NAMES: Final = {
+    "int": "an integer",
+    "float": "a number",
+    "str": "a string",
+    "bool": "true or false",
+    "object": "an object",
+    "array": "an array",
+    "datetime": "a time as in RFC 3339",
+}
+
+_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
+_MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
+_EXPECTED = re.compile(r"Expected (?P<limit>.+?)(, got .*)?$")
+_LISTS: Final = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
+
+
+def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
+    """The error for a request that does not fit its struct.
+
+    message: msgspec's
+    sent: the request, decoded leniently
+    kind: the struct
+    """
+    match = _PATH.search(message)
+    path, text = match["path"] if match else "", _PATH.sub("", message)
+    for pattern, limit, reason in (
+        (_UNKNOWN, "a known member", "is not known here"),
+        (_MISSING, "required", "is missing"),
+    ):
+        member = pattern.search(text)
+        if member:
+            field = f"{path}.{member['name']}".lstrip(".")
+            return InvalidInput(f"{field} {reason}", field=field, value=value_at(sent, field), limit=limit)
+    expected = _EXPECTED.search(text)
+    limit = _in_words(expected["limit"] if expected else text)
+    if text.startswith(("Invalid enum value", "Invalid value")):
+        limit = _choices(kind, path)
+    value = value_at(sent, path)
+    shown = json.dumps(value)[:MAX_SHOWN_CHARS] if value is not None else "null"
+    return InvalidInput(f"{path or 'the body'} is {shown}; allowed: {limit}", field=path, value=value, limit=limit)
+
+
+def value_at(sent: object, path: str) -> object:
+    """The value at a path such as `a.b[0].c`; None if there is none.
+
+    Names may contain dots, so the longest name that fits counts.
+    """
+    if not path:
+        return sent if not isinstance(sent, dict | list) else None
+    if isinstance(sent, list):
+        index = re.match(r"\[(\d+)\]\.?", path)
+        return value_at(sent[int(index[1])], path[index.end() :]) if index and int(index[1]) < len(sent) else None
+    if isinstance(sent, dict):
+        for name in sorted(sent, key=len, reverse=True):
+            if path == name or path.startswith((f"{name}.", f"{name}[")):
+                return value_at(sent[name], path[len(name) :].removeprefix(".")) if path != name else sent[name]
+    return None
+
+
+def _in_words(limit: str) -> str:
+    """What was expected, without the names of types."""
+    for name, words in TYPE_NAMES.items():
+        limit = limit.replace(f"`{name}`", words).replace(f"`{name} | null`", f"{words} or null")
+    return limit.replace("`", "")
+
+
+def _choices(kind: type[Any], path: str) -> str:
+    """The values allowed for the literal, or for the tag, at a path such as `events[0].type`."""
+    types = _members(msgspec.inspect.type_info(kind))
+    for name in re.findall(r"[^.\[\]]+", re.sub(r"\[[^\]]*\]", "[*]", path)):
+        structs = [each for each in types if isinstance(each, msgspec.inspect.StructType)]
+        tags = [str(struct.tag) for struct in structs if struct.tag_field == name]
+        if tags:
+            return " or ".join(tags)
+        fields = [field.type for struct in structs for field in struct.fields if field.encode_name == name]
+        items = [each.item_type for each in types if isinstance(each, _LISTS)]
+        types = [member for inner in (items if name == "*" else fields) for member in _members(inner)]
+    literals = [each for each in types if isinstance(each, msgspec.inspect.LiteralType)]
+    return " or ".join(str(value) for literal in literals for value in literal.values)
+
+
+def _members(kind: msgspec.inspect.Type) -> list[msgspec.inspect.Type]:
+    """The types of a union; any other type alone."""
+    return list(kind.types) if isinstance(kind, msgspec.inspect.UnionType) else [kind]

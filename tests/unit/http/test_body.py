@@ -1,0 +1,65 @@
+"""Strict decoding: what is wrong is named."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+import pytest
+
+from events.errors import InvalidInput, TooLarge
+from searchsvc.http.body import Body, decode_query
+
+
+class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    kind: Literal["click", "view"]
+    value: float = 0.0
+
+
+class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    items: list[Item] = []
+    names: list[str] = []
+    limit: int = 10
+    anything: object = None
+
+
+BODY = Body(Order, max_bytes=20_000)
+
+
+@pytest.mark.parametrize(
+    ("data", "field", "limit"),
+    [
+        (b"[]", "", "an object"),
+        (b'{"limit":"3"}', "limit", "an integer"),
+        (b'{"other":1}', "other", "a known member"),
+        (b'{"items":[{"kind":"click"},{"value":1}]}', "items[1].kind", "required"),
+        (b'{"items":[{"kind":"clack"}]}', "items[0].kind", "click or view"),
+        (b'{"items":[{"kind":"view","value":NaN}]}', "items[0].value", "a finite number"),
+        (b'{"items":', "", "JSON"),
+        (b"\xff", "", "JSON"),
+        (b'{"anything":' + b"[" * 10_000, "", "JSON"),
+    ],
+)
+def test_a_wrong_body_is_refused_naming_field_and_limit(data: bytes, field: str, limit: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        BODY.decode(data)
+    assert (refused.value.field, refused.value.limit) == (field, limit)
+
+
+def test_a_long_body_is_refused_and_an_empty_one_is_an_empty_object() -> None:
+    with pytest.raises(TooLarge, match="20001 bytes; allowed: 20000 bytes"):
+        BODY.decode(b" " * 20_001)
+    assert BODY.decode(b"") == Order()
+
+
+def test_a_query_string_has_lists_with_commas_or_several_values() -> None:
+    query = decode_query(Order, {"limit": ["3"], "names": ["a,b", "c"]})
+    assert (query.limit, query.names) == (3, ["a", "b", "c"])
+    for parameters, field, limit in (
+        ({"limit": ["1", "2"]}, "limit", "once"),
+        ({"limit": ["x"]}, "limit", "an integer"),
+        ({"size": ["1"]}, "size", "a known member"),
+    ):
+        with pytest.raises(InvalidInput) as refused:
+            decode_query(Order, parameters)
+        assert (refused.value.field, refused.value.limit) == (field, limit)
