@@ -1,9 +1,8 @@
-"""What every engine owes: the embedded one and the plain oracle answer these alike."""
+"""The contract of an engine: the embedded engine, OpenSearch and the plain oracle all meet it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,14 +11,14 @@ import pytest
 
 from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput
-from searchsvc.analysis.query import Query
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.opensearch.node import Node
-from searchsvc.engines.protocol import Reading, Upsert
-from searchsvc.engines.retrieval import FacetRequest, Retrieval, Retrieved, SortKey
+from searchsvc.engines.protocol import EngineSnapshot, Reading, Upsert
+from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved, SortKey
 from searchsvc.search.request import SearchRequest
 from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
+from tuning.arrays import IntArray
 
 DOCUMENTS = (
     upsert("1", "Red running shoes", "light shoes for the road", seed=1, votes=3, brand="Ab", sizes=[40, 41]),
@@ -30,22 +29,43 @@ DOCUMENTS = (
     upsert("6", '17" screen protector', "for a road trip", seed=6, brand="Ef", sizes=[17.5], soft=False),
 )
 
-Build = Callable[[Sequence[Upsert]], Reading]
+ENGINES = ["embedded", "opensearch", "opensearch, vectors in the service", "opensearch, three shards", "oracle"]
+Build = Callable[[Sequence[Upsert]], EngineSnapshot]
 
 
-@pytest.fixture(params=["embedded", "opensearch", "opensearch, vectors here", "opensearch, three shards", "oracle"])
-def build(request: pytest.FixtureRequest, tmp_path: Path) -> Build:
+@pytest.fixture(scope="module", params=ENGINES)
+def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """Builds an index of some documents in one of the engines."""
     if request.param == "oracle":
-        return lambda documents: OracleSnapshot(documents, SETTINGS).reading()
+        return lambda documents: OracleSnapshot(documents, SETTINGS)
     if request.param.startswith("opensearch"):
         node: Node = request.getfixturevalue("node")
-        knn, n_shards = "vectors here" not in request.param, 3 if "three shards" in request.param else 1
-        return lambda documents: opensearch_engine(node, documents, knn=knn, n_shards=n_shards).snapshot().reading()
-    return lambda documents: engine(tmp_path, documents).snapshot().reading()
+        knn, n_shards = "in the service" not in request.param, 3 if "three shards" in request.param else 1
+        return lambda documents: opensearch_engine(node, documents, knn=knn, n_shards=n_shards).snapshot()
+    return lambda documents: engine(tmp_path_factory.mktemp("index"), documents).snapshot()
 
 
-def retrieve(reading: Reading, query: str = "", seed: int | None = None, k: int = 100, **asked: Any) -> Retrieved:
-    request = SearchRequest(query=query, **asked)
+@pytest.fixture(scope="module")
+def snapshot(build: Build) -> EngineSnapshot:
+    """An index of `DOCUMENTS`, built once for each engine: tests only read it."""
+    return build(DOCUMENTS)
+
+
+@pytest.fixture(scope="module")
+def empty(build: Build) -> EngineSnapshot:
+    """An index without documents."""
+    return build(())
+
+
+@pytest.fixture
+def reading(snapshot: EngineSnapshot) -> Reading:
+    """A reading of it for one test."""
+    return snapshot.reading()
+
+
+def retrieve(reading: Reading, query: str = "", seed: int | None = None, k: int = 100, **options: Any) -> Retrieved:
+    """Retrieve as a search does. seed: of the query's vector; options: other members of a search request."""
+    request = SearchRequest(query=query, **options)
     request.check()
     return reading.retrieve(
         Retrieval(
@@ -63,16 +83,45 @@ def retrieve(reading: Reading, query: str = "", seed: int | None = None, k: int 
     )
 
 
-def ids(reading: Reading, slots: Any) -> list[str]:
+def retrieve_by_rules(reading: Reading, query: str = "", **members: Any) -> Retrieved:
+    """Retrieve with members that rules set."""
+    return reading.retrieve(
+        Retrieval(
+            query=understand(query, reading.snapshot.lexicon),
+            vector=None,
+            field_boosts={"title": 3.0, "text": 1.0},
+            signal_weights=np.array([1.0], np.float32),
+            window=10,
+            **{"k": 100, **members},
+        )
+    )
+
+
+def parsed(text: str) -> Filter:
+    condition = parse_filter(text)
+    assert condition is not None
+    return condition
+
+
+def ids(reading: Reading, slots: IntArray) -> list[str]:
     return [reading.id(slot) for slot in slots.tolist()]
 
 
-def features(reading: Reading, query: str, *names: str) -> dict[str, Any]:
-    asked: Query = understand(query, reading.snapshot.lexicon)
-    found = [reading.find(name) for name in names]
-    assert None not in found
-    made = reading.text_features(np.array(found, np.int64), asked)
-    return {name: getattr(made, name).tolist() for name in made.__struct_fields__}
+def slots_of(reading: Reading, *document_ids: str) -> IntArray:
+    slots = [reading.find(document_id) for document_id in document_ids]
+    assert None not in slots
+    return np.array(slots, np.int64)
+
+
+def features(reading: Reading, query: str, *document_ids: str) -> dict[str, Any]:
+    """Return the text features of documents, by name."""
+    understood = understand(query, reading.snapshot.lexicon)
+    of_documents = reading.text_features(slots_of(reading, *document_ids), understood)
+    return {name: getattr(of_documents, name).tolist() for name in of_documents.__struct_fields__}
+
+
+def counts(facet: Facet) -> dict[str, int]:
+    return {value.value: value.count for value in facet.values}
 
 
 @pytest.mark.parametrize(
@@ -101,15 +150,15 @@ def features(reading: Reading, query: str, *names: str) -> dict[str, Any]:
         ("", "auto", {"1", "2", "3", "4", "5", "6"}),
     ],
 )
-def test_a_query_matches_what_holds_its_words(build: Build, query: str, operator: str, expected: set[str]) -> None:
-    reading = build(DOCUMENTS)
-    found = retrieve(reading, query, operator=operator)
-    assert set(ids(reading, found.keyword)) == expected
-    assert found.total == len(expected)
+def test_a_query_matches_the_documents_with_its_words(
+    reading: Reading, query: str, operator: str, expected: set[str]
+) -> None:
+    retrieved = retrieve(reading, query, operator=operator)
+    assert set(ids(reading, retrieved.keyword)) == expected
+    assert retrieved.total == len(expected)
 
 
-def test_the_answer_says_when_any_word_was_enough_and_which_nobody_has(build: Build) -> None:
-    reading = build(DOCUMENTS)
+def test_the_operator_and_words_that_no_document_has_are_reported(reading: Reading) -> None:
     assert retrieve(reading, "red jacket").operator == "any"
     assert retrieve(reading, "red").operator == "all"
     assert retrieve(reading, "").operator is None
@@ -137,56 +186,60 @@ def test_the_answer_says_when_any_word_was_enough_and_which_nobody_has(build: Bu
         ({"any": [{"field": "votes", "from": 9}, {"not": {"field": "brand", "exists": True}}]}, {"2", "4", "5"}),
     ],
 )
-def test_filters_let_through_what_they_say(build: Build, filters: Any, expected: set[str]) -> None:
-    reading = build(DOCUMENTS)
-    found = retrieve(reading, filters=filters, seed=1)
-    assert set(ids(reading, found.keyword)) == expected
-    assert found.total == len(expected)
-    assert set(ids(reading, found.nearest)) == expected
+def test_filters_restrict_both_legs(reading: Reading, filters: Any, expected: set[str]) -> None:
+    retrieved = retrieve(reading, filters=filters, seed=1)
+    assert set(ids(reading, retrieved.keyword)) == expected
+    assert retrieved.total == len(expected)
+    assert set(ids(reading, retrieved.nearest)) == expected
 
 
-@pytest.mark.parametrize("asked", [{"filters": "nope:1"}, {"facets": ["nope"]}, {"sort": ["nope:asc"]}])
-def test_a_member_that_no_document_has_is_named(build: Build, asked: dict[str, Any]) -> None:
-    reading = build(DOCUMENTS)
+@pytest.mark.parametrize("options", [{"filters": "nope:1"}, {"facets": ["nope"]}, {"sort": ["nope:asc"]}])
+def test_an_attribute_that_no_document_has_is_named(
+    reading: Reading, empty: EngineSnapshot, options: dict[str, Any]
+) -> None:
     if isinstance(reading.snapshot, OracleSnapshot):
         pytest.skip("the oracle does not refuse")
     with pytest.raises(InvalidInput, match="nope"):
-        retrieve(reading, **asked)
-    assert retrieve(build(()), **asked).total == 0
+        retrieve(reading, **options)
+    assert retrieve(empty.reading(), **options).total == 0
 
 
-def test_facets_count_the_match_set_with_the_nearest_in_it(build: Build) -> None:
-    reading = build(DOCUMENTS)
-    found = retrieve(reading, "jacket", seed=1, k=1, facets=["brand", "sizes", "soft"])
-    assert {one.value: one.count for one in found.facets["brand"].values} == {"Ab": 1, "Cd": 1}
-    assert [(v.value, v.count) for v in found.facets["sizes"].values] == [("40", 1), ("41", 1)]
-    stats = found.facets["sizes"].stats
+def test_facets_count_the_match_set_including_the_nearest(reading: Reading) -> None:
+    retrieved = retrieve(reading, "jacket", seed=1, k=1, facets=["brand", "sizes", "soft"])
+    assert counts(retrieved.facets["brand"]) == {"Ab": 1, "Cd": 1}
+    assert [(value.value, value.count) for value in retrieved.facets["sizes"].values] == [("40", 1), ("41", 1)]
+    stats = retrieved.facets["sizes"].stats
     assert stats is not None
     assert (stats.min, stats.max, stats.mean, stats.sum) == (40.0, 41.0, 40.5, 81.0)
-    assert found.facets["soft"].values == []
+    assert retrieved.facets["soft"].values == []
 
 
-def test_a_disjunctive_facet_counts_what_else_could_be_chosen(build: Build) -> None:
-    reading = build(DOCUMENTS)
+def test_a_disjunctive_facet_counts_other_values_that_could_be_chosen(reading: Reading) -> None:
     facets = [FacetRequest("brand", disjunctive=True), "votes"]
-    found = retrieve(reading, filters="brand:Cd AND votes>1", facets=facets)
-    assert {one.value: one.count for one in found.facets["brand"].values} == {"Ab": 1, "Cd": 2}
-    assert found.facets["votes"].n_values == 2
+    retrieved = retrieve(reading, filters="brand:Cd AND votes>1", facets=facets)
+    assert counts(retrieved.facets["brand"]) == {"Ab": 1, "Cd": 2}
+    assert retrieved.facets["votes"].n_values == 2
 
 
-def test_a_disjunctive_facet_counts_as_the_answer_was_made(build: Build) -> None:
-    """By the same operator, and without vectors where those were not trusted."""
+def test_a_disjunctive_facet_counts_by_the_operator_and_legs_of_the_answer(build: Build) -> None:
+    """It counts by the same operator, and without the vector leg if cosines told nothing."""
     shoes = [upsert(f"a{i:02d}", "red shoe", seed=i, color=f"c{i % 2}") for i in range(12)]
     others = [upsert(f"b{i:02d}", "red sock", seed=100 + i, color=f"c{i % 2}") for i in range(18)]
-    reading = build([*shoes, *others])
-    asked: dict[str, Any] = {"filters": "color:c0", "facets": [FacetRequest("color", disjunctive=True)]}
-    found = retrieve(reading, "red shoe", **asked)
-    assert (found.operator, found.total) == ("any", 15)
-    assert [(one.value, one.count) for one in found.facets["color"].values] == [("c0", 15), ("c1", 15)]
-    for seed in range(1000, 1020):
-        found = retrieve(reading, "red shoe", seed=seed, k=5, operator="all", **asked)
-        counts = {one.value: one.count for one in found.facets["color"].values}
-        assert found.vector_trust or counts == {"c0": 6, "c1": 6}
+    reading = build([*shoes, *others]).reading()
+    options: dict[str, Any] = {"filters": "color:c0", "facets": [FacetRequest("color", disjunctive=True)]}
+    retrieved = retrieve(reading, "red shoe", **options)
+    assert (retrieved.operator, retrieved.total) == ("any", 15)
+    assert [(value.value, value.count) for value in retrieved.facets["color"].values] == [("c0", 15), ("c1", 15)]
+    by_vector = [retrieve(reading, "red shoe", seed=seed, k=5, operator="all", **options) for seed in range(1000, 1020)]
+    untrusted = [counts(found.facets["color"]) for found in by_vector if not found.vector_trust]
+    trusted = [counts(found.facets["color"]) for found in by_vector if found.vector_trust]
+    # Of 20 random vectors, cosines tell something of some queries and nothing of others.
+    assert len(untrusted) >= 5
+    assert len(trusted) >= 5
+    assert untrusted == [{"c0": 6, "c1": 6}] * len(untrusted)
+    # With the vector leg the 12 shoes count, and those of its 5 nearest that are none.
+    assert all(12 <= sum(found.values()) <= 17 and min(found.values()) >= 6 for found in trusted)
+    assert any(sum(found.values()) > 12 for found in trusted)
 
 
 @pytest.mark.parametrize(
@@ -199,174 +252,144 @@ def test_a_disjunctive_facet_counts_as_the_answer_was_made(build: Build) -> None
         (["sizes:desc"], ["2", "1", "6", "3", "4", "5"]),
     ],
 )
-def test_sorting_puts_what_has_no_value_last_and_equal_ones_by_id(
-    build: Build, sort: list[str], expected: list[str]
+def test_sorting_puts_documents_without_a_value_last_and_orders_equal_ones_by_id(
+    reading: Reading, sort: list[str], expected: list[str]
 ) -> None:
-    reading = build(DOCUMENTS)
-    found = ids(reading, retrieve(reading, sort=sort).keyword)
     # 1 and 3 differ in the case of their brand only: Ab comes before ab.
-    assert found == expected
+    assert ids(reading, retrieve(reading, sort=sort).keyword) == expected
 
 
-def test_browsing_orders_by_signals_and_then_by_id(build: Build) -> None:
-    reading = build(DOCUMENTS)
+def test_browsing_orders_by_signals_and_then_by_id(reading: Reading) -> None:
     assert ids(reading, retrieve(reading).keyword) == ["4", "2", "1", "5", "3", "6"]
 
 
-def test_features_say_what_of_the_query_is_there(build: Build) -> None:
-    reading = build(DOCUMENTS)
-    made = features(reading, "red running shoes", "1", "2", "3", "5", "4")
-    assert made["exact_title"] == [1, 0, 0, 0, 0]
-    assert made["all_terms"] == [1, 0, 0, 0, 0]
-    assert made["phrase"] == [1, 0.5, 0, 0, 0]
-    assert made["coverage"][0] == pytest.approx(1.0)
-    assert made["coverage"] == sorted(made["coverage"], reverse=True)
-    assert made["proximity"][0] >= made["proximity"][1] > made["proximity"][3] == 0
-    assert made["bm25"][0][0] > made["bm25"][2][0] > made["bm25"][4][0] == 0
+def test_features_measure_how_documents_match_a_query(reading: Reading) -> None:
+    measured = features(reading, "red running shoes", "1", "2", "3", "5", "4")
+    assert measured["exact_title"] == [1, 0, 0, 0, 0]
+    assert measured["all_terms"] == [1, 0, 0, 0, 0]
+    assert measured["phrase"] == [1, 0.5, 0, 0, 0]
+    assert measured["coverage"][0] == pytest.approx(1.0)
+    assert measured["coverage"] == sorted(measured["coverage"], reverse=True)
+    assert measured["proximity"][0] >= measured["proximity"][1] > measured["proximity"][3] == 0
+    assert measured["bm25"][0][0] > measured["bm25"][2][0] > measured["bm25"][4][0] == 0
 
 
-def test_words_spelt_wrong_or_joined_count_less_than_the_word_itself(build: Build) -> None:
-    reading = build(DOCUMENTS)
+def test_a_corrected_word_counts_less_than_the_word_itself(reading: Reading) -> None:
     right, wrong = features(reading, "jacket", "4"), features(reading, "jaket", "4")
     assert right["bm25"][0][0] > wrong["bm25"][0][0] > 0
 
 
-def test_groups_are_of_the_same_first_value(build: Build) -> None:
-    reading = build(DOCUMENTS)
-    found = [reading.find(name) for name in ("2", "4", "1", "3", "5")]
-    groups = reading.groups("brand", np.array(found, np.int64)).tolist()
+def test_documents_with_the_same_first_value_are_one_group(reading: Reading) -> None:
+    groups = reading.groups("brand", slots_of(reading, "2", "4", "1", "3", "5")).tolist()
     assert groups[0] == groups[1]
     assert len(set(groups)) == 4
 
 
-def test_groups_and_features_of_one_search_do_not_disturb_each_other(build: Build) -> None:
-    reading = build(DOCUMENTS)
+def test_groups_and_features_of_one_search_do_not_disturb_each_other(reading: Reading) -> None:
     query, weights = understand("red shoes", reading.snapshot.lexicon), np.array([1.0], np.float32)
-    found = reading.retrieve(Retrieval(query, None, {"title": 3.0}, weights, k=9, window=9, operator="any")).keyword
-    before = reading.text_features(found, query)
-    assert len(set(reading.groups("brand", found).tolist())) == 4
-    after, other = reading.text_features(found, query), understand("blue wool", reading.snapshot.lexicon)
+    request = Retrieval(query, None, {"title": 3.0}, weights, k=9, window=9, operator="any")
+    slots = reading.retrieve(request).keyword
+    before = reading.text_features(slots, query)
+    assert len(set(reading.groups("brand", slots).tolist())) == 4
+    after, other_query = reading.text_features(slots, query), understand("blue wool", reading.snapshot.lexicon)
     np.testing.assert_array_equal(after.bm25, before.bm25)
     np.testing.assert_array_equal(after.coverage, before.coverage)
-    held = dict(zip(ids(reading, found), reading.text_features(found, other).coverage.tolist(), strict=True))
-    assert (held["1"], held["5"]) == (0, 0)
-    assert held["2"] > 0 < held["3"]
+    coverage = reading.text_features(slots, other_query).coverage.tolist()
+    coverage_of = dict(zip(ids(reading, slots), coverage, strict=True))
+    assert (coverage_of["1"], coverage_of["5"]) == (0, 0)
+    assert coverage_of["2"] > 0 < coverage_of["3"]
 
 
-def test_a_vector_may_be_worked_out_while_the_engine_looks_for_words(build: Build) -> None:
-    reading = build(DOCUMENTS)
+def test_a_vector_may_be_computed_while_the_engine_looks_up_words(reading: Reading) -> None:
     query, weights = understand("jacket", reading.snapshot.lexicon), np.array([1.0], np.float32)
-    known = Retrieval(query, vector(1), {"title": 3.0}, weights, k=3, window=3)
-    for later in (lambda: vector(1), lambda: None):
-        found = reading.retrieve(msgspec.structs.replace(known, vector=later))
-        expected = reading.retrieve(msgspec.structs.replace(known, vector=later()))
-        assert found.nearest.tolist() == expected.nearest.tolist()
-        assert (found.total, found.vector_trust) == (expected.total, expected.vector_trust)
+    request = Retrieval(query, vector(1), {"title": 3.0}, weights, k=3, window=3)
+    for compute in (lambda: vector(1), lambda: None):
+        retrieved = reading.retrieve(msgspec.structs.replace(request, vector=compute))
+        expected = reading.retrieve(msgspec.structs.replace(request, vector=compute()))
+        assert retrieved.nearest.tolist() == expected.nearest.tolist()
+        assert (retrieved.total, retrieved.vector_trust) == (expected.total, expected.vector_trust)
 
 
-def test_nearest_vectors_are_those_of_an_exhaustive_search(build: Build) -> None:
-    reading = build(DOCUMENTS)
-    asked = vector(77)
-    cosines = {str(i): float(vector(i) @ asked) for i in range(1, 7)}
-    found = retrieve(reading, "zzzzzz", seed=77, k=3)
-    assert ids(reading, found.nearest) == sorted(cosines, key=lambda i: -cosines[i])[:3]
-    np.testing.assert_allclose(found.cosines, sorted(cosines.values(), reverse=True)[:3], atol=2e-3)
-    np.testing.assert_allclose(reading.cosines(found.nearest, asked), found.cosines, atol=1e-5)
-    assert found.total == 3
+def test_nearest_vectors_are_those_of_an_exhaustive_search(reading: Reading) -> None:
+    query_vector = vector(77)
+    cosines = {str(i): float(vector(i) @ query_vector) for i in range(1, 7)}
+    retrieved = retrieve(reading, "zzzzzz", seed=77, k=3)
+    assert ids(reading, retrieved.nearest) == sorted(cosines, key=lambda i: -cosines[i])[:3]
+    np.testing.assert_allclose(retrieved.cosines, sorted(cosines.values(), reverse=True)[:3], atol=2e-3)
+    np.testing.assert_allclose(reading.cosines(retrieved.nearest, query_vector), retrieved.cosines, atol=1e-5)
+    assert retrieved.total == 3
 
 
-def steered(reading: Reading, query: str = "", **wanted: Any) -> Retrieved:
-    """What is found of a query where rules want something of it."""
-    return reading.retrieve(
-        Retrieval(
-            query=understand(query, reading.snapshot.lexicon),
-            vector=None,
-            field_boosts={"title": 3.0, "text": 1.0},
-            signal_weights=np.array([1.0], np.float32),
-            window=10,
-            **{"k": 100, **wanted},
-        )
+def test_documents_outside_the_scope_are_neither_found_nor_counted(reading: Reading) -> None:
+    facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes"))
+    retrieved = retrieve_by_rules(
+        reading, filters=parsed("brand:Ab"), scope=parsed("NOT id:1 AND NOT brand:Ef"), facets=facets
     )
+    assert set(ids(reading, retrieved.keyword)) == {"3"}
+    assert retrieved.total == 1
+    # Hidden documents are not counted as values to choose instead either.
+    assert counts(retrieved.facets["brand"]) == {"Cd": 2, "ab": 1}
+    assert retrieved.facets["votes"].n_values == 0
 
 
-def filtered(text: str) -> Filter:
-    parsed = parse_filter(text)
-    assert parsed is not None
-    return parsed
+def test_pinned_documents_belong_to_the_match_set_if_they_pass_its_filters(reading: Reading) -> None:
+    retrieved = retrieve_by_rules(reading, "jacket", pinned_ids=("5", "4", "nobody", "6"), scope=parsed("NOT id:6"))
+    assert sorted(ids(reading, retrieved.pinned)) == ["4", "5"]
+    assert ids(reading, retrieved.keyword) == ["4"]
+    assert retrieved.total == 2
+    assert retrieve_by_rules(reading, "jacket", pinned_ids=("5",), filters=parsed("brand:Cd")).total == 1
 
 
-def test_what_is_hidden_is_not_found_not_counted_and_not_offered(build: Build) -> None:
-    reading = build(DOCUMENTS)
+def test_facets_count_pinned_documents_also_if_they_are_disjunctive(reading: Reading) -> None:
     facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes"))
-    found = steered(reading, filters=filtered("brand:Ab"), scope=filtered("NOT id:1 AND NOT brand:Ef"), facets=facets)
-    assert set(ids(reading, found.keyword)) == {"3"}
-    assert found.total == 1
-    # As if it were not there, whatever else could be chosen.
-    assert {one.value: one.count for one in found.facets["brand"].values} == {"Cd": 2, "ab": 1}
-    assert found.facets["votes"].n_values == 0
-
-
-def test_what_is_pinned_belongs_to_the_match_set_if_it_passes(build: Build) -> None:
-    reading = build(DOCUMENTS)
-    found = steered(reading, "jacket", pinned_ids=("5", "4", "nobody", "6"), scope=filtered("NOT id:6"))
-    assert sorted(ids(reading, found.pinned)) == ["4", "5"]
-    assert ids(reading, found.keyword) == ["4"]
-    assert found.total == 2
-    assert steered(reading, "jacket", pinned_ids=("5",), filters=filtered("brand:Cd")).total == 1
-
-
-def test_facets_count_what_is_pinned_also_where_they_look_beyond_the_filter(build: Build) -> None:
-    reading = build(DOCUMENTS)
-    facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes"))
-    found = steered(reading, "jacket", pinned_ids=("1", "2"), filters=filtered("brand:Cd"), facets=facets)
-    assert sorted(ids(reading, found.pinned)) == ["2"]
-    assert found.total == 2
-    assert {one.value: one.count for one in found.facets["brand"].values} == {"Cd": 2, "Ab": 1}
-    assert found.facets["votes"].n_values == 2
-    ordered = steered(reading, "jacket", pinned_ids=("2",), sort=(SortKey("votes"),))
+    retrieved = retrieve_by_rules(reading, "jacket", pinned_ids=("1", "2"), filters=parsed("brand:Cd"), facets=facets)
+    assert sorted(ids(reading, retrieved.pinned)) == ["2"]
+    assert retrieved.total == 2
+    assert counts(retrieved.facets["brand"]) == {"Cd": 2, "Ab": 1}
+    assert retrieved.facets["votes"].n_values == 2
+    ordered = retrieve_by_rules(reading, "jacket", pinned_ids=("2",), sort=(SortKey("votes"),))
     assert ids(reading, ordered.keyword) == ["2", "4"]
 
 
 @pytest.mark.parametrize("query", ["red", ""])
-def test_of_what_is_lifted_the_best_matches_are_found_however_many_match(build: Build, query: str) -> None:
+def test_the_best_boosted_matches_are_found_however_many_match(build: Build, query: str) -> None:
     others = [upsert(f"a{i}", f"red shoe {i}", votes=9, brand="Ab") for i in range(8)]
-    lifted = [upsert(f"b{i}", f"red shoe number {i}", votes=i, brand="Cd") for i in range(4)]
-    reading = build([*others, *lifted, upsert("c", "blue shoe", votes=1, brand="Cd")])
-    found = steered(reading, query, k=2, boosted=filtered("brand:Cd"))
+    boosted = [upsert(f"b{i}", f"red shoe number {i}", votes=i, brand="Cd") for i in range(4)]
+    reading = build([*others, *boosted, upsert("c", "blue shoe", votes=1, brand="Cd")]).reading()
+    retrieved = retrieve_by_rules(reading, query, k=2, boosted=parsed("brand:Cd"))
     expected = ["b3", "b2"] if not query else ["b0", "b1"]
-    assert ids(reading, found.boosted) == expected
-    assert found.total == (13 if not query else 12)
+    assert ids(reading, retrieved.boosted) == expected
+    assert retrieved.total == (13 if not query else 12)
 
 
-def test_what_passes_a_filter_is_known_of_each_candidate_marked_or_not(build: Build) -> None:
-    reading = build(DOCUMENTS)
-    marked = (filtered("brand:ab"), filtered("votes>=5"))
+def test_each_candidate_is_tested_against_filters_of_the_request_and_others(snapshot: EngineSnapshot) -> None:
+    test_filters = (parsed("brand:ab"), parsed("votes>=5"))
     for query in ("red jacket", ""):
-        first = reading.snapshot.reading()
-        found = steered(first, query, test_filters=marked)
-        slots = found.keyword
-        for given in (*marked, filtered("NOT brand:ab")):
-            other = reading.snapshot.reading()
-            expected = set(ids(other, steered(other, filters=given).keyword))
-            passing = dict(zip(ids(first, slots), first.passes(slots, given).tolist(), strict=True))
-            assert {name for name, passes in passing.items() if passes} == expected & set(passing)
-        # What was asked later hides nothing of what was known before.
-        assert first.text_features(slots, understand("red jacket", reading.snapshot.lexicon)).coverage.any()
+        reading, other = snapshot.reading(), snapshot.reading()
+        slots = retrieve_by_rules(reading, query, test_filters=test_filters).keyword
+        candidates = ids(reading, slots)
+        assert candidates
+        for condition in (*test_filters, parsed("NOT brand:ab")):
+            expected = set(ids(other, retrieve_by_rules(other, filters=condition).keyword)) & set(candidates)
+            assert expected
+            passing = zip(candidates, reading.passes(slots, condition).tolist(), strict=True)
+            assert {document_id for document_id, passes in passing if passes} == expected
+        # Later questions do not replace what is known of the query.
+        assert reading.text_features(slots, understand("red jacket", snapshot.lexicon)).coverage.any()
 
 
-def test_a_filter_that_names_what_no_document_has_is_refused_under_its_name(build: Build) -> None:
-    reading = build(DOCUMENTS)
+def test_a_filter_on_an_unknown_attribute_is_refused_under_its_name(reading: Reading) -> None:
     if isinstance(reading.snapshot, OracleSnapshot):
         pytest.skip("the oracle does not refuse")
-    reading.snapshot.check_filter(filtered("brand:x AND votes>3 AND id:7"), "actions[0].filter")
-    for given in ("nope:1", "brand>3"):
+    reading.snapshot.check_filter(parsed("brand:x AND votes>3 AND id:7"), "actions[0].filter")
+    for text in ("nope:1", "brand>3"):
         with pytest.raises(InvalidInput) as refused:
-            reading.snapshot.check_filter(filtered(given), "actions[0].filter")
+            reading.snapshot.check_filter(parsed(text), "actions[0].filter")
         assert refused.value.field == "actions[0].filter"
 
 
-def test_a_member_without_a_name_is_a_member(build: Build) -> None:
+def test_an_attribute_may_have_an_empty_name(build: Build) -> None:
     odd: dict[str, Any] = {"": "odd", ".": "odder"}
-    reading = build([upsert("1", "red shoe", **odd), upsert("2", "red sock")])
+    reading = build([upsert("1", "red shoe", **odd), upsert("2", "red sock")]).reading()
     assert retrieve(reading, "red", seed=1).total == 2
-    assert ids(reading, steered(reading, "red", pinned_ids=("1",)).pinned) == ["1"]
+    assert ids(reading, retrieve_by_rules(reading, "red", pinned_ids=("1",)).pinned) == ["1"]

@@ -1,4 +1,4 @@
-"""Analysis, ranking, weights, the behaviour writer, and the benchmarks' own arithmetic."""
+"""Ranking, weights, the behaviour writer, and the benchmarks' own arithmetic."""
 
 from __future__ import annotations
 
@@ -9,16 +9,8 @@ import pytest
 
 from benchmarks import report
 from events.errors import InvalidInput
-from events.settings import Embedding, SearchableField
-from searchsvc.analysis.document_text import embedding_text, field_text
 from searchsvc.search import ranking
 from tuning.weights import check_weights
-
-
-def test_field_text_joins_members_and_prefixes() -> None:
-    document = {"id": "1", "tags": ["a", "b"], "attr_x": "c", "attr_y": 5, "flag": True, "deep": {"k": "d"}}
-    assert field_text(document, SearchableField("all", ("tags", "attr_*", "flag", "deep", "none"))) == "a b c 5 d"
-    assert embedding_text(document, Embedding(("tags", "none", "attr_x"), 3)) == "a, . c"
 
 
 def test_the_best_come_first_and_equal_ones_by_id() -> None:

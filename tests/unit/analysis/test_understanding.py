@@ -1,4 +1,4 @@
-"""Queries against a small vocabulary: typos, beginnings, splits, joins, synonyms, stop words."""
+"""Queries against a small vocabulary: typos, completions, splits, compounds, synonyms and stop words."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ WORDS = {
 LEXICON = OracleLexicon(set(WORDS), {stem(word): n for word, n in WORDS.items()})
 
 
-def found(query: Query) -> list[list[str]]:
-    """Of each term, what it may stand for: the kind where it is not the word itself, and the word."""
+def alternatives(query: Query) -> list[list[str]]:
+    """Return the alternatives of each term: the word, with the kind before it unless it is exact."""
     return [
-        [one.word if one.kind == "exact" else f"{one.kind}:{one.word}" for one in term.alternatives]
+        [each.word if each.kind == "exact" else f"{each.kind}:{each.word}" for each in term.alternatives]
         for term in query.terms
     ]
 
@@ -77,16 +77,16 @@ def found(query: Query) -> list[list[str]]:
         ("", [], None),
     ],
 )
-def test_what_each_word_may_stand_for(typed: str, expected: list[list[str]], did_you_mean: str | None) -> None:
+def test_each_word_has_its_alternatives(typed: str, expected: list[list[str]], did_you_mean: str | None) -> None:
     query = understand(typed, LEXICON)
-    assert found(query) == expected
+    assert alternatives(query) == expected
     assert query.did_you_mean == did_you_mean
 
 
-def test_the_last_word_may_be_unfinished_while_somebody_types() -> None:
+def test_the_last_word_may_be_unfinished_while_the_user_types() -> None:
     typing = understand("wireless print", LEXICON, typing=True)
-    assert found(typing) == [["wireless"], ["print", "prefix:printer"]]
-    assert found(understand("wireless print", LEXICON)) == [["wireless"], ["print"]]
+    assert alternatives(typing) == [["wireless"], ["print", "prefix:printer"]]
+    assert alternatives(understand("wireless print", LEXICON)) == [["wireless"], ["print"]]
 
 
 def test_stop_words_are_optional_unless_there_is_nothing_else() -> None:
@@ -107,45 +107,48 @@ def stored(name: str, rule: Rule) -> StoredRule:
     return StoredRule(name, rule, 1, 1, NOW, "a", False, "")
 
 
-def with_rules(typed: str, given: Mapping[str, StoredRule]) -> Query:
-    return understand(typed, LEXICON, synonyms(given, NOW))
+def with_rules(typed: str, stored_rules: Mapping[str, StoredRule]) -> Query:
+    return understand(typed, LEXICON, synonyms(stored_rules, NOW))
 
 
-def synonyms(given: Mapping[str, StoredRule], now: datetime) -> SynonymLookup:
-    return Rulebook().with_rules(given).synonyms_for((), now)
+def synonyms(stored_rules: Mapping[str, StoredRule], now: datetime) -> SynonymLookup:
+    return Rulebook().with_rules(stored_rules).synonyms_for((), now)
 
 
 def test_synonyms_work_both_ways_or_one_way() -> None:
     both = rules(lap=SynonymAction(words=("Laptops", "notebook")))
-    assert found(with_rules("laptop", both)) == [["laptop", "synonym:notebook"]]
-    assert found(with_rules("notebooks", both)) == [["notebooks", "synonym:laptops"]]
+    assert alternatives(with_rules("laptop", both)) == [["laptop", "synonym:notebook"]]
+    assert alternatives(with_rules("notebooks", both)) == [["notebooks", "synonym:laptops"]]
     assert with_rules("notebook", both).rule_ids == ("lap",)
     assert with_rules("mouse", both).rule_ids == ()
     one_way = rules(tv=SynonymAction(of=("tv",), to=("television",)))
-    assert found(with_rules("tv", one_way)) == [["synonym:television"]]
-    assert found(with_rules("television", one_way)) == [["television"]]
+    assert alternatives(with_rules("tv", one_way)) == [["synonym:television"]]
+    assert alternatives(with_rules("television", one_way)) == [["television"]]
 
 
-def test_a_synonym_with_digits_or_hyphens_is_one_word_where_documents_hold_it() -> None:
-    given = rules(one=SynonymAction(words=("dv7", "wi-fi", "mouse")))
-    assert found(with_rules("dv7", given)) == [["dv7", "synonym:wifi", "synonym:mouse"]]
-    assert found(with_rules("mouse", given)) == [["mouse", "synonym:dv7", "synonym:wifi"]]
+def test_a_synonym_with_digits_or_hyphens_is_one_word_if_documents_contain_it() -> None:
+    phrases = rules(one=SynonymAction(words=("dv7", "wi-fi", "mouse")))
+    assert alternatives(with_rules("dv7", phrases)) == [["dv7", "synonym:wifi", "synonym:mouse"]]
+    assert alternatives(with_rules("mouse", phrases)) == [["mouse", "synonym:dv7", "synonym:wifi"]]
 
 
-def test_a_phrase_has_synonyms_and_its_rarest_word_stands_for_it() -> None:
-    given = rules(tv=SynonymAction(words=("television", "flat screen")))
-    assert found(with_rules("flat screen", given)) == [["flat", "synonym:television"], ["screen", "synonym:television"]]
-    assert found(with_rules("television", given)) == [["television", "synonym:screen"]]
+def test_a_phrase_has_synonyms_and_is_represented_by_its_rarest_word() -> None:
+    phrases = rules(tv=SynonymAction(words=("television", "flat screen")))
+    assert alternatives(with_rules("flat screen", phrases)) == [
+        ["flat", "synonym:television"],
+        ["screen", "synonym:television"],
+    ]
+    assert alternatives(with_rules("television", phrases)) == [["television", "synonym:screen"]]
 
 
 def test_a_rule_counts_only_while_it_is_enabled_and_within_its_window() -> None:
     action = SynonymAction(words=("laptop", "notebook"))
     hour = timedelta(hours=1)
-    given = {
+    by_window = {
         "off": stored("off", Rule((action,), enabled=False)),
         "later": stored("later", Rule((action,), valid_from=NOW + hour)),
         "past": stored("past", Rule((action,), valid_until=NOW)),
     }
-    assert understand("laptop", LEXICON, synonyms(given, NOW)).rule_ids == ()
-    assert understand("laptop", LEXICON, synonyms(given, NOW + hour)).rule_ids == ("later",)
-    assert understand("laptop", LEXICON, synonyms(given, NOW - hour)).rule_ids == ("past",)
+    assert understand("laptop", LEXICON, synonyms(by_window, NOW)).rule_ids == ()
+    assert understand("laptop", LEXICON, synonyms(by_window, NOW + hour)).rule_ids == ("later",)
+    assert understand("laptop", LEXICON, synonyms(by_window, NOW - hour)).rule_ids == ("past",)

@@ -1,4 +1,4 @@
-"""Highlights: the right words, at the right code points, safe to put into a page."""
+"""Highlights: the right words, at the right code points, escaped for HTML."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.factories import SETTINGS
 SHOE = Query("shoes", ("shoes",), (QueryTerm("shoes", (Alternative("shoe", "shoes", 1.0, "exact"),)),))
 
 
-def highlights(text: str, query: Query = SHOE, **wanted: object) -> dict[str, Highlight]:
-    asked = msgspec.convert({"pre": "[", "post": "]", **wanted}, HighlightInput)
+def highlights(text: str, query: Query = SHOE, **options: object) -> dict[str, Highlight]:
+    settings = msgspec.convert({"pre": "[", "post": "]", **options}, HighlightInput)
     document = msgspec.Raw(msgspec.json.encode({"id": "1", "title": text, "text": ["no", "shoe here"]}))
-    return Highlighter(query, SETTINGS, asked).highlight(document)
+    return Highlighter(query, SETTINGS, settings).highlight(document)
 
 
-def test_words_that_match_are_marked_and_lists_are_joined() -> None:
+def test_matching_words_are_tagged_and_lists_are_joined() -> None:
     found = highlights("Red SHOES, <b>shoe</b> & more")
     assert found["title"].snippet == "Red [SHOES], &lt;b&gt;[shoe]&lt;/b&gt; &amp; more"
     assert found["title"].offsets == [(4, 9), (14, 18)]
@@ -35,7 +35,7 @@ def test_offsets_count_code_points_of_the_text_as_it_is() -> None:
     assert text[start:end] == "Shoes"
 
 
-def test_a_snippet_is_cut_around_most_of_what_was_found() -> None:
+def test_a_snippet_is_cut_around_most_of_the_matches() -> None:
     text = "shoe " + "word " * 50 + "a shoe and a shoe " + "word " * 50
     snippet = highlights(text, words=10)["title"].snippet
     assert snippet.count("[shoe]") == 2
@@ -44,19 +44,19 @@ def test_a_snippet_is_cut_around_most_of_what_was_found() -> None:
     assert highlights(text, words=0)["title"].snippet.count("[shoe]") == 3
 
 
-def test_a_compound_is_marked_in_parts_too() -> None:
+def test_a_compound_is_also_highlighted_in_parts() -> None:
     inches = QueryTerm("14inch", (Alternative("14inch", "14inch", 1.0, "exact"),), parts=("14", "inch"))
     assert highlights("Laptop 14 inch, 14in", Query("14 inch", ("14", "inch"), (inches,)))["title"].snippet == (
         "Laptop [14] [inch], [14in]"
     )
 
 
-def test_what_is_written_in_parts_is_marked_for_who_asks_for_it_as_one() -> None:
+def test_a_word_written_in_parts_is_highlighted_for_a_query_of_one_word() -> None:
     wifi = Query("wifi", ("wifi",), (QueryTerm("wifi", (Alternative("wifi", "wifi", 1.0, "exact"),)),))
     assert highlights("A Wi-Fi router, wi fi", wifi)["title"].snippet == "A [Wi]-[Fi] router, wi fi"
 
 
-def test_what_is_looked_at_is_bounded() -> None:
+def test_the_text_that_is_highlighted_is_bounded() -> None:
     found = highlights("shoe " + "x" * 30_000 + " shoe", words=0)["title"]
     assert found.offsets == [(0, 4)]
     assert len(found.snippet) < 21_000

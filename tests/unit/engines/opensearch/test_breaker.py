@@ -1,3 +1,5 @@
+"""The circuit breaker."""
+
 from __future__ import annotations
 
 import pytest
@@ -20,7 +22,7 @@ def fail(breaker: Breaker, times: int = 1) -> None:
             raise Unavailable("the node is away")
 
 
-def test_it_opens_after_so_many_failures_in_a_row_and_says_why() -> None:
+def test_it_opens_after_several_failures_in_a_row_and_tells_the_last() -> None:
     clock = Clock()
     breaker = Breaker(clock, n_failures=3, pause_s=2.0)
     fail(breaker, 2)
@@ -36,7 +38,7 @@ def test_it_opens_after_so_many_failures_in_a_row_and_says_why() -> None:
     assert refused.value.retry_after_s == 1.5
 
 
-def test_one_tries_again_after_a_pause_and_what_becomes_of_it_decides() -> None:
+def test_after_a_pause_one_call_goes_through_and_decides() -> None:
     clock = Clock()
     breaker = Breaker(clock, n_failures=1, pause_s=2.0)
     fail(breaker)
@@ -57,7 +59,7 @@ def test_one_tries_again_after_a_pause_and_what_becomes_of_it_decides() -> None:
         pass
 
 
-def test_what_the_caller_did_wrong_is_no_failure_of_the_node() -> None:
+def test_an_invalid_request_is_no_failure_of_the_node() -> None:
     breaker = Breaker(Clock(), n_failures=1)
     with pytest.raises(InvalidInput), breaker:
         raise InvalidInput("no such field")

@@ -1,4 +1,4 @@
-"""Text to words: folding, parts and wholes, stems, and where words stand."""
+"""Text to words: parts, compounds and spans."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchsvc.analysis.analyzer import analyze, spans
-from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.analyzer import MAX_QUERY_KEY_CHARS, analyze, normalized, query_key, spans
 
 
 @pytest.mark.parametrize(
-    ("text", "words", "wholes"),
+    ("text", "words", "compounds"),
     [
         ("Café CAFÉ cafe\u0301 ﬁne", ["cafe", "cafe", "cafe", "fine"], []),
         ("Ørsted straße ＡＢＣ", ["orsted", "strasse", "abc"], []),
@@ -32,36 +31,34 @@ from searchsvc.analysis.stemming import stem
         ("!!! --- ''", [], []),
     ],
 )
-def test_words_and_what_they_make_together(text: str, words: list[str], wholes: list[str]) -> None:
+def test_a_text_is_its_words_and_their_compounds(text: str, words: list[str], compounds: list[str]) -> None:
     analysis = analyze(text)
     assert analysis.words == words
-    assert sorted(one.text for one in analysis.compounds) == sorted(wholes)
-    for one in analysis.compounds:
-        assert 0 <= one.start < one.end <= len(words)
+    assert sorted(compound.text for compound in analysis.compounds) == sorted(compounds)
+    assert all(0 <= compound.start < compound.end <= len(words) for compound in analysis.compounds)
 
 
-def test_english_endings_share_a_stem_and_model_numbers_have_none() -> None:
-    assert stem("shoes") == stem("shoe")
-    assert stem("running") == stem("runs")
-    assert stem("1211s") == "1211s"
-    assert stem("東") == "東"
+def test_queries_with_the_same_words_have_the_same_key() -> None:
+    assert normalized("  Wi-Fi  ROUTER! ") == normalized("wi fi router") == "wi fi router"
+    assert query_key("Wi-Fi router") == "wi fi router"
+    assert len(query_key("word " * 100)) == MAX_QUERY_KEY_CHARS
 
 
 @given(st.text(max_size=60))
-def test_spans_hold_the_words_in_order_and_never_overlap(text: str) -> None:
+def test_spans_contain_the_words_in_order_and_never_overlap(text: str) -> None:
     found = list(spans(text))
-    assert all(0 <= one.start < one.end <= len(text) for one in found)
-    assert all(one.end <= other.start for one, other in pairwise(found))
-    words, at = analyze(text).words, 0
-    for one in found:
-        n = next(n for n in range(len(one.words), 0, -1) if tuple(words[at : at + n]) == one.words[:n])
-        # Behind the words: as a whole, and as a part of what is written as one.
-        assert len(one.words) - n <= 2
-        at += n
-    assert at == len(words)
+    assert all(0 <= span.start < span.end <= len(text) for span in found)
+    assert all(span.end <= after.start for span, after in pairwise(found))
+    words, position = analyze(text).words, 0
+    for span in found:
+        n = next(n for n in range(len(span.words), 0, -1) if tuple(words[position : position + n]) == span.words[:n])
+        # After its words: their compound, and that of the chain.
+        assert len(span.words) - n <= 2
+        position += n
+    assert position == len(words)
 
 
 @given(st.text(max_size=60))
-def test_case_changes_no_word(text: str) -> None:
+def test_case_does_not_change_words(text: str) -> None:
     if text.lower().upper().lower() == text.lower() and text.isascii():
         assert analyze(text.upper()).words == analyze(text.lower()).words

@@ -1,4 +1,4 @@
-"""The filter grammar: what it means, and how it says what is wrong."""
+"""The two forms of a filter: what they mean, and how errors name what is wrong."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_day_as_upper_bound_is_in_the_range_to_its_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "same_as"),
+    ("source", "same_as"),
     [
         ({"field": "a", "is": "b"}, "a:b"),
         ({"field": "a", "is": ["b", 2, True]}, "a:(b OR 2 OR true)"),
@@ -70,13 +70,13 @@ def test_a_day_as_upper_bound_is_in_the_range_to_its_end() -> None:
         ({"all": [{"field": "a", "is": "1"}, {"not": {"any": [{"field": "b", "is": "2"}]}}]}, None),
     ],
 )
-def test_the_json_form_says_the_same(given: dict[str, object], same_as: str | None) -> None:
-    parsed = parse_filter(given)
+def test_the_json_form_means_the_same(source: dict[str, object], same_as: str | None) -> None:
+    parsed = parse_filter(source)
     assert parsed == (parse_filter(same_as) if same_as else AllOf((Is("a", ("1",)), Not(AnyOf((Is("b", ("2",)),))))))
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("source", "message"),
     [
         ("a:", "expected a value, found the end"),
         ("a:>5", "without the colon"),
@@ -99,9 +99,9 @@ def test_the_json_form_says_the_same(given: dict[str, object], same_as: str | No
         ({"field": "a", "is": 1, "to": 2}, "field with is, exists"),
     ],
 )
-def test_what_is_wrong_is_said(given: Any, said: str) -> None:
-    with pytest.raises(InvalidInput, match=said) as refused:
-        parse_filter(given)
+def test_an_error_names_what_is_wrong(source: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as refused:
+        parse_filter(source)
     assert refused.value.field.startswith("filters")
 
 

@@ -1,4 +1,4 @@
-"""Signals: what each transform makes of a member."""
+"""Signals: the value that each transform gives a member."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.factories import SETTINGS
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
-def feature(transform: Transform, value: object, scale: float = 1.0, now: datetime = NOW) -> float:
+def value_of(transform: Transform, value: object, scale: float = 1.0, now: datetime = NOW) -> float:
     described = (Signal("x", transform, scale),)
     documents = [{} if value is None else {"x": value}]
     return float(signals.values(described, signals.stored(described, documents), now.timestamp())[0, 0])
@@ -37,23 +37,25 @@ def feature(transform: Transform, value: object, scale: float = 1.0, now: dateti
         ("boolean", 0, 1.0, 0.0),
     ],
 )
-def test_a_transform_gives_its_feature(transform: Transform, value: object, scale: float, expected: float) -> None:
-    assert feature(transform, value, scale) == pytest.approx(expected, abs=1e-4)
+def test_each_transform_maps_to_the_unit_interval(
+    transform: Transform, value: object, scale: float, expected: float
+) -> None:
+    assert value_of(transform, value, scale) == pytest.approx(expected, abs=1e-4)
 
 
 @pytest.mark.parametrize("transform", ["identity", "log1p", "inverse", "decay", "boolean"])
-def test_what_is_missing_or_of_another_kind_gives_nothing(transform: Transform) -> None:
-    assert feature(transform, None) == feature(transform, "no date") == feature(transform, [1]) == 0.0
+def test_a_value_that_is_missing_or_of_another_kind_is_worth_nothing(transform: Transform) -> None:
+    assert value_of(transform, None) == value_of(transform, "no date") == value_of(transform, [1]) == 0.0
 
 
 def test_a_date_is_worth_half_after_each_scale_of_days_and_never_more_than_one() -> None:
-    assert feature("decay", "2026-06-01", 30.0) == pytest.approx(1.0)
-    assert feature("decay", "2026-05-02T00:00:00Z", 30.0) == pytest.approx(0.5, abs=1e-3)
-    assert feature("decay", "2026-05-02", 30.0, NOW + timedelta(days=30)) == pytest.approx(0.25, abs=1e-3)
-    assert feature("decay", "2030-01-01", 30.0) == 1.0
+    assert value_of("decay", "2026-06-01", 30.0) == pytest.approx(1.0)
+    assert value_of("decay", "2026-05-02T00:00:00Z", 30.0) == pytest.approx(0.5, abs=1e-3)
+    assert value_of("decay", "2026-05-02", 30.0, NOW + timedelta(days=30)) == pytest.approx(0.25, abs=1e-3)
+    assert value_of("decay", "2030-01-01", 30.0) == 1.0
 
 
-def test_a_member_that_a_signal_cannot_use_is_refused_by_what_it_wants() -> None:
+def test_a_value_that_a_signal_cannot_use_is_refused_with_the_kind_it_needs() -> None:
     settings = type(SETTINGS)(
         SETTINGS.searchable, SETTINGS.title, signals=(Signal("released", "decay", 30.0), Signal("in_stock", "boolean"))
     )

@@ -1,0 +1,63 @@
+"""The words of the index that one word of a query may stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.oracle import OracleLexicon
+from searchsvc.analysis.alternatives import (
+    MAX_CORRECTIONS,
+    PREFIX_WEIGHT,
+    SUSPICIOUS_WEIGHT,
+    TYPO_WEIGHTS,
+    alternatives_of,
+)
+from searchsvc.analysis.stemming import stem
+
+
+def lexicon(**counts: int) -> OracleLexicon:
+    return OracleLexicon(set(counts), {stem(word): count for word, count in counts.items()})
+
+
+def weights(
+    word: str, words: OracleLexicon, *, is_last: bool = False, typing: bool = False, typos: bool = True
+) -> dict[str, float]:
+    alternatives = alternatives_of(word, words, is_last=is_last, typing=typing, typos=typos)
+    return {alternative.word: alternative.weight for alternative in alternatives}
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("mouse", {"mouse": 1.0}),
+        ("moose", {"mouse": TYPO_WEIGHTS[1]}),
+        ("televisino", {"television": TYPO_WEIGHTS[1]}),
+        ("telvisino", {"television": TYPO_WEIGHTS[2]}),
+        ("mo", {}),
+        ("mouze7", {}),
+    ],
+)
+def test_longer_words_may_have_more_typing_errors(word: str, expected: dict[str, float]) -> None:
+    assert weights(word, lexicon(mouse=9, television=9)) == expected
+    assert weights(word, lexicon(mouse=9, television=9), typos=False) == {k: v for k, v in expected.items() if v == 1.0}
+
+
+def test_a_rare_word_may_be_a_misspelling_of_a_much_more_frequent_one() -> None:
+    assert weights("hose", lexicon(hose=2, house=90)) == {"hose": 1.0, "house": SUSPICIOUS_WEIGHT}
+    assert weights("hose", lexicon(hose=2, house=40)) == {"hose": 1.0}
+    assert weights("hose", lexicon(hose=3, house=90)) == {"hose": 1.0}
+
+
+def test_an_unknown_last_word_is_completed_and_a_known_one_while_the_user_types() -> None:
+    words = lexicon(print=20, printer=50)
+    assert weights("prin", words, is_last=True) == {"print": PREFIX_WEIGHT, "printer": PREFIX_WEIGHT}
+    assert weights("print", words, is_last=True) == {"print": 1.0}
+    assert weights("print", words, is_last=True, typing=True) == {"print": 1.0, "printer": PREFIX_WEIGHT}
+    assert weights("pr", words, is_last=True) == {}
+
+
+def test_only_the_nearest_corrections_count_and_not_too_many() -> None:
+    words = lexicon(**{f"mous{letter}": 5 for letter in "abcdefgh"}, moose=9, moosey=9)
+    corrections = weights("mousy", words)
+    assert len(corrections) == MAX_CORRECTIONS
+    assert set(corrections.values()) == {TYPO_WEIGHTS[1]}
