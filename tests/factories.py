@@ -21,6 +21,7 @@ from events.copy import COPY_NAME, ControlCopy
 from events.edits import Edit, SetRule
 from events.errors import Unavailable
 from events.history import ControlHistory
+from events.index_control import IndexControl
 from events.log import Record
 from events.rules import Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
@@ -44,6 +45,10 @@ SETTINGS = IndexSettings(
     title="title",
     embedding=Embedding(("title",)),
     signals=(Signal("votes", "identity", 10.0),),
+)
+# Creates index `shop`.
+CONFIGURED = IndexConfigured(
+    id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
 )
 
 
@@ -128,6 +133,15 @@ def edited(state: ServingState, *edits: Edit) -> ServingState:
     """The same with index `shop` edited."""
     event = ChangePublished(id="edits", timestamp=NOW, index="shop", actor="ada", edits=edits)
     return ServingState(control.fold(state.control, event, state.control.seq + 1), state.snapshots)
+
+
+def index_after(*changes: Sequence[Edit]) -> IndexControl:
+    """Index `shop` after some changes, one after another; CONTROL 1 created it."""
+    state = control.fold(control.ControlState(), CONFIGURED, 1)
+    for seq, edits in enumerate(changes, start=2):
+        event = ChangePublished(id=str(seq), timestamp=NOW, index="shop", edits=tuple(edits))
+        state = control.fold(state, event, seq)
+    return state.index("shop")
 
 
 def history_of(folder: Path, events: Sequence[ControlEvent]) -> ControlHistory:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from events.control import ControlState, fold
 from events.edits import (
     DeleteRule,
     Edit,
@@ -16,28 +15,18 @@ from events.edits import (
     SetTrial,
     SetWeights,
 )
-from events.index_control import IndexControl
 from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Conditions, HideAction, PinAction, Rule
 from events.segments import Segment
-from events.types import ChangePublished, IndexConfigured
 from searchsvc.changes.differences import Difference, difference
-from tests.factories import NOW, SETTINGS
+from tests.factories import SETTINGS, index_after
 from tuning.features import default_weights
 
-CONFIGURED = IndexConfigured(
-    id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
-)
 RULE = Rule((HideAction("d1"),))
 SEGMENT = Segment(Conditions(user_segment="trade"), {"cosine": 1.0})
 TRIAL = Trial("t1", "gate", {"cosine": 2.0}, 0.25)
 COSINE = f"{default_weights(SETTINGS)['cosine']:g}"
-
-
-def shop(*edits: Edit) -> IndexControl:
-    state = fold(ControlState(), CONFIGURED, 1)
-    return fold(state, ChangePublished(id="2", timestamp=NOW, index="shop", edits=edits), 2).index("shop")
 
 
 @pytest.mark.parametrize(
@@ -68,16 +57,16 @@ def shop(*edits: Edit) -> IndexControl:
     ],
 )
 def test_a_difference_says_what_differs(before: list[Edit], edits: list[Edit], words: str) -> None:
-    changed = difference(shop(*before), shop(*before, *edits))
+    changed = difference(index_after(before), index_after([*before, *edits]))
     assert changed.describe() == words
     assert changed.is_empty == (words == "nothing")
 
 
 def test_an_index_that_is_created_or_deleted_differs_in_its_settings_and_weights() -> None:
-    created, deleted = difference(None, shop()), difference(shop(), None)
+    created, deleted = difference(None, index_after()), difference(index_after(), None)
     assert created.settings
     assert deleted.settings
-    assert created.weights == {name: (None, value) for name, value in shop().weights.items()}
-    assert deleted.weights == {name: (value, None) for name, value in shop().weights.items()}
+    assert created.weights == {name: (None, value) for name, value in index_after().weights.items()}
+    assert deleted.weights == {name: (value, None) for name, value in index_after().weights.items()}
     assert (created.policy, created.learning, created.trial) == (None, None, None)
     assert difference(None, None) == Difference()

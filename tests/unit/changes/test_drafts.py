@@ -31,8 +31,7 @@ from searchsvc.changes.draft import draft_of, saved_event
 from searchsvc.changes.draft_edits import changed_since, with_draft
 from searchsvc.changes.drafts import MAX_DRAFTS
 from tests.changing import ADA, BEA, changing_shop
-from tests.factories import NOW, SETTINGS
-from tests.unit.changes.test_reverting import after
+from tests.factories import NOW, SETTINGS, index_after
 from tuning.features import default_weights
 
 RULE, OTHER_RULE = Rule((HideAction("d1"),)), Rule((HideAction("d2"),))
@@ -208,7 +207,7 @@ async def test_drafts_of_a_deleted_index_are_not_those_of_a_new_one_of_its_name(
     ],
 )
 def test_what_others_changed_since_is_named(edit: Edit, since: Edit, conflicts: list[str]) -> None:
-    assert changed_since(after(), after([since]), [edit]) == conflicts
+    assert changed_since(index_after(), index_after([since]), [edit]) == conflicts
 
 
 @pytest.mark.anyio

@@ -23,8 +23,7 @@ from events.rules import BoostAction, Conditions, PinAction, QueryPattern, Repla
 from events.segments import Segment
 from searchsvc.changes.edit_checks import check_alone, check_on_documents, check_together, error_path, names_documents
 from searchsvc.rules.rulebook import Rulebooks
-from tests.factories import engine, upsert
-from tests.unit.changes.test_reverting import after
+from tests.factories import engine, index_after, upsert
 
 PIN, LOST_PIN = Rule((PinAction("d1", 1),)), Rule((PinAction("lost", 1),))
 TRADE = Conditions(user_segment="trade")
@@ -115,20 +114,20 @@ def test_what_no_document_has_is_refused(tmp_path: Path) -> None:
 def test_edits_that_do_not_fit_the_index_or_each_other_are_refused(
     before: list[Edit], edits: list[Edit], error: type[InvalidInput], field: str
 ) -> None:
-    index = after(before)
+    index = index_after(before)
     with pytest.raises(error) as refused:
-        check_together(index, after(before, edits), edits, Rulebooks().get(index))
+        check_together(index, index_after(before, edits), edits, Rulebooks().get(index))
     assert refused.value.field == field
 
 
 def test_weights_of_before_a_trial_may_be_outside_of_bounds_that_came_since() -> None:
     limits: list[Edit] = [SetLimits({"cosine": (1.5, 5.0)}), SetWeights({"cosine": 2.0})]
     ramp: list[Edit] = [SetTrial(Trial("t", "ramp", {"cosine": 0.5}, 0.5))]
-    index = after(limits)
-    check_together(index, after(limits, ramp), ramp, Rulebooks().get(index))
+    index = index_after(limits)
+    check_together(index, index_after(limits, ramp), ramp, Rulebooks().get(index))
     gate: list[Edit] = [SetTrial(Trial("t", "gate", {"cosine": 0.5}, 0.5))]
     with pytest.raises(InvalidInput, match=r"trial\.weights\.cosine"):
-        check_together(index, after(limits, gate), gate, Rulebooks().get(index))
+        check_together(index, index_after(limits, gate), gate, Rulebooks().get(index))
 
 
 def test_a_path_is_put_before_the_message_and_the_field_of_an_error() -> None:

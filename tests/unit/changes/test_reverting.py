@@ -7,7 +7,6 @@ from typing import get_args
 import msgspec
 import pytest
 
-from events.control import ControlState, fold
 from events.edits import (
     DeleteRule,
     DeleteSegment,
@@ -21,16 +20,13 @@ from events.edits import (
     SetWeights,
 )
 from events.errors import Conflict
-from events.index_control import IndexControl
 from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Conditions, HideAction, Rule
 from events.segments import Segment
-from events.types import ChangePublished, IndexConfigured
 from searchsvc.changes.differences import difference
 from searchsvc.changes.reverting import revert_edits, rollback_edits
-from tests.factories import NOW, SETTINGS
-from tuning.features import default_weights
+from tests.factories import index_after
 
 RULE = Rule((HideAction("d1"),))
 SEGMENT = Segment(Conditions(user_segment="trade"), {"cosine": 3.0})
@@ -56,17 +52,6 @@ REVERTS: list[tuple[list[Edit], Edit, list[Edit]]] = [
 ]
 
 
-def after(*changes: list[Edit]) -> IndexControl:
-    """The index after some changes, one after another."""
-    configured = IndexConfigured(
-        id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
-    )
-    state = fold(ControlState(), configured, 1)
-    for seq, edits in enumerate(changes, start=2):
-        state = fold(state, ChangePublished(id=str(seq), timestamp=NOW, index="shop", edits=tuple(edits)), seq)
-    return state.index("shop")
-
-
 def test_every_kind_of_edit_is_reverted_here() -> None:
     assert {type(edit) for _, edit, _ in REVERTS} == {*get_args(Edit)}
 
@@ -75,12 +60,12 @@ def test_every_kind_of_edit_is_reverted_here() -> None:
 def test_a_change_is_reverted_by_edits_that_restore_what_was_there(
     before: list[Edit], change: Edit, expected: list[Edit]
 ) -> None:
-    changed = after(before, [change])
-    edits = revert_edits(after(before), changed, changed, force=False)
+    changed = index_after(before, [change])
+    edits = revert_edits(index_after(before), changed, changed, force=False)
     assert edits == expected
-    assert difference(after(before), after(before, [change], edits)).is_empty
+    assert difference(index_after(before), index_after(before, [change], edits)).is_empty
     # Reverted already: nothing is left to do.
-    assert revert_edits(after(before), changed, after(before, [change], edits), force=True) == []
+    assert revert_edits(index_after(before), changed, index_after(before, [change], edits), force=True) == []
 
 
 @pytest.mark.parametrize(
@@ -96,7 +81,7 @@ def test_a_change_is_reverted_by_edits_that_restore_what_was_there(
     ],
 )
 def test_what_was_changed_again_is_reverted_only_by_force(change: Edit, since: Edit, what: str) -> None:
-    before, changed, now = after(), after([change]), after([change], [since])
+    before, changed, now = index_after(), index_after([change]), index_after([change], [since])
     if not what:
         revert_edits(before, changed, now, force=False)
         return
@@ -104,25 +89,25 @@ def test_what_was_changed_again_is_reverted_only_by_force(change: Edit, since: E
         revert_edits(before, changed, now, force=False)
     assert (refused.value.field, refused.value.value) == (what, what)
     edits = revert_edits(before, changed, now, force=True)
-    assert difference(before, after([change], [since], edits)).is_empty
+    assert difference(before, index_after([change], [since], edits)).is_empty
 
 
 def test_a_rollback_restores_the_ranking_and_leaves_policy_and_learning() -> None:
-    past = after([SetWeights({"cosine": 1.0}), SetRule("r", RULE)])
+    past = index_after([SetWeights({"cosine": 1.0}), SetRule("r", RULE)])
     changes: list[list[Edit]] = [
         [SetWeights({"cosine": 1.0}), SetRule("r", RULE)],
         [SetWeights({"cosine": 2.0}), DeleteRule("r"), SetSegment("s", SEGMENT)],
         [SetPolicy(Policy(approvals=1)), AUTOMATIC, SetTrial(TRIAL)],
     ]
-    edits = rollback_edits(after(*changes), past)
+    edits = rollback_edits(index_after(*changes), past)
     assert edits == [SetWeights({"cosine": 1.0}), SetRule("r", RULE), DeleteSegment("s")]
-    now = after(*changes, edits)
+    now = index_after(*changes, edits)
     assert (now.policy.approvals, now.learning.mode, now.trial) == (1, "automatic", None)
     assert rollback_edits(now, past) == []
 
 
 def test_a_revert_of_weights_sets_no_trial() -> None:
-    before = after([AUTOMATIC, SetTrial(TRIAL)])
-    changed = after([AUTOMATIC, SetTrial(TRIAL)], [SetWeights({"phrase": 2.0})])
+    before = index_after([AUTOMATIC, SetTrial(TRIAL)])
+    changed = index_after([AUTOMATIC, SetTrial(TRIAL)], [SetWeights({"phrase": 2.0})])
     assert changed.trial is None
     assert revert_edits(before, changed, changed, force=False) == [SetWeights({"phrase": before.weights["phrase"]})]

@@ -15,13 +15,10 @@ from events.learning import Learning, Trial
 from events.policies import Policy
 from events.rules import Conditions, HideAction, PinAction, Rule
 from events.segments import Segment
-from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConfigured, IndexDeleted
-from tests.factories import NOW, SETTINGS
+from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexDeleted
+from tests.factories import CONFIGURED, NOW, SETTINGS
 from tuning.features import default_weights
 
-CONFIGURED = IndexConfigured(
-    id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
-)
 RULE, OTHER_RULE = Rule((HideAction("d1"),)), Rule((PinAction("d2", 1),))
 TRIAL = Trial("t1", "gate", {"cosine": 2.0}, 0.25, judged_baseline=0.5)
 AUTOMATIC = SetLearning(Learning(mode="automatic"))

@@ -7,7 +7,6 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from events.control import ControlState, fold
 from events.edits import (
     DeleteRule,
     DeleteSegment,
@@ -21,13 +20,11 @@ from events.edits import (
     SetWeights,
 )
 from events.errors import InvalidInput
-from events.index_control import IndexControl
 from events.learning import Learning, RampTrial, Trial
 from events.policies import Policy
 from events.rules import Conditions, HideAction, Rule
 from events.segments import Segment
-from events.types import ChangePublished, IndexConfigured
-from tests.factories import NOW, SETTINGS
+from tests.factories import SETTINGS, index_after
 from tuning.features import default_weights
 
 RULE = Rule((HideAction("d1"),))
@@ -64,14 +61,6 @@ KINDS: list[tuple[Edit, str, list[str], str]] = [
 ]
 
 
-def index(*edits: Edit) -> IndexControl:
-    configured = IndexConfigured(
-        id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
-    )
-    state = fold(ControlState(), configured, 1)
-    return fold(state, ChangePublished(id="2", timestamp=NOW, index="shop", edits=edits), 2).index("shop")
-
-
 def test_every_kind_of_edit_is_tested_here() -> None:
     assert {type(edit) for edit, *_ in KINDS} == {*get_args(Edit)}
 
@@ -101,7 +90,7 @@ def test_an_ended_trial_says_so() -> None:
 
 
 def test_only_an_edit_that_deletes_what_is_gone_is_done() -> None:
-    without, with_both = index(), index(SetRule("r", RULE), SetSegment("s", SEGMENT))
+    without, with_both = index_after(), index_after([SetRule("r", RULE), SetSegment("s", SEGMENT)])
     assert [edit for edit, *_ in KINDS if edit.is_done(without)] == [DeleteRule("r"), DeleteSegment("s")]
     assert [edit for edit, *_ in KINDS if edit.is_done(with_both)] == []
 
@@ -130,7 +119,7 @@ def test_only_an_edit_that_deletes_what_is_gone_is_done() -> None:
     ],
 )
 def test_an_edit_says_how_far_it_moves_weights(edit: Edit, moved: dict[str, tuple[float, float]]) -> None:
-    assert edit.moved_weights(index(SetSegment("s", SEGMENT))) == moved
+    assert edit.moved_weights(index_after([SetSegment("s", SEGMENT)])) == moved
 
 
 @pytest.mark.parametrize(

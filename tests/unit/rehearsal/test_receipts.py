@@ -16,7 +16,7 @@ from events.errors import Corrupt, Gone, NotFound
 from events.log import Entry
 from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT
-from events.types import BehaviorBatch, IndexConfigured, RankingShown
+from events.types import BehaviorBatch, RankingShown
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.rehearsal.receipts.receipts import Receipts
@@ -24,13 +24,9 @@ from searchsvc.search.query_ids import new_query_id
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving
-from tests.factories import NOW, SETTINGS, FakeEmbedder, engine, history_of, upsert
-from tuning.features import default_weights
+from tests.factories import CONFIGURED, NOW, FakeEmbedder, engine, history_of, upsert
 
 DOCUMENTS = [upsert(f"d{i}", f"red shoe {i % 5}", seed=i, votes=i) for i in range(20)]
-CONFIGURED = IndexConfigured(
-    id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
-)
 Alter = Callable[[RankingShown], RankingShown]
 
 

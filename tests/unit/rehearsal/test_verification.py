@@ -7,30 +7,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from events.control import ControlState, fold
-from events.edits import Edit, SetRule, SetTrial
-from events.index_control import IndexControl
+from events.edits import SetRule, SetTrial
 from events.learning import Trial
 from events.rules import HideAction, Rule
-from events.types import ChangePublished, IndexConfigured, InterleavedRanking, PairSwap, RankingShown
+from events.types import InterleavedRanking, PairSwap, RankingShown
 from searchsvc.rehearsal.receipts.repetition import NotRepeated
 from searchsvc.rehearsal.receipts.verification import check_order, check_retrieval, check_rules, verification
 from searchsvc.search.request import SearchRequest
-from tests.factories import NOW, SETTINGS, ranking
+from tests.factories import SETTINGS, index_after, ranking
 from tuning.features import default_weights
 from tuning.gate.interleaving import team_draft
 
 NOT_REPEATED = NotRepeated("the settings of the index have changed")
 SHOES = SearchRequest(query="red shoe")
 IN_FORCE, CHALLENGER, COINS = ("a", "b", "c"), ("c", "a", "b"), (True, False, True, True, False)
-
-
-def shop(*edits: Edit) -> IndexControl:
-    configured = IndexConfigured(
-        id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS)
-    )
-    state = fold(ControlState(), configured, 1)
-    return fold(state, ChangePublished(id="2", timestamp=NOW, index="shop", edits=edits), 2).index("shop")
 
 
 def shown(**members: Any) -> RankingShown:
@@ -85,9 +75,9 @@ def test_hits_are_ordered_by_score_then_by_id_or_it_is_said_why_not(
 
 
 def test_rules_that_control_does_not_have_or_that_do_not_fire_again_are_named() -> None:
-    with_rule = shop(SetRule("r", Rule((HideAction("d1"),))))
+    with_rule = index_after([SetRule("r", Rule((HideAction("d1"),)))])
     fired = shown(applied_rules=("r",))
-    assert check_rules(fired, shop(), outcome()).detail == "CONTROL 1 has no rule r"
+    assert check_rules(fired, index_after(), outcome()).detail == "CONTROL 1 has no rule r"
     assert check_rules(fired, with_rule, NOT_REPEATED).state == "not repeated"
     differs = check_rules(fired, with_rule, outcome())
     assert (differs.state, differs.detail) == ("differs", "now [], then ['r']")
@@ -106,22 +96,22 @@ def test_rules_that_control_does_not_have_or_that_do_not_fire_again_are_named() 
     ],
 )
 def test_the_first_difference_of_a_repeated_search_is_named(now: dict[str, Any], detail: str) -> None:
-    check = check_retrieval(shown(), shop(), outcome(**now))
+    check = check_retrieval(shown(), index_after(), outcome(**now))
     assert check.state == "differs"
     assert detail in check.detail
 
 
 def test_a_search_that_behavior_ranked_is_not_repeated_where_it_differs() -> None:
     ranked_by_behavior = shown(behavior_factors=(1.1, 1.0, 1.0))
-    check = check_retrieval(ranked_by_behavior, shop(), outcome(document_ids=("b", "a", "c")))
+    check = check_retrieval(ranked_by_behavior, index_after(), outcome(document_ids=("b", "a", "c")))
     assert check.state == "not repeated"
     assert "only of the documents that were shown" in check.detail
-    assert check_retrieval(ranked_by_behavior, shop(), outcome()).state == "holds"
+    assert check_retrieval(ranked_by_behavior, index_after(), outcome()).state == "holds"
 
 
 def test_a_holdout_is_scored_by_the_weights_of_its_trial() -> None:
     trial = Trial("t1", "ramp", {**default_weights(SETTINGS), "bm25.title": 2.0}, 0.5)
-    then = msgspec.structs.replace(shop(SetTrial(trial)), weights_version=1, config_version=1)
+    then = msgspec.structs.replace(index_after([SetTrial(trial)]), weights_version=1, config_version=1)
     logged = shown(scores=(1.0, 1.0, 1.0), trial="t1", holdout=True)
     in_force = msgspec.structs.replace(logged, holdout=False)
     assert then.weights["bm25.title"] != 2.0
@@ -130,7 +120,7 @@ def test_a_holdout_is_scored_by_the_weights_of_its_trial() -> None:
 
 
 def test_a_verification_holds_unless_a_check_differs() -> None:
-    then = msgspec.structs.replace(shop(), weights_version=1, config_version=1)
+    then = msgspec.structs.replace(index_after(), weights_version=1, config_version=1)
     title = then.weights["bm25.title"] * 0.5
     sealed = verification(shown(scores=(title, title, title)), then, None, NOT_REPEATED, 10)
     assert [check.state for check in sealed.checks] == ["holds", "not repeated", "not repeated", "not repeated"]
