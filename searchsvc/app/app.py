@@ -14,14 +14,19 @@ from typing import Any
 
 from events import data_folder
 from events.errors import Corrupt
-from searchsvc.app import upkeep, wiring
+from searchsvc.app import upkeep
 from searchsvc.app.background import BackgroundTasks
+from searchsvc.app.behavior_parts import BehaviorParts, open_behavior, open_keyring, open_learners, start_writing
+from searchsvc.app.change_parts import ChangeParts, open_changes
 from searchsvc.app.health import HealthCheck, HealthNotes
 from searchsvc.app.log_connection import LogConnection
+from searchsvc.app.log_parts import LogParts, open_log
 from searchsvc.app.log_watch import LogWatch
 from searchsvc.app.model import load_model
 from searchsvc.app.repair import INTERRUPTED_REPAIR
+from searchsvc.app.search_parts import open_indexers, open_node, open_search
 from searchsvc.app.shutdown import Shutdown
+from searchsvc.app.wiring import open_services
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.state import BehaviorState
 from searchsvc.changes.scheduler import Scheduler
@@ -78,7 +83,7 @@ class App:
         data_folder.prepare(data)
         if (data / INTERRUPTED_REPAIR).exists():
             raise Corrupt(f"a repair of {data} was interrupted: run `searchsvc events repair` again to continue it")
-        log = wiring.open_log(config, shutdown)
+        log = open_log(config, shutdown)
         await log.control.serve_copy()
         connection = LogConnection(config.nats, log.event_log, log.nats, log.control, self._background, notes)
         loop = asyncio.get_running_loop()
@@ -87,20 +92,20 @@ class App:
         embedder, encoder = model if model is not None else (None, None)
         await compiling
         await connection.wait(log.copy.seq)
-        node = wiring.open_node(config, shutdown)
-        keyring = await wiring.open_keyring(config, shutdown)
+        node = open_node(config, shutdown)
+        keyring = await open_keyring(config, shutdown)
         behavior_state = BehaviorState(
             n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events
         )
-        search = wiring.open_search(config, log, node, embedder, shutdown)
-        indexers = wiring.open_indexers(config, log, search, behavior_state, encoder, shutdown)
-        changes = wiring.open_changes(log, search)
-        learners = wiring.open_learners(config, log, search, changes, keyring, shutdown)
-        behavior = await wiring.open_behavior(config, log, behavior_state, keyring, learners)
+        search = open_search(config, log, node, embedder, shutdown)
+        indexers = open_indexers(config, log, search, behavior_state, encoder, shutdown)
+        changes = open_changes(log, search)
+        learners = open_learners(config, log, search, changes, keyring, shutdown)
+        behavior = await open_behavior(config, log, behavior_state, keyring, learners)
         await indexers.reconcile()
         watch = LogWatch(log.event_log, data / "catalog", behavior.follower.caught_up)
-        wiring.start_writing(behavior, watch, shutdown)
-        self.services = wiring.open_services(config, log, search, changes, behavior, indexers, keyring, shutdown)
+        start_writing(behavior, watch, shutdown)
+        self.services = open_services(config, log, search, changes, behavior, indexers, keyring, shutdown)
         self.health = HealthCheck(
             notes, log.serving, indexers, log.event_log, node, behavior.writer, behavior_state.rankings, watch
         )
@@ -110,9 +115,9 @@ class App:
     def _follow(
         self,
         connection: LogConnection,
-        log: wiring.LogParts,
-        changes: wiring.ChangeParts,
-        behavior: wiring.BehaviorParts,
+        log: LogParts,
+        changes: ChangeParts,
+        behavior: BehaviorParts,
         indexers: Indexers,
     ) -> None:
         """Start what follows the streams of the log."""
@@ -137,8 +142,8 @@ class App:
     def _keep_up(
         self,
         connection: LogConnection,
-        log: wiring.LogParts,
-        behavior: wiring.BehaviorParts,
+        log: LogParts,
+        behavior: BehaviorParts,
         indexers: Indexers,
         keyring: Keyring,
         watch: LogWatch,

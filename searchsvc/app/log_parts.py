@@ -1,0 +1,58 @@
+"""Open the log, and what is served from CONTROL."""
+
+from __future__ import annotations
+
+import msgspec
+
+from events import server
+from events.control import ControlState
+from events.copy import COPY_NAME, ControlCopy
+from events.history import ControlHistory
+from events.jetstream import JetStreamEventLog
+from searchsvc.app.shutdown import Shutdown
+from searchsvc.runtime.config import Config
+from searchsvc.runtime.disk import DiskGuard
+from searchsvc.state.control_follower import ControlFollower
+from searchsvc.state.serving import Serving
+
+
+class LogParts(msgspec.Struct, frozen=True):
+    """The log and what is served from CONTROL.
+
+    nats: our own server; None for a configured one
+    copy: CONTROL on disk
+    """
+
+    nats: server.NatsServer | None
+    disk: DiskGuard
+    copy: ControlCopy
+    history: ControlHistory
+    event_log: JetStreamEventLog
+    serving: Serving
+    control: ControlFollower
+
+    def served_control(self) -> ControlState:
+        """CONTROL as it is served now."""
+        return self.serving.current.control
+
+
+def open_log(config: Config, shutdown: Shutdown) -> LogParts:
+    """Open everything that a service is built on; connects to nothing yet. Raises Unavailable and Corrupt."""
+    data, nats = config.data_path, None
+    if not config.nats.url:
+        nats = server.NatsServer(data, port=config.nats.port, ingest_password=config.nats.ingest_password)
+        shutdown.add_blocking(nats.stop)
+    copy = ControlCopy(data / COPY_NAME)
+    shutdown.add_blocking(copy.close)
+    event_log = JetStreamEventLog()
+    shutdown.add(event_log.close)
+    disk = DiskGuard(
+        data,
+        warn_share=config.disk.warn_share,
+        stop_share=config.disk.stop_share,
+        enough_bytes=config.disk.enough_mb * 1_000_000,
+    )
+    event_log.before_append = disk.require
+    serving = Serving()
+    control = ControlFollower(event_log, copy, serving)
+    return LogParts(nats, disk, copy, ControlHistory(copy), event_log, serving, control)
