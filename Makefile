@@ -34,7 +34,7 @@ test: $(VENV)/dev tools opensearch  ## all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 test-quick: $(VENV)/dev  ## unit, property and golden tests
-	$(BIN)/python -m pytest tests/unit tests/property tests/golden
+	$(BIN)/python -m pytest tests/unit tests/property tests/golden tests/simulation
 
 test-faults: $(VENV)/dev tools  ## faults, fuzz and the log's model, ROUNDS=10 times as long as in `make test`
 	SEARCHSVC_TEST_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/integration/test_faults.py \

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from datetime import timedelta
 
 import nats.errors
 import nats.js.errors
@@ -16,8 +15,6 @@ from events.errors import Corrupt, InvalidInput, SearchsvcError, Unavailable
 from events.memory import matches
 from events.nats_connection import translate
 from events.streams import MAX_SUBJECT_TOKEN_BYTES, STREAMS, subject_token
-from tests.factories import NOW, click, ranking
-from tuning.clicks.join import Clickthrough, ClickthroughJoin, Orphan
 
 FOREIGN = [
     kind
@@ -93,36 +90,3 @@ def test_control_can_neither_be_deleted_nor_purged_nor_aged() -> None:
 def test_bytes_that_are_no_event_are_corrupt_and_never_skipped(data: bytes) -> None:
     with pytest.raises(Corrupt):
         codec.decode_control(data)
-
-
-def test_a_click_before_its_ranking_waits_for_it() -> None:
-    join = ClickthroughJoin(wait=timedelta(seconds=10))
-    assert join.apply(click()) == []
-    joined = join.apply(ranking())
-    assert joined == [Clickthrough(ranking(), click())]
-    assert join.expire(NOW + timedelta(hours=1)) == []
-
-
-def test_a_click_that_waited_in_vain_is_an_orphan_and_stays_one() -> None:
-    join = ClickthroughJoin(wait=timedelta(seconds=10))
-    join.apply(click())
-    assert join.expire(NOW + timedelta(seconds=9)) == []
-    orphans = join.expire(NOW + timedelta(seconds=10))
-    assert [orphan.interaction.id for orphan in orphans] == ["e1"]
-    assert join.apply(click()) == []
-    assert join.apply(ranking()) == []
-
-
-def test_a_click_on_what_its_late_ranking_did_not_show_is_an_orphan() -> None:
-    join = ClickthroughJoin(wait=timedelta(seconds=10))
-    join.apply(click(document_id="z"))
-    assert isinstance(join.apply(ranking())[0], Orphan)
-
-
-def test_the_joins_memory_is_bounded() -> None:
-    join = ClickthroughJoin(wait=timedelta(seconds=10), n_rankings=2, n_waiting=2)
-    pushed = [outcome for i in range(4) for outcome in join.apply(click(f"e{i}", f"missing{i}"))]
-    assert [outcome.interaction.id for outcome in pushed] == ["e0", "e1"]
-    for i in range(3):
-        join.apply(ranking(f"r{i}"))
-    assert join.apply(click("late", "r0")) != [Clickthrough(ranking("r0"), click("late", "r0"))]

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from benchmarks import report
-from events.errors import InvalidInput
 from searchsvc.search import ranking
-from tuning.weights import check_weights
 
 
 def test_the_best_come_first_and_equal_ones_by_id() -> None:
@@ -45,13 +42,6 @@ def test_the_nearest_count_as_overlooked_only_where_the_best_hold_none_of_them()
 def test_reciprocal_rank_fusion_is_that_of_the_paper() -> None:
     fused = ranking.reciprocal_rank_fusion(np.array([[1.0, 2.0, np.inf], [3.0, np.inf, 1.0]]))
     np.testing.assert_allclose(fused, [1 / 61 + 1 / 63, 1 / 62, 1 / 61])
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 100.1, -100.1])
-def test_weights_out_of_bounds_are_refused(value: float) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        check_weights({"a": 1.0, "b": value}, {"a": 0.0, "b": 0.0}, {})
-    assert refused.value.field == "weights.b"
 
 
 def test_intervals_hold_the_figure_and_repeat() -> None:

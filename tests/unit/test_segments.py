@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving_state import ServingState
 from tests.factories import NOW, edited, engine, serving, upsert
-from tuning.weights import check_limits, check_weights
 
 TRADE = Conditions(user_segment="trade")
 LAMPS = Conditions(query=QueryPattern("contains", "lamp"))
@@ -83,40 +81,6 @@ def test_a_typing_error_belongs_to_the_segment_that_was_meant(tmp_path: Path) ->
 def test_a_segment_that_cannot_be_honoured_is_refused(segment: Segment, field: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         check_segment(segment)
-    assert refused.value.field == field
-
-
-def test_a_weight_stays_within_its_bounds() -> None:
-    known = {"a": 1.0, "b": 1.0}
-    check_weights({"a": 2.0, "b": 50.0}, known, {"a": (0.0, 2.0)})
-    for given, field in (
-        ({"a": 2.1}, "weights.a"),
-        ({"a": -0.1}, "weights.a"),
-        ({"c": 1.0}, "weights.c"),
-        ({}, "weights"),
-    ):
-        with pytest.raises(InvalidInput) as refused:
-            check_weights(given, known, {"a": (0.0, 2.0)})
-        assert refused.value.field == field
-
-
-@pytest.mark.parametrize(
-    ("bounds", "locks", "field"),
-    [
-        ({"nope": (0.0, 1.0)}, {}, "bounds.nope"),
-        ({}, {"nope": True}, "locks.nope"),
-        ({"a": (2.0, 1.0)}, {}, "bounds.a"),
-        ({"a": (0.0, math.inf)}, {}, "bounds.a"),
-        ({"a": (-200.0, 1.0)}, {}, "bounds.a"),
-        ({"a": (2.0, 3.0)}, {}, "bounds.a"),
-    ],
-)
-def test_limits_that_cannot_hold_are_refused(
-    bounds: dict[str, tuple[float, float] | None], locks: dict[str, bool], field: str
-) -> None:
-    check_limits({"a": (1.0, 1.0), "b": None}, {"a": True}, {"a": 1.0, "b": 1.0})
-    with pytest.raises(InvalidInput) as refused:
-        check_limits(bounds, locks, {"a": 1.0, "b": 1.0})
     assert refused.value.field == field
 
 

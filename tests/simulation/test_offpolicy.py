@@ -1,4 +1,4 @@
-"""Estimates from a simulated log whose propensities are planted: near the truth as often as they say, or refused."""
+"""Off-policy estimates from a simulated log: close to the planted truth at the stated rate, or refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from events.types import PairSwap
-from tuning.clicks.offpolicy import Estimate, LoggedRanking, NoEstimate, estimate_change, propensities
+from tuning.clicks.offpolicy import Estimate, LoggedRanking, NoEstimate, estimate_change
 
 DOCUMENTS = tuple("abcdefgh")
 # By position, and how attractive each document is: the order in the log is not the best one.
@@ -52,22 +52,8 @@ def logged(
     return trials
 
 
-def test_propensities_are_those_of_the_coins() -> None:
-    found = propensities(tuple("bacd"), [PairSwap(1, 0.1, True), PairSwap(3, 0.2, False), PairSwap(4, 0.5, True)])
-    assert found == {
-        ("a", 1): 0.9,
-        ("b", 2): 0.9,
-        ("a", 2): 0.1,
-        ("b", 1): 0.1,
-        ("c", 3): 0.8,
-        ("d", 4): 0.8,
-        ("c", 4): 0.2,
-        ("d", 3): 0.2,
-    }
-
-
 @pytest.mark.parametrize("ranks", [(1,), (3,), (1, 5), (1, 3, 5)])
-def test_the_interval_holds_the_truth_as_often_as_it_says(ranks: tuple[int, ...]) -> None:
+def test_the_interval_covers_the_truth_at_the_stated_rate(ranks: tuple[int, ...]) -> None:
     after = swapped(DOCUMENTS, *ranks)
     truth = expected(after) - expected(DOCUMENTS)
     found = [estimate_change(logged(np.random.default_rng(seed), 6000, after)) for seed in range(N_SEEDS)]
@@ -87,7 +73,7 @@ def _logged_rate() -> float:
     return expected(DOCUMENTS) + swaps
 
 
-def test_users_who_differ_in_what_they_like_make_the_interval_wider() -> None:
+def test_users_with_different_tastes_widen_the_interval() -> None:
     """Half of forty users want the first, half the second: each click tells of its user more than of all."""
     after, held = swapped(DOCUMENTS, 1), 0
     for seed in range(N_SEEDS):
@@ -107,13 +93,13 @@ def test_users_who_differ_in_what_they_like_make_the_interval_wider() -> None:
     assert held >= 25
 
 
-def test_an_order_that_changes_nothing_changes_nothing() -> None:
+def test_an_order_that_changes_nothing_has_an_estimate_of_zero() -> None:
     found = estimate_change(logged(np.random.default_rng(1), 100, DOCUMENTS))
     assert isinstance(found, Estimate)
     assert (found.change, found.low, found.high) == (0.0, 0.0, 0.0)
 
 
-def test_one_that_is_better_is_told_from_one_that_is_worse() -> None:
+def test_a_better_order_is_told_from_a_worse_one() -> None:
     rng = np.random.default_rng(7)
     second_first = swapped(DOCUMENTS, 1)
     better = estimate_change(logged(rng, 10_000, second_first))
@@ -136,7 +122,7 @@ def test_one_that_is_better_is_told_from_one_that_is_worse() -> None:
         (200_000, swapped(DOCUMENTS, 1), ((1, 0.001),), "an effective sample of|hardly ever shown"),
     ],
 )
-def test_what_the_log_cannot_tell_is_refused(
+def test_there_is_no_estimate_where_the_log_does_not_suffice(
     n: int, after: Sequence[str], pairs: Sequence[tuple[int, float]] | None, reason: str
 ) -> None:
     trials = logged(np.random.default_rng(3), n, after, pairs=pairs)

@@ -1,15 +1,13 @@
-"""What is watched while a version is in force, and that it seldom cries wolf."""
+"""False alarms and power of the guard over simulated pages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 import numpy as np
 import pytest
 
-from tuning.gate.evalues import SampleRatio
-from tuning.gate.guard import ALARM, ALARM_OF_SHARES, SHOWN, Guard, PageOutcome, Shown, display_shares
+from tuning.gate.guard import SHOWN, Guard, PageOutcome, display_shares
 
 
 def pages(
@@ -44,34 +42,25 @@ def alarmed(guard: Guard, seen: Iterator[PageOutcome]) -> tuple[int, str]:
     return n, ""
 
 
-def test_versions_are_shown_as_the_ramp_says_and_some_are_held_back_for_as_long_as_one_is_watched() -> None:
-    assert get_args(Shown) == SHOWN
-    for alone in (0.01, 0.1, 0.5, 0.95):
-        new, old, both = display_shares(alone)
-        assert new + old + both == pytest.approx(1.0)
-        assert new == alone
-        assert 0.0 < old < both
-
-
 @pytest.mark.parametrize("alone", [0.01, 0.5, 0.95])
-def test_where_neither_is_better_there_is_no_alarm(alone: float) -> None:
+def test_there_is_no_alarm_where_neither_version_is_better(alone: float) -> None:
     for seed in range(4):
         assert alarmed(Guard(alone), pages(20_000, alone, seed=seed))[1] == ""
 
 
-def test_searches_that_end_without_a_click_are_noticed_by_those_held_back() -> None:
+def test_more_searches_without_a_click_raise_an_alarm() -> None:
     n, why = alarmed(Guard(0.5), pages(60_000, 0.5, clicked=(0.4, 0.7)))
     assert "without a click" in why
     assert n < 20_000
 
 
-def test_slow_searches_are_noticed_by_those_held_back() -> None:
+def test_more_slow_searches_raise_an_alarm() -> None:
     n, why = alarmed(Guard(0.5), pages(60_000, 0.5, took_ms=(20.0, 5.0)))
     assert "slow" in why
     assert n < 20_000
 
 
-def test_what_goes_into_carts_is_watched_by_itself() -> None:
+def test_carts_raise_an_alarm_by_themselves() -> None:
     guard = Guard(0.95)
     seen = (PageOutcome("both", first=False, click_preference=0.05, cart_preference=-0.6) for _ in range(300))
     n, why = alarmed(guard, seen)
@@ -79,7 +68,7 @@ def test_what_goes_into_carts_is_watched_by_itself() -> None:
     assert n < 60
 
 
-def test_versions_that_are_not_shown_as_often_as_they_are_to_be_are_noticed() -> None:
+def test_versions_that_are_not_displayed_as_drawn_raise_an_untrusted_alarm() -> None:
     new, old, both = display_shares(0.5)
     guard, n_lost = Guard(0.5), 0.1 * both
     total = 1.0 - n_lost
@@ -94,7 +83,7 @@ def test_versions_that_are_not_shown_as_often_as_they_are_to_be_are_noticed() ->
     pytest.fail("a tenth of what showed both was lost, and nobody noticed")
 
 
-def test_another_page_of_the_same_user_says_nothing_of_what_is_shown_alone() -> None:
+def test_later_pages_of_a_user_do_not_count_where_one_version_is_shown_alone() -> None:
     guard = Guard(0.5)
     for one in pages(30_000, 0.5, clicked=(0.2, 0.9)):
         seen = PageOutcome(one.shown, first=False, clicked=one.clicked, took_ms=one.took_ms)
@@ -102,7 +91,7 @@ def test_another_page_of_the_same_user_says_nothing_of_what_is_shown_alone() -> 
     assert guard.value == 0.0
 
 
-def test_another_rung_begins_to_count_anew_and_forgets_no_suspicion() -> None:
+def test_a_new_rung_restarts_the_counts_and_keeps_the_evidence() -> None:
     guard, other = Guard(0.1), Guard(0.5)
     alarmed(guard, pages(3000, 0.1, clicked=(0.3, 0.8)))
     before = guard.value
@@ -114,24 +103,3 @@ def test_another_rung_begins_to_count_anew_and_forgets_no_suspicion() -> None:
         assert guard.observe(one) == other.observe(one)
     assert guard.value == pytest.approx(other.value)
     assert guard.value > before
-
-
-def test_a_sample_ratio_that_is_off_by_two_in_a_hundred_is_found_and_a_right_one_hardly_ever_is_not() -> None:
-    rng = np.random.default_rng(5)
-    found = []
-    for share in (0.5, 0.52):
-        n_alarms = 0
-        for _ in range(60):
-            ratio = SampleRatio((0.5, 0.5))
-            best = 1.0
-            for kind in (rng.random(20_000) < share).astype(int).tolist():
-                ratio.observe(kind)
-                best = max(best, ratio.value)
-            n_alarms += best >= ALARM_OF_SHARES
-            again = SampleRatio((0.5, 0.5))
-            again.restore(ratio.counts)
-            assert again.value == pytest.approx(ratio.value, rel=1e-6)
-        found.append(n_alarms / 60)
-    assert found[0] <= 0.02
-    assert found[1] >= 0.8
-    assert ALARM > ALARM_OF_SHARES

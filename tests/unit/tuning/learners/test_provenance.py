@@ -10,7 +10,7 @@ from tuning.learners.provenance import N_KEPT, Provenance
 NAMES = ("a", "b", "c")
 
 
-def test_the_strongest_of_each_way_are_kept_in_order() -> None:
+def test_the_strongest_pulls_of_each_direction_are_kept_in_order() -> None:
     pulls = np.random.default_rng(1).standard_normal((300, 3))
     pulls[:, 2] = np.abs(pulls[:, 2])
     kept = Provenance(NAMES)
@@ -24,7 +24,7 @@ def test_the_strongest_of_each_way_are_kept_in_order() -> None:
     assert kept.searches({"a": 0.0, "gone": 1.0}) == {}
 
 
-def test_what_is_kept_can_be_put_away_and_taken_up_and_forgotten() -> None:
+def test_provenance_can_be_restored_and_reset() -> None:
     pulls = np.random.default_rng(2).standard_normal((60, 3))
     one, other = Provenance(NAMES), Provenance(NAMES)
     for n, moved in enumerate(pulls[:30]):

@@ -1,4 +1,4 @@
-"""Votes on pairs whose order was left to chance."""
+"""Votes on randomly ordered pairs under simulated shoppers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 from events.types import PairSwap
 from tuning.clicks.fairpairs import MIN_FLIPPED, PairVote, pair_votes, votes_on_flips
-from tuning.curves import piece_names, pieces
+from tuning.curves import piece_names
 
 N_PIECES = len(piece_names(("a", "b")))
 
@@ -16,18 +16,8 @@ def weights(a: float, b: float) -> np.ndarray:
     return np.array([a, b, *[0.0] * (N_PIECES - 2)])
 
 
-def test_one_click_of_two_is_a_vote_whichever_way_the_coin_fell_and_nothing_else_is() -> None:
-    features = np.arange(8.0).reshape(4, 2) / 10
-    swaps = [PairSwap(1, 0.5, True), PairSwap(3, 0.5, False)]
-    (vote,) = pair_votes(swaps, features, np.array([False, True, True, True]))
-    assert vote == PairVote([0.2, 0.3], [0.0, 0.1])
-    assert not list(pair_votes(swaps, features, np.array([True, True, False, False])))
-    assert not list(pair_votes([PairSwap(1, 0.1, True)], features, np.array([True, False, False, False])))
-    assert not list(pair_votes([PairSwap(4, 0.5, True)], features, np.array([True, False, False, True])))
-
-
 @pytest.mark.parametrize(("liked", "least", "most"), [(0.8, 0.6, 1.0), (0.5, 0.35, 0.65), (0.2, 0.0, 0.4)])
-def test_votes_tell_whether_to_turn_pairs_round(liked: float, least: float, most: float) -> None:
+def test_votes_tell_whether_to_flip_pairs(liked: float, least: float, most: float) -> None:
     """Shoppers click at the upper place twice as often, whatever stands there; of both, one is liked better."""
     rng = np.random.default_rng(1)
     votes: list[PairVote] = []
@@ -43,13 +33,3 @@ def test_votes_tell_whether_to_turn_pairs_round(liked: float, least: float, most
     assert votes_on_flips(votes, weights(2.0, 1.0), weights(1.5, 1.0)) is None, "that turns none of them round"
     assert votes_on_flips(votes[: MIN_FLIPPED - 1], weights(2.0, 1.0), weights(1.0, 2.0)) is None
     assert votes_on_flips([], weights(2.0, 1.0), weights(1.0, 2.0)) is None
-
-
-def test_features_are_taken_with_their_bends() -> None:
-    vote = PairVote([0.9, 0.0], [0.5, 0.5])
-    bent = weights(1.0, 0.5)
-    bent[2] = -2.0
-    assert (pieces(np.array([vote.chosen])) @ bent < pieces(np.array([vote.passed_over])) @ bent).all()
-    found = votes_on_flips([vote] * MIN_FLIPPED, weights(1.0, 0.5), bent)
-    assert found is not None
-    assert found.share == 0.0

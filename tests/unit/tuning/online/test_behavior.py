@@ -1,0 +1,149 @@
+"""Behavior values of documents: one vote for each user, query and document; published when they change."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from tests.simulation.shop import Shop, click, index
+from tuning.clicks.pages import SETTLE
+from tuning.learners.behavior import MIN_USERS
+from tuning.learners.coec import UserQuery
+from tuning.online.behavior import LearntBehavior
+from tuning.online.learner import IndexLearner
+
+
+def test_of_several_interactions_the_highest_counts_and_none_after_an_hour() -> None:
+    shop = Shop(index())
+    learner = IndexLearner(shop.control, SETTLE)
+    ranking, _ = shop.page()
+    learner.observe_ranking(ranking)
+    first, second = ranking.document_ids[:2]
+    for kind in ("click", "add_to_cart", "click", "purchase", "view", "feedback"):
+        learner.observe_interaction(ranking, click(ranking, first, shop.now, kind))
+    learner.observe_interaction(ranking, click(ranking, second, shop.now + timedelta(hours=2)))
+    assert learner.behavior.coec.documents.subjects[first].clicks == pytest.approx(10.0, rel=1e-4)
+    assert learner.behavior.coec.documents.subjects[second].clicks == 0.0
+
+
+def test_a_user_who_repeats_a_query_demotes_nothing() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    asked = msgspec.structs.replace(ranking, query_key="lamp")
+    for n in range(200):
+        learner.observe_ranking(msgspec.structs.replace(asked, id=f"r{n}"))
+    seen = learner.behavior.coec.documents.subjects[ranking.document_ids[0]].expected
+    learner.observe_ranking(msgspec.structs.replace(asked, id="other", user="another"))
+    assert learner.behavior.coec.documents.subjects[ranking.document_ids[0]].expected == pytest.approx(
+        2 * seen, rel=0.1
+    )
+
+
+def test_a_factor_is_published_when_it_changes_and_only_then() -> None:
+    learner = IndexLearner(index(), SETTLE)
+    shop = Shop(index())
+    ranking, _ = shop.page()
+    wanted = ranking.document_ids[4]
+    told = []
+    for n in range(2 * MIN_USERS):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        learner.observe_ranking(shown)
+        learner.observe_interaction(shown, click(shown, wanted, shop.now))
+        told.append(next((one.factor for one in learner.learnt_behavior(shop.now) if one.document_id == wanted), None))
+    assert told[: MIN_USERS - 1] == [None] * (MIN_USERS - 1)
+    assert learner.learnt_behavior(shop.now) == []
+    last = [one for one in told if one is not None]
+    assert last
+    assert max(last) <= 1.2
+
+
+def test_what_users_prefer_under_one_query_is_published_for_that_query_alone() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    wanted, told = ranking.document_ids[4], dict[tuple[str, str], LearntBehavior]()
+    for n in range(200):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        asked = UserQuery("sofa" if n % 2 else "lamp", n)
+        learner.observe_ranking(shown, asked)
+        clicked = wanted if asked.words == "lamp" else ranking.document_ids[5]
+        learner.observe_interaction(shown, click(shown, clicked, shop.now), asked)
+        told |= {(one.query, one.document_id): one for one in learner.learnt_behavior(shop.now)}
+        if n < 2 * MIN_USERS - 2:
+            assert not any(query for query, _ in told), "of fewer than twenty users nothing is told"
+    assert told["lamp", wanted].factor == 1.2
+    assert told["lamp", wanted].log2_lift > 0.3
+    assert told["sofa", wanted].factor < 1.0
+    assert told["sofa", wanted].log2_lift < -0.3
+
+
+def test_feedback_counts_for_a_document_or_against_it() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    liked, disliked, clicked = ranking.document_ids[:3]
+    learner.observe_ranking(ranking)
+    before = learner.behavior.coec.documents.subjects[disliked].expected
+    for document_id, grade in ((liked, 0.5), (disliked, -1.0), (clicked, -1.0), (disliked, -0.5)):
+        said = click(ranking, document_id, shop.now, "feedback")
+        learner.observe_interaction(ranking, click(ranking, clicked, shop.now))
+        learner.observe_interaction(ranking, msgspec.structs.replace(said, value=grade))
+    assert learner.behavior.coec.documents.subjects[liked].clicks == pytest.approx(2.5, rel=1e-4)
+    assert learner.behavior.coec.documents.subjects[disliked].expected == pytest.approx(before + 5.0, rel=1e-4)
+    (page,) = learner._pages.close(shop.now + timedelta(hours=1))
+    assert page.clicked == {liked}
+
+
+def test_a_new_document_starts_from_its_families() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    wanted = ranking.document_ids[4]
+    assert learner.unseen_documents(ranking) == list(ranking.document_ids)
+    learner.register({name: ["brand=Norvik"] if name == wanted else [] for name in ranking.document_ids})
+    for n in range(3 * MIN_USERS):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        learner.observe_ranking(shown)
+        learner.observe_interaction(shown, click(shown, wanted, shop.now))
+    learner.learnt_behavior(shop.now)
+    first = msgspec.structs.replace(ranking, id="new", user="first", document_ids=("new", *ranking.document_ids[:9]))
+    assert learner.unseen_documents(first) == ["new"]
+    assert learner.unseen_documents(msgspec.structs.replace(first, user="")) == []
+    learner.register({"new": ["brand=Norvik"]})
+    learner.observe_ranking(first)
+    told = {one.document_id: one for one in learner.learnt_behavior(shop.now)}
+    assert told["new"].log2_lift > 0.5
+    assert told["new"].factor == 1.0
+
+
+def test_a_document_that_is_no_longer_shown_becomes_neutral() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    ranking, _ = shop.page()
+    wanted = ranking.document_ids[4]
+    for n in range(2 * MIN_USERS):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        learner.observe_ranking(shown)
+        learner.observe_interaction(shown, click(shown, wanted, shop.now))
+    assert {one.document_id: one.factor for one in learner.learnt_behavior(shop.now)}[wanted] > 1.1
+    (later,) = (one for one in learner.learnt_behavior(shop.now + timedelta(days=365)) if one.document_id == wanted)
+    assert (later.factor, later.log2_lift) == (1.0, 0.0)
+    assert learner.behavior.n_boosted == 0
+
+
+def test_served_values_of_unknown_documents_are_published_as_neutral() -> None:
+    learner, shop = IndexLearner(index(), SETTLE), Shop(index())
+    learner.republish([("", "boosted"), ("lamp", "liked")])
+    told = {(one.query, one.document_id): one for one in learner.learnt_behavior(shop.now)}
+    assert [(one.factor, one.log2_lift, one.statistics.users) for one in told.values()] == [(1.0, 0.0, [])] * 2
+    assert learner.learnt_behavior(shop.now) == []
+
+
+def test_a_silent_learner_remembers_only_what_is_worth_publishing() -> None:
+    learner, shop = IndexLearner(index(), SETTLE, silent=True), Shop(index())
+    ranking, _ = shop.page()
+    for n in range(100):
+        shown = msgspec.structs.replace(ranking, id=f"r{n}", user=f"u{n}")
+        learner.observe_ranking(shown, UserQuery(f"lamp {n}" if n >= 30 else "lamp", n))
+    assert {words for words, _ in learner.behavior.published._changed} == {"lamp"}
+    other = IndexLearner(index(), SETTLE)
+    learner.take_over(other)
+    assert {words for words, _ in learner.behavior.published._changed} == {"lamp", ""}
