@@ -1,0 +1,104 @@
+"""The learners of a service: from events to SIGNALS, over restarts, and with what is to be ignored."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from events.codec import decode_signal
+from events.edits import SetLearning
+from events.learning import Ignored, Learning
+from events.types import ExplorationLearnt
+from searchsvc.runtime.tasks import end
+from tests.factories import NOW
+from tests.unit.learning.learning_shop import LearningShop, learning_shop
+from tuning.learners.behavior import MIN_USERS
+
+pytestmark = pytest.mark.anyio
+
+
+async def caught_up(shop: LearningShop, message: str) -> None:
+    """Run the learners until their last message begins so."""
+    known = asyncio.Event()
+    known.set()
+    running = asyncio.create_task(shop.learners.run(known))
+    async with asyncio.timeout(20):
+        while not (await shop.learners.status("shop")).message.startswith(message):  # noqa: ASYNC110 - no event tells of messages
+            await asyncio.sleep(0.01)
+    await end([running])
+
+
+async def test_what_users_click_is_published_to_signals(tmp_path: Path) -> None:
+    async with learning_shop(tmp_path) as shop:
+        await shop.learners.step()
+        await shop.show_clicks(2 * MIN_USERS)
+        await shop.learners.step()
+        factors = await shop.factors()
+        assert factors["", "b"] > 1.0
+        assert factors["lamp", "b"] > 0.0
+        assert ("", "a") not in factors, "others are as good as the average"
+        assert (await shop.learners.status("shop")).n_boosted > 0
+        explorations = [
+            event
+            async for record in shop.shop.log.read("SIGNALS")
+            if isinstance(event := decode_signal(record.data), ExplorationLearnt)
+        ]
+        assert [event.share for event in explorations] == [0.02]
+
+
+async def test_an_index_that_begins_to_learn_reads_the_log(tmp_path: Path) -> None:
+    async with learning_shop(tmp_path, Learning()) as shop:
+        await shop.show_clicks(2 * MIN_USERS)
+        await shop.learners.step()
+        assert await shop.factors() == {}
+        assert (await shop.learners.status("shop")).n_documents == 0
+        await shop.set_learning("on", Learning(mode="automatic", max_boost=1.5))
+        await caught_up(shop, f"relearnt from the log: {4 * MIN_USERS} events")
+        await shop.learners.step()
+        assert (await shop.factors())["", "b"] > 1.0
+
+
+async def test_what_is_ignored_is_forgotten_and_taken_back(tmp_path: Path) -> None:
+    async with learning_shop(tmp_path) as shop:
+        await caught_up(shop, "relearnt from the log: 0 events")
+        await shop.show_clicks(2 * MIN_USERS)
+        await shop.learners.step()
+        assert (await shop.factors())["", "b"] > 1.0
+        window = Ignored(NOW - timedelta(days=1), NOW + timedelta(days=1))
+        await shop.set_learning("forget", Learning(mode="automatic", max_boost=1.5, ignored=(window,)))
+        await caught_up(shop, f"relearnt from the log: {4 * MIN_USERS} events")
+        await shop.learners.step()
+        assert set((await shop.factors()).values()) == {1.0}
+
+
+async def test_learners_continue_from_a_snapshot(tmp_path: Path) -> None:
+    async with learning_shop(tmp_path) as shop:
+        incomplete = await shop.learners.state_parts()
+        assert msgspec.msgpack.decode(incomplete) == {}, "a learner that has not read the log is not stored"
+        await caught_up(shop, "relearnt from the log: 0 events")
+        await shop.show_clicks(2 * MIN_USERS)
+        state = await shop.learners.state_parts()
+        before = await shop.learners.status("shop")
+        restarted = shop.new_learners()
+        restarted.restore(state)
+        await restarted.step()
+        after = await restarted.status("shop")
+        assert after.n_documents == before.n_documents == 3
+        assert after.n_boosted == before.n_boosted > 0
+        restarted.close()
+        with pytest.raises(msgspec.DecodeError):
+            shop.learners.restore(b"no snapshot")
+
+
+async def test_an_index_that_stops_learning_is_idle(tmp_path: Path) -> None:
+    async with learning_shop(tmp_path) as shop:
+        await shop.show_clicks(3)
+        await shop.learners.step()
+        assert (await shop.learners.status("shop")).n_documents == 3
+        await shop.shop.change("off", SetLearning(Learning()))
+        await shop.learners.step()
+        assert (await shop.learners.status("shop")).n_documents == 0
