@@ -74,7 +74,10 @@ async def test_a_suggestion_replaces_the_learners_draft_and_no_other(tmp_path: P
 
 
 async def test_a_learner_that_may_not_publish_does_not(tmp_path: Path) -> None:
-    async with shop_on_ramp(tmp_path, Policy(publishers={"learning": ("ada",), "weights": ("ada",)})) as (shop, publisher):
+    async with shop_on_ramp(tmp_path, Policy(publishers={"learning": ("ada",), "weights": ("ada",)})) as (
+        shop,
+        publisher,
+    ):
         with pytest.raises(Forbidden):
             await publisher.publish("shop", decision("ramped"))
         assert shop.index.trial is not None
