@@ -38,7 +38,7 @@ from events.settings import IndexSettings
 from searchsvc.analysis.document_text import embedding_text
 from searchsvc.cli.data import import_documents
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engines.opensearch.client import raw_client_of
+from searchsvc.engines.opensearch.client import client_of
 from searchsvc.engines.protocol import Upsert
 from searchsvc.indexing.documents import AcceptedDocument, parse_documents
 from searchsvc.search.request import SearchRequest
@@ -242,7 +242,7 @@ def _drop(url: str, prefix: str) -> None:
     """Delete all indexes that were created."""
 
     async def delete() -> None:
-        client = raw_client_of([url])
+        client = client_of([url])
         await client.indices.delete(index=f"{prefix}-*")
         await client.close()
 
@@ -251,7 +251,7 @@ def _drop(url: str, prefix: str) -> None:
 
 def _version(url: str) -> str:
     async def info() -> str:
-        client = raw_client_of([url])
+        client = client_of([url])
         answer = await client.info()
         await client.close()
         return str(answer["version"]["number"])

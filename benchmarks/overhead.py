@@ -18,7 +18,7 @@ from benchmarks.running import RunningService
 from benchmarks.searching import search
 from events.settings import IndexSettings
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engines.opensearch.client import raw_client_of
+from searchsvc.engines.opensearch.client import client_of
 from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.search.request import SearchRequest
@@ -65,7 +65,7 @@ def measure(
         engine = OpenSearchEngine(node, next(iter(names)), settings, embedder.dimension)
         engine.restore()
         state, searcher = serving(settings, engine.snapshot()), Searcher(embedder, n_candidates=CANDIDATES)
-        client = raw_client_of([url])
+        client = client_of([url])
         for number, query in enumerate(queries):
             request = SearchRequest(query=query.text[:MAX_QUERY_LENGTH], limit=LIMIT)
             searcher.search(state, INDEX, request, query_id="bench", now=NOW)

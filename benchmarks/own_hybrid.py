@@ -15,7 +15,7 @@ from benchmarks.queries import MAX_QUERY_LENGTH
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import embedding_text, field_text
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engines.opensearch.client import raw_client_of
+from searchsvc.engines.opensearch.client import client_of
 from searchsvc.indexing.documents import AcceptedDocument, parse_documents
 from tuning.arrays import FloatArray
 
@@ -54,7 +54,7 @@ class OwnHybrid:
         self, folder: Path, queries: Sequence[JudgedQuery]
     ) -> dict[str, tuple[list[list[str]], list[float]]]:
         """Index a collection and search it; return (ids of each query, milliseconds of each) by processor."""
-        client = raw_client_of([self._url], timeout=TIMEOUT_S)
+        client = client_of([self._url], timeout=TIMEOUT_S)
         try:
             await self._fill(client, folder)
             return {name: await self._search_all(client, processor, queries) for name, processor in PROCESSORS.items()}

@@ -1,8 +1,8 @@
-"""How long until a change counts everywhere?
+"""How long until a change is in effect everywhere?
 
-Question   from sending a change of weights, or a document, to one of several services on one NATS server, to the first
-           answer of each that was ranked with it.
-Data       the made-up catalogue, on every service.
+Question   from sending a change of weights or rules, or a document, to one of several services on one NATS server, to
+           the first answer of each service that is ranked with it.
+Data       the sample catalogue, on every service.
 Baseline   the service that was sent the change.
 Command    searchsvc bench propagation
 """
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import report
+from benchmarks.errors import BenchmarkFailed
 from benchmarks.running import RunningService, call
 from events import server
 from searchsvc.cli.data import import_documents
@@ -28,10 +29,15 @@ from searchsvc.cli.sample import sample_catalogue
 INDEX: Final = "bench"
 LIMIT_MS: Final = 20.0
 PAUSE_S: Final = 0.02
+IMPORT_TIMEOUT_S: Final = 120.0
 
 
 def measure(*, n_services: int, n_changes: int, n_documents: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """The result as JSON would have it. n_documents: in the catalogue."""
+    """Change weights, rules and documents; return the result as it is written to JSON.
+
+    n_changes: of each kind
+    n_documents: in the catalogue
+    """
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch, ExitStack() as cleanup:
         nats = server.start(Path(scratch) / "store")
         cleanup.callback(nats.stop)
@@ -58,7 +64,9 @@ def measure(*, n_services: int, n_changes: int, n_documents: int, say: Callable[
         say("writing documents")
         documents = _changes(services, n_changes, "min_catalog_seq", partial(_write_document, connection))
     figures = {"weights_ms": _figures(weights), "rules_ms": _figures(rules), "documents_ms": _figures(documents)}
-    slowest = {kind: max(one.p99.value for one in figures[kind].values()) for kind in ("weights_ms", "rules_ms")}
+    slowest = {
+        kind: max(latency.p99.value for latency in figures[kind].values()) for kind in ("weights_ms", "rules_ms")
+    }
     return {
         "benchmark": "propagation",
         "question": "a change sent to one service to the first answer of each that was ranked with it",
@@ -97,42 +105,48 @@ def _write_document(connection: HTTPConnection, n: int) -> int:
 
 
 def _changes(services: list[RunningService], n: int, waits_for: str, send: Callable[[int], int]) -> list[list[float]]:
-    """For each service the milliseconds of every change. A search that waits for the change is under way on each before
-    it is sent: what is measured is the change's own way."""
+    """Make n changes, one after another; return the milliseconds of each change for every service.
+
+    On every service a search that waits for the change is on its way before the change is sent, so only the change's
+    own way is measured.
+
+    waits_for: search member with the sequence to wait for
+    send: makes the change of a number and returns its sequence
+    """
     expected = send(0)
     times: list[list[float]] = [[] for _ in services]
-    for i in range(1, n + 1):
+    for number in range(1, n + 1):
         expected += 1
         answered = [0.0] * len(services)
 
-        def search(at: int, seq: int, answered: list[float] = answered) -> None:
-            with closing(services[at].connection()) as connection:
-                asked = {"query": "desk lamp", waits_for: seq}
-                status, answer = call(connection, "POST", f"/v1/indexes/{INDEX}/search", asked)
-                answered[at] = time.perf_counter()
+        def search(position: int, seq: int, answered: list[float] = answered) -> None:
+            with closing(services[position].connection()) as connection:
+                request = {"query": "desk lamp", waits_for: seq}
+                status, answer = call(connection, "POST", f"/v1/indexes/{INDEX}/search", request)
+                answered[position] = time.perf_counter()
                 if status != 200:
-                    raise AssertionError(f"the search that waited was answered {status}: {answer}")
+                    raise BenchmarkFailed(f"the search that waited was answered {status}: {answer}")
 
-        threads = [threading.Thread(target=search, args=(at, expected)) for at in range(len(services))]
+        threads = [threading.Thread(target=search, args=(i, expected)) for i in range(len(services))]
         for thread in threads:
             thread.start()
         time.sleep(PAUSE_S)
         sent = time.perf_counter()
-        seq = send(i)
+        seq = send(number)
         for thread in threads:
             thread.join()
         if seq != expected or not all(answered):
-            raise AssertionError(f"change {seq} came, {expected} was waited for")
-        for at, when in enumerate(answered):
-            times[at].append((when - sent) * 1e3)
+            raise BenchmarkFailed(f"the change has sequence {seq}, but searches waited for {expected}")
+        for i, answered_at in enumerate(answered):
+            times[i].append((answered_at - sent) * 1e3)
     return times
 
 
 def _await_documents(service: RunningService, n: int) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + IMPORT_TIMEOUT_S
     while service.call("GET", f"/v1/indexes/{INDEX}")[1].get("n_documents") != n:
         if time.monotonic() > deadline:
-            raise AssertionError(f"{service.url} did not get its {n} documents within 120 s")
+            raise BenchmarkFailed(f"{service.url} did not get its {n} documents within {IMPORT_TIMEOUT_S:g} s")
         time.sleep(0.1)
 
 

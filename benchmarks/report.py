@@ -1,4 +1,4 @@
-"""What every result carries: commit, machine, versions, seed; and how figures are summarised."""
+"""What every result has in it (commit, machine, versions, seed), and how figures are summarised and printed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Interval(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds over n measurements."""
+    """Percentiles of n measurements, in milliseconds."""
 
     n: int
     p50: Interval
@@ -51,7 +51,10 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """A figure that was asked for. holds: whether it was reached in this run."""
+    """A figure that is asked for, and whether this run reached it.
+
+    wanted, seen: as they are printed
+    """
 
     what: str
     wanted: str
@@ -60,14 +63,14 @@ class Check(msgspec.Struct, frozen=True):
 
 
 def latency(values_ms: Sequence[float], seed: int = SEED) -> Latency:
-    """Summarise at least one measurement. Percentiles are of the sample; intervals resample it."""
+    """Summarise one measurement or more. Percentiles are of the sample; intervals are bootstrapped from it."""
     values = np.asarray(values_ms, np.float64)
     p50, p99 = (_percentile_interval(values, q, seed) for q in (50, 99))
     return Latency(len(values), p50, _rounded(np.percentile(values, 95)), p99, _rounded(values.max()))
 
 
 def mean_interval(values: AnyArray, seed: int = SEED) -> Interval:
-    """The mean over queries with its bootstrap interval."""
+    """Return the mean over queries, with its bootstrap interval."""
     rng = np.random.default_rng(seed)
     n = len(values)
     means = np.array([values[rng.integers(0, n, n)].mean() for _ in range(RESAMPLES)])
@@ -76,7 +79,7 @@ def mean_interval(values: AnyArray, seed: int = SEED) -> Interval:
 
 
 def environment(seed: int = SEED) -> dict[str, Any]:
-    """Where, when and with what a result was measured."""
+    """Describe where, when and with what a result was measured."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit_of(Path(__file__).parent),
@@ -92,7 +95,7 @@ def environment(seed: int = SEED) -> dict[str, Any]:
 
 
 def write(path: Path | None, result: Mapping[str, Any]) -> None:
-    """Write a result as JSON where a file was asked for."""
+    """Write a result as JSON, if there is a path."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
@@ -100,7 +103,7 @@ def write(path: Path | None, result: Mapping[str, Any]) -> None:
 
 
 def print_checks(checks: Sequence[Check]) -> None:
-    print("\nasked for")
+    print("\nchecks")
     for check in checks:
         print(f"  {'holds' if check.holds else 'FALLS SHORT':12} {check.what}: {check.seen} (wanted {check.wanted})")
 
