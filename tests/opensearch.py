@@ -1,10 +1,10 @@
 """A real OpenSearch node for tests: fetched once, kept between runs, started on ports and in a folder of its own.
 
-    python -m tests.opensearch                what `make opensearch` does: fetch it
-    python -m tests.opensearch COMMAND ...    a command with a node beside it, at SEARCHSVC_OPENSEARCH_URL, which it may
-                                              kill and start again (SEARCHSVC_NODE_PID_FILE, SEARCHSVC_NODE_START)
+    python -m tests.opensearch                fetch it, as `make opensearch` does
+    python -m tests.opensearch COMMAND ...    run a command with a node at SEARCHSVC_OPENSEARCH_URL, which the command
+                                              may kill and restart (SEARCHSVC_NODE_PID_FILE, SEARCHSVC_NODE_START)
 
-The distribution and both plugins come from Maven's repository; this is the newest version for which it has all three.
+The distribution and both plugins come from the Maven repository. This is the newest version that it has all three of.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -32,15 +33,17 @@ ARTIFACTS: Final = (
     f"org.opensearch.plugin:opensearch-knn:{VERSION}.0:zip",
     f"org.opensearch.plugin:neural-search:{VERSION}.0:zip",
 )
-# The node does not run as root, so the folder is where another user may enter.
+# The node does not run as root: its user must be able to enter the folder.
 FOLDER: Final = Path(os.environ.get("SEARCHSVC_TEST_OPENSEARCH", "/var/tmp/searchsvc-test")) / f"opensearch-{VERSION}"
 USER: Final = "nobody"
-START_TIMEOUT_S: Final = 120.0
+# A start takes 15 s; on a machine with other work it may take minutes.
+START_TIMEOUT_S: Final = 600.0
+STOP_TIMEOUT_S: Final = 60.0
 HEAP: Final = "512m"
 
 
 def missing() -> str:
-    """Why no node can be started here; '' where one can."""
+    """Return why no node can be started here, or ''."""
     if not java_home():
         return f"no Java {MIN_JAVA} or newer was found (JAVA_HOME, /usr/lib/jvm, the PATH)"
     if not (FOLDER / "bin" / "opensearch").exists():
@@ -49,7 +52,7 @@ def missing() -> str:
 
 
 def java_home() -> str:
-    """The folder of a Java that is new enough; '' without one."""
+    """Return the folder of a Java that is new enough, or ''."""
     on_path = shutil.which("java")
     places = [Path(os.environ["JAVA_HOME"])] if "JAVA_HOME" in os.environ else []
     places += sorted(Path("/usr/lib/jvm").glob("*"), reverse=True)
@@ -61,13 +64,16 @@ def _java_version(home: Path) -> int:
     binary = home / "bin" / "java"
     if not binary.exists():
         return 0
-    said = subprocess.run([str(binary), "-version"], capture_output=True, text=True, check=False).stderr
-    found = re.search(r'version "(\d+)', said)
-    return int(found[1]) if found else 0
+    output = subprocess.run([str(binary), "-version"], capture_output=True, text=True, check=False).stderr
+    version = re.search(r'version "(\d+)', output)
+    return int(version[1]) if version else 0
 
 
 def fetch() -> None:
-    """Unpack distribution and plugins into `FOLDER`, all or nothing. Raises OSError or CalledProcessError."""
+    """Download the distribution and its plugins into `FOLDER`, all or nothing.
+
+    Raises OSError or CalledProcessError.
+    """
     if (FOLDER / "bin" / "opensearch").exists():
         return
     FOLDER.parent.mkdir(parents=True, exist_ok=True)
@@ -81,8 +87,8 @@ def fetch() -> None:
             check=True,
             cwd=FOLDER.parent,
         )
-    node, knn, neural = (downloads / f"{one.split(':')[1]}-{one.split(':')[2]}.zip" for one in ARTIFACTS)
-    # Python's zipfile would lose which files may be run.
+    node, knn, neural = (downloads / "{1}-{2}.zip".format(*artifact.split(":")) for artifact in ARTIFACTS)
+    # Python's zipfile does not keep which files are executable.
     subprocess.run(["unzip", "-q", str(node), "-d", str(partial)], check=True)
     unpacked = next(path for path in partial.iterdir() if (path / "bin").is_dir())
     for plugin, name in ((knn, "opensearch-knn"), (neural, "neural-search")):
@@ -92,7 +98,7 @@ def fetch() -> None:
 
 
 def without_plugins() -> Path:
-    """The same distribution without its plugins: hard links, so it takes no room."""
+    """Return the folder of the same distribution without plugins. It consists of hard links."""
     bare = FOLDER.with_name(f"{FOLDER.name}-bare")
     if not bare.exists():
         partial = bare.with_suffix(".partial")
@@ -108,10 +114,13 @@ def _plugins_in(folder: str, names: Sequence[str]) -> set[str]:
 
 
 class OpenSearchNode:
-    """One running node, in a folder of its own. home: of the distribution that it runs."""
+    """One running node, in a folder and on ports of its own.
+
+    home: folder of the distribution
+    """
 
     def __init__(self, home: Path = FOLDER) -> None:
-        # Not among those of tests: whoever starts other tests meanwhile takes these from the node's user.
+        # Not below pytest's folder: another pytest that starts meanwhile would change its owner.
         self.data = data = Path(tempfile.mkdtemp(prefix="opensearch-"))
         self._home = home
         self.port, transport = _free_port(), _free_port()
@@ -150,34 +159,35 @@ class OpenSearchNode:
 
     @property
     def command(self) -> list[str]:
-        """What starts it."""
+        """The command that starts it."""
         environment = {
             "OPENSEARCH_JAVA_HOME": java_home(),
             "OPENSEARCH_JAVA_OPTS": f"-Xms{HEAP} -Xmx{HEAP}",
             "OPENSEARCH_PATH_CONF": str(self.data / "config"),
             "PATH": os.environ["PATH"],
         }
-        clean = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
-        return [*clean, *self._as_user, str(self._home / "bin" / "opensearch"), "-p", str(self.pid_file)]
+        clean_environment = ["env", "-i", *(f"{name}={value}" for name, value in environment.items())]
+        return [*clean_environment, *self._as_user, str(self._home / "bin" / "opensearch"), "-p", str(self.pid_file)]
 
     def start(self) -> None:
-        """Start it, again on its port, and wait until it answers. Raises OSError where it does not."""
+        """Start it on its ports and wait until it answers. Raises OSError if it does not."""
         log = (self.data / "stdout").open("wb")
         with log:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log, cwd=self.data)
         deadline = time.monotonic() + START_TIMEOUT_S
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
                 raise OSError(f"OpenSearch did not start: {(self.data / 'stdout').read_text()[-2000:]}")
             time.sleep(0.2)
 
     def stop(self) -> None:
-        """End it for good; its folder goes, too."""
+        """End it and delete its folder."""
         if self._process is not None:
-            # Its id may be another's by now: a command beside it may have killed and started it.
+            # Not the id of our child: a command may have killed the node and started it again.
             pid = self.pid
-            os.kill(pid, 15)
-            self._process.wait(60)
+            os.kill(pid, signal.SIGTERM)
+            self._process.wait(STOP_TIMEOUT_S)
             self._process = None
             while Path(f"/proc/{pid}").exists():
                 time.sleep(0.1)
@@ -186,17 +196,20 @@ class OpenSearchNode:
     def kill(self) -> None:
         """End it as a power failure would."""
         if self._process is not None:
-            os.kill(self.pid, 9)
-            self._process.wait(60)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._process.kill()
+            self._process.wait(STOP_TIMEOUT_S)
             self._process = None
 
     def freeze(self) -> None:
-        """It takes what it is sent, and answers nothing."""
+        """Stop it: it accepts requests and answers none."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def thaw(self) -> None:
+        """Let it continue after `freeze`."""
         if self._process is not None:
-            # What runs it as another user stops with it.
+            # `runuser`, which runs it as another user, stops with it.
             os.kill(self._process.pid, signal.SIGCONT)
             os.kill(self.pid, signal.SIGCONT)
 
@@ -218,20 +231,20 @@ def _free_port() -> int:
         return port
 
 
-def beside(command: Sequence[str]) -> int:
-    """Run a command with a node beside it; its exit status."""
+def run_with_node(command: Sequence[str]) -> int:
+    """Run a command with a node and return its exit status."""
     node = OpenSearchNode()
-    own = {
+    environment = {
         "SEARCHSVC_OPENSEARCH_URL": node.url,
         "SEARCHSVC_NODE_PID_FILE": str(node.pid_file),
         "SEARCHSVC_NODE_START": shlex.join(node.command),
     }
     try:
-        return subprocess.run(command, env={**os.environ, **own}, check=False).returncode
+        return subprocess.run(command, env={**os.environ, **environment}, check=False).returncode
     finally:
         node.stop()
 
 
 if __name__ == "__main__":
     fetch()
-    sys.exit(beside(sys.argv[1:]) if len(sys.argv) > 1 else 0)
+    sys.exit(run_with_node(sys.argv[1:]) if len(sys.argv) > 1 else 0)
