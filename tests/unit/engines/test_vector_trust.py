@@ -30,3 +30,17 @@ def test_vectors_are_not_trusted_if_the_nearest_are_no_nearer_than_the_average()
     keyword: FloatArray = np.full(5, 0.9, np.float32)
     assert vector_trust(keyword, NEAREST, 0.5, 1000) == 0.0
     assert vector_trust(keyword, NEAREST[:0], 0.0, 1000) == 0.0
+
+
+def test_trust_falls_from_1_to_0_as_keyword_hits_come_near_the_average() -> None:
+    nearest: FloatArray = np.full(10, 0.6, np.float32)
+
+    def trust(keyword_cosine: float, n: int = 10) -> float:
+        return vector_trust(np.full(n, keyword_cosine, np.float32), nearest, 0.1, 1000)
+
+    assert trust(0.6) == trust(0.23) == 1.0
+    assert trust(0.1875) == pytest.approx(0.5, abs=1e-5)
+    assert trust(0.1) == trust(-0.2) == 0.0
+    assert trust(0.1, n=2) == 1.0
+    assert vector_trust(nearest, nearest[:0], 0.1, 1000) == 0.0
+    assert vector_trust(nearest, nearest, 0.9, len(nearest)) == 1.0, "all there is, no nearer than the mean"

@@ -1,0 +1,173 @@
+"""What rules do to a search as a whole."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from events.rules import (
+    BoostAction,
+    BuryAction,
+    FilterAction,
+    HideAction,
+    PinAction,
+    RedirectAction,
+    RemoveWordsAction,
+    ReplaceWordsAction,
+    Rule,
+    SynonymAction,
+)
+from searchsvc.rules.directives import Effect
+from searchsvc.search.request import SearchRequest
+from searchsvc.search.searcher import Searcher
+from tests.factories import NOW, FakeEmbedder
+from tests.rules import BANNER, when
+from tests.searching import PIN, answer, hit_ids, shoe_shop
+
+
+@pytest.mark.parametrize(
+    ("rules", "query", "expected"),
+    [
+        ({}, "red shoe", ["a", "b", "c", "d"]),
+        ({"r": PIN}, "red shoe", ["e", "a", "b", "c", "d"]),
+        ({"r": PIN}, "red boot", ["d", "a", "b", "c"]),
+        ({"r": Rule((PinAction("c", 2),))}, "red shoe", ["a", "c", "b", "d"]),
+        ({"r": Rule((PinAction("a", 9),))}, "red shoe", ["b", "c", "d", "a"]),
+        ({"r": Rule((HideAction("b"),))}, "red shoe", ["a", "c", "d"]),
+        ({"r": Rule((HideAction(filter="brand:Cd"),))}, "red shoe", ["a", "d"]),
+        ({"r": Rule((FilterAction("brand:Cd"),))}, "red shoe", ["b", "c"]),
+        ({"r": Rule((FilterAction("brand:Cd"),)), "s": Rule((FilterAction("votes>5"),))}, "red shoe", ["b"]),
+        ({"r": Rule((BoostAction(50.0, "brand:Ef"),))}, "red shoe", ["d", "a", "b", "c"]),
+        ({"r": Rule((BuryAction(0.01, "brand:Ab"),))}, "red shoe", ["b", "c", "d", "a"]),
+        ({"r": Rule((BoostAction(5.0, signal="votes"),))}, "red shoe", ["b", "c", "a", "d"]),
+        ({"r": Rule((BoostAction(5.0, "brand:Cd", "votes"),))}, "red shoe", ["b", "c", "a", "d"]),
+        ({"r": Rule((ReplaceWordsAction("sock", "shoe"),))}, "blue shoe", ["e"]),
+        ({"r": Rule((ReplaceWordsAction("hat"),), conditions=when("cap", "exact"))}, "cap", ["f"]),
+        ({"r": Rule((RemoveWordsAction(("cheap", "buy")),))}, "buy cheap hat", ["f"]),
+        ({"r": Rule((RemoveWordsAction(("hat",)),))}, "hat", ["f"]),
+        ({"r": Rule((SynonymAction(words=("cap", "hat")),), conditions=when(context=("x",)))}, "cap", []),
+        # A hide is stronger than a pin, whoever says it.
+        ({"p": Rule((PinAction("b", 1),), priority=9), "h": Rule((HideAction("b"),))}, "red shoe", ["a", "c", "d"]),
+        # Of two ranks for one document the first rule's counts.
+        (
+            {"p": Rule((PinAction("d", 1),), priority=1), "q": Rule((PinAction("d", 2),))},
+            "red shoe",
+            ["d", "a", "b", "c"],
+        ),
+        # Of two documents for one rank, the other rule's takes the next.
+        (
+            {"p": Rule((PinAction("d", 1),), priority=1), "q": Rule((PinAction("e", 1),))},
+            "red shoe",
+            ["d", "e", "a", "b", "c"],
+        ),
+        # Boosts multiply, by a hundred at most.
+        (
+            {"p": Rule((BoostAction(100.0, "brand:Ef"),)), "q": Rule((BuryAction(0.01, "brand:Ef"),))},
+            "red shoe",
+            ["a", "b", "c", "d"],
+        ),
+        # A typing error is what it was meant to be.
+        ({"r": Rule((PinAction("f", 1),), conditions=when("socks", "exact"))}, "sokc", ["f", "e"]),
+        # Who browses.
+        ({"r": Rule((PinAction("f", 1),), conditions=when("", "exact"))}, "", ["f", "a", "b", "c", "d", "e"]),
+        ({"r": Rule((BoostAction(3.0, signal="votes"), HideAction("a")))}, "", ["b", "c", "d", "e", "f"]),
+    ],
+)
+def test_rules_do_what_they_say(tmp_path: Path, rules: dict[str, Rule], query: str, expected: list[str]) -> None:
+    result = answer(shoe_shop(tmp_path, **rules), query)
+    assert hit_ids(result) == expected
+    assert result.total == len(expected)
+    assert [hit.rank for hit in result.hits] == list(range(1, len(expected) + 1))
+
+
+def test_patterns_match_the_corrected_query_but_not_a_rewritten_one(tmp_path: Path) -> None:
+    state = shoe_shop(
+        tmp_path,
+        words=Rule((ReplaceWordsAction("green hat", "cap"),), conditions=when("cap")),
+        meant=Rule((PinAction("e", 1),), conditions=when("cap sock", "exact")),
+        made=Rule((PinAction("a", 1),), conditions=when("green hat")),
+    )
+    assert answer(state, "cap sokc").applied_rules == answer(state, "cap sock").applied_rules
+    assert hit_ids(answer(state, "cap sokc"))[0] == "e"
+
+
+def test_sort_and_filters_of_the_request_win_over_pins_and_boosts(tmp_path: Path) -> None:
+    state = shoe_shop(tmp_path, r=Rule((PinAction("e", 1), BoostAction(9.0, "brand:Ab"), HideAction("c"))))
+    assert hit_ids(answer(state, sort=["votes:desc"])) == ["b", "d", "a"]
+    notes = {effect.action: effect.note for effect in answer(state, sort=["votes:desc"]).rule_effects}
+    assert notes == {
+        "pin": "the search has an order of its own",
+        "boost": "the search has an order of its own",
+        "hide": "",
+    }
+    result = answer(state, filters="brand:Cd")
+    assert hit_ids(result) == ["b"]
+    assert [e.note for e in result.rule_effects if e.action == "pin"] == [
+        "the document is not there, is hidden or is filtered out"
+    ]
+
+
+def test_a_rule_may_require_a_filter_of_the_request(tmp_path: Path) -> None:
+    state = shoe_shop(tmp_path, r=Rule((PinAction("c", 1),), conditions=when(filters="brand:Cd")))
+    assert hit_ids(answer(state, filters="votes>1 AND brand:Cd")) == ["c", "b"]
+    assert hit_ids(answer(state, filters="brand:Ef"))[0] == "d"
+    assert hit_ids(answer(state, filters="brand:(Cd OR Ef)"))[0] == "b"
+    # A condition matches a filter in any notation.
+    for equal_filter in (
+        "votes>1 AND (votes:5 OR brand:cd) AND brand:CD",
+        {"all": [{"field": "brand", "is": "cd"}]},
+        'brand:"cD"',
+    ):
+        assert hit_ids(answer(state, filters=equal_filter))[0] == "c"
+
+
+def test_the_answer_says_which_rules_did_what(tmp_path: Path) -> None:
+    state = shoe_shop(
+        tmp_path,
+        boost=Rule((BoostAction(2.0, "brand:Cd"), BoostAction(2.0, "brand:Nobody")), priority=5),
+        first=Rule((PinAction("d", 1), RedirectAction("/one"), BANNER), priority=4),
+        later=Rule((PinAction("e", 1), PinAction("d", 3), RedirectAction("/two")), priority=3),
+        words=Rule((RemoveWordsAction(("cheap",)),), priority=2),
+        gone=Rule((FilterAction("nothing:1"),), priority=1),
+        never=Rule((BANNER,), conditions=when("hat")),
+        tv=Rule((SynonymAction(words=("shoe", "boot")),)),
+    )
+    result = answer(state, "cheap red shoe", explain=True)
+    assert result.applied_rules == ["boost", "first", "later", "words", "tv"]
+    assert (result.redirect, result.user_data) == ("/one", [{"banner": "b1"}])
+    assert hit_ids(result)[:2] == ["d", "e"]
+    effects = {
+        (e.rule, e.action, e.document_id, e.rank): (e.n_candidates, e.words, e.note) for e in result.rule_effects
+    }
+    assert effects == {
+        ("boost", "boost", "", None): (0, None, "no candidate passes its filter, or has the signal"),
+        ("first", "pin", "d", 1): (None, None, ""),
+        ("first", "redirect", "", None): (None, None, ""),
+        ("first", "user_data", "", None): (None, None, ""),
+        ("later", "pin", "e", 2): (None, None, "rank 1 was taken"),
+        ("later", "pin", "d", None): (None, None, "rule first pins it at rank 1"),
+        ("later", "redirect", "", None): (None, None, "/one came first"),
+        ("words", "remove_words", "", None): (None, "red shoe", ""),
+        ("gone", "filter", "", None): (None, None, "no document has what its filter names"),
+        ("tv", "synonym", "", None): (None, None, ""),
+    }
+    first = next(effect for effect in result.rule_effects if effect.rule == "boost")
+    assert first == Effect("boost", "boost", factor=2.0, n_candidates=2)
+    for hit in result.hits:
+        assert hit.explanation is not None
+        total = sum(share.contribution for share in hit.explanation.features.values())
+        assert hit.score == pytest.approx(total * hit.explanation.rule_factor)
+        assert hit.explanation.rule_factor == math.prod(boost.factor for boost in hit.explanation.boosts)
+    explanations = {hit.id: hit.explanation for hit in result.hits if hit.explanation is not None}
+    assert [explanations[name].pinned_by for name in "deb"] == ["first", "later", None]
+    assert [boost.factor for boost in explanations["b"].boosts] == [2.0]
+
+
+def test_neighbours_of_a_document_do_not_include_hidden_ones(tmp_path: Path) -> None:
+    rules = {"all": Rule((HideAction("b"),)), "red": Rule((HideAction("a"),), conditions=when("red"))}
+    searcher = Searcher(FakeEmbedder(), n_candidates=9)
+    request = SearchRequest(like="e")
+    result = searcher.search(shoe_shop(tmp_path, **rules), "shop", request, query_id="q", now=NOW).answer
+    assert sorted(hit_ids(result)) == ["a", "c", "d", "f"]
