@@ -1,4 +1,4 @@
-"""A made-up catalogue for whoever has none at hand: a few thousand plausible products. Deterministic."""
+"""A made-up catalogue of a few thousand plausible products, always the same, for `demo` and tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ LAST_DAY: Final = date(2026, 6, 30)
 
 
 class Category(msgspec.Struct, frozen=True):
-    """kinds: noun -> what it is for. traits: what a product may have. prices: from, to."""
+    """One category of products.
+
+    kinds: name of the product -> what it is for.
+    traits: properties that a product may have.
+    prices: lowest and highest.
+    """
 
     name: str
     brands: tuple[str, ...]
@@ -191,7 +196,7 @@ LINES: Final = ("Classic", "Pro", "Lite", "Plus", "Studio", "Air", "One", "Max",
 
 
 def sample_catalogue(n_products: int = N_PRODUCTS, seed: int = SEED) -> Iterator[bytes]:
-    """NDJSON lines, always the same for the same arguments."""
+    """Yield lines of NDJSON, always the same for the same arguments."""
     rng = random.Random(seed)
     for number in range(1, n_products + 1):
         yield msgspec.json.encode(_product(number, rng)) + b"\n"

@@ -1,4 +1,4 @@
-"""Clicks over HTTP and NATS, what becomes of bad and lonely ones, and what a person sees of all that."""
+"""Clicks over HTTP and NATS: joined to their rankings, refused, orphaned, replayed, and printed by the commands."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ from tests.waiting import wait_for
 
 
 def command(*words: str) -> str:
+    """Run a command that has to succeed; return its output."""
     done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def tail(service: RunningService, last: int = 500) -> list[dict[str, Any]]:
-    said = command("events", "tail", "--data-dir", str(service.data_dir), "--no-follow", "--json", "-n", str(last))
-    return [json.loads(line) for line in said.splitlines()]
+    """Return the last events of the log, as `events tail` prints them."""
+    output = command("events", "tail", "--data-dir", str(service.data_dir), "--no-follow", "--json", "-n", str(last))
+    return [json.loads(line) for line in output.splitlines()]
 
 
 def tailed(service: RunningService, event_id: str) -> dict[str, Any]:
-    """The tail's entry for an event, once it is there."""
+    """Return what `events tail` prints of an event, once it is in the log."""
 
     def entries() -> list[dict[str, Any]]:
         return [entry for entry in tail(service) if entry["event"]["id"] == event_id]
@@ -44,7 +46,7 @@ def dead_events(service: RunningService) -> list[dict[str, Any]]:
 
 
 def publish(service: RunningService, index: str, *payloads: bytes, role: str = "ingest") -> None:
-    """As another system would: with the address and account that the service hands out."""
+    """Publish as another system does: with the address and account in the data folder."""
     address = read_address(service.data_dir)
     account = address.accounts[role]  # type: ignore[index]
 
@@ -57,13 +59,14 @@ def publish(service: RunningService, index: str, *payloads: bytes, role: str = "
     asyncio.run(run())
 
 
-def shown(service: RunningService, query: str) -> tuple[str, list[str]]:
+def search(service: RunningService, query: str) -> tuple[str, list[str]]:
+    """Search; return the query id and the ids of the hits."""
     _, answer = service.call("POST", "/v1/indexes/shop/search", {"query": query})
     return answer["query_id"], [hit["id"] for hit in answer["hits"]]
 
 
 def test_a_click_over_http_and_one_over_nats_are_joined_to_their_query(service: RunningService) -> None:
-    query_id, ids = shown(service, "board game")
+    query_id, ids = search(service, "board game")
     event = {"type": "click", "query_id": query_id, "document_id": ids[1]}
     status, _ = service.call("POST", "/v1/events", {"events": [{**event, "index": "shop", "id": "http-1"}]})
     assert status == 202
@@ -85,7 +88,7 @@ def test_a_click_over_http_and_one_over_nats_are_joined_to_their_query(service: 
         (b"\xff\xfe", "no event"),
     ],
 )
-def test_what_is_invalid_on_nats_lands_in_dead_with_its_reason(
+def test_an_invalid_event_on_nats_is_in_dead_with_its_reason(
     service: RunningService, payload: bytes, reason: str
 ) -> None:
     marker = f"marker-{time.monotonic_ns()}"
@@ -95,7 +98,7 @@ def test_what_is_invalid_on_nats_lands_in_dead_with_its_reason(
     assert any(reason in event["reason"] and event["payload"] == text for event in dead_events(service))
 
 
-def test_an_event_for_an_unknown_index_on_nats_lands_in_dead(service: RunningService) -> None:
+def test_an_event_for_an_unknown_index_on_nats_is_in_dead(service: RunningService) -> None:
     publish(service, "nowhere", b'{"type":"click","document_id":"1"}')
     unknown = "there is no index 'nowhere'"
     wait_for(lambda: [event for event in dead_events(service) if unknown in event["reason"]], "the dead letter")
@@ -108,22 +111,22 @@ def test_the_ingest_account_can_publish_events_and_nothing_else(service: Running
     async def run() -> list[str]:
         refused: asyncio.Queue[str] = asyncio.Queue()
 
-        async def note(error: Exception) -> None:
+        async def note_error(error: Exception) -> None:
             refused.put_nowait(str(error))
 
-        client = await nats.connect(address.url, user=account.user, password=account.password, error_cb=note)
+        client = await nats.connect(address.url, user=account.user, password=account.password, error_cb=note_error)
         for subject in ("control.shop", "catalog.shop.1.x", "$JS.API.STREAM.DELETE.CONTROL"):
             await client.publish(subject, b"{}")
         await client.subscribe("behavior.>")
         async with asyncio.timeout(5):
-            said = [await refused.get() for _ in range(4)]
+            messages = [await refused.get() for _ in range(4)]
         await client.close()
-        return said
+        return messages
 
     assert sum("permissions violation" in error.lower() for error in asyncio.run(run())) == 4
 
 
-def test_a_click_whose_ranking_never_comes_waits_and_then_lands_in_dead(start_service: Any) -> None:
+def test_a_click_whose_ranking_never_comes_waits_and_is_then_in_dead(start_service: Any) -> None:
     service = start_service(SEARCHSVC_BEHAVIOR_JOIN_WAIT_S="0.5")
     service.call("PUT", "/v1/indexes/shop", {"searchable": [{"name": "title"}], "title": "title"})
     event = {"type": "click", "index": "shop", "document_id": "1", "query_id": "f" * 32, "id": "lonely"}
@@ -133,56 +136,56 @@ def test_a_click_whose_ranking_never_comes_waits_and_then_lands_in_dead(start_se
     assert json.loads(dead[0]["payload"])["id"] == "lonely"
 
 
-def test_a_refused_event_is_sent_again_once_what_was_wrong_is_mended(start_service: Any) -> None:
+def test_a_refused_event_is_replayed_once_its_cause_is_fixed(start_service: Any) -> None:
     service = start_service(SEARCHSVC_BEHAVIOR_JOIN_WAIT_S="0.3")
     url = ("--url", service.url)
     payload = {"type": "click", "document_id": "1", "id": "early", "user_token": "token-of-anna"}
     publish(service, "later", json.dumps(payload).encode(), b"hopeless")
-    tailed_dead(service, 2)
+    wait_for_dead(service, 2)
     listed = json.loads(command("events", "dead", *url, "--json"))["dead"]
     assert sorted(letter["refused"]["id"].rpartition("-")[0] for letter in listed) == ["ingest-1", "ingest-2"]
     assert "token-of-anna" not in json.dumps(listed)
     first = next(letter["refused"] for letter in listed if "early" in letter["refused"]["payload"])
 
     service.call("PUT", "/v1/indexes/later", {"searchable": [{"name": "title"}], "title": "title"})
-    again = subprocess.run(
+    replayed = subprocess.run(
         [sys.executable, "-c", RUN, "events", "replay", "--all", *url, "--json"], capture_output=True, check=False
     )
-    assert again.returncode == 3, again.stderr
-    said = json.loads(again.stdout)
-    assert said["n_replayed"] == 1
-    assert "no event" in said["still_refused"][0]["reason"]
+    assert replayed.returncode == 3, replayed.stderr
+    report = json.loads(replayed.stdout)
+    assert report["n_replayed"] == 1
+    assert "no event" in report["still_refused"][0]["reason"]
     entry = tailed(service, "early")
     assert (entry["event"]["replay_of"], entry["event"]["source"]) == (first["id"], "nats")
     assert entry["event"]["user"] == json.loads(first["payload"])["user_token"], (
         "the pseudonym that it was refused under"
     )
-    left = json.loads(command("events", "dead", *url, "--json"))["dead"]
-    assert [letter["refused"]["payload"] for letter in left] == ["hopeless"]
+    letters = json.loads(command("events", "dead", *url, "--json"))["dead"]
+    assert [letter["refused"]["payload"] for letter in letters] == ["hopeless"]
 
-    # A click on a ranking that never came, replayed: it waits again, and is given up again, under an id of its own.
+    # A click whose ranking never came, replayed: it waits again, and is in DEAD again, under a new id.
     click = {"type": "click", "index": "later", "document_id": "1", "query_id": "f" * 32, "id": "lonely"}
     assert service.call("POST", "/v1/events", {"events": [click]})[0] == 202
-    tailed_dead(service, 2)
+    wait_for_dead(service, 2)
     assert "1 sent again" in command("events", "replay", "lonely", *url)
-    tailed_dead(service, 2)
-    left = json.loads(command("events", "dead", "--key", "f" * 32, *url, "--json"))["dead"]
-    assert [letter["refused"]["id"].startswith("lonely.r") for letter in left] == [True]
+    wait_for_dead(service, 2)
+    letters = json.loads(command("events", "dead", "--key", "f" * 32, *url, "--json"))["dead"]
+    assert [letter["refused"]["id"].startswith("lonely.r") for letter in letters] == [True]
     unknown = service.call("POST", "/v1/dead/replay", {"ids": ["nobody"]})
     assert (unknown[0], unknown[1]["field"]) == (400, "ids")
 
 
-def tailed_dead(service: RunningService, n: int) -> None:
+def wait_for_dead(service: RunningService, n: int) -> None:
     """Wait until DEAD holds n events."""
     wait_for(lambda: len(service.call("GET", "/v1/dead")[1]["dead"]) == n, f"{n} dead letters")
 
 
-def test_no_token_and_no_address_reaches_the_disk_and_an_erased_user_is_nobodys(start_service: Any) -> None:
+def test_no_token_and_no_address_is_on_disk_and_nothing_of_an_erased_user_can_be_read(start_service: Any) -> None:
     service = start_service()
     import_documents(service.url, "shop", sample_catalogue(60))
     token, typed = "secret-token-of-anna", "boots for anna.muster@mail.example.com"
     _, answer = service.call("POST", "/v1/indexes/shop/search", {"query": typed, "user_token": token})
-    _, alone = service.call("POST", "/v1/indexes/shop/search", {"query": "call +41 44 123 45 67"})
+    _, without_user = service.call("POST", "/v1/indexes/shop/search", {"query": "call +41 44 123 45 67"})
     click = {
         "id": "private",
         "type": "click",
@@ -196,9 +199,9 @@ def test_no_token_and_no_address_reaches_the_disk_and_an_erased_user_is_nobodys(
     assert entry["ranking"]["query"] == "boots for [e-mail]"
     before = tailed(service, answer["query_id"])["event"]
     assert (before["user"], before["query"]) == (entry["event"]["user"], "boots for [e-mail]")
-    assert tailed(service, alone["query_id"])["event"]["query"] == "call [phone]"
+    assert tailed(service, without_user["query_id"])["event"]["query"] == "call [phone]"
 
-    hidden = [
+    payloads = [
         {"type": "clack", "user_token": 49170123456789, "document_id": "1"},
         {"events": [{"type": "click", "user_token": token}]},
         {"type": "click", "user_token": {"id": token}},
@@ -206,10 +209,10 @@ def test_no_token_and_no_address_reaches_the_disk_and_an_erased_user_is_nobodys(
     publish(
         service,
         "shop",
-        *(json.dumps(one).encode() for one in hidden),
+        *(json.dumps(payload).encode() for payload in payloads),
         b'{"type": "click", "user_token": "' + token.encode(),
     )
-    tailed_dead(service, 4)
+    wait_for_dead(service, 4)
 
     assert "1 key destroyed" in command("privacy", "erase", token, "--url", service.url)
     assert "nothing is known" in command("privacy", "erase", token, "--url", service.url)

@@ -1,4 +1,4 @@
-"""`judge`: grades at the prompt, kept as the benchmarks read them."""
+"""`judge`: grades typed at the prompt, in the files that benchmarks read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def judge(service: RunningService, folder: Path, typed: str, *words: str) -> sub
     return subprocess.run(call, input=typed, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_grades_are_kept_at_once_and_the_next_sitting_goes_on(service: RunningService, tmp_path: Path) -> None:
+def test_grades_are_saved_at_once_and_the_next_session_continues(service: RunningService, tmp_path: Path) -> None:
     folder = tmp_path / "judged"
     first = judge(
         service, folder, "3\n9\n0\nq\n", "--query", "desk lamp", "--query", "red shoe", "--depth", "3", "--json"
@@ -33,18 +33,18 @@ def test_grades_are_kept_at_once_and_the_next_sitting_goes_on(service: RunningSe
     assert [query.text for query in judged_queries(folder)] == ["desk lamp", "red shoe"]
     assert len((folder / "qrels.tsv").read_text().splitlines()) == 6
     third = judge(service, folder, "", "--depth", "3")
-    assert "0 graded, 1 left" in third.stdout, "the end of the input ends the sitting"
+    assert "0 graded, 1 left" in third.stdout, "the end of the input ends the session"
 
 
-def test_what_cannot_be_judged_is_said(service: RunningService, tmp_path: Path) -> None:
-    def refused() -> str:
+def test_files_that_cannot_be_used_are_refused(service: RunningService, tmp_path: Path) -> None:
+    def error() -> str:
         done = judge(service, tmp_path, "")
         assert done.returncode in (1, 2)
         return " ".join(done.stderr.replace("│", " ").split())
 
-    assert "has no queries yet" in refused()
+    assert "has no queries yet" in error()
     (tmp_path / "queries.jsonl").write_text('{"id": "q1"}\n')
-    assert "has a line that is not" in refused()
+    assert "has a line that is not" in error()
     (tmp_path / "queries.jsonl").write_text('{"id": "q1", "text": "lamp"}\n')
     (tmp_path / "qrels.tsv").write_text("q1 d1 2\n")
-    assert "line 1 is not query_id, doc_id, grade" in refused()
+    assert "line 1 is not query_id, doc_id, grade" in error()

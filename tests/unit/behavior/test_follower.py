@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from events.errors import Corrupt, Unavailable
-from events.log import Record
+from events.errors import Corrupt, LaterVersion, Unavailable
+from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.snapshot import Checkpoint, Snapshots
-from events.streams import StreamName
+from events.streams import BEHAVIOR_SUBJECT, StreamName
 from tests.factories import NOW, click, ranking
 from tests.unit.behavior.follower_node import N_KEPT, WAIT_S, FollowerNode, append, dead_letters
 
@@ -202,3 +202,19 @@ async def test_a_stream_whose_messages_have_all_expired_is_caught_up(tmp_path: P
     async with asyncio.timeout(5):
         await node.follower.caught_up.wait()
     running.cancel()
+
+
+async def test_a_snapshot_ends_before_a_message_of_a_later_version(tmp_path: Path) -> None:
+    log = MemoryEventLog()
+    await append(log, click("e1", None))
+    await log.append("BEHAVIOR", Entry(BEHAVIOR_SUBJECT, b'{"type":"rules_changed.v7","id":"x"}'))
+    await append(log, click("e2", None))
+    node = FollowerNode(log, tmp_path)
+    with pytest.raises(LaterVersion):
+        await node.run(until=3)
+    assert node.follower.caught_up.is_set(), "the service serves what is before the message"
+    await node.follower.save()
+    restarted = FollowerNode(log, tmp_path)
+    restarted.follower.restore()
+    state = restarted.state
+    assert (state.seq, state.has_stored("e1"), state.has_stored("e2")) == (1, True, False)

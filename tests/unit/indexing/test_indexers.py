@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from events.log import Entry
+from events.streams import catalog_subject
 from tests.factories import alike
-from tests.indexed_shop import SETTINGS, GatedIndexes, IndexedShop
+from tests.indexed_shop import SETTINGS, TIMEOUT_S, GatedIndexes, IndexedShop
 
 pytestmark = pytest.mark.anyio
 
@@ -31,4 +34,20 @@ async def test_an_index_that_was_deleted_is_not_saved(tmp_path: Path) -> None:
     indexes.saved = []
     await shop.drop()
     assert (indexes.saved, shop.indexers.failed) == ([], {})
+    await shop.indexers.close()
+
+
+async def test_an_index_serves_what_is_before_a_later_version_and_is_reported_as_failed(tmp_path: Path) -> None:
+    shop = IndexedShop(tmp_path, alike)
+    await shop.configure(SETTINGS)
+    first_seq = await shop.write("a", title="x")
+    later = Entry(catalog_subject("shop", 1, "later"), b'{"type":"rules_changed.v7","id":"x"}')
+    await shop.log.append("CATALOG", later)
+    await shop.write("b", title="x")
+    async with asyncio.timeout(TIMEOUT_S):
+        while not shop.indexers.failed:  # noqa: ASYNC110 - no event tells of it
+            await asyncio.sleep(0.01)
+    snapshot = await shop.served(first_seq)
+    assert (snapshot.n_documents, snapshot.catalog_seq) == (1, first_seq)
+    assert "rules_changed.v7" in shop.indexers.failed["shop"]
     await shop.indexers.close()
