@@ -1,0 +1,92 @@
+"""Events of later versions: skipped if they say so, else every reader stops before them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from events import codec, control
+from events.chain import GENESIS, link
+from events.copy import ControlCopy
+from events.errors import LaterVersion
+from events.log import Entry, Record
+from events.memory import MemoryEventLog
+from events.streams import BEHAVIOR_SUBJECT, catalog_subject
+from events.types import DocumentUpserted, IndexConfigured, Skipped
+from searchsvc.engines.embedded.indexes import EmbeddedIndexes
+from searchsvc.indexing.indexers import Indexers
+from searchsvc.state.serving import Serving
+from tests.factories import NOW, SETTINGS, alike, click
+from tests.unit.behavior.follower_node import FollowerNode, append
+from tuning.features import default_weights
+
+LATER_VERSION = b'{"type":"rules_changed.v7","id":"x"}'
+SKIPPABLE = b'{"type":"note_left.v3","skippable":true,"text":"x"}'
+CONFIGURED = codec.encode(
+    IndexConfigured(id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
+)
+
+
+def test_control_stops_before_a_later_version_and_skips_a_skippable_one() -> None:
+    state = control.fold_message(control.ControlState(), CONFIGURED, 1)
+    after = control.fold_message(state, SKIPPABLE, 2)
+    assert (after.seq, after.indexes) == (2, state.indexes)
+    assert after.chain != state.chain
+    with pytest.raises(LaterVersion, match=r"rules_changed\.v7"):
+        control.fold_message(after, LATER_VERSION, 3)
+
+
+def test_the_copy_keeps_a_later_version_and_serves_the_state_before_it(tmp_path: Path) -> None:
+    copy, chain = ControlCopy(tmp_path / "control.ndjson"), GENESIS
+    for seq, data in enumerate((CONFIGURED, LATER_VERSION, CONFIGURED), start=1):
+        chain = link(chain, data)
+        copy.confirm(Record("CONTROL", "control.shop", seq, NOW, data), chain)
+    copy.close()
+    again = ControlCopy(tmp_path / "control.ndjson")
+    assert (again.seq, again.state.seq, list(again.state.indexes)) == (3, 1, ["shop"])
+    again.close()
+
+
+def test_a_skippable_event_in_a_batch_is_skipped() -> None:
+    known = msgspec.json.encode(click("e1"))
+    data = b'{"type":"behavior_batch.v1","events":[%b,%b]}' % (SKIPPABLE, known)
+    assert [event.id for event in codec.decode_behavior(data).events] == ["e1"]
+    assert codec.decode_behavior(SKIPPABLE).events == []
+    assert codec.decode_catalog(SKIPPABLE) == Skipped("note_left.v3")
+    with pytest.raises(LaterVersion):
+        codec.decode_behavior(data.replace(b'"skippable":true', b'"skippable":false'))
+
+
+@pytest.mark.anyio
+async def test_behavior_stops_before_a_later_version_and_its_snapshot_too(tmp_path: Path) -> None:
+    log = MemoryEventLog()
+    await append(log, click("e1", None))
+    await log.append("BEHAVIOR", Entry(BEHAVIOR_SUBJECT, LATER_VERSION))
+    await append(log, click("e2", None))
+    node = FollowerNode(log, tmp_path)
+    with pytest.raises(LaterVersion):
+        await node.run(until=3)
+    assert node.follower.caught_up.is_set(), "a service serves what is before a later version"
+    await node.follower.save()
+    again = FollowerNode(log, tmp_path)
+    again.follower.restore()
+    assert (again.state.seq, again.state.has_stored("e1"), again.state.has_stored("e2")) == (1, True, False)
+
+
+@pytest.mark.anyio
+async def test_an_index_serves_the_documents_before_a_later_version_and_reports_it(tmp_path: Path) -> None:
+    log, serving = MemoryEventLog(), Serving()
+    await serving.set_control(control.fold_message(control.ControlState(), CONFIGURED, 1))
+    for name in ("a", "later", "b"):
+        text = msgspec.Raw(msgspec.json.encode({"id": name, "title": "x"}))
+        event = codec.encode(DocumentUpserted(index="shop", id=name, document=text))
+        data = LATER_VERSION if name == "later" else event
+        await log.append("CATALOG", Entry(catalog_subject("shop", 1, name), data))
+    indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), log, serving, None, alike)
+    await indexers.reconcile()
+    state = await serving.wait_until(lambda s: "shop" in s.snapshots, 10, "the index")
+    assert (state.snapshots["shop"].n_documents, state.snapshots["shop"].catalog_seq) == (1, 1)
+    assert "rules_changed.v7" in indexers.failed["shop"]
+    await indexers.close()
