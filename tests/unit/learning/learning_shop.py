@@ -25,6 +25,8 @@ from tests.factories import NOW, click, ranking
 from tuning.clicks.join import Clickthrough
 from tuning.clicks.pages import SETTLE
 
+IDS = ("a", "b", "c")
+
 
 async def no_search(
     name: str, before: ControlState, after: ControlState, request: SearchRequest
@@ -54,7 +56,9 @@ class LearningShop:
         for number in range(n_users):
             user = self.keyring.user(f"user-{number}", NOW)
             self.keyring.flush()
-            shown = seal_ranking(msgspec.structs.replace(ranking(f"q{number}"), query=query), user)
+            # Each document is as often at each rank.
+            order = IDS[number % len(IDS) :] + IDS[: number % len(IDS)]
+            shown = seal_ranking(msgspec.structs.replace(ranking(f"q{number}", ids=order), query=query), user)
             clicked = msgspec.structs.replace(click(f"e{number}", shown.id, document_id), user=user.pseudonym)
             await self.hand_over(shown, clicked)
 

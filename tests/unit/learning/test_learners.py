@@ -38,9 +38,9 @@ async def test_what_users_click_is_published_to_signals(tmp_path: Path) -> None:
         await shop.show_clicks(2 * MIN_USERS)
         await shop.learners.step()
         factors = await shop.factors()
-        assert factors["", "b"] > 1.0
-        assert factors["lamp", "b"] > 0.0
-        assert factors["", "a"] < 1.0, "it is on top, and no one clicks it"
+        assert factors["", "b"] > 1.2
+        assert ("lamp", "b") in factors
+        assert factors["", "a"] < 1.0, "it is shown as often, and no one clicks it"
         assert (await shop.learners.status("shop")).n_boosted > 0
         explorations = [
             event
@@ -59,7 +59,7 @@ async def test_an_index_that_begins_to_learn_reads_the_log(tmp_path: Path) -> No
         await shop.set_learning("on", Learning(mode="automatic", max_boost=1.5))
         await caught_up(shop, f"relearnt from the log: {4 * MIN_USERS} events")
         await shop.learners.step()
-        assert (await shop.factors())["", "b"] > 1.0
+        assert (await shop.factors())["", "b"] > 1.2
 
 
 async def test_what_is_ignored_is_forgotten_and_taken_back(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ async def test_what_is_ignored_is_forgotten_and_taken_back(tmp_path: Path) -> No
         await caught_up(shop, "relearnt from the log: 0 events")
         await shop.show_clicks(2 * MIN_USERS)
         await shop.learners.step()
-        assert (await shop.factors())["", "b"] > 1.0
+        assert (await shop.factors())["", "b"] > 1.2
         window = Ignored(NOW - timedelta(days=1), NOW + timedelta(days=1))
         await shop.set_learning("forget", Learning(mode="automatic", max_boost=1.5, ignored=(window,)))
         await caught_up(shop, f"relearnt from the log: {4 * MIN_USERS} events")
