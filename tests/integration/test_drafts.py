@@ -29,8 +29,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     running.stop()
 
 
-def ranked(service: RunningService, **asked: Any) -> list[str]:
-    answer = call(service, "POST", f"{SHOP}/search", {"query": "lamp", "limit": 10, **asked})
+def ranked(service: RunningService, **members: Any) -> list[str]:
+    answer = call(service, "POST", f"{SHOP}/search", {"query": "lamp", "limit": 10, **members})
     return [hit["id"] for hit in answer["hits"]]
 
 
@@ -47,7 +47,7 @@ def test_a_draft_changes_nothing_until_it_is_published_and_then_all_at_once(shop
     edits = [pinned(last), {"type": "weights", "weights": {"bm25.title": 1.0}}]
     saved = call(shop, "PUT", DRAFT, {"edits": edits, "reason": "spring", "expected_version": 0})
     assert (saved["id"], saved["base_seq"], len(saved["edits"])) == ("spring", seq, 2)
-    assert [one["id"] for one in call(shop, "GET", f"{SHOP}/drafts")["drafts"]] == ["spring"]
+    assert [draft["id"] for draft in call(shop, "GET", f"{SHOP}/drafts")["drafts"]] == ["spring"]
     assert (ranked(shop), call(shop, "GET", "/v1/state")["seq"]) == (before, seq)
     status = call(shop, "GET", DRAFT)
     assert (set(status["changed"]["rules"]), status["conflicts"], status["problem"]) == ({"spring"}, [], "")
@@ -62,7 +62,7 @@ def test_a_draft_changes_nothing_until_it_is_published_and_then_all_at_once(shop
     assert {hit["id"] for hit in lamp["after"]} | set(lamp["removed"]) >= set(before)
     assert (nothing["overlap"], nothing["before"]) == (1.0, [hit["id"] for hit in nothing["after"]])
     assert ranked(shop, draft="spring") == [hit["id"] for hit in lamp["after"]]
-    # Published: one change, one sequence, and one way back.
+    # Published: one change and one sequence, reverted as one.
     assert call(shop, "POST", f"{DRAFT}/publish", {"reason": " "}, status=400)["field"] == "reason"
     published = call(shop, "POST", f"{DRAFT}/publish", {"reason": "spring is here"})
     assert published["seq"] == seq + 1
@@ -77,24 +77,24 @@ def test_a_draft_changes_nothing_until_it_is_published_and_then_all_at_once(shop
     assert ranked(shop) == before
 
 
-def test_a_draft_whose_ground_moved_is_merged_or_says_what_moved(shop: RunningService) -> None:
+def test_a_draft_is_merged_with_other_changes_or_names_what_others_changed_since(shop: RunningService) -> None:
     first, second, *_ = ranked(shop)
     call(shop, "PUT", DRAFT, {"edits": [pinned(second), {"type": "weights", "weights": {"cosine": 1.0}}]})
-    # Something else moved: both count.
+    # Others changed something else: both changes are in force.
     call(shop, "PUT", f"{SHOP}/weights", {"weights": {"phrase": 0.7}})
     assert call(shop, "GET", DRAFT)["conflicts"] == []
     published = call(shop, "POST", f"{DRAFT}/publish", {"reason": "merged"})
     weights = call(shop, "GET", f"{SHOP}/weights")["weights"]
     assert (weights["phrase"], weights["cosine"]) == (0.7, 1.0)
     call(shop, "POST", f"/v1/changes/{published['seq']}/revert")
-    # The same moved: refused with its names, or forced.
+    # Others changed the same: refused with its names, or forced.
     call(shop, "PUT", DRAFT, {"edits": [pinned(second), {"type": "weights", "weights": {"cosine": 1.0}}]})
     call(shop, "PUT", f"{SHOP}/weights", {"weights": {"cosine": 1.5}})
     call(shop, "PUT", f"{SHOP}/rules/spring", {"actions": [{"type": "hide", "document_id": first}]})
     assert call(shop, "GET", DRAFT)["conflicts"] == ["rules.spring", "weights.cosine"]
     seq = call(shop, "GET", "/v1/state")["seq"]
-    said = call(shop, "POST", f"{DRAFT}/publish", {"reason": "x"}, status=409)
-    assert (said["field"], said["value"]) == ("rules.spring", "rules.spring, weights.cosine")
+    error = call(shop, "POST", f"{DRAFT}/publish", {"reason": "x"}, status=409)
+    assert (error["field"], error["value"]) == ("rules.spring", "rules.spring, weights.cosine")
     assert call(shop, "GET", "/v1/state")["seq"] == seq
     call(shop, "POST", f"{DRAFT}/publish", {"reason": "mine", "force": True})
     assert call(shop, "GET", f"{SHOP}/weights")["weights"]["cosine"] == 1.0
@@ -148,12 +148,12 @@ def test_a_draft_whose_ground_moved_is_merged_or_says_what_moved(shop: RunningSe
 def test_a_draft_that_could_not_be_published_is_refused_whole(
     shop: RunningService, body: dict[str, Any], status: int, field: str
 ) -> None:
-    said = call(shop, "PUT", f"{SHOP}/drafts/wrong", body, status=status)
-    assert said["field"] == field
+    error = call(shop, "PUT", f"{SHOP}/drafts/wrong", body, status=status)
+    assert error["field"] == field
     call(shop, "GET", f"{SHOP}/drafts/wrong", status=404)
 
 
-def test_of_two_who_save_at_the_same_version_one_is_told(shop: RunningService) -> None:
+def test_of_writers_that_save_at_the_same_version_one_succeeds(shop: RunningService) -> None:
     edits = {"edits": [{"type": "weights", "weights": {"cosine": 1.25}}]}
     path = f"{SHOP}/drafts/both"
     first = call(shop, "PUT", path, {**edits, "expected_version": 0})["version"]
@@ -164,9 +164,9 @@ def test_of_two_who_save_at_the_same_version_one_is_told(shop: RunningService) -
     with ThreadPoolExecutor(4) as pool:
         assert sorted(pool.map(save, range(4))) == [200, 409, 409, 409]
     call(shop, "DELETE", path)
-    # Gone is none yet.
+    # A deleted draft is at version 0.
     call(shop, "PUT", path, {**edits, "expected_version": 0})
-    # Who forces it does not mind that somebody else was first.
+    # By force, a rule that others deleted first is left out.
     call(shop, "PUT", f"{SHOP}/rules/old", {"actions": [{"type": "redirect", "url": "/x"}]})
     both = [{"type": "rule_deleted", "id": "old"}, {"type": "weights", "weights": {"cosine": 1.125}}]
     call(shop, "PUT", path, {"edits": both})
@@ -176,7 +176,7 @@ def test_of_two_who_save_at_the_same_version_one_is_told(shop: RunningService) -
     assert call(shop, "GET", f"{SHOP}/weights")["weights"]["cosine"] == 1.125
 
 
-def test_what_is_no_draft_and_no_preview_is_refused(shop: RunningService) -> None:
+def test_unknown_drafts_and_wrong_previews_are_refused(shop: RunningService) -> None:
     edits = {"edits": [{"type": "weights", "weights": {"cosine": 1.25}}]}
     call(shop, "PUT", DRAFT, edits)
     for path, body, status, field in (
@@ -214,9 +214,9 @@ def test_drafts_from_the_command_line_outlive_a_restart(
     shop.kill()
     shop = start_service("drafts")
     assert "rule spring new" in searchsvc("show", "shop", "hand")
-    said = searchsvc("preview", "shop", "hand", "lamp", "zzzz")
-    assert last in said
-    assert "1 of 2 queries would get another page" in said
+    output = searchsvc("preview", "shop", "hand", "lamp", "zzzz")
+    assert last in output
+    assert "1 of 2 queries would get another page" in output
     assert "is live" in searchsvc("publish", "shop", "hand", "--reason", "done")
     assert ranked(shop)[0] == last
     assert "has no draft" in searchsvc("delete", "shop", "hand", status=1)

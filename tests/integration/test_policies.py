@@ -42,32 +42,32 @@ def edits(value: float) -> dict[str, Any]:
     return {"reason": "more title", "edits": [{"type": "weights", "weights": {"bm25.title": value}}]}
 
 
-def test_four_eyes_a_step_and_publishers_hold_and_what_was_refused_stands_in_the_audit(shop: RunningService) -> None:
+def test_approvals_steps_and_publishers_are_enforced_and_refusals_are_in_the_audit_trail(shop: RunningService) -> None:
     before = weight(shop)
-    given = {"approvals": 1, "max_step": 2, "publishers": {"rules": ["bea"], "settings": ["ops"]}, "reason": "care"}
-    changed = call(shop, "PUT", f"{SHOP}/policy", given, actor="ada")
+    policy = {"approvals": 1, "max_step": 2, "publishers": {"rules": ["bea"], "settings": ["ops"]}, "reason": "care"}
+    changed = call(shop, "PUT", f"{SHOP}/policy", policy, actor="ada")
     assert changed["changed"]["policy"][1]["approvals"] == 1
     assert call(shop, "GET", f"{SHOP}/policy")["policy"]["max_step"] == 2
-    # Nobody changes it past the draft, neither the weights nor the policy itself.
-    asked = {"weights": {"bm25.title": before + 1}, "reason": "quickly"}
-    refused = call(shop, "PUT", f"{SHOP}/weights", asked, actor="ada", status=403)
+    # Without a draft neither the weights nor the policy itself can be changed.
+    body = {"weights": {"bm25.title": before + 1}, "reason": "quickly"}
+    refused = call(shop, "PUT", f"{SHOP}/weights", body, actor="ada", status=403)
     assert refused["field"] == "policy.approvals"
     assert "have it approved" in refused["detail"]
     assert call(shop, "PUT", f"{SHOP}/policy", {}, actor="ada", status=403)["field"] == "policy.approvals"
     rule = {"actions": [{"type": "hide", "filter": "id:1"}]}
     assert call(shop, "PUT", f"{SHOP}/rules/r", rule, actor="ada", status=403)["field"] == "policy.publishers.rules"
     settings = call(shop, "GET", SHOP)["settings"]
-    for method, body in (("PUT", settings), ("DELETE", None)):
-        assert call(shop, method, SHOP, body, actor="ada", status=403)["field"] == "policy.publishers.settings"
+    for method, content in (("PUT", settings), ("DELETE", None)):
+        assert call(shop, method, SHOP, content, actor="ada", status=403)["field"] == "policy.publishers.settings"
     assert weight(shop) == before
     seq = call(shop, "GET", "/v1/state")["seq"]
-    entries = {one["seq"]: one for one in call(shop, "GET", "/v1/audit")["entries"]}
+    entries = {entry["seq"]: entry for entry in call(shop, "GET", "/v1/audit")["entries"]}
     last = entries[seq - 4]
     assert (last["kind"], last["actor"], last["reason"]) == ("change_refused", "ada", "quickly")
     assert "approvals" in last["refused"]
     assert last["event"]["edits"] == [{"type": "weights", "weights": {"bm25.title": before + 1}}]
     assert [entries[seq - n]["event"]["kind"] for n in (0, 1)] == ["index_deleted", "index_configured"]
-    # A draft that somebody else looked at may; whoever wrote it does not count, nor does nobody.
+    # A draft is published once somebody other than its author, with a name, has approved it.
     draft = call(shop, "PUT", DRAFT, edits(before + 1), actor="ada")
     assert call(shop, "GET", DRAFT)["approvals_missing"] == 1
     assert (
@@ -76,8 +76,8 @@ def test_four_eyes_a_step_and_publishers_hold_and_what_was_refused_stands_in_the
     for actor in ("ada", ""):
         assert call(shop, "POST", f"{DRAFT}/approve", {}, actor=actor, status=400)["field"] == "actor"
     approved = call(shop, "POST", f"{DRAFT}/approve", {"expected_version": draft["version"]}, actor="bea")
-    assert [one["actor"] for one in approved["approvals"]] == ["bea"]
-    # Written again it is another draft: nobody approved that one.
+    assert [approval["actor"] for approval in approved["approvals"]] == ["bea"]
+    # Saved again it is another draft, without approvals.
     draft = call(shop, "PUT", DRAFT, edits(before + 2.5), actor="ada")
     assert draft["approvals"] == []
     stale = {"expected_version": approved["version"]}
@@ -90,25 +90,25 @@ def test_four_eyes_a_step_and_publishers_hold_and_what_was_refused_stands_in_the
     call(shop, "POST", f"{DRAFT}/approve", {"reason": "fine"}, actor="bea")
     published = call(shop, "POST", f"{DRAFT}/publish", {"reason": "looked at by two"}, actor="ada")
     assert weight(shop) == before + 1.5
-    # What is taken back was there before: one is enough.
+    # A revert needs no approval: what it leads to was in force before.
     call(shop, "POST", f"/v1/changes/{published['seq']}/revert", {"reason": "no good"}, actor="ada")
     assert weight(shop) == before
 
 
-def test_in_a_freeze_only_the_exempt_change_anything_and_it_ends_by_itself(shop: RunningService) -> None:
+def test_in_a_freeze_only_exempt_actors_change_anything_until_it_ends(shop: RunningService) -> None:
     before, now = weight(shop), datetime.now(UTC)
     soon = (now + timedelta(seconds=2)).isoformat()
     freeze = {"from": now.isoformat(), "until": soon, "reason": "Black Friday", "exempt": ["ops"]}
     call(shop, "PUT", f"{SHOP}/policy", {"freezes": [freeze]})
     assert call(shop, "GET", f"{SHOP}/policy")["frozen"] is True
-    asked = {"weights": {"bm25.title": before + 1}}
-    refused = call(shop, "PUT", f"{SHOP}/weights", asked, status=403)
+    body = {"weights": {"bm25.title": before + 1}}
+    refused = call(shop, "PUT", f"{SHOP}/weights", body, status=403)
     assert (refused["field"], "Black Friday" in refused["detail"]) == ("policy.freezes[0]", True)
-    call(shop, "PUT", f"{SHOP}/weights", asked, actor="ops")
+    call(shop, "PUT", f"{SHOP}/weights", body, actor="ops")
     wait_for(lambda: shop.call("PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before}})[0] == 200, "its end")
 
 
-def test_a_draft_is_published_at_its_time_also_by_a_service_that_was_not_there_then(
+def test_a_draft_is_published_at_its_time_or_by_the_next_service_that_starts(
     shop: RunningService, start_service: Callable[..., RunningService]
 ) -> None:
     before = weight(shop)
@@ -118,41 +118,41 @@ def test_a_draft_is_published_at_its_time_also_by_a_service_that_was_not_there_t
             call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": wrong, "reason": "x"}, status=400)["field"]
             == "publish_at"
         )
-    at = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
-    assert call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at}, status=400)["field"] == "reason"
-    planned = call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at, "reason": "night shift"}, actor="bea")
-    assert (planned["schedule"]["actor"], planned["actor"]) == ("bea", "ada")
+    publish_at = (datetime.now(UTC) + timedelta(seconds=1.5)).isoformat()
+    assert call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": publish_at}, status=400)["field"] == "reason"
+    scheduled = call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": publish_at, "reason": "night shift"}, actor="bea")
+    assert (scheduled["schedule"]["actor"], scheduled["actor"]) == ("bea", "ada")
     assert weight(shop) == before
     wait_for(lambda: weight(shop) == before + 1, "the change")
     last = call(shop, "GET", "/v1/audit")["entries"][-1]
     assert (last["actor"], last["reason"], last["event"]["draft"]) == ("bea", "night shift", "spring")
-    assert datetime.fromisoformat(last["timestamp"]) >= datetime.fromisoformat(at)
+    assert datetime.fromisoformat(last["timestamp"]) >= datetime.fromisoformat(publish_at)
     call(shop, "GET", DRAFT, status=404)
-    # Given up in time, it stays a draft; and one whose time passes while nobody is there is published later.
-    for name, value in (("given-up", before + 3), ("late", before + 2)):
+    # Unscheduled in time, it stays a draft. One whose time passes while no service runs is published later.
+    for name, value in (("unscheduled", before + 3), ("late", before + 2)):
         call(shop, "PUT", f"{SHOP}/drafts/{name}", edits(value))
-        at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
-        call(shop, "PUT", f"{SHOP}/drafts/{name}/schedule", {"publish_at": at, "reason": "at night"})
-    assert call(shop, "DELETE", f"{SHOP}/drafts/given-up/schedule")["schedule"] is None
-    call(shop, "DELETE", f"{SHOP}/drafts/given-up/schedule", status=400)
+        publish_at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+        call(shop, "PUT", f"{SHOP}/drafts/{name}/schedule", {"publish_at": publish_at, "reason": "at night"})
+    assert call(shop, "DELETE", f"{SHOP}/drafts/unscheduled/schedule")["schedule"] is None
+    call(shop, "DELETE", f"{SHOP}/drafts/unscheduled/schedule", status=400)
     shop.kill()
     time.sleep(1.0)
     shop = start_service("policies")
     wait_for(lambda: weight(shop) == before + 2, "the late change")
-    assert [one["id"] for one in call(shop, "GET", f"{SHOP}/drafts")["drafts"]] == ["given-up"]
+    assert [draft["id"] for draft in call(shop, "GET", f"{SHOP}/drafts")["drafts"]] == ["unscheduled"]
 
 
-def test_a_draft_that_is_published_stays_so_whatever_is_left_of_it(
+def test_a_draft_that_is_published_is_never_published_again(
     shop: RunningService, start_service: Callable[..., RunningService]
 ) -> None:
     before = weight(shop)
     call(shop, "PUT", DRAFT, edits(before + 1))
-    at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
-    call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at, "reason": "at night"})
+    publish_at = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": publish_at, "reason": "at night"})
 
     async def saved() -> Entry:
         log = await log_of(shop)
-        (record,) = [one async for one in log.read("DRAFTS")]
+        (record,) = [record async for record in log.read("DRAFTS")]
         await log.close()
         return Entry(record.subject, record.data)
 
@@ -161,7 +161,7 @@ def test_a_draft_that_is_published_stays_so_whatever_is_left_of_it(
     seq = call(shop, "GET", "/v1/audit")["last_seq"]
     call(shop, "POST", f"/v1/changes/{seq}/revert", {"reason": "no good"})
 
-    # As if the service had ended between publishing it and letting it go.
+    # As if the service had ended after it published the draft and before it deleted it.
     async def left_behind() -> None:
         log = await log_of(shop)
         await log.append("DRAFTS", entry)
@@ -186,23 +186,23 @@ async def log_of(service: RunningService) -> JetStreamEventLog:
     return await jetstream.connect(address.url, user=account.user, password=account.password)
 
 
-def test_who_is_refused_again_and_again_is_told_so_each_time_and_noted_once(shop: RunningService) -> None:
+def test_a_repeated_refusal_is_told_each_time_and_logged_once(shop: RunningService) -> None:
     call(shop, "PUT", f"{SHOP}/policy", {"max_step": 0.5})
     seq = call(shop, "GET", "/v1/state")["seq"]
     for step in range(5):
-        asked = {"weights": {"bm25.title": 50 + step}}
-        assert "would move by" in call(shop, "PUT", f"{SHOP}/weights", asked, actor="ada", status=403)["detail"]
+        body = {"weights": {"bm25.title": 50 + step}}
+        assert "would move by" in call(shop, "PUT", f"{SHOP}/weights", body, actor="ada", status=403)["detail"]
     assert call(shop, "GET", "/v1/state")["seq"] == seq + 1
-    call(shop, "PUT", f"{SHOP}/weights", asked, actor="bea", status=403)
+    call(shop, "PUT", f"{SHOP}/weights", body, actor="bea", status=403)
     assert call(shop, "GET", "/v1/state")["seq"] == seq + 2
 
 
 def test_a_draft_that_cannot_be_published_at_its_time_says_why_and_stays(shop: RunningService) -> None:
     before = weight(shop)
     call(shop, "PUT", DRAFT, edits(before + 1))
-    # Soon, and later than it takes to change what it stands on.
-    at = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
-    call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": at, "reason": "at night"})
+    # Soon, and later than it takes to change the weight that it edits.
+    publish_at = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()
+    call(shop, "PUT", f"{DRAFT}/schedule", {"publish_at": publish_at, "reason": "at night"})
     call(shop, "PUT", f"{SHOP}/weights", {"weights": {"bm25.title": before + 5}})
     wait_for(lambda: call(shop, "GET", DRAFT)["draft"]["schedule"]["failure"] != "", "a word of it")
     assert "weights.bm25.title changed since" in call(shop, "GET", DRAFT)["draft"]["schedule"]["failure"]

@@ -27,15 +27,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     running.stop()
 
 
-def search(service: RunningService, **asked: Any) -> dict[str, Any]:
-    found: dict[str, Any] = call(service, "POST", f"{SHOP}/search", {"query": "lamp", "explain": True, **asked})
-    return found
+def search(service: RunningService, **members: Any) -> dict[str, Any]:
+    answer: dict[str, Any] = call(service, "POST", f"{SHOP}/search", {"query": "lamp", "explain": True, **members})
+    return answer
 
 
 def verified(service: RunningService, answer: dict[str, Any]) -> dict[str, tuple[str, str]]:
-    said = call(service, "POST", f"/v1/receipts/{answer['query_id']}/verify")
-    assert said["holds"] == all(one["state"] != "differs" for one in said["checks"])
-    return {one["name"]: (one["state"], one["detail"]) for one in said["checks"]}
+    verification = call(service, "POST", f"/v1/receipts/{answer['query_id']}/verify")
+    checks = verification["checks"]
+    assert verification["holds"] == all(check["state"] != "differs" for check in checks)
+    return {check["name"]: (check["state"], check["detail"]) for check in checks}
 
 
 def states(checks: dict[str, tuple[str, str]]) -> dict[str, str]:
@@ -45,15 +46,15 @@ def states(checks: dict[str, tuple[str, str]]) -> dict[str, str]:
 ALL = {"scores": "holds", "order": "holds", "rules": "holds", "retrieval": "holds"}
 
 
-def test_a_receipt_accounts_for_an_answer_and_it_can_be_had_again_after_all_has_changed(shop: RunningService) -> None:
+def test_a_receipt_accounts_for_an_answer_which_still_verifies_after_later_changes(shop: RunningService) -> None:
     last = search(shop, limit=20)["hits"][-1]["id"]
     actions = [{"type": "pin", "document_id": last, "rank": 2}, {"type": "boost", "filter": "price<50", "factor": 2}]
     rule = {"conditions": {"query": {"type": "contains", "text": "lamp"}}, "actions": actions}
     written = call(shop, "PUT", f"{SHOP}/rules/lamps", rule)
     segment = {"conditions": {"user_segment": "trade"}, "weights": {"bm25.title": 5}}
     call(shop, "PUT", f"{SHOP}/segments/trade", segment)
-    given = {"user_segment": "trade", "filters": "price>5", "limit": 12, "offset": 1}
-    answer = search(shop, **given)
+    members = {"user_segment": "trade", "filters": "price>5", "limit": 12, "offset": 1}
+    answer = search(shop, **members)
     receipt = call(shop, "GET", f"/v1/receipts/{answer['query_id']}")
     assert [(hit["id"], hit["rank"], hit["score"]) for hit in receipt["hits"]] == [
         (hit["id"], hit["rank"], hit["score"]) for hit in answer["hits"]
@@ -62,13 +63,13 @@ def test_a_receipt_accounts_for_an_answer_and_it_can_be_had_again_after_all_has_
         assert hit["features"] == shown["explanation"]["features"]
         assert hit["rule_factor"] == shown["explanation"]["rule_factor"]
         assert hit["pinned"] == (shown["explanation"]["pinned_by"] is not None)
-    assert (receipt["query"], receipt["sealed"], receipt["request"]) == ("lamp", False, given)
+    assert (receipt["query"], receipt["sealed"], receipt["request"]) == ("lamp", False, members)
     assert (receipt["weights_segment"], receipt["weights"]["bm25.title"]) == ("trade", 5.0)
-    assert [(one["id"], one["seq"]) for one in receipt["rules"]] == [("lamps", written["seq"])]
+    assert [(rule["id"], rule["seq"]) for rule in receipt["rules"]] == [("lamps", written["seq"])]
     assert receipt["rules"][0]["rule"]["actions"][0]["document_id"] == last
     assert receipt["log"]["control_seq"] == answer["applied_seq"]
     assert states(verified(shop, answer)) == ALL
-    # Later changes are of no account.
+    # Later changes make no difference.
     call(shop, "DELETE", f"{SHOP}/rules/lamps")
     call(shop, "PUT", f"{SHOP}/weights", {"weights": {"cosine": 0.1, "bm25.title": 0.2}})
     assert states(verified(shop, answer)) == ALL
@@ -76,7 +77,7 @@ def test_a_receipt_accounts_for_an_answer_and_it_can_be_had_again_after_all_has_
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "members",
     [
         {"query": ""},
         {"query": "", "sort": ["price:desc"]},
@@ -89,13 +90,13 @@ def test_a_receipt_accounts_for_an_answer_and_it_can_be_had_again_after_all_has_
         {"query": "nothing at all like this"},
     ],
 )
-def test_any_kind_of_search_can_be_had_again(shop: RunningService, asked: dict[str, Any]) -> None:
-    checks = verified(shop, search(shop, **asked))
+def test_every_kind_of_search_verifies(shop: RunningService, members: dict[str, Any]) -> None:
+    checks = verified(shop, search(shop, **members))
     assert states(checks) | {"order": ""} == ALL | {"order": ""}
-    assert checks["order"][0] == ("not repeated" if asked.get("query") == "" else "holds")
+    assert checks["order"][0] == ("not repeated" if members.get("query") == "" else "holds")
 
 
-def test_what_is_tied_to_a_user_is_sealed_once_they_are_forgotten(shop: RunningService) -> None:
+def test_the_query_of_a_user_is_sealed_once_the_user_is_erased(shop: RunningService) -> None:
     answer = search(shop, user_token="anna", context=["mobile"])
     assert call(shop, "GET", f"/v1/receipts/{answer['query_id']}")["query"] == "lamp"
     assert states(verified(shop, answer)) == ALL
@@ -107,7 +108,7 @@ def test_what_is_tied_to_a_user_is_sealed_once_they_are_forgotten(shop: RunningS
     assert "key of its user is gone" in checks["retrieval"][1]
 
 
-def test_what_is_not_in_the_log_is_not_repeated(shop: RunningService) -> None:
+def test_a_redacted_query_is_not_repeated(shop: RunningService) -> None:
     checks = verified(shop, search(shop, query="lamp bob@example.com"))
     assert states(checks) == {**ALL, "rules": "not repeated", "retrieval": "not repeated"}
     assert "e-mail" in checks["retrieval"][1]
@@ -122,7 +123,7 @@ def test_where_documents_changed_the_scores_still_hold_and_the_search_is_not_rep
     assert f"CATALOG {written['catalog_seq']}" in checks["retrieval"][1]
 
 
-def test_what_was_never_shown_is_not_found(shop: RunningService) -> None:
+def test_an_answer_that_was_never_shown_is_not_found(shop: RunningService) -> None:
     for name in ("nothing", "0" * 32, new_query_id(NOW), "f" * 12 + "7" + "f" * 19):
         for method, path in (("GET", f"/v1/receipts/{name}"), ("POST", f"/v1/receipts/{name}/verify")):
             assert call(shop, method, path, status=404)["field"] == "query_id"
@@ -132,7 +133,7 @@ def test_what_was_never_shown_is_not_found(shop: RunningService) -> None:
 
 def test_receipts_from_the_command_line(shop: RunningService) -> None:
     answer = search(shop)
-    for words, said in ((("show",), "in the log: BEHAVIOR"), (("verify",), "bit for bit")):
+    for words, text in ((("show",), "in the log: BEHAVIOR"), (("verify",), "bit for bit")):
         command = [str(Path(sys.executable).with_name("searchsvc")), "receipts", *words, answer["query_id"]]
         done = subprocess.run([*command, "--url", shop.url], capture_output=True, text=True, timeout=60, check=False)
-        assert (done.returncode, said in done.stdout) == (0, True), done.stdout + done.stderr
+        assert (done.returncode, text in done.stdout) == (0, True), done.stdout + done.stderr

@@ -27,8 +27,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
     running.stop()
 
 
-def ranked(service: RunningService, **asked: Any) -> list[tuple[str, float]]:
-    answer = call(service, "POST", f"{SHOP}/search", {"query": "lamp", "limit": 20, **asked})
+def ranked(service: RunningService, **members: Any) -> list[tuple[str, float]]:
+    answer = call(service, "POST", f"{SHOP}/search", {"query": "lamp", "limit": 20, **members})
     return [(hit["id"], hit["score"]) for hit in answer["hits"]]
 
 
@@ -52,7 +52,7 @@ def test_a_search_as_of_a_moment_ranks_as_it_did_then(shop: RunningService) -> N
     assert ranked(shop) == now
     answer = call(shop, "GET", f"{SHOP}/search?query=lamp&as_of={pinned}")
     assert (answer["applied_seq"], answer["applied_rules"]) == (pinned, ["undo"])
-    # Nobody was shown it: a click on it belongs to nothing that is known.
+    # Moments that cannot be searched as of are refused.
     for moment, field in (
         (10**6, "as_of"),
         ("9" * 5000, "as_of"),
@@ -60,13 +60,13 @@ def test_a_search_as_of_a_moment_ranks_as_it_did_then(shop: RunningService) -> N
         (0, "as_of"),
         ("2026-01-01T00:00:00", "as_of"),
     ):
-        said = call(shop, "POST", f"{SHOP}/search", {"query": "lamp", "as_of": moment}, status=400)
-        assert said["field"] == field
+        error = call(shop, "POST", f"{SHOP}/search", {"query": "lamp", "as_of": moment}, status=400)
+        assert error["field"] == field
     call(shop, "POST", f"{SHOP}/search", {"query": "lamp", "as_of": "2020-01-01T00:00:00Z"}, status=404)
     call(shop, "DELETE", f"{SHOP}/rules/undo")
 
 
-def test_rolling_back_and_taking_back_are_changes_of_their_own(shop: RunningService) -> None:
+def test_rollbacks_and_reverts_are_changes_of_their_own(shop: RunningService) -> None:
     weights = call(shop, "GET", f"{SHOP}/weights")
     before, seq = ranked(shop), call(shop, "GET", "/v1/state")["seq"]
     changed = weigh(shop, bm25__title=0.5)
@@ -76,12 +76,12 @@ def test_rolling_back_and_taking_back_are_changes_of_their_own(shop: RunningServ
     # One change at a time, in any order.
     answer = call(shop, "POST", f"/v1/changes/{changed}/revert", {"reason": "was wrong"})
     assert answer["changed"]["weights"] == {"bm25.title": [0.5, weights["weights"]["bm25.title"]]}
-    # All but the hidden one, and one more to fill the page.
-    assert ranked(shop, min_seq=answer["seq"])[:-1] == [one for one in ranked(shop, as_of=seq) if one != before[0]]
+    # All but the hidden document, and another one to fill the page.
+    assert ranked(shop, min_seq=answer["seq"])[:-1] == [hit for hit in ranked(shop, as_of=seq) if hit != before[0]]
     call(shop, "POST", f"/v1/changes/{hidden}/revert")
     assert ranked(shop) == before
-    said = call(shop, "POST", f"/v1/changes/{hidden}/revert", status=400)
-    assert "nothing was changed" in said["detail"]
+    error = call(shop, "POST", f"/v1/changes/{hidden}/revert", status=400)
+    assert "nothing was changed" in error["detail"]
     # Everything since a moment, at once.
     weigh(shop, bm25__title=0.1)
     call(shop, "PUT", f"{SHOP}/rules/hide", rule)
@@ -96,7 +96,7 @@ def test_rolling_back_and_taking_back_are_changes_of_their_own(shop: RunningServ
     call(shop, "PUT", f"{SHOP}/rules/hide", rule)
     answer = call(shop, "POST", f"{SHOP}/rollback", {"to_version": weights["version"]})
     assert call(shop, "GET", f"{SHOP}/weights")["weights"] == weights["weights"]
-    assert [one["id"] for one in call(shop, "GET", f"{SHOP}/rules")["rules"]] == ["hide"]
+    assert [rule["id"] for rule in call(shop, "GET", f"{SHOP}/rules")["rules"]] == ["hide"]
     difference = call(shop, "GET", f"{SHOP}/diff?from={seq}")["changed"]
     assert (difference["weights"], set(difference["rules"]), difference["settings"]) == ({}, {"hide"}, False)
     call(shop, "DELETE", f"{SHOP}/rules/hide")
@@ -116,25 +116,25 @@ def test_rolling_back_and_taking_back_are_changes_of_their_own(shop: RunningServ
         ("/v1/changes/999999/revert", {}, 400, "seq"),
     ],
 )
-def test_a_way_back_that_is_none_is_refused_and_changes_nothing(
+def test_an_impossible_rollback_or_revert_is_refused_and_changes_nothing(
     shop: RunningService, path: str, body: dict[str, Any], status: int, field: str
 ) -> None:
     seq = call(shop, "GET", "/v1/state")["seq"]
-    said = call(shop, "POST", path, body, status=status)
-    assert said["field"] == field
+    error = call(shop, "POST", path, body, status=status)
+    assert error["field"] == field
     assert call(shop, "GET", "/v1/state")["seq"] == seq
 
 
-def test_what_was_changed_again_is_taken_back_only_by_force(shop: RunningService) -> None:
+def test_what_was_changed_again_is_reverted_only_by_force(shop: RunningService) -> None:
     seq = weigh(shop, bm25__title=4.0)
     weigh(shop, bm25__title=5.0)
-    said = call(shop, "POST", f"/v1/changes/{seq}/revert", status=409)
-    assert said["field"] == "weights.bm25.title"
+    error = call(shop, "POST", f"/v1/changes/{seq}/revert", status=409)
+    assert error["field"] == "weights.bm25.title"
     answer = call(shop, "POST", f"/v1/changes/{seq}/revert", {"force": True})
     assert answer["changed"]["weights"]["bm25.title"][0] == 5.0
 
 
-def test_publishers_at_the_same_time_never_lose_an_edit(shop: RunningService) -> None:
+def test_concurrent_writers_lose_no_edit(shop: RunningService) -> None:
     names = [f"same-{i}" for i in range(12)]
 
     def publish(name: str) -> int:
@@ -144,13 +144,13 @@ def test_publishers_at_the_same_time_never_lose_an_edit(shop: RunningService) ->
     with ThreadPoolExecutor(6) as pool:
         seqs = list(pool.map(publish, names))
     assert len(set(seqs)) == len(names)
-    rules = {one["id"]: one["seq"] for one in call(shop, "GET", f"{SHOP}/rules")["rules"]}
+    rules = {rule["id"]: rule["seq"] for rule in call(shop, "GET", f"{SHOP}/rules")["rules"]}
     assert {name: rules[name] for name in names} == dict(zip(names, seqs, strict=True))
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(lambda name: call(shop, "DELETE", f"{SHOP}/rules/{name}"), names))
 
 
-def test_the_command_line_shows_takes_back_and_keeps_every_change(shop: RunningService, tmp_path: Path) -> None:
+def test_the_command_line_shows_reverts_and_exports_changes(shop: RunningService, tmp_path: Path) -> None:
     def searchsvc(*words: str, status: int = 0) -> str:
         command = [str(Path(sys.executable).with_name("searchsvc")), *words]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -177,7 +177,7 @@ def test_the_command_line_shows_takes_back_and_keeps_every_change(shop: RunningS
         assert "line" in searchsvc("audit", "verify", str(file), status=1)
 
 
-def test_limits_and_segments_are_live_when_answered_and_taken_back_like_all_else(shop: RunningService) -> None:
+def test_limits_and_segments_are_in_force_when_answered_and_can_be_reverted(shop: RunningService) -> None:
     weigh(shop, cosine=2.0, bm25__title=3.0)
     before, plain = call(shop, "GET", f"{SHOP}/weights"), ranked(shop)
     limited = call(shop, "PUT", f"{SHOP}/weights", {"bounds": {"cosine": [0, 5]}, "locks": {"bm25.title": True}})
@@ -201,13 +201,13 @@ def test_limits_and_segments_are_live_when_answered_and_taken_back_like_all_else
         ("segments/x", {**segment, "conditions": {"filters": "nope:1"}}, "conditions.filters"),
         ("segments/a%20b", segment, "segment"),
     ):
-        said = call(shop, "PUT", f"{SHOP}/{path}", body, status=400)
-        assert said["field"] == field
+        error = call(shop, "PUT", f"{SHOP}/{path}", body, status=400)
+        assert error["field"] == field
     assert call(shop, "GET", "/v1/state")["seq"] == seq
-    assert [one["id"] for one in call(shop, "GET", f"{SHOP}/segments")["segments"]] == ["trade"]
+    assert [segment["id"] for segment in call(shop, "GET", f"{SHOP}/segments")["segments"]] == ["trade"]
     assert call(shop, "GET", f"{SHOP}/segments/trade")["reason"] == "B2B"
-    for one in (changed["seq"], limited["seq"]):
-        call(shop, "POST", f"/v1/changes/{one}/revert")
+    for seq in (changed["seq"], limited["seq"]):
+        call(shop, "POST", f"/v1/changes/{seq}/revert")
     assert call(shop, "GET", f"{SHOP}/weights") == before
     call(shop, "GET", f"{SHOP}/segments/trade", status=404)
     call(shop, "DELETE", f"{SHOP}/segments/trade", status=404)

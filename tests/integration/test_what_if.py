@@ -37,13 +37,13 @@ N_LAMPS = 6000
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     running = RunningService(tmp_path_factory.mktemp("what-if") / "data")
     import_documents(running.url, "shop", sample_catalogue(120))
-    for asked in (
+    for request in (
         {"query": "speaker"},
         {"query": "speaker", "filters": "price<100", "limit": 3},
         {"query": "mug", "limit": 5},
     ):
         for _ in range(3):
-            call(running, "POST", f"{SHOP}/search", asked)
+            call(running, "POST", f"{SHOP}/search", request)
     call(running, "POST", f"{SHOP}/search", {"query": "secret", "user_token": "anna"})
     call(running, "POST", "/v1/privacy/erase", {"user_token": "anna"})
     plant(running, ranked(running, "lamp"))
@@ -53,8 +53,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
 
 def ranked(service: RunningService, query: str) -> list[str]:
     # As of now: such a search is not logged.
-    asked = {"query": query, "as_of": call(service, "GET", "/v1/state")["seq"]}
-    return [hit["id"] for hit in call(service, "POST", f"{SHOP}/search", asked)["hits"]]
+    request = {"query": query, "as_of": call(service, "GET", "/v1/state")["seq"]}
+    return [hit["id"] for hit in call(service, "POST", f"{SHOP}/search", request)["hits"]]
 
 
 def plant(service: RunningService, order: list[str]) -> None:
@@ -109,10 +109,10 @@ def plant(service: RunningService, order: list[str]) -> None:
     asyncio.run(write())
 
 
-def what_if(service: RunningService, edits: list[dict[str, Any]], **given: Any) -> dict[str, Any]:
+def what_if(service: RunningService, edits: list[dict[str, Any]], **options: Any) -> dict[str, Any]:
     call(service, "PUT", f"{SHOP}/drafts/trial", {"edits": edits})
     path = f"{SHOP}/drafts/trial/what-if"
-    call(service, "POST", path, given, status=202)
+    call(service, "POST", path, options, status=202)
 
     def finished() -> dict[str, Any] | None:
         status: dict[str, Any] = call(service, "GET", path)
@@ -131,28 +131,28 @@ def pin(document_id: str, rank: int, query: str = "lamp") -> dict[str, Any]:
     return {"type": "rule", "id": "trial", "rule": {"conditions": conditions, "actions": actions}}
 
 
-def test_a_draft_that_does_what_shoppers_like_is_told_by_their_clicks(shop: RunningService) -> None:
+def test_the_clicks_of_shoppers_say_that_a_draft_would_gain_clicks(shop: RunningService) -> None:
     order = ranked(shop, "lamp")
     report = what_if(shop, [pin(order[1], 1)])
     assert (report["n_rankings"], report["n_queries"], report["n_sealed"]) == (N_LAMPS + 10, 4, 1)
     assert (report["coverage"], report["overlap"]) == (1.0, 1.0)
     assert report["top_changed"] == pytest.approx(N_LAMPS / (N_LAMPS + 9))
-    # First in place of second: a look of one in place of 1 / log2(3).
+    # First in place of second: exposure 1 in place of 1 / log2(3).
     look = (1 - 1 / np.log2(3)) * N_LAMPS / (N_LAMPS + 9)
     (won,), (lost,) = report["winners"], report["losers"]
     assert (won["id"], lost["id"], won["n_searches"]) == (order[1], order[0], N_LAMPS)
     assert (won["exposure_change"], lost["exposure_change"]) == (pytest.approx(look), pytest.approx(-look))
-    assert [one["query"] for one in report["most_changed"]] == ["lamp"]
+    assert [query["query"] for query in report["most_changed"]] == ["lamp"]
     clicks = report["expected"]["clicks"]
     truth = (LIKED[1] - LIKED[0]) * (1 - 1 / 2)
     assert clicks["type"] == "estimate"
     assert 0 < clicks["low"] < truth < clicks["high"]
     assert clicks["rankings"] == N_LAMPS
-    # Nobody bought anything, so of that nothing is known.
+    # There were no purchases, so there is no estimate of them.
     assert report["expected"]["purchases"]["reason"].startswith("0 interactions were made on what changes")
 
 
-def test_what_chance_never_showed_is_refused_and_what_was_no_search_of_theirs_is_judged(shop: RunningService) -> None:
+def test_an_order_that_was_never_shown_has_no_estimate_and_judged_queries_have_ndcg(shop: RunningService) -> None:
     order = ranked(shop, "lamp")
     judgments = {"lamp": {order[5]: 3}, "speaker": {ranked(shop, "speaker")[0]: 1}, "zzzz": {}}
     report = what_if(shop, [pin(order[5], 1)], judgments=judgments)
@@ -160,7 +160,7 @@ def test_what_chance_never_showed_is_refused_and_what_was_no_search_of_theirs_is
     assert (refused["type"], "never shown there" in refused["reason"]) == ("none", True)
     judged = report["ndcg"]
     assert judged["n"] == 3
-    assert [one["query"] for one in judged["winners"]] == ["lamp"]
+    assert [query["query"] for query in judged["winners"]] == ["lamp"]
     assert judged["winners"][0]["after"] == 1.0
     assert judged["losers"] == []
     assert judged["after"] > judged["before"]
@@ -171,7 +171,7 @@ def test_what_chance_never_showed_is_refused_and_what_was_no_search_of_theirs_is
 
 
 @pytest.mark.parametrize(
-    ("given", "field"),
+    ("options", "field"),
     [
         ({"days": 0}, "days"),
         ({"days": 91}, "days"),
@@ -180,9 +180,9 @@ def test_what_chance_never_showed_is_refused_and_what_was_no_search_of_theirs_is
         ({"nothing": 1}, "nothing"),
     ],
 )
-def test_what_makes_no_sense_is_refused(shop: RunningService, given: dict[str, Any], field: str) -> None:
+def test_options_out_of_their_limits_are_refused(shop: RunningService, options: dict[str, Any], field: str) -> None:
     call(shop, "PUT", f"{SHOP}/drafts/trial", {"edits": [{"type": "weights", "weights": {"cosine": 1}}]})
-    assert call(shop, "POST", f"{SHOP}/drafts/trial/what-if", given, status=400)["field"] == field
+    assert call(shop, "POST", f"{SHOP}/drafts/trial/what-if", options, status=400)["field"] == field
     assert call(shop, "POST", f"{SHOP}/drafts/none/what-if", {}, status=404)["field"] == "draft"
     assert call(shop, "GET", f"{SHOP}/drafts/none/what-if", status=404)["field"] == "draft"
 

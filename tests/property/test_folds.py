@@ -87,11 +87,11 @@ behavior = st.one_of(
 
 
 def outcomes(events: list[BehaviorEvent]) -> list[tuple[str, str]]:
-    """(kind, interaction id) of all that comes out, once everything has been given up that can be."""
+    """(kind, interaction id) of every outcome of the join, once all that waits has expired."""
     join = ClickthroughJoin(wait=timedelta(seconds=1))
-    found: list[Clickthrough | Orphan] = [outcome for event in events for outcome in join.apply(event)]
-    found += join.expire(NOW + timedelta(seconds=2))
-    return sorted((type(outcome).__name__, outcome.interaction.id) for outcome in found)
+    joined: list[Clickthrough | Orphan] = [outcome for event in events for outcome in join.apply(event)]
+    joined += join.expire(NOW + timedelta(seconds=2))
+    return sorted((type(outcome).__name__, outcome.interaction.id) for outcome in joined)
 
 
 @given(st.lists(behavior, max_size=15))

@@ -1,4 +1,4 @@
-"""Laws of going back: a past state is the fold up to it, and what is taken back ranks as it did, bit for bit."""
+"""Laws of going back: a past state is the fold up to it; after a revert or rollback, rankings are equal bit for bit."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ changes = st.lists(st.lists(edits, min_size=1, max_size=3).map(tuple), min_size=
 FEW = settings(max_examples=40, deadline=None)
 
 
-def published(seq: int, made: Sequence[Edit]) -> ControlEvent:
-    return ChangePublished(id=str(seq), timestamp=NOW + timedelta(minutes=seq), index="shop", edits=tuple(made))
+def published(seq: int, edits: Sequence[Edit]) -> ControlEvent:
+    return ChangePublished(id=str(seq), timestamp=NOW + timedelta(minutes=seq), index="shop", edits=tuple(edits))
 
 
 def logged(changes: Sequence[Sequence[Edit]]) -> list[ControlEvent]:
-    return [FIRST, *(published(seq, made) for seq, made in enumerate(changes, start=2))]
+    return [FIRST, *(published(seq, edits) for seq, edits in enumerate(changes, start=2))]
 
 
 def folded(events: Sequence[ControlEvent]) -> ControlState:
@@ -81,12 +81,12 @@ def rankings(state: ControlState, snapshot: object) -> list[list[tuple[str, floa
     """What searches of all kinds find, and how it scores."""
     searcher = Searcher(FakeEmbedder(), n_candidates=6)
     serving = ServingState(state, {"shop": snapshot})  # type: ignore[dict-item]
-    found = []
+    hits = []
     for query in ("red shoe", "shoe 3", "", "boot"):
-        asked = SearchRequest(query=query, limit=12)
-        answer = searcher.search(serving, "shop", asked, query_id="q", now=NOW).answer
-        found.append([(hit.id, hit.score) for hit in answer.hits])
-    return found
+        request = SearchRequest(query=query, limit=12)
+        answer = searcher.search(serving, "shop", request, query_id="q", now=NOW).answer
+        hits.append([(hit.id, hit.score) for hit in answer.hits])
+    return hits
 
 
 @FEW
@@ -95,7 +95,7 @@ def test_a_past_state_is_what_a_log_that_ends_there_folds_to(changes: list[tuple
     events = logged(changes)
     with tempfile.TemporaryDirectory() as folder:
         history = history_of(Path(folder), events)
-        # In any order, so that no state is made of the one that was asked for before.
+        # In both directions: no state may depend on the one that was requested before.
         for seq in [*range(len(events), -1, -1), *range(len(events) + 1)]:
             assert history.state_at(seq) == folded(events[:seq])
             assert history.seq_at(NOW + timedelta(minutes=seq, seconds=30), "to_time") == seq
@@ -110,14 +110,12 @@ def test_a_past_state_is_what_a_log_that_ends_there_folds_to(changes: list[tuple
 
 @FEW
 @given(before=changes, change=st.lists(edits, min_size=1, max_size=4))
-def test_publishing_and_taking_back_restores_every_ranking_bit_for_bit(
-    before: list[tuple[Edit, ...]], change: list[Edit]
-) -> None:
+def test_a_revert_restores_every_ranking_bit_for_bit(before: list[tuple[Edit, ...]], change: list[Edit]) -> None:
     events = logged(before)
     first, later = folded(events), folded([*events, published(len(events) + 1, change)])
-    back = revert_edits(first.index("shop"), later.index("shop"), later.index("shop"), force=False)
-    assume(back)
-    after = folded([*events, published(len(events) + 1, change), published(len(events) + 2, back)])
+    reverting = revert_edits(first.index("shop"), later.index("shop"), later.index("shop"), force=False)
+    assume(reverting)
+    after = folded([*events, published(len(events) + 1, change), published(len(events) + 2, reverting)])
     assert difference(first.index("shop"), after.index("shop")).is_empty
     with tempfile.TemporaryDirectory() as folder:
         snapshot = engine(Path(folder), DOCUMENTS).snapshot()
@@ -126,14 +124,14 @@ def test_publishing_and_taking_back_restores_every_ranking_bit_for_bit(
 
 @FEW
 @given(before=changes, since=changes)
-def test_rolling_back_to_any_moment_restores_every_ranking_bit_for_bit(
+def test_a_rollback_to_any_moment_restores_every_ranking_bit_for_bit(
     before: list[tuple[Edit, ...]], since: list[tuple[Edit, ...]]
 ) -> None:
     events = logged([*before, *since])
     then, now = folded(logged(before)), folded(events)
-    made = rollback_edits(now.index("shop"), then.index("shop"))
-    after = folded([*events, published(len(events) + 1, made)])
-    # Who may change it is no part of how it ranks.
+    rolling_back = rollback_edits(now.index("shop"), then.index("shop"))
+    after = folded([*events, published(len(events) + 1, rolling_back)])
+    # The policy has no part in the ranking.
     assert msgspec.structs.replace(difference(then.index("shop"), after.index("shop")), policy=None).is_empty
     assert after.index("shop").policy == now.index("shop").policy
     assert rollback_edits(after.index("shop"), then.index("shop")) == []
@@ -142,7 +140,7 @@ def test_rolling_back_to_any_moment_restores_every_ranking_bit_for_bit(
         assert rankings(after, snapshot) == rankings(then, snapshot)
 
 
-def test_limits_of_a_feature_that_is_gone_keep_nobody_from_going_back() -> None:
+def test_limits_of_a_feature_that_is_gone_do_not_prevent_a_rollback() -> None:
     events = logged([[SetLimits({"signal.votes": (0.0, 5.0)}, {"signal.votes": True})]])
     without = msgspec.structs.replace(SETTINGS, signals=())
     gone = IndexConfigured(
@@ -152,13 +150,13 @@ def test_limits_of_a_feature_that_is_gone_keep_nobody_from_going_back() -> None:
     assert rollback_edits(now, folded(events[:1]).index("shop")) == [DeleteRule("r1")]
 
 
-def test_a_moment_before_everything_is_before_the_first_message(tmp_path: Path) -> None:
+def test_a_moment_before_the_first_message_has_the_empty_state(tmp_path: Path) -> None:
     history = history_of(tmp_path, logged([[SetWeights({"cosine": 1.0})]]))
     assert history.seq_at(datetime.fromisoformat("0001-01-01T00:00:00+01:00"), "as_of") == 0
     assert history.state_at(0) == ControlState()
 
 
-def test_a_change_is_taken_back_alone_and_not_where_it_was_changed_again() -> None:
+def test_a_change_is_reverted_alone_unless_it_was_changed_again() -> None:
     pin, hide = Rule((PinAction("d1", 1),)), Rule((HideAction("d2"),))
     first = folded(logged([[SetWeights({"cosine": 1.0})]])).index("shop")
     change: list[Edit] = [SetWeights({"cosine": 2.0, "bm25.title": 5.0}), SetRule("r1", pin), SetRule("r2", pin)]
@@ -174,6 +172,6 @@ def test_a_change_is_taken_back_alone_and_not_where_it_was_changed_again() -> No
         revert_edits(first, after, again, force=False)
     assert refused.value.field == "weights.cosine"
     assert revert_edits(first, after, again, force=True) == revert_edits(first, after, now, force=False)
-    # What somebody took back by hand needs no taking back.
+    # What was reverted by hand needs no revert.
     by_hand = folded([*events, published(5, revert_edits(first, after, now, force=False))]).index("shop")
     assert revert_edits(first, after, by_hand, force=False) == []

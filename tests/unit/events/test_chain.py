@@ -1,4 +1,4 @@
-"""The chain over CONTROL and its copy: what is changed, cut or spliced is found, and named."""
+"""The chain over CONTROL and its copy: a changed, missing or misplaced message is detected and named."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tuning.features import default_weights
 
 def message(seq: int, reason: str = "") -> bytes:
     if seq == 1:
-        made = IndexConfigured(
+        event = IndexConfigured(
             id="1",
             timestamp=NOW,
             index="shop",
@@ -32,7 +32,7 @@ def message(seq: int, reason: str = "") -> bytes:
             default_weights=default_weights(SETTINGS),
             reason=reason,
         )
-        return encode(made)
+        return encode(event)
     weights = {"cosine": seq / 10}
     return encode(
         ChangePublished(id=str(seq), timestamp=NOW, index="shop", edits=(SetWeights(weights),), reason=reason)
@@ -44,20 +44,20 @@ def record(seq: int, reason: str = "") -> Record:
 
 
 def states(n: int) -> list[ControlState]:
-    found = [ControlState()]
+    folded = [ControlState()]
     for seq in range(1, n + 1):
-        found.append(fold_message(found[-1], message(seq), seq))
-    return found
+        folded.append(fold_message(folded[-1], message(seq), seq))
+    return folded
 
 
-def kept(path: Path, n: int) -> ControlCopy:
+def copy_of(path: Path, n: int) -> ControlCopy:
     copy = ControlCopy(path)
     for state in states(n)[1:]:
         copy.confirm(record(state.seq), state.chain)
     return copy
 
 
-def test_a_link_covers_all_before_it() -> None:
+def test_a_link_depends_on_every_message_before_it() -> None:
     first = hashlib.sha256(bytes(32) + b"a").hexdigest()
     assert link(GENESIS, b"a") == first
     assert link(first, b"b") == hashlib.sha256(bytes.fromhex(first) + b"b").hexdigest()
@@ -72,12 +72,12 @@ def test_folding_messages_carries_the_chain_and_refuses_a_gap() -> None:
         fold_message(after, message(5), 5)
 
 
-def test_equal_states_have_equal_hashes_and_others_others() -> None:
+def test_equal_states_have_equal_hashes_and_different_states_different_ones() -> None:
     assert control_hash(states(3)[-1]) == control_hash(states(3)[-1])
     assert len({control_hash(state) for state in states(4)}) == 5
 
 
-def test_a_line_gives_its_message_back_byte_for_byte() -> None:
+def test_a_line_of_the_archive_has_its_message_byte_for_byte() -> None:
     archived = read_line(archive_line(record(1), "ab"))
     assert (archived.seq, archived.subject, archived.msg_id, archived.chain) == (1, "control.shop", "1", "ab")
     assert bytes(archived.data) == message(1)
@@ -85,9 +85,9 @@ def test_a_line_gives_its_message_back_byte_for_byte() -> None:
         archive_line(Record("CONTROL", "s", 1, NOW, b"{\n}"))
 
 
-def test_a_copy_is_taken_up_where_it_ended(tmp_path: Path) -> None:
+def test_a_copy_continues_where_it_ended(tmp_path: Path) -> None:
     path = tmp_path / "control.ndjson"
-    kept(path, 3).close()
+    copy_of(path, 3).close()
     again = ControlCopy(path)
     assert again.seq == 3
     after = states(4)
@@ -99,7 +99,7 @@ def test_a_copy_is_taken_up_where_it_ended(tmp_path: Path) -> None:
 
 def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "control.ndjson"
-    kept(path, 2).close()
+    copy_of(path, 2).close()
     whole = path.read_bytes()
     path.write_bytes(whole + archive_line(record(3), states(3)[3].chain)[:-20])
     with closing(ControlCopy(path)) as copy:
@@ -108,32 +108,32 @@ def test_a_torn_last_line_is_cut_off(tmp_path: Path) -> None:
 
 
 def test_a_log_that_differs_from_its_copy_is_corrupt(tmp_path: Path) -> None:
-    other = fold_message(states(1)[-1], message(2, "another"), 2)
-    with closing(kept(tmp_path / "control.ndjson", 3)) as copy:
+    another = fold_message(states(1)[-1], message(2, "another"), 2)
+    with closing(copy_of(tmp_path / "control.ndjson", 3)) as copy:
         with pytest.raises(Corrupt, match="CONTROL 2 differs from its copy"):
-            copy.confirm(record(2, "another"), other.chain)
+            copy.confirm(record(2, "another"), another.chain)
         with pytest.raises(Corrupt, match="5 came after 3"):
             copy.confirm(record(5), "ff")
 
 
 @pytest.mark.parametrize("place", range(40, 400, 45))
-def test_a_flipped_bit_in_a_copy_is_found(tmp_path: Path, place: int) -> None:
+def test_a_flipped_bit_in_a_copy_is_detected(tmp_path: Path, place: int) -> None:
     path = tmp_path / "control.ndjson"
-    kept(path, 3).close()
+    copy_of(path, 3).close()
     data = bytearray(path.read_bytes())
     data[place] ^= 0x02
     path.write_bytes(data)
     try:
-        found = [bytes(archived.data) for archived in read_archive(path)]
+        messages = [bytes(archived.data) for archived in read_archive(path)]
     except Corrupt as error:
         assert "line" in str(error)  # noqa: PT017 - a flip in what the chain does not cover is no error
     else:
-        assert found == [message(1), message(2), message(3)]
+        assert messages == [message(1), message(2), message(3)]
 
 
-def test_a_line_that_is_gone_is_missed(tmp_path: Path) -> None:
+def test_a_missing_line_is_detected(tmp_path: Path) -> None:
     path = tmp_path / "control.ndjson"
-    kept(path, 3).close()
+    copy_of(path, 3).close()
     first, _, third = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(first + third)
     with pytest.raises(Corrupt, match="line 2: CONTROL 3 in place of 2"):
