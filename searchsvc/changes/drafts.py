@@ -65,17 +65,17 @@ class Drafts:
     async def drafts_of(self, index: str) -> list[Draft]:
         """Return all drafts of an index, by id. Raises NotFound where there is no such index."""
         stored = await self._store.read(self._serving.current.control.index(index))
-        return [found.draft for _, found in sorted(stored.items()) if found.draft is not None]
+        return [entry.draft for _, entry in sorted(stored.items()) if entry.draft is not None]
 
-    async def get(self, index: str, draft: str) -> Draft:
+    async def get(self, index: str, draft_id: str) -> Draft:
         """Return a draft. Raises NotFound."""
-        stored = (await self._store.read(self._serving.current.control.index(index), draft)).get(draft)
+        stored = (await self._store.read(self._serving.current.control.index(index), draft_id)).get(draft_id)
         if stored is None or stored.draft is None:
-            raise NotFound(f"index {index} has no draft {draft[:80]!r}", field="draft", value=draft)
+            raise NotFound(f"index {index} has no draft {draft_id[:80]!r}", field="draft", value=draft_id)
         return stored.draft
 
     async def save(
-        self, index: str, draft: str, edits: Sequence[Edit], expected_version: int | None, author: Author
+        self, index: str, draft_id: str, edits: Sequence[Edit], expected_version: int | None, author: Author
     ) -> Draft:
         """Write a draft as a whole, based on the index as it is now.
 
@@ -83,7 +83,7 @@ class Drafts:
 
         Raises InvalidInput, naming the edit that cannot be honoured, and Conflict where `expected_version` is stale.
         """
-        check_rule_id(draft, "draft")
+        check_rule_id(draft_id, "draft")
         author.check()
         require(1 <= len(edits) <= MAX_EDITS, "edits", len(edits), f"1 to {MAX_EDITS} edits")
         state = self._serving.current.control
@@ -92,10 +92,12 @@ class Drafts:
         check_draft(control, edits, self._commands.check_together)
         # One read for both: the version that is checked is the one that the append expects.
         stored = await self._store.read(control)
-        versions = {name: found.draft.version for name, found in stored.items() if found.draft is not None}
-        require(len({*versions, draft}) <= MAX_DRAFTS, "draft", len(versions), f"at most {MAX_DRAFTS} drafts")
-        require_unchanged(f"draft {draft} is at version", "expected_version", expected_version, versions.get(draft, 0))
-        last_seq = stored[draft].seq if draft in stored else 0
+        versions = {name: entry.draft.version for name, entry in stored.items() if entry.draft is not None}
+        require(len({*versions, draft_id}) <= MAX_DRAFTS, "draft", len(versions), f"at most {MAX_DRAFTS} drafts")
+        require_unchanged(
+            f"draft {draft_id} is at version", "expected_version", expected_version, versions.get(draft_id, 0)
+        )
+        last_seq = stored[draft_id].seq if draft_id in stored else 0
         event = DraftSaved(
             id=uuid.uuid4().hex,
             timestamp=self._clock(),
@@ -103,19 +105,19 @@ class Drafts:
             actor=author.actor,
             reason=author.reason,
             source=author.source,
-            draft=draft,
+            draft=draft_id,
             created_seq=control.created_seq,
             base_seq=state.seq,
             edits=tuple(edits),
         )
         return await self._store.save(event, None if expected_version is None else last_seq)
 
-    async def delete(self, index: str, draft: str, author: Author) -> None:
+    async def delete(self, index: str, draft_id: str, author: Author) -> None:
         """Delete a draft. Raises NotFound."""
-        await self.get(index, draft)
-        await self._store.delete(index, draft, author)
+        await self.get(index, draft_id)
+        await self._store.delete(index, draft_id, author)
 
-    async def approve(self, index: str, draft: str, expected_version: int | None, author: Author) -> Draft:
+    async def approve(self, index: str, draft_id: str, expected_version: int | None, author: Author) -> Draft:
         """Approve a draft as somebody other than its author.
 
         expected_version: version of the draft that the caller saw; None for any
@@ -123,15 +125,15 @@ class Drafts:
         Raises NotFound, Conflict, and InvalidInput where the caller has no name or is the author.
         """
         author.check()
-        found = await self.get(index, draft)
-        require_unchanged(f"draft {draft} is at version", "expected_version", expected_version, found.version)
+        draft = await self.get(index, draft_id)
+        require_unchanged(f"draft {draft_id} is at version", "expected_version", expected_version, draft.version)
         limit = "somebody else than its author, by name (X-Searchsvc-Actor)"
-        require(author.actor not in ("", "anonymous", found.actor), "actor", author.actor, limit)
+        require(author.actor not in ("", "anonymous", draft.actor), "actor", author.actor, limit)
         approval = Approval(author.actor, self._clock(), reason=author.reason, source=author.source)
-        others = tuple(earlier for earlier in found.approvals if earlier.actor != author.actor)
-        return await self._store.save_again(msgspec.structs.replace(found, approvals=(*others, approval)))
+        others = tuple(earlier for earlier in draft.approvals if earlier.actor != author.actor)
+        return await self._store.save_again(msgspec.structs.replace(draft, approvals=(*others, approval)))
 
-    async def schedule(self, index: str, draft: str, publish_at: datetime, author: Author) -> Draft:
+    async def schedule(self, index: str, draft_id: str, publish_at: datetime, author: Author) -> Draft:
         """Have a draft published at a time, in the name of the caller.
 
         Raises NotFound, Conflict, and InvalidInput for a time that is past or too far ahead.
@@ -142,40 +144,40 @@ class Drafts:
         require(publish_at.tzinfo is not None, "publish_at", str(publish_at), WITH_ZONE)
         limit = f"a time from now on, at most {MAX_AHEAD.days} days ahead"
         require(now < publish_at <= now + MAX_AHEAD, "publish_at", publish_at.isoformat(), limit)
-        found = await self.get(index, draft)
+        draft = await self.get(index, draft_id)
         schedule = Schedule(publish_at, author.actor, now, author.reason, source=author.source)
-        return await self._store.save_again(msgspec.structs.replace(found, schedule=schedule))
+        return await self._store.save_again(msgspec.structs.replace(draft, schedule=schedule))
 
-    async def unschedule(self, index: str, draft: str, author: Author) -> Draft:
+    async def unschedule(self, index: str, draft_id: str, author: Author) -> Draft:
         """End the schedule of a draft. Raises NotFound, Conflict, and InvalidInput where it has none."""
         author.check()
-        found = await self.get(index, draft)
-        require(found.schedule is not None, "draft", draft, "a draft that is scheduled")
-        return await self._store.save_again(msgspec.structs.replace(found, schedule=None))
+        draft = await self.get(index, draft_id)
+        require(draft.schedule is not None, "draft", draft_id, "a draft that is scheduled")
+        return await self._store.save_again(msgspec.structs.replace(draft, schedule=None))
 
-    async def status(self, index: str, draft: str) -> DraftStatus:
+    async def status(self, index: str, draft_id: str) -> DraftStatus:
         """Return what a draft would do if it were published now. Raises NotFound and Unavailable."""
-        found = await self.get(index, draft)
-        base = await asyncio.to_thread(self._base, found)
+        draft = await self.get(index, draft_id)
+        base = await asyncio.to_thread(self._base, draft)
         state = self._serving.current.control
-        now, after = state.index(index), with_draft(state, found).index(index)
+        now, after = state.index(index), with_draft(state, draft).index(index)
         problem = ""
         try:
-            check_draft(now, found.edits, self._commands.check_together)
+            check_draft(now, draft.edits, self._commands.check_together)
         except InvalidInput as error:
             problem = error.message
-        n_missing = max(now.policy.approvals - len(found.approved_by), 0)
-        conflicts = changed_since(base, now, found.edits)
-        return DraftStatus(found, difference(now, after), conflicts, problem, n_missing)
+        n_missing = max(now.policy.approvals - len(draft.approved_by), 0)
+        conflicts = changed_since(base, now, draft.edits)
+        return DraftStatus(draft, difference(now, after), conflicts, problem, n_missing)
 
-    async def control_with(self, index: str, draft: str) -> ControlState:
+    async def control_with(self, index: str, draft_id: str) -> ControlState:
         """Return CONTROL as it would be with a draft published now. Raises NotFound."""
-        return with_draft(self._serving.current.control, await self.get(index, draft))
+        return with_draft(self._serving.current.control, await self.get(index, draft_id))
 
     async def publish(
         self,
         index: str,
-        draft: str,
+        draft_id: str,
         author: Author,
         *,
         force: bool,
@@ -191,17 +193,17 @@ class Drafts:
         Raises Forbidden where a policy does not allow it.
         """
         require(bool(author.reason.strip()), "reason", author.reason, REASON)
-        found = await self.get(index, draft)
-        require_unchanged(f"draft {draft} is at version", "version", version, found.version)
-        base = await asyncio.to_thread(self._base, found)
+        draft = await self.get(index, draft_id)
+        require_unchanged(f"draft {draft_id} is at version", "version", version, draft.version)
+        base = await asyncio.to_thread(self._base, draft)
         # Documents may have changed since the draft was saved.
-        await self._check_each(index, found.edits)
-        draft_edits = DraftEdits(found, base, force, self._commands.check_together)
-        origin = Origin(draft=draft, draft_event=found.saved_as, approved_by=found.approved_by)
+        await self._check_each(index, draft.edits)
+        draft_edits = DraftEdits(draft, base, force, self._commands.check_together)
+        origin = Origin(draft=draft_id, draft_event=draft.saved_as, approved_by=draft.approved_by)
         changed = await self._commands.publish(index, draft_edits.edits, author, origin)
         # It is published, whatever happens to the draft: one that was saved again meanwhile stays.
         with suppress(Conflict, Unavailable):
-            await self._store.delete(index, draft, author, version=found.version)
+            await self._store.delete(index, draft_id, author, version=draft.version)
         return changed
 
     async def publish_scheduled(self, draft: Draft) -> None:

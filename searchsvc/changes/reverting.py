@@ -103,57 +103,57 @@ def _whole_back(changed: object, present: T, old: T) -> tuple[T, T] | None:
     return (present, old) if changed is not None and present != old else None
 
 
-def _edits(wanted: Difference, now: IndexControl) -> list[Edit]:
+def _edits(target: Difference, now: IndexControl) -> list[Edit]:
     """Return the edits that make a difference real.
 
-    wanted: (present, wanted) of each thing
+    target: (present, target) of each thing
     """
-    set_weights = _weights_edit(wanted, now)
-    edits = [*set_weights, *_rule_edits(wanted), *_segment_edits(wanted), *_limits_edit(wanted, now)]
-    if wanted.policy is not None:
-        edits.append(SetPolicy(wanted.policy[1] or Policy()))
-    if wanted.learning is not None:
-        edits.append(SetLearning(wanted.learning[1] or Learning()))
-    if wanted.trial is not None and not set_weights:
+    set_weights = _weights_edit(target, now)
+    edits = [*set_weights, *_rule_edits(target), *_segment_edits(target), *_limits_edit(target, now)]
+    if target.policy is not None:
+        edits.append(SetPolicy(target.policy[1] or Policy()))
+    if target.learning is not None:
+        edits.append(SetLearning(target.learning[1] or Learning()))
+    if target.trial is not None and not set_weights:
         # A trial of before compared with weights that this change replaces.
-        edits.append(SetTrial(wanted.trial[1]))
+        edits.append(SetTrial(target.trial[1]))
     return edits
 
 
-def _weights_edit(wanted: Difference, now: IndexControl) -> list[Edit]:
+def _weights_edit(target: Difference, now: IndexControl) -> list[Edit]:
     weights = {
         # A hinge that did not exist has weight 0.
         name: value or 0.0
-        for name, (present, value) in wanted.weights.items()
+        for name, (present, value) in target.weights.items()
         if (value is not None or is_hinge(name)) and feature_of(name) in now.weights and present != value
     }
     return [SetWeights(weights)] if weights else []
 
 
-def _rule_edits(wanted: Difference) -> Iterator[Edit]:
-    for rule_id, (present, rule) in wanted.rules.items():
+def _rule_edits(target: Difference) -> Iterator[Edit]:
+    for rule_id, (present, rule) in target.rules.items():
         if rule is not None and rule != present:
             yield SetRule(rule_id, rule)
         elif rule is None and present is not None:
             yield DeleteRule(rule_id)
 
 
-def _segment_edits(wanted: Difference) -> Iterator[Edit]:
-    for segment_id, (present, segment) in wanted.segments.items():
+def _segment_edits(target: Difference) -> Iterator[Edit]:
+    for segment_id, (present, segment) in target.segments.items():
         if segment is not None and segment != present:
             yield SetSegment(segment_id, segment)
         elif segment is None and present is not None:
             yield DeleteSegment(segment_id)
 
 
-def _limits_edit(wanted: Difference, now: IndexControl) -> list[Edit]:
+def _limits_edit(target: Difference, now: IndexControl) -> list[Edit]:
     """A feature that is gone has no limits."""
     bounds = {
-        name: bounds for name, (present, bounds) in wanted.bounds.items() if present != bounds and name in now.weights
+        name: bounds for name, (present, bounds) in target.bounds.items() if present != bounds and name in now.weights
     }
     locks = {
         name: bool(is_locked)
-        for name, (present, is_locked) in wanted.locks.items()
+        for name, (present, is_locked) in target.locks.items()
         if bool(present) != bool(is_locked) and name in now.weights
     }
     return [SetLimits(bounds, locks)] if bounds or locks else []

@@ -11,7 +11,7 @@ import numpy as np
 from events.index_control import IndexControl
 from events.rules import Rule
 from events.types import PairSwap, RankingShown
-from searchsvc.rehearsal.receipts.found_ranking import FoundRanking
+from searchsvc.rehearsal.receipts.located_ranking import LocatedRanking
 from searchsvc.rules.directives import apply_factors
 from searchsvc.search import ranking
 from searchsvc.search.answer import FeatureShare
@@ -136,20 +136,20 @@ def weights_then(shown: RankingShown, then: IndexControl) -> dict[str, float]:
     return {**then.weights, **(segment.segment.weights if segment is not None else {})}
 
 
-def account(found: FoundRanking, then: IndexControl) -> Receipt:
+def account(located: LocatedRanking, then: IndexControl) -> Receipt:
     """Return the receipt of a ranking.
 
     then: the index at the CONTROL sequence that the ranking names
     """
-    shown = found.shown
+    shown = located.shown
     recomputed = recompute(shown, then)
     fired = [then.rules[rule_id] for rule_id in shown.applied_rules if rule_id in then.rules]
     return Receipt(
         query_id=shown.id,
         timestamp=shown.timestamp,
         index=shown.index,
-        query=found.query or "",
-        sealed=found.query is None,
+        query=located.query or "",
+        sealed=located.query is None,
         request=msgspec.json.decode(shown.request) if shown.request else {},
         config_version=shown.config_version,
         weights_version=shown.weights_version,
@@ -161,7 +161,7 @@ def account(found: FoundRanking, then: IndexControl) -> Receipt:
         exploration=shown.exploration,
         degraded=shown.degraded,
         generation=shown.generation,
-        log=LogPositions(found.seq, found.position, shown.applied_seq, shown.applied_catalog_seq),
+        log=LogPositions(located.seq, located.position, shown.applied_seq, shown.applied_catalog_seq),
     )
 
 

@@ -12,7 +12,7 @@ from events.log import EventLog, first_stored_since
 from events.types import RankingShown
 from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.recent_rankings import RecentRankings
-from searchsvc.rehearsal.receipts.found_ranking import FoundRanking
+from searchsvc.rehearsal.receipts.located_ranking import LocatedRanking
 from searchsvc.runtime.clock import Clock
 from searchsvc.search.query_ids import query_id_timestamp
 
@@ -39,17 +39,17 @@ class RankingFinder:
         # One search of the log at a time: a caller who invents query ids can cause no more load.
         self._turn = asyncio.Semaphore(1)
 
-    async def find(self, query_id: str) -> FoundRanking:
+    async def find(self, query_id: str) -> LocatedRanking:
         """Return a ranking.
 
         Raises NotFound where the log has no such ranking, Gone where it is past the log's age, and Unavailable where
         the log is out of reach.
         """
         seq = await self._recent_seq(query_id)
-        found = await self._read_message(query_id, seq) if seq else await self._search_log(query_id)
-        if found is None:
+        located = await self._read_message(query_id, seq) if seq else await self._search_log(query_id)
+        if located is None:
             raise NotFound(f"the log has no ranking {query_id[:80]!r}", field="query_id", value=query_id)
-        return found
+        return located
 
     async def _recent_seq(self, query_id: str) -> int:
         """Return the message of a recent ranking, once it is stored; 0 where the ranking is not recent."""
@@ -62,7 +62,7 @@ class RankingFinder:
             await asyncio.sleep(POLL_INTERVAL_S)
         return 0
 
-    async def _search_log(self, query_id: str) -> FoundRanking | None:
+    async def _search_log(self, query_id: str) -> LocatedRanking | None:
         """Look for a ranking around the time that its query id states."""
         timestamp = query_id_timestamp(query_id)
         if timestamp is None or timestamp > self._clock() + MAX_DELAY:
@@ -70,7 +70,7 @@ class RankingFinder:
         async with self._turn:
             return await self._search_log_around(query_id, timestamp)
 
-    async def _search_log_around(self, query_id: str, timestamp: datetime) -> FoundRanking | None:
+    async def _search_log_around(self, query_id: str, timestamp: datetime) -> LocatedRanking | None:
         position = await self._log.position("BEHAVIOR")
         first_seq = await first_stored_since(self._log, "BEHAVIOR", timestamp - MAX_CLOCK_SKEW, position)
         if first_seq == position.first_seq > 1:
@@ -78,9 +78,9 @@ class RankingFinder:
         async for record in self._log.read("BEHAVIOR", after=first_seq - 1):
             if record.timestamp > timestamp + MAX_DELAY:
                 break
-            found = await self._decode(query_id, record.seq, record.data)
-            if found is not None:
-                return found
+            located = await self._decode(query_id, record.seq, record.data)
+            if located is not None:
+                return located
         return None
 
     async def _require_within_age(self, query_id: str, timestamp: datetime, first_seq: int) -> None:
@@ -90,28 +90,28 @@ class RankingFinder:
             limit = f"later than {oldest.timestamp.isoformat()}" if oldest is not None else "later"
             raise _gone(query_id, limit)
 
-    async def _read_message(self, query_id: str, seq: int) -> FoundRanking | None:
+    async def _read_message(self, query_id: str, seq: int) -> LocatedRanking | None:
         record = await self._log.get("BEHAVIOR", seq)
         if record is None:
             raise _gone(query_id, "")
         return await self._decode(query_id, seq, record.data)
 
-    async def _decode(self, query_id: str, seq: int, data: bytes) -> FoundRanking | None:
+    async def _decode(self, query_id: str, seq: int, data: bytes) -> LocatedRanking | None:
         if query_id.encode() not in data:
             return None
         return await asyncio.to_thread(self._find_in, query_id, seq, data)
 
-    def _find_in(self, query_id: str, seq: int, data: bytes) -> FoundRanking | None:
+    def _find_in(self, query_id: str, seq: int, data: bytes) -> LocatedRanking | None:
         for position, event in enumerate(decode_behavior(data).events):
             if isinstance(event, RankingShown) and event.id == query_id:
                 return self._opened(event, seq, position)
         return None
 
-    def _opened(self, shown: RankingShown, seq: int, position: int) -> FoundRanking:
+    def _opened(self, shown: RankingShown, seq: int, position: int) -> LocatedRanking:
         opened = open_ranking(shown, self._keyring.by_pseudonym(shown.user) if shown.sealed_query else None)
         if opened is None:
-            return FoundRanking(shown, seq, position, None)
-        return FoundRanking(opened, seq, position, opened.query)
+            return LocatedRanking(shown, seq, position, None)
+        return LocatedRanking(opened, seq, position, opened.query)
 
 
 def _gone(query_id: str, limit: str) -> Gone:

@@ -14,7 +14,7 @@ from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.rehearsal.receipts.account import Receipt, account
 from searchsvc.rehearsal.receipts.finding import RankingFinder
-from searchsvc.rehearsal.receipts.found_ranking import FoundRanking
+from searchsvc.rehearsal.receipts.located_ranking import LocatedRanking
 from searchsvc.rehearsal.receipts.repetition import SearchRepeater
 from searchsvc.rehearsal.receipts.verification import Verification, verification
 from searchsvc.runtime.clock import Clock, utc_now
@@ -50,18 +50,18 @@ class Receipts:
 
     async def receipt(self, query_id: str) -> Receipt:
         """Return the account of an answer. Raises as `RankingFinder.find` does."""
-        found = await self._finder.find(query_id)
-        return account(found, await asyncio.to_thread(self._index_then, found.shown))
+        located = await self._finder.find(query_id)
+        return account(located, await asyncio.to_thread(self._index_then, located.shown))
 
     async def verify(self, query_id: str) -> Verification:
         """Return whether an answer can be computed again. Raises as `RankingFinder.find` does."""
-        found = await self._finder.find(query_id)
-        return await asyncio.to_thread(self._verify, found)
+        located = await self._finder.find(query_id)
+        return await asyncio.to_thread(self._verify, located)
 
-    def _verify(self, found: FoundRanking) -> Verification:
-        shown, control = found.shown, self._control_then(found.shown)
-        request = SearchRequest.from_log(found.query, shown.request) if found.query is not None else None
-        repeated = self._repeater.repeat(found, control, request)
+    def _verify(self, located: LocatedRanking) -> Verification:
+        shown, control = located.shown, self._control_then(located.shown)
+        request = SearchRequest.from_log(located.query, shown.request) if located.query is not None else None
+        repeated = self._repeater.repeat(located, control, request)
         return verification(shown, control.index(shown.index), request, repeated, self._n_candidates)
 
     def _index_then(self, shown: RankingShown) -> IndexControl:

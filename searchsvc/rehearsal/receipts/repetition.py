@@ -9,7 +9,7 @@ from events.errors import SearchsvcError
 from events.types import RankingShown
 from searchsvc.analysis.analyzer import query_key
 from searchsvc.behavior.redaction import REDACTED
-from searchsvc.rehearsal.receipts.found_ranking import FoundRanking
+from searchsvc.rehearsal.receipts.located_ranking import LocatedRanking
 from searchsvc.search.answer import SearchOutcome
 from searchsvc.search.last_known import LAST_KNOWN
 from searchsvc.search.request import SearchRequest
@@ -38,7 +38,7 @@ class SearchRepeater:
         self._searcher = searcher
 
     def repeat(
-        self, found: FoundRanking, control: ControlState, request: SearchRequest | None
+        self, located: LocatedRanking, control: ControlState, request: SearchRequest | None
     ) -> SearchOutcome | NotRepeated:
         """Search again.
 
@@ -48,12 +48,12 @@ class SearchRepeater:
         if request is None:
             return NotRepeated("the query is sealed, and the key of its user is gone or not here")
         served = self._serving.current
-        reason = _obstacle(found.shown, request, control, served)
+        reason = _obstacle(located.shown, request, control, served)
         if reason:
             return NotRepeated(reason)
-        behavior = {found.shown.index: _behavior_then(found.shown, request.query)}
+        behavior = {located.shown.index: _behavior_then(located.shown, request.query)}
         try:
-            return self._search(found.shown, request, ServingState(control, served.snapshots, behavior))
+            return self._search(located.shown, request, ServingState(control, served.snapshots, behavior))
         except SearchsvcError as error:
             return NotRepeated(f"the search fails now: {error}")
 

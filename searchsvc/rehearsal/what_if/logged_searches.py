@@ -95,5 +95,5 @@ class _Collected:
 def _without_page(request: str) -> str:
     """Return a logged request without its page: a search for more hits is the same search."""
     members: dict[str, Any] = msgspec.json.decode(request) if request else {}
-    kept = {name: value for name, value in members.items() if name not in ("limit", "offset")}
-    return msgspec.json.encode(kept).decode() if kept else ""
+    searched_for = {name: value for name, value in members.items() if name not in ("limit", "offset")}
+    return msgspec.json.encode(searched_for).decode() if searched_for else ""

@@ -64,26 +64,26 @@ class WhatIfs:
         self._statuses: dict[_Key, WhatIfStatus] = {}
         self._tasks: dict[_Key, asyncio.Task[None]] = {}
 
-    async def begin(self, index: str, draft: str, options: WhatIfInput) -> WhatIfStatus:
+    async def begin(self, index: str, draft_id: str, options: WhatIfInput) -> WhatIfStatus:
         """Start a what-if, or return the status of the one that runs. Raises NotFound and InvalidInput."""
         options.check()
-        found = await self._drafts.get(index, draft)
-        key = index, draft
+        draft = await self._drafts.get(index, draft_id)
+        key = index, draft_id
         task = self._tasks.get(key)
         if task is not None and not task.done():
             return self._statuses[key]
         self._drop_oldest(key)
-        status = WhatIfStatus(index, draft, found.version, "waiting", self._clock())
+        status = WhatIfStatus(index, draft_id, draft.version, "waiting", self._clock())
         self._statuses[key] = status
-        self._tasks[key] = asyncio.create_task(self._run(found, options, status), name=f"what-if {draft} of {index}")
+        self._tasks[key] = asyncio.create_task(self._run(draft, options, status), name=f"what-if {draft_id} of {index}")
         return status
 
-    def status(self, index: str, draft: str) -> WhatIfStatus:
+    def status(self, index: str, draft_id: str) -> WhatIfStatus:
         """Return the status of the last what-if of a draft. Raises NotFound where none was started."""
-        status = self._statuses.get((index, draft))
+        status = self._statuses.get((index, draft_id))
         if status is None:
-            message = f"no what-if of draft {draft[:80]!r} of {index} was started; POST to this address starts one"
-            raise NotFound(message, field="draft", value=draft)
+            message = f"no what-if of draft {draft_id[:80]!r} of {index} was started; POST to this address starts one"
+            raise NotFound(message, field="draft", value=draft_id)
         return status
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A logged ranking, as it was found in BEHAVIOR. Pure data."""
+"""A logged ranking, as it was located in BEHAVIOR. Pure data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import msgspec
 from events.types import RankingShown
 
 
-class FoundRanking(msgspec.Struct, frozen=True):
+class LocatedRanking(msgspec.Struct, frozen=True):
     """A ranking, and where BEHAVIOR has it.
 
     shown: the ranking; its query and request are in clear text where `query` is not None
