@@ -1,15 +1,16 @@
-"""Ranking, weights, the behaviour writer, and the benchmarks' own arithmetic."""
+"""The arithmetic of reports, and what every published result names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from benchmarks import report
 
 
-def test_intervals_hold_the_figure_and_repeat() -> None:
+def test_an_interval_contains_its_value_and_is_repeatable() -> None:
     values = np.random.default_rng(1).normal(10, 2, 400)
     interval = report.mean_interval(values)
     assert interval.low < interval.value < interval.high
@@ -20,8 +21,6 @@ def test_intervals_hold_the_figure_and_repeat() -> None:
 
 
 def test_every_published_result_names_commit_machine_versions_and_seed() -> None:
-    import msgspec
-
     for file in (Path(report.__file__).parent / "results").glob("*.json"):
         result = msgspec.json.decode(file.read_bytes())
         assert {"benchmark", "question", "commit", "machine", "versions", "seed", "checks"} <= set(result), file
