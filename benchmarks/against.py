@@ -148,7 +148,7 @@ class _Pair:
 def _fill(checkouts: Mapping[str, Checkout], scratch: Path, folder: Path, say: Callable[[str], None]) -> Imported:
     """Import the collection into the data folder of each side; return what this side imported.
 
-    One after the other, so that neither takes the processor from the other.
+    Imports one after another, so that neither takes the processor from the other.
     """
     results: dict[str, Imported] = {}
     for side, checkout in checkouts.items():
@@ -175,9 +175,9 @@ def _run(pair: _Pair, warm_up: Sequence[str], queries: Sequence[str], number: in
         # Every query is uncached the first time, and cached from then on.
         for state, side in itertools.product(STATES, pair.order if n % 2 == 0 else pair.order[::-1]):
             searches = [search(pair.connections[side], INDEX, {"query": query}) for query in block]
-            times.setdefault((f"{state}, over HTTP", side), []).append([one.http_ms for one in searches])
-            times.setdefault((f"{state}, took_ms", side), []).append([one.took_ms for one in searches])
-            degraded[side] += sum(bool(one.answer["degraded"]) for one in searches)
+            times.setdefault((f"{state}, over HTTP", side), []).append([searched.http_ms for searched in searches])
+            times.setdefault((f"{state}, took_ms", side), []).append([searched.took_ms for searched in searches])
+            degraded[side] += sum(bool(searched.answer["degraded"]) for searched in searches)
     kinds = dict.fromkeys(kind for kind, _ in times)
     compared = {kind: paired.compare(times[kind, "this"], times[kind, "other"], rng) for kind in kinds}
     return Run(
