@@ -1,1 +1,1 @@
-"""One small page to try the service by hand: search, see why, click, move a weight. Our own HTML, CSS and script."""
+"""A small page to try the service by hand: search, see explanations, click, set a weight. Plain HTML, CSS and script."""

@@ -52,7 +52,7 @@ def test_opening_a_document_shows_it_and_sends_the_click(page: Page, service: Ru
     page.locator("#hits .open").first.click()
     expect(page.locator("#document")).to_be_visible()
     expect(page.locator("#document-members")).to_contain_text("price")
-    expect(page.locator("#said")).to_contain_text("recorded")
+    expect(page.locator("#message")).to_contain_text("recorded")
     page.keyboard.press("Escape")
     expect(page.locator("#document")).not_to_be_visible()
 
@@ -63,14 +63,14 @@ def test_a_slider_moves_a_weight_and_the_ranking_at_once(page: Page, service: Ru
     slider = page.locator("input[data-weight='bm25.brand']")
     slider.focus()
     page.keyboard.press("End")
-    expect(page.locator("#said")).to_contain_text("bm25.brand = 5")
+    expect(page.locator("#message")).to_contain_text("bm25.brand = 5")
     expect(page.locator("#hits li").first).to_contain_text("Norvik")
     _, weights = service.call("GET", "/v1/indexes/shop/weights")
     assert weights["weights"]["bm25.brand"] == 5.0
     _, history = service.call("GET", "/v1/indexes/shop/weights/history")
     assert (history["changes"][0]["actor"], history["changes"][0]["reason"]) == (
         "storefront",
-        "moved in the storefront",
+        "set in the storefront",
     )
 
 
