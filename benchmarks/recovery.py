@@ -21,8 +21,9 @@ from benchmarks import report
 from benchmarks.collection import documents_file
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.running import RunningService
-from events import jetstream, server
+from events import server
 from events.codec import encode
+from events.jetstream.event_log import connect
 from events.log import Entry
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, RankingShown
@@ -128,7 +129,7 @@ def write(data_dir: Path, n_events: int) -> None:
 
 async def _write(nats: server.NatsServer, n_events: int) -> None:
     account = nats.address.accounts["service"]
-    log = await jetstream.connect(nats.address.url, user=account.user, password=account.password)
+    log = await connect(nats.address.url, user=account.user, password=account.password)
     try:
         first = (await log.position("BEHAVIOR")).last_seq
         messages = [first + i for i in range(n_events // PER_MESSAGE)]

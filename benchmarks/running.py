@@ -16,9 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.checkout import Checkout
-from events import jetstream, server
+from events import server
 from events.errors import Unavailable
-from events.jetstream import JetStreamEventLog
+from events.jetstream.event_log import JetStreamEventLog, connect
 
 START_TIMEOUT_S: Final = 120.0
 STOP_TIMEOUT_S: Final = 30.0
@@ -175,7 +175,7 @@ async def event_log(service: RunningService) -> AsyncIterator[JetStreamEventLog]
     """Connect to the log of a running service, as a reader."""
     address = server.read_address(service.data_dir)
     account = address.accounts["reader"]
-    log = await jetstream.connect(address.url, user=account.user, password=account.password, role="reader")
+    log = await connect(address.url, user=account.user, password=account.password, role="reader")
     try:
         yield log
     finally:

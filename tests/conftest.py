@@ -11,7 +11,8 @@ from shutil import which
 import pytest
 
 from benchmarks.running import RunningService
-from events import jetstream, server
+from events import server
+from events.jetstream.event_log import connect
 from events.log import EventLog
 from events.memory import MemoryEventLog
 from searchsvc.cli.data import import_documents
@@ -104,7 +105,7 @@ async def event_log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
         return
     running: server.NatsServer = request.getfixturevalue("nats_server")
     account = running.address.accounts["service"]
-    connected = await jetstream.connect(
+    connected = await connect(
         running.address.url, user=account.user, password=account.password, redeliver_after_s=REDELIVER_AFTER_S
     )
     await connected.ensure_streams()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from events.jetstream import JetStreamEventLog
+from events.jetstream.event_log import JetStreamEventLog
 from searchsvc import __version__
 from searchsvc.app.log_watch import LogWatch
 from searchsvc.behavior.recent_rankings import RecentRankings

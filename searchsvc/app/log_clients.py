@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from events import jetstream, server
-from events.jetstream import JetStreamEventLog
+from events import server
+from events.jetstream.event_log import JetStreamEventLog, connect
 from searchsvc.runtime.config import Config
 
 
@@ -19,7 +19,7 @@ async def reading_log(config: Config) -> AsyncIterator[JetStreamEventLog]:
         address = server.read_address(config.data_path)
         account = address.accounts["reader"]
         url, user, password = address.url, account.user, account.password
-    event_log = await jetstream.connect(url, user=user, password=password, role="reader")
+    event_log = await connect(url, user=user, password=password, role="reader")
     try:
         if config.nats.url:
             await event_log.require_format()
@@ -54,7 +54,7 @@ async def writing_log(config: Config, nats: server.NatsServer | None) -> AsyncIt
     if nats is not None:
         account = nats.address.accounts["service"]
         url, user, password = nats.address.url, account.user, account.password
-    event_log = await jetstream.connect(url, user=user, password=password)
+    event_log = await connect(url, user=user, password=password)
     try:
         await event_log.ensure_streams(replicas=config.nats.replicas or event_log.default_replicas)
         yield event_log

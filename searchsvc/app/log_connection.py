@@ -9,7 +9,7 @@ from typing import Final
 
 from events import server
 from events.errors import Unavailable
-from events.jetstream import JetStreamEventLog
+from events.jetstream.event_log import JetStreamEventLog
 from searchsvc.app.background import BackgroundTasks
 from searchsvc.app.health import HealthNotes
 from searchsvc.runtime.config import NatsConfig

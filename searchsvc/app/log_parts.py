@@ -8,7 +8,7 @@ from events import server
 from events.control import ControlState
 from events.copy import COPY_NAME, ControlCopy
 from events.history import ControlHistory
-from events.jetstream import JetStreamEventLog
+from events.jetstream.event_log import JetStreamEventLog
 from searchsvc.app.shutdown import Shutdown
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.disk import DiskGuard
@@ -44,15 +44,14 @@ def open_log(config: Config, shutdown: Shutdown) -> LogParts:
         shutdown.add_blocking(nats.stop)
     copy = ControlCopy(data / COPY_NAME)
     shutdown.add_blocking(copy.close)
-    event_log = JetStreamEventLog()
-    shutdown.add(event_log.close)
     disk = DiskGuard(
         data,
         warn_share=config.disk.warn_share,
         stop_share=config.disk.stop_share,
         enough_bytes=config.disk.enough_mb * 1_000_000,
     )
-    event_log.before_append = disk.require
+    event_log = JetStreamEventLog(before_append=disk.require)
+    shutdown.add(event_log.close)
     serving = Serving()
     control = ControlFollower(event_log, copy, serving)
     return LogParts(nats, disk, copy, ControlHistory(copy), event_log, serving, control)

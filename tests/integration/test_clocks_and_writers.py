@@ -17,7 +17,8 @@ from shutil import which
 import pytest
 
 from benchmarks.running import RunningService, call
-from events import jetstream, server
+from events import server
+from events.jetstream.event_log import connect
 from events.log import Entry
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
@@ -153,7 +154,7 @@ def test_a_change_of_a_later_version_holds_back_changes_and_no_search(
 
     async def write(data: bytes) -> None:
         account = shared_log.address.accounts["service"]
-        log = await jetstream.connect(shared_log.address.url, user=account.user, password=account.password)
+        log = await connect(shared_log.address.url, user=account.user, password=account.password)
         await log.append("CONTROL", Entry("control.shop", data))
         await log.close()
 

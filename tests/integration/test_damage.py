@@ -20,9 +20,10 @@ import msgspec
 import pytest
 
 from benchmarks.running import RunningService, event_log
-from events import jetstream, server
+from events import server
 from events.codec import decode_behavior
 from events.errors import Corrupt, Unavailable
+from events.jetstream.event_log import connect
 from events.log import Entry
 from events.types import InteractionRecorded
 from searchsvc.app.repair import INTERRUPTED_REPAIR
@@ -212,7 +213,7 @@ def test_repair_takes_what_is_odd_and_goes_on_after_an_interruption(tmp_path: Pa
 
     async def write() -> None:
         account = nats.address.accounts["service"]
-        log = await jetstream.connect(nats.address.url, user=account.user, password=account.password)
+        log = await connect(nats.address.url, user=account.user, password=account.password)
         await log.append("CATALOG", Entry("catalog.shop.1.later", b'{"type":"document_moved.v4"}'))
         await log.close()
 

@@ -7,8 +7,9 @@ import asyncio
 import nats
 import pytest
 
-from events import jetstream, server
-from events.jetstream import MAX_IN_FLIGHT
+from events import server
+from events.jetstream.event_log import connect
+from events.jetstream.reading import MAX_IN_FLIGHT
 from events.log import Entry
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +18,7 @@ N = 4000
 
 async def test_what_nobody_has_asked_for_yet_stays_on_the_server(nats_server: server.NatsServer) -> None:
     account = nats_server.address.accounts["service"]
-    log = await jetstream.connect(nats_server.address.url, user=account.user, password=account.password)
+    log = await connect(nats_server.address.url, user=account.user, password=account.password)
     await log.ensure_streams()
     for first in range(0, N, 500):
         await log.append_batch("CATALOG", [Entry(f"catalog.shop.1.{i}", b"x") for i in range(first, first + 500)])

@@ -10,8 +10,9 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
-from events import jetstream, server
+from events import server
 from events.errors import Corrupt
+from events.jetstream.event_log import connect
 from tests.integration.test_process import run
 
 COMMANDS = [
@@ -50,7 +51,7 @@ async def test_streams_of_an_earlier_version_are_refused_once_they_hold_messages
     js = client.jetstream()
     for name, subject in (("CONTROL", "control.>"), ("CATALOG", "catalog.>")):
         await js.add_stream(StreamConfig(name=name, subjects=[subject], allow_direct=True))
-    event_log = await jetstream.connect(nats_server.address.url, user=account.user, password=account.password)
+    event_log = await connect(nats_server.address.url, user=account.user, password=account.password)
     await event_log.require_format()
     await js.publish("catalog.shop.1.a", b"{}")
     for check in (event_log.require_format, event_log.ensure_streams):
@@ -63,8 +64,8 @@ async def test_streams_of_an_earlier_version_are_refused_once_they_hold_messages
 @pytest.mark.anyio
 async def test_empty_streams_of_an_earlier_version_are_marked(nats_server: server.NatsServer) -> None:
     account = nats_server.address.accounts["service"]
-    event_log = await jetstream.connect(nats_server.address.url, user=account.user, password=account.password)
-    js = event_log._js
+    event_log = await connect(nats_server.address.url, user=account.user, password=account.password)
+    js = event_log._session.js
     await js.add_stream(StreamConfig(name="DRAFTS", subjects=["drafts.>"], allow_direct=True, max_msgs_per_subject=1))
     for _ in range(2):  # the second time nothing is left to do
         await event_log.ensure_streams()

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from benchmarks.running import RunningService
-from events import jetstream, server
-from events.jetstream import JetStreamEventLog
+from events import server
+from events.jetstream.event_log import JetStreamEventLog, connect
 from events.log import Entry
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
@@ -183,7 +183,7 @@ def test_a_draft_that_is_published_is_never_published_again(
 async def log_of(service: RunningService) -> JetStreamEventLog:
     address = server.read_address(service.data_dir)
     account = address.accounts["service"]
-    return await jetstream.connect(address.url, user=account.user, password=account.password)
+    return await connect(address.url, user=account.user, password=account.password)
 
 
 def test_a_repeated_refusal_is_told_each_time_and_logged_once(shop: RunningService) -> None:

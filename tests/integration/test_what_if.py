@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from benchmarks.running import RunningService
-from events import jetstream, server
+from events import server
 from events.codec import encode
+from events.jetstream.event_log import connect
 from events.log import Entry
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, PairSwap, RankingShown
@@ -100,7 +101,7 @@ def plant(service: RunningService, order: list[str]) -> None:
     async def write() -> None:
         address = server.read_address(service.data_dir)
         account = address.accounts["service"]
-        log = await jetstream.connect(address.url, user=account.user, password=account.password)
+        log = await connect(address.url, user=account.user, password=account.password)
         for first in range(0, len(events), 300):
             batch = BehaviorBatch(events=events[first : first + 300])
             await log.append("BEHAVIOR", Entry(BEHAVIOR_SUBJECT, encode(batch)))

@@ -18,14 +18,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from events import jetstream, server
+from events import server
 from events.codec import decode_behavior, decode_catalog, encode
 from events.control import ControlState, control_hash, fold_message
 from events.copy import ControlCopy
 from events.digest import CatalogFold, DocumentsDigest, state_hash
 from events.edits import SetWeights
 from events.errors import Conflict, Unavailable
-from events.jetstream import JetStreamEventLog
+from events.jetstream.event_log import JetStreamEventLog, connect
 from events.log import Entry
 from events.streams import catalog_subject, control_subject
 from events.types import ChangePublished, DocumentDeleted, DocumentUpserted, IndexConfigured, InteractionRecorded
@@ -158,7 +158,7 @@ class LogMachine(RuleBasedStateMachine):
 
     async def _connect(self) -> JetStreamEventLog:
         account = self.nats.address.accounts["service"]
-        log = await jetstream.connect(self.nats.address.url, user=account.user, password=account.password)
+        log = await connect(self.nats.address.url, user=account.user, password=account.password)
         await log.ensure_streams()
         return log
 

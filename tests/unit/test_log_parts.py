@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from events import codec
 from events.errors import Corrupt, InvalidInput, SearchsvcError, Unavailable
+from events.jetstream.connection import translate
 from events.memory import matches
-from events.nats_connection import translate
 from events.streams import MAX_SUBJECT_TOKEN_BYTES, STREAMS, subject_token
 
 FOREIGN = [

@@ -1,4 +1,4 @@
-"""The connection to a NATS server, and subscriptions that lose nothing. Used by `jetstream` only."""
+"""Whether the server can be reached, subscriptions that lose nothing, and nats-py's errors as ours."""
 
 from __future__ import annotations
 

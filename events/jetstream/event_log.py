@@ -1,0 +1,119 @@
+"""The adapter: an `EventLog` on a NATS server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+from events.errors import Unavailable
+from events.jetstream.appending import Appender
+from events.jetstream.reading import Delivery, Reader
+from events.jetstream.session import CONNECT_TIMEOUT_S, Session
+from events.jetstream.streams import ServerStreams
+from events.log import Entry, Position, Record
+from events.streams import StreamName
+
+# After this time a durable consumer is handed an unacknowledged message again.
+REDELIVER_AFTER_S: Final = 30.0
+
+
+class JetStreamEventLog:
+    """An `EventLog` on a NATS server. Until `connect` has returned, every other method raises Unavailable.
+
+    before_append: called before each write; an exception from it refuses the write
+    redeliver_after_s: after this time `consume` hands out an unacknowledged message again
+    """
+
+    def __init__(
+        self, *, before_append: Callable[[], None] = lambda: None, redeliver_after_s: float = REDELIVER_AFTER_S
+    ) -> None:
+        self._session = Session()
+        self._streams = ServerStreams(self._session)
+        self._appender = Appender(self._session, self._streams, before_append)
+        self._reader = Reader(self._session, self._streams, redeliver_after_s)
+
+    async def connect(self, url: str, *, user: str = "", password: str = "", role: str = "service") -> None:
+        """Try until the server answers and accepts the credentials: see `Session.connect`."""
+        await self._session.connect(url, user=user, password=password, role=role)
+
+    @property
+    def connect_errors(self) -> str:
+        """Why there is no connection yet; '' for no error so far."""
+        return self._session.connect_errors
+
+    @property
+    def connected(self) -> bool:
+        """Whether the server is reachable now. A lost connection is made again in the background."""
+        return self._session.connected
+
+    @property
+    def default_replicas(self) -> int:
+        """Replicas of a stream: 3 on a cluster, else 1, because a single server refuses more."""
+        return self._session.default_replicas
+
+    async def ensure_streams(self, *, replicas: int = 1) -> None:
+        """Create the streams that are missing; leave the others unchanged.
+
+        Raises Unavailable, and Corrupt if a stream holds messages of another format.
+        """
+        await self._streams.ensure_all(replicas=replicas)
+
+    async def require_format(self) -> None:
+        """Raise Corrupt if a stream holds messages of another format than this version reads. Changes nothing."""
+        await self._streams.require_format()
+
+    async def append(
+        self,
+        stream: StreamName,
+        entry: Entry,
+        *,
+        expected_last_seq: int | None = None,
+        expected_subject_seq: int | None = None,
+    ) -> int:
+        return await self._appender.append(
+            stream, entry, expected_last_seq=expected_last_seq, expected_subject_seq=expected_subject_seq
+        )
+
+    async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
+        return await self._appender.append_batch(stream, entries)
+
+    async def position(self, stream: StreamName) -> Position:
+        return await self._streams.position(stream)
+
+    async def get(self, stream: StreamName, seq: int) -> Record | None:
+        return await self._streams.get(stream, seq)
+
+    def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        return self._reader.read(stream, after=after, subject=subject)
+
+    def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
+        return self._reader.follow(stream, after=after, subject=subject)
+
+    def consume(self, stream: StreamName, durable: str) -> AsyncIterator[Delivery]:
+        return self._reader.consume(stream, durable)
+
+    async def close(self) -> None:
+        await self._session.close()
+
+
+async def connect(
+    url: str,
+    *,
+    user: str = "",
+    password: str = "",
+    role: str = "service",
+    redeliver_after_s: float = REDELIVER_AFTER_S,
+) -> JetStreamEventLog:
+    """Return a connected log.
+
+    Raises Unavailable where no server with JetStream answers in time, or it refuses the credentials.
+    """
+    event_log = JetStreamEventLog(redeliver_after_s=redeliver_after_s)
+    try:
+        # nats-py would try for ever, as it should for a lost connection, but not for the first one.
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await event_log.connect(url, user=user, password=password, role=role)
+    except TimeoutError as error:
+        raise Unavailable(f"no NATS answers at {url}: {event_log.connect_errors or 'timed out'}") from error
+    return event_log

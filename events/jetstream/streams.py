@@ -1,0 +1,123 @@
+"""The streams on the server: creating them, their format, their positions and single messages."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from datetime import UTC, datetime
+from typing import Final
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+
+from events.errors import Corrupt, Unavailable
+from events.jetstream.connection import translate
+from events.jetstream.session import Session
+from events.log import Position, Record
+from events.streams import FORMAT, FORMAT_KEY, STREAMS, StreamName, StreamSpec
+
+STREAM_DIFFERS: Final = 10058
+
+log = logging.getLogger(__name__)
+
+
+class ServerStreams:
+    """The streams of `events.streams` on the server of a session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._replicas = 1
+
+    async def ensure_all(self, *, replicas: int = 1) -> None:
+        """Create the streams that are missing; leave the others unchanged.
+
+        Raises Unavailable, and Corrupt if a stream holds messages of another format.
+        """
+        self._replicas = replicas
+        for name in STREAMS:
+            await self.ensure(name)
+
+    async def ensure(self, stream: StreamName) -> None:
+        """Create a stream. One whose metadata was lost is adopted again with its messages."""
+        config, purpose = _stream_config(STREAMS[stream], self._replicas), f"creating stream {stream}"
+        try:
+            await self._session.call(self._session.js.add_stream(config), purpose)
+        except Unavailable as error:
+            cause = error.__cause__
+            if not (isinstance(cause, nats.js.errors.APIError) and cause.err_code == STREAM_DIFFERS):
+                raise
+            if not await self._is_unmarked(stream):
+                raise
+            # Made by an earlier version, and empty.
+            await self._session.call(self._session.js.update_stream(config), purpose)
+
+    async def require_format(self) -> None:
+        """Raise Corrupt if a stream holds messages of another format than this version reads. Changes nothing."""
+        for name in STREAMS:
+            await self._is_unmarked(name)
+
+    async def _is_unmarked(self, stream: StreamName) -> bool:
+        """Whether a stream names no format. Raises Corrupt if it names another one, or none and holds messages."""
+        try:
+            info = await self._session.connection.call(self._session.js.stream_info(stream), f"looking at {stream}")
+        except nats.js.errors.NotFoundError:
+            return False
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, f"looking at {stream}") from error
+        found = (info.config.metadata or {}).get(FORMAT_KEY)
+        if found == str(FORMAT):
+            return False
+        if found is None and not info.state.messages:
+            return True
+        held = f"format {found}" if found is not None else "an earlier version"
+        raise Corrupt(
+            f"stream {stream} of this NATS server holds messages of {held}; this version reads format {FORMAT}: export "
+            "the documents with the version that wrote it and import them on a server without these streams: the "
+            "steps are in docs/decisions/log-format.md"
+        )
+
+    async def adopt(self, stream: StreamName) -> None:
+        """Create a stream again that the server has lost. Its followers then check whether all messages are there."""
+        log.error("the server has lost stream %s; it is created again over the messages in its store", stream)
+        with contextlib.suppress(Unavailable):
+            await self.ensure(stream)
+
+    async def position(self, stream: StreamName) -> Position:
+        info = await self._session.call(self._session.js.stream_info(stream), f"looking at {stream}")
+        created = info.created or datetime.fromtimestamp(0, UTC)
+        return Position(info.state.last_seq, info.state.first_seq, info.state.messages, created)
+
+    async def get(self, stream: StreamName, seq: int) -> Record | None:
+        purpose = f"looking at {stream} {seq}"
+        try:
+            message = await self._session.connection.call(self._session.js.get_msg(stream, seq, direct=True), purpose)
+        except nats.js.errors.NotFoundError:
+            return None
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, purpose) from error
+        headers = message.headers or {}
+        timestamp = datetime.fromisoformat(headers.get("Nats-Time-Stamp", "1970-01-01T00:00:00Z"))
+        msg_id = headers.get("Nats-Msg-Id", "")
+        return Record(stream, message.subject or "", seq, timestamp, message.data or b"", msg_id)
+
+
+def _stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:
+    return StreamConfig(
+        name=spec.name,
+        subjects=list(spec.subjects),
+        retention=RetentionPolicy.LIMITS,
+        storage=StorageType.FILE,
+        discard=DiscardPolicy.OLD,
+        num_replicas=replicas,
+        metadata={FORMAT_KEY: str(FORMAT)},
+        max_age=spec.max_age_s,
+        max_msgs_per_subject=1 if spec.compacted else -1,
+        max_msg_size=spec.max_message_bytes,
+        duplicate_window=120,
+        deny_delete=spec.append_only,
+        deny_purge=spec.append_only,
+        allow_direct=True,
+        allow_atomic=spec.atomic or None,
+    )
