@@ -29,6 +29,7 @@ from events.types import IndexConfigured, IndexDeleted
 from searchsvc.changes.author import Author
 from searchsvc.changes.draft import draft_of, saved_event
 from searchsvc.changes.draft_edits import changed_since, with_draft
+from searchsvc.changes.draft_store import DraftStore
 from searchsvc.changes.drafts import MAX_DRAFTS
 from tests.changing import ADA, BEA, changing_shop
 from tests.factories import NOW, SETTINGS, index_after
@@ -108,7 +109,7 @@ async def test_a_draft_is_published_whole_and_gone_and_never_twice(tmp_path: Pat
         assert (changed.seq, changed.index.weights["cosine"], {*changed.index.rules}) == (2, 1.0, {"r"})
         assert dict(changed.index.published) == {"spring": draft.saved_as}
         # As if the service had ended before it deleted the draft.
-        await shop.drafts._store.save(msgspec.structs.replace(saved_event(draft, draft.saved_as)), None)
+        await DraftStore(shop.log, shop.clock).save(saved_event(draft, draft.saved_as), None)
         with pytest.raises(NotFound):
             await shop.drafts.get("shop", "spring")
         with pytest.raises(NotFound):

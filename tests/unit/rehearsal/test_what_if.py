@@ -28,6 +28,7 @@ from searchsvc.search.last_known import LAST_KNOWN
 from searchsvc.search.request import SearchRequest
 from tests.changing import ADA, ChangingShop, changing_shop
 from tests.factories import NOW, click, ranking
+from tests.waiting import wait_for_async
 
 DAY = timedelta(days=1)
 SHOES = RepeatableSearch("red shoe", "")
@@ -142,8 +143,7 @@ async def test_a_search_that_can_no_longer_be_made_is_left_out() -> None:
 
 async def finished(what_ifs: WhatIfs, options: WhatIfInput) -> WhatIfStatus:
     await what_ifs.begin("shop", "spring", options)
-    (task,) = what_ifs._tasks.values()
-    await task
+    await wait_for_async(lambda: what_ifs.status("shop", "spring").phase in ("done", "failed"), "the what-if")
     return what_ifs.status("shop", "spring")
 
 
