@@ -26,6 +26,7 @@ import numpy as np
 
 from benchmarks import overhead, report
 from benchmarks.bare import CANDIDATES
+from benchmarks.causes import cause
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
 from benchmarks.inprocess import INDEX, NOW, serving
 from benchmarks.oracle import OracleSnapshot
@@ -33,7 +34,7 @@ from benchmarks.overhead import BARE, OVER_HTTP, WARM_UP
 from benchmarks.own_hybrid import OwnHybrid
 from benchmarks.queries import MAX_QUERY_LENGTH
 from benchmarks.running import RunningService
-from benchmarks.searching import search, search_undegraded
+from benchmarks.searching import search_undegraded
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import embedding_text
 from searchsvc.cli.data import import_documents
@@ -45,16 +46,12 @@ from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from tuning import metrics
 from tuning.arrays import ScoreArray
-from tuning.features import BM25_PREFIX, COSINE, OVERLOOKED, PHRASE, PROXIMITY, VECTOR_RANK
 
 K: Final = 10
 ATTEMPTS: Final = 3
 # A query whose nDCG@10 differs by more is explained: see docs/how-to/opensearch.md.
 LARGE: Final = 0.05
 N_SHOWN: Final = 20
-# How deep two rankings are compared, and contributions that differ by less move nothing.
-DEPTH: Final = 30
-SMALL: Final = 0.05
 
 
 class _Measured(msgspec.Struct, frozen=True):
@@ -142,7 +139,7 @@ def _measure_all(
         difference = _ndcg(ranked["opensearch"], queries) - _ndcg(ranked["embedded"], queries)
         say("explaining large differences")
         large = np.flatnonzero(np.abs(difference) > LARGE).tolist()
-        causes = {position: _cause(services, queries[position].text) for position in large}
+        causes = {position: cause(services, queries[position].text) for position in large}
         _, info = services["opensearch"].call("GET", f"/v1/indexes/{INDEX}")
         settings = msgspec.convert(info["settings"], IndexSettings)
         model = next((Path(scratch) / "opensearch" / "models").glob("*/"))
@@ -178,40 +175,6 @@ def _rank(service: RunningService, queries: Sequence[JudgedQuery]) -> list[list[
             answer = search_undegraded(connection, INDEX, request, ATTEMPTS).answer
             ranked.append([hit["id"] for hit in answer["hits"]])
     return ranked
-
-
-def _cause(services: dict[str, RunningService], query: str) -> str:
-    """Name what makes two rankings of a query differ most.
-
-    That is the kind of feature whose contributions to the scores of common hits differ most; or the candidates, if
-    contributions hardly differ.
-    """
-    request = {"query": query[:MAX_QUERY_LENGTH], "limit": DEPTH, "explain": True}
-    answers = []
-    for service in services.values():
-        with closing(service.connection()) as connection:
-            answers.append(search(connection, INDEX, request).answer)
-    first, second = ({hit["id"]: hit["explanation"]["features"] for hit in answer["hits"]} for answer in answers)
-    common = sorted({*first} & {*second})
-    has_alternatives = any(len(term.get("alternatives", [])) for term in answers[0]["terms"])
-    differences: dict[str, float] = {}
-    for name in first[common[0]] if common else ():
-        values = [first[hit][name]["contribution"] - second[hit][name]["contribution"] for hit in common]
-        # A difference that all hits share changes no ranking.
-        kind = _kind(name, has_alternatives=has_alternatives)
-        spread = float(np.abs(values - np.median(values)).max())
-        differences[kind] = differences.get(kind, 0.0) + spread
-    if max(differences.values(), default=0.0) < SMALL:
-        return "nearly equal scores" if len(common) > len(first) * 0.8 else "candidates"
-    return max(differences, key=differences.__getitem__)
-
-
-def _kind(feature: str, *, has_alternatives: bool) -> str:
-    if feature.startswith(BM25_PREFIX):
-        return "BM25 of words with alternatives" if has_alternatives else "BM25 of long fields"
-    if feature in (PHRASE, PROXIMITY):
-        return "neighbours"
-    return "vectors" if feature in (COSINE, VECTOR_RANK, OVERLOOKED) else "terms held, ranks, signals"
 
 
 def _ndcg(ranked: Sequence[Sequence[str]], queries: Sequence[JudgedQuery]) -> ScoreArray:

@@ -22,26 +22,22 @@ import msgspec
 import numpy as np
 
 from benchmarks import featurefile, fitting, report
+from benchmarks.chance import ALARM_IMPRESSIONS, N_ALARM_RUNS, N_GATE_RUNS, WITHIN, rates_by_chance
 from benchmarks.featurefile import JudgedList
 from benchmarks.production import production_of
 from benchmarks.shoppers import MODELS, Attack, Shoppers
 from benchmarks.simulation import offline, top_k
 from events.errors import InvalidInput, require
 from tuning.arrays import ScoreArray
-from tuning.gate.evalues import ALARM_STAKES, stakes
-from tuning.gate.guard import ALARM, PageOutcome, display_shares
+from tuning.gate.guard import PageOutcome, display_shares
 from tuning.gate.interleaving import N_COINS, preference, team_draft
 from tuning.gate.pipeline import BETTER, Pipeline, Step
 
 GAIN: Final = 0.02
-WITHIN: Final = 4000
 ROLLED_BACK_WITHIN: Final = 500
 N_FITTED: Final = 500
 # Runs between equal sides are resampled from this many simulated preferences.
 N_EQUAL_PREFERENCES: Final = 20_000
-N_GATE_RUNS: Final = 1000
-N_ALARM_RUNS: Final = 300
-ALARM_IMPRESSIONS: Final = 100_000
 NOISE: Final = 0.3
 BISECTIONS: Final = 12
 LEAST_PUBLISHED: Final = {"informational": 0.95, "pbm": 0.9}
@@ -112,7 +108,7 @@ def _measure_model(
     guard_ends = list(pool.map(_run_until_decided, guard_trials, chunksize=4))
     halves = [N_EQUAL_PREFERENCES // 2] * 2
     preferences = np.concatenate(list(pool.map(partial(_equal_preferences, model, production), range(2), halves)))
-    opened, alarms = _rates_by_chance(preferences)
+    opened, alarms = rates_by_chance(preferences)
     published = [n for n, step in gate_ends if step == "published"]
     rolled_back = [n for n, step in guard_ends if step == "rolled_back"]
     return {
@@ -266,36 +262,6 @@ def _equal_preferences(clicks: str, production: ScoreArray, seed: int, n: int) -
         first, second = (top_k(scores + row).tolist() for row in noise)
         preferences[i], _ = _interleave(query, first, second, shoppers, rng)
     return preferences
-
-
-def _rates_by_chance(preferences: ScoreArray) -> tuple[float, float]:
-    """Return the shares of runs in which the gate opened, and in which there was an alarm, though neither is better.
-
-    preferences: between equals; resampled, either side counting as the candidate
-    """
-    rng = np.random.default_rng(4)
-
-    def draw(n_runs: int) -> ScoreArray:
-        values = preferences[rng.integers(len(preferences), size=n_runs)]
-        signs: ScoreArray = rng.choice((-1.0, 1.0), size=n_runs)
-        either: ScoreArray = values * signs
-        return either[:, None]
-
-    logs, totals, squares = np.zeros((3, N_GATE_RUNS))
-    opened = np.zeros(N_GATE_RUNS, np.bool_)
-    for _ in range(WITHIN):
-        value = draw(N_GATE_RUNS)[:, 0]
-        logs += np.log1p(stakes(totals, squares) * value)
-        totals += value
-        squares += value * value
-        opened |= np.exp(logs) >= BETTER
-    sums, alarmed = np.zeros((N_ALARM_RUNS, len(ALARM_STAKES))), np.zeros(N_ALARM_RUNS, np.bool_)
-    for _ in range(ALARM_IMPRESSIONS):
-        value = draw(N_ALARM_RUNS)
-        grown = (sums + 1.0) * (1.0 + np.array(ALARM_STAKES) * value)
-        sums = np.minimum(np.where(value != 0.0, grown, sums), 1e300)
-        alarmed |= sums.mean(axis=1) >= ALARM
-    return float(opened.mean()), float(alarmed.mean())
 
 
 def _max_grade() -> int:

@@ -40,6 +40,7 @@ from searchsvc.embedding.embedder import Embedder
 
 INDEX: Final = inprocess.INDEX
 CONNECTIONS: Final = 16
+ENDINGS: Final = {"after SIGTERM": RunningService.stop, "after kill -9": RunningService.kill}
 REFERENCE_SEARCHES: Final = "SentenceTransformer + bare retrieval"
 
 Times = dict[str, list[float]]
@@ -86,13 +87,11 @@ def measure(folder: Path, plan: Plan, say: Callable[[str], None]) -> dict[str, A
             say("changing weights")
             changes = _change_weights(service, settings, queries, plan.n_changes)
             say("restarting")
-            restarts: dict[str, list[float]] = {}
-            for name, end in (("after SIGTERM", RunningService.stop), ("after kill -9", RunningService.kill)):
-                restarts[name] = []
-                for _ in range(plan.n_restarts):
-                    end(service)
-                    service, seconds = _start(data_dir, service.port, queries[0])
-                    restarts[name].append(round(seconds, 3))
+            restarts: dict[str, list[float]] = {name: [] for name in ENDINGS}
+            for name in [name for name in ENDINGS for _ in range(plan.n_restarts)]:
+                ENDINGS[name](service)
+                service, seconds = _start(data_dir, service.port, queries[0])
+                restarts[name].append(round(seconds, 3))
         finally:
             service.stop()
         say("searching in process")

@@ -100,10 +100,7 @@ def measure(
     if n_queries is not None and n_queries < len(queries):
         chosen = np.random.default_rng(report.SEED).choice(len(queries), n_queries, replace=False)
         queries = [queries[i] for i in sorted(chosen)]
-    parsed = parse_documents(b"".join(lines(documents_file(folder))))
-    documents = [document for document in parsed if isinstance(document, AcceptedDocument)]
-    if not documents:
-        raise InvalidInput(f"{folder} has no usable document", field="collection", limit="1 or more")
+    documents = _documents(folder)
     settings = infer_settings([document.members for document in documents[:N_INFERRED_FROM]])
     names, weights = feature_names(settings), default_weights(settings)
     ranked = _rank(documents, settings, queries, say, reference=reference)
@@ -141,6 +138,14 @@ def measure(
         "against": saved_run.compare(before, queries, ranked.run.ranked[HYBRID], ranked.ndcg),
         "checks": _checks(figures, differences, ranked.misspelt, fitted),
     }
+
+
+def _documents(folder: Path) -> list[AcceptedDocument]:
+    parsed = parse_documents(b"".join(lines(documents_file(folder))))
+    documents = [document for document in parsed if isinstance(document, AcceptedDocument)]
+    if not documents:
+        raise InvalidInput(f"{folder} has no usable document", field="collection", limit="1 or more")
+    return documents
 
 
 def _rank(
