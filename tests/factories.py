@@ -1,4 +1,4 @@
-"""Small valid things, so that a test names only what it is about."""
+"""Small valid values, so that a test spells out only what it is about."""
 
 from __future__ import annotations
 
@@ -53,21 +53,22 @@ CONFIGURED = IndexConfigured(
 
 
 def vector(seed: int) -> FloatArray:
-    """A random vector of length 1, always the same for a seed."""
-    drawn = np.random.default_rng(seed).normal(size=DIMENSION).astype(np.float32)
-    return drawn / np.linalg.norm(drawn)
+    """Return a random vector of length 1, always the same for a seed."""
+    values = np.random.default_rng(seed).normal(size=DIMENSION).astype(np.float32)
+    return values / np.linalg.norm(values)
 
 
 def upsert(document_id: str, title: str, text: str = "", seed: int | None = None, **members: object) -> Upsert:
-    whole: Mapping[str, object] = {"id": document_id, "title": title, "text": text, **members}
-    encoded = msgspec.json.encode(whole)
-    return Upsert(document_id, encoded, whole, vector(seed if seed is not None else zlib.crc32(title.encode())))
+    members = {"id": document_id, "title": title, "text": text, **members}
+    text_bytes = msgspec.json.encode(members)
+    return Upsert(document_id, text_bytes, members, vector(seed if seed is not None else zlib.crc32(title.encode())))
 
 
 def engine(folder: Path, documents: Sequence[Upsert] = (), settings: IndexSettings = SETTINGS) -> EmbeddedEngine:
-    made = storage.create(folder, settings, DIMENSION)
-    made.apply(documents, len(documents))
-    return made
+    """Create an embedded engine with these documents."""
+    created = storage.create(folder, settings, DIMENSION)
+    created.apply(documents, len(documents))
+    return created
 
 
 def opensearch_engine(
@@ -78,13 +79,16 @@ def opensearch_engine(
     knn: bool = True,
     n_shards: int = 1,
 ) -> OpenSearchEngine:
-    """In an index of its own. knn: whether the node looks for vectors, or the service."""
+    """Create an OpenSearch engine with these documents, in an index of its own.
+
+    knn: whether the node searches vectors, or the service does
+    """
     name = f"test-{uuid.uuid4().hex}"
     node.call("PUT", f"/{name}", msgspec.Raw, mapping.index_body(settings, DIMENSION, knn=knn, n_shards=n_shards))
-    made = OpenSearchEngine(node, name, settings, DIMENSION, knn=knn, n_shards=n_shards)
-    made.restore()
-    made.apply(documents, max(len(documents), 1))
-    return made
+    created = OpenSearchEngine(node, name, settings, DIMENSION, knn=knn, n_shards=n_shards)
+    created.restore()
+    created.apply(documents, max(len(documents), 1))
+    return created
 
 
 def ranking(query_id: str = "q1", index: str = "shop", ids: Sequence[str] = ("a", "b", "c")) -> RankingShown:
@@ -116,7 +120,10 @@ def click(event_id: str = "e1", query_id: str | None = "q1", document_id: str = 
 
 
 def serving(snapshot: EngineSnapshot, **weights: float) -> ServingState:
-    """A state that serves a snapshot as index `shop`; weights: in place of the defaults, __ for a point in a name."""
+    """Make a state that serves a snapshot as index `shop`.
+
+    weights: in place of the default weights; __ stands for a point in a name
+    """
     names = {name.replace("__", "."): value for name, value in weights.items()}
     event = IndexConfigured(
         id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights={**default_weights(SETTINGS), **names}
@@ -125,18 +132,18 @@ def serving(snapshot: EngineSnapshot, **weights: float) -> ServingState:
 
 
 def with_rules(state: ServingState, rules: Mapping[str, Rule]) -> ServingState:
-    """The same with these rules of index `shop`."""
+    """Return the state with these rules of index `shop`."""
     return edited(state, *(SetRule(name, rule) for name, rule in rules.items()))
 
 
 def edited(state: ServingState, *edits: Edit) -> ServingState:
-    """The same with index `shop` edited."""
+    """Return the state with index `shop` edited."""
     event = ChangePublished(id="edits", timestamp=NOW, index="shop", actor="ada", edits=edits)
     return ServingState(control.fold(state.control, event, state.control.seq + 1), state.snapshots)
 
 
 def index_after(*changes: Sequence[Edit]) -> IndexControl:
-    """Index `shop` after some changes, one after another; CONTROL 1 created it."""
+    """Return index `shop` after some changes, one after another; CONTROL 1 created it."""
     state = control.fold(control.ControlState(), CONFIGURED, 1)
     for seq, edits in enumerate(changes, start=2):
         event = ChangePublished(id=str(seq), timestamp=NOW, index="shop", edits=tuple(edits))
@@ -145,7 +152,7 @@ def index_after(*changes: Sequence[Edit]) -> IndexControl:
 
 
 def history_of(folder: Path, events: Sequence[ControlEvent]) -> ControlHistory:
-    """Of a service whose CONTROL is these events, one a minute after `NOW`."""
+    """Return the history of a service whose CONTROL is these events, one a minute after `NOW`."""
     copy, chain = ControlCopy(folder / COPY_NAME), GENESIS
     for seq, event in enumerate(events, start=1):
         data = encode(event)
@@ -156,7 +163,7 @@ def history_of(folder: Path, events: Sequence[ControlEvent]) -> ControlHistory:
 
 
 def no_history(folder: Path) -> ControlHistory:
-    """Of a service in which nothing has happened."""
+    """Return the history of a service in which nothing has happened."""
     copy = ControlCopy(folder / COPY_NAME)
     copy.close()
     return ControlHistory(copy)
@@ -165,14 +172,17 @@ def no_history(folder: Path) -> ControlHistory:
 def call(
     service: RunningService, method: str, path: str, body: object = None, *, status: int = 200, actor: str = ""
 ) -> Any:
-    """What a running service answers, which has to be of this status."""
-    found, said = service.call(method, path, body, actor=actor)
-    assert found == status, said
-    return said
+    """Call a running service and return its answer, whose status must be this one."""
+    actual, answer = service.call(method, path, body, actor=actor)
+    assert actual == status, answer
+    return answer
 
 
 class FakeEmbedder(Embedder):
-    """Knows the vectors of a few queries; fails for `broken`. queries, all_cores: what it was called with."""
+    """Encodes queries without a model; fails for `broken`.
+
+    queries, all_cores: what it was called with
+    """
 
     def __init__(self) -> None:
         self.queries: list[str] = []
@@ -190,5 +200,5 @@ class FakeEmbedder(Embedder):
 
 
 def alike(index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
-    """For rebuilds that are not about what canaries find."""
+    """Compare nothing: for rebuilds in tests that are not about canaries."""
     return Comparison(before.n_documents, after.n_documents, 0, 1.0, [])

@@ -1,6 +1,6 @@
-"""What stands between a service and its cluster: passes everything on to a real node, and fails as it is told to.
+"""A proxy between a service and its cluster: passes requests on to a real node, and fails as a test tells it to.
 
-It can speak TLS, with a certificate of its own, and ask for a user and a password, which the test distribution of
+It can use TLS, with a certificate of its own, and require a user and a password, which the test distribution of
 OpenSearch cannot.
 """
 
@@ -24,9 +24,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-# busy: 429, as search backpressure answers. html: a page in place of a reply. broken: half a reply. cut: no reply.
-# lost: no reply, though the node did what it was asked. partial, timed_out: the reply says that it is not all.
-# late: as slow as a service just waits for.
+# busy: 429, as search backpressure answers
+# html: a page in place of a reply
+# broken: half a reply
+# cut: no reply
+# lost: no reply, though the node did what was requested
+# slow: a reply after longer than a service waits
+# late: a reply after almost as long as a service waits
+# partial, timed_out: the reply says that it is incomplete
 Fault = Literal["", "busy", "html", "broken", "cut", "lost", "slow", "late", "partial", "timed_out"]
 BUSY = (
     b'{"error":{"root_cause":[{"type":"rejected_execution_exception","reason":"cancelled task: cpu usage"}],'
@@ -37,7 +42,12 @@ LATE_S = 0.4
 
 
 class Proxy:
-    """fault: what happens to each request that `only` is a part of the path of. n_requests: that came so far."""
+    """A running proxy.
+
+    fault: how it fails
+    only: part of a path; requests for other paths do not fail
+    n_requests: requests so far
+    """
 
     def __init__(self, port: int, *, certificate: Path | None = None, user: str = "", password: str = "") -> None:
         self.fault: Fault = ""
@@ -76,47 +86,50 @@ class Proxy:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, asked: BaseHTTPRequestHandler) -> None:
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        """Pass a request on, or fail it."""
         self.n_requests += 1
-        body = asked.rfile.read(int(asked.headers.get("content-length", 0)))
-        if self._expected and asked.headers.get("authorization") != self._expected:
-            _answer(asked, 401, b"Unauthorized", "text/plain")
+        body = request.rfile.read(int(request.headers.get("content-length", 0)))
+        if self._expected and request.headers.get("authorization") != self._expected:
+            _answer(request, 401, b"Unauthorized", "text/plain")
             return
-        fault = self.fault if self.only in asked.path else ""
+        fault = self.fault if self.only in request.path else ""
         if fault == "busy":
-            _answer(asked, 429, BUSY, "application/json")
+            _answer(request, 429, BUSY, "application/json")
         elif fault == "html":
-            _answer(asked, 200, b"<html><body>Please sign in</body></html>", "text/html")
+            _answer(request, 200, b"<html><body>Please sign in</body></html>", "text/html")
         elif fault == "cut":
-            asked.close_connection = True
+            request.close_connection = True
         else:
             if fault in ("slow", "late"):
                 time.sleep(SLOW_S if fault == "slow" else LATE_S)
             node = http.client.HTTPConnection("127.0.0.1", self._node_port, timeout=60)
             try:
-                node.request(asked.command, asked.path, body, {"content-type": asked.headers.get("content-type", "")})
+                node.request(
+                    request.command, request.path, body, {"content-type": request.headers.get("content-type", "")}
+                )
                 reply = node.getresponse()
-                said = reply.read()
+                reply_body = reply.read()
             finally:
                 node.close()
             if fault == "lost":
-                asked.close_connection = True
+                request.close_connection = True
                 return
             if fault == "partial":
-                said = said.replace(b'"skipped":0,"failed":0', b'"skipped":0,"failed":1')
+                reply_body = reply_body.replace(b'"skipped":0,"failed":0', b'"skipped":0,"failed":1')
             elif fault == "timed_out":
-                said = said.replace(b'"timed_out":false', b'"timed_out":true')
-            said = said[: len(said) // 2] if fault == "broken" else said
-            _answer(asked, reply.status, said, reply.headers.get("content-type", "application/json"))
+                reply_body = reply_body.replace(b'"timed_out":false', b'"timed_out":true')
+            reply_body = reply_body[: len(reply_body) // 2] if fault == "broken" else reply_body
+            _answer(request, reply.status, reply_body, reply.headers.get("content-type", "application/json"))
 
 
-def _answer(asked: BaseHTTPRequestHandler, status: int, said: bytes, kind: str) -> None:
-    asked.send_response(status)
-    asked.send_header("content-type", kind)
-    asked.send_header("content-length", str(len(said)))
-    asked.end_headers()
-    if asked.command != "HEAD":
-        asked.wfile.write(said)
+def _answer(request: BaseHTTPRequestHandler, status: int, body: bytes, content_type: str) -> None:
+    request.send_response(status)
+    request.send_header("content-type", content_type)
+    request.send_header("content-length", str(len(body)))
+    request.end_headers()
+    if request.command != "HEAD":
+        request.wfile.write(body)
 
 
 @contextmanager
@@ -129,11 +142,11 @@ def proxy(port: int, *, certificate: Path | None = None, user: str = "", passwor
 
 
 def self_signed(folder: Path) -> Path:
-    """A certificate for 127.0.0.1, its key beside it."""
+    """Write a certificate for 127.0.0.1 and its key; return the file of the certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "searchsvc-test")])
     now = datetime.now(UTC)
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -146,7 +159,7 @@ def self_signed(folder: Path) -> Path:
         .sign(key, hashes.SHA256())
     )
     certificate = folder / "node.pem"
-    certificate.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
