@@ -1,4 +1,4 @@
-"""Several services on one log: writers that race, clocks and versions that differ; and an ack is an fsync."""
+"""Several services on one log: racing writers, differing clocks and versions, acknowledgements after an fsync."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_of_two_services_that_publish_on_one_version_exactly_one_wins(
     sys.stdout.write(f"exactly one winner in {RACES} of {RACES} races, {winners.count(0)} to {winners.count(1)}\n")
 
 
-def test_a_service_that_started_alone_learns_of_an_index_that_was_made_meanwhile(
+def test_a_service_that_started_without_the_log_serves_an_index_that_was_created_meanwhile(
     start_service: Start, shared_log: server.NatsServer
 ) -> None:
     writer, other = start_service("writer", **on(shared_log)), start_service("other", **on(shared_log))

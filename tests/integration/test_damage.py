@@ -1,4 +1,4 @@
-"""Damage to what is on disk: either nothing is missing afterwards, or what is missing is said. No loss is silent.
+"""Damage to what is on disk: either nothing is missing afterwards, or the loss is reported.
 
 `SEARCHSVC_TEST_ROUNDS` repeats the random ones with other seeds (`make test-faults`).
 """
@@ -114,15 +114,15 @@ def damaged(golden: Golden, folder: Path, stream: str, damage: Damage, rng: rand
 
 
 async def stored_events(service: RunningService) -> set[str]:
-    found = set[str]()
+    event_ids = set[str]()
     async with event_log(service) as log:
         try:
             async for record in log.read("BEHAVIOR"):
                 events = decode_behavior(record.data).events
-                found.update(event.id for event in events if isinstance(event, InteractionRecorded))
+                event_ids.update(event.id for event in events if isinstance(event, InteractionRecorded))
         except (Corrupt, Unavailable) as error:
             sys.stdout.write(f"  reading BEHAVIOR: {error}\n")
-    return found
+    return event_ids
 
 
 def has_settled(service: RunningService) -> bool:
@@ -142,15 +142,15 @@ def outcome(folder: Path, golden: Golden) -> tuple[str, bool]:
         with suppress(AssertionError):
             wait_for(lambda: has_settled(service), "the end of reading the log", limit_s=PATIENCE_S)
         _, health = service.call("GET", "/health/ready")
-        said = "" if health["status"] == "ready" else f"{health['status']}: {health['reasons']}"
+        report = "" if health["status"] == "ready" else f"{health['status']}: {health['reasons']}"
         _, state = service.call("GET", "/v1/state")
         whole = state["state_hash"] == golden.state["state_hash"] and golden.events <= asyncio.run(
             stored_events(service)
         )
         verified = run("events", "verify", "--data-dir", str(folder), "--url", service.url, "--json")
         doubts = [f"{f['check']}: {f['detail']}" for f in json.loads(verified.stdout)["findings"] if not f["holds"]]
-        assert bool(doubts) == bool(said), f"the service says {said!r}, and verify doubts {doubts}"
-        return said, not whole
+        assert bool(doubts) == bool(report), f"the service says {report!r}, and verify doubts {doubts}"
+        return report, not whole
     finally:
         service.stop()
 
@@ -165,14 +165,14 @@ def test_damage_to_the_store_loses_nothing_silently(
     golden: Golden = request.getfixturevalue(ended)
     rng = random.Random(f"{ended} {stream} {damage.__name__} {seed}")
     folder = damaged(golden, tmp_path / "data", stream, damage, rng)
-    said, missing = outcome(folder, golden)
+    report, missing = outcome(folder, golden)
     sys.stdout.write(
-        f"{ended}, {stream}, {damage.__name__}: missing {missing}, said {' '.join(said.split())[-300:]!r}\n"
+        f"{ended}, {stream}, {damage.__name__}: missing {missing}, report {' '.join(report.split())[-300:]!r}\n"
     )
-    assert said or not missing, "lost without a word"
+    assert report or not missing, "a loss was not reported"
 
 
-def test_a_damaged_log_is_made_anew_from_all_that_is_left(stopped: Golden, tmp_path: Path) -> None:
+def test_a_damaged_log_is_repaired_from_all_that_is_left(stopped: Golden, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     shutil.copytree(stopped.folder, folder)
     streams = folder / "nats" / "jetstream" / "$G" / "streams"
@@ -180,24 +180,23 @@ def test_a_damaged_log_is_made_anew_from_all_that_is_left(stopped: Golden, tmp_p
         damage(streams / name, random.Random(name))
     repaired = run("events", "repair", "--data-dir", str(folder))
     assert repaired.returncode == 0, repaired.stderr
-    said = repaired.stdout.decode()
-    assert f"CONTROL {N_CHANGES + 1}" in said
-    assert "documents that CATALOG had lost were put back from saved indexes" in said
+    report = repaired.stdout.decode()
+    assert f"CONTROL {N_CHANGES + 1}" in report
+    assert "documents that CATALOG had lost were put back from saved indexes" in report
     service = RunningService(folder)
     _, state = service.call("GET", "/v1/state")
     assert (state["chain"], state["control_hash"]) == (stopped.state["chain"], stopped.state["control_hash"])
     assert state["state_hash"] == stopped.state["state_hash"], "every document is back"
-    found = asyncio.run(stored_events(service))
-    lost = stopped.events - found
-    sys.stdout.write(f"{said}{len(lost)} of {len(stopped.events)} events are gone\n")
-    assert bool(lost) == ("of BEHAVIOR" in said or "BEHAVIOR " in said.partition("lost:")[2])
+    lost = stopped.events - asyncio.run(stored_events(service))
+    sys.stdout.write(f"{report}{len(lost)} of {len(stopped.events)} events are gone\n")
+    assert bool(lost) == ("of BEHAVIOR" in report or "BEHAVIOR " in report.partition("lost:")[2])
     verified = run("events", "verify", "--data-dir", str(folder), "--url", service.url)
     assert verified.returncode == 0, verified.stdout
     assert run("events", "repair", "--data-dir", str(folder)).returncode == 1, "a running service is left alone"
     service.stop()
 
 
-def test_repair_takes_what_is_odd_and_goes_on_after_an_interruption(tmp_path: Path) -> None:
+def test_repair_takes_unusual_messages_and_continues_after_an_interruption(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     service = RunningService(folder)
     with closing(service.connection()) as connection:
@@ -226,8 +225,8 @@ def test_repair_takes_what_is_odd_and_goes_on_after_an_interruption(tmp_path: Pa
     assert b"1 to 1 are missing" in repaired.stdout
 
     # As if it had been killed after moving the store away: no start until it was finished.
-    (kept,) = folder.glob("repair-*.ndjson")
-    (folder / INTERRUPTED_REPAIR).write_text(str(kept))
+    (archive,) = folder.glob("repair-*.ndjson")
+    (folder / INTERRUPTED_REPAIR).write_text(str(archive))
     refused = run("serve", "--data-dir", str(folder), "--port", "0")
     assert (refused.returncode, b"interrupted" in refused.stderr) == (1, True), refused.stderr
     again = run("events", "repair", "--data-dir", str(folder))

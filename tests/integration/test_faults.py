@@ -33,25 +33,25 @@ RETRY_S = 0.02
 
 
 class Client(threading.Thread):
-    """Does one thing over and over until it is told to stop; what it raises, `end` raises."""
+    """Calls `once` again and again until `end`, which raises what a call raised."""
 
     def __init__(self, once: Callable[[int], None]) -> None:
         super().__init__(daemon=True)
         self._once = once
-        self._told = threading.Event()
+        self._stopping = threading.Event()
         self._error: BaseException | None = None
 
     def run(self) -> None:
         n = 0
         try:
-            while not self._told.is_set():
+            while not self._stopping.is_set():
                 self._once(n)
                 n += 1
         except BaseException as error:
             self._error = error
 
     def end(self) -> None:
-        self._told.set()
+        self._stopping.set()
         self.join(30)
         if self._error is not None:
             raise self._error
@@ -135,7 +135,7 @@ def test_a_change_of_weights_survives_a_kill_of_the_log_under_it(start_service: 
     assert len(reasons) == len(set(reasons)), "a change was applied twice"
 
 
-def test_a_whole_log_is_vouched_for_and_a_lost_change_is_named_and_put_back(start_service: Start) -> None:
+def test_a_whole_log_is_verified_and_a_lost_change_is_named_and_put_back(start_service: Start) -> None:
     service = start_service()
     import_documents(service.url, "shop", sample_catalogue(30))
     for cosine in (1.0, 1.5, 2.5):
@@ -143,10 +143,10 @@ def test_a_whole_log_is_vouched_for_and_a_lost_change_is_named_and_put_back(star
     _, before = service.call("GET", "/v1/state")
     folder = ("--data-dir", str(service.data_dir))
     verified = run("events", "verify", *folder, "--url", service.url, "--json")
-    said = json.loads(verified.stdout)
-    assert (verified.returncode, said["holds"]) == (0, True), said
+    report = json.loads(verified.stdout)
+    assert (verified.returncode, report["holds"]) == (0, True), report
     checked = "service, copy, CONTROL, state, log and copy, CATALOG, documents, BEHAVIOR, DEAD, checkpoints"
-    assert [finding["check"] for finding in said["findings"]] == checked.split(", ")
+    assert [finding["check"] for finding in report["findings"]] == checked.split(", ")
     export = service.data_dir.parent / "log.ndjson"
     assert run("events", "export", *folder, str(export)).returncode == 0
     service.stop()
@@ -234,7 +234,7 @@ def test_a_full_disk_answers_507_and_recovers_by_itself(small_disk: Path) -> Non
         wait_for_status(202)
         assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
         _, history = service.call("GET", "/v1/indexes/shop/weights/history")
-        assert [one["reason"] for one in history["changes"]].count("x") == 1
+        assert [change["reason"] for change in history["changes"]].count("x") == 1
     finally:
         service.stop()
 
@@ -260,7 +260,7 @@ def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_i
     while nats.running:
         time.sleep(0.01)
 
-    # Nothing starts the log meanwhile: that this returns is what is asked.
+    # Nothing starts the log meanwhile, so this returns only if the service does not wait for it.
     alone = start_service(**environment)
     status, answer = alone.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})
     assert (status, answer["applied_seq"], len(answer["hits"])) == (200, before["seq"], 10)

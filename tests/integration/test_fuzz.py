@@ -74,9 +74,9 @@ def test_no_body_is_answered_with_a_server_error(fuzzed: RunningService) -> None
         with closing(fuzzed.connection()) as connection:
             connection.request(*route, body)
             response = connection.getresponse()
-            said = response.read()
+            answer = response.read()
         seen[response.status] = seen.get(response.status, 0) + 1
-        assert response.status < 500, (route, body, said)
+        assert response.status < 500, (route, body, answer)
 
     send()
     grown = resident_bytes(fuzzed) - before
@@ -103,8 +103,8 @@ def test_what_is_sent_twice_and_out_of_order_counts_once(fuzzed: RunningService)
     with closing(fuzzed.connection()) as connection:
         connection.request("POST", "/v1/indexes/shop/documents", documents)
         catalog_seq = json.loads(connection.getresponse().read())["catalog_seq"]
-    asked = {"query": "lamp", "min_catalog_seq": catalog_seq}
-    _, answer = fuzzed.call("POST", "/v1/indexes/shop/search", asked)
+    request = {"query": "lamp", "min_catalog_seq": catalog_seq}
+    _, answer = fuzzed.call("POST", "/v1/indexes/shop/search", request)
     clicks = [
         {"id": f"twice-{i}", "type": "click", "document_id": hit["id"], "query_id": answer["query_id"]}
         for i in range(20 * min(ROUNDS, 10))

@@ -33,11 +33,11 @@ def test_a_data_folder_of_an_earlier_version_is_refused(tmp_path: Path, words: t
     (folder / "nats").mkdir(parents=True)
     (tmp_path / "archive").write_text("")
     done = run(*(word.format(folder=tmp_path) for word in words), "--data-dir", str(folder), COLUMNS="500")
-    said = (done.stdout + done.stderr).decode()
-    assert done.returncode == 1, said
-    assert "this version reads format 1" in said
-    assert "log-format.md" in said
-    assert "Traceback" not in said
+    output = (done.stdout + done.stderr).decode()
+    assert done.returncode == 1, output
+    assert "this version reads format 1" in output
+    assert "log-format.md" in output
+    assert "Traceback" not in output
     assert [path.name for path in folder.iterdir() if path.name != "models"] == ["nats"]
 
 
@@ -95,9 +95,9 @@ def test_a_service_refuses_a_nats_server_with_streams_of_an_earlier_version(
     folder = str(tmp_path / "data")
     for words in (("serve", "--port", "0"), ("events", "tail", "--no-follow"), ("events", "verify")):
         done = run(*words, "--data-dir", folder, stdin=None, **environment)
-        said = (done.stdout + done.stderr).decode()
-        assert (done.returncode, "stream CONTROL" in said, "log-format.md" in said) == (1, True, True), said
-        assert "Traceback" not in said
+        output = (done.stdout + done.stderr).decode()
+        assert (done.returncode, "stream CONTROL" in output, "log-format.md" in output) == (1, True, True), output
+        assert "Traceback" not in output
 
 
 @pytest.mark.parametrize("folder", ["file", "file/below", "/proc/data"])

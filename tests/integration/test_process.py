@@ -46,7 +46,7 @@ def answers(service: RunningService, query: str) -> list[tuple[str, float]]:
     return [(hit["id"], hit["score"]) for hit in answer["hits"]]
 
 
-def test_after_kill_9_and_a_restart_at_once_everything_is_as_it_was(start_service: Start) -> None:
+def test_a_restart_after_kill_9_serves_everything_as_before(start_service: Start) -> None:
     first = start_service()
     import_documents(first.url, "shop", sample_catalogue(60))
     _, changed = first.call("PUT", "/v1/indexes/shop/weights", {"weights": {"cosine": 3.5}, "reason": "x"})
@@ -168,7 +168,7 @@ def test_weights_commands_set_show_and_trace(service: RunningService) -> None:
     assert (stale.returncode, b"409" in stale.stderr) == (1, True)
 
 
-def test_config_show_tells_where_each_value_comes_from(tmp_path: Path) -> None:
+def test_config_show_prints_where_each_value_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "c.toml"
     file.write_text('port = 8100\n[nats]\ningest_password = "secret"\n')
     done = run("config", "show", "--config", str(file), "--origin", "--json", SEARCHSVC_SEARCH_CANDIDATES="50")
@@ -181,15 +181,15 @@ def test_config_show_tells_where_each_value_comes_from(tmp_path: Path) -> None:
 
 def test_doctor_finds_a_running_service_and_tells_how_to_publish(service: RunningService) -> None:
     done = run("doctor", "--data-dir", str(service.data_dir), "--url", service.url, "--json")
-    said = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     assert done.returncode == 0
-    assert {check["check"]: check["status"] for check in said["checks"]}["service"] == "ok"
-    assert said["nats"]["ingest"]["user"] == "ingest"
+    assert {check["check"]: check["status"] for check in report["checks"]}["service"] == "ok"
+    assert report["nats"]["ingest"]["user"] == "ingest"
     away = run("doctor", "--data-dir", str(service.data_dir), "--url", "http://127.0.0.1:9")
     assert away.returncode == 1
 
 
-def test_an_encoder_that_cannot_load_leaves_keyword_search_and_says_so(start_service: Start, tmp_path: Path) -> None:
+def test_without_a_model_keyword_searches_are_answered_as_degraded(start_service: Start, tmp_path: Path) -> None:
     service = start_service(SEARCHSVC_EMBEDDING_MODEL=str(tmp_path))
     import_documents(service.url, "shop", sample_catalogue(30))
     _, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoes boots jacket"})
@@ -200,7 +200,7 @@ def test_an_encoder_that_cannot_load_leaves_keyword_search_and_says_so(start_ser
     assert "model.safetensors" in health["reasons"][0]
 
 
-def test_demo_loads_its_catalogue_and_says_where_to_look(tmp_path: Path) -> None:
+def test_demo_loads_its_catalogue_and_prints_its_addresses(tmp_path: Path) -> None:
     demo = subprocess.Popen(
         [sys.executable, "-c", RUN, "demo", "--data-dir", str(tmp_path / "d"), "--port", "0"],
         stdout=subprocess.PIPE,
@@ -209,16 +209,16 @@ def test_demo_loads_its_catalogue_and_says_where_to_look(tmp_path: Path) -> None
         env={**os.environ, "SEARCHSVC_EMBEDDING_MODEL": str(tmp_path)},  # without vectors, to be quick
     )
     assert demo.stdout is not None
-    said = []
+    lines = []
     for line in demo.stdout:
-        said.append(line)
+        lines.append(line)
         if "stops it" in line:
             break
     demo.terminate()
     demo.stdout.close()
     assert demo.wait(20) == 0
-    assert "3000 documents in index demo, 0 refused" in "".join(said)
-    assert "storefront  http://127.0.0.1:" in "".join(said)
+    assert "3000 documents in index demo, 0 refused" in "".join(lines)
+    assert "storefront  http://127.0.0.1:" in "".join(lines)
 
 
 def test_serving_does_not_import_torch() -> None:
@@ -233,14 +233,14 @@ def test_help_lists_every_command_and_each_has_help() -> None:
         assert run(command, "--help").returncode == 0
 
 
-def test_reading_a_log_that_is_not_running_says_so(start_service: Start) -> None:
+def test_reading_a_log_that_is_not_running_is_refused(start_service: Start) -> None:
     service = start_service()
     service.stop()
     done = run("events", "tail", "--data-dir", str(service.data_dir), "--no-follow")
     assert (done.returncode, b"no NATS answers" in done.stderr) == (1, True)
 
 
-def test_a_wrong_password_for_nats_is_said(tmp_path: Path) -> None:
+def test_a_wrong_password_for_nats_is_reported(tmp_path: Path) -> None:
     running = server.start(tmp_path / "store")
     try:
         done = run(
@@ -273,7 +273,7 @@ def test_a_configured_nats_server_is_used_instead_of_a_child(start_service: Star
     running.stop()
 
 
-def test_products_of_matrices_take_no_second_thread() -> None:
+def test_matrix_products_use_one_thread() -> None:
     program = "import searchsvc.cli, numpy, os; numpy.ones((900, 900)) @ numpy.ones((900, 900))"
     count = f"{program}; print(len(os.listdir('/proc/self/task')))"
     done = subprocess.run([sys.executable, "-c", count], capture_output=True, timeout=60, check=True)

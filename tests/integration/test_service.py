@@ -30,7 +30,7 @@ def http(service: RunningService) -> Iterator[Calling]:
     connection.close()
 
 
-def test_a_search_answers_hits_with_scores_and_says_what_was_applied(http: Calling) -> None:
+def test_a_search_answers_hits_with_scores_and_the_sequences_it_applied(http: Calling) -> None:
     status, answer = http(
         "POST", "/v1/indexes/shop/search", {"query": "wireless headphones", "limit": 5, "explain": True}
     )
@@ -53,9 +53,9 @@ def test_the_link_form_answers_the_same_hits(http: Calling) -> None:
 
 def test_a_weight_that_was_set_ranks_the_next_search(http: Calling) -> None:
     _, before = http("GET", "/v1/indexes/shop/weights")
-    wanted = {"bm25.title": 0.0, "bm25.brand": 9.0}
+    weights = {"bm25.title": 0.0, "bm25.brand": 9.0}
     status, changed = http(
-        "PUT", "/v1/indexes/shop/weights", {"weights": wanted, "reason": "test", "expected_version": before["version"]}
+        "PUT", "/v1/indexes/shop/weights", {"weights": weights, "reason": "test", "expected_version": before["version"]}
     )
     assert status == 200
     assert changed["version"] == before["version"] + 1
@@ -252,15 +252,15 @@ not json
     assert (status, answer["accepted"]) == (200, 1)
     assert [(r["line"], r.get("id")) for r in answer["refused"]] == [(3, None), (4, None), (5, None), (6, "new2")]
     search = {"query": "quokkaphone", "min_catalog_seq": answer["catalog_seq"]}
-    _, found = http("POST", "/v1/indexes/shop/search", search)
-    assert found["hits"][0]["id"] == "new1"
+    _, answer = http("POST", "/v1/indexes/shop/search", search)
+    assert answer["hits"][0]["id"] == "new1"
     status, gone = http("DELETE", "/v1/indexes/shop/documents/new1")
     assert status == 200
     _, left = http("POST", "/v1/indexes/shop/search", {**search, "min_catalog_seq": gone["catalog_seq"], "limit": 100})
     assert "new1" not in [hit["id"] for hit in left["hits"]]
 
 
-def test_an_index_can_be_made_changed_and_deleted_and_starts_empty_again(http: Calling) -> None:
+def test_an_index_is_created_changed_deleted_and_starts_empty_again(http: Calling) -> None:
     def n_animals() -> int | None:
         return http("POST", "/v1/indexes/zoo/search", {"query": "animal"})[1].get("total")
 
