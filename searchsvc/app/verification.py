@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -19,9 +20,7 @@ from events.errors import Corrupt, SearchsvcError, Unavailable
 from events.log import EventLog
 from events.types import EventRefused, InteractionRecorded
 from searchsvc.app.checkpoints import CHECKPOINTS, require_saved_checkpoint
-from searchsvc.app.log_clients import reading_log
 from searchsvc.engines.embedded.storage import stored_documents
-from searchsvc.runtime.config import Config
 from searchsvc.state.state_info import IndexState, StateInfo
 
 # While documents are written, the log and what is served differ from moment to moment.
@@ -44,13 +43,22 @@ class Finding(msgspec.Struct, frozen=True):
 class LogVerification:
     """One verification. Each stream is read once; later checks use what earlier ones have read.
 
+    data_path: the service's data folder.
     url: address of the service, for messages.
+    open_log: connects to the log, to read it.
     fetch_state: returns what the service serves now. Blocks. Raises Unavailable if no service answers.
     """
 
-    def __init__(self, config: Config, url: str, fetch_state: Callable[[], StateInfo]) -> None:
-        self._config = config
+    def __init__(
+        self,
+        data_path: Path,
+        url: str,
+        open_log: Callable[[], AbstractAsyncContextManager[EventLog]],
+        fetch_state: Callable[[], StateInfo],
+    ) -> None:
+        self._data_path = data_path
         self._url = url
+        self._open_log = open_log
         self._fetch_state = fetch_state
         self._findings: list[Finding] = []
         self._served: StateInfo | None = None
@@ -65,7 +73,7 @@ class LogVerification:
         await self._check("service", self._ask_service)
         await self._check("copy", self._read_copy)
         try:
-            async with reading_log(self._config) as event_log:
+            async with self._open_log() as event_log:
                 await self._check_log(event_log)
         except SearchsvcError as error:
             self._findings.append(Finding("log", False, str(error)))
@@ -96,7 +104,7 @@ class LogVerification:
         return f"serves CONTROL {self._served.seq} and {len(self._served.indexes)} indexes at {self._url}"
 
     async def _read_copy(self) -> str:
-        path = self._config.data_path / COPY_NAME
+        path = self._data_path / COPY_NAME
         self._copied_chains += [archived.chain for archived in read_archive(path)]
         n_messages = len(self._copied_chains) - 1
         if self._served is not None and n_messages < self._served.seq:
@@ -190,7 +198,7 @@ class LogVerification:
     async def _compare_checkpoints(self, event_log: EventLog) -> str:
         positions = []
         for folder in CHECKPOINTS:
-            checkpoint = await require_saved_checkpoint(self._config.data_path, folder, event_log)
+            checkpoint = await require_saved_checkpoint(self._data_path, folder, event_log)
             if checkpoint is not None:
                 positions.append(f"{checkpoint.stream} {checkpoint.seq}")
         if not positions:
@@ -221,7 +229,7 @@ class LogVerification:
         """Return which documents differ, by the newest snapshot of the index."""
         created_seq = self._require_served().indexes[name].created_seq
         in_log = self._catalog.documents(name, created_seq)
-        folder = self._config.data_path / "indexes" / f"{name}-{created_seq}"
+        folder = self._data_path / "indexes" / f"{name}-{created_seq}"
         saved = {document_id: text_hash(text) for document_id, text in stored_documents(folder).items()}
         missing = [document_id for document_id in saved if document_id not in in_log]
         changed = [document_id for document_id, digest in saved.items() if in_log.get(document_id, digest) != digest]

@@ -10,6 +10,7 @@ from pathlib import Path
 import rich_click as click
 
 from events.errors import Unavailable
+from searchsvc.app.log_clients import reading_log
 from searchsvc.app.verification import LogVerification
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, load_log_config, log_options, url_option
@@ -27,7 +28,8 @@ def verify(data_dir: str | None, config_file: Path | None, url: str, as_json: bo
     The exit status is 1 if there is any doubt.
     """
     config = load_log_config(config_file, data_dir)
-    findings = asyncio.run(LogVerification(config, url, partial(_fetch_state, url)).run())
+    open_log, fetch_state = partial(reading_log, config), partial(_fetch_state, url)
+    findings = asyncio.run(LogVerification(config.data_path, url, open_log, fetch_state).run())
     holds = all(finding.holds for finding in findings)
     if as_json:
         print_json({"holds": holds, "findings": findings})
