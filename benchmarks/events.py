@@ -84,7 +84,7 @@ def measure(
     return {
         "benchmark": "events",
         "question": "events answered 202 a second and stored; searches meanwhile",
-        "collection": folder.name if folder else "made up",
+        "collection": folder.name if folder else "sample catalogue",
         **report.environment(),
         "per_request": PER_REQUEST,
         "connections": CONNECTIONS,

@@ -71,7 +71,7 @@ def measure(folder: Path | None, *, n_events: int, n_documents: int, say: Callab
     return {
         "benchmark": "recovery",
         "question": "from starting the process to ready",
-        "collection": folder.name if folder else "made up",
+        "collection": folder.name if folder else "sample catalogue",
         **report.environment(),
         "per_message": PER_MESSAGE,
         "n_events": n_events,

@@ -51,7 +51,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Check(msgspec.Struct, frozen=True):
-    """A figure that is asked for, and whether this run reached it.
+    """A figure with a target, and whether this run reached it.
 
     wanted, seen: as they are printed
     """

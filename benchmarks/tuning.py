@@ -2,7 +2,7 @@
 
 Question   from clicks alone: nDCG@10 on queries that were never seen (offline), and of what was shown (displayed)
            against production on the same queries; also with bots among the shoppers, and when tastes change.
-Data       a feature file (benchmarks/featurefile.py); clicks are made up (benchmarks/shoppers.py).
+Data       a feature file (benchmarks/featurefile.py); clicks are simulated (benchmarks/shoppers.py).
 Baselines  PDGD, the published yardstick, and production, which learns nothing.
 Command    searchsvc bench tuning FILE
 """
