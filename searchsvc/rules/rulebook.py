@@ -109,7 +109,7 @@ class Rulebook:
     def find_rules(self, context: SearchContext, now: datetime) -> list[PreparedRule]:
         """Return the rules that fire for a search, in order of precedence."""
         met = map(self._prepared.__getitem__, self._lookup.find_met(context))
-        # There may be hundreds: each is asked as little as possible.
+        # There may be hundreds: do as little as possible for each.
         return sorted((rule for rule in met if rule.begins <= now < rule.ends), key=_PRECEDENCE)
 
     def find_segment(self, context: SearchContext) -> StoredSegment | None:

@@ -47,7 +47,7 @@ class QueryEncoding:
         return self._vector
 
     def for_retrieval(self) -> FloatArray | Callable[[], FloatArray | None] | None:
-        """Return the vector if it is known, itself if it is still to be computed, None if there will be none.
+        """Return the vector once it is computed, this object before, None if there will be none.
 
         With None the engine waits for no vector.
         """

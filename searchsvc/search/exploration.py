@@ -1,4 +1,4 @@
-"""Exploration: random swaps with known odds, so that the log can say what other orders would have earned.
+"""Exploration: random swaps with known probabilities, so that the log can say what other orders would have earned.
 
 On a small share of searches (`tuning.learners.exploration`), nearly tied neighbours swap places with probability 1/2.
 Pairs do not overlap; the first hit takes part in one such search in ten. Rankings with boosts or pins do not explore.

@@ -36,7 +36,7 @@ def featurise(prepared: PreparedSearch, candidates: Candidates, timestamp_s: flo
 def behavior_features(prepared: PreparedSearch, candidates: Candidates) -> tuple[FloatArray, ScoreArray | None]:
     """Return (n, 2) features of shoppers' behavior, and (n,) factors.
 
-    The factors are None if behavior is not to change scores, or nothing is known of any candidate.
+    The factors are None if behavior changes no score.
     """
     n = len(candidates.slots)
     features = np.zeros((n, len(BEHAVIOR)), np.float32)
@@ -46,7 +46,7 @@ def behavior_features(prepared: PreparedSearch, candidates: Candidates) -> tuple
     factors = np.ones(n)
     ids = [prepared.reading.id(slot) for slot in candidates.slots.tolist()]
     of_query = behavior.queries.get(query_key(prepared.request.query)) if behavior.queries else None
-    # What is known of this very query comes last, so that its factor replaces that of the document.
+    # The values of this query come last, so that their factors replace those of the documents.
     for column, values in enumerate((behavior.documents, of_query or {})):
         for row, document_id in enumerate(ids):
             value = values.get(document_id)

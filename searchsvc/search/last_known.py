@@ -21,7 +21,7 @@ MAX_HITS: Final = 100
 
 
 class LastKnown:
-    """Keeps the newest `size` answers by request, whoever the user was. Used on the event loop only."""
+    """Keeps the newest `size` answers by request, for all users. Used on the event loop only."""
 
     def __init__(self, size: int) -> None:
         self._size = size

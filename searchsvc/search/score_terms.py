@@ -55,7 +55,7 @@ class ScoreTermsCache:
             return entry.terms
         names = feature_names(settings)
         terms = ScoreTerms(names, curves(names, weights))
-        others = [(other, entry) for other, entry in self._entries.items() if other != key]
+        others = [(other_key, entry) for other_key, entry in self._entries.items() if other_key != key]
         self._entries = dict(
             [*others[max(len(others) - self._max_entries + 1, 0) :], (key, _Entry(settings, control, terms))]
         )

@@ -1,7 +1,7 @@
 """Showing shoppers two versions of the weights while they are compared.
 
-A known user sees the same each time: whether one version or both is drawn by user, who picks first by user and query.
-So nothing changes between two pages of a ranking. Coins are in the log, so they are drawn from a mark that only the
+A known user sees the same each time: which versions is drawn by user, the coins by user and query. So nothing changes
+between two pages of a ranking. Coins are in the log, so they are drawn from a mark that only the
 user's key can make: they must not tell who the user is.
 """
 
@@ -56,7 +56,7 @@ def draw_weights(trial: Trial, user_mark: str, query: str) -> Draw:
     """
     share = int.from_bytes(_digest(trial.id, user_mark)[:6]) / 2**48
     bits = _digest(trial.id, user_mark, query)[0]
-    # A user who sees one version alone keeps seeing it as its share grows. Nobody sees a candidate alone at the gate.
+    # A user who sees one version alone keeps seeing it as its share grows. At the gate, no user sees the candidate alone.
     holdout_share = display_shares(trial.solo_share)[1] if trial.stage == "ramp" else 0.0
     if share < trial.solo_share:
         return Draw("in_force")

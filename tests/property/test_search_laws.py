@@ -1,4 +1,4 @@
-"""Laws of a search, on random catalogues written and deleted in random batches, held against the plain oracle."""
+"""Laws of a search, on random catalogues written and deleted in random batches, compared with the oracle."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ filters = st.one_of(
     st.just(""),
     clause,
     st.tuples(clause, st.sampled_from((" AND ", " OR ", " AND NOT ")), clause).map("".join),
-    clause.map(lambda one: f"NOT {one}"),
+    clause.map(lambda text: f"NOT {text}"),
 )
 requests = st.builds(
     SearchRequest,
@@ -76,7 +76,7 @@ requests = st.builds(
 actions = st.one_of(
     st.builds(PinAction, st.integers(0, 30).map(lambda i: f"d{i}"), st.integers(1, 12)),
     st.builds(HideAction, st.integers(0, 30).map(lambda i: f"d{i}")),
-    st.builds(lambda given: HideAction(filter=given), clause),
+    st.builds(lambda text: HideAction(filter=text), clause),
     st.builds(FilterAction, clause),
     st.builds(BoostAction, st.sampled_from((0.5, 2.0, 5.0)), st.one_of(st.just(""), clause), signal=st.just("")),
     st.builds(BoostAction, st.sampled_from((0.5, 2.0, 5.0)), st.one_of(st.just(""), clause), st.just("votes")),
@@ -96,16 +96,16 @@ FEW = settings(max_examples=60, deadline=None)
 
 
 def written(folder: Path, batches: Sequence[Sequence[Upsert | Delete]]) -> tuple[EngineSnapshot, list[Upsert]]:
-    """An engine that took the batches, and the documents that should be left."""
-    made, live = engine(folder, [ANCHOR]), {ANCHOR.id: ANCHOR}
+    """Return an engine snapshot after the batches, and the documents that should be in it."""
+    written_engine, live = engine(folder, [ANCHOR]), {ANCHOR.id: ANCHOR}
     for seq, batch in enumerate(batches, start=2):
-        made.apply(batch, seq)
+        written_engine.apply(batch, seq)
         for change in batch:
             if isinstance(change, Upsert):
                 live[change.id] = change
             else:
                 live.pop(change.id, None)
-    return made.snapshot(), list(live.values())
+    return written_engine.snapshot(), list(live.values())
 
 
 def search(
@@ -124,18 +124,19 @@ def test_the_embedded_engine_answers_as_the_oracle_does(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         snapshot, live = written(Path(folder), batches)
-        ours, plain = search(snapshot, request, rules), search(OracleSnapshot(live, SETTINGS), request, rules)
-    assert (ours.total, ours.groups, ours.operator, ours.terms) == (
-        plain.total,
-        plain.groups,
-        plain.operator,
-        plain.terms,
+        answer = search(snapshot, request, rules)
+        expected = search(OracleSnapshot(live, SETTINGS), request, rules)
+    assert (answer.total, answer.groups, answer.operator, answer.terms) == (
+        expected.total,
+        expected.groups,
+        expected.operator,
+        expected.terms,
     )
-    assert ours.facets == plain.facets
-    assert ours.applied_rules == plain.applied_rules
-    assert [hit.score for hit in ours.hits] == pytest.approx([hit.score for hit in plain.hits], abs=1e-3)
-    # What scores alike to the last digits may change places.
-    for hit, other in zip(ours.hits, plain.hits, strict=True):
+    assert answer.facets == expected.facets
+    assert answer.applied_rules == expected.applied_rules
+    assert [hit.score for hit in answer.hits] == pytest.approx([hit.score for hit in expected.hits], abs=1e-3)
+    # Hits whose scores are equal within rounding may swap places.
+    for hit, other in zip(answer.hits, expected.hits, strict=True):
         assert hit.id == other.id or hit.score == pytest.approx(other.score, abs=1e-3)
 
 
@@ -146,12 +147,12 @@ def test_pages_add_up_to_the_unpaged_list(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         snapshot, _ = written(Path(folder), batches)
-        asked = [msgspec.structs.replace(request, limit=size, offset=at) for at in range(0, 40, size)]
+        paged = [msgspec.structs.replace(request, limit=size, offset=offset) for offset in range(0, 40, size)]
         whole = search(snapshot, msgspec.structs.replace(request, limit=40), rules)
-        pages = [search(snapshot, one, rules) for one in asked]
+        pages = [search(snapshot, page_request, rules) for page_request in paged]
     assert [hit.id for page in pages for hit in page.hits][:40] == [hit.id for hit in whole.hits]
-    there_are = whole.groups if whole.groups is not None else whole.total
-    assert len(whole.hits) == min(there_are, 40)
+    n_hits = whole.groups if whole.groups is not None else whole.total
+    assert len(whole.hits) == min(n_hits, 40)
     assert len({hit.id for hit in whole.hits}) == len(whole.hits)
 
 
@@ -161,23 +162,23 @@ def test_deleting_and_adding_again_restores_scores_and_order(
     batches: list[list[Upsert | Delete]], request: SearchRequest, chosen: set[int]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        made = engine(Path(folder), [ANCHOR])
+        written_engine = engine(Path(folder), [ANCHOR])
         for seq, batch in enumerate(batches, start=2):
-            made.apply(batch, seq)
-        before = search(made.snapshot(), request)
-        reading = made.snapshot().reading()
+            written_engine.apply(batch, seq)
+        before = search(written_engine.snapshot(), request)
+        reading = written_engine.snapshot().reading()
         slots = [reading.find(f"d{number}") for number in sorted(chosen)]
         texts = [
             document and bytes(document) for document in reading.read([slot for slot in slots if slot is not None])
         ]
-        whole = {one.id: one for batch in batches for one in batch if isinstance(one, Upsert)}
-        again = [one for one in whole.values() if one.text in texts]
-        for one in again:
-            made.apply([Delete(one.id)], 100)
-        made.apply(again[::-1], 101)
-        after = search(made.snapshot(), request)
-        # Slots, runs and segments are others now; a snapshot on disk is another way again.
-        reopened = storage.load(storage.save(made, Path(folder), "m"), Path(folder), SETTINGS, "m")
+        upserts = {change.id: change for batch in batches for change in batch if isinstance(change, Upsert)}
+        restored = [document for document in upserts.values() if document.text in texts]
+        for document in restored:
+            written_engine.apply([Delete(document.id)], 100)
+        written_engine.apply(restored[::-1], 101)
+        after = search(written_engine.snapshot(), request)
+        # Slots, runs and segments differ now; a snapshot on disk differs once more.
+        reopened = storage.load(storage.save(written_engine, Path(folder), "m"), Path(folder), SETTINGS, "m")
         assert reopened is not None
         opened = search(reopened.snapshot(), request)
     for other in (after, opened):

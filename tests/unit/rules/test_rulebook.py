@@ -19,7 +19,7 @@ from tests.rules import BANNER, HOUR, context_of, fired_ids, rulebook, stored_ru
 def test_a_rule_fires_from_its_beginning_until_its_end() -> None:
     rule = Rule((BANNER,), valid_from=NOW, valid_until=NOW + HOUR)
     fires = [
-        bool(fired_ids(rulebook(r=rule), context_of(), at)) for at in (NOW - HOUR, NOW, NOW + HOUR / 2, NOW + HOUR)
+        bool(fired_ids(rulebook(r=rule), context_of(), now)) for now in (NOW - HOUR, NOW, NOW + HOUR / 2, NOW + HOUR)
     ]
     assert fires == [False, True, True, False]
     assert fired_ids(rulebook(r=msgspec.structs.replace(rule, enabled=False)), context_of(), NOW) == []

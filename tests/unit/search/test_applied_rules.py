@@ -48,15 +48,15 @@ from tests.searching import PIN, answer, hit_ids, shoe_shop
         ({"r": Rule((RemoveWordsAction(("cheap", "buy")),))}, "buy cheap hat", ["f"]),
         ({"r": Rule((RemoveWordsAction(("hat",)),))}, "hat", ["f"]),
         ({"r": Rule((SynonymAction(words=("cap", "hat")),), conditions=when(context=("x",)))}, "cap", []),
-        # A hide is stronger than a pin, whoever says it.
+        # A hide is stronger than a pin of any rule.
         ({"p": Rule((PinAction("b", 1),), priority=9), "h": Rule((HideAction("b"),))}, "red shoe", ["a", "c", "d"]),
-        # Of two ranks for one document the first rule's counts.
+        # Of two ranks for one document, that of the first rule counts.
         (
             {"p": Rule((PinAction("d", 1),), priority=1), "q": Rule((PinAction("d", 2),))},
             "red shoe",
             ["d", "a", "b", "c"],
         ),
-        # Of two documents for one rank, the other rule's takes the next.
+        # Of two documents for one rank, that of the second rule gets the next rank.
         (
             {"p": Rule((PinAction("d", 1),), priority=1), "q": Rule((PinAction("e", 1),))},
             "red shoe",
@@ -68,9 +68,9 @@ from tests.searching import PIN, answer, hit_ids, shoe_shop
             "red shoe",
             ["a", "b", "c", "d"],
         ),
-        # A typing error is what it was meant to be.
+        # A pattern matches the corrected query.
         ({"r": Rule((PinAction("f", 1),), conditions=when("socks", "exact"))}, "sokc", ["f", "e"]),
-        # Who browses.
+        # Browsing.
         ({"r": Rule((PinAction("f", 1),), conditions=when("", "exact"))}, "", ["f", "a", "b", "c", "d", "e"]),
         ({"r": Rule((BoostAction(3.0, signal="votes"), HideAction("a")))}, "", ["b", "c", "d", "e", "f"]),
     ],

@@ -27,7 +27,7 @@ def test_shares_of_one_version_alone_are_as_set_and_coins_are_fair() -> None:
     at_gate = Counter(
         draw_weights(msgspec.structs.replace(TRIAL, stage="gate", solo_share=0.0), name, "lamp").by for name in IDS
     )
-    assert at_gate == {"both": len(IDS)}, "nobody sees a candidate alone"
+    assert at_gate == {"both": len(IDS)}, "no user sees a candidate alone"
     later = [draw_weights(msgspec.structs.replace(TRIAL, solo_share=0.8), name, "lamp").by for name in IDS]
     for before, after in zip(draws, later, strict=True):
         assert before.by != "in_force" or after == "in_force"
@@ -41,8 +41,8 @@ def test_a_user_sees_the_same_each_time_and_other_queries_have_other_coins() -> 
     assert coins("lamp", "anna") == coins("lamp", "anna")
     assert len({coins("lamp", f"u{n}") for n in range(200)}) > 25
     assert len({coins(f"lamp {n}", "anna") for n in range(200)}) > 25
-    by = {draw_weights(TRIAL, "anna", f"lamp {n}").by for n in range(200)}
-    assert len(by) == 1, "a user sees one version, whatever the query"
+    versions = {draw_weights(TRIAL, "anna", f"lamp {n}").by for n in range(200)}
+    assert len(versions) == 1, "a user sees one version, whatever the query"
 
 
 def test_beyond_the_draft_the_ranking_continues_without_repetition() -> None:
