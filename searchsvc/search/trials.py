@@ -56,7 +56,8 @@ def draw_weights(trial: Trial, user_mark: str, query: str) -> Draw:
     """
     share = int.from_bytes(_digest(trial.id, user_mark)[:6]) / 2**48
     bits = _digest(trial.id, user_mark, query)[0]
-    # A user who sees one version alone keeps seeing it as its share grows. At the gate, no user sees the candidate alone.
+    # A user who sees one version alone keeps seeing it as its share grows. At the gate, no user sees the candidate
+    # alone.
     holdout_share = display_shares(trial.solo_share)[1] if trial.stage == "ramp" else 0.0
     if share < trial.solo_share:
         return Draw("in_force")
