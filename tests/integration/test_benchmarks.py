@@ -120,7 +120,8 @@ def test_latency_against_the_same_checkout_finds_the_same_answers(tmp_path: Path
         assert comparison.n == 2 * result["n"] > 0
         assert all(ratio.low <= ratio.value <= ratio.high for ratio in comparison.ratio.values())
     answers = result["answers"]
-    assert (answers.n_same, answers.first_differences) == (answers.n_queries, [])
+    assert answers.n_same > 0
+    assert (answers.n_same, answers.first_differences) == (answers.n_queries - answers.n_degraded, [])
     with pytest.raises(InvalidInput, match="is not a checkout of searchsvc"):
         against.measure(tmp_path, tmp_path, n_queries=1, n_runs=1, say=silent)
 
