@@ -1,11 +1,11 @@
-"""The OpenSearch engine on a real node: what the log says is what the node holds, whatever order and however often."""
+"""The OpenSearch engine on a real node: the node ends with what the log has, in whatever order and however often."""
 
 from __future__ import annotations
 
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -45,6 +45,7 @@ from tests.proxy import proxy
 from tuning.arrays import FloatArray
 
 Change = Upsert | Delete
+Start = Callable[..., RunningService]
 CAUGHT_UP_S = 10.0
 TIMEOUT_S = 3.0
 
@@ -64,8 +65,8 @@ def numbered(*changes: Change) -> list[Change]:
     return [msgspec.structs.replace(change, seq=seq) for seq, change in enumerate(changes, start=1)]
 
 
-def everything(engine: OpenSearchEngine, query: str = "red shoe") -> dict[str, Any]:
-    """All that tells one state of an index from another."""
+def index_state(engine: OpenSearchEngine, query: str = "red shoe") -> dict[str, Any]:
+    """Return all that can differ between two states of an index."""
     snapshot = engine.snapshot()
     reading = snapshot.reading()
     words = understand(query, snapshot.lexicon)
@@ -95,32 +96,38 @@ HISTORY = numbered(
 )
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_changes_in_any_order_and_twice_end_in_the_same_index(node: Node, seed: int) -> None:
-    in_order = indexes(node).storage(index_control()).open()
+@pytest.fixture(scope="module")
+def expected(node: Node) -> dict[str, Any]:
+    """The state of an index that got the history in order, one change at a time."""
+    engine = indexes(node).storage(index_control()).open()
     for change in HISTORY:
-        in_order.apply([change], change.seq)
+        engine.apply([change], change.seq)
+    return index_state(engine)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_changes_in_any_order_and_twice_end_in_the_same_index(node: Node, expected: dict[str, Any], seed: int) -> None:
     shuffled = indexes(node).storage(index_control()).open()
     changes = HISTORY * 2
     random.Random(seed).shuffle(changes)
     for start in range(0, len(changes), 4):
-        shuffled.apply(changes[start : start + 4], max(one.seq for one in changes[start : start + 4]))
-    expected = everything(in_order)
-    assert {**everything(shuffled), "kinds": None} == {**expected, "kinds": None}
+        batch = changes[start : start + 4]
+        shuffled.apply(batch, max(change.seq for change in batch))
+    assert {**index_state(shuffled), "kinds": None} == {**expected, "kinds": None}
     assert expected["digest"].count == 4
     assert expected["counts"] == {"red": 2, "blue": 1, "shoe": 1, "sock": 2, "gone": 0}
 
 
-def test_an_index_that_is_opened_again_is_what_it_was(node: Node) -> None:
+def test_an_index_that_is_opened_again_is_unchanged(node: Node) -> None:
     kept = indexes(node).storage(index_control())
     before = kept.open()
     before.apply(HISTORY, len(HISTORY))
     after = kept.open()
     assert after.snapshot().catalog_seq == len(HISTORY)
-    assert everything(after) == everything(before)
+    assert index_state(after) == index_state(before)
 
 
-def test_a_node_that_is_ahead_of_its_noted_progress_is_counted_anew(node: Node) -> None:
+def test_an_index_ahead_of_its_recorded_progress_is_recounted(node: Node) -> None:
     kept = indexes(node).storage(index_control())
     before = kept.open()
     before.apply(HISTORY, len(HISTORY))
@@ -128,10 +135,10 @@ def test_a_node_that_is_ahead_of_its_noted_progress_is_counted_anew(node: Node) 
     after = kept.open()
     assert after.snapshot().catalog_seq == 0
     after.apply(HISTORY, len(HISTORY))
-    assert everything(after) == everything(before)
+    assert index_state(after) == index_state(before)
 
 
-def test_tombstones_keep_out_what_is_older_and_go_in_a_quiet_moment(node: Node) -> None:
+def test_tombstones_keep_out_older_versions_until_maintenance(node: Node) -> None:
     engine = indexes(node).storage(index_control()).open()
     engine.apply(HISTORY, len(HISTORY))
     assert engine.needs_maintenance
@@ -141,7 +148,7 @@ def test_tombstones_keep_out_what_is_older_and_go_in_a_quiet_moment(node: Node) 
     assert found["count"] == 4 + 1, "four documents, and how far the index is"
 
 
-def test_another_model_starts_an_index_beside_and_both_aliases_go_over_in_one_call(node: Node) -> None:
+def test_another_model_builds_another_index_and_both_aliases_move_in_one_call(node: Node) -> None:
     prefix = f"test-{uuid.uuid4().hex}"
     kept = indexes(node, prefix).storage(index_control())
     first = kept.open()
@@ -162,7 +169,7 @@ def test_another_model_starts_an_index_beside_and_both_aliases_go_over_in_one_ca
     assert kept.open().name == first.name
 
 
-def test_the_index_before_the_last_is_kept_to_go_back_to(node: Node) -> None:
+def test_the_previous_index_is_kept_to_go_back_to(node: Node) -> None:
     kept = indexes(node).storage(index_control())
     with pytest.raises(NotFound, match="no index of before"):
         kept.open_previous()
@@ -186,7 +193,7 @@ def test_an_index_that_lost_documents_is_not_adopted(node: Node) -> None:
     assert (_aliases(node, first), _aliases(node, second)) == ({"-r", "-w"}, set())
 
 
-def test_an_index_whose_name_goes_on_like_anothers_is_left_alone(node: Node) -> None:
+def test_an_index_whose_name_begins_with_that_of_another_is_not_touched(node: Node) -> None:
     ours = indexes(node)
     other = msgspec.structs.replace(index_control(created_seq=5), name="shop-1-v7")
     beside, kept = ours.storage(other), ours.storage(index_control())
@@ -211,7 +218,7 @@ def _aliases(node: Node, engine: OpenSearchEngine) -> set[str]:
     return {name[-2:] for name in found[engine.name]["aliases"]}
 
 
-def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_and_never_made_by_a_write(
+def test_a_deleted_index_is_noticed_by_reads_and_writes_and_not_created_by_a_write(
     node: Node,
 ) -> None:
     kept = indexes(node).storage(index_control())
@@ -241,7 +248,7 @@ def test_an_index_deleted_behind_our_back_is_missed_by_reading_and_by_writing_an
     assert (again.is_lost, again.snapshot().catalog_seq) == (False, 0)
 
 
-def test_what_the_node_refuses_holds_nothing_up_and_is_named(node: Node) -> None:
+def test_a_refused_document_is_named_and_does_not_stop_the_others(node: Node) -> None:
     kept = indexes(node).storage(index_control())
     engine = kept.open()
     engine.apply(numbered(upsert("a", "red shoe", seed=1), upsert("c", "old green shoe", seed=2)), 2)
@@ -260,7 +267,7 @@ def test_what_the_node_refuses_holds_nothing_up_and_is_named(node: Node) -> None
     assert (engine.snapshot().n_documents, dict(engine.snapshot().refusals)) == (4, {})
 
 
-def test_an_index_that_was_read_from_another_log_is_not_taken_for_one_of_this(node: Node) -> None:
+def test_an_index_that_was_built_from_another_log_is_recognised(node: Node) -> None:
     kept = indexes(node).storage(index_control())
     engine = kept.open()
     assert engine.was_built_from(NOW)
@@ -270,7 +277,7 @@ def test_an_index_that_was_read_from_another_log_is_not_taken_for_one_of_this(no
     assert (again.was_built_from(NOW), again.was_built_from(NOW + timedelta(seconds=1))) == (True, False)
 
 
-def test_nothing_is_counted_by_what_only_some_shards_say(node: Node, opensearch: OpenSearchNode) -> None:
+def test_nothing_is_counted_from_the_replies_of_some_shards(node: Node, opensearch: OpenSearchNode) -> None:
     kept, base = index_control(), indexes(node, prefix := f"test-{uuid.uuid4().hex}")
     base.storage(kept).open().apply(HISTORY, len(HISTORY))
     with proxy(opensearch.port) as between:
@@ -288,10 +295,10 @@ def test_nothing_is_counted_by_what_only_some_shards_say(node: Node, opensearch:
             far.close()
 
 
-def test_an_index_of_before_a_repair_of_the_log_is_built_anew(
-    start_service: Callable[..., RunningService], opensearch: OpenSearchNode, tmp_path: Path
+def test_an_index_is_rebuilt_after_the_log_was_repaired(
+    start_service: Start, opensearch: OpenSearchNode, tmp_path: Path
 ) -> None:
-    address = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
+    address = on_node(opensearch)
     service = start_service("far", **address)
     for _ in range(2):  # the same documents again: of each, the log keeps the newest
         import_documents(service.url, "shop", sample_catalogue(50))
@@ -309,7 +316,7 @@ def test_an_index_of_before_a_repair_of_the_log_is_built_anew(
     assert (after["n_documents"], after["generation"] != before["generation"]) == (51, True)
 
 
-def test_large_documents_come_in_requests_that_a_node_takes(node: Node, opensearch: OpenSearchNode) -> None:
+def test_large_documents_are_sent_in_several_requests(node: Node, opensearch: OpenSearchNode) -> None:
     with proxy(opensearch.port) as between:
         far = Node([between.url])
         try:
@@ -324,7 +331,7 @@ def test_large_documents_come_in_requests_that_a_node_takes(node: Node, opensear
 
 
 @pytest.mark.parametrize("n_shards", [2, 5])
-def test_what_a_document_scores_does_not_depend_on_its_shard(node: Node, n_shards: int) -> None:
+def test_the_score_of_a_document_does_not_depend_on_its_shard(node: Node, n_shards: int) -> None:
     rng = random.Random(n_shards)
     words = ("red", "blue", "shoe", "sock", "wool", "rain")
     made = [upsert(str(n), " ".join(rng.choices(words, k=3)), brand=rng.choice("abcdefgh")) for n in range(60)]
@@ -346,7 +353,7 @@ def test_what_a_document_scores_does_not_depend_on_its_shard(node: Node, n_shard
     assert told[0] == told[1]
 
 
-def test_what_belongs_to_no_index_of_ours_is_dropped_and_nothing_else(node: Node) -> None:
+def test_only_indexes_that_the_service_no_longer_has_are_dropped(node: Node) -> None:
     ours = indexes(node)
     kept, gone = index_control(created_seq=1), index_control(created_seq=2)
     names = [ours.storage(one).open().name for one in (kept, gone)]
@@ -363,7 +370,7 @@ def _exists(node: Node, name: str) -> bool:
     return True
 
 
-def test_failures_of_the_client_are_ours(node: Node) -> None:
+def test_failures_of_the_client_are_translated(node: Node) -> None:
     with pytest.raises(NotFound, match="index_not_found"):
         node.call("GET", "/nowhere", msgspec.Raw)
     with pytest.raises(InvalidInput, match=r"parsing_exception|x_content_parse"):
@@ -376,18 +383,48 @@ def test_failures_of_the_client_are_ours(node: Node) -> None:
     away.close()
 
 
-@pytest.fixture
-def services(opensearch: OpenSearchNode, start_service: Callable[..., RunningService]) -> Sequence[RunningService]:
-    """The sample catalogue in a service on the node, and in one on the embedded engine."""
-    address = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
-    both = start_service("far", **address), start_service("near")
+N_CATALOGUE = 90  # fewer than either leg finds, so that the nearest of both engines are the same
+
+
+def start_both(start: Start, opensearch: OpenSearchNode) -> Sequence[RunningService]:
+    """Start a service on the node and one on the embedded engine, each with the sample catalogue."""
+    both = start("far", **on_node(opensearch)), start("near")
     for service in both:
-        # Fewer than either leg finds, so that the nearest of both are the same.
-        import_documents(service.url, "shop", sample_catalogue(90))
+        import_documents(service.url, "shop", sample_catalogue(N_CATALOGUE))
     return both
 
 
-def test_a_service_answers_alike_on_either_engine(services: Sequence[RunningService]) -> None:
+def on_node(opensearch: OpenSearchNode) -> dict[str, str]:
+    """Return the environment of a service on the node, with indexes of its own."""
+    return {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
+
+
+@pytest.fixture(scope="module")
+def services(
+    opensearch: OpenSearchNode, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sequence[RunningService]]:
+    """A service on each engine, for tests that only read."""
+    folder = tmp_path_factory.mktemp("services")
+    running: list[RunningService] = []
+
+    def start(name: str, **environment: str) -> RunningService:
+        running.append(RunningService(folder / name, environment=environment))
+        return running[-1]
+
+    try:
+        yield start_both(start, opensearch)
+    finally:
+        for service in running:
+            service.stop()
+
+
+@pytest.fixture
+def changing_services(opensearch: OpenSearchNode, start_service: Start) -> Sequence[RunningService]:
+    """A service on each engine, for a test that writes."""
+    return start_both(start_service, opensearch)
+
+
+def test_a_service_answers_alike_on_both_engines(services: Sequence[RunningService]) -> None:
     for asked in (
         {"query": "red shoes", "highlight": True},
         {"query": "runing shoe", "filters": "price:[20 TO 200]", "facets": ["brand", "colour"]},
@@ -416,10 +453,10 @@ def test_a_service_answers_alike_on_either_engine(services: Sequence[RunningServ
         assert {one["text"] for one in far["suggestions"]} == {one["text"] for one in near["suggestions"]}
 
 
-def test_reindexing_while_documents_are_searched_and_written_loses_and_shows_nothing_stale(
-    services: Sequence[RunningService],
+def test_a_reindex_during_searches_and_writes_loses_nothing_and_shows_nothing_stale(
+    changing_services: Sequence[RunningService],
 ) -> None:
-    for service in services:
+    for service in changing_services:
         asked = ["shop", "--url", service.url, "--json"]
         before = service.call("GET", "/v1/indexes/shop")[1]["generation"]
         with ThreadPoolExecutor(2) as threads:
@@ -450,8 +487,8 @@ def _written_and_searched(service: RunningService, until: Future[Any]) -> tuple[
     return number, statuses
 
 
-def test_other_settings_are_built_beside_and_searches_never_miss_an_index(services: Sequence[RunningService]) -> None:
-    for service in services:
+def test_searches_find_an_index_while_other_settings_are_built(changing_services: Sequence[RunningService]) -> None:
+    for service in changing_services:
         info = service.call("GET", "/v1/indexes/shop")[1]
         settings = {**info["settings"], "searchable": info["settings"]["searchable"][:1]}
         assert service.call("PUT", "/v1/indexes/shop", settings)[0] == 200
@@ -467,9 +504,7 @@ def test_other_settings_are_built_beside_and_searches_never_miss_an_index(servic
         assert (said.exit_code, "no index of before" in said.output) == (1, True)
 
 
-def test_a_node_without_vectors_has_the_service_search_them(
-    opensearch: OpenSearchNode, start_service: Callable[..., RunningService]
-) -> None:
+def test_the_service_searches_the_vectors_if_the_node_cannot(opensearch: OpenSearchNode, start_service: Start) -> None:
     bare = OpenSearchNode(without_plugins())
     try:
         address = {"SEARCHSVC_OPENSEARCH_URL": bare.url, "SEARCHSVC_OPENSEARCH_PREFIX": "bare"}
@@ -530,7 +565,7 @@ def many(node: Node) -> Many:
 
 
 @pytest.mark.parametrize(("filters", "n_passing"), [("", 12_000), ("kind:rare", 30), ("kind:usual", 11_000)])
-def test_vectors_in_the_service_lose_nothing_to_a_filter(many: Many, filters: str, n_passing: int) -> None:
+def test_the_nearest_in_the_service_are_complete_under_a_filter(many: Many, filters: str, n_passing: int) -> None:
     snapshot, query, k = many.engine.snapshot().reading(), many.vectors[7], 20
     asked = Retrieval(Query("x"), query, {}, np.empty(0, np.float32), k=k, window=k, filters=parse_filter(filters))
     found = snapshot.retrieve(asked)
@@ -545,7 +580,7 @@ def test_vectors_in_the_service_lose_nothing_to_a_filter(many: Many, filters: st
     assert (many.vectors[shown] @ query).min() >= cosines[k - 1] - 0.002
 
 
-def test_doctor_tells_what_it_found_on_the_node(services: Sequence[RunningService], opensearch: OpenSearchNode) -> None:
+def test_doctor_reports_the_state_of_the_node(services: Sequence[RunningService], opensearch: OpenSearchNode) -> None:
     prefix = services[0].environment["SEARCHSVC_OPENSEARCH_PREFIX"]
     asked = ["--url", services[0].url, "--data-dir", str(services[0].data_dir), "--json"]
     environment = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": prefix}
@@ -566,8 +601,8 @@ def test_doctor_tells_what_it_found_on_the_node(services: Sequence[RunningServic
     assert "cannot be reached" in away.stdout
 
 
-def test_a_node_that_hangs_or_is_killed_loses_nothing_and_is_told_of(
-    start_service: Callable[..., RunningService], opensearch: OpenSearchNode
+def test_a_node_that_hangs_or_is_killed_is_reported_and_loses_nothing(
+    start_service: Start, opensearch: OpenSearchNode
 ) -> None:
     node = OpenSearchNode()
     try:
@@ -606,10 +641,8 @@ def test_a_node_that_hangs_or_is_killed_loses_nothing_and_is_told_of(
         node.stop()
 
 
-def test_a_service_on_a_node_goes_on_where_it_was_after_a_kill(
-    opensearch: OpenSearchNode, start_service: Callable[..., RunningService]
-) -> None:
-    address = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": f"t-{uuid.uuid4().hex}"}
+def test_a_killed_service_on_a_node_continues_where_it_was(opensearch: OpenSearchNode, start_service: Start) -> None:
+    address = on_node(opensearch)
     service = start_service("far", **address)
     import_documents(service.url, "shop", sample_catalogue(50))
     status, deleted = service.call("DELETE", "/v1/indexes/shop/documents/P00007")

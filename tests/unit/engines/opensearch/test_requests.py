@@ -1,0 +1,73 @@
+"""A retrieval as requests to the node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from searchsvc.analysis.understanding import understand
+from searchsvc.engines.filters import parse_filter
+from searchsvc.engines.opensearch.requests import (
+    MAX_WINDOW,
+    MAX_WITH_DOCUMENTS,
+    Plan,
+    bodies,
+    plan,
+    reported,
+    sorted_body,
+)
+from searchsvc.engines.retrieval import FacetRequest, Retrieval, SortKey
+from tests.factories import vector
+from tests.unit.engines.opensearch.fake_node import FakeNode
+from tests.unit.engines.opensearch.states import state_on
+
+STATE = state_on(FakeNode(lambda *_: None))
+
+
+def planned(text: str = "red shoe", **members: Any) -> Plan:
+    query = understand(text, STATE.vocabulary.lexicon)
+    request = Retrieval(query, vector(1), {"title": 3.0}, np.array([1.0], np.float32), k=5, window=8)
+    request = msgspec.structs.replace(request, **members)
+    return plan(STATE, request, STATE.vocabulary.statistics(query), request.query_vector(), None)
+
+
+def test_each_part_of_a_retrieval_is_a_request() -> None:
+    assert set(bodies(planned())) == {"keyword", "nearest"}
+    assert set(bodies(planned(pinned_ids=("1",), boosted=parse_filter("brand:x"), vector=None))) == {
+        "keyword",
+        "pinned",
+        "boosted",
+    }
+    facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes", disjunctive=True))
+    wider = bodies(planned(facets=facets, filters=parse_filter("brand:x")))
+    assert set(wider) == {"keyword", "nearest", "facet.0", "nearest.0"}
+    assert set(wider["keyword"]["aggs"]) == {"all", "all.0", "any.0", "all.1", "any.1"}
+    assert set(wider["facet.0"]["aggs"]) == {"all.0", "any.0"}
+
+
+def test_the_window_contains_every_candidate_and_those_that_trust_is_judged_by() -> None:
+    assert planned(k=5, window=8).window == 10
+    assert planned(k=50, window=8).window == 50
+    assert planned(window=None).window == MAX_WINDOW
+
+
+def test_documents_come_with_hits_only_if_a_page_may_show_them() -> None:
+    few, many = reported((), None, MAX_WITH_DOCUMENTS), reported((), "brand", MAX_WITH_DOCUMENTS + 1)
+    assert few["docvalue_fields"] == ["id", "columns", "short"]
+    assert many["docvalue_fields"] == ["id", "columns", "a.mbrand.g"]
+
+
+def test_without_text_signals_order_and_every_facet_counts_everything() -> None:
+    body = bodies(planned("", facets=(FacetRequest("brand"),)))["keyword"]
+    assert "_script" in body["sort"][0]
+    assert set(body["aggs"]) == {"all", "all.0"}
+
+
+def test_the_match_set_is_sorted_with_documents_of_the_other_legs() -> None:
+    made = planned(sort=(SortKey("votes", descending=True),))
+    body = sorted_body(made, "any", ["7"])
+    match_set = body["query"]["bool"]["filter"][-2]["bool"]["should"]
+    assert match_set == [made.clauses.any_term, {"terms": {"id": ["7"]}}]
+    assert list(body["sort"][0]) == ["a.mvotes.n"]
