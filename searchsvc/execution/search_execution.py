@@ -126,11 +126,11 @@ class SearchExecution:
         return outcome if outcome is not None else await self._without_vectors(job)
 
     async def _by_deadline(self, work: asyncio.Future[T]) -> T | None:
-        """The result, or None if it did not come in time."""
+        """Return the result, or None if it did not come in time."""
         done, _ = await asyncio.wait([work], timeout=self._deadline_s)
         if done:
             return work.result()
-        # The late result is dropped, and so is its error; work that has not begun is not begun.
+        # Drop the late result and its error; cancel work that has not begun.
         work.add_done_callback(lambda late: late.cancelled() or late.exception())
         work.cancel()
         return None

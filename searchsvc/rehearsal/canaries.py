@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Final
 
 import msgspec
@@ -23,6 +24,8 @@ N_TITLES: Final = 10
 TITLE_WORDS: Final = 4
 N_COMPARED_HITS: Final = 10
 N_LISTED: Final = 5
+
+log = logging.getLogger(__name__)
 
 
 class Canaries:
@@ -75,6 +78,7 @@ class Canaries:
     def _search(self, index: str, request: SearchRequest, snapshot: EngineSnapshot) -> SearchAnswer:
         state = ServingState(self._serving.current.control, {index: snapshot})
         # Shoppers are searching meanwhile: leave them cores.
-        return self._searcher.search(
-            state, index, request, query_id="canary", now=self._clock(), all_cores=False
-        ).answer
+        outcome = self._searcher.search(state, index, request, query_id="canary", now=self._clock(), all_cores=False)
+        if outcome.encoding_failure:
+            log.warning("a canary was answered without vectors: %s", outcome.encoding_failure)
+        return outcome.answer
