@@ -105,7 +105,7 @@ def search_all(port: int, index: str, queries: Sequence[str], n_connections: int
                 if not chunk:
                     raise BenchmarkFailed("the service closed a connection")
                 received += chunk
-                body = _complete_body(received)
+                body = complete_body(received)
                 if body is not None:
                     times.append((time.perf_counter() - sent) * 1e3)
                     bodies.append(body)
@@ -113,7 +113,7 @@ def search_all(port: int, index: str, queries: Sequence[str], n_connections: int
     return times, sum(bool(msgspec.json.decode(body)["degraded"]) for body in bodies)
 
 
-def _complete_body(received: bytearray) -> bytes | None:
+def complete_body(received: bytearray) -> bytes | None:
     """Return the body of an HTTP response, or None while part of it is missing.
 
     Raises BenchmarkFailed if the status is not 200.
