@@ -59,7 +59,7 @@ class Proxy:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Whole answers at once: their parts would wait for each other.
+            # Send each reply at once: separate packets would be delayed.
             wbufsize = -1
 
             def _pass_on(self) -> None:
