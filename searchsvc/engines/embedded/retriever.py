@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from functools import cached_property
 
 import msgspec
 import numpy as np
@@ -47,13 +46,14 @@ class Retriever:
         self._request = request
         self._terms = terms
         self._executor = executor
+        self._matcher: Matcher | None = None
 
     def run(self) -> Retrieved:
         request = self._request
         allowed = self._allowed(request.filters)
         pinned = self._pinned(allowed)
         vector_leg = self._start_vector_leg(allowed)
-        matcher = self._matcher
+        matcher = self._matcher = self._look_up_terms()
         matches = matcher.matches(allowed, request.operator) if matcher is not None else None
         n = request.window if request.window is None else max(request.k, request.window, N_COMPARED)
         ordered = self._best(allowed, matches, n)
@@ -79,9 +79,7 @@ class Retriever:
             boosted=boosted,
         )
 
-    @cached_property
-    def _matcher(self) -> Matcher | None:
-        """Looks up the query's terms when it is first used: by then the vector leg has been started."""
+    def _look_up_terms(self) -> Matcher | None:
         views = self._views
         if self._terms is None:
             return None
@@ -169,7 +167,7 @@ class Retriever:
         n_documents = self._views.digest.count
         mean = vectors.mean_cosine(neighbours.vector, n_documents)
         trust = vector_trust(of_keyword, neighbours.cosines, mean, n_documents)
-        return msgspec.structs.replace(neighbours, trust=trust) if trust else None
+        return Neighbours(neighbours.vector, neighbours.slots, neighbours.cosines, trust) if trust else None
 
     def _facet(
         self, facet: FacetRequest, matches: KeywordMatches | None, match_set: BoolArray, *, with_neighbours: bool
