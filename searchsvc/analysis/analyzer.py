@@ -18,7 +18,7 @@ from searchsvc.analysis.folding import words_of_run
 
 MAX_QUERY_KEY_CHARS: Final = 100
 MAX_COMPOUND_CHARS: Final = 32
-# A chain of more parts is an address, a date or a path: nobody types it as one word.
+# A chain of more parts is an address, a date or a path: users do not type it as one word.
 MAX_COMPOUND_PARTS: Final = 4
 CONNECTORS: Final = "-./'’_&+"
 # Units are written with and without a space after their number.
@@ -136,7 +136,7 @@ def _with_chain(chain: Sequence[Span]) -> Sequence[Span]:
 
 
 def _joined(parts: Sequence[str]) -> str:
-    """Join parts that are written with hyphens, dots and the like between them; '' if nobody writes them as one word.
+    """Join parts that are written with hyphens, dots and the like between them; '' if they are not written as one.
 
     Numbers keep a point: 4.5 is not 45.
     """

@@ -171,7 +171,7 @@ def test_another_model_builds_another_index_and_both_aliases_move_in_one_call(no
 
 def test_the_previous_index_is_kept_to_go_back_to(node: Node) -> None:
     kept = indexes(node).storage(index_control())
-    with pytest.raises(NotFound, match="no index of before"):
+    with pytest.raises(NotFound, match="no previous index"):
         kept.open_previous()
     first, second, third = (_adopted(kept) for _ in range(3))
     assert not _exists(node, first.name)
@@ -501,7 +501,7 @@ def test_searches_find_an_index_while_other_settings_are_built(changing_services
         assert (rebuild[1]["trigger"], rebuild[1]["n_read"]) == ("settings", 90)
         # The same command goes back, and says so where there is nothing to go back to.
         said = CliRunner().invoke(reindex, ["shop", "--url", service.url, "--previous"])
-        assert (said.exit_code, "no index of before" in said.output) == (1, True)
+        assert (said.exit_code, "no previous index" in said.output) == (1, True)
 
 
 def test_the_service_searches_the_vectors_if_the_node_cannot(opensearch: OpenSearchNode, start_service: Start) -> None:

@@ -119,7 +119,7 @@ class OpenSearchStorage:
         for name, index in self._found().items():
             if self._previous_alias in index.aliases and index.mappings.meta.fingerprint == fingerprint:
                 return self._open(name, index.n_shards, knn)
-        raise NotFound(f"{self._base} has no index of before by the settings in force", field="previous")
+        raise NotFound(f"{self._base} has no previous index by the settings in force", field="previous")
 
     def adopt(self, engine: Engine) -> None:
         """Point the read and write aliases to an engine's index and drop all but the one before, in one call."""

@@ -14,8 +14,8 @@ from searchsvc.engines.opensearch.mapping import SAME_POSITION
 from searchsvc.engines.opensearch.named_scores import TERMS_PER_SCORE, named_clause, pair_name, terms_name
 from searchsvc.engines.opensearch.stored_documents import title_key
 
-# Added to the score of documents that contain every required term: it lifts them above all others, and what is left of
-# the score beside it is exact enough.
+# Added to the score of documents that contain every required term, so that they come above all others. It is small
+# enough for the rest of the score to keep three exact digits.
 ALL_TERMS_LIFT: Final = 1000.0
 # Two neighbours of the query count as near up to this many positions apart.
 PAIR_SLOP: Final = 7

@@ -19,7 +19,7 @@ from searchsvc.engines.opensearch.vector_leg import NearestHits, Search, VectorL
 from searchsvc.engines.retrieval import FULL_PAGE, Facet, Retrieved
 from tuning.arrays import IntArray
 
-# Digits of a score that are exact beside `ALL_TERMS_LIFT`.
+# Digits of a score that are exact after `ALL_TERMS_LIFT` is subtracted.
 SCORE_DIGITS: Final = 3
 
 Unmatched = Callable[[IntArray, Operator], IntArray]

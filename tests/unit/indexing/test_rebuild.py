@@ -116,7 +116,7 @@ async def test_a_rebuild_that_is_not_possible_names_the_reason(tmp_path: Path) -
     before = await shop.served(await shop.write("1", title="red shoe"))
     shop.indexers.rebuild("shop", previous=True)
     status = await shop.rebuilt()
-    assert (status.phase, "keeps no index of before" in status.error) == ("failed", True)
+    assert (status.phase, "keeps no previous index" in status.error) == ("failed", True)
     assert shop.serving.current.snapshots["shop"] is before
     await shop.indexers.close()
     assert shop.indexers.last_rebuild("shop") is None

@@ -30,7 +30,7 @@ def test_the_previous_index_of_other_settings_is_not_opened() -> None:
         return plugins(path) or {f"{BASE}-v1": previous}
 
     opened, _ = storage(answer)
-    with pytest.raises(NotFound, match="no index of before by the settings in force"):
+    with pytest.raises(NotFound, match="no previous index by the settings in force"):
         opened.open_previous()
 
 
