@@ -1,1 +1,1 @@
-"""A small page to try the service by hand: search, see explanations, click, set a weight. Plain HTML, CSS and script."""
+"""A small page to try the service by hand: search, see explanations, click, set a weight."""
