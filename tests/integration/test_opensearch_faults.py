@@ -1,7 +1,7 @@
-"""A cluster in trouble: each search is answered with what there is, and says so, or with a clear 503, in time; nothing
-of the log is lost, and the index catches up by itself.
+"""A cluster with faults: each search is answered in time, degraded or with a clear 503. Nothing of the log is lost, and
+the index catches up by itself.
 
-The node is real; what stands before it passes on, or fails.
+The node is real. A proxy in front of it passes requests on, or fails.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def between(opensearch: OpenSearchNode) -> Iterator[Proxy]:
 
 @pytest.fixture
 def shop(between: Proxy, start_service: Callable[..., RunningService]) -> RunningService:
-    """The sample catalogue, and one search that was answered while all was well."""
+    """A service with the sample catalogue, and one search that was answered without faults."""
     service = start_service(
         "far",
         SEARCHSVC_OPENSEARCH_URL=between.url,
@@ -84,9 +84,7 @@ def test_a_search_is_answered_from_the_last_results_or_with_a_clear_503(
     assert search(shop, KNOWN)[1]["degraded"] == []
 
 
-def test_a_cluster_that_is_slow_without_failing_keeps_nobody_waiting_for_ever(
-    shop: RunningService, between: Proxy
-) -> None:
+def test_searches_of_a_slow_cluster_do_not_wait_for_each_other(shop: RunningService, between: Proxy) -> None:
     between.fault, between.only = "late", "/_search"
     began = time.monotonic()
     with ThreadPoolExecutor(40) as shoppers:
@@ -98,23 +96,19 @@ def test_a_cluster_that_is_slow_without_failing_keeps_nobody_waiting_for_ever(
 
 
 @pytest.mark.parametrize("fault", ["partial", "timed_out"])
-def test_what_some_shards_found_is_shown_and_said_to_be_not_all(
-    shop: RunningService, between: Proxy, fault: Fault
-) -> None:
+def test_hits_of_some_shards_are_shown_as_degraded(shop: RunningService, between: Proxy, fault: Fault) -> None:
     between.fault, between.only = fault, "/_search"
     for asked in (KNOWN, NEW, NEW | {"sort": ["price:desc"]}, NEW | {"distinct": "brand"}):
         status, answer = search(shop, asked)
         assert (status, answer["degraded"], len(answer["hits"]) > 0) == (200, ["shards"], True)
     between.fault = "cut"
-    # What was not all is not remembered in the place of what was.
+    # An incomplete answer does not replace a complete one as the last known.
     assert search(shop, KNOWN)[1]["degraded"] == ["last_known"]
     assert search(shop, NEW)[0] == 503
 
 
 @pytest.mark.parametrize("fault", ["busy", "html", "cut", "lost"])
-def test_what_could_not_be_written_is_written_later_and_nothing_is_lost(
-    shop: RunningService, between: Proxy, fault: Fault
-) -> None:
+def test_failed_writes_are_repeated_and_nothing_is_lost(shop: RunningService, between: Proxy, fault: Fault) -> None:
     between.fault, between.only = fault, "/_bulk"
     for number in range(5):
         written = {"id": f"N{number}", "title": f"new {number}"}
@@ -128,7 +122,7 @@ def test_what_could_not_be_written_is_written_later_and_nothing_is_lost(
     assert search(shop, {"query": "new"})[1]["terms"][0].get("ignored") is None, "words are counted, too"
 
 
-def test_a_service_that_starts_while_the_cluster_is_away_takes_documents_and_joins_it(
+def test_a_service_that_starts_without_its_cluster_takes_documents_and_indexes_them_later(
     between: Proxy, start_service: Callable[..., RunningService]
 ) -> None:
     between.fault = "cut"
@@ -144,7 +138,7 @@ def test_a_service_that_starts_while_the_cluster_is_away_takes_documents_and_joi
     wait_for(lambda: service.call("GET", "/health/ready")[1]["status"] == "ready", "all well again")
 
 
-def test_an_index_deleted_behind_our_back_is_built_again(shop: RunningService, opensearch: OpenSearchNode) -> None:
+def test_a_deleted_index_is_rebuilt(shop: RunningService, opensearch: OpenSearchNode) -> None:
     name = shop.call("GET", "/v1/indexes/shop")[1]["generation"]
     with_node(opensearch, lambda node: node.call("DELETE", f"/{name}", msgspec.Raw))
     status, answer = search(shop, NEW)
@@ -164,7 +158,9 @@ def with_node(opensearch: OpenSearchNode, work: Callable[[Node], Any]) -> Any:
         node.close()
 
 
-def test_a_red_index_is_told_of_and_goes_on_once_it_is_not(shop: RunningService, opensearch: OpenSearchNode) -> None:
+def test_a_red_index_is_reported_and_continues_when_it_recovers(
+    shop: RunningService, opensearch: OpenSearchNode
+) -> None:
     name = shop.call("GET", "/v1/indexes/shop")[1]["generation"]
     nowhere = {"index.routing.allocation.require.box": "nowhere"}
     template = {"index_patterns": [f"{name[:-3]}*"], "template": {"settings": nowhere}}
@@ -198,7 +194,7 @@ def exists(opensearch: OpenSearchNode, name: str) -> bool:
     return name in found
 
 
-def test_credentials_and_certificates_come_from_files_and_stay_out_of_every_log(
+def test_credentials_and_certificates_come_from_files_and_are_in_no_log(
     tmp_path: Path, opensearch: OpenSearchNode, start_service: Callable[..., RunningService]
 ) -> None:
     certificate, secret = self_signed(tmp_path), tmp_path / "password"
