@@ -30,10 +30,10 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from tuning.arrays import AnyArray, ScoreArray
+from tuning.arrays import ScoreArray
 from tuning.clicks.limits import VoteLimiter
-from tuning.compiled import compiled
 from tuning.curves import KNOTS, pieces
+from tuning.learners.browsing_update import update_members
 from tuning.learners.learner import Impression
 
 MAX_RANKS: Final = 10
@@ -127,7 +127,7 @@ class BrowsingLearner:
         before = [getattr(self, name).copy() for name in _POSTERIOR]
         shares = self._shares()
         covariances, means, evidence = self._covariances, self._means, self._evidence
-        _update(covariances, means, shown, clicked, last_click, self._between, self._leaving, evidence)
+        update_members(covariances, means, shown, clicked, last_click, self._between, self._leaving, evidence)
         log_likelihood = float(np.log(shares @ np.exp(np.maximum(self._evidence - before[-1], -700.0))))
         # The threshold is that of a whole page for a short one too: on a short page, a click is soon improbable where
         # few documents are clicked.
@@ -208,94 +208,3 @@ class BrowsingLearner:
         shares = np.exp(self._evidence - self._evidence.max())
         normalized: ScoreArray = shares / shares.sum()
         return normalized
-
-
-@compiled("f8[3]! f8[2]! f8[2] b1[1] i8 f8[1] f8[2]! f8[1]!")
-def _update(
-    covariances: ScoreArray,
-    means: ScoreArray,
-    pieces: ScoreArray,
-    clicked: AnyArray,
-    last_click: int,
-    between: ScoreArray,
-    leaving: ScoreArray,
-    evidence: ScoreArray,
-) -> None:
-    """Update every member by one impression, document by document, and add its log-likelihood to the evidence.
-
-    covariances, means: (n_members, width, width) and (n_members, width), of the members' weights.
-    pieces: (n, n_pieces).
-    last_click: 1-based rank of the last click, 0 without one.
-    between: (n_members,) variance between searches.
-    leaving: (n_members, 2) shoppers who left after a click, and clicks.
-    evidence: (n_members,).
-    """
-    n_members, width = means.shape
-    n, n_pieces = pieces.shape
-    own = width - 1
-    x, product = np.zeros(width), np.zeros(width)
-    for m in range(n_members):
-        covariance, mean = covariances[m], means[m]
-        # The effect of this search starts from its prior.
-        for j in range(width):
-            covariance[own, j] = 0.0
-            covariance[j, own] = 0.0
-        covariance[own, own] = between[m]
-        mean[own] = 0.0
-        leave = min(max(leaving[m, 0] / leaving[m, 1], 0.001), 0.999)
-        examined = 1.0
-        for i in range(n):
-            if i == last_click and last_click > 0:
-                # The shopper left, or went on and clicked nothing more.
-                no_click = 1.0
-                for k in range(last_click, n):
-                    total = mean[n_pieces] + mean[own]
-                    if k > 0:
-                        total += mean[n_pieces + k]
-                    for j in range(n_pieces):
-                        total += mean[j] * pieces[k, j]
-                    no_click *= 1.0 / (1.0 + np.exp(total))
-                went_on = (1.0 - leave) * no_click
-                examined = went_on / (leave + went_on)
-                leaving[m, 0] += 1.0 - examined
-                evidence[m] += np.log(leave + went_on)
-                if examined < 1e-3:
-                    break
-            # The document's terms: its pieces, the intercept, its rank's effect, this search's effect.
-            for j in range(n_pieces):
-                x[j] = pieces[i, j]
-            for j in range(n_pieces, width):
-                x[j] = 0.0
-            x[n_pieces] = 1.0
-            if i > 0:
-                x[n_pieces + i] = 1.0
-            x[own] = 1.0
-            total = 0.0
-            for j in range(width):
-                product[j] = 0.0
-            for k in range(width):
-                if x[k] != 0.0:
-                    total += x[k] * mean[k]
-                    for j in range(width):
-                        product[j] += x[k] * covariance[k, j]
-            variance = 0.0
-            for j in range(width):
-                variance += x[j] * product[j]
-            expected = 1.0 / (1.0 + np.exp(-total))
-            if i < last_click or last_click == 0:
-                predicted = 1.0 / (1.0 + np.exp(-total / np.sqrt(1.0 + np.pi * variance / 8.0)))
-                predicted = min(max(predicted, 1e-9), 1.0 - 1e-9)
-                evidence[m] += np.log(predicted if clicked[i] else 1.0 - predicted)
-            if clicked[i]:
-                leaving[m, 1] += 1.0
-                if i < last_click - 1:
-                    evidence[m] += np.log(1.0 - leave)
-            # One step of assumed density filtering.
-            slope = expected * (1.0 - expected) * examined
-            shrink = 1.0 / (1.0 + slope * variance)
-            pull = ((1.0 if clicked[i] else 0.0) - expected) * examined * shrink
-            for k in range(width):
-                mean[k] += pull * product[k]
-                reduction = slope * shrink * product[k]
-                for j in range(width):
-                    covariance[k, j] -= reduction * product[j]
