@@ -1,4 +1,4 @@
-"""A real service that learns: what shoppers do counts for documents, weights are compared, suggested, taken back."""
+"""A real service that learns: behavior values, trials, suggestions and rollbacks."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     running.stop()
 
 
-def search(service: RunningService, query: str, **asked: Any) -> dict[str, Any]:
-    found: dict[str, Any] = call(service, "POST", f"{SHOP}/search", {"query": query, "explain": True, **asked})
-    return found
+def search(service: RunningService, query: str, **parameters: Any) -> dict[str, Any]:
+    value: dict[str, Any] = call(service, "POST", f"{SHOP}/search", {"query": query, "explain": True, **parameters})
+    return value
 
 
 def act(service: RunningService, answer: dict[str, Any], document_id: str, user: str, kind: str = "click") -> None:
@@ -45,18 +45,18 @@ def explanation(service: RunningService, query: str, document_id: str) -> dict[s
 
 
 def behavior(service: RunningService, query: str, document_id: str) -> float:
-    """What a document's score is multiplied by. As of now: such a search is not logged."""
+    """Return the behavior factor of a document. The search is as of now, so that it is not logged."""
     return float(explanation(service, query, document_id)["behavior_factor"])
 
 
 def of_query(service: RunningService, query: str, document_id: str) -> float:
-    """How much better a document is liked by those who ask for this than by all, in doublings."""
+    """Return how much better a document is under this query than under all, as a binary logarithm."""
     return float(explanation(service, query, document_id)["features"]["behavior.query"]["value"])
 
 
 def learning(service: RunningService) -> dict[str, Any]:
-    found: dict[str, Any] = call(service, "GET", f"{SHOP}/learning")
-    return found
+    value: dict[str, Any] = call(service, "GET", f"{SHOP}/learning")
+    return value
 
 
 def command(service: RunningService, *arguments: str) -> str:
@@ -70,40 +70,40 @@ def command(service: RunningService, *arguments: str) -> str:
     return ran.stdout
 
 
-def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be_forgotten(
+def test_behavior_moves_a_document_within_bounds_until_it_is_ignored(
     shop: RunningService,
 ) -> None:
     call(shop, "PUT", f"{SHOP}/learning", {"mode": "automatic", "max_boost": 1.3, "reason": "try it"})
-    third = search(shop, "lamp")["hits"][2]["id"]
+    clicked = search(shop, "lamp")["hits"][2]["id"]
     for n in range(80):
         user = f"lamps-{n}"
         answer = search(shop, "lamp", user_token=user)
-        act(shop, answer, third, user, "add_to_cart")
-    wait_for(lambda: behavior(shop, "lamp", third) > 1.2, "the promoted document")
-    assert behavior(shop, "lamp", third) <= 1.3
+        act(shop, answer, clicked, user, "add_to_cart")
+    wait_for(lambda: behavior(shop, "lamp", clicked) > 1.2, "the promoted document")
+    assert behavior(shop, "lamp", clicked) <= 1.3
     answer = search(shop, "lamp")
-    hit = next(one for one in answer["hits"] if one["id"] == third)
+    hit = next(item for item in answer["hits"] if item["id"] == clicked)
     parts = hit["explanation"]
     assert hit["score"] == pytest.approx(
-        sum(one["contribution"] for one in parts["features"].values()) * parts["behavior_factor"]
+        sum(item["contribution"] for item in parts["features"].values()) * parts["behavior_factor"]
     )
-    said = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
-    assert {one["name"]: one["state"] for one in said["checks"]}["scores"] == "holds"
-    # Those who ask for something else choose something else.
+    verification = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
+    assert {item["name"]: item["state"] for item in verification["checks"]}["scores"] == "holds"
+    # Users of another query prefer other documents.
     for n in range(30):
         user = f"lights-{n}"
         answer = search(shop, "lamps", user_token=user)
-        other = next(hit["id"] for hit in answer["hits"] if hit["id"] != third)
+        other = next(hit["id"] for hit in answer["hits"] if hit["id"] != clicked)
         act(shop, answer, other, user, "purchase" if n % 5 == 0 else "click")
-    wait_for(lambda: behavior(shop, "lamps", third) < 1.0, "what is learnt of the query")
-    assert behavior(shop, "Lamp ", third) > 1.2
-    # What is known of those who asked before is looked at again in turn: nobody asks for it now.
-    wait_for(lambda: of_query(shop, "lamp", third) > 0.1, "the behavior value of the query")
-    wait_for(lambda: of_query(shop, "lamps", third) < -0.1, "the behavior value of other queries")
-    assert of_query(shop, "desk lamp", third) == 0.0
-    # How far it may go is live like any setting.
+    wait_for(lambda: behavior(shop, "lamps", clicked) < 1.0, "what is learnt of the query")
+    assert behavior(shop, "Lamp ", clicked) > 1.2
+    # Values of the first query are examined again in turn, without new searches.
+    wait_for(lambda: of_query(shop, "lamp", clicked) > 0.1, "the behavior value of the query")
+    wait_for(lambda: of_query(shop, "lamps", clicked) < -0.1, "the behavior value of other queries")
+    assert of_query(shop, "desk lamp", clicked) == 0.0
+    # The limit takes effect at once, like any setting.
     call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.05})
-    assert behavior(shop, "lamp", third) == 1.05
+    assert behavior(shop, "lamp", clicked) == 1.05
     call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.3})
     shown = command(shop, "show", "shop")
     assert "documents" in shown
@@ -111,19 +111,19 @@ def test_what_shoppers_do_with_a_document_counts_within_bounds_until_it_is_to_be
     share = learning(shop)["learner"]["exploration_share"]
     assert 0.002 <= share <= 0.02
     assert f"{share:.2%} of searches swap neighbours, 2.00% at most" in shown
-    said_of = command(shop, "unlearn", "shop", "--user-token", "lamps-0", "--reason", "a test")
-    assert "relearns without it" in said_of
+    output = command(shop, "unlearn", "shop", "--user-token", "lamps-0", "--reason", "a test")
+    assert "relearns without it" in output
     wait_for(lambda: "relearnt" in learning(shop)["learner"]["message"], "relearning without one user")
-    assert behavior(shop, "lamp", third) > 1.1, "the others are still there"
+    assert behavior(shop, "lamp", clicked) > 1.1, "the others are still there"
     command(shop, "unlearn", "shop", "--from", "2020-01-01T00:00:00Z", "--reason", "all of it")
-    wait_for(lambda: behavior(shop, "lamp", third) == 1.0, "a document that is not promoted any more")
+    wait_for(lambda: behavior(shop, "lamp", clicked) == 1.0, "a document that is not promoted any more")
     call(shop, "PUT", f"{SHOP}/learning", {"ignored": []})
-    wait_for(lambda: behavior(shop, "lamp", third) > 1.1, "learning what is not ignored any more")
+    wait_for(lambda: behavior(shop, "lamp", clicked) > 1.1, "learning what is not ignored any more")
     call(shop, "PUT", f"{SHOP}/learning", {"mode": "off"})
-    assert behavior(shop, "lamp", third) == 1.0
+    assert behavior(shop, "lamp", clicked) == 1.0
 
 
-def test_two_versions_are_shown_in_one_and_the_receipt_says_how(shop: RunningService) -> None:
+def test_interleaved_and_holdout_searches_have_receipts_that_hold(shop: RunningService) -> None:
     call(shop, "PUT", f"{SHOP}/learning", {"mode": "automatic", "exploration": 0.0})
     weights = call(shop, "GET", f"{SHOP}/weights")["weights"]
     other = dict.fromkeys(weights, 0.0) | {"signal.reviews": 3.0}
@@ -136,26 +136,28 @@ def test_two_versions_are_shown_in_one_and_the_receipt_says_how(shop: RunningSer
     usual = [hit["id"] for hit in search(shop, "mug", as_of=call(shop, "GET", "/v1/state")["seq"])["hits"]]
     shown = [search(shop, "mug", user_token=f"mugs-{n}") for n in range(12)]
     pages = {tuple(hit["id"] for hit in answer["hits"]) for answer in shown}
-    assert len(pages) > 1, "chance says who picks first"
+    assert len(pages) > 1, "coins say which version picks first"
     assert all({*page} != {*usual} or page != tuple(usual) for page in pages)
     again = search(shop, "mug", user_token="mugs-3")
-    assert [hit["id"] for hit in again["hits"]] == [hit["id"] for hit in shown[3]["hits"]], "to one user the same"
+    assert [hit["id"] for hit in again["hits"]] == [hit["id"] for hit in shown[3]["hits"]], (
+        "a user sees the same order each time"
+    )
     for answer in shown[:3]:
-        said = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
-        assert said["holds"], said
-        assert {one["name"]: one["state"] for one in said["checks"]}["order"] == "holds"
-    # Some are held back, and their receipts say by which weights.
+        verification = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
+        assert verification["holds"], verification
+        assert {item["name"]: item["state"] for item in verification["checks"]}["order"] == "holds"
+    # Some searches are the holdout, and their receipts name its weights.
     ramp = {**trial, "stage": "ramp", "solo_share": 0.5}
     call(shop, "PUT", f"{SHOP}/drafts/by-hand", {"edits": [{"type": "trial", "trial": ramp}]})
     call(shop, "POST", f"{SHOP}/drafts/by-hand/publish", {"reason": "a test"})
     answers = [search(shop, "mug", user_token=f"mugs-{n}") for n in range(150)]
-    by_title = [one["hits"][0]["explanation"]["features"]["bm25.title"]["weight"] for one in answers]
-    held_back = [answer for answer, weight in zip(answers, by_title, strict=True) if weight == 0.0]
-    assert 1 <= len(held_back) <= 20
-    for answer in (held_back[0], next(one for one in answers if one not in held_back)):
-        said = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
-        assert said["holds"], said
-    # Who orders otherwise is no part of it.
+    by_title = [item["hits"][0]["explanation"]["features"]["bm25.title"]["weight"] for item in answers]
+    holdout = [answer for answer, weight in zip(answers, by_title, strict=True) if weight == 0.0]
+    assert 1 <= len(holdout) <= 20
+    for answer in (holdout[0], next(item for item in answers if item not in holdout)):
+        verification = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
+        assert verification["holds"], verification
+    # Sorted searches are not part of the trial.
     assert search(shop, "mug", sort=["price:asc"], user_token="mugs-1")["hits"]
     assert "trial      by-hand, ramp" in command(shop, "show", "shop")
     assert "the trial is stopped" in command(shop, "stop", "shop")
@@ -165,7 +167,7 @@ def test_two_versions_are_shown_in_one_and_the_receipt_says_how(shop: RunningSer
     call(shop, "POST", f"{SHOP}/learning/stop", {}, status=404)
 
 
-def test_what_is_learnt_is_suggested_as_a_draft_and_survives_a_restart(tmp_path: Path) -> None:
+def test_learnt_weights_are_suggested_as_a_draft_and_survive_a_restart(tmp_path: Path) -> None:
     service = RunningService(tmp_path / "data", environment=ENVIRONMENT)
     try:
         import_documents(service.url, "shop", sample_catalogue(120))
@@ -174,7 +176,7 @@ def test_what_is_learnt_is_suggested_as_a_draft_and_survives_a_restart(tmp_path:
         clicks = []
         for n in range(400):
             answer = search(service, queries[n % len(queries)], user_token=f"u{n}")
-            # Shoppers here want what most others wrote about, wherever it stands.
+            # Shoppers here prefer the document with most reviews, at any rank.
             hits = sorted(answer["hits"], key=lambda hit: -hit["document"].get("reviews", 0))
             if hits:
                 event = {"type": "click", "index": "shop", "document_id": hits[0]["id"], "user_token": f"u{n}"}
@@ -187,7 +189,7 @@ def test_what_is_learnt_is_suggested_as_a_draft_and_survives_a_restart(tmp_path:
         assert draft["actor"] == "learner"
         assert "of the way to the learnt weights" in draft["reason"]
         assert draft["edits"][0]["type"] == "weights"
-        assert call(service, "GET", f"{SHOP}/weights")["version"] == 1, "nobody published it"
+        assert call(service, "GET", f"{SHOP}/weights")["version"] == 1, "it is not published"
         pages = wait_for(lambda: _pages(service) >= 390 and _pages(service), "closed pages")
         service.stop()
         service = RunningService(tmp_path / "data", environment=ENVIRONMENT)
@@ -195,10 +197,10 @@ def test_what_is_learnt_is_suggested_as_a_draft_and_survives_a_restart(tmp_path:
         published = call(service, "POST", f"{SHOP}/drafts/learnt/publish", {"reason": "looks good"})
         assert published["seq"] > 0
         hits = search(service, "lamp")["hits"]
-        bends = [name for name in hits[0]["explanation"]["features"] if ">" in name]
-        assert bends, "what was learnt bends"
+        hinges = [name for name in hits[0]["explanation"]["features"] if ">" in name]
+        assert hinges, "the learnt weights include hinges"
         features = hits[0]["explanation"]["features"]
-        assert hits[0]["score"] == pytest.approx(sum(one["contribution"] for one in features.values()))
+        assert hits[0]["score"] == pytest.approx(sum(item["contribution"] for item in features.values()))
         call(service, "POST", f"/v1/changes/{published['seq']}/revert", {"reason": "no"})
         assert not [name for name in call(service, "GET", f"{SHOP}/weights")["weights"] if ">" in name]
     finally:
@@ -219,19 +221,19 @@ def _pages(service: RunningService) -> int:
         ({"ignored": [{"from": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}]}, "ignored[0].until"),
     ],
 )
-def test_learning_that_cannot_be_is_refused(shop: RunningService, body: dict[str, Any], field: str) -> None:
+def test_invalid_learning_settings_are_refused(shop: RunningService, body: dict[str, Any], field: str) -> None:
     before = learning(shop)["learning"]
     refused = call(shop, "PUT", f"{SHOP}/learning", body, status=400)
     assert field in (refused.get("field") or refused["detail"]), refused
     assert learning(shop)["learning"] == before
 
 
-def test_a_user_whom_the_log_does_not_know_cannot_be_forgotten(shop: RunningService) -> None:
+def test_an_unknown_user_cannot_be_forgotten(shop: RunningService) -> None:
     body = {"from": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "user_token": "nobody"}
     assert call(shop, "POST", f"{SHOP}/learning/forget", body, status=404)["field"] == "user_token"
 
 
-def test_judged_queries_that_would_be_answered_worse_stop_a_step(tmp_path: Path) -> None:
+def test_a_trial_that_worsens_judged_queries_is_rolled_back(tmp_path: Path) -> None:
     service = RunningService(tmp_path / "data", environment=ENVIRONMENT)
     try:
         import_documents(service.url, "shop", sample_catalogue(120))
@@ -240,7 +242,7 @@ def test_judged_queries_that_would_be_answered_worse_stop_a_step(tmp_path: Path)
         judged.write_bytes(msgspec.json.encode({"lamp": dict.fromkeys(best, 3)}))
         command(service, "set", "shop", "--mode", "automatic", "--judgments", str(judged))
         assert "1 queries" in command(service, "show", "shop")
-        # A step that was let through is taken back on the ramp, where it is looked at again.
+        # A bad candidate that was published is rolled back on the ramp, where judged queries are checked again.
         weights = call(service, "GET", f"{SHOP}/weights")["weights"]
         good = {name: float(value) for name, value in weights.items()}
         bad = dict.fromkeys(good, 0.0) | {"signal.reviews": 3.0}

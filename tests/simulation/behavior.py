@@ -14,7 +14,7 @@ def simulate_pages(coec: Coec, n: int, liked: dict[str, float], *, users: int = 
     """n pages in changing orders; clicks by rank, times how each is liked."""
     rng = np.random.default_rng(seed)
     for i in range(n):
-        page = [PAGE[at] for at in rng.permutation(len(PAGE))]
+        page = [PAGE[position] for position in rng.permutation(len(PAGE))]
         coec.observe_ranking(page, 1, 1 + i % users, NOW_S + i)
         for rank, document_id in enumerate(page, start=1):
             if rng.random() < liked.get(document_id, 1.0) * 0.3 / rank:
@@ -27,7 +27,7 @@ def simulate_query(
     """n pages for a query, of different users; clicks by rank, times how each is liked there."""
     rng = np.random.default_rng(seed)
     for i in range(n):
-        page = [PAGE[at] for at in rng.permutation(len(PAGE))]
+        page = [PAGE[position] for position in rng.permutation(len(PAGE))]
         user = first_user + i
         coec.observe_ranking(page, 1, user, NOW_S + i, UserQuery(query, user))
         for rank, document_id in enumerate(page, start=1):

@@ -25,8 +25,8 @@ LIKED = np.array([0.2, 0.2, 2.0])
 
 
 def index(**changed: object) -> IndexControl:
-    made = IndexControl("shop", SETTINGS, WEIGHTS, 1, 1, 1, 1, (), learning=Learning(mode="automatic"))
-    return msgspec.structs.replace(made, **changed)
+    control = IndexControl("shop", SETTINGS, WEIGHTS, 1, 1, 1, 1, (), learning=Learning(mode="automatic"))
+    return msgspec.structs.replace(control, **changed)
 
 
 class Shop:
@@ -46,14 +46,14 @@ class Shop:
         scores = curves(NAMES, self.control.weights)
         values = scores.columns(features) @ scores.weights
         order = np.argsort(-values, kind="stable")[:10].tolist()
-        trial, compared = self.control.trial, None
+        trial, interleaved = self.control.trial, None
         if trial is not None and self.rng.random() >= trial.solo_share:
-            by = curves(NAMES, trial.weights)
-            other = np.argsort(-(by.columns(features) @ by.weights), kind="stable")[:10].tolist()
+            candidate = curves(NAMES, trial.weights)
+            challenger = np.argsort(-(candidate.columns(features) @ candidate.weights), kind="stable")[:10].tolist()
             coins = tuple(bool(coin) for coin in self.rng.random(N_COINS) < 0.5)
-            first, second = (tuple(names[i] for i in one) for one in (order, other))
-            compared = InterleavedRanking(first, second, coins)
-            order = team_draft(order, other, coins)
+            first, second = (tuple(names[i] for i in positions) for positions in (order, challenger))
+            interleaved = InterleavedRanking(first, second, coins)
+            order = team_draft(order, challenger, coins)
         ranking = RankingShown(
             id=f"q{self.n:012d}",
             timestamp=self.now,
@@ -68,15 +68,15 @@ class Shop:
             config_version=self.control.config_version,
             applied_seq=1,
             trial=trial.id if trial is not None else "",
-            interleaving=compared,
+            interleaving=interleaved,
         )
         liked = features[order] @ LIKED > 1.7
         chance = np.where(liked, 0.6, 0.05) / (np.arange(10) + 1.0) ** 0.5
         clicked = np.flatnonzero(self.rng.random(10) < chance).tolist()
-        return ranking, [click(ranking, ranking.document_ids[at], self.now) for at in clicked]
+        return ranking, [click(ranking, ranking.document_ids[position], self.now) for position in clicked]
 
 
-def click(ranking: RankingShown, document_id: str, at: datetime, kind: str = "click") -> InteractionRecorded:
+def click(ranking: RankingShown, document_id: str, timestamp: datetime, kind: str = "click") -> InteractionRecorded:
     return InteractionRecorded(
         id=f"{ranking.id}-{document_id}-{kind}",
         kind=kind,  # type: ignore[arg-type]
@@ -84,8 +84,8 @@ def click(ranking: RankingShown, document_id: str, at: datetime, kind: str = "cl
         document_id=document_id,
         query_id=ranking.id,
         user=ranking.user,
-        timestamp=at,
-        received_at=at + timedelta(seconds=1),
+        timestamp=timestamp,
+        received_at=timestamp + timedelta(seconds=1),
     )
 
 
@@ -93,8 +93,8 @@ def teach(learner: IndexLearner, shop: Shop, n: int) -> Iterator[Decision]:
     for _ in range(n):
         ranking, clicks = shop.page()
         learner.observe_ranking(ranking)
-        for one in clicks:
-            learner.observe_interaction(ranking, one)
+        for interaction in clicks:
+            learner.observe_interaction(ranking, interaction)
         yield from learner.decide(shop.now + SETTLE + LOG_DELAY)
 
 

@@ -43,7 +43,7 @@ def test_a_bet_on_an_effect_is_won_and_a_late_change_is_detected() -> None:
 
 def test_a_sample_ratio_off_by_two_percent_is_detected_and_a_right_one_hardly_ever_alarms() -> None:
     rng = np.random.default_rng(5)
-    found = []
+    shares_of_alarms = []
     for share in (0.5, 0.52):
         n_alarms = 0
         for _ in range(60):
@@ -56,7 +56,7 @@ def test_a_sample_ratio_off_by_two_percent_is_detected_and_a_right_one_hardly_ev
             again = SampleRatio((0.5, 0.5))
             again.restore(ratio.counts)
             assert again.value == pytest.approx(ratio.value, rel=1e-6)
-        found.append(n_alarms / 60)
-    assert found[0] <= 0.02
-    assert found[1] >= 0.8
+        shares_of_alarms.append(n_alarms / 60)
+    assert shares_of_alarms[0] <= 0.02
+    assert shares_of_alarms[1] >= 0.8
     assert ALARM > ALARM_OF_SHARES

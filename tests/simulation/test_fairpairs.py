@@ -17,7 +17,7 @@ def weights(a: float, b: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("liked", "least", "most"), [(0.8, 0.6, 1.0), (0.5, 0.35, 0.65), (0.2, 0.0, 0.4)])
-def test_votes_tell_whether_to_flip_pairs(liked: float, least: float, most: float) -> None:
+def test_votes_tell_whether_to_flip_pairs(liked: float, lowest: float, highest: float) -> None:
     """Shoppers click at the upper place twice as often, whatever stands there; of both, one is liked better."""
     rng = np.random.default_rng(1)
     votes: list[PairVote] = []
@@ -26,10 +26,10 @@ def test_votes_tell_whether_to_flip_pairs(liked: float, least: float, most: floa
         pair = np.array([[0.2, 0.8], [0.8, 0.2]] if swapped else [[0.8, 0.2], [0.2, 0.8]])
         attraction = np.where(pair[:, 1] > 0.5, liked, 1.0 - liked) * np.array([0.6, 0.3])
         votes += pair_votes([PairSwap(1, 0.5, swapped)], pair, rng.random(2) < attraction)
-    found = votes_on_flips(votes, weights(2.0, 1.0), weights(1.0, 2.0))
-    assert found is not None
-    assert least <= found.low <= found.share <= found.high <= most
-    assert str(found.n) in str(found)
+    flips = votes_on_flips(votes, weights(2.0, 1.0), weights(1.0, 2.0))
+    assert flips is not None
+    assert lowest <= flips.low <= flips.share <= flips.high <= highest
+    assert str(flips.n) in str(flips)
     assert votes_on_flips(votes, weights(2.0, 1.0), weights(1.5, 1.0)) is None, "that turns none of them round"
     assert votes_on_flips(votes[: MIN_FLIPPED - 1], weights(2.0, 1.0), weights(1.0, 2.0)) is None
     assert votes_on_flips([], weights(2.0, 1.0), weights(1.0, 2.0)) is None

@@ -24,15 +24,15 @@ from tuning.online.learner import PROPOSE_EVERY, IndexLearner
 def test_what_shoppers_like_is_proposed_compared_and_published() -> None:
     shop = Shop(index())
     learner = IndexLearner(shop.control, SETTLE)
-    told = []
+    kinds = []
     for _ in range(6):
         for decision in teach(learner, shop, 500):
-            told.append(decision.step.kind)
+            kinds.append(decision.step.kind)
             apply_decision(learner, shop, decision)
-        if "published" in told:
+        if "published" in kinds:
             break
-    assert told[0] == "proposed"
-    assert "published" in told, told
+    assert kinds[0] == "proposed"
+    assert "published" in kinds, kinds
     assert shop.control.weights["cosine"] > WEIGHTS["cosine"]
     assert shop.control.trial is not None
     assert shop.control.trial.weights == WEIGHTS, "the last good ones are still there"
@@ -47,11 +47,11 @@ def test_a_restored_learner_decides_as_the_original_does() -> None:
     again = IndexLearner(shops[1].control, SETTLE)
     again.restore(learners[1].parts())
     assert again.weights.n_pages == learners[0].weights.n_pages
-    told = [
+    decisions = [
         [(decision.step, decision.trial) for decision in teach(learner, shop, 900)]
         for learner, shop in ((learners[0], shops[0]), (again, shops[1]))
     ]
-    assert told[0] == told[1]
+    assert decisions[0] == decisions[1]
     assert np.array_equal(again.weights.model.weights, learners[0].weights.model.weights)
 
 
@@ -114,7 +114,7 @@ def test_a_step_names_the_searches_that_moved_it_and_a_publication_resets_them()
 
 
 def test_a_candidate_that_randomized_searches_speak_against_is_not_proposed() -> None:
-    told = []
+    steps = []
     for hostile in (False, True):
         shop = Shop(index())
         learner = IndexLearner(shop.control, SETTLE)
@@ -122,10 +122,10 @@ def test_a_candidate_that_randomized_searches_speak_against_is_not_proposed() ->
         pair = np.array([[0.5, 0.5, 0.1], [0.4, 0.45, 0.9]])
         for n in range(200):
             order = [1, 0] if n % 2 else [0, 1]
-            clicked = np.array([(at == 1) != hostile for at in order])
+            clicked = np.array([(position == 1) != hostile for position in order])
             learner.weights.pair_votes.extend(pair_votes([PairSwap(1, 0.5, bool(n % 2))], pair[order], clicked))
-        told.append([one.step for one in teach(learner, shop, PROPOSE_EVERY)])
-    friendly, none = told
+        steps.append([decision.step for decision in teach(learner, shop, PROPOSE_EVERY)])
+    friendly, none = steps
     assert [step.kind for step in friendly] == ["proposed"]
     assert "clicks are for that in 100%" in friendly[0].why
     assert none == []
@@ -174,9 +174,9 @@ def test_pages_shown_before_a_rung_do_not_count_on_it() -> None:
     again.restore(learner.parts())
     fresh = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.5), config_version=3), SETTLE)
     fresh.restore(learner.parts())
-    for one in (again, fresh):
-        assert "frozen" not in [decision.step.kind for decision in teach(one, shop, 300)]
+    for restored in (again, fresh):
+        assert "frozen" not in [decision.step.kind for decision in teach(restored, shop, 300)]
     # Shown as before although it is to be otherwise, they do.
     shop.control = index(trial=msgspec.structs.replace(ramp, solo_share=0.01), config_version=9)
-    loud = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.95)), SETTLE)
-    assert "frozen" in [decision.step.kind for decision in teach(loud, shop, 300)]
+    unaligned = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.95)), SETTLE)
+    assert "frozen" in [decision.step.kind for decision in teach(unaligned, shop, 300)]

@@ -11,7 +11,7 @@ def test_cascading_shoppers_prefer_neither_of_two_equal_rankings() -> None:
     rng = np.random.default_rng(3)
     first = list(range(12))
     for second in (first[1:], [99, *first], first[::-1]):
-        said = []
+        preferences = []
         for _ in range(4000):
             coins = [bool(coin) for coin in rng.random(N_COINS) < 0.5]
             clicked = set()
@@ -20,5 +20,5 @@ def test_cascading_shoppers_prefer_neither_of_two_equal_rankings() -> None:
                     clicked.add(document)
                     if rng.random() < 0.5:
                         break
-            said.append(preference(first, second, coins, clicked))
-        assert abs(np.mean(said)) < 3.5 * np.std(said) / len(said) ** 0.5
+            preferences.append(preference(first, second, coins, clicked))
+        assert abs(np.mean(preferences)) < 3.5 * np.std(preferences) / len(preferences) ** 0.5

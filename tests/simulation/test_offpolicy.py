@@ -28,7 +28,7 @@ def swapped(order: Sequence[str], *ranks: int) -> tuple[str, ...]:
 
 def expected(order: Sequence[str]) -> float:
     """Clicks a search."""
-    return float(sum(EXAMINED[at] * ATTRACTIVE[name] for at, name in enumerate(order)))
+    return float(sum(EXAMINED[position] * ATTRACTIVE[name] for position, name in enumerate(order)))
 
 
 def logged(
@@ -41,30 +41,30 @@ def logged(
 ) -> list[LoggedRanking]:
     """n searches of 500 users, who click as often as they are curious, some more than others."""
     curious = rng.uniform(0.5, 1.5, 500)
-    trials = []
+    rankings = []
     for _ in range(n):
         user = int(rng.integers(500))
         swaps = [PairSwap(rank, p, bool(rng.random() < p)) for rank, p in pairs] if pairs is not None else None
-        shown = swapped(DOCUMENTS, *(one.rank for one in swaps or () if one.swapped))
-        chances = [EXAMINED[at] * ATTRACTIVE[name] * curious[user] for at, name in enumerate(shown)]
+        shown = swapped(DOCUMENTS, *(swap.rank for swap in swaps or () if swap.swapped))
+        chances = [EXAMINED[position] * ATTRACTIVE[name] * curious[user] for position, name in enumerate(shown)]
         clicked = {name for name, chance in zip(shown, chances, strict=True) if rng.random() < chance}
-        trials.append(LoggedRanking(shown, swaps, clicked, f"u{user}", before, after))
-    return trials
+        rankings.append(LoggedRanking(shown, swaps, clicked, f"u{user}", before, after))
+    return rankings
 
 
 @pytest.mark.parametrize("ranks", [(1,), (3,), (1, 5), (1, 3, 5)])
 def test_the_interval_covers_the_truth_at_the_stated_rate(ranks: tuple[int, ...]) -> None:
     after = swapped(DOCUMENTS, *ranks)
     truth = expected(after) - expected(DOCUMENTS)
-    found = [estimate_change(logged(np.random.default_rng(seed), 6000, after)) for seed in range(N_SEEDS)]
-    estimates = [one for one in found if isinstance(one, Estimate)]
+    results = [estimate_change(logged(np.random.default_rng(seed), 6000, after)) for seed in range(N_SEEDS)]
+    estimates = [estimate for estimate in results if isinstance(estimate, Estimate)]
     assert len(estimates) == N_SEEDS
-    held = sum(one.low <= truth <= one.high for one in estimates)
+    n_covered = sum(estimate.low <= truth <= estimate.high for estimate in estimates)
     # Fewer than 25 of 30 come once in three hundred times.
-    assert held >= 25, (held, truth)
-    spread = np.std([one.change for one in estimates]) / np.sqrt(N_SEEDS)
-    assert np.mean([one.change for one in estimates]) == pytest.approx(truth, abs=4 * spread)
-    assert np.mean([one.now for one in estimates]) == pytest.approx(_logged_rate(), rel=0.01)
+    assert n_covered >= 25, (n_covered, truth)
+    spread = np.std([estimate.change for estimate in estimates]) / np.sqrt(N_SEEDS)
+    assert np.mean([estimate.change for estimate in estimates]) == pytest.approx(truth, abs=4 * spread)
+    assert np.mean([estimate.now for estimate in estimates]) == pytest.approx(_logged_rate(), rel=0.01)
 
 
 def _logged_rate() -> float:
@@ -75,28 +75,28 @@ def _logged_rate() -> float:
 
 def test_users_with_different_tastes_widen_the_interval() -> None:
     """Half of forty users want the first, half the second: each click tells of its user more than of all."""
-    after, held = swapped(DOCUMENTS, 1), 0
+    after, n_covered = swapped(DOCUMENTS, 1), 0
     for seed in range(N_SEEDS):
         rng = np.random.default_rng(seed)
         likes = rng.random(40) < 0.5
-        trials = []
+        rankings = []
         for number in range(8000):
             swap = PairSwap(1, 0.5, bool(rng.random() < 0.5))
             shown = after if swap.swapped else DOCUMENTS
-            wanted = "b" if likes[number % 40] else "a"
-            clicked = {wanted} if rng.random() < EXAMINED[shown.index(wanted)] else set()
-            trials.append(LoggedRanking(shown, [swap], clicked, f"u{number % 40}", DOCUMENTS, after))
-        found = estimate_change(trials)
-        assert isinstance(found, Estimate)
+            liked = "b" if likes[number % 40] else "a"
+            clicked = {liked} if rng.random() < EXAMINED[shown.index(liked)] else set()
+            rankings.append(LoggedRanking(shown, [swap], clicked, f"u{number % 40}", DOCUMENTS, after))
+        estimate = estimate_change(rankings)
+        assert isinstance(estimate, Estimate)
         # Over all users that there could be, nothing changes.
-        held += found.low <= 0.0 <= found.high
-    assert held >= 25
+        n_covered += estimate.low <= 0.0 <= estimate.high
+    assert n_covered >= 25
 
 
 def test_an_order_that_changes_nothing_has_an_estimate_of_zero() -> None:
-    found = estimate_change(logged(np.random.default_rng(1), 100, DOCUMENTS))
-    assert isinstance(found, Estimate)
-    assert (found.change, found.low, found.high) == (0.0, 0.0, 0.0)
+    estimate = estimate_change(logged(np.random.default_rng(1), 100, DOCUMENTS))
+    assert isinstance(estimate, Estimate)
+    assert (estimate.change, estimate.low, estimate.high) == (0.0, 0.0, 0.0)
 
 
 def test_a_better_order_is_told_from_a_worse_one() -> None:
@@ -125,11 +125,11 @@ def test_a_better_order_is_told_from_a_worse_one() -> None:
 def test_there_is_no_estimate_where_the_log_does_not_suffice(
     n: int, after: Sequence[str], pairs: Sequence[tuple[int, float]] | None, reason: str
 ) -> None:
-    trials = logged(np.random.default_rng(3), n, after, pairs=pairs)
+    rankings = logged(np.random.default_rng(3), n, after, pairs=pairs)
     if "users" in reason:
-        trials = [msgspec.structs.replace(one, user="anna") for one in trials]
+        rankings = [msgspec.structs.replace(ranking, user="anna") for ranking in rankings]
     if "made" in reason:
-        trials = [msgspec.structs.replace(one, clicked=()) for one in trials]
-    found = estimate_change(trials)
-    assert isinstance(found, NoEstimate)
-    assert any(part in found.reason for part in reason.split("|")), found.reason
+        rankings = [msgspec.structs.replace(ranking, clicked=()) for ranking in rankings]
+    result = estimate_change(rankings)
+    assert isinstance(result, NoEstimate)
+    assert any(part in result.reason for part in reason.split("|")), result.reason

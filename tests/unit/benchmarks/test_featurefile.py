@@ -14,12 +14,12 @@ def test_letor_folders_are_read_query_by_query_and_scaled_within_each(tmp_path: 
     lines = "2 qid:1 1:10 3:5 # a\n0 qid:1 1:20\n0 qid:2 1:1\n1 qid:3 2:0.5\n"
     for name in ("train", "vali", "test"):
         (tmp_path / f"{name}.txt").write_text(lines)
-    held = featurefile.read(tmp_path)
-    first, second = held.parts["train"]
+    file = featurefile.read(tmp_path)
+    first, second = file.parts["train"]
     # The second query has nothing that is relevant.
     assert first.features.tolist() == [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     assert (first.grades.tolist(), second.grades.tolist()) == ([2, 0], [1])
-    assert (held.names, held.production, held.max_grade) == (["feature_1", "feature_2", "feature_3"], None, 2)
+    assert (file.names, file.production, file.max_grade) == (["feature_1", "feature_2", "feature_3"], None, 2)
     for broken in ("one qid:1 1:2", "1 1:2 2:3", "1 qid:1 0:2", "1 qid:1 1:", "1"):
         (tmp_path / "vali.txt").write_text(f"1 qid:1 1:2\n{broken}\n")
         with pytest.raises(InvalidInput, match=r"vali\.txt line 2"):

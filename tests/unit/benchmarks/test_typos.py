@@ -22,13 +22,13 @@ def test_typos_are_repeatable_and_of_all_four_kinds() -> None:
     queries = ["printer"] * 400
     assert mistyped(queries) == mistyped(queries)
     assert mistyped(queries) != mistyped(queries, seed=1)
-    lengths = Counter(len(one) for one in mistyped(queries))
+    lengths = Counter(len(typed) for typed in mistyped(queries))
     assert 60 < lengths[8] < 140
     assert 60 < lengths[6] < 140
-    swapped = [one for one in mistyped(queries) if sorted(one) == sorted("printer") and one != "printer"]
+    swapped = [typed for typed in mistyped(queries) if sorted(typed) == sorted("printer") and typed != "printer"]
     assert len(swapped) > 60
 
 
 def test_a_query_of_one_letter_gains_one() -> None:
-    assert all(len(one) in (1, 2) and one for one in mistyped(["x"] * 50))
+    assert all(len(typed) in (1, 2) and typed for typed in mistyped(["x"] * 50))
     assert mistyped([""]) == [""]

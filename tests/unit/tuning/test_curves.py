@@ -19,9 +19,9 @@ def test_curves_bend_at_their_knots_and_nowhere_else() -> None:
 def test_scores_by_named_hinges_equal_scores_by_all_pieces() -> None:
     features = np.random.default_rng(4).random((20, 3)).astype(np.float32)
     weights = {"a": 1.0, "b": 0.5, "c": 0.0, "b>2/3": -2.0, "a>1/3": 0.7, "gone>1/3": 5.0}
-    by = curves(("a", "b", "c"), weights)
+    terms = curves(("a", "b", "c"), weights)
     every = np.array([weights.get(name, 0.0) for name in NAMES])
-    assert by.names == ("a", "b", "c", "b>2/3", "a>1/3")
-    np.testing.assert_allclose(by.columns(features) @ by.weights, pieces(features) @ every, atol=1e-12)
+    assert terms.names == ("a", "b", "c", "b>2/3", "a>1/3")
+    np.testing.assert_allclose(terms.columns(features) @ terms.weights, pieces(features) @ every, atol=1e-12)
     plain = curves(("a", "b", "c"), {"a": 1.0})
     assert plain.columns(features) is features, "who does not bend pays nothing for it"

@@ -27,9 +27,9 @@ def test_a_vote_is_one_click_on_a_fair_pair_and_nothing_else() -> None:
 
 def test_votes_count_hinges_too() -> None:
     vote = PairVote([0.9, 0.0], [0.5, 0.5])
-    bent = weights(1.0, 0.5)
-    bent[2] = -2.0
-    assert (pieces(np.array([vote.chosen])) @ bent < pieces(np.array([vote.passed_over])) @ bent).all()
-    found = votes_on_flips([vote] * MIN_FLIPPED, weights(1.0, 0.5), bent)
-    assert found is not None
-    assert found.share == 0.0
+    hinged = weights(1.0, 0.5)
+    hinged[2] = -2.0
+    assert (pieces(np.array([vote.chosen])) @ hinged < pieces(np.array([vote.passed_over])) @ hinged).all()
+    flips = votes_on_flips([vote] * MIN_FLIPPED, weights(1.0, 0.5), hinged)
+    assert flips is not None
+    assert flips.share == 0.0

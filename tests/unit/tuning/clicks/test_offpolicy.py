@@ -7,8 +7,10 @@ from tuning.clicks.offpolicy import propensities
 
 
 def test_propensities_are_those_of_the_coins() -> None:
-    found = propensities(tuple("bacd"), [PairSwap(1, 0.1, True), PairSwap(3, 0.2, False), PairSwap(4, 0.5, True)])
-    assert found == {
+    probabilities = propensities(
+        tuple("bacd"), [PairSwap(1, 0.1, True), PairSwap(3, 0.2, False), PairSwap(4, 0.5, True)]
+    )
+    assert probabilities == {
         ("a", 1): 0.9,
         ("b", 2): 0.9,
         ("a", 2): 0.1,

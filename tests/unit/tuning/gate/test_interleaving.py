@@ -37,19 +37,18 @@ def test_an_interleaved_ranking_holds_the_best_of_both_and_nothing_twice(
 @settings(deadline=None)  # compiled at first
 @given(st.permutations(range(12)), st.permutations(range(12)), st.integers(1, 10))
 def test_clicks_by_rank_alone_prefer_neither_ranking(first: list[int], second: list[int], n_shown: int) -> None:
-    """Over all that the coins may say, and however far down the page goes: no click says more than it may, and where
-    all are as relevant nothing is to be expected."""
+    """Over all coins and lengths of the page: no page says more than 1, and the expected credit of each place is 0."""
     first, second = first[:n_shown], second[:n_shown]
     total = np.zeros(10)
     for coins in COINS:
         shown = team_draft(first, second, coins)[:n_shown]
         others = [not coin for coin in coins]
         assert abs(preference(first, second, coins, set(shown), n_shown)) <= 1.0
-        for at, document in enumerate(shown):
+        for place, document in enumerate(shown):
             value = preference(first, second, coins, {document}, n_shown)
             assert value == pytest.approx(-preference(second, first, others, {document}, n_shown))
-            total[at] += value / len(COINS)
-    assert total == pytest.approx(np.zeros(10), abs=1e-9), "of no place, however much it is looked at"
+            total[place] += value / len(COINS)
+    assert total == pytest.approx(np.zeros(10), abs=1e-9), "for every place, whatever attention it gets"
 
 
 @pytest.mark.parametrize("looks", LOOKS)
@@ -58,9 +57,9 @@ def test_clicks_by_rank_alone_prefer_neither_ranking(first: list[int], second: l
 def test_a_ranking_that_drops_a_document_and_moves_the_others_up_is_not_better(
     looks: str, dropped: int, better: float
 ) -> None:
-    """Whatever shoppers look at: what is lost is as much as all others win together, or more where it was better."""
+    """Whatever ranks get attention: the loss equals all gains, or is larger where the document was better."""
     first = list(range(12))
-    second = [one for one in first if one != dropped]
+    second = [document for document in first if document != dropped]
     total = 0.0
     for coins in COINS:
         for rank, document in enumerate(team_draft(first, second, coins), start=1):

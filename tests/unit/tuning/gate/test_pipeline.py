@@ -61,9 +61,9 @@ def test_an_undecided_candidate_makes_way_each_time_later() -> None:
 
 def test_a_restored_pipeline_decides_as_the_original_does() -> None:
     values = np.random.default_rng(3).uniform(-0.4, 0.6, 400)
-    one, other = Pipeline(), Pipeline()
-    one.propose("learnt")
-    gated(one, values[:90])
-    other.restore(msgspec.msgpack.encode(one.parts()))
-    assert gated(one, values[90:]) == gated(other, values[90:]) == ["published"]
-    assert (one.evidence, one.alarm) == (other.evidence, other.alarm)
+    pipeline, restored = Pipeline(), Pipeline()
+    pipeline.propose("learnt")
+    gated(pipeline, values[:90])
+    restored.restore(msgspec.msgpack.encode(pipeline.parts()))
+    assert gated(pipeline, values[90:]) == gated(restored, values[90:]) == ["published"]
+    assert (pipeline.evidence, pipeline.alarm) == (restored.evidence, restored.alarm)

@@ -19,24 +19,24 @@ def rankings(seed: int, n: int = 30) -> list[ScoreArray]:
 
 
 def test_a_step_keeps_locks_bounds_signs_and_the_maximum_step() -> None:
-    wanted = np.array([1.0, -3.0, 2.0, *[0.5] * 6])
+    learnt = np.array([1.0, -3.0, 2.0, *[0.5] * 6])
     limits = StepLimits(bounds={"c": (0.0, 1.1)}, locks=("a",), max_step=0.4)
-    found = largest_step(NAMES, IN_FORCE, wanted, rankings(1), limits)
-    assert found is not None
-    by_name = dict(zip(NAMES, found.weights, strict=True))
+    step = largest_step(NAMES, IN_FORCE, learnt, rankings(1), limits)
+    assert step is not None
+    by_name = dict(zip(NAMES, step.weights, strict=True))
     assert (by_name["a"], by_name["a>1/3"], by_name["a>2/3"]) == (2.0, 0.0, 0.0)
-    assert 0.0 <= by_name["b"] <= 1.0, "what counts for a document does not count against it from one day to the next"
+    assert 0.0 <= by_name["b"] <= 1.0, "no weight changes its sign"
     assert by_name["c"] <= 1.1
-    assert np.abs(found.weights - IN_FORCE).max() <= 0.4 + 1e-12
+    assert np.abs(step.weights - IN_FORCE).max() <= 0.4 + 1e-12
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_step_moves_at_most_the_allowed_exposure(seed: int) -> None:
-    wanted = np.random.default_rng(seed).random(9)
-    found = largest_step(NAMES, IN_FORCE, wanted, rankings(seed), StepLimits())
-    if found is not None:
-        assert exposure_moved(rankings(seed), IN_FORCE, found.weights) == pytest.approx(found.exposure_moved)
-        assert found.exposure_moved <= MAX_MOVED
+    learnt = np.random.default_rng(seed).random(9)
+    step = largest_step(NAMES, IN_FORCE, learnt, rankings(seed), StepLimits())
+    if step is not None:
+        assert exposure_moved(rankings(seed), IN_FORCE, step.weights) == pytest.approx(step.exposure_moved)
+        assert step.exposure_moved <= MAX_MOVED
 
 
 def test_there_is_no_step_to_the_weights_in_force_or_without_rankings() -> None:

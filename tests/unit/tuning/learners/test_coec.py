@@ -25,19 +25,19 @@ def test_restored_statistics_equal_the_original() -> None:
     again.restore(dict(coec.parts()))
     assert again.rate(1) == coec.rate(1)
     for name in ("documents", "families", "queries", "pairs"):
-        held = getattr(coec, name).subjects
-        assert held
-        assert getattr(again, name).subjects == held
+        subjects = getattr(coec, name).subjects
+        assert subjects
+        assert getattr(again, name).subjects == subjects
 
 
 def test_stored_hashes_of_a_query_depend_on_the_secret() -> None:
-    one, other = Coec(b"one"), Coec(b"other")
-    for coec in (one, other):
+    first, second = Coec(b"one"), Coec(b"other")
+    for coec in (first, second):
         coec.observe_ranking(PAGE, 1, 7, NOW_S, UserQuery("lamp", 11))
-    assert not one.pairs.subjects.keys() & other.pairs.subjects.keys()
-    assert not one.queries.subjects.keys() & other.queries.subjects.keys()
-    assert all(behavior.users == [11] for behavior in one.pairs.subjects.values()), "no user of BEHAVIOR"
-    assert b"lamp" not in b"".join(dict(one.parts()).values())
+    assert not first.pairs.subjects.keys() & second.pairs.subjects.keys()
+    assert not first.queries.subjects.keys() & second.queries.subjects.keys()
+    assert all(behavior.users == [11] for behavior in first.pairs.subjects.values()), "no user of BEHAVIOR"
+    assert b"lamp" not in b"".join(dict(first.parts()).values())
 
 
 def test_statistics_from_before_registration_count_for_the_family() -> None:
@@ -47,6 +47,6 @@ def test_statistics_from_before_registration_count_for_the_family() -> None:
             coec.register("d0", ["brand=Norvik"])
         simulate_query(coec, 100, {"d0": 2.0}, "lamp")
         coec.register("d0", ["brand=Norvik"])
-    one, other = (coec.families.subjects["brand=Norvik"] for coec in (early, late))
-    assert [other.clicks, other.expected] == pytest.approx([one.clicks, one.expected])
-    assert other.buckets == pytest.approx(one.buckets)
+    early_family, late_family = (coec.families.subjects["brand=Norvik"] for coec in (early, late))
+    assert [late_family.clicks, late_family.expected] == pytest.approx([early_family.clicks, early_family.expected])
+    assert late_family.buckets == pytest.approx(early_family.buckets)

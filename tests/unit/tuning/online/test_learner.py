@@ -54,4 +54,6 @@ def test_the_lines_of_an_order_are_not_rate_limited() -> None:
         learner.observe_ranking(ranking)
         for document_id in ranking.document_ids:
             learner.observe_interaction(ranking, click(ranking, document_id, NOW, "purchase"))
-    assert all(learner.behavior.coec.documents.subjects[one].clicks > 9.0 for one in ranking.document_ids)
+    assert all(
+        learner.behavior.coec.documents.subjects[document_id].clicks > 9.0 for document_id in ranking.document_ids
+    )

@@ -37,8 +37,8 @@ def test_pages_of_another_trial_or_of_other_weights_do_not_count() -> None:
     observer = TrialObserver()
     observer.follow(ON_RAMP)
     for number in range(RAMP[0][1] + 1):
-        for other in ({"trial": ""}, {"trial": "another"}, {"weights_version": 7}, {"config_version": 0}):
-            assert observer.observe(page(number, **other), NOT_CLICKED, ON_RAMP) is None
+        for changes in ({"trial": ""}, {"trial": "another"}, {"weights_version": 7}, {"config_version": 0}):
+            assert observer.observe(page(number, **changes), NOT_CLICKED, ON_RAMP) is None
     steps = [observer.observe(page(number), NOT_CLICKED, ON_RAMP) for number in range(RAMP[0][1])]
     assert [step.kind for step in steps if step is not None] == ["ramped"]
 
