@@ -16,7 +16,7 @@ def weights(a: float, b: float) -> np.ndarray:
     return np.array([a, b, *[0.0] * (N_PIECES - 2)])
 
 
-@pytest.mark.parametrize(("liked", "least", "most"), [(0.8, 0.6, 1.0), (0.5, 0.35, 0.65), (0.2, 0.0, 0.4)])
+@pytest.mark.parametrize(("liked", "lowest", "highest"), [(0.8, 0.6, 1.0), (0.5, 0.35, 0.65), (0.2, 0.0, 0.4)])
 def test_votes_tell_whether_to_flip_pairs(liked: float, lowest: float, highest: float) -> None:
     """Shoppers click at the upper place twice as often, whatever stands there; of both, one is liked better."""
     rng = np.random.default_rng(1)
