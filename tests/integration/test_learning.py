@@ -40,7 +40,14 @@ def act(service: RunningService, answer: dict[str, Any], document_id: str, user:
 
 
 def explanation(service: RunningService, query: str, document_id: str) -> dict[str, Any]:
-    answer = search(service, query, as_of=call(service, "GET", "/v1/state")["seq"], limit=50)
+    """Return how the score of a document came about. On a busy machine, searches are repeated until they are whole."""
+
+    def whole_answer() -> dict[str, Any] | None:
+        answer = search(service, query, as_of=call(service, "GET", "/v1/state")["seq"], limit=50)
+        return None if answer["degraded"] else answer
+
+    answer = wait_for(whole_answer, f"a whole answer to {query!r}")
+    assert answer is not None
     return next(dict(hit["explanation"]) for hit in answer["hits"] if hit["id"] == document_id)
 
 
