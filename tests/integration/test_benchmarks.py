@@ -118,7 +118,8 @@ def test_latency_against_the_same_checkout_finds_the_same_answers(tmp_path: Path
     assert len(result["runs"]) == 2
     for comparison in result["median_of_runs"].values():
         assert comparison.n == 2 * result["n"] > 0
-        assert all(ratio.low <= ratio.value <= ratio.high for ratio in comparison.ratio.values())
+        # In a sample this small, the p99 itself may lie outside its bootstrap interval.
+        assert all(ratio.value > 0 and 0 < ratio.low <= ratio.high for ratio in comparison.ratio.values())
     answers = result["answers"]
     assert answers.n_same > 0
     assert (answers.n_same, answers.first_differences) == (answers.n_queries - answers.n_degraded, [])
