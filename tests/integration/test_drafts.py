@@ -16,6 +16,7 @@ from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.factories import call
+from tests.waiting import NEVER_DEGRADED
 
 SHOP = "/v1/indexes/shop"
 DRAFT = f"{SHOP}/drafts/spring"
@@ -23,7 +24,7 @@ DRAFT = f"{SHOP}/drafts/spring"
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("drafts") / "data")
+    running = RunningService(tmp_path_factory.mktemp("drafts") / "data", environment=NEVER_DEGRADED)
     import_documents(running.url, "shop", sample_catalogue(120))
     yield running
     running.stop()

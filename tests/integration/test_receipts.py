@@ -15,13 +15,14 @@ from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import new_query_id
 from tests.factories import NOW, call
+from tests.waiting import NEVER_DEGRADED
 
 SHOP = "/v1/indexes/shop"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("receipts") / "data")
+    running = RunningService(tmp_path_factory.mktemp("receipts") / "data", environment=NEVER_DEGRADED)
     import_documents(running.url, "shop", sample_catalogue(120))
     yield running
     running.stop()

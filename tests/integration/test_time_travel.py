@@ -15,13 +15,14 @@ from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.factories import call
+from tests.waiting import NEVER_DEGRADED
 
 SHOP = "/v1/indexes/shop"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    running = RunningService(tmp_path_factory.mktemp("time-travel") / "data")
+    running = RunningService(tmp_path_factory.mktemp("time-travel") / "data", environment=NEVER_DEGRADED)
     import_documents(running.url, "shop", sample_catalogue(120))
     yield running
     running.stop()

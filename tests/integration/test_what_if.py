@@ -25,7 +25,7 @@ from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import new_query_id
 from tests.factories import call
-from tests.waiting import wait_for
+from tests.waiting import NEVER_DEGRADED, wait_for
 
 SHOP = "/v1/indexes/shop"
 # Of the lamps, the second is far better liked than the first.
@@ -36,7 +36,7 @@ N_LAMPS = 6000
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("what-if") / "data")
+    running = RunningService(tmp_path_factory.mktemp("what-if") / "data", environment=NEVER_DEGRADED)
     import_documents(running.url, "shop", sample_catalogue(120))
     for request in (
         {"query": "speaker"},
