@@ -30,8 +30,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
 
 
 def search(service: RunningService, query: str, **parameters: Any) -> dict[str, Any]:
-    value: dict[str, Any] = call(service, "POST", f"{SHOP}/search", {"query": query, "explain": True, **parameters})
-    return value
+    """Search with explanations. A busy machine may answer in part: then the search is repeated until it is whole."""
+
+    def whole_answer() -> dict[str, Any] | None:
+        body = {"query": query, "explain": True, **parameters}
+        answer: dict[str, Any] = call(service, "POST", f"{SHOP}/search", body)
+        return None if answer["degraded"] else answer
+
+    answer = wait_for(whole_answer, f"a whole answer to {query!r}")
+    assert answer is not None
+    return answer
 
 
 def act(service: RunningService, answer: dict[str, Any], document_id: str, user: str, kind: str = "click") -> None:
@@ -40,14 +48,7 @@ def act(service: RunningService, answer: dict[str, Any], document_id: str, user:
 
 
 def explanation(service: RunningService, query: str, document_id: str) -> dict[str, Any]:
-    """Return how the score of a document came about. On a busy machine, searches are repeated until they are whole."""
-
-    def whole_answer() -> dict[str, Any] | None:
-        answer = search(service, query, as_of=call(service, "GET", "/v1/state")["seq"], limit=50)
-        return None if answer["degraded"] else answer
-
-    answer = wait_for(whole_answer, f"a whole answer to {query!r}")
-    assert answer is not None
+    answer = search(service, query, as_of=call(service, "GET", "/v1/state")["seq"], limit=50)
     return next(dict(hit["explanation"]) for hit in answer["hits"] if hit["id"] == document_id)
 
 
