@@ -20,6 +20,10 @@ def test_query_ids_state_when_they_were_made_and_are_unique() -> None:
     assert new_query_id(NOW + timedelta(milliseconds=1)) > max(query_ids)
 
 
-@pytest.mark.parametrize("text", ["", "c" * 32, "x" * 32, QUERY_ID.upper(), "f" * 12 + "7" + "f" * 19])
+@pytest.mark.parametrize(
+    "text",
+    ["", "c" * 32, "x" * 32, QUERY_ID.upper(), "f" * 12 + "7" + "f" * 19],
+    ids=["empty", "other version", "no hex", "upper case", "no time"],
+)
 def test_a_text_that_is_no_query_id_states_no_time(text: str) -> None:
     assert query_id_timestamp(text) is None
