@@ -20,7 +20,7 @@ from events import server
 from events.errors import Unavailable
 from events.jetstream.event_log import JetStreamEventLog, connect
 
-START_TIMEOUT_S: Final = 120.0
+START_TIMEOUT_S: Final = 300.0
 STOP_TIMEOUT_S: Final = 30.0
 IDLE_TIMEOUT_S: Final = 600.0
 # An indexer tidies up after 2 s without writes, so idle has to mean longer than that.
@@ -86,7 +86,7 @@ class RunningService:
             return call(connection, method, path, body, actor=actor)
 
     def connection(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
 
     def restarted(self) -> RunningService:
         """Stop this service and start another on the same data folder and port."""

@@ -26,8 +26,11 @@ from tests.opensearch import missing as why_no_opensearch
 # Names of what must not be skipped (browser, torch): CI sets this, so that a missing part fails there.
 REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
 N_SAMPLE = 300
-# Modules beside those named after it that use the OpenSearch node.
-USE_OPENSEARCH = ("contract/test_engine.py",)
+USE_OPENSEARCH = {
+    "tests/contract/test_engine.py",
+    "tests/integration/test_opensearch.py",
+    "tests/integration/test_opensearch_faults.py",
+}
 # Short, so that a test of redelivery need not wait for half a minute.
 REDELIVER_AFTER_S = 1.0
 
@@ -36,8 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a module in one worker, and all that use the OpenSearch node in the same one."""
     for item in items:
         module = str(item.path.relative_to(item.config.rootpath))
-        group = "opensearch" if "opensearch" in module or module.endswith(USE_OPENSEARCH) else module
-        item.add_marker(pytest.mark.xdist_group(group))
+        item.add_marker(pytest.mark.xdist_group("opensearch" if module in USE_OPENSEARCH else module))
 
 
 def need(part: str, present: bool, reason: str) -> None:
@@ -85,7 +87,7 @@ def opensearch() -> Iterator[OpenSearchNode]:
 @pytest.fixture(scope="session")
 def node(opensearch: OpenSearchNode) -> Iterator[Node]:
     """A client of it."""
-    made = Node([opensearch.url], timeout_s=30.0)
+    made = Node([opensearch.url], timeout_s=120.0)
     yield made
     made.close()
 

@@ -103,7 +103,7 @@ class Proxy:
         else:
             if fault in ("slow", "late"):
                 time.sleep(SLOW_S if fault == "slow" else LATE_S)
-            node = http.client.HTTPConnection("127.0.0.1", self._node_port, timeout=60)
+            node = http.client.HTTPConnection("127.0.0.1", self._node_port, timeout=300)
             try:
                 node.request(
                     request.command, request.path, body, {"content-type": request.headers.get("content-type", "")}

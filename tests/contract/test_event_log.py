@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 T = TypeVar("T")
 
 
-async def take(source: AsyncIterator[T], n: int, timeout_s: float = 5.0) -> list[T]:
+async def take(source: AsyncIterator[T], n: int, timeout_s: float = 60.0) -> list[T]:
     found: list[T] = []
     async with asyncio.timeout(timeout_s):
         async for item in source:
@@ -44,7 +44,7 @@ async def test_reading_starts_after_a_sequence_and_keeps_to_a_subject(event_log:
 
 
 async def test_reading_an_empty_stream_ends_at_once(event_log: EventLog) -> None:
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         assert await read_all(event_log) == []
         assert await read_all(event_log, "control.nobody", after=7) == []
 
@@ -129,16 +129,16 @@ async def test_following_gives_what_is_stored_and_then_what_comes(event_log: Eve
 async def test_a_durable_consumer_is_handed_again_what_it_did_not_acknowledge(event_log: EventLog) -> None:
     for i in range(3):
         await event_log.append("INGEST", Entry("ingest.shop", f"{i}".encode()))
-    deliveries: list[Delivery] = await take(event_log.consume("INGEST", "worker"), 3, timeout_s=30.0)
+    deliveries: list[Delivery] = await take(event_log.consume("INGEST", "worker"), 3, timeout_s=120.0)
     assert [d.record.data for d in deliveries] == [b"0", b"1", b"2"]
     await deliveries[0].ack()
     await deliveries[2].ack()
     consuming = event_log.consume("INGEST", "worker")
-    again: list[Delivery] = await take(consuming, 1, timeout_s=30.0)
+    again: list[Delivery] = await take(consuming, 1, timeout_s=120.0)
     assert again[0].record.data == b"1"
     await again[0].ack()
     await event_log.append("INGEST", Entry("ingest.shop", b"3"))
-    last: list[Delivery] = await take(consuming, 1, timeout_s=30.0)
+    last: list[Delivery] = await take(consuming, 1, timeout_s=120.0)
     assert last[0].record.data == b"3", "what was acknowledged is not handed out again"
 
 

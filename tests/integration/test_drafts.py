@@ -203,7 +203,7 @@ def test_drafts_from_the_command_line_outlive_a_restart(
 
     def searchsvc(*words: str, status: int = 0) -> str:
         command = [str(Path(sys.executable).with_name("searchsvc")), "drafts", *words, "--url", shop.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout + done.stderr
 

@@ -14,7 +14,7 @@ from benchmarks.running import RUN, RunningService
 
 def judge(service: RunningService, folder: Path, typed: str, *words: str) -> subprocess.CompletedProcess[str]:
     call = [sys.executable, "-c", RUN, "judge", "shop", str(folder), "--url", service.url, *words]
-    return subprocess.run(call, input=typed, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(call, input=typed, capture_output=True, text=True, timeout=300, check=False)
 
 
 def test_grades_are_saved_at_once_and_the_next_session_continues(service: RunningService, tmp_path: Path) -> None:

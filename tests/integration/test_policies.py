@@ -213,7 +213,7 @@ def test_policies_and_approvals_from_the_command_line(shop: RunningService, tmp_
     def searchsvc(*words: str, actor: str = "ada", status: int = 0) -> str:
         command = [str(Path(sys.executable).with_name("searchsvc")), *words, "--url", shop.url]
         environment = {"SEARCHSVC_ACTOR": actor, "PATH": "/usr/bin:/bin", "COLUMNS": "300"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout + done.stderr
 

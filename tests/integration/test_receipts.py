@@ -136,5 +136,5 @@ def test_receipts_from_the_command_line(shop: RunningService) -> None:
     answer = search(shop)
     for words, text in ((("show",), "in the log: BEHAVIOR"), (("verify",), "bit for bit")):
         command = [str(Path(sys.executable).with_name("searchsvc")), "receipts", *words, answer["query_id"]]
-        done = subprocess.run([*command, "--url", shop.url], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([*command, "--url", shop.url], capture_output=True, text=True, timeout=300, check=False)
         assert (done.returncode, text in done.stdout) == (0, True), done.stdout + done.stderr

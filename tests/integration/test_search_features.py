@@ -222,7 +222,7 @@ def test_a_wrong_rule_is_refused_and_changes_nothing(http: Calling, rule: dict[s
 def test_rules_from_the_command_line(service: RunningService, tmp_path: Path) -> None:
     def searchsvc(*words: str, status: int = 0) -> str:
         command = [str(Path(sys.executable).with_name("searchsvc")), "rules", *words, "--url", service.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout + done.stderr
 

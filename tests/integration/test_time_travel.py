@@ -154,7 +154,7 @@ def test_concurrent_writers_lose_no_edit(shop: RunningService) -> None:
 def test_the_command_line_shows_reverts_and_exports_changes(shop: RunningService, tmp_path: Path) -> None:
     def searchsvc(*words: str, status: int = 0) -> str:
         command = [str(Path(sys.executable).with_name("searchsvc")), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == status, done.stderr + done.stdout
         return done.stdout + done.stderr
 

@@ -195,7 +195,7 @@ def test_what_if_from_the_command_line(shop: RunningService, tmp_path: Path) -> 
     judgments.write_bytes(msgspec.json.encode({"lamp": {order[1]: 1}}))
     command = [str(Path(sys.executable).with_name("searchsvc")), "drafts", "what-if", "shop", "hand"]
     command += ["--judgments", str(judgments), "--url", shop.url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert "clicks per search: 0." in done.stdout
     assert "nDCG@10 of 1 judged queries" in done.stdout

@@ -163,7 +163,7 @@ class LogMachine(RuleBasedStateMachine):
         return log
 
     async def _reconnected(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     await self.log.ensure_streams()
@@ -178,7 +178,7 @@ class LogMachine(RuleBasedStateMachine):
         self.follower.restore()
         self.following = asyncio.create_task(self.follower.run())
         self.writing = asyncio.create_task(self.writer.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.follower.caught_up.wait()
 
     async def _stop_folds(self, *, save: bool = True) -> None:

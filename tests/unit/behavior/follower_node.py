@@ -35,7 +35,7 @@ class FollowerNode:
         """Follow until message `until` is folded; then save, as a stop does."""
         self.follower.restore()
         running = asyncio.create_task(self.follower.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not ((self.follower.caught_up.is_set() and self.state.seq >= until) or running.done()):  # noqa: ASYNC110 - no event tells of each message
                 await asyncio.sleep(0)
         running.cancel()

@@ -45,7 +45,7 @@ async def test_an_interaction_that_waited_at_a_stop_expires_after_the_restart(tm
     restarted = FollowerNode(log, tmp_path)
     await restarted.run(until=1)
     restarted.now += timedelta(seconds=WAIT_S + 1)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await restarted.worker.expire()
     assert [event.id for event in await dead_letters(log)] == ["e1"]
     assert restarted.worker.unfinished() == []
@@ -135,7 +135,7 @@ async def test_a_gap_that_opens_while_following_is_named(tmp_path: Path) -> None
     restarted = FollowerNode(log, tmp_path)
     restarted.follower.restore()
     running = asyncio.create_task(restarted.follower.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await restarted.follower.caught_up.wait()
     await append(log, click("e3", None))
     log.lose("BEHAVIOR", 4)
@@ -199,7 +199,7 @@ async def test_a_stream_whose_messages_have_all_expired_is_caught_up(tmp_path: P
     log.lose("BEHAVIOR", 1)
     node = FollowerNode(log, tmp_path)
     running = asyncio.create_task(node.follower.run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await node.follower.caught_up.wait()
     running.cancel()
 

@@ -65,7 +65,7 @@ class Ingest:
             self.keyring.close()
 
     async def until(self, n_recorded: int, n_dead: int) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (len(await self.recorded()), len(await dead_letters(self.log))) != (n_recorded, n_dead):  # noqa: ASYNC110 - no event tells of it
                 await asyncio.sleep(0)
 
@@ -100,7 +100,7 @@ async def test_an_event_is_acknowledged_after_it_is_recorded(tmp_path: Path) -> 
     ingest = Ingest(log, tmp_path)
     payload = b'{"type":"click","document_id":"1","user_token":"anna"}'
     log.delivery = RecordingDelivery(log, Record("INGEST", "ingest.shop", 1, NOW, payload))
-    async with ingest.running(), asyncio.timeout(10):
+    async with ingest.running(), asyncio.timeout(60):
         await log.delivery.acknowledged.wait()
         (event,) = await ingest.recorded()
         assert (event.source, event.index, event.user) == ("nats", "shop", ingest.keyring.pseudonym("anna", NOW))
@@ -151,7 +151,7 @@ async def test_a_refused_payload_holds_no_token(tmp_path: Path, payload: object)
 
 async def until_message_waits(caplog: pytest.LogCaptureFixture) -> None:
     """Wait until a message was neither recorded nor refused."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "ingest message 1 waits" not in caplog.text:  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(0.01)
 

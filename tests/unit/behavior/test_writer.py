@@ -129,7 +129,7 @@ async def test_rankings_too_large_for_one_message_are_spread_over_several() -> N
     for i in range(40):
         writer.offer(ranking(f"q{i}", ids=ids))
     running = asyncio.create_task(writer.run())
-    async with asyncio.timeout(20):  # a writer that stopped would leave its callers waiting
+    async with asyncio.timeout(60):  # a writer that stopped would leave its callers waiting
         await asyncio.gather(*(writer.append([click(f"e{i}", f"q{i}")]) for i in range(20)))
         writer.close()
         await running

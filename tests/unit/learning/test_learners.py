@@ -26,7 +26,7 @@ async def caught_up(shop: LearningShop, message: str) -> None:
     known = asyncio.Event()
     known.set()
     running = asyncio.create_task(shop.learners.run(known))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (await shop.learners.status("shop")).message.startswith(message):  # noqa: ASYNC110 - no event tells of messages
             await asyncio.sleep(0.01)
     await end([running])

@@ -41,8 +41,8 @@ async def test_a_full_queue_blocks_until_events_are_taken() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     assert len(queue.take_all()) == MAX_WAITING + 1
-    await asyncio.wait_for(waiting, 10.0)
-    await asyncio.wait_for(queue.wait_for_room(), 10.0)
+    await asyncio.wait_for(waiting, 60.0)
+    await asyncio.wait_for(queue.wait_for_room(), 60.0)
 
 
 async def test_a_closed_queue_neither_blocks_nor_grows() -> None:
@@ -50,6 +50,6 @@ async def test_a_closed_queue_neither_blocks_nor_grows() -> None:
     waiting = asyncio.create_task(queue.wait_for_room())
     await asyncio.sleep(0)
     queue.close()
-    await asyncio.wait_for(waiting, 10.0)
-    await asyncio.wait_for(queue.wait_for_room(), 10.0)
+    await asyncio.wait_for(waiting, 60.0)
+    await asyncio.wait_for(queue.wait_for_room(), 60.0)
     assert not queue.put(ranking(), 2)

@@ -40,7 +40,7 @@ class RecordedCalls:
 
     async def wait_for_start(self) -> None:
         """Wait until one more call has started."""
-        assert await asyncio.to_thread(self._starts.acquire, timeout=10)
+        assert await asyncio.to_thread(self._starts.acquire, timeout=60)
 
 
 async def pass_turns(n: int = 5) -> None:
@@ -106,7 +106,7 @@ async def test_after_shutdown_calls_are_refused_and_none_waits() -> None:
     threads.shutdown()
     for _ in range(2):
         with pytest.raises(Unavailable, match="stopping"):
-            await asyncio.wait_for(batches.call(lambda: 1), 10)
+            await asyncio.wait_for(batches.call(lambda: 1), 60)
 
 
 async def test_as_many_batches_as_allowed_run_at_once() -> None:

@@ -28,7 +28,7 @@ async def followed(serving: Serving, *signals: SignalEvent) -> None:
         await log.append("SIGNALS", Entry(exploration_subject("shop", number), encode(signal), f"s{number}"))
     served = asyncio.Event()
     following = asyncio.create_task(SignalsFollower(log, serving, served.set).run())
-    await asyncio.wait_for(served.wait(), 5.0)
+    await asyncio.wait_for(served.wait(), 60.0)
     following.cancel()
 
 
