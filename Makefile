@@ -47,7 +47,7 @@ lint: $(VENV)/dev  ## style, types and import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev  ## the figures of README, written to benchmarks/results/
+bench: $(VENV)/dev  ## the figures of docs/explanation/benchmarks.md, written to benchmarks/results/
 	$(BIN)/searchsvc bench relevance $(DATA)/movies --reference --json benchmarks/results/relevance-movies.json
 	$(BIN)/searchsvc bench latency $(DATA)/electronics --json benchmarks/results/latency-electronics.json
 	$(BIN)/searchsvc bench events $(DATA)/electronics --json benchmarks/results/events-electronics.json

@@ -8,6 +8,7 @@ To add a kind of action:
    `directives.combine_actions`, which gives each action its `Effect`.
 3. `checks.py`, if it names words or parts of an index that may not exist; `conflicts.py`, if two rules cannot both have
    what they ask for.
-4. Only if it acts on candidates: `searchsvc/search/boosts_and_pins.py`.
+4. Only if it acts on candidates: `searchsvc/search/boosts_and_pins.py`; only if the answer shows it:
+   `searchsvc/search/answer.py` and `assembly.py`; only if it is a synonym: `searchsvc/analysis/synonyms.py`.
 5. `describe_action` in `searchsvc/cli/rule_text.py`, `docs/how-to/rules.md`, and the tests of all these modules.
 """
