@@ -35,8 +35,12 @@ USE_OPENSEARCH = {
 REDELIVER_AFTER_S = 1.0
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one worker, and all that use the OpenSearch node in the same one."""
+    """Keep the tests of a module in one worker, and all that use the OpenSearch node in the same one.
+
+    Runs before xdist reads the groups.
+    """
     for item in items:
         module = str(item.path.relative_to(item.config.rootpath))
         item.add_marker(pytest.mark.xdist_group("opensearch" if module in USE_OPENSEARCH else module))
