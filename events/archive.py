@@ -33,7 +33,7 @@ _decoder: Final = msgspec.json.Decoder(ArchivedRecord)
 
 
 def archive_line(record: Record, chain: str = "") -> bytes:
-    """Return the line of a message, with its newline. Raises Corrupt where its data is not one line of JSON."""
+    """Return the line of a message, with its newline. Raises Corrupt if its data is not one line of JSON."""
     if b"\n" in record.data:
         raise Corrupt(f"{record.stream} {record.seq} holds a line break, which none of our events does")
     raw = msgspec.Raw(record.data)
@@ -42,7 +42,7 @@ def archive_line(record: Record, chain: str = "") -> bytes:
 
 
 def read_line(line: bytes) -> ArchivedRecord:
-    """Return the message of a line. Raises Corrupt where `archive_line` did not write it."""
+    """Return the message of a line. Raises Corrupt if `archive_line` did not write it."""
     try:
         return _decoder.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

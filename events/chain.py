@@ -13,5 +13,9 @@ GENESIS: Final = "0" * 64
 
 
 def link(previous: str, data: bytes) -> str:
-    """hash_n = SHA-256(hash_{n-1} || data), in hex. data: the bytes of the n-th message as they are stored."""
+    """Return hash_n = SHA-256(hash_{n-1} || data), in hex.
+
+    previous: hash_{n-1}
+    data: the bytes of the n-th message as they are stored
+    """
     return hashlib.sha256(bytes.fromhex(previous) + data).hexdigest()

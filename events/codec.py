@@ -1,7 +1,7 @@
 """Bytes of the log to events and back. JSON, so that any NATS tool can read what is stored.
 
 The tag (`type`) carries the version. A new shape of an event gets a new tag, never a new meaning. An event with an
-unknown tag was written by a later version: it is skipped where it says `"skippable": true`; otherwise reading stops
+unknown tag was written by a later version: it is skipped if it says `"skippable": true`; otherwise reading stops
 before it.
 """
 
@@ -53,29 +53,29 @@ _TAG: Final = re.compile(r"[a-z_]+\.v[0-9]+")
 
 
 def encode(event: StoredEvent) -> bytes:
-    """The bytes to append. Deterministic for equal events: members stand in declaration order."""
+    """Return the bytes to append. Deterministic for equal events: members stand in declaration order."""
     return _encoder.encode(event)
 
 
 def decode_control(data: bytes) -> ControlEvent | Skipped:
-    """Raises Corrupt where the bytes are no CONTROL event, and LaterVersion."""
+    """Decode a CONTROL event. Raises Corrupt if the bytes are not one, and LaterVersion."""
     return _decode(_control, ControlEvent, data, "CONTROL")
 
 
 def decode_draft(data: bytes) -> DraftEvent | Skipped:
-    """Raises Corrupt where the bytes are no DRAFTS event, and LaterVersion."""
+    """Decode a DRAFTS event. Raises Corrupt if the bytes are not one, and LaterVersion."""
     return _decode(_draft, DraftEvent, data, "DRAFTS")
 
 
 def decode_catalog(data: bytes) -> CatalogEvent | Skipped:
-    """Raises Corrupt where the bytes are no CATALOG event, and LaterVersion."""
+    """Decode a CATALOG event. Raises Corrupt if the bytes are not one, and LaterVersion."""
     return _decode(_catalog, CatalogEvent, data, "CATALOG")
 
 
 def decode_behavior(data: bytes) -> BehaviorBatch:
-    """The batch, without the events that may be skipped.
+    """Decode a batch; the events that may be skipped are left out.
 
-    Raises Corrupt where the bytes are no BEHAVIOR message, and LaterVersion.
+    Raises Corrupt if the bytes are not a BEHAVIOR message, and LaterVersion.
     """
     try:
         return _batch.decode(data)
@@ -84,17 +84,17 @@ def decode_behavior(data: bytes) -> BehaviorBatch:
 
 
 def decode_behavior_event(data: bytes) -> BehaviorEvent | Skipped:
-    """One event by itself. Raises Corrupt where the bytes are no BEHAVIOR event, and LaterVersion."""
+    """Decode a single BEHAVIOR event. Raises Corrupt if the bytes are not one, and LaterVersion."""
     return _decode(_behavior, BehaviorEvent, data, "BEHAVIOR")
 
 
 def decode_signal(data: bytes) -> SignalEvent | Skipped:
-    """Raises Corrupt where the bytes are no SIGNALS event, and LaterVersion."""
+    """Decode a SIGNALS event. Raises Corrupt if the bytes are not one, and LaterVersion."""
     return _decode(_signal, SignalEvent, data, "SIGNALS")
 
 
 def decode_dead(data: bytes) -> DeadEvent | Skipped:
-    """Raises Corrupt where the bytes are no DEAD event, and LaterVersion."""
+    """Decode a DEAD event. Raises Corrupt if the bytes are not one, and LaterVersion."""
     return _decode(_dead, DeadEvent, data, "DEAD")
 
 
@@ -115,19 +115,19 @@ def _decode(decoder: msgspec.json.Decoder[T], kind: Any, data: bytes, stream: St
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         try:
-            seen = _peek.decode(data)
+            peeked = _peek.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            seen = _Peek()
-        if not _TAG.fullmatch(seen.type) or seen.type in _tags(kind):
+            peeked = _Peek()
+        if not _TAG.fullmatch(peeked.type) or peeked.type in _tags(kind):
             raise Corrupt(f"{stream} holds bytes that are no event: {error}; first bytes {data[:80]!r}") from error
-        if seen.skippable:
-            return Skipped(seen.type)
-        needed = f"{stream} holds {seen.type}, which a later version wrote: this one has to be upgraded"
+        if peeked.skippable:
+            return Skipped(peeked.type)
+        needed = f"{stream} holds {peeked.type}, which a later version wrote: this one has to be upgraded"
         raise LaterVersion(needed) from None
 
 
 def _tags(kind: Any) -> set[str]:
-    """The tags of a tagged type, or of a union of them."""
+    """Return the tags of a tagged type, or of a union of them."""
     info = msgspec.inspect.type_info(kind)
     kinds = info.types if isinstance(info, msgspec.inspect.UnionType) else (info,)
-    return {str(one.tag) for one in kinds if isinstance(one, msgspec.inspect.StructType)}
+    return {str(kind_info.tag) for kind_info in kinds if isinstance(kind_info, msgspec.inspect.StructType)}

@@ -51,8 +51,8 @@ def fold_message(state: ControlState, data: bytes, seq: int) -> ControlState:
 
     data: the bytes stored at `seq`
 
-    Raises Corrupt where the bytes are no event, or where `seq` leaves a gap: no message ever leaves CONTROL.
-    Raises LaterVersion where only a later version knows the event: the state before it is all that can be served.
+    Raises Corrupt if the bytes are not an event, or if `seq` leaves a gap: no message ever leaves CONTROL.
+    Raises LaterVersion if only a later version knows the event: the state before it is all that can be served.
     """
     if seq <= state.seq:
         return state

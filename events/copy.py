@@ -26,7 +26,7 @@ COPY_NAME: Final = "control.ndjson"
 class ControlCopy:
     """`DATA/control.ndjson`, opened for appending.
 
-    An incomplete last line was never confirmed and is cut off. Raises Corrupt, naming the line, where the file
+    An incomplete last line was never confirmed and is cut off. Raises Corrupt, naming the line, if the file
     contradicts itself.
 
     seq: of its last message; 0 while it is empty
@@ -62,7 +62,7 @@ class ControlCopy:
         return len(self._chains) - 1
 
     def confirm(self, record: Record, chain: str) -> None:
-        """Append a message durably, or compare it with its copy. Raises Corrupt where they differ."""
+        """Append a message durably, or compare it with its copy. Raises Corrupt if they differ."""
         if record.seq <= self.seq:
             if self._chains[record.seq] != chain:
                 raise Corrupt(f"CONTROL {record.seq} differs from its copy in {self.path}: it was changed or lost")

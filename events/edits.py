@@ -5,10 +5,10 @@ An edit states what holds after it, not what it replaces: the log has that. Each
     part               the part of the index it belongs to, for policies
     targets            what it touches
     describe           itself, in words
-    check              whether it can be honoured whatever the index is
+    check              whether it is valid, as far as the edit alone tells
     apply              how it is folded
     moved_weights      how far it moves weights
-    is_done            whether the index is so already
+    is_done            whether the index is already in that state
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ MovedWeights = Mapping[str, tuple[float, float]]
 
 
 class Target(NamedTuple):
-    """Something of an index that an edit touches.
+    """What an edit touches in an index.
 
     member: member of the index
-    name: feature, rule or segment; '' where the member is set as a whole
+    name: feature, rule or segment; '' if the member is set as a whole
     """
 
     member: Member
@@ -48,7 +48,7 @@ class IndexEdit(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What most kinds of edit have in common."""
 
     def check(self) -> None:
-        """Raise InvalidInput where the edit cannot be honoured, whatever the index is."""
+        """Raise InvalidInput if the edit is not valid for any index."""
 
     def moved_weights(self, index: IndexControl) -> MovedWeights:
         """Return (before, after) of each weight that shoppers would see moved, by its path in the index."""
@@ -286,7 +286,7 @@ class SetTrial(IndexEdit, frozen=True, tag="trial"):
         index.trial = self.trial
 
     def moved_weights(self, index: IndexControl) -> MovedWeights:
-        """On the ramp, `trial.weights` are those of before: shoppers have seen them."""
+        """On the ramp, `trial.weights` are the previous weights: shoppers have seen them."""
         if self.trial is None or self.trial.stage != "gate":
             return {}
         return _moved_to(index, self.trial.weights)
@@ -301,7 +301,7 @@ def _moved_to(index: IndexControl, weights: Mapping[str, float]) -> MovedWeights
 
 
 def _moved_in_segment(index: IndexControl, segment_id: str, weights: Mapping[str, float]) -> MovedWeights:
-    """Return (before, after) of each weight that the segment sets before or after; the index's where it sets none."""
+    """Return (before, after) of each weight that the segment sets before or after; the index's if it sets none."""
     stored = index.segments.get(segment_id)
     before = stored.segment.weights if stored is not None else {}
     moved = {}

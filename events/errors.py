@@ -30,7 +30,7 @@ class InvalidInput(SearchsvcError):
     """The caller sent something invalid.
 
     field: dotted path of the invalid member; '' for the whole input
-    value: what was sent, shortened; None where absent
+    value: what was sent, shortened; None if absent
     limit: what would have been accepted, in words
     """
 
@@ -115,7 +115,7 @@ def _shorten(value: object, limit: int = 100) -> object:
 def require_window(
     since: datetime | None, until: datetime | None, *, names: tuple[str, str] = ("from", "until"), within: str = ""
 ) -> None:
-    """Raise InvalidInput where a time has no zone, or `since` is not before `until`; None is no bound.
+    """Raise InvalidInput if a time has no zone, or `since` is not before `until`; None is no bound.
 
     names: names of the two in errors
     within: path before these names

@@ -17,7 +17,7 @@ SUFFIX_CHARS: Final = 4
 
 
 def feature_of(name: str) -> str:
-    """Return the feature that a hinge is made from; the name itself where it is not a hinge's."""
+    """Return the feature that a hinge is made from; the name itself if it is not a hinge's."""
     return name[:-SUFFIX_CHARS] if name[-SUFFIX_CHARS:] in HINGES else name
 
 

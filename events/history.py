@@ -50,7 +50,7 @@ class ControlHistory:
         return self._copy.seq
 
     def seq_at(self, moment: int | datetime, field: str) -> int:
-        """Return the last sequence that was in force at a moment; 0 where there was none yet.
+        """Return the last sequence that was in force at a moment; 0 if there was none yet.
 
         moment: a sequence, or a time with its zone
         field: what errors call the moment
@@ -65,7 +65,7 @@ class ControlHistory:
         return moment
 
     def state_at(self, seq: int) -> ControlState:
-        """Return the state after a sequence from 0 to `seq`. Raises LaterVersion where it cannot be folded."""
+        """Return the state after a sequence from 0 to `seq`. Raises LaterVersion if it cannot be folded."""
         with self._lock:
             state = self._recent_states.get(seq)
             if state is None:

@@ -31,7 +31,7 @@ class WeightsChange(msgspec.Struct, frozen=True):
 
     version: counts up by one with each change of weights, from 1
     seq: CONTROL sequence of the change
-    changed: (before, after) by feature; None where the feature had, or has, no weight
+    changed: (before, after) by feature; None if the feature had, or has, no weight
     weights: all weights after the change
     """
 

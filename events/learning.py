@@ -34,7 +34,8 @@ MAX_QUERY_CHARS: Final = 512
 class Ignored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A window of behavior that is not learnt from.
 
-    since, until: the first moment inside, and the first after it.
+    since: the first moment inside; `from` in JSON.
+    until: the first moment after it.
     user: pseudonym of the user, as in BEHAVIOR; '' for all users.
     reason: for a person.
     """
@@ -54,7 +55,7 @@ class Learning(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
 
     mode: `off` learns nothing; `suggest` writes drafts that a person may publish; `automatic` publishes by itself what
         shoppers prefer.
-    frozen: why the automatic mode is paused, until a person sets this again; '' where it is not.
+    frozen: why the automatic mode is paused, until a person sets this again; '' if it is not.
     exploration: highest share of searches in which nearly tied neighbours may be swapped, so that the log can say what
         other orders would have earned.
     max_boost: limit of the behavior factor: a score is at most multiplied by this, and at most divided by it; 1 turns
@@ -90,12 +91,12 @@ class Trial(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     id: of the candidate.
     stage: at the gate, the candidate is not in force; on the ramp, it is.
-    weights: at the gate, those of the candidate; on the ramp, those that were in force before it, the last good ones.
+    weights: at the gate, the candidate weights; on the ramp, the weights that were in force before: the last good ones.
     solo_share: share of searches ranked by the weights in force alone; most others are interleaved.
     decision: the last decision, for a person.
     moved_by: by weight that the candidate moves, the searches whose clicks moved it most that way.
-    ramp: at the gate, the trial of the weights in force, which resumes where the candidate is given up.
-    judged_baseline: the best nDCG@10 of the judged queries since a person last changed the index; 0 where there are no
+    ramp: at the gate, the trial of the weights in force, which resumes if the candidate is rejected.
+    judged_baseline: the best nDCG@10 of the judged queries since a person last changed the index; 0 if there are no
         judgments.
     """
 

@@ -68,7 +68,7 @@ class Delivery(Protocol):
 class EventLog(Protocol):
     """An ordered, durable record of events in the streams of `events.streams`.
 
-    Every method raises Unavailable where the log cannot be reached. An append that raised it may be stored or not:
+    Every method raises Unavailable if the log cannot be reached. An append that raised it may be stored or not:
     repeat it with the same msg_id.
     """
 
@@ -97,7 +97,7 @@ class EventLog(Protocol):
     async def position(self, stream: StreamName) -> Position: ...
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
-        """Return the message at `seq`; None where there is none, or none any more."""
+        """Return the message at `seq`; None if there is none, or none any more."""
         ...
 
     def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
@@ -110,7 +110,7 @@ class EventLog(Protocol):
     def follow(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         """Yield as `read` does, then every new message, without end.
 
-        Raises Corrupt where the stream ends before `after`: messages that were read once are lost.
+        Raises Corrupt if the stream ends before `after`: messages that were read once are lost.
         """
         ...
 
@@ -125,7 +125,7 @@ class EventLog(Protocol):
 
 
 def check_batch(stream: StreamName, entries: Sequence[Entry]) -> None:
-    """Raise InvalidInput where a batch is empty or too long, or a message is larger than the stream allows."""
+    """Raise InvalidInput if a batch is empty or too long, or a message is larger than the stream allows."""
     if not 1 <= len(entries) <= MAX_BATCH:
         raise InvalidInput(f"a batch of {len(entries)}; allowed: 1 to {MAX_BATCH}", value=len(entries))
     limit = STREAMS[stream].max_message_bytes
@@ -135,13 +135,13 @@ def check_batch(stream: StreamName, entries: Sequence[Entry]) -> None:
 
 
 def require_reached(stream: StreamName, last_seq: int, after: int) -> None:
-    """Raise Corrupt where a stream ends before a sequence that was read from it: its end is lost."""
+    """Raise Corrupt if a stream ends before a sequence that was read from it: its end is lost."""
     if last_seq < after:
         raise Corrupt(f"{stream} ends at {last_seq}, but {after} was read from it: its end is lost")
 
 
 async def first_stored_since(event_log: EventLog, stream: StreamName, timestamp: datetime, position: Position) -> int:
-    """Return the sequence of the first message stored at a time or later; the one after the last where there is none.
+    """Return the sequence of the first message stored at a time or later; one past the last if there is none.
 
     position: of the stream, which has no gaps
     Raises Unavailable.
@@ -166,7 +166,7 @@ async def read_newest(event_log: EventLog, stream: StreamName, subject: str) -> 
     stream: a compacted stream
     subject: a filter, wildcards allowed
 
-    Raises Unavailable where the log is out of reach, or the stream is written faster than it is read.
+    Raises Unavailable if the log is out of reach, or the stream is written faster than it is read.
     """
     newest: dict[str, Record] = {}
     complete_to, last_seq = 0, (await event_log.position(stream)).last_seq

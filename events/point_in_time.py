@@ -16,7 +16,7 @@ def parse_point_in_time(value: int | str, field: str) -> int | datetime:
 
     value: a sequence, as a number or as decimal digits, or an RFC 3339 time.
     field: name of the member in error messages.
-    Raises InvalidInput where it is neither.
+    Raises InvalidInput if it is neither.
     """
     if isinstance(value, str) and not (value.isdecimal() and len(value) <= MAX_SEQ_DIGITS):
         # In a link, a plus that is not written as %2B arrives as a space.

@@ -160,8 +160,9 @@ Action = (
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Actions for the searches that meet conditions.
 
-    valid_from, valid_until: with a time zone, None for no bound; in force from the first until just before the second.
-    priority: of rules that ask for what cannot be had together, the one with the higher priority gets it.
+    valid_from: first moment at which the rule is in force, with a time zone; None for no bound.
+    valid_until: first moment at which it is no longer in force, with a time zone; None for no bound.
+    priority: of conflicting rules, the one with the higher priority applies.
     """
 
     actions: tuple[Action, ...]

@@ -37,7 +37,7 @@ class NatsServer:
 
     port: to listen on; -1 takes a free one
     ingest_password: password of the `ingest` account; '' makes a random one
-    Raises Unavailable where a live service owns the folder.
+    Raises Unavailable if a live service owns the folder.
     """
 
     def __init__(self, data_dir: Path, *, port: int = -1, ingest_password: str = "") -> None:
@@ -73,12 +73,12 @@ class NatsServer:
         """Start the server, after the first time on the same ports and with the same accounts. Returns at once.
 
         The server ends with the calling thread, which has to live as long as the service. `await_answer` waits until it
-        answers. Raises Unavailable where there is no binary.
+        answers. Raises Unavailable if there is no binary.
         """
         self._process = server_process.spawn(self._data_dir, self._lock, self._accounts, *self._ports)
 
     def await_answer(self) -> None:
-        """Block until the server answers. Raises Unavailable, or Corrupt where it does not fsync, and ends it then."""
+        """Block until the server answers. Raises Unavailable, or Corrupt if it does not fsync, and ends it then."""
         if self._process is None:
             raise Unavailable("nats-server was not started")
         self._address = server_process.wait_for_answer(self._data_dir, self._process, self._accounts)
@@ -138,8 +138,8 @@ async def supervise(server: NatsServer, report: Callable[[str], None]) -> None:
 def start(data_dir: Path, *, port: int = -1, ingest_password: str = "") -> NatsServer:
     """Start a nats-server on loopback with its store under `data_dir`, and block until it answers.
 
-    Raises Unavailable where the folder is in use, the binary is missing or the server does not come up, and Corrupt
-    where it runs without an fsync for every write.
+    Raises Unavailable if the folder is in use, the binary is missing or the server does not come up, and Corrupt
+    if it runs without an fsync for every write.
     """
     server = NatsServer(data_dir, port=port, ingest_password=ingest_password)
     try:
@@ -152,7 +152,7 @@ def start(data_dir: Path, *, port: int = -1, ingest_password: str = "") -> NatsS
 
 
 def read_address(data_dir: Path) -> ServerAddress:
-    """Return the content of `DATA/nats.json`. Raises Unavailable where no service has started there."""
+    """Return the content of `DATA/nats.json`. Raises Unavailable if no service has started there."""
     path = data_dir / "nats.json"
     try:
         return msgspec.json.decode(path.read_bytes(), type=ServerAddress)

@@ -79,7 +79,7 @@ def spawn(
 def wait_for_answer(data_dir: Path, process: subprocess.Popen[bytes], accounts: dict[Role, Account]) -> ServerAddress:
     """Return the address of a server once it answers, and write it to `nats.json`.
 
-    Kills the server where it does not answer or does not fsync: raises Unavailable or Corrupt.
+    Kills the server if it does not answer or does not fsync: raises Unavailable or Corrupt.
     """
     try:
         url, monitor_url = _wait_for_ports(data_dir, process)
@@ -129,7 +129,7 @@ authorization {{
 def find_binary() -> str:
     """Return the path of the nats-server of this environment, else of the one on the PATH.
 
-    Raises Unavailable where there is none.
+    Raises Unavailable if there is none.
     """
     in_environment = Path(sysconfig.get_path("scripts")) / "nats-server"
     binary = str(in_environment) if in_environment.exists() else shutil.which("nats-server")

@@ -36,7 +36,7 @@ class SearchableField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Signal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A document's own number that ranks it whatever the query. It has the feature `signal.<field>`, in [0, 1].
+    """A document's own number that ranks it for every query. It has the feature `signal.<field>`, in [0, 1].
 
     A missing value gives 0.
 
@@ -74,7 +74,7 @@ class IndexSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check_index_name(name: str) -> str:
-    """Return `name`. Raises InvalidInput where it is not a valid index name."""
+    """Return `name`. Raises InvalidInput if it is not a valid index name."""
     limit = "1 to 64 of a-z, 0-9, _ and -, not starting with _ or -"
     require(INDEX_NAME.fullmatch(name) is not None, "index", name, limit)
     return name

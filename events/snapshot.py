@@ -127,7 +127,7 @@ class Snapshots:
         return None
 
     def checkpoint(self) -> Checkpoint | None:
-        """Return the checkpoint of the newest snapshot. Raises Corrupt where it is damaged."""
+        """Return the checkpoint of the newest snapshot. Raises Corrupt if it is damaged."""
         paths = self._paths()
         return self._read(paths[0]).checkpoint if paths else None
 
@@ -156,7 +156,7 @@ class Snapshots:
 
 
 def digest(record: Record) -> str:
-    """Return the SHA-256 of a message, as a checkpoint keeps it."""
+    """Return the SHA-256 of a message, as a checkpoint stores it."""
     return hashlib.sha256(record.data).hexdigest()
 
 
@@ -170,9 +170,9 @@ async def take_checkpoint(event_log: EventLog, stream: StreamName) -> Checkpoint
 
 
 async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: datetime) -> None:
-    """Raise Corrupt, naming what is missing or changed, where a stream does not continue a checkpoint.
+    """Raise Corrupt, naming what is missing or changed, if a stream does not continue a checkpoint.
 
-    A stream that was created again over its old messages, as after a loss of its metadata, does.
+    A stream that was created again over its old messages, as after a loss of its metadata, does continue it.
     """
     stream = checkpoint.stream
     position = await event_log.position(stream)

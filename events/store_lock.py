@@ -46,7 +46,7 @@ class StoreLock:
 def lock_store(data_dir: Path, *, wait_s: float = LOCK_TIMEOUT_S) -> StoreLock:
     """Take the lock of a data folder. Kills an orphaned server that still holds it.
 
-    Raises Unavailable, naming the process, where a live service owns the folder.
+    Raises Unavailable, naming the process, if a live service owns the folder.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -84,7 +84,7 @@ def _owner(descriptor: int) -> dict[str, int] | None:
 
 
 def _started(pid: int) -> int:
-    """Return a process's start time in clock ticks since boot; 0 where it is gone.
+    """Return a process's start time in clock ticks since boot; 0 if it is gone.
 
     A pid alone may belong to another process by now.
     """

@@ -25,8 +25,10 @@ MAX_SUBJECT_TOKEN_BYTES: Final = 128
 class StreamSpec(msgspec.Struct, frozen=True):
     """How one stream stores.
 
-    max_age_s: 0 keeps for ever. compacted: only the newest message of a subject is kept.
-    append_only: neither message nor stream can be removed through the server. atomic: takes all-or-nothing batches.
+    max_age_s: age at which messages are removed; 0 keeps them for ever
+    compacted: only the newest message of a subject is kept
+    append_only: neither messages nor the stream can be removed through the server
+    atomic: takes all-or-nothing batches
     """
 
     name: StreamName
@@ -53,7 +55,7 @@ STREAMS: Final[dict[StreamName, StreamSpec]] = {
 
 
 def subject_token(text: str) -> str:
-    """A NATS-safe token for any text: base64url without padding, or the hex SHA-256 where that passes 128 bytes."""
+    """Return a NATS-safe token for a text: base64url without padding, or the hex SHA-256 if that exceeds 128 bytes."""
     encoded = base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
     return encoded if len(encoded) <= MAX_SUBJECT_TOKEN_BYTES else hashlib.sha256(text.encode()).hexdigest()
 
@@ -73,7 +75,7 @@ def drafts_filter(index: str) -> str:
 
 def catalog_subject(index: str, created_seq: int, document_id: str) -> str:
     """One subject a document. The CONTROL sequence that created the index is part of it, so an index that is deleted
-    and made again under its old name starts empty, whatever is still stored of the first."""
+    and created again under its old name starts empty, even while messages of the first are still stored."""
     return f"catalog.{index}.{created_seq}.{subject_token(document_id)}"
 
 
@@ -82,7 +84,7 @@ def catalog_filter(index: str, created_seq: int) -> str:
 
 
 def signal_subject(index: str, created_seq: int, query: str, document_id: str) -> str:
-    """One subject a document, as in CATALOG, or a query and a document: only what is known of it by now is kept."""
+    """One subject a document, as in CATALOG, or a query and a document: only the newest event of it is kept."""
     of = f"signals.{index}.{created_seq}.{subject_token(document_id)}"
     return f"{of}.{subject_token(query)}" if query else of
 

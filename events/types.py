@@ -36,7 +36,7 @@ class ControlFields(msgspec.Struct, frozen=True, kw_only=True):
     id: unique; also the message id, so that an exact retry is stored once
     actor: who made the change
     actor_verified: whether the actor's identity was checked
-    source: where it came from, such as an address; '' where unknown
+    source: where it came from, such as an address; '' if unknown
     """
 
     id: str
@@ -85,7 +85,8 @@ class ChangeRefused(ControlFields, frozen=True, kw_only=True, tag="change_refuse
     kind: type of the event that was refused
     policy: member of the policy that refused it
     detail: why
-    edits, draft: as in `ChangePublished`
+    edits: as in `ChangePublished`
+    draft: as in `ChangePublished`
     """
 
     kind: str
@@ -131,7 +132,8 @@ class DraftSaved(ControlFields, frozen=True, kw_only=True, tag="draft_saved.v1")
 
     created_seq: CONTROL sequence that created the index
     base_seq: CONTROL sequence that the author saw
-    approvals, schedule: of exactly these edits
+    approvals: approvals of exactly these edits
+    schedule: schedule of exactly these edits; None for none
     """
 
     draft: str
@@ -201,28 +203,31 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     """One answered search: what learning and audits need and what cannot be filled in afterwards.
 
     id: `query_id` of the answer
-    query: '' where the user is known; `sealed_query` then holds it, encrypted under the user's key
-    user: pseudonym that only the keyring can tie to a shopper; '' where none was named
+    query: '' if the user is known; `sealed_query` then holds it, encrypted under the user's key
+    user: pseudonym that only the keyring can tie to a shopper; '' if none was named
     first_rank: rank of the first hit (offset + 1)
     document_ids: hits in the order shown
     features: one row a hit, one column a name of `feature_names`
     scores: one a hit
-    exploration: pairs that could have been swapped; None where nothing was explored, and then the logging propensity
+    exploration: pairs that could have been swapped; None if nothing was explored, and then the logging propensity
         of the shown order is 1
-    weights_version, config_version, applied_seq: CONTROL state that ranked
-    applied_catalog_seq, generation: documents that were searched
+    weights_version: version of the weights that ranked
+    config_version: CONTROL sequence of the index's last change
+    applied_seq: CONTROL sequence that was applied
+    applied_catalog_seq: CATALOG sequence of the documents that were searched
+    generation: generation of the index that was searched
     applied_rules: ids of the rules that had an effect
     degraded: parts that were missing
     typing: whether the query may have been unfinished
-    rule_factors: what rules multiplied each score by; () where they did not
+    rule_factors: what rules multiplied each score by; () if they did not
     pinned_ids: hits whose rank a rule set
     weights_segment: segment whose weights counted; '' for those of the index
-    request: JSON of the request's other members that were not at their defaults; '' where none were, or where the user
-        is known: `sealed_request` then holds it, encrypted
+    request: JSON of the request's other members that were not at their defaults; '' if none were, or if the user
+    is known: `sealed_request` then holds it, encrypted
     query_key: where the query is sealed, equal for equal queries of the same user
-    behavior_factors: what shoppers' behavior multiplied each score by; () where it did not
+    behavior_factors: what shoppers' behavior multiplied each score by; () if it did not
     trial: trial that the search could be part of; '' for none
-    interleaving: the two rankings, where both versions were shown
+    interleaving: the two rankings, if both versions were shown
     holdout: whether the trial's weights ranked the search instead of those in force
     took_ms: time until the answer was there; 0 where unknown
     """
@@ -320,8 +325,8 @@ class DocumentBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="doc
 class QueryBehaviorLearnt(msgspec.Struct, frozen=True, kw_only=True, tag="query_behavior_learnt.v1"):
     """What behavior says of a document for one query. Used in place of what is known of the document in general.
 
-    query: its words, normalised; at least twenty users asked for them
-    factor: 1 where nothing specific is known
+    query: its words, normalized; at least twenty users searched for them
+    factor: 1 if nothing specific is known
     log2_lift: on top of what the document is worth in general
     """
 

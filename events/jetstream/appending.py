@@ -114,5 +114,5 @@ class Appender:
 
 
 def _identity(entry: Entry) -> dict[str, str]:
-    """Return the header by which the server recognises a retry."""
+    """Return the header by which the server recognizes a retry."""
     return {"Nats-Msg-Id": entry.msg_id} if entry.msg_id else {}

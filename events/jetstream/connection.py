@@ -51,8 +51,8 @@ class Connection:
     async def call(self, request: Coroutine[Any, Any, T], purpose: str) -> T:
         """Return the result of a request that waits for a reply.
 
-        Raises Unavailable before it is sent where the connection does not come back within `GRACE_S`, and as soon as
-        the connection is lost while it waits: the reply will not come then.
+        Raises Unavailable before it is sent if the connection does not come back within `GRACE_S`. Raises it as soon as
+        the connection is lost while the request waits, because the reply will not come then.
         """
         if not self._up.is_set():
             try:
@@ -91,7 +91,7 @@ class Subscription:
     async def next(self, timeout_s: float) -> Msg:
         """Return the next message.
 
-        Raises nats.errors.TimeoutError where none comes in time, and Unavailable where one is missing.
+        Raises nats.errors.TimeoutError if none comes in time, and Unavailable if one is missing.
         """
         message = await self._subscription.next_msg(timeout=timeout_s)
         self._n_received += 1

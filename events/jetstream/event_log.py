@@ -107,7 +107,7 @@ async def connect(
 ) -> JetStreamEventLog:
     """Return a connected log.
 
-    Raises Unavailable where no server with JetStream answers in time, or it refuses the credentials.
+    Raises Unavailable if no server with JetStream answers in time, or it refuses the credentials.
     """
     event_log = JetStreamEventLog(redeliver_after_s=redeliver_after_s)
     try:

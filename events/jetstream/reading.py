@@ -169,7 +169,7 @@ class Reader:
         return Subscription(await self._session.call(subscribing, f"reading {stream}"))
 
     async def _next(self, subscription: Subscription, stream: StreamName) -> Msg | None:
-        """Return the next of the promised messages; None where the server has no more of them."""
+        """Return the next of the promised messages; None if the server has no more of them."""
         n_delivered = -1
         for _ in range(READ_ATTEMPTS):
             try:
@@ -185,7 +185,7 @@ class Reader:
         raise Unavailable(f"reading {stream}: no message came for {READ_ATTEMPTS * READ_TIMEOUT_S:g} s")
 
     async def _require_explained(self, stream: StreamName, n_unread: int, start: Position) -> None:
-        """Raise Corrupt where fewer messages could be read than were promised and nothing normal explains it.
+        """Raise Corrupt if fewer messages could be read than were promised and nothing normal explains it.
 
         Normal: newer messages are not read, nor those they replaced, and the age limit removes the oldest.
         """

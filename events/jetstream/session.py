@@ -75,7 +75,7 @@ class Session:
 
     @property
     def is_closed(self) -> bool:
-        """Whether it was closed for good."""
+        """Whether the connection was closed for good."""
         return bool(self.client.is_closed)
 
     async def call(self, request: Coroutine[Any, Any, T], purpose: str) -> T:

@@ -66,16 +66,16 @@ class ServerStreams:
             return False
         except (TimeoutError, nats.errors.Error, OSError) as error:
             raise translate(error, f"looking at {stream}") from error
-        found = (info.config.metadata or {}).get(FORMAT_KEY)
-        if found == str(FORMAT):
+        stored_format = (info.config.metadata or {}).get(FORMAT_KEY)
+        if stored_format == str(FORMAT):
             return False
-        if found is None and not info.state.messages:
+        if stored_format is None and not info.state.messages:
             return True
-        held = f"format {found}" if found is not None else "an earlier version"
+        origin = f"format {stored_format}" if stored_format is not None else "an earlier version"
         raise Corrupt(
-            f"stream {stream} of this NATS server holds messages of {held}; this version reads format {FORMAT}: export "
-            "the documents with the version that wrote it and import them on a server without these streams: the "
-            "steps are in docs/decisions/log-format.md"
+            f"stream {stream} of this NATS server holds messages of {origin}; this version reads format {FORMAT}: "
+            "export the documents with the version that wrote it and import them on a server without these streams: "
+            "the steps are in docs/decisions/log-format.md"
         )
 
     async def adopt(self, stream: StreamName) -> None:
