@@ -58,7 +58,7 @@ def compiled(*signatures: str) -> Callable[[F], F]:
 
 
 def warm_up(package: str) -> None:
-    """Compile the loops of a package, or load them from the cache. Blocks, for seconds where it compiles."""
+    """Compile the loops of a package, or load them from the cache. Blocks, for seconds if it compiles."""
     for module, loops in list(_loops.items()):
         if module.startswith(f"{package}."):
             for compile_once in loops:

@@ -1,18 +1,18 @@
 """The feature schema: which numbers describe a candidate, in which order. Serving and learning both use it.
 
     bm25.<field>    BM25 of one searchable field, divided by the query's ceiling; about [0, 1]
-    exact_title     1 where the title is the query, word for word
-    all_terms       1 where the document holds every word of the query that any document holds, except stop words
+    exact_title     1 if the title is the query, word for word
+    all_terms       1 if the document holds every word of the query that any document holds, except stop words
     coverage        the share of the query's idf whose terms the document holds, in any field; [0, 1]
     phrase          the share of the query's adjacent words that are adjacent, in order, in one field; [0, 1]
     proximity       the same for words near each other; nearer words count more; [0, 1]
     rr.keyword      1 / rank in the keyword leg; 0 where it did not retrieve the candidate
     cosine          cosine of query and document vectors, times the vector trust; [-1, 1], 0 where there is none
     rr.vector       1 / rank in the vector leg, times the vector trust; 0 where it did not retrieve the candidate
-    overlooked      1.0, 0.9 ... 0.1 for the ten nearest vectors where the ten best by the other features hold none of
+    overlooked      1.0, 0.9 ... 0.1 for the ten nearest vectors if the ten best by the other features hold none of
                     them, times the vector trust; else 0
     signal.<field>  a signal of the document, transformed and scaled; [0, 1]
-    behavior.document  how often shoppers choose the document whatever the query, as a binary logarithm: 1 for twice as
+    behavior.document  how often shoppers choose the document over all queries, as a binary logarithm: 1 for twice as
                     often as the average document at its ranks, -1 for half as often; [-1, 1], 0 where unknown
                     (`tuning.learners.coec`)
     behavior.query  the same under this query, relative to behavior.document

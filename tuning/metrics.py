@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 
 def ndcg(ranked: Sequence[str], grades: Mapping[str, int], k: int = 10) -> float:
-    """Return the normalized discounted cumulative gain, in [0, 1]; 0 where no document is relevant.
+    """Return the normalized discounted cumulative gain, in [0, 1]; 0 if no document is relevant.
 
     ranked: document ids from rank 1 on.
     grades: by document id; the ideal order is that of all of them.
@@ -22,7 +22,7 @@ def ndcg(ranked: Sequence[str], grades: Mapping[str, int], k: int = 10) -> float
 
 
 def reciprocal_rank(ranked: Sequence[str], grades: Mapping[str, int]) -> float:
-    """Return 1 / rank of the first relevant document, 0 where there is none. Source: Voorhees, TREC-8 1999."""
+    """Return 1 / rank of the first relevant document, 0 if there is none. Source: Voorhees, TREC-8 1999."""
     ranks = (rank for rank, document_id in enumerate(ranked, start=1) if grades.get(document_id, 0) > 0)
     return next((1.0 / rank for rank in ranks), 0.0)
 

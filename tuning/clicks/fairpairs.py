@@ -1,8 +1,8 @@
 """FairPairs: what clicks say about candidate weights before any shopper sees them. Pure.
 
-Exploration swaps two neighbours with a probability of one half. Both get the same attention on average, so where just
-one of the two was clicked, this is a vote for it, whether they were swapped or not. Candidate weights that would flip
-such pairs are worse where the votes are against the flips.
+Exploration swaps two neighbours with a probability of one half. Both get the same attention on average. So if just one
+of the two was clicked, this is a vote for it, whether they were swapped or not. Candidate weights that would flip such
+pairs are worse if the votes are against the flips.
 
 Source: Radlinski & Joachims, Minimally Invasive Randomization for Collecting Unbiased Preferences, AAAI 2006.
 """
@@ -40,7 +40,8 @@ class FlipVotes(msgspec.Struct, frozen=True):
     """Votes on the pairs whose order candidate weights flip.
 
     share: share of the votes that are for the flip, in [0, 1].
-    low, high: its 95 % interval.
+    low: lower end of its 95 % interval.
+    high: upper end of its 95 % interval.
     """
 
     n: int
@@ -69,9 +70,10 @@ def pair_votes(swaps: Iterable[PairSwap], features: ScoreArray, clicked: BoolArr
 def votes_on_flips(votes: Sequence[PairVote], before: ScoreArray, after: ScoreArray) -> FlipVotes | None:
     """Count the votes on pairs whose order changes between two sets of weights.
 
-    before, after: (n_pieces,) weights.
+    before: (n_pieces,) weights in force.
+    after: (n_pieces,) candidate weights.
 
-    Returns None where fewer than `MIN_FLIPPED` votes are on such pairs.
+    Returns None if fewer than `MIN_FLIPPED` votes are on such pairs.
     Source: Wilson 1927, for the interval.
     """
     if not votes:

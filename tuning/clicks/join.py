@@ -20,7 +20,7 @@ _ranking_decoder = msgspec.msgpack.Decoder(RankingShown)
 class Clickthrough(msgspec.Struct, frozen=True):
     """One interaction and its ranking.
 
-    ranking: None where the interaction names no ranking, because it was not made on a ranking.
+    ranking: None if the interaction names no ranking, because it was not made on a ranking.
     """
 
     ranking: RankingShown | None
@@ -91,7 +91,7 @@ class ClickthroughJoin:
         return [self._joined(ranking, event) for event in interactions]
 
     def _joined(self, ranking: RankingShown, event: InteractionRecorded) -> Clickthrough | Orphan:
-        """Join the two where the ranking showed the document; admission could not check this without the ranking."""
+        """Join the two if the ranking showed the document; admission could not check this without the ranking."""
         self._finish(event.id)
         if event.index != ranking.index or event.document_id not in ranking.document_ids:
             return Orphan(event, f"ranking {ranking.id} did not show document {event.document_id[:80]!r}")

@@ -57,8 +57,8 @@ class VoteLimiter:
 class RateLimiter:
     """Limits how fast users act. An unknown user, '', is not limited.
 
-    buckets: by user, the tokens left and the time of that in seconds since 1970. Below 0, the user is muted for so
-        many seconds.
+    buckets: by user, the tokens left and the time when they were counted, in seconds since 1970. A user with -n tokens
+    is muted for n seconds.
     """
 
     def __init__(self) -> None:

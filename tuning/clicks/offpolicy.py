@@ -34,10 +34,11 @@ class LoggedRanking(msgspec.Struct, frozen=True):
     """A ranking that was shown, and two orders to compare for its query.
 
     shown: document ids from rank 1 on.
-    swaps: pairs whose order was random; None where the ranking was not randomized.
+    swaps: pairs whose order was random; None if the ranking was not randomized.
     clicked: document ids.
-    user: '' where unknown.
-    before, after: the two orders, document ids from rank 1 on.
+    user: '' if unknown.
+    before: first order, document ids from rank 1 on.
+    after: second order, in the same way.
     """
 
     shown: Sequence[str]
@@ -53,7 +54,8 @@ class Estimate(msgspec.Struct, frozen=True, tag="estimate"):
 
     now: clicks per search, as logged.
     change: change in clicks per search.
-    low, high: its 95 % interval.
+    low: lower end of its 95 % interval.
+    high: upper end of its 95 % interval.
     rankings: number of randomized rankings.
     users: number of users; each ranking of an unknown user counts as one.
     effective: effective sample size of what changes.
@@ -83,7 +85,8 @@ class _Sums(msgspec.Struct):
     earned: by user, the weighted clicks of each ranking, those of `after` less those of `before`.
     weights: by sign (-1 before, 1 after), the weight of each document that was shown where the order has it.
     n_earned: clicks on what changes.
-    supported, unsupported: exposure of what changes that the log could show, and that it could not.
+    supported: exposure of what changes that the log could show.
+    unsupported: exposure of what changes that the log could not show.
     clipped: weight that was cut off.
     """
 
@@ -167,7 +170,7 @@ def _add_changes(sums: _Sums, ranking: LoggedRanking, propensity: Mapping[tuple[
 
 
 def _missing(sums: _Sums, effective: float) -> str:
-    """Return why there is no estimate; '' where there is one."""
+    """Return why there is no estimate; '' if there is one."""
     share = sums.unsupported / (sums.supported + sums.unsupported)
     if share > MAX_UNSUPPORTED:
         return f"{share:.0%} of what changes was never shown there by chance; allowed: at most {MAX_UNSUPPORTED:.0%}"

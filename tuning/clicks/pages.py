@@ -23,7 +23,7 @@ MAX_OPEN: Final = 10_000
 
 
 def interaction_grade(interaction: InteractionRecorded) -> float:
-    """Return the grade of a feedback, in [-1, 1], below 0 where the user disliked the document; else 1.
+    """Return the grade of a feedback, in [-1, 1], below 0 if the user disliked the document; else 1.
 
     Feedback that was logged before grades were checked may be out of range; its grade is 0.
     """
@@ -63,7 +63,7 @@ class Pages:
             self._open[ranking.id] = Page(ranking)
 
     def observe_interaction(self, interaction: InteractionRecorded) -> None:
-        """Add an interaction to its page, where that is open."""
+        """Add an interaction to its page, if that is open."""
         page = self._open.get(interaction.query_id or "")
         in_time = page is not None and interaction.received_at - page.ranking.timestamp <= self._settle
         if page is None or not in_time or interaction.kind not in VALUES:

@@ -66,7 +66,7 @@ class Bet:
 
 
 class Detector:
-    """Detects a mean above 0, whenever it begins. By chance, it reaches n at most once in n events.
+    """Detects a mean above 0 that may begin at any time. By chance, the value reaches n at most once in n events.
 
     values: (n_stakes,) sums of the capital of all bets so far.
     """

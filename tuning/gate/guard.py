@@ -8,7 +8,7 @@
 
 The holdout are the searches ranked by the version before alone. Which version a user sees is drawn by user, so only a
 user's first page counts for the shares, and for the two alarms that compare with the holdout. The pages of those two
-are weighted by one over the probability of what was shown, less the usual value, so that their expectation is 0 where
+are weighted by one over the probability of what was shown, less the usual value, so that their expectation is 0 if
 neither version is better.
 """
 
@@ -49,11 +49,11 @@ class PageOutcome(msgspec.Struct, frozen=True):
     shown: which version ranked the page: the new one, the one before, or both interleaved. At the gate the candidate
         is the new one.
     first: whether this is the user's first page that counts.
-    counted: whether the page counts as a comparison; False where its user or its pair of orders has had its votes.
-    click_preference: preference of clicks for the new version, in [-1, 1]; 0 where the page is not interleaved.
+    counted: whether the page counts as a comparison; False if its user or its pair of orders has used up its votes.
+    click_preference: preference of clicks for the new version, in [-1, 1]; 0 if the page is not interleaved.
     cart_preference: the same for documents put into a cart or bought.
     clicked: whether any document was clicked.
-    took_ms: duration of the search; 0 where it is unknown.
+    took_ms: duration of the search; 0 if it is unknown.
     """
 
     shown: Shown
@@ -66,9 +66,9 @@ class PageOutcome(msgspec.Struct, frozen=True):
 
 
 class Alarm(msgspec.Struct, frozen=True):
-    """Why a version is not to stay in force.
+    """Why a version must not stay in force.
 
-    trusted: True where the data say that the version before was better; False where they cannot be compared.
+    trusted: True if the data say that the previous version was better; False if the versions cannot be compared.
     """
 
     why: str
@@ -104,7 +104,7 @@ class Guard:
         self._ratio = SampleRatio(self._shares)
 
     def observe(self, page: PageOutcome) -> Alarm | None:
-        """Take in one page, and return an alarm where the evidence suffices."""
+        """Take in one page, and return an alarm if the evidence suffices."""
         if page.first:
             self._ratio.observe(SHOWN.index(page.shown))
             if self._ratio.value >= ALARM_OF_SHARES:
@@ -132,7 +132,7 @@ class Guard:
         return values, [*self._usual.values(), self._slow_ms], self._ratio.counts
 
     def restore(self, values: Sequence[Sequence[float]], usual: Sequence[float], counts: Sequence[int]) -> None:
-        """Continue from the state that `parts` returned. Raises ValueError where it has another shape."""
+        """Continue from the state that `parts` returned. Raises ValueError if it has another shape."""
         for detector, bets in zip(self._detectors.values(), values, strict=True):
             detector.values = np.array(bets)
         *means, self._slow_ms = usual

@@ -3,8 +3,8 @@
 Team draft: in each round a coin says which ranking picks first, then each picks its best document that is not there
 yet. The credit of a click is the difference of the logarithms of the document's ranks in the two rankings, less the
 mean of that difference over all documents that the coins could have put at this place. So the estimate is unbiased
-whatever attention each place gets: where all documents are equally relevant, the expected credit of every place is 0.
-Where both rankings agree, a click says nothing.
+for any attention that each place gets: if all documents are equally relevant, the expected credit of every place is 0.
+If both rankings agree, a click says nothing.
 
 Sources: Radlinski, Kurup & Joachims, CIKM 2008 (team draft); Radlinski & Craswell, WSDM 2013 (unbiased credit for
 clicks over what the coins could have shown).
@@ -26,8 +26,8 @@ DEPTH: Final = 10
 # One coin for each pair of places.
 N_COINS: Final = DEPTH // 2
 # The credits of a page are divided by the most that its clicks could say, so that a page says at most 1, but by this at
-# least, so that a page on which the rankings hardly differ says less. The divisor is the same whatever was clicked:
-# clipping by clicks would favour the ranking that is better in many small ways.
+# least, so that a page on which the rankings hardly differ says less. The divisor does not depend on the clicks:
+# clipping by clicks would favor the ranking that is better in many small ways.
 MIN_CREDIT_SCALE: Final = 1.5
 
 
@@ -50,7 +50,7 @@ def team_draft(first: Sequence[T], second: Sequence[T], coins: Sequence[bool]) -
 def preference(
     first: Sequence[T], second: Sequence[T], coins: Sequence[bool], clicked: Collection[T], n_shown: int = DEPTH
 ) -> float:
-    """Return how much clicks prefer the second ranking, in [-1, 1]; the expectation is 0 where both are equally good.
+    """Return how much clicks prefer the second ranking, in [-1, 1]; the expectation is 0 if both are equally good.
 
     coins: those that interleaved the two.
     clicked: documents of the interleaved ranking that were clicked.
@@ -83,7 +83,8 @@ def _credits(
     """Return (n_places,) the credit of a click at each place for the second ranking, and the largest sum of credits
     that clicks could reach for either ranking under any coins.
 
-    first, second: (10,) document numbers, -1 past the end.
+    first: (10,) document numbers of the first ranking, -1 past the end.
+    second: (10,) document numbers of the second ranking, in the same way.
     coin_bits: the coins that made the page, as bits.
     """
     rank_gain = np.zeros(n_documents)

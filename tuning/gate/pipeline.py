@@ -1,8 +1,8 @@
-"""The path of candidate weights to shoppers, and back where they are worse. Pure.
+"""The path of candidate weights to shoppers, and back if they are worse. Pure.
 
     proposed   a step towards what was learnt, within all limits (`tuning.gate.steps`)
     gate       every search shows both versions, interleaved, until clicks say that the candidate is better
-               (published) or worse, or say neither for long (given up)
+    (published) or worse, or say neither for long (rejected: `given_up`)
     ramp       the candidate is in force; it alone ranks 1 %, then 10 %, then 50 % of searches, and the others show it
                beside the version before, which is the last good one
     watch      the last rung: one search in twenty goes on comparing the two, until another candidate is tried; where
@@ -29,7 +29,7 @@ BETTER: Final = 20.0
 WORSE: Final = 20.0
 # Comparisons before the gate decides anything: a burst of one query does not show what shoppers prefer.
 MIN_COMPARED: Final = 100
-# Pages after which an undecided candidate is given up.
+# Pages after which an undecided candidate is rejected.
 PATIENCE: Final = 8000
 # Pages after which an undecided candidate makes way for newer weights; the n-th renewal in a row waits SLOWER ** n
 # times as long.
@@ -81,7 +81,7 @@ class Pipeline:
         return {"idle": 1.0, "frozen": 1.0, "gate": 0.0}.get(self.stage, RAMP[self._rung][0])
 
     def propose(self, why: str) -> Step:
-        """Start comparing a candidate, in place of any other. Call it only where `may_propose` holds."""
+        """Start comparing a candidate, in place of any other. Call it only if `may_propose` is true."""
         self._renewals = self._renewals + 1 if self.stage == "gate" else 0
         self.stage = "gate"
         self._n_pages = self._n_compared = 0
@@ -108,7 +108,7 @@ class Pipeline:
         self.stage = "frozen" if frozen else "idle"
 
     def resume(self, stage: Literal["gate", "ramp"], solo_share: float) -> None:
-        """Continue a trial of which no evidence is at hand, such as one that was begun elsewhere."""
+        """Continue a trial without evidence, such as one that another service began."""
         self.stage, self._n_pages, self._n_compared = stage, 0, 0
         self._rung = _rung(solo_share)
         self._better, self._worse, self._guard = Bet(), Bet(), Guard(RAMP[self._rung][0])
@@ -121,7 +121,7 @@ class Pipeline:
         )
 
     def restore(self, packed: bytes) -> None:
-        """Continue from packed `parts`. Raises msgspec.DecodeError or ValueError where they are malformed."""
+        """Continue from packed `parts`. Raises msgspec.DecodeError or ValueError if they are malformed."""
         parts = msgspec.msgpack.decode(packed, type=_Parts)
         self.stage, self._rung, self._renewals = parts.stage, parts.rung, parts.renewals
         self._n_pages, self._n_compared = parts.n_pages, parts.n_compared
@@ -130,7 +130,7 @@ class Pipeline:
         self._guard.restore(*parts.guard)
 
     def align(self, solo_share: float) -> None:
-        """Continue from the rung that is in force, where the last step to another rung was not carried out."""
+        """Continue from the rung that is in force, because the last step to another rung was not carried out."""
         if self.stage == "ramp" and solo_share != self.solo_share:
             self._rung, self._n_pages = _rung(solo_share), 0
             self._guard.ramp(self.solo_share)

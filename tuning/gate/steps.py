@@ -41,7 +41,7 @@ class StepLimits(msgspec.Struct, frozen=True):
     max_step: float | None = None
 
 
-class Candidate(msgspec.Struct, frozen=True):
+class CandidateWeights(msgspec.Struct, frozen=True):
     """Weights that may be compared with those in force.
 
     weights: (n_pieces,).
@@ -60,7 +60,7 @@ def largest_step(
     learnt: ScoreArray,
     rankings: Sequence[ScoreArray],
     limits: StepLimits,
-) -> Candidate | None:
+) -> CandidateWeights | None:
     """Return the largest allowed step from the weights in force towards the learnt weights.
 
     names: (n_pieces,) names of the weights.
@@ -68,7 +68,7 @@ def largest_step(
     learnt: (n_pieces,) learnt weights; only their direction counts.
     rankings: features of rankings as they were shown, (n, n_features) each.
 
-    Returns None where the step would change next to nothing, or where even the smallest step moves too much.
+    Returns None if the step would change next to nothing, or if even the smallest step moves too much.
     """
     shown = _in_pieces(rankings)
     if not shown:
@@ -87,7 +87,7 @@ def largest_step(
         if moved < MIN_MOVED:
             return None
         if moved <= MAX_MOVED:
-            return Candidate(weights, moved, share)
+            return CandidateWeights(weights, moved, share)
     return None
 
 
@@ -107,7 +107,7 @@ def rounded_weight(before: float, after: float) -> float:
 def exposure_difference(before: Sequence[Hashable], after: Sequence[Hashable]) -> float:
     """Return the share of exposure that goes to other documents in the second order, in [0, 1].
 
-    The exposure of a rank is 1 / rank.
+    The exposure of a rank is 1 / rank here; what-ifs use the discount of DCG (`tuning.clicks.offpolicy.exposure`).
     """
     exposure: dict[Hashable, float] = {}
     for sign, order in ((1.0, before), (-1.0, after)):
@@ -121,14 +121,15 @@ def exposure_moved(rankings: Sequence[ScoreArray], before: ScoreArray, after: Sc
     """Return the mean share of exposure that other weights move to other documents, in [0, 1].
 
     rankings: features of rankings as they were shown, (n, n_features) each.
-    before, after: (n_pieces,) weights.
+    before: (n_pieces,) weights.
+    after: (n_pieces,) other weights.
     """
     shown = _in_pieces(rankings)
     return _exposure_moved(shown, before, after) if shown else 0.0
 
 
-def _limited(names: Sequence[str], in_force: ScoreArray, wished: ScoreArray, limits: StepLimits) -> ScoreArray:
-    limited = wished.copy()
+def _limited(names: Sequence[str], in_force: ScoreArray, target: ScoreArray, limits: StepLimits) -> ScoreArray:
+    limited = target.copy()
     for i, name in enumerate(names):
         if feature_of(name) in limits.locks:
             limited[i] = in_force[i]

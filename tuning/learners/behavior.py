@@ -1,8 +1,8 @@
 """Behavior statistics of one subject: a document, a family, a query, or a document under a query. Pure.
 
 Clicks over expected clicks (COEC): the clicks that a subject got, over those that its ranks get on average. Both decay
-alike. The true ratio has a Gamma distribution around a prior mean. A document is promoted where the lower bound of its
-interval is above 1, and demoted where the upper bound is below 1, and only once twenty users have seen it.
+alike. The true ratio has a Gamma distribution around a prior mean. A document is promoted if the lower bound of its
+interval is above 1, and demoted if the upper bound is below 1, and only once twenty users have seen it.
 
 Users fall into eight buckets, and the bucket that gave most clicks counts no more than the mean of the others. So no
 small group of users can promote a document.
@@ -30,10 +30,11 @@ N_BUCKETS: Final = 8
 class BehaviorStatistics(msgspec.Struct, array_like=True):
     """What users did with a subject, and what was expected.
 
-    clicks, expected: decayed sums as of `updated_s`; an interaction counts its value in clicks.
+    clicks: decayed sum of interactions as of `updated_s`; each counts its value in clicks.
+    expected: decayed sum of expected clicks as of `updated_s`.
     updated_s: seconds since 1970.
     users: the first twenty different users that saw the subject.
-    families: of a document, the families that it belongs to; None where it is not registered.
+    families: of a document, the families that it belongs to; None if it is not registered.
     buckets: the clicks by bucket of users; empty before the first click.
     """
 
@@ -62,7 +63,7 @@ class BehaviorStatistics(msgspec.Struct, array_like=True):
     def observe_value(self, value: float, user: int, timestamp_s: float) -> None:
         """Count an interaction.
 
-        value: in clicks; below 0 for a dislike, which counts as so many expected clicks that did not come.
+        value: in clicks; below 0 for a dislike: -n counts as n expected clicks that did not come.
         """
         self.decay(timestamp_s)
         decayed = value * self._decay_of(timestamp_s)

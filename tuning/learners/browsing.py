@@ -10,8 +10,8 @@ Several *members*, from cautious to bold, are models with different priors: how 
 is clicked, and whether searches differ. Each is weighted by its evidence: how well it predicted every impression before
 it learnt from it. The learnt weights are their mean, averaged over the last impressions.
 
-The learnt weights are shrunk towards production's: little where they are far from production relative to their
-uncertainty, much where they hardly differ, because a small difference is likely noise.
+The learnt weights are shrunk towards production's: little if they are far from production relative to their
+uncertainty, much if they hardly differ, because a small difference is likely noise.
 
 A page that fair coins predict better than the model does is not learnt from: that finds bots.
 
@@ -163,7 +163,7 @@ class BrowsingLearner:
         return {**arrays, "counts": msgspec.msgpack.encode((self._n, self._limiter.parts()))}
 
     def restore(self, parts: Mapping[str, bytes]) -> None:
-        """Continue from `parts`. Raises KeyError where one is missing, ValueError where its shape is another."""
+        """Continue from `parts`. Raises KeyError if one is missing, ValueError if its shape does not fit."""
         for name in _STORED:
             shape = getattr(self, name).shape
             setattr(self, name, np.frombuffer(parts[name.lstrip("_")], np.float64).reshape(shape).copy())
@@ -181,7 +181,8 @@ class BrowsingLearner:
     def _mixed(self, averaged: ScoreArray, directions: ScoreArray) -> tuple[ScoreArray, ScoreArray]:
         """Mix the members by their evidence, and shrink the mixture towards production.
 
-        averaged, directions: (n_members, n_pieces).
+        averaged: (n_members, n_pieces) averaged weights of the members.
+        directions: (n_members, n_pieces) weights of the members, scaled to length 1.
 
         Returns the mixtures of both, (n_pieces,) each.
         """

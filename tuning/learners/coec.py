@@ -1,4 +1,4 @@
-"""Behavior statistics of all documents of an index, whatever the query and by query. Pure.
+"""Behavior statistics of all documents of an index, over all queries and by query. Pure.
 
 The expected clicks of an impression are those that its rank gets on average, times the mean of its query. So a document
 is not better for being shown on top, nor for being found by users who know what they want.
@@ -38,7 +38,7 @@ K = TypeVar("K", bound=Hashable)
 class UserQuery(NamedTuple):
     """A query by a user.
 
-    words: normalized; equal for all searches for the same.
+    words: the query's words, normalized: equal for equal queries.
     user: a number for the user that differs from query to query, and that cannot be derived without the user's key.
     """
 
@@ -68,7 +68,7 @@ class Tally(Generic[K]):
         return statistics
 
     def as_of(self, key: K, timestamp_s: float) -> BehaviorStatistics:
-        """Return the statistics of a subject, decayed to a time; empty ones where it is missing."""
+        """Return the statistics of a subject, decayed to a time; empty ones if it is missing."""
         statistics = self.subjects.get(key) or BehaviorStatistics()
         statistics.decay(timestamp_s)
         return statistics
@@ -80,7 +80,7 @@ class Tally(Generic[K]):
 
 
 class Coec:
-    """The statistics of one index. Times are arguments and may go back: a late event counts what it is worth by now.
+    """The statistics of one index. Times are arguments and may go back: a late event counts its value decayed to now.
 
     secret: key of the hashes of queries; without it they do not tell the query.
     """
@@ -119,7 +119,7 @@ class Coec:
         """Count the impressions of a ranking.
 
         first_rank: rank of the first document; ranks past `MAX_RANKS` do not count.
-        query: None where the query is unknown; nothing is learnt about it then.
+        query: None if the query is unknown; nothing is learnt about it then.
         """
         searches = self.queries.use(self._key(query.words)) if query is not None else None
         for rank, document_id in enumerate(document_ids, first_rank):
@@ -194,7 +194,7 @@ class Coec:
         yield "rates", msgspec.msgpack.encode((self._impressions.tolist(), self._clicks.tolist()))
 
     def restore(self, parts: Mapping[str, bytes]) -> None:
-        """Continue from `parts`. Raises KeyError or msgspec.DecodeError where they are malformed."""
+        """Continue from `parts`. Raises KeyError or msgspec.DecodeError if they are malformed."""
         impressions, clicks = msgspec.msgpack.decode(parts["rates"], type=tuple[list[float], list[float]])
         self._impressions, self._clicks = np.array(impressions), np.array(clicks)
         for name, key_type in _TALLIES.items():

@@ -1,7 +1,7 @@
 """How many searches to explore: to swap nearly tied neighbours at random. Pure.
 
 Exploration yields votes: pages on which just one of two neighbours that might have been swapped was clicked. The share
-of searches that explore is chosen so that they yield a wanted number of votes: smaller where clicks are frequent, and
+of searches that explore is chosen so that they yield a target number of votes: smaller where clicks are frequent, and
 smaller the surer the learner is of the order of nearly tied neighbours. It never falls to 0, because without any
 exploration the log could not say what other orders would have earned.
 """
@@ -21,7 +21,7 @@ from tuning.learners.browsing import BrowsingLearner
 NEAR_TIE: Final = 0.1
 DEPTH: Final = 10
 # Votes per search that are worth having at full uncertainty: fifty in ten thousand.
-WANTED_VOTES: Final = 0.005
+TARGET_VOTES: Final = 0.005
 # Before there is data: explored pages, and votes on them.
 PRIOR: Final = (10.0, 2.5)
 # Weight of a page relative to the next one.
@@ -35,10 +35,11 @@ MIN_CHANGE: Final = 0.2
 class Exploration(msgspec.Struct, array_like=True):
     """What determines the share of searches that explore.
 
-    n_pages, n_votes: explored pages and the votes on them, decayed.
-    uncertainty: of the order of nearly tied neighbours, in [0, 1]: 0 where the learner is sure, 1 where it knows
+    n_pages: explored pages, decayed.
+    n_votes: votes on them, decayed.
+    uncertainty: of the order of nearly tied neighbours, in [0, 1]: 0 if the learner is sure, 1 if it knows
         nothing.
-    published_share: the share that was published last; below 0 where none was.
+    published_share: the share that was published last; below 0 if none was.
     """
 
     n_pages: float = PRIOR[0]
@@ -52,11 +53,11 @@ class Exploration(msgspec.Struct, array_like=True):
 
     def share(self, highest: float) -> float:
         """Return the share of searches to explore, at most `highest`."""
-        worthwhile = self.uncertainty * WANTED_VOTES * self.n_pages / max(self.n_votes, 1e-9)
+        worthwhile = self.uncertainty * TARGET_VOTES * self.n_pages / max(self.n_votes, 1e-9)
         return min(max(worthwhile, MIN_SHARE * highest), highest)
 
     def publish(self, highest: float) -> float | None:
-        """Return the share, and record it as published; None where it hardly differs from what was published last."""
+        """Return the share, and record it as published; None if it hardly differs from the last published one."""
         share = self.share(highest)
         if self.published_share >= 0.0 and abs(share - self.published_share) <= MIN_CHANGE * self.published_share:
             return None
@@ -65,7 +66,7 @@ class Exploration(msgspec.Struct, array_like=True):
 
 
 def order_uncertainty(learner: BrowsingLearner, pages: Iterable[ScoreArray], weights: ScoreArray) -> float:
-    """Return how unsure a learner is of the order of nearly tied neighbours, in [0, 1]; 1 where there are none.
+    """Return how unsure a learner is of the order of nearly tied neighbours, in [0, 1]; 1 if there are none.
 
     pages: (n, n_pieces) each, in the order shown.
     weights: (n_pieces,) weights in force.

@@ -19,7 +19,7 @@ class Impression(msgspec.Struct, frozen=True):
 
     features: (n, n_features).
     clicked: (n,).
-    user: '' where unknown.
+    user: '' if unknown.
     """
 
     features: ScoreArray

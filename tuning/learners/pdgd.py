@@ -50,9 +50,9 @@ class Pdgd:
 def _gradient(features: ScoreArray, scores: ScoreArray, clicked: AnyArray, gradient: ScoreArray) -> None:
     """Add up the gradients of all pairs of a clicked and an unclicked document, down to the one after the last click.
 
-    Documents past the first page are no part of the model of the page.
+    Documents past the first page are not part of the model of the page.
 
-    gradient: (n_features,) is written.
+    gradient: (n_features,) written to.
     """
     n = scores.shape[0]
     end = 0
@@ -62,26 +62,26 @@ def _gradient(features: ScoreArray, scores: ScoreArray, clicked: AnyArray, gradi
     for k in range(end):
         if not clicked[k]:
             continue
-        for other in range(end):
-            if clicked[other]:
+        for unclicked in range(end):
+            if clicked[unclicked]:
                 continue
             # Log-probability of the page as shown, and with the two documents swapped.
             log_probability = np.zeros(2)
             for swapped in range(2):
                 for place in range(n - 1):
-                    total, own = 0.0, 0.0
+                    total, own_score = 0.0, 0.0
                     for later in range(place, n):
                         position = later
                         if swapped and later == k:
-                            position = other
-                        elif swapped and later == other:
+                            position = unclicked
+                        elif swapped and later == unclicked:
                             position = k
                         total += np.exp(scores[position] - scores.max())
                         if later == place:
-                            own = scores[position] - scores.max()
-                    log_probability[swapped] += own - np.log(total)
+                            own_score = scores[position] - scores.max()
+                    log_probability[swapped] += own_score - np.log(total)
             share = 1.0 / (1.0 + np.exp(log_probability[0] - log_probability[1]))
-            preferred = 1.0 / (1.0 + np.exp(scores[other] - scores[k]))
+            preferred = 1.0 / (1.0 + np.exp(scores[unclicked] - scores[k]))
             pull = share * preferred * (1.0 - preferred)
             for j in range(gradient.shape[0]):
-                gradient[j] += pull * (features[k, j] - features[other, j])
+                gradient[j] += pull * (features[k, j] - features[unclicked, j])

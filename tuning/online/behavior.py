@@ -25,7 +25,7 @@ NEUTRAL: Final = (1.0, 0.0)
 class LearntBehavior(msgspec.Struct, frozen=True):
     """A behavior value.
 
-    query: words of the query that it is about; '' for the value whatever the query.
+    query: words of the query that it is about; '' for the value over all queries.
     factor: what the document's score is to be multiplied by.
     log2_lift: how much better than average the document is, as a binary logarithm; under a query, how much better than
         under all queries.
@@ -42,7 +42,7 @@ class BehaviorLearner:
     """Learns from rankings and interactions as they come.
 
     secret: as in `Coec`.
-    silent: True publishes nothing, until it takes the place of another learner.
+    silent: True publishes nothing, until it replaces another learner.
     """
 
     def __init__(self, secret: bytes = b"", *, silent: bool = False) -> None:
@@ -114,10 +114,10 @@ class BehaviorLearner:
                 publications.append(learnt or neutral)
         return publications
 
-    def take_over(self, other: BehaviorLearner) -> None:
-        """Publish in the place of another learner from now on."""
+    def take_over(self, predecessor: BehaviorLearner) -> None:
+        """Replace another learner: publish from now on."""
         self._silent = False
-        self.published.take_over(other.published)
+        self.published.take_over(predecessor.published)
         self.published.mark_changed(("", document_id) for document_id in self.coec.documents.subjects)
 
     def parts(self) -> dict[str, bytes]:
@@ -130,7 +130,7 @@ class BehaviorLearner:
         return parts | with_prefix("coec.", self.coec.parts())
 
     def restore(self, parts: Mapping[str, bytes]) -> None:
-        """Continue from `parts`. Raises KeyError or msgspec.DecodeError where they are malformed."""
+        """Continue from `parts`. Raises KeyError or msgspec.DecodeError if they are malformed."""
         self.coec.restore(under_prefix("coec.", parts))
         self.published.restore(parts["published"])
         self._seen_rankings = OrderedDict.fromkeys(msgspec.msgpack.decode(parts["seen_rankings"], type=list[bytes]))
@@ -147,8 +147,8 @@ class BehaviorLearner:
         return True
 
     def _value(self, query: str, document_id: str, timestamp_s: float, max_boost: float) -> LearntBehavior | None:
-        """Return what is known of a document; None where nothing is, or nothing that sets it apart."""
-        # Most queries are made by few users, and nothing is known of these.
+        """Return the behavior value of a document; None if there is none, or if it is that of an average document."""
+        # Most queries are made by few users, and have no behavior values.
         if query and not self.coec.has_pair(query, document_id):
             return None
         statistics, prior = self.coec.document(document_id, timestamp_s)
@@ -160,7 +160,7 @@ class BehaviorLearner:
         log2_lift = math.log2(statistics.mean(prior) / baseline)
         if abs(log2_lift) < MIN_LIFT:
             log2_lift = 0.0
-        # Under a query, a document that is like others is published too: whatever the query, it may not be.
+        # Under a query, a document that is like others is published too: over all queries, it may differ from them.
         if not query and (factor, log2_lift) == NEUTRAL:
             return None
         return LearntBehavior(query, document_id, factor, log2_lift, statistics)

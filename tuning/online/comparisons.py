@@ -48,7 +48,7 @@ class ComparisonVotes:
         return list(self._votes.items()), self._n_counted, self._limiter.parts()
 
     def restore(self, packed: bytes) -> None:
-        """Continue from packed `parts`. Raises msgspec.DecodeError where they are malformed."""
+        """Continue from packed `parts`. Raises msgspec.DecodeError if they are malformed."""
         votes, self._n_counted, limiter = msgspec.msgpack.decode(
             packed, type=tuple[list[tuple[bytes, int]], int, tuple[int, dict[str, int]]]
         )

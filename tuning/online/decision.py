@@ -21,9 +21,10 @@ class Decision(msgspec.Struct, frozen=True):
     """One decision about an index.
 
     trial: id of the trial that it is about; '' for a suggestion.
-    weights: candidate weights by name, where they are proposed or suggested; else empty.
+    weights: candidate weights by name, if they are proposed or suggested; else empty.
     n_pages: number of pages learnt from so far.
-    moved_by, judged_baseline: as in `events.learning.Trial`.
+    moved_by: as in `events.learning.Trial`.
+    judged_baseline: as in `events.learning.Trial`.
     """
 
     step: Step
@@ -35,7 +36,7 @@ class Decision(msgspec.Struct, frozen=True):
 
 
 def edits_of(index: IndexControl, decision: Decision) -> list[Edit]:
-    """Return the edits that carry out a decision; none where the index has changed such that it no longer applies."""
+    """Return the edits that carry out a decision; none if the index has changed such that it no longer applies."""
     step, trial = decision.step, index.trial
     if step.kind == "proposed":
         return [SetTrial(_gate_trial(index, decision))] if _may_propose(index.learning) else []
@@ -55,7 +56,7 @@ def edits_of(index: IndexControl, decision: Decision) -> list[Edit]:
 
 
 def changed_weights(index: IndexControl, weights: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights that differ from those in force; a weight that is not given becomes 0."""
+    """Return the weights that differ from those in force; a weight that is missing becomes 0."""
     complete = {**dict.fromkeys(index.weights, 0.0), **weights}
     return {name: value for name, value in complete.items() if value != index.weights.get(name, 0.0)}
 
@@ -71,7 +72,7 @@ def _may_propose(learning: Learning) -> bool:
 
 
 def _gate_trial(index: IndexControl, decision: Decision) -> Trial:
-    """Return a trial at the gate. A trial on the ramp is kept in it, and resumes where the candidate is given up."""
+    """Return a trial at the gate. It holds the trial on the ramp, which resumes if the candidate is rejected."""
     trial = index.trial
     ramp = trial.ramp if trial is not None else None
     if trial is not None and trial.stage == "ramp":

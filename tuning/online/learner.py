@@ -40,7 +40,7 @@ class IndexLearner:
     index: its CONTROL state; `follow` takes newer ones.
     settle: how long a page stays open.
     secret: as in `tuning.learners.coec.Coec`.
-    silent: True publishes no behavior values, until it takes the place of another learner.
+    silent: True publishes no behavior values, until it replaces another learner.
     created_seq: sequence of the event that created the index.
     ignored: what it does not learn from.
     """
@@ -73,7 +73,7 @@ class IndexLearner:
         self.behavior.register(families)
 
     def observe_ranking(self, ranking: RankingShown, query: UserQuery | None = None) -> None:
-        """Learn from a ranking. query: None where the query is unknown."""
+        """Learn from a ranking. query: None if the query is unknown."""
         if not self._counts(ranking) or not self._rate_limiter.allows(ranking.user, ranking.timestamp.timestamp()):
             return
         self.behavior.observe_ranking(ranking, query)
@@ -83,7 +83,7 @@ class IndexLearner:
     def observe_interaction(
         self, ranking: RankingShown, interaction: InteractionRecorded, query: UserQuery | None = None
     ) -> None:
-        """Learn from an interaction on an earlier ranking. query: as with its ranking."""
+        """Learn from an interaction on an earlier ranking. query: as in `observe_ranking`."""
         late = interaction.received_at - ranking.timestamp > MAX_DELAY
         if interaction.kind not in VALUES or late or not self._counts(ranking):
             return
@@ -107,24 +107,24 @@ class IndexLearner:
         return self.behavior.learnt(now, self._index.learning.max_boost)
 
     def new_exploration_share(self) -> float | None:
-        """Return the share of searches to explore; None where it hardly differs from what was published last."""
+        """Return the share of searches to explore; None if it hardly differs from what was published last."""
         learning = self._index.learning
         return self.weights.exploration.publish(learning.exploration) if learning.mode == "automatic" else None
 
     def republish(self, keys: Iterable[tuple[str, str]]) -> None:
-        """Publish the values of some documents again. keys: words of a query, '' whatever the query; document id."""
+        """Publish the values of some documents again. keys: words of a query, '' for all queries; document id."""
         self.behavior.published.mark_unconfirmed(keys)
 
     def moved_by(self) -> dict[str, tuple[str, ...]]:
         """Return the searches that moved each weight most, as `WeightLearner.moved_by`."""
         return self.weights.moved_by(self._index)
 
-    def take_over(self, other: IndexLearner) -> None:
-        """Take the place of another learner of the index: continue its trial, and what it published."""
-        self.trial = other.trial
-        self.behavior.take_over(other.behavior)
-        self.weights.exploration.published_share = other.weights.exploration.published_share
-        self.follow(other._index)
+    def take_over(self, predecessor: IndexLearner) -> None:
+        """Replace another learner of the index: continue its trial, and what it published."""
+        self.trial = predecessor.trial
+        self.behavior.take_over(predecessor.behavior)
+        self.weights.exploration.published_share = predecessor.weights.exploration.published_share
+        self.follow(predecessor._index)
 
     def parts(self) -> dict[str, bytes]:
         """Return everything learnt, for a snapshot; `restore` takes it."""
@@ -141,8 +141,8 @@ class IndexLearner:
     def restore(self, parts: Mapping[str, bytes]) -> None:
         """Continue from `parts`.
 
-        Raises KeyError, ValueError or msgspec.DecodeError where they are malformed or of another version, and
-        ValueError where other events were to be ignored then.
+        Raises KeyError, ValueError or msgspec.DecodeError if they are malformed or of another version, and
+        ValueError if other events were to be ignored then.
         """
         if msgspec.json.decode(parts["ignored"], type=tuple[Ignored, ...]) != self._index.learning.ignored:
             raise ValueError("other events are to be ignored by now")

@@ -16,14 +16,17 @@ MIN_LIFT: Final = 0.1
 MAX_CHANGED: Final = 2000
 REVISITED: Final = 20
 
-# The query's words, '' for the value whatever the query; the document's id.
+# The query's words, '' for the value over all queries; the document's id.
 Key: TypeAlias = tuple[str, str]
 # Factor and log2 lift.
 Value: TypeAlias = tuple[float, float]
 
 
 class PublishedValues:
-    """values: what was published, by key; a document that is like others has no entry."""
+    """The behavior values that were published.
+
+    values: by key; a document that is like others has no entry.
+    """
 
     def __init__(self) -> None:
         self.values: dict[Key, Value] = {}
@@ -37,7 +40,7 @@ class PublishedValues:
         self._changed |= dict.fromkeys(keys)
 
     def mark_unconfirmed(self, keys: Iterable[Key]) -> None:
-        """Publish the values of these keys again, whatever was published before."""
+        """Publish the values of these keys again, even if they have not changed."""
         self._unconfirmed |= set(keys)
         self._changed |= dict.fromkeys(self._unconfirmed)
 
@@ -53,7 +56,7 @@ class PublishedValues:
         return keys
 
     def update(self, key: Key, value: Value | None) -> bool:
-        """Record a value, and return whether to publish it. value: None where the document is like others."""
+        """Record a value, and return whether to publish it. value: None if the document is like others."""
         before, unconfirmed = self.values.get(key), key in self._unconfirmed
         self._unconfirmed.discard(key)
         if value is None:
@@ -64,10 +67,10 @@ class PublishedValues:
         self.values[key] = value
         return True
 
-    def take_over(self, other: PublishedValues) -> None:
+    def take_over(self, predecessor: PublishedValues) -> None:
         """Continue from what another learner published, and examine all of it."""
-        self.values, self._unconfirmed = other.values, other._unconfirmed
-        self.mark_changed(other.values)
+        self.values, self._unconfirmed = predecessor.values, predecessor._unconfirmed
+        self.mark_changed(predecessor.values)
 
     def parts(self) -> tuple[list[tuple[Key, Value]], list[Key]]:
         """Return the state that `restore` takes."""

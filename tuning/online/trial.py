@@ -26,24 +26,24 @@ Display: TypeAlias = tuple[str, float]
 class TrialObserver:
     """The evidence on the trial of an index.
 
-    trial_id: id of the trial; '' where there is none.
+    trial_id: id of the trial; '' if there is none.
     """
 
     def __init__(self) -> None:
         self.pipeline = Pipeline()
         self.trial_id = ""
-        # Packed pipelines by trial id: trials that another one is tried in the place of.
+        # Packed pipelines by trial id: trials that are suspended while another one runs.
         self._suspended: dict[str, bytes] = {}
         self._comparisons = ComparisonVotes()
         # Hashes of the display and of users who had a page; the values are None.
         self._first_pages: OrderedDict[bytes, None] = OrderedDict()
-        # None where a decision changes the display, and is not in force yet.
+        # None while a decision that changes the display is not in force yet.
         self._display: Display | None = None
         # Config version from which the display is in force.
         self._display_since = 0
 
     def follow(self, index: IndexControl) -> None:
-        """Continue with the trial that CONTROL names, whoever began it."""
+        """Continue with the trial that CONTROL names, even if another service or a person began it."""
         trial = index.trial
         display = (trial.id, trial.solo_share) if trial is not None else None
         if display != self._display:
@@ -56,7 +56,7 @@ class TrialObserver:
         elif trial.id != self.trial_id or trial.stage != self.pipeline.stage:
             self.trial_id = trial.id
             if trial.id in self._suspended:
-                # The trial that took its place was not begun, or was given up: it continues with its evidence.
+                # The trial that replaced it was not begun, or was rejected: it continues with its evidence.
                 self.pipeline.restore(self._suspended[trial.id])
             if trial.stage != self.pipeline.stage:
                 self.pipeline.resume(trial.stage, trial.solo_share)
@@ -73,7 +73,7 @@ class TrialObserver:
         return step
 
     def propose(self, index: IndexControl, trial_id: str, why: str) -> Step:
-        """Start a trial in the place of the present one, whose evidence is kept as long as CONTROL names it."""
+        """Start a trial that replaces the present one, whose evidence is kept as long as CONTROL names it."""
         trial = index.trial
         named = {trial.id, trial.ramp.id if trial.ramp else ""} if trial is not None else set()
         self._suspended = {name: packed for name, packed in self._suspended.items() if name in named}
@@ -93,7 +93,7 @@ class TrialObserver:
         }
 
     def restore(self, parts: Mapping[str, bytes]) -> None:
-        """Continue from `parts`. Raises KeyError, ValueError or msgspec.DecodeError where they are malformed."""
+        """Continue from `parts`. Raises KeyError, ValueError or msgspec.DecodeError if they are malformed."""
         self.trial_id = msgspec.msgpack.decode(parts["trial_id"], type=str)
         self.pipeline.restore(parts["pipeline"])
         self._suspended = msgspec.msgpack.decode(parts["suspended"], type=dict[str, bytes])

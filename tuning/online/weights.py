@@ -29,7 +29,7 @@ N_PAIR_VOTES: Final = 2000
 # How often the uncertainty is computed, and on how many of the last pages.
 UNCERTAINTY_EVERY: Final = 250
 N_UNCERTAINTY_PAGES: Final = 50
-# Weights whose provenance is told.
+# Weights whose provenance is reported.
 N_EXPLAINED: Final = 12
 
 
@@ -94,7 +94,7 @@ class WeightLearner:
             self.exploration.uncertainty = order_uncertainty(self.model, last, self._in_force(index))
 
     def propose(self, index: IndexControl, last: RankingShown) -> Proposal | None:
-        """Return a candidate on the way to the learnt weights; None where none is worth a comparison.
+        """Return a candidate on the way to the learnt weights; None if none is worth a comparison.
 
         last: the last ranking learnt from.
         """
@@ -125,9 +125,9 @@ class WeightLearner:
         )
 
     def moved_by(self, index: IndexControl) -> dict[str, tuple[str, ...]]:
-        """Return, by weight that is furthest from the learnt one, the searches that moved it most that way.
+        """Return the searches that moved weights most, for the weights that are furthest from the learnt ones.
 
-        Searches count since the last publication.
+        Only searches since the last publication count.
         """
         in_force = self._in_force(index)
         length = float(np.linalg.norm(in_force)) or 1.0
@@ -146,9 +146,9 @@ class WeightLearner:
         return parts | with_prefix("model.", self.model.parts().items())
 
     def restore(self, parts: Mapping[str, bytes]) -> None:
-        """Continue from `parts`; where the index has other features by now, only the counts are taken.
+        """Continue from `parts`; if the index has other features by now, only the counts are taken.
 
-        Raises KeyError, ValueError or msgspec.DecodeError where they are malformed.
+        Raises KeyError, ValueError or msgspec.DecodeError if they are malformed.
         """
         self.n_pages = msgspec.msgpack.decode(parts["n_pages"], type=int)
         self.exploration = msgspec.msgpack.decode(parts["exploration"], type=Exploration)

@@ -7,12 +7,12 @@ import pytest
 
 from tuning.curves import pieces
 from tuning.learners.browsing import BrowsingLearner
-from tuning.learners.exploration import MIN_SHARE, WANTED_VOTES, Exploration, order_uncertainty
+from tuning.learners.exploration import MIN_SHARE, TARGET_VOTES, Exploration, order_uncertainty
 
 HIGHEST = 0.02
 
 
-@pytest.mark.parametrize(("votes", "share"), [(2, WANTED_VOTES / 2), (1, WANTED_VOTES), (0, HIGHEST)])
+@pytest.mark.parametrize(("votes", "share"), [(2, TARGET_VOTES / 2), (1, TARGET_VOTES), (0, HIGHEST)])
 def test_the_fewer_votes_a_page_yields_the_more_searches_explore(votes: int, share: float) -> None:
     exploration = Exploration()
     for _ in range(5000):
