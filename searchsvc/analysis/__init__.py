@@ -1,4 +1,4 @@
-"""How does text become terms? Documents and queries are analysed alike.
+"""How does text become terms? Documents and queries are analyzed alike.
 
 A query is then understood by the words of the index.
 """

@@ -54,7 +54,8 @@ class Analysis(NamedTuple):
 class Span(NamedTuple):
     """A run of letters and digits in a text.
 
-    start, end: code points [start, end)
+    start: position of its first code point
+    end: position after its last code point
     words: its folded words, then the compound of them, then the compound of the chain that it is a part of
     """
 

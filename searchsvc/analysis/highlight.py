@@ -27,7 +27,8 @@ class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to highlight.
 
     fields: searchable fields to highlight; empty for all
-    pre, post: tags around each word
+    pre: tag before each word
+    post: tag after each word
     words: length of a snippet in words; 0 for the whole text
     """
 

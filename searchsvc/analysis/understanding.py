@@ -58,7 +58,7 @@ def understand(
 
 
 def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing: bool, typos: bool) -> _Terms:
-    compounds = _known_compounds(analysis, len(words), lexicon)
+    compounds = _indexed_compounds(analysis, len(words), lexicon)
     terms: list[QueryTerm] = []
     corrected: list[str] = []
     position = 0
@@ -85,15 +85,15 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
     return _Terms(terms, corrected)
 
 
-def _known_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> dict[int, Compound]:
+def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> dict[int, Compound]:
     """Return the compounds of the query that documents contain, by first position; of overlapping ones the longest.
 
     dv7-1211ea is one term then, and does not find every product with a 7 in it.
     """
-    known = [c for c in analysis.compounds if c.end <= n_words and lexicon.count(stem(c.text))]
+    indexed = [c for c in analysis.compounds if c.end <= n_words and lexicon.count(stem(c.text))]
     taken: set[int] = set()
     chosen: dict[int, Compound] = {}
-    for compound in sorted(known, key=lambda c: (c.start - c.end, c.start)):
+    for compound in sorted(indexed, key=lambda c: (c.start - c.end, c.start)):
         positions = range(compound.start, compound.end)
         if taken.isdisjoint(positions):
             taken.update(positions)

@@ -24,7 +24,7 @@ BATCH: Final = 16
 
 
 class Embedder:
-    """A loaded model, for many threads. The vector of a text is the same to the bit whatever else is encoded.
+    """A loaded model, for many threads. The vector of a text is the same to the bit, however many texts are encoded.
 
     folder: an export folder
     cache_size: queries whose vectors are kept

@@ -41,7 +41,7 @@ def load_session(folder: Path, n_threads: int = 1, worker_cores: Collection[int]
             str(folder / MODEL_FILE),
             options,
             providers=["CPUExecutionProvider"],
-            # The fused operator adds and normalises one number at a time: 67 us where the plain two take 20.
+            # The fused operator adds and normalizes one number at a time: 67 us, where the two plain operators take 20.
             disabled_optimizers=["SkipLayerNormFusion"],
         )
     except Exception as error:  # onnxruntime raises a class of its own per status code, all straight from Exception

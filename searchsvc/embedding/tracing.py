@@ -23,7 +23,8 @@ class TracedModel(NamedTuple):
 def trace(source: ModelSource, tokenizer_file: Path, graph_file: Path) -> TracedModel:
     """Load any model with sentence-transformers and trace it with torch.
 
-    tokenizer_file, graph_file: files to write
+    tokenizer_file: file to write the tokenizer to
+    graph_file: file to write the graph to
 
     Raises Unavailable if either package is missing or the model cannot be loaded.
     """

@@ -13,7 +13,7 @@ from events.errors import InvalidInput
 MAX_VALUE_CHARS: Final = 200
 MAX_NESTING: Final = 3
 MAX_FAMILIES: Final = 8
-# What shoppers choose by, whatever they look for. Of each kind, the first attribute that a document has counts.
+# What shoppers choose by, for all kinds of products. Of each kind, the first attribute that a document has counts.
 USUAL_FAMILIES: Final = (
     ("brand", "manufacturer", "maker", "vendor", "supplier", "publisher", "artist", "author"),
     ("category", "categories", "product_type", "department", "genre", "genres"),
@@ -32,7 +32,8 @@ def attributes_of(
 ) -> Iterator[tuple[str, list[AttributeValue]]]:
     """Yield the name and the values of each attribute of a document.
 
-    A member `b` of a member `a` is named `a.b`. True and false are the texts `true` and `false`. The id is none.
+    A member `b` of a member `a` is named `a.b`. True and false are the texts `true` and `false`. The id is not an
+    attribute.
 
     members: the document, or at a depth a member of it
     prefix: what the names begin with

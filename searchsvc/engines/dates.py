@@ -15,7 +15,7 @@ def epoch_seconds(text: str) -> float | None:
 
     Without a zone it is UTC.
 
-    Returns seconds since 1970, or None if the text is no date.
+    Returns seconds since 1970, or None if the text is not a date.
     """
     if not _DATE.fullmatch(text):
         return None

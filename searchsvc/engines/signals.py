@@ -1,4 +1,4 @@
-"""Signals: numbers of a document that rank it whatever the query. How they are stored, and their value. Pure."""
+"""Signals: numbers of a document that rank it for every query. How they are stored, and their value. Pure."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ def fill_hash_table(hashes: AnyArray, table: AnyArray) -> None:
 def sort_keys(letters: AnyArray, ends: AnyArray, numbers: AnyArray, offset: int, keys: AnyArray) -> None:
     """Compute integers that order as eight bytes of texts do. A zero byte before a text does not count.
 
-    letters, ends: see `texts.StoredTexts`
+    letters: see `texts.StoredTexts`
+    ends: see `texts.StoredTexts`
     numbers: (n,) of the texts
     offset: the first of the eight bytes
     keys: (n,) written to

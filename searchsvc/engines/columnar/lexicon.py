@@ -30,7 +30,8 @@ class StoredLexicon(msgspec.Struct, frozen=True):
     words: the words
     stems: the terms that were not words when they were added
     term_of: (n_words,) the term of each word
-    signatures, beginnings: (n_words,) see `word_keys`
+    signatures: (n_words,) see `word_keys.signature`
+    beginnings: (n_words,) see `word_keys.beginning`
     lengths: (n_words,) in characters
     in_order: the first words, in the order of their beginnings; later words are not sorted yet
     """

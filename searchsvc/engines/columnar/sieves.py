@@ -29,7 +29,7 @@ TRAINING_ROWS: Final = 64
 TRAINING_ROUNDS: Final = 10
 # Share of the partitions that are searched, by the least share of allowed rows: allowed rows are further apart.
 PROBED_SHARES: Final = ((0.5, 3 / 16), (0.1, 1 / 4), (0.0, 1 / 2))
-# Two dimensions share a code of four bits. The base returns this factor times k rows, more where it is partitioned:
+# Two dimensions share a code of four bits. The base returns this factor times k rows, more if it is partitioned:
 # recall@100 is 0.99 or more.
 CODE_DIMENSIONS: Final = 2
 CODE_BITS: Final = 4
@@ -59,7 +59,7 @@ class Sieve:
     def nearest(self, vector: FloatArray, k: int, allowed: BoolArray | None) -> IntArray:
         """Return allowed rows among which the k nearest are; a filter may leave fewer than k.
 
-        allowed: (n_slots,); None where all are
+        allowed: (n_slots,); None if all are
         """
         size = self.end - self.start
         mask = None if allowed is None else allowed[self.start : self.end]
@@ -68,12 +68,12 @@ class Sieve:
             return np.empty(0, np.int64)
         n = k if self.start else k * (PARTITIONED_FACTOR if self._is_partitioned else SIEVE_FACTOR)
         if self._is_partitioned:
-            _, found = self.index.search(vector[None, :], min(n, size), params=self._parameters(mask, share))
+            _, results = self.index.search(vector[None, :], min(n, size), params=self._parameters(mask, share))
         else:
             # As many more as there would be in between if the allowed rows were spread evenly, and n again.
             n = n if mask is None else n + int(n / share)
-            _, found = self.index.search(vector[None, :], min(n, size))
-        rows: IntArray = found[0][found[0] >= 0]
+            _, results = self.index.search(vector[None, :], min(n, size))
+        rows: IntArray = results[0][results[0] >= 0]
         return (rows if mask is None else rows[mask[rows]]) + self.start
 
     def _parameters(self, mask: BoolArray | None, share: float) -> Any:
@@ -88,7 +88,7 @@ class Sieve:
 
 
 class BaseBuild:
-    """Builds a base on a thread of its own. It takes seconds where there are many rows; commits go on meanwhile.
+    """Builds a base on a thread of its own. It takes seconds if there are many rows; commits go on meanwhile.
 
     previous: the last base, None if there is none
     """
@@ -104,7 +104,7 @@ class BaseBuild:
 
     @property
     def index(self) -> Any:
-        """The FAISS index, None until it is done and where it failed."""
+        """The FAISS index; None until it is done, and if the build failed."""
         return self._index
 
     def wait(self, timeout_s: float | None) -> None:

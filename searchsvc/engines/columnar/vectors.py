@@ -68,7 +68,7 @@ class VectorIndex:
         return VectorView(self.store(), tuple(self._sieves))
 
     def maintain(self, timeout_s: float | None = None) -> bool:
-        """Bring the base up to all rows, or nearly all where they are many.
+        """Bring the base up to all rows, or nearly all if they are many.
 
         timeout_s: how long to wait for a build; None waits until it is done
 
@@ -158,7 +158,7 @@ class VectorView:
         return rows, cosines
 
     def _candidates(self, vector: FloatArray, k: int, allowed: BoolArray) -> IntArray:
-        """Return allowed rows among which the k nearest are; all allowed rows where they are few."""
+        """Return allowed rows among which the k nearest are; all allowed rows if they are few."""
         end = self._sieves[-1].end if self._sieves else 0
         n_allowed = int(np.count_nonzero(allowed[:end]))
         if n_allowed == end or n_allowed > MAX_EXHAUSTIVE_ROWS:

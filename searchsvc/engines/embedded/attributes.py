@@ -31,7 +31,8 @@ class StoredAttribute(msgspec.Struct, frozen=True):
     texts: the distinct values, by code
     numbers: (n_values,) each value as a number, nan if it is none
     dates: (n_values,) each value as a date in seconds since 1970, nan if it is none
-    slots, codes: (n,) the pairs
+    slots: (n,) slot of each pair
+    codes: (n,) code of each pair
     """
 
     texts: StoredTexts
@@ -61,17 +62,19 @@ class StoredAttributes(msgspec.Struct, frozen=True):
     @staticmethod
     def join(by_name: Mapping[str, StoredAttribute]) -> StoredAttributes:
         attributes = [StoredAttribute.empty(), *by_name.values()]
-        sizes = [[len(one.numbers), len(one.slots), len(one.texts.letters)] for one in attributes]
+        sizes = [
+            [len(attribute.numbers), len(attribute.slots), len(attribute.texts.letters)] for attribute in attributes
+        ]
         joined = StoredAttribute(
             texts=StoredTexts(
-                letters=np.concatenate([one.texts.letters for one in attributes]),
-                ends=np.concatenate([one.texts.ends for one in attributes]),
-                hashes=np.concatenate([one.texts.hashes for one in attributes]),
+                letters=np.concatenate([attribute.texts.letters for attribute in attributes]),
+                ends=np.concatenate([attribute.texts.ends for attribute in attributes]),
+                hashes=np.concatenate([attribute.texts.hashes for attribute in attributes]),
             ),
-            numbers=np.concatenate([one.numbers for one in attributes]),
-            dates=np.concatenate([one.dates for one in attributes]),
-            slots=np.concatenate([one.slots for one in attributes]),
-            codes=np.concatenate([one.codes for one in attributes]),
+            numbers=np.concatenate([attribute.numbers for attribute in attributes]),
+            dates=np.concatenate([attribute.dates for attribute in attributes]),
+            slots=np.concatenate([attribute.slots for attribute in attributes]),
+            codes=np.concatenate([attribute.codes for attribute in attributes]),
         )
         return StoredAttributes(list(by_name), joined, np.cumsum(np.array(sizes, np.int64), axis=0))
 

@@ -178,7 +178,8 @@ def _passing_values(clause: Is | Range | Exists, attribute: AttributeValues, fie
 def _stats(numbers: AnyArray, counts: AnyArray) -> FacetStats | None:
     """Return statistics of the counted numbers, or None if there are none.
 
-    numbers, counts: (n_values,)
+    numbers: (n_values,) each value as a number
+    counts: (n_values,) matching documents with each value
     """
     counted = np.flatnonzero((counts > 0) & ~np.isnan(numbers))
     if not len(counted):

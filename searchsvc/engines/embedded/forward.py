@@ -87,7 +87,7 @@ class ForwardIndex:
     def add(self, documents: Sequence[Sequence[Analysis]]) -> tuple[AnyArray, Entries]:
         """Append documents as the next slots.
 
-        documents: the analysed fields of each
+        documents: the analyzed fields of each
 
         Returns their postings: (n,) the term of each entry, and the entries.
         """

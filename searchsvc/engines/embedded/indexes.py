@@ -51,7 +51,8 @@ class EmbeddedIndexes:
 class EmbeddedStorage:
     """`searchsvc.engines.protocol.IndexStorage` in a folder.
 
-    model, dimension: see `EmbeddedIndexes`
+    model: see `EmbeddedIndexes`
+    dimension: see `EmbeddedIndexes`
     executor: see `EmbeddedEngine`
     """
 

@@ -2,7 +2,7 @@
 
 A document's upper bound is the sum of what each of its terms scores at most. A few hundred documents with high bounds
 are scored first; the k-th best of them is the threshold. Documents with lower bounds are pruned at once. The others are
-scored a few terms at a time, and pruned as soon as the terms that are left cannot lift them above the threshold.
+scored a few terms at a time, and pruned as soon as the remaining terms cannot raise them above the threshold.
 Source: Turtle & Flood 1995.
 """
 

@@ -57,7 +57,7 @@ def _load(kind: Any, folder: Path, path: str, values: dict[str, msgspec.Raw]) ->
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    """The fields of a struct or NamedTuple, none for other types."""
+    """Return the fields of a struct or NamedTuple, none for other types."""
     fields: tuple[str, ...] = getattr(kind, "__struct_fields__", getattr(kind, "_fields", ()))
     return fields
 

@@ -22,7 +22,8 @@ class Is(msgspec.Struct, frozen=True):
 class Range(msgspec.Struct, frozen=True):
     """A number or a date of an attribute lies in a range.
 
-    low, high: the bounds; dates as seconds since 1970
+    low: lower bound; a date as seconds since 1970
+    high: upper bound, in the same way
     dates: whether the bounds are dates
     """
 

@@ -115,8 +115,10 @@ class OpenSearchEngine:
     def apply(self, changes: Sequence[Upsert | Delete], catalog_seq: int) -> OpenSearchSnapshot:
         """Make changes visible together.
 
-        Of several changes of one document the last counts; what the node has from a later message stays. After it
-        raised Unavailable the node may have some of the changes: the next call sends them again before its own.
+        Of several changes of one document the last counts; what the node has from a later message stays.
+
+        Raises Unavailable if the node did not confirm all changes; it may have some. The next call sends them again
+        before its own.
         """
         if self._unfinished is not None:
             # Fails if the index is gone: a write would create it again, with another mapping.

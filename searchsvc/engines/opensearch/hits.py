@@ -11,7 +11,7 @@ from searchsvc.engines.opensearch import mapping, replies
 from tuning.arrays import IntArray
 
 
-class KnownHit(msgspec.Struct, frozen=True):
+class ReportedHit(msgspec.Struct, frozen=True):
     """What the node reported of one document.
 
     columns: its signals and its vector, see `searchsvc.engines.opensearch.columns.Columns`
@@ -31,13 +31,13 @@ class Hits:
     """All hits of one search. A slot is the order in which a document first came."""
 
     def __init__(self) -> None:
-        self._hits: list[KnownHit] = []
+        self._hits: list[ReportedHit] = []
         self._slots: dict[str, int] = {}
 
-    def __getitem__(self, slot: int) -> KnownHit:
+    def __getitem__(self, slot: int) -> ReportedHit:
         return self._hits[slot]
 
-    def of(self, slots: IntArray) -> list[KnownHit]:
+    def select(self, slots: IntArray) -> list[ReportedHit]:
         return [self._hits[slot] for slot in slots.tolist()]
 
     def ids(self, slots: IntArray) -> list[str]:
@@ -54,7 +54,7 @@ class Hits:
             slot = self._slots.setdefault(document_id, len(self._hits))
             if slot == len(self._hits):
                 columns, short = str(hit.fields[mapping.COLUMNS][0]), str(hit.fields.get(mapping.SHORT, [""])[0])
-                self._hits.append(KnownHit(document_id, columns, short, hit.matched_queries, hit.fields))
+                self._hits.append(ReportedHit(document_id, columns, short, hit.matched_queries, hit.fields))
             else:
                 before = self._hits[slot]
                 named, fields = {**before.named, **hit.matched_queries}, {**before.fields, **hit.fields}

@@ -37,9 +37,10 @@ class Layout(msgspec.Struct, frozen=True):
     """How the indexes of a service are made.
 
     prefix: what all their names begin with
-    model: that makes the vectors, '' without one
+    model: digest of the model that makes the vectors, '' without one
     dimension: of the vectors, 0 without a model
-    n_shards, n_replicas: of new indexes
+    n_shards: number of shards of new indexes
+    n_replicas: number of replicas of new indexes
     """
 
     prefix: str
@@ -62,11 +63,11 @@ class OpenSearchIndexes:
         return OpenSearchStorage(self._node, self._layout, self._base(control), control.settings)
 
     def drop_others(self, controls: Collection[IndexControl]) -> None:
-        wanted = {self._base(control) for control in controls}
-        found = self._node.call("GET", f"/{self._layout.prefix}-*", dict[str, replies.IndexFound])
-        for name, index in found.items():
+        bases = {self._base(control) for control in controls}
+        indexes = self._node.call("GET", f"/{self._layout.prefix}-*", dict[str, replies.IndexDescription])
+        for name, index in indexes.items():
             # The names of other services, and of indexes of no service, may begin with our prefix.
-            if index.mappings.meta.prefix == self._layout.prefix and name.rpartition("-v")[0] not in wanted:
+            if index.mappings.meta.prefix == self._layout.prefix and name.rpartition("-v")[0] not in bases:
                 with suppress(NotFound):
                     self._node.call("DELETE", f"/{name}", msgspec.Raw)
 
@@ -95,16 +96,16 @@ class OpenSearchStorage:
         process began to fill.
         """
         knn = self._knn()
-        found, fingerprint = self._found(), self._fingerprint(knn)
-        fitting = [name for name, index in found.items() if index.mappings.meta.fingerprint == fingerprint]
-        searched = next((name for name, index in found.items() if self._read_alias in index.aliases), None)
+        indexes, fingerprint = self._concrete_indexes(), self._fingerprint(knn)
+        fitting = [name for name, index in indexes.items() if index.mappings.meta.fingerprint == fingerprint]
+        searched = next((name for name, index in indexes.items() if self._read_alias in index.aliases), None)
         if searched is not None and searched not in fitting:
             log.warning(
                 "%s was built by other settings, another model or for other plugins: rebuilding it from the log",
                 searched,
             )
         name = searched if searched in fitting else max(fitting, key=_number, default=None)
-        return self._open(name, found[name].n_shards, knn) if name is not None else self._create(knn)
+        return self._open(name, indexes[name].n_shards, knn) if name is not None else self._create(knn)
 
     def create(self) -> OpenSearchEngine:
         return self._create(self._knn())
@@ -116,7 +117,7 @@ class OpenSearchStorage:
         """
         knn = self._knn()
         fingerprint = self._fingerprint(knn)
-        for name, index in self._found().items():
+        for name, index in self._concrete_indexes().items():
             if self._previous_alias in index.aliases and index.mappings.meta.fingerprint == fingerprint:
                 return self._open(name, index.n_shards, knn)
         raise NotFound(f"{self._base} has no previous index by the settings in force", field="previous")
@@ -124,8 +125,8 @@ class OpenSearchStorage:
     def adopt(self, engine: Engine) -> None:
         """Point the read and write aliases to an engine's index and drop all but the one before, in one call."""
         new = engine.snapshot().generation
-        found = self._found()
-        before = next((name for name, index in found.items() if self._read_alias in index.aliases), None)
+        indexes = self._concrete_indexes()
+        before = next((name for name, index in indexes.items() if self._read_alias in index.aliases), None)
         if before == new:
             return
         self._node.call("POST", f"/{new}/_refresh", msgspec.Raw)
@@ -133,11 +134,11 @@ class OpenSearchStorage:
         if count != engine.snapshot().n_documents:
             raise Corrupt(f"{new} was given {engine.snapshot().n_documents} documents and holds {count}")
         actions: list[dict[str, object]] = [
-            {"remove_index": {"index": name}} for name in found if name not in (new, before)
+            {"remove_index": {"index": name}} for name in indexes if name not in (new, before)
         ]
         targets = ((self._read_alias, new), (self._write_alias, new), (self._previous_alias, before))
         for alias, target in targets:
-            holders = [name for name in (new, before) if name is not None and alias in found[name].aliases]
+            holders = [name for name in (new, before) if name is not None and alias in indexes[name].aliases]
             actions += [{"remove": {"index": name, "alias": alias}} for name in holders]
             actions += [{"add": {"index": target, "alias": alias}}] if target is not None else []
         self._node.call("POST", "/_aliases", msgspec.Raw, {"actions": actions})
@@ -150,7 +151,7 @@ class OpenSearchStorage:
         del encode
 
     def _create(self, knn: bool) -> OpenSearchEngine:
-        number = max(map(_number, self._found()), default=0) + 1
+        number = max(map(_number, self._concrete_indexes()), default=0) + 1
         name = f"{self._base}-v{number}"
         n_shards, n_replicas = self._layout.n_shards, self._layout.n_replicas
         body = mapping.index_body(self._settings, self._dimension, knn=knn, n_shards=n_shards, n_replicas=n_replicas)
@@ -163,10 +164,10 @@ class OpenSearchStorage:
         engine.restore()
         return engine
 
-    def _found(self) -> dict[str, replies.IndexFound]:
+    def _concrete_indexes(self) -> dict[str, replies.IndexDescription]:
         """Return the concrete indexes by name, without those of an index whose own name begins with ours."""
-        found = self._node.call("GET", f"/{self._base}-v*", dict[str, replies.IndexFound])
-        return {name: index for name, index in found.items() if name.removeprefix(f"{self._base}-v").isdigit()}
+        indexes = self._node.call("GET", f"/{self._base}-v*", dict[str, replies.IndexDescription])
+        return {name: index for name, index in indexes.items() if name.removeprefix(f"{self._base}-v").isdigit()}
 
     def _fingerprint(self, knn: bool) -> str:
         """Return a hash of all that an index is built by. An index with another one must be rebuilt."""

@@ -45,8 +45,8 @@ def query_clauses(
     field_boosts: (n_fields,) factor of each field's BM25, at least 0
     rarity: returns the idf of a stem in a field, 0 if no document has it there
     """
-    known = statistics.in_index.tolist()
-    positions = [position for position, _ in enumerate(query.terms) if known[position]]
+    in_index = statistics.in_index.tolist()
+    positions = [position for position, _ in enumerate(query.terms) if in_index[position]]
     contains = {position: {"match": {"all": _alternatives(query.terms[position])}} for position in positions}
     by_field = [
         [
@@ -56,14 +56,14 @@ def query_clauses(
         ]
         for field in range(statistics.idf.shape[1])
     ]
-    required = [contains[position] for position in query.required_positions if known[position]]
+    required = [contains[position] for position in query.required_positions if in_index[position]]
     score = [
         {"bool": {"should": clauses, "boost": field_boosts[field]}} for field, clauses in enumerate(by_field) if clauses
     ]
     named = [named_clause(f"bm25.{field}", clauses) for field, clauses in enumerate(by_field) if clauses]
     named += _term_clauses(query, contains)
     for position in range(len(query.terms) - 1):
-        if known[position] and known[position + 1]:
+        if in_index[position] and in_index[position + 1]:
             named.append(_pair_clause(query, position))
     if query.words:
         named.append({"term": {"title": {"value": title_key(query.words), "_name": "title"}}})

@@ -1,6 +1,6 @@
 """The mapping of an index: the fields of its documents on the node. Pure.
 
-Texts are analysed by the service (`searchsvc.analysis.analyzer`) and sent as stems separated by spaces, so both engines
+Texts are analyzed by the service (`searchsvc.analysis.analyzer`) and sent as stems separated by spaces, so both engines
 find the same words. Stems at the same position (a word and the compounds that begin there) are joined by `|`.
 
 An attribute can have values of several kinds at once:

@@ -32,7 +32,8 @@ class Node:
     """A connection to one cluster, for any thread.
 
     hosts: URLs of its nodes
-    user, password: for basic authentication; '' without
+    user: for basic authentication; '' without
+    password: for basic authentication; '' without
     ca_file: certificates to trust; '' for those of the system
     timeout_s: limit of a search
     connections: at most this many to each host

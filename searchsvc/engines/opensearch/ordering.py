@@ -38,8 +38,8 @@ def sort_clauses(keys: Sequence[SortKey], attribute_kinds: Mapping[str, frozense
         kind = next((kind for kind in ("n", "d", "s") if kind in kinds), "s")
         unmapped_type = "keyword" if kind == "s" else "double"
         order, mode = ("desc", "max") if key.descending else ("asc", "min")
-        by = {"order": order, "mode": mode, "missing": "_last", "unmapped_type": unmapped_type}
-        clauses.append({attribute_path(key.field, kind): by})
+        options = {"order": order, "mode": mode, "missing": "_last", "unmapped_type": unmapped_type}
+        clauses.append({attribute_path(key.field, kind): options})
     return [*clauses, {"id": "asc"}]
 
 

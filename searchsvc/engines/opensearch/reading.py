@@ -15,7 +15,7 @@ from searchsvc.engines.filters import Filter
 from searchsvc.engines.opensearch import mapping, replies
 from searchsvc.engines.opensearch.clauses import EVERYTHING, Clause, ids_clause
 from searchsvc.engines.opensearch.columns import Columns, from_base64
-from searchsvc.engines.opensearch.hits import Hits, KnownHit
+from searchsvc.engines.opensearch.hits import Hits, ReportedHit
 from searchsvc.engines.opensearch.keyword_query import query_clauses
 from searchsvc.engines.opensearch.named_scores import (
     MatchedTerms,
@@ -92,7 +92,7 @@ class OpenSearchReading:
             self._look_up(ids_clause(self._hits.ids(slots)), None, len(slots), group=field)
         numbers: dict[object, int] = {}
         groups = []
-        for slot, hit in zip(slots.tolist(), self._hits.of(slots), strict=True):
+        for slot, hit in zip(slots.tolist(), self._hits.select(slots), strict=True):
             value = _group_value(hit, field)
             groups.append(numbers.setdefault(value if value is not None else ("alone", slot), len(numbers)))
         return np.array(groups, np.int64)
@@ -103,12 +103,12 @@ class OpenSearchReading:
             tests = with_test_filters({"bool": {"should": [EVERYTHING]}}, self._test_filters)
             self._look_up(ids_clause(self._hits.ids(slots)), tests, len(slots))
         name = filter_name(self._test_filters.index(condition))
-        return np.array([name in hit.named for hit in self._hits.of(slots)], np.bool_)
+        return np.array([name in hit.named for hit in self._hits.select(slots)], np.bool_)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         if not self._state.dimension:
             return np.zeros(len(slots), np.float32)
-        cosines: FloatArray = self._columns.vectors([hit.columns for hit in self._hits.of(slots)]) @ vector
+        cosines: FloatArray = self._columns.vectors([hit.columns for hit in self._hits.select(slots)]) @ vector
         return cosines
 
     def vector(self, slot: int) -> FloatArray | None:
@@ -118,7 +118,7 @@ class OpenSearchReading:
         return vector if vector.any() else None
 
     def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
-        rows = self._columns.signals([hit.columns for hit in self._hits.of(slots)])
+        rows = self._columns.signals([hit.columns for hit in self._hits.select(slots)])
         return signals.values(self._state.settings.signals, rows, timestamp_s)
 
     def id(self, slot: int) -> str:
@@ -139,17 +139,17 @@ class OpenSearchReading:
         return int(slots[0]) if len(slots) else None
 
     def _search(self, bodies: Sequence[Body]) -> list[replies.Searched]:
-        found = self._state.index.search(bodies)
-        self._is_partial = self._is_partial or not all(reply.is_whole for reply in found)
-        return found
+        results = self._state.index.search(bodies)
+        self._is_partial = self._is_partial or not all(reply.is_whole for reply in results)
+        return results
 
-    def _look_up(self, which: Clause, named: Clause | None, n: int, group: str | None = None) -> IntArray:
+    def _look_up(self, clause: Clause, named: Clause | None, n: int, group: str | None = None) -> IntArray:
         """Request n documents, or more about them than the search did. See `lookup_body`.
 
         Raises Unavailable if documents are missing from the reply and some shards did not answer.
         """
         was_partial, self._is_partial = self._is_partial, False
-        hits = self._search([lookup_body(which, named, group, n)])[0].hits.hits
+        hits = self._search([lookup_body(clause, named, group, n)])[0].hits.hits
         if self._is_partial and len(hits) < n:
             raise Unavailable(f"not all shards of {self._state.index.name} answered")
         self._is_partial = was_partial
@@ -165,8 +165,8 @@ class OpenSearchReading:
 
     def _required(self, query: Query) -> list[int]:
         """Return the positions of the required terms that the index contains."""
-        known = self._statistics(query).in_index
-        return [position for position in query.required_positions if known[position]]
+        in_index = self._statistics(query).in_index
+        return [position for position in query.required_positions if in_index[position]]
 
     def _unmatched(self, slots: IntArray, operator: Operator, query: Query) -> IntArray:
         """Return those of some slots that the keyword leg does not match."""
@@ -189,10 +189,10 @@ class OpenSearchReading:
             self._look_up(ids_clause(self._hits.ids(slots)), clauses.named, len(slots))
             self._query = query
         names = score_names(query, n_fields)
-        table = np.array([[hit.named.get(name, 0.0) for name in names] for hit in self._hits.of(slots)])
+        table = np.array([[hit.named.get(name, 0.0) for name in names] for hit in self._hits.select(slots)])
         return matched_terms(table, query, n_fields)
 
 
-def _group_value(hit: KnownHit, field: str) -> object:
+def _group_value(hit: ReportedHit, field: str) -> object:
     values = hit.fields.get(mapping.attribute_path(field, "g"))
     return values[0] if values else None

@@ -210,7 +210,7 @@ class Settings(msgspec.Struct):
     index: Numbers = msgspec.field(default_factory=Numbers)
 
 
-class IndexFound(MappingOf):
+class IndexDescription(MappingOf):
     """A concrete index, and the aliases that lead to it."""
 
     aliases: dict[str, msgspec.Raw] = {}

@@ -137,14 +137,14 @@ def sorted_body(plan: Plan, operator: Operator, other_ids: Sequence[str]) -> Bod
     }
 
 
-def lookup_body(which: Clause, named: Clause | None, group: str | None, n: int) -> Body:
+def lookup_body(clause: Clause, named: Clause | None, group: str | None, n: int) -> Body:
     """Return the request for n documents that the search did not find.
 
-    which: the clause that matches them
+    clause: the clause that matches them
     named: named clauses to report the scores of
     group: attribute to report for grouping
     """
-    filters = [LIVE, which] if named is None else [LIVE, which, named]
+    filters = [LIVE, clause] if named is None else [LIVE, clause, named]
     return {**reported((), group, n), "query": {"bool": {"filter": filters}}, "size": n}
 
 

@@ -129,10 +129,10 @@ class RetrievalReplies:
         filters = self._plan.facet_filters.get(i)
         if filters is not None:
             reply = self._replies[f"facet.{i}"]
-            found = self._nearest(f".{i}", filters)
+            nearest_slots = self._nearest(f".{i}", filters)
             pinned = self._pinned(f".{i}")
-            uncounted = self._unmatched(np.union1d(found if nearest.trust else nearest.slots, pinned), operator)
-        fields = [hit.fields for hit in self._hits.of(uncounted)]
+            uncounted = self._unmatched(np.union1d(nearest_slots if nearest.trust else nearest.slots, pinned), operator)
+        fields = [hit.fields for hit in self._hits.select(uncounted)]
         return facet(self._plan.request.facets[i], reply.aggregations[f"{operator}.{i}"], fields)
 
     def _sorted(self, operator: Operator, others: IntArray) -> IntArray:

@@ -24,7 +24,11 @@ class Root(msgspec.Struct):
 
 
 class Plugin(msgspec.Struct):
-    """A plugin of one node. name: of the node; component: of the plugin."""
+    """A plugin of one node.
+
+    name: name of the node
+    component: name of the plugin
+    """
 
     name: str
     component: str
@@ -51,7 +55,8 @@ class IndexStatus(msgspec.Struct, frozen=True):
     """A concrete index.
 
     name: of the concrete index
-    index, created_seq: name and CONTROL sequence of the index of the service
+    index: name of the service's index
+    created_seq: CONTROL sequence that created that index
     aliases: that lead to it
     catalog_seq: how much of CATALOG it contains
     analyzes: whether the node splits our texts as they are meant
@@ -67,7 +72,11 @@ class IndexStatus(msgspec.Struct, frozen=True):
 
 
 class ClusterStatus(msgspec.Struct, frozen=True):
-    """A cluster. health: green, yellow or red; knn: whether every node has the k-NN plugin."""
+    """A cluster.
+
+    health: green, yellow or red
+    knn: whether every node has the k-NN plugin
+    """
 
     cluster: str
     version: str
@@ -91,7 +100,7 @@ def status(node: Node, prefix: str) -> ClusterStatus:
         health.number_of_nodes,
         sorted({plugin.component for plugin in plugins}),
         _is_everywhere(node, plugins),
-        [_index_status(node, prefix, name, sorted(found.aliases)) for name, found in sorted(aliases.items())],
+        [_index_status(node, prefix, name, sorted(listed.aliases)) for name, listed in sorted(aliases.items())],
     )
 
 
@@ -116,8 +125,8 @@ def _analyzes(node: Node, name: str) -> bool:
 
 def _is_everywhere(node: Node, plugins: Sequence[Plugin]) -> bool:
     """Return whether every node has the k-NN plugin."""
-    found = node.call("GET", "/_cat/nodes", list[NodeName], query={"format": "json", "h": "name"})
-    return {each.name for each in found} <= {plugin.name for plugin in plugins if plugin.component == KNN_PLUGIN}
+    nodes = node.call("GET", "/_cat/nodes", list[NodeName], query={"format": "json", "h": "name"})
+    return {listed.name for listed in nodes} <= {plugin.name for plugin in plugins if plugin.component == KNN_PLUGIN}
 
 
 def _plugins(node: Node) -> list[Plugin]:

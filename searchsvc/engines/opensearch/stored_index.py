@@ -39,8 +39,8 @@ class StoredIndex:
 
     def attribute_kinds(self) -> dict[str, frozenset[str]]:
         """Return the kinds of values of each attribute, see `searchsvc.engines.opensearch.mapping`."""
-        found = self._index.call("GET", "/_mapping", dict[str, replies.MappingOf])
-        attributes = found[self._index.name].mappings.properties.get("a", replies.Properties()).properties
+        mappings = self._index.call("GET", "/_mapping", dict[str, replies.MappingOf])
+        attributes = mappings[self._index.name].mappings.properties.get("a", replies.Properties()).properties
         return {mapping.decode_name(name): frozenset(kinds.properties) for name, kinds in attributes.items()}
 
     def refusals(self, n: int) -> dict[str, str]:

@@ -113,5 +113,5 @@ class VectorLeg:
         return hits
 
     def _cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
-        cosines: FloatArray = self._columns.vectors([hit.columns for hit in self._hits.of(slots)]) @ vector
+        cosines: FloatArray = self._columns.vectors([hit.columns for hit in self._hits.select(slots)]) @ vector
         return cosines

@@ -86,7 +86,7 @@ class ServiceVectorsView:
         """Return the ids of the k nearest of some documents, nearest first. Compares each of them."""
         # The writer goes on: what it added since this view has rows beyond it.
         n_rows = len(self._live)
-        known = [row for document_id in ids if (row := self._row_of.get(document_id, n_rows)) < n_rows]
-        rows = np.array(known, np.int64)
+        row_numbers = [row for document_id in ids if (row := self._row_of.get(document_id, n_rows)) < n_rows]
+        rows = np.array(row_numbers, np.int64)
         order = np.argsort(-self._view.cosines(rows, vector), kind="stable")[:k]
         return [self._ids[row] for row in rows[order].tolist()]

@@ -94,7 +94,8 @@ def prepare(
 
     Of several changes of one document the last counts. What the node has from a later message stays.
 
-    dimension, knn: as in `stored_document`
+    dimension: as in `stored_document`
+    knn: as in `stored_document`
     """
     last: dict[str, Upsert | Delete] = {}
     for change in changes:

@@ -10,7 +10,8 @@ from tuning.compiled import compiled
 def mark_slots(slots: AnyArray, codes: AnyArray, passing: AnyArray, marked: AnyArray) -> None:
     """Mark the slots that have a passing value.
 
-    slots, codes: (n,) the pairs
+    slots: (n,) slot of each pair
+    codes: (n,) code of each pair
     passing: (n_codes,)
     marked: (n_slots,) written to
     """
@@ -22,7 +23,8 @@ def mark_slots(slots: AnyArray, codes: AnyArray, passing: AnyArray, marked: AnyA
 def count_values(slots: AnyArray, codes: AnyArray, matching: AnyArray, counts: AnyArray) -> None:
     """Count the matching slots of each value.
 
-    slots, codes: (n,) the pairs
+    slots: (n,) slot of each pair
+    codes: (n,) code of each pair
     matching: (n_slots,)
     counts: (n_codes,) added to
     """

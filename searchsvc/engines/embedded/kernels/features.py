@@ -37,7 +37,7 @@ def text_features(
     slopes, constant = norm
     n_terms, n_fields, n_required = idf_shares.shape[0], lengths.shape[1], required.sum()
     frequencies = np.zeros((n_fields, n_terms), np.float64)
-    held = np.zeros(n_terms, np.bool_)
+    contained = np.zeros(n_terms, np.bool_)
     # Of each term and the next: whether they are neighbours as in the query, and 1 / their least distance.
     adjacent = np.zeros(n_terms, np.bool_)
     nearness = np.zeros(n_terms, np.float64)
@@ -55,7 +55,7 @@ def text_features(
         return touched
 
     def find_word(word: int) -> int:
-        """The index of a word in the plan, -1 where it has none."""
+        """Return the position of a word in the plan, -1 if the plan does not have it."""
         low, high = 0, plan_words.shape[0]
         while low < high:
             middle = (low + high) // 2
@@ -66,7 +66,7 @@ def text_features(
         return low if low < plan_words.shape[0] and plan_words[low] == word else -1
 
     def compare(term: int, position: int, other_term: int, other_position: int) -> None:
-        """Note how near two occurrences in one field are, where their terms are neighbours in the query."""
+        """Record how near two occurrences in one field are, if their terms are neighbours in the query."""
         distance = abs(position - other_position)
         if abs(term - other_term) == 1 and 1 <= distance <= window:
             pair = min(term, other_term)
@@ -77,7 +77,7 @@ def text_features(
     def find_terms(slot: int) -> None:
         """Find the query's terms in one slot. Compares each occurrence with the last two before it."""
         frequencies[:] = 0.0
-        held[:] = False
+        contained[:] = False
         adjacent[:] = False
         nearness[:] = 0.0
         field_1, position_1, term_1 = -1, -1, -9
@@ -93,7 +93,7 @@ def text_features(
             for i in range(plan_starts[index], plan_starts[index + 1]):
                 term = int(plan_terms[i])
                 frequencies[field, term] += weights[i]
-                held[term] = True
+                contained[term] = True
                 if field_1 == field:
                     compare(term, position, term_1, position_1)
                 if field_2 == field:
@@ -115,7 +115,7 @@ def text_features(
         find_terms(slots[i])
         n_held, coverage, phrase, proximity = 0, 0.0, 0.0, 0.0
         for term in range(n_terms):
-            if held[term]:
+            if contained[term]:
                 coverage += idf_shares[term]
                 n_held += required[term]
         for term in range(n_terms - 1):

@@ -13,7 +13,8 @@ from tuning.compiled import compiled
 def merge_runs(older: RunArrays, newer: RunArrays, live: AnyArray, merged: RunArrays) -> int:
     """Merge two runs term by term, the older run's entries first, and leave out entries of dead slots.
 
-    older, newer: every slot of newer is larger than every slot of older
+    older: the run whose slots come first
+    newer: the run whose slots are all larger
     live: (n_slots,)
     merged: written to; has room for all terms and entries of both
 
@@ -73,7 +74,8 @@ def match_terms(
     term_bits: (n_slots,) see `set_term_bits`
     required: bits of the required terms
     allowed: (n_slots,)
-    with_all, with_any: (n_slots,) written to
+    with_all: (n_slots,) written to
+    with_any: (n_slots,) written to
 
     Returns how many slots hold all required terms, and how many any.
     """

@@ -46,7 +46,7 @@ def add_scores(
     block = np.empty(BLOCK, np.int64)
 
     def gallop(low: int, end: int, slot: int) -> int:
-        """The first entry from low on whose slot is not less than `slot`. Fast where it is near."""
+        """Return the first entry from low on whose slot is not less than `slot`. Fast if it is near."""
         stride = 1
         while low + stride < end and slots[low + stride] < slot:
             low, stride = low + stride, 2 * stride
@@ -84,7 +84,7 @@ def add_scores(
         return n, stop
 
     def earlier_frequency(first: int, span: int, slot: int, field: int) -> float:
-        """The weighted frequency that earlier spans of the same query term, from first on, gave to a slot's field."""
+        """Return the weighted frequency that earlier spans of the same term, from first on, gave to a slot's field."""
         frequency = 0.0
         for earlier in range(first, span):
             low = cursors[earlier] = gallop(cursors[earlier], ends[earlier], slot)

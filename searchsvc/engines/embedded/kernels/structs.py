@@ -38,7 +38,8 @@ class RunArrays(NamedTuple):
 class Spans(NamedTuple):
     """The postings lists of one run that a query reads, in the order of the query's terms.
 
-    begins, ends: (n_spans,) list i is the run's entries from begins[i] to ends[i]
+    begins: (n_spans,) list i is the run's entries from begins[i] to ends[i]
+    ends: (n_spans,) end of each list
     terms: (n_spans,) position of the query term that the list stands for
     weights: (n_spans,) weight of the alternative, (0, 1]
     """

@@ -10,7 +10,8 @@ from tuning.compiled import compiled
 def top_k(slots: AnyArray, keys: AnyArray, prefixes: AnyArray, best: AnyArray) -> bool:
     """Write the positions of the k least keys in order; equal keys order by the prefixes of their slots.
 
-    slots, keys: (n,), n >= k
+    slots: (n,), n >= k
+    keys: (n,) key of each slot, the least is best
     prefixes: (n_slots, 2) the beginnings of the document ids, see `ids.id_keys`
     best: (k,) written to
 

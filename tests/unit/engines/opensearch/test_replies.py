@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from searchsvc.engines.opensearch.replies import Failure, IndexFound, Progress, Searched
+from searchsvc.engines.opensearch.replies import Failure, IndexDescription, Progress, Searched
 
 
 def test_a_failure_tells_its_causes() -> None:
@@ -31,5 +31,7 @@ def test_progress_is_stored_under_the_names_of_the_format() -> None:
 
 
 def test_the_number_of_shards_is_read_from_the_settings() -> None:
-    found = msgspec.json.decode(b'{"mappings": {}, "settings": {"index": {"number_of_shards": "3"}}}', type=IndexFound)
+    found = msgspec.json.decode(
+        b'{"mappings": {}, "settings": {"index": {"number_of_shards": "3"}}}', type=IndexDescription
+    )
     assert found.n_shards == 3
