@@ -24,7 +24,7 @@ class AuditEntry(msgspec.Struct, frozen=True):
     restores: see `events.types.ChangePublished`
     event: JSON of the event, byte for byte as stored
     chain: SHA-256 over the chain before and these bytes
-    refused: why a policy did not allow it; '' where it was allowed
+    refused: why a policy did not allow it; '' if it was allowed
     """
 
     seq: int
@@ -70,7 +70,7 @@ class Audit:
         """Return the first entries past a sequence.
 
         index: only changes of this index; '' for all
-        limit: at most so many entries
+        limit: maximum number of entries
 
         Raises InvalidInput.
         """
@@ -87,7 +87,7 @@ class Audit:
         return entries
 
     def between(self, index: str, first: int, last: int) -> Difference:
-        """Return what differs of an index between two sequences. Raises NotFound where it existed at neither."""
+        """Return what differs of an index between two sequences. Raises NotFound if it existed at neither."""
         before, after = (self._history.state_at(seq).indexes.get(index) for seq in (first, last))
         if before is None and after is None:
             message = f"there was no index {index[:80]!r} at sequence {first}, nor at {last}"

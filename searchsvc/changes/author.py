@@ -15,7 +15,7 @@ MAX_ACTOR_CHARS: Final = 200
 class Author(msgspec.Struct, frozen=True):
     """The author of a change. Unverified until keys exist.
 
-    source: where the request came from, such as an address; '' where that is not known
+    source: where the request came from, such as an address; '' if that is not known
     """
 
     actor: str = "anonymous"
@@ -23,6 +23,6 @@ class Author(msgspec.Struct, frozen=True):
     source: str = ""
 
     def check(self) -> None:
-        """Raise InvalidInput where actor or reason is too long."""
+        """Raise InvalidInput if actor or reason is too long."""
         require(len(self.reason) <= MAX_REASON_CHARS, "reason", self.reason, f"at most {MAX_REASON_CHARS} characters")
         require(len(self.actor) <= MAX_ACTOR_CHARS, "actor", self.actor, f"at most {MAX_ACTOR_CHARS} characters")

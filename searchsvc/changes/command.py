@@ -1,7 +1,7 @@
-"""Commands: what is decided on the newest state of CONTROL, as one event to append. Pure.
+"""Commands: each decides, on the newest state of CONTROL, on one event to append. Pure.
 
-A command is decided again where another writer was first, on the state with that writer's event. It returns
-`ChangeRefused` where a policy of the index does not allow it.
+If another writer was first, the command decides again, on the state with that writer's event. It returns
+`ChangeRefused` if a policy of the index does not allow the change.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Command(Protocol):
     def author(self) -> Author: ...
 
     def decide(self, state: ControlState, stamp: EventStamp) -> ControlEvent:
-        """Return the event to append after `state`. Raises InvalidInput where the command cannot be honoured."""
+        """Return the event to append after `state`. Raises InvalidInput if the command is not valid on it."""
         ...
 
 
@@ -97,7 +97,7 @@ class DeleteIndex(msgspec.Struct, frozen=True):
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where the edits of a change come from; empty where its author wrote them.
+    """Where the edits of a change come from; empty if its author wrote them.
 
     undoes: CONTROL sequence of the change that it reverts
     restores: CONTROL sequence that it rolls back to
@@ -135,7 +135,7 @@ class PublishEdits(msgspec.Struct, frozen=True):
     rulebooks: Rulebooks
 
     def decide(self, state: ControlState, stamp: EventStamp) -> ControlEvent:
-        """Raises InvalidInput where the edits change nothing, or do not fit the index or each other."""
+        """Raises InvalidInput if the edits change nothing, or do not fit the index or each other."""
         before = state.index(self.index)
         edits = tuple(self.make_edits(before))
         if not edits:
@@ -171,7 +171,7 @@ class PublishEdits(msgspec.Struct, frozen=True):
 
 
 def _refusal_of_settings(state: ControlState, command: Command, stamp: EventStamp) -> Refusal | None:
-    """Return why the author may not change the settings of an index; None where they may, or where it is new."""
+    """Return why the author may not change the settings of an index; None if they may, or if it is new."""
     index = state.indexes.get(command.index)
     if index is None:
         return None

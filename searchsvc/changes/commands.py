@@ -1,4 +1,4 @@
-"""The changes that callers request of an index: each method is one request. Raises are those of `ControlWriter`."""
+"""The changes that callers request of an index: each method is one request, and raises what `ControlWriter` does."""
 
 from __future__ import annotations
 
@@ -82,17 +82,17 @@ class Commands:
         *,
         limits: SetLimits | None = None,
     ) -> Changed:
-        """Set some weights of an index, and their limits. Raises Conflict where `expected_version` is stale."""
+        """Set some weights of an index, and their limits. Raises Conflict if `expected_version` is stale."""
         return await self.publish(name, MergeWeights(weights, limits, expected_version).edits, author)
 
     async def set_rule(self, name: str, rule_id: str, rule: Rule, expected_seq: int | None, author: Author) -> Changed:
-        """Write a rule as a whole. Raises Conflict where `expected_seq` is stale; 0 stands for no rule."""
+        """Write a rule as a whole. Raises Conflict if `expected_seq` is stale; 0 stands for no rule."""
         edit = SetRule(rule_id, rule)
         await self.check(name, edit)
         return await self.publish(name, WriteRule(edit, expected_seq).edits, author)
 
     async def delete_rule(self, name: str, rule_id: str, expected_seq: int | None, author: Author) -> Changed:
-        """Delete a rule. Raises NotFound, and Conflict where `expected_seq` is stale."""
+        """Delete a rule. Raises NotFound, and Conflict if `expected_seq` is stale."""
         return await self.publish(name, RemoveRule(rule_id, expected_seq).edits, author)
 
     async def set_segment(self, name: str, segment_id: str, segment: Segment, author: Author) -> Changed:
@@ -113,12 +113,12 @@ class Commands:
     async def set_learning(self, name: str, change: Callable[[Learning], Learning], author: Author) -> Changed:
         """Change how an index learns.
 
-        change: from the present settings to those wanted; called again where another writer was first
+        change: returns the new settings from the current ones; called again if another writer was first
         """
         return await self.publish(name, ChangeLearning(change).edits, author)
 
     async def stop_trial(self, name: str, author: Author) -> Changed:
-        """End the trial of an index; the weights in force stay. Raises NotFound where there is none."""
+        """End the trial of an index; the weights in force stay. Raises NotFound if there is none."""
         return await self.publish(name, StopTrial().edits, author)
 
     async def restore_weights(self, name: str, version: int, author: Author) -> Changed:
@@ -137,7 +137,7 @@ class Commands:
         moment: a sequence, or a time with its zone
         field: what errors call the moment
 
-        Raises NotFound where the index did not exist then.
+        Raises NotFound if the index did not exist then.
         """
         past = await asyncio.to_thread(self.as_of, name, moment, field)
         return await self.publish(name, RollBack(past).edits, author, Origin(restores=past.seq))
@@ -146,10 +146,10 @@ class Commands:
         """Take one change back, as a whole.
 
         seq: CONTROL sequence of the change
-        force: also what was changed again since
+        force: also take back what was changed again since
 
-        Raises InvalidInput where the sequence is no change that can be reverted.
-        Raises Conflict where something was changed again since and `force` is not set.
+        Raises InvalidInput if the sequence is not a change that can be reverted.
+        Raises Conflict if something was changed again since and `force` is not set.
         """
         require(seq >= 1, "seq", seq, "a sequence from 1")
         self._history.seq_at(seq, "seq")
@@ -165,17 +165,17 @@ class Commands:
     ) -> Changed:
         """Edit an index.
 
-        make_edits: the edits, given the index as it is; called again where another writer was first
+        make_edits: returns the edits from the current index; called again if another writer was first
         origin: where the edits come from
 
-        Raises InvalidInput where they change nothing, or do not fit the index or each other.
+        Raises InvalidInput if they change nothing, or do not fit the index or each other.
         """
         return await self._writer.append(PublishEdits(name, make_edits, author, origin, self._rulebooks))
 
     async def check(self, name: str, edit: Edit) -> None:
-        """Raise InvalidInput where an edit cannot be honoured, by itself or on the documents of the index.
+        """Raise InvalidInput if an edit is not valid, by itself or for the documents of the index.
 
-        Raises NotFound where there is no such index, and Unavailable while its documents cannot be read.
+        Raises NotFound if there is no such index, and Unavailable while its documents cannot be read.
         """
         check_alone(edit)
         state = self._serving.current
@@ -184,11 +184,11 @@ class Commands:
             await asyncio.to_thread(check_on_documents, edit, state.snapshot(name))
 
     def check_together(self, before: IndexControl, after: IndexControl, edits: Sequence[Edit]) -> None:
-        """Raise InvalidInput where edits contradict each other or the index; see `edit_checks.check_together`."""
+        """Raise InvalidInput if edits contradict each other or the index; see `edit_checks.check_together`."""
         check_together(before, after, edits, self._rulebooks.get(before))
 
     def conflicts(self, name: str, rule_id: str) -> list[RuleConflict]:
-        """Return the conflicts of a rule with others of its index; none where it is gone."""
+        """Return the conflicts of a rule with others of its index; none if it is gone."""
         index = self._serving.current.control.indexes.get(name)
         stored = index.rules.get(rule_id) if index is not None else None
         return find_conflicts(stored, self._rulebooks.get(index)) if index is not None and stored else []
@@ -199,7 +199,7 @@ class Commands:
         moment: a sequence, or a time with its zone
         field: what errors call the moment
 
-        Raises InvalidInput for a sequence past the last, and NotFound where the index did not exist then.
+        Raises InvalidInput for a sequence past the last, and NotFound if the index did not exist then.
         """
         seq = self._history.seq_at(moment, field)
         served = self._serving.current.control.index(name)

@@ -1,7 +1,7 @@
 """Append commands to CONTROL, one event each, and wait until they are served.
 
-A command is decided on the newest state and appended with that state's sequence as the expected last one, so CONTROL is
-one linear history. Where another writer was first, the command is decided again.
+A command decides on the newest state, and its event is appended with that state's sequence as the expected last one, so
+CONTROL is one linear history. If another writer was first, the command decides again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Changed(msgspec.Struct, frozen=True):
     """A change that is stored and served.
 
     seq: its CONTROL sequence
-    index: the index after it; None where it is gone
+    index: the index after it; None if it is gone
     """
 
     seq: int
@@ -63,9 +63,9 @@ class ControlWriter:
     async def append(self, command: Command) -> Changed:
         """Append the event that a command decides on, and wait until it is served.
 
-        Raises Forbidden where a policy does not allow it; this refusal is stored as well.
+        Raises Forbidden if a policy does not allow it; this refusal is stored as well.
         Raises InvalidInput as the command does.
-        Raises Unavailable where the log is out of reach, or too many other writers were first.
+        Raises Unavailable if the log is out of reach, or too many other writers were first.
         """
         command.author.check()
         async with self._in_turn():

@@ -31,9 +31,9 @@ class Difference(msgspec.Struct, frozen=True):
     segments: by id
     bounds: by feature; None for the default bounds
     locks: by feature
-    policy: None where it is the same
-    learning: None where it is the same
-    trial: None where it is the same
+    policy: None if it is the same
+    learning: None if it is the same
+    trial: None if it is the same
     settings: whether they differ
     """
 
@@ -57,7 +57,7 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Contents(msgspec.Struct, frozen=True):
-    """What edits can change of an index by name; empty where there is no index."""
+    """What edits can change of an index by name; empty if there is no index."""
 
     weights: Mapping[str, float] = {}
     rules: Mapping[str, Rule] = {}
@@ -126,7 +126,7 @@ def _phrases(changed: Difference) -> Iterator[str]:
 
 
 def _learning_phrases(before: Learning, after: Learning) -> Iterator[str]:
-    """Name each member of the learning settings that differs; with its values where they are short."""
+    """Name each member of the learning settings that differs; with its values if they are short."""
     for name in Learning.__struct_fields__:
         old, new = getattr(before, name), getattr(after, name)
         if old != new:

@@ -47,7 +47,7 @@ class DraftStatus(msgspec.Struct, frozen=True):
 
     changed: what it would change of the index
     conflicts: what it edits that others have changed since its author looked
-    problem: why it cannot be published; '' where it can
+    problem: why it cannot be published; '' if it can
     approvals_missing: how many approvals the index still requires
     """
 

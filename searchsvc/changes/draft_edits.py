@@ -1,4 +1,4 @@
-"""What the edits of a draft do to an index as it is by now. Pure."""
+"""What the edits of a draft do to the current index. Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from searchsvc.changes.draft import Draft
 from searchsvc.changes.edit_checks import error_path
 from tuning.weights import check_weights
 
-# Raises InvalidInput where edits contradict each other or the index: before, after, edits.
+# Takes the index before and after, and the edits. Raises InvalidInput if they contradict each other or the index.
 CheckTogether = Callable[[IndexControl, IndexControl, Sequence[Edit]], None]
 
 
@@ -25,7 +25,7 @@ class DraftEdits(msgspec.Struct, frozen=True):
     """The edits that publish a draft.
 
     base: the index as the author of the draft saw it
-    force: also where others have changed since what the draft edits
+    force: publish even if others have changed what the draft edits since it was saved
     check_together: called with the edits that are left
     """
 
@@ -37,8 +37,8 @@ class DraftEdits(msgspec.Struct, frozen=True):
     def edits(self, index: IndexControl) -> list[Edit]:
         """Return the edits to make of the index as it is.
 
-        Raises NotFound where the draft was published before.
-        Raises Conflict, naming it, where others have changed what the draft edits and `force` is not set.
+        Raises NotFound if the draft was published before.
+        Raises Conflict, naming it, if others have changed what the draft edits and `force` is not set.
         """
         draft = self.draft
         if index.published.get(draft.id) == draft.saved_as:
@@ -58,7 +58,7 @@ class DraftEdits(msgspec.Struct, frozen=True):
 
 
 def check_draft(index: IndexControl, edits: Sequence[Edit], check_together: CheckTogether) -> None:
-    """Raise InvalidInput, naming the edit where it is one, where edits do not fit the index or each other."""
+    """Raise InvalidInput if edits do not fit the index or each other; it names the edit if a single one is at fault."""
     after = with_edits(ControlState(index.config_version, {index.name: index}), index.name, edits).index(index.name)
     for i, edit in enumerate(edits):
         if isinstance(edit, SetSegment):
@@ -68,7 +68,7 @@ def check_draft(index: IndexControl, edits: Sequence[Edit], check_together: Chec
 
 
 def with_draft(state: ControlState, draft: Draft) -> ControlState:
-    """Return CONTROL as it would be with a draft published. Raises NotFound where its index is gone."""
+    """Return CONTROL as it would be with a draft published. Raises NotFound if its index is gone."""
     state.index(draft.index)
     return with_edits(state, draft.index, draft.edits)
 

@@ -20,7 +20,7 @@ class StoredDraft(msgspec.Struct, frozen=True):
     """What DRAFTS has under the subject of a draft.
 
     seq: sequence of the newest event
-    draft: None where that event deleted it, where it is published, or where it belongs to a former index of the name
+    draft: None if that event deleted it, if it is published, or if it belongs to a former index of the name
     """
 
     seq: int
@@ -63,14 +63,14 @@ class DraftStore:
 
         expected_seq: sequence of the newest event of the draft, 0 for none; None for any
 
-        Raises Conflict where `expected_seq` is stale.
+        Raises Conflict if `expected_seq` is stale.
         """
         entry = Entry(draft_subject(event.index, event.draft), encode(event), event.id)
         version = await self._log.append("DRAFTS", entry, expected_subject_seq=expected_seq)
         return draft_of(event, version)
 
     async def save_again(self, draft: Draft) -> Draft:
-        """Store a draft with the same edits, in place of its version. Raises Conflict where that is stale."""
+        """Store a draft with the same edits, in place of its version. Raises Conflict if that is stale."""
         return await self.save(saved_event(draft, uuid.uuid4().hex), draft.version)
 
     async def delete(self, index: str, draft: str, author: Author, *, version: int | None = None) -> None:
@@ -78,7 +78,7 @@ class DraftStore:
 
         version: delete only this version; None for any
 
-        Raises Conflict where `version` is stale.
+        Raises Conflict if `version` is stale.
         """
         event = DraftDeleted(
             id=uuid.uuid4().hex,

@@ -63,7 +63,7 @@ class Drafts:
         self._clock = clock
 
     async def drafts_of(self, index: str) -> list[Draft]:
-        """Return all drafts of an index, by id. Raises NotFound where there is no such index."""
+        """Return all drafts of an index, by id. Raises NotFound if there is no such index."""
         stored = await self._store.read(self._serving.current.control.index(index))
         return [entry.draft for _, entry in sorted(stored.items()) if entry.draft is not None]
 
@@ -81,7 +81,7 @@ class Drafts:
 
         expected_version: version of the draft that the caller knows, 0 for none; None for any
 
-        Raises InvalidInput, naming the edit that cannot be honoured, and Conflict where `expected_version` is stale.
+        Raises InvalidInput, naming the edit that is not valid, and Conflict if `expected_version` is stale.
         """
         check_rule_id(draft_id, "draft")
         author.check()
@@ -118,16 +118,16 @@ class Drafts:
         await self._store.delete(index, draft_id, author)
 
     async def approve(self, index: str, draft_id: str, expected_version: int | None, author: Author) -> Draft:
-        """Approve a draft as somebody other than its author.
+        """Approve a draft in the name of the caller, who must not be its author.
 
         expected_version: version of the draft that the caller saw; None for any
 
-        Raises NotFound, Conflict, and InvalidInput where the caller has no name or is the author.
+        Raises NotFound, Conflict, and InvalidInput if the caller has no name or is the author.
         """
         author.check()
         draft = await self.get(index, draft_id)
         require_unchanged(f"draft {draft_id} is at version", "expected_version", expected_version, draft.version)
-        limit = "somebody else than its author, by name (X-Searchsvc-Actor)"
+        limit = "an actor other than its author, by name (X-Searchsvc-Actor)"
         require(author.actor not in ("", "anonymous", draft.actor), "actor", author.actor, limit)
         approval = Approval(author.actor, self._clock(), reason=author.reason, source=author.source)
         others = tuple(earlier for earlier in draft.approvals if earlier.actor != author.actor)
@@ -149,7 +149,7 @@ class Drafts:
         return await self._store.save_again(msgspec.structs.replace(draft, schedule=schedule))
 
     async def unschedule(self, index: str, draft_id: str, author: Author) -> Draft:
-        """End the schedule of a draft. Raises NotFound, Conflict, and InvalidInput where it has none."""
+        """End the schedule of a draft. Raises NotFound, Conflict, and InvalidInput if it has none."""
         author.check()
         draft = await self.get(index, draft_id)
         require(draft.schedule is not None, "draft", draft_id, "a draft that is scheduled")
@@ -185,12 +185,12 @@ class Drafts:
     ) -> Changed:
         """Publish all edits of a draft as one change of the index as it is now, and delete the draft.
 
-        force: also where others have changed since what the draft edits
+        force: publish even if others have changed what the draft edits since it was saved
         version: publish only this version; None for any
 
-        Raises NotFound where the draft is gone or was published before.
-        Raises Conflict, naming it, where others have changed what the draft edits and `force` is not set.
-        Raises Forbidden where a policy does not allow it.
+        Raises NotFound if the draft is gone or was published before.
+        Raises Conflict, naming it, if others have changed what the draft edits and `force` is not set.
+        Raises Forbidden if a policy does not allow it.
         """
         require(bool(author.reason.strip()), "reason", author.reason, REASON)
         draft = await self.get(index, draft_id)
@@ -201,15 +201,15 @@ class Drafts:
         draft_edits = DraftEdits(draft, base, force, self._commands.check_together)
         origin = Origin(draft=draft_id, draft_event=draft.saved_as, approved_by=draft.approved_by)
         changed = await self._commands.publish(index, draft_edits.edits, author, origin)
-        # It is published, whatever happens to the draft: one that was saved again meanwhile stays.
+        # The edits are published, even if deleting the draft fails: a draft that was saved again meanwhile stays.
         with suppress(Conflict, Unavailable):
             await self._store.delete(index, draft_id, author, version=draft.version)
         return changed
 
     async def publish_scheduled(self, draft: Draft) -> None:
-        """Publish a draft whose time has come; where that is not possible, record the reason in the draft.
+        """Publish a draft whose time has come; if that is not possible, record the reason in the draft.
 
-        Raises Unavailable where it is to be tried again.
+        Raises Unavailable if it is to be tried again.
         """
         schedule = draft.schedule
         if schedule is None or schedule.failure:
@@ -225,7 +225,7 @@ class Drafts:
                 await self._store.save_again(msgspec.structs.replace(draft, schedule=failed))
 
     async def _check_each(self, index: str, edits: Sequence[Edit]) -> None:
-        """Raise InvalidInput, naming the edit, where one cannot be honoured by itself or on the documents."""
+        """Raise InvalidInput, naming the edit, if one is not valid by itself or for the documents of the index."""
         for i, edit in enumerate(edits):
             with error_path(f"edits[{i}]"):
                 await self._commands.check(index, edit)
@@ -233,7 +233,7 @@ class Drafts:
     def _base(self, draft: Draft) -> IndexControl:
         """Return the index as the author of a draft saw it. Reads files.
 
-        Raises Unavailable where this service has not applied that state yet.
+        Raises Unavailable if this service has not applied that state yet.
         """
         if draft.base_seq > self._history.seq:
             raise Unavailable(f"CONTROL {draft.base_seq}, which draft {draft.id} is based on, is not applied here yet")

@@ -24,7 +24,7 @@ from tuning.weights import check_limits, check_weights
 
 
 def check_alone(edit: Edit) -> None:
-    """Raise InvalidInput where an edit cannot be honoured, whatever the index is."""
+    """Raise InvalidInput if an edit is not valid for any index."""
     edit.check()
     if isinstance(edit, SetRule):
         check_words(edit.rule)
@@ -40,7 +40,7 @@ def names_documents(edit: Edit) -> bool:
 
 
 def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:
-    """Raise InvalidInput where an edit names what no document has. May ask the engine: not for the event loop."""
+    """Raise InvalidInput if an edit names what no document has. May ask the engine: not for the event loop."""
     if isinstance(edit, SetRule):
         check_against_index(edit.rule, snapshot)
     elif isinstance(edit, SetSegment):
@@ -48,13 +48,13 @@ def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:
 
 
 def check_together(before: IndexControl, after: IndexControl, edits: Sequence[Edit], rulebook: Rulebook) -> None:
-    """Raise InvalidInput where edits contradict each other or the index.
+    """Raise InvalidInput if edits contradict each other or the index.
 
     before: the index without the edits
     after: the index with them
     rulebook: of `before`
     """
-    # Weights first: where a weight is outside of new bounds, the error names the weight.
+    # Weights first: if a weight is outside of new bounds, the error names the weight.
     for edit in sorted(edits, key=lambda edit: not isinstance(edit, SetWeights)):
         _check_on_index(edit, before, after)
     require(len(after.rules) <= MAX_RULES, "rule", len(after.rules), f"at most {MAX_RULES} rules")
@@ -68,7 +68,7 @@ def check_together(before: IndexControl, after: IndexControl, edits: Sequence[Ed
 
 
 def _check_on_index(edit: Edit, before: IndexControl, after: IndexControl) -> None:
-    """Raise InvalidInput where one of several edits does not fit the index."""
+    """Raise InvalidInput if one of several edits does not fit the index."""
     match edit:
         case SetWeights(weights=weights):
             check_weights(weights, before.weights, after.bounds)
@@ -79,7 +79,7 @@ def _check_on_index(edit: Edit, before: IndexControl, after: IndexControl) -> No
         case DeleteSegment(id=segment_id):
             before.segment(segment_id)
         case SetTrial(trial=trial) if trial is not None:
-            # Weights of before may be outside of bounds that were set since.
+            # The previous weights may be outside of bounds that were set since.
             bounds = after.bounds if trial.stage == "gate" else {}
             check_weights(trial.weights, before.weights, bounds, "trial.weights")
             if trial.ramp is not None:
@@ -89,7 +89,7 @@ def _check_on_index(edit: Edit, before: IndexControl, after: IndexControl) -> No
 
 
 def _check_segment_weights(index: IndexControl) -> None:
-    """Raise InvalidInput where a segment's weight is outside of the bounds, which hold for every search."""
+    """Raise InvalidInput if a segment's weight is outside of the bounds, which hold for every search."""
     for segment_id, stored in index.segments.items():
         # Features may have gone since a segment was written.
         weights = {name: value for name, value in stored.segment.weights.items() if name in index.weights}
@@ -98,7 +98,7 @@ def _check_segment_weights(index: IndexControl) -> None:
 
 
 def _check_synonyms(rule_ids: Sequence[str], rules: Mapping[str, StoredRule], rulebook: Rulebook) -> None:
-    """Raise InvalidInput where the one-way synonyms of a written rule lead back to themselves."""
+    """Raise InvalidInput if the one-way synonyms of a written rule lead back to themselves."""
     after = rulebook.with_rules(rules)
     for rule_id in rule_ids:
         if rule_id in rules:

@@ -1,8 +1,8 @@
 """Whether the policy of an index allows a change now. Pure.
 
-A change that takes something back is a change like others to freezes and publishers. What it leads to was in force
-before, so it needs no approval and may move weights by any distance. This does not hold for the policy itself: one
-person alone can never loosen it.
+Freezes and publishers apply to a change that takes something back as to any other. But the state that it restores was
+in force before, so it needs no approval and may move weights by any distance. This does not hold for the policy itself:
+one person alone can never loosen it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def refusal(
     approved_by: Collection[str],
     takes_back: bool,
 ) -> Refusal | None:
-    """Return why edits of an index are not allowed; None where they are.
+    """Return why edits of an index are not allowed; None if they are.
 
     before: the index as it is
     approved_by: actors other than the author
@@ -61,7 +61,7 @@ def refusal(
 
 
 def refusal_of_parts(policy: Policy, parts: Sequence[Part], actor: str, now: datetime) -> Refusal | None:
-    """Return why an actor may not change parts of an index now; None where they may."""
+    """Return why an actor may not change parts of an index now; None if they may."""
     for i, freeze in enumerate(policy.freezes):
         # The policy itself is never frozen: a freeze that was set by mistake can be ended.
         if freeze.holds(now) and actor not in freeze.exempt and {*parts} != {"policy"}:
@@ -76,7 +76,7 @@ def refusal_of_parts(policy: Policy, parts: Sequence[Part], actor: str, now: dat
 
 
 def _refusal_of_step(policy: Policy, before: IndexControl, edits: Sequence[Edit]) -> Refusal | None:
-    """Return why edits move a weight too far at once; None where they do not."""
+    """Return why edits move a weight too far at once; None if they do not."""
     if policy.max_step is None:
         return None
     moved: dict[str, tuple[float, float]] = {}

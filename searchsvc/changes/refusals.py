@@ -28,7 +28,7 @@ class RecentRefusals:
         self._logged: dict[_Key, tuple[datetime, int]] = {}
 
     def logged_seq(self, refused: ChangeRefused) -> int | None:
-        """Return the CONTROL sequence where the same refusal was logged lately; None where it is to be logged."""
+        """Return the CONTROL sequence where the same refusal was logged lately; None if it is to be logged."""
         logged = self._logged.get(_key(refused))
         if logged is None or refused.timestamp - logged[0] >= LOGGED_EVERY:
             return None
@@ -42,7 +42,7 @@ class RecentRefusals:
 
 
 def shortened(refused: ChangeRefused) -> ChangeRefused:
-    """Return a refusal without its edits where they are long: CONTROL keeps it for ever."""
+    """Return a refusal, without its edits if they are long: CONTROL keeps it for ever."""
     if len(encode(refused)) <= MAX_REFUSED_BYTES:
         return refused
     detail = f"{refused.detail} (its {len(refused.edits)} edits are too long to be stored)"

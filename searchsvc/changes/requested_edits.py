@@ -1,6 +1,6 @@
 """The edits that each request makes of the index as it is. Pure.
 
-Each class is one kind of request. Its `edits` is called with the newest state of the index, and again where another
+Each class is one kind of request. Its `edits` is called with the newest state of the index, and again if another
 writer was first; an empty list means that nothing is to change.
 """
 
@@ -24,7 +24,7 @@ from tuning.weights import check_weights
 class MergeWeights(msgspec.Struct, frozen=True):
     """Sets some weights and limits; the others stay.
 
-    limits: None where no limits were given
+    limits: None if no limits were given
     expected_version: the version of the weights that the caller knows; None for any
     """
 
@@ -33,8 +33,8 @@ class MergeWeights(msgspec.Struct, frozen=True):
     expected_version: int | None
 
     def edits(self, index: IndexControl) -> list[Edit]:
-        what = f"weights of {index.name} are at version"
-        require_unchanged(what, "expected_version", self.expected_version, index.weights_version)
+        subject = f"weights of {index.name} are at version"
+        require_unchanged(subject, "expected_version", self.expected_version, index.weights_version)
         edits: list[Edit] = [SetLimits(self.limits.bounds, self.limits.locks)] if self.limits is not None else []
         if self.weights or self.limits is None:
             edits.append(SetWeights(dict(self.weights)))
@@ -92,7 +92,7 @@ class ReplacePolicy(msgspec.Struct, frozen=True):
 class ChangeLearning(msgspec.Struct, frozen=True):
     """Changes how an index learns.
 
-    change: from the present learning settings to those wanted
+    change: returns the new learning settings from the current ones
     """
 
     change: Callable[[Learning], Learning]
@@ -107,7 +107,7 @@ class StopTrial(msgspec.Struct, frozen=True):
     """Ends the trial; the weights in force stay."""
 
     def edits(self, index: IndexControl) -> list[Edit]:
-        """Raises NotFound where there is no trial."""
+        """Raises NotFound if there is no trial."""
         if index.trial is None:
             raise NotFound(f"index {index.name} has no trial", field="index", value=index.name)
         return [SetTrial(None)]
@@ -135,14 +135,14 @@ class Revert(msgspec.Struct, frozen=True):
     """Takes one change back.
 
     step: the change, and the states around it
-    force: also what was changed again since
+    force: also take back what was changed again since
     """
 
     step: Step
     force: bool
 
     def edits(self, index: IndexControl) -> list[Edit]:
-        """Raises NotFound where the index of the change is gone, and Conflict as `revert_edits` does."""
+        """Raises NotFound if the index of the change is gone, and Conflict as `revert_edits` does."""
         seq = self.step.record.seq
         before, after = (state.indexes.get(index.name) for state in (self.step.before, self.step.after))
         if before is None or after is None or index.created_seq != after.created_seq:
@@ -150,19 +150,19 @@ class Revert(msgspec.Struct, frozen=True):
         return revert_edits(before, after, index, force=self.force)
 
 
-def require_unchanged(what: str, field: str, expected: int | None, actual: int) -> None:
-    """Raise Conflict where the caller decided on another version than the present one.
+def require_unchanged(subject: str, field: str, expected: int | None, actual: int) -> None:
+    """Raise Conflict if the caller decided on another version than the present one.
 
-    what: the thing, up to the number: `draft spring is at version`
+    subject: beginning of the message, up to the number: `draft spring is at version`
     expected: None for any
     """
     if expected is not None and expected != actual:
         raise Conflict(
-            f"{what} {actual}, not {expected}: read it again, then retry", field=field, value=expected, actual=actual
+            f"{subject} {actual}, not {expected}: read it again, then retry", field=field, value=expected, actual=actual
         )
 
 
 def _require_rule_unchanged(index: IndexControl, rule_id: str, expected_seq: int | None) -> None:
     stored = index.rules.get(rule_id)
-    what = f"rule {rule_id} was last changed at sequence"
-    require_unchanged(what, "expected_seq", expected_seq, stored.seq if stored is not None else 0)
+    subject = f"rule {rule_id} was last changed at sequence"
+    require_unchanged(subject, "expected_seq", expected_seq, stored.seq if stored is not None else 0)

@@ -47,7 +47,7 @@ def revert_edits(before: IndexControl, after: IndexControl, now: IndexControl, *
     now: the index at present
     force: also take back what was changed again since
 
-    Raises Conflict, naming it, where something was changed again since and `force` is not set.
+    Raises Conflict, naming it, if something was changed again since and `force` is not set.
     """
     changed = difference(before, after)
     changed_again = [*_named_changed_again(changed, after, now), *_whole_changed_again(changed, before, after, now)]
@@ -115,7 +115,7 @@ def _edits(target: Difference, now: IndexControl) -> list[Edit]:
     if target.learning is not None:
         edits.append(SetLearning(target.learning[1] or Learning()))
     if target.trial is not None and not set_weights:
-        # A trial of before compared with weights that this change replaces.
+        # The previous trial compared with weights that this change replaces.
         edits.append(SetTrial(target.trial[1]))
     return edits
 

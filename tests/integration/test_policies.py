@@ -226,7 +226,7 @@ def test_policies_and_approvals_from_the_command_line(shop: RunningService, tmp_
     file.write_bytes(msgspec.json.encode(edits(4.0)))
     searchsvc("drafts", "set", "shop", "spring", str(file))
     assert "that are missing: 1" in searchsvc("drafts", "show", "shop", "spring")
-    assert "somebody else" in searchsvc("drafts", "approve", "shop", "spring", status=1)
+    assert "an actor other than its author" in searchsvc("drafts", "approve", "shop", "spring", status=1)
     assert "approved by bea" in searchsvc("drafts", "approve", "shop", "spring", actor="bea")
     at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     searchsvc("drafts", "schedule", "shop", "spring", status=2)

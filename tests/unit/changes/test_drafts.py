@@ -142,7 +142,7 @@ async def test_only_others_than_the_author_approve_and_only_what_they_saw(tmp_pa
         draft = await shop.drafts.save("shop", "spring", [WEIGHT], None, ADA)
         assert (await shop.drafts.status("shop", "spring")).approvals_missing == 1
         for actor in ("ada", "", "anonymous"):
-            with pytest.raises(InvalidInput, match="somebody else than its author"):
+            with pytest.raises(InvalidInput, match="an actor other than its author"):
                 await shop.drafts.approve("shop", "spring", None, Author(actor))
         with pytest.raises(Forbidden):
             await shop.drafts.publish("shop", "spring", ADA, force=False)
