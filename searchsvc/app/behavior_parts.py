@@ -34,7 +34,8 @@ CHECKPOINT_TIMEOUT_S: Final = 0.5
 class BehaviorParts(msgspec.Struct, frozen=True):
     """What follows and writes BEHAVIOR.
 
-    worker, learners: None if another service runs the worker
+    worker: None if another service runs the worker
+    learners: None if another service runs the worker
     """
 
     state: BehaviorState
@@ -47,7 +48,7 @@ class BehaviorParts(msgspec.Struct, frozen=True):
 
 
 async def open_keyring(config: Config, shutdown: Shutdown) -> Keyring:
-    """The keys that tie the log to users."""
+    """Open the keys that tie the log to users."""
     keyring = await asyncio.to_thread(Keyring, config.data_path / KEYRING_NAME)
     shutdown.add_blocking(keyring.close)
     return keyring
@@ -56,7 +57,7 @@ async def open_keyring(config: Config, shutdown: Shutdown) -> Keyring:
 def open_learners(
     config: Config, log: LogParts, search: SearchParts, changes: ChangeParts, keyring: Keyring, shutdown: Shutdown
 ) -> Learners | None:
-    """The learners; None if another service runs the worker."""
+    """Return the learners; None if another service runs the worker."""
     if not config.worker:
         return None
     learners = Learners(
@@ -75,7 +76,7 @@ def open_learners(
 async def open_behavior(
     config: Config, log: LogParts, behavior_state: BehaviorState, keyring: Keyring, learners: Learners | None
 ) -> BehaviorParts:
-    """What follows and writes BEHAVIOR, restored from its last snapshot. Raises Corrupt."""
+    """Open what follows and writes BEHAVIOR, restored from its last snapshot. Raises Corrupt."""
     event_log, rankings = log.event_log, behavior_state.rankings
     writer = BehaviorWriter(
         event_log, behavior_state, outbox_size=config.behavior.outbox, before_write=keyring.ensure_stored

@@ -22,9 +22,14 @@ Status = Literal["starting", "ready", "draining", "corrupt"]
 
 
 class Health(msgspec.Struct, frozen=True):
-    """status: starting, ready, degraded, draining or corrupt. reasons: why it is not plain ready.
+    """The health of a service.
 
-    log_read_at: when all of the log had been read since the start, and nothing was missing; null before.
+    status: starting, ready, degraded, draining or corrupt
+    reasons: why it is not ready, or not fully
+    applied_seq: CONTROL sequence that is served
+    indexes: state of each index, by name
+    known_rankings: number of rankings that interactions can be checked against
+    log_read_at: when all of the log had been read since the start and nothing was missing; null before
     """
 
     status: str

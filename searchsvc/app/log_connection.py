@@ -86,7 +86,7 @@ class LogConnection:
                 self._notes.note("log", "")
 
     async def _address(self) -> tuple[str, str, str]:
-        """URL, user and password of the server. Starts our own and waits until it answers."""
+        """Return URL, user and password of the server. Starts our own and waits until it answers."""
         if self._nats is None:
             return self._config.url, self._config.user, self._config.password
         # Started on this thread, which lives as long as the process: the child ends with the thread that started it.

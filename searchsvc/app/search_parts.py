@@ -44,7 +44,7 @@ class SearchParts(msgspec.Struct, frozen=True):
 
 
 def open_node(config: Config, shutdown: Shutdown) -> Node | None:
-    """The client of the OpenSearch cluster; None if the indexes are embedded."""
+    """Return the client of the OpenSearch cluster; None if the indexes are embedded."""
     if not config.opensearch.url:
         return None
     # Importing the client takes a while, which a start without a cluster need not spend.
@@ -58,7 +58,7 @@ def open_node(config: Config, shutdown: Shutdown) -> Node | None:
 def open_search(
     config: Config, log: LogParts, node: Node | None, embedder: Embedder | None, shutdown: Shutdown
 ) -> SearchParts:
-    """The searcher and its threads.
+    """Open the searcher and its threads.
 
     embedder: None if there is no model
     """
@@ -87,7 +87,7 @@ def open_indexers(
     encoder: DocumentEncoder | None,
     shutdown: Shutdown,
 ) -> Indexers:
-    """What builds the indexes.
+    """Open what builds the indexes.
 
     encoder: None if there is no model
     """

@@ -234,8 +234,8 @@ class LogVerification:
         missing = [document_id for document_id in saved if document_id not in in_log]
         changed = [document_id for document_id, digest in saved.items() if in_log.get(document_id, digest) != digest]
         phrases = [f"index {name} serves documents that are not those of CATALOG"]
-        for ids, what in ((missing, "not in CATALOG any more"), (changed, "another version in CATALOG")):
+        for ids, difference in ((missing, "not in CATALOG any more"), (changed, "another version in CATALOG")):
             if ids:
                 more = f" and {len(ids) - MAX_NAMED} more" if len(ids) > MAX_NAMED else ""
-                phrases.append(f"{what}: {', '.join(ids[:MAX_NAMED])}{more}")
+                phrases.append(f"{difference}: {', '.join(ids[:MAX_NAMED])}{more}")
         return ", ".join(phrases)

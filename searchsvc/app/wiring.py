@@ -43,7 +43,7 @@ def open_services(
     keyring: Keyring,
     shutdown: Shutdown,
 ) -> Services:
-    """The use cases that the API calls."""
+    """Return the use cases that the API calls."""
     serving, event_log, rankings = log.serving, log.event_log, behavior.state.rankings
     commands, drafts = changes.commands, changes.drafts
     what_ifs = WhatIfs(event_log, serving, drafts, keyring, search.rehearser.compare)

@@ -33,7 +33,7 @@ TOPICS: Final = (search, events, indexes, documents, weights, rules, drafts, lea
 
 
 def build_api(services: Services, health: HealthCheck) -> Litestar:
-    """The ASGI application of a running service.
+    """Return the ASGI application of a running service.
 
     Each use case of `services` is a dependency: a handler takes those that it needs by their names.
     """

@@ -72,7 +72,7 @@ def _is_list(kind: Any) -> bool:
 
 
 def _parse_leniently(data: bytes) -> object:
-    """The body as Python's json reads it, to look up values for errors; None if it cannot."""
+    """Return the body as Python's json reads it, to look up values for errors; None if it cannot be read."""
     try:
         return json.loads(data)
     except (ValueError, RecursionError):

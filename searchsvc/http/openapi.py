@@ -15,7 +15,7 @@ from searchsvc.http.problems import MEDIA_TYPE, Problem
 def describe(
     summary: str, body: Body | None, answer: type[Any] | None, query: type[Any] | None = None
 ) -> dict[str, Any]:
-    """Keyword arguments for a route decorator.
+    """Return keyword arguments for a route decorator.
 
     body: decodes the request; None without a body
     answer: struct of the answer; None for any JSON
@@ -48,13 +48,13 @@ def _response(description: str, kind: type[Any] | None, media_type: str) -> Open
 
 
 def _schema(kind: Any) -> Any:
-    """A JSON schema without references, so that any reader of the document can resolve it."""
+    """Return a JSON schema without references, so that any reader of the document can resolve it."""
     (schema,), components = msgspec.json.schema_components([kind], schema_hook=_anything, ref_template="{name}")
     return _inlined(schema, components)
 
 
 def _anything(kind: Any) -> dict[str, Any]:
-    """`object` is any JSON value."""
+    """Return the schema of `object`: any JSON value."""
     if kind is object:
         return {"description": "any JSON value"}
     raise NotImplementedError(f"a schema for {kind}")

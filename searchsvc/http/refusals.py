@@ -29,7 +29,7 @@ _LISTS: Final = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
 
 
 def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
-    """The error for a request that does not fit its struct.
+    """Return the error for a request that does not fit its struct.
 
     message: msgspec's
     sent: the request, decoded leniently
@@ -55,7 +55,7 @@ def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
 
 
 def value_at(sent: object, path: str) -> object:
-    """The value at a path such as `a.b[0].c`; None if there is none.
+    """Return the value at a path such as `a.b[0].c`; None if there is none.
 
     Names may contain dots, so the longest name that fits counts.
     """
@@ -72,27 +72,27 @@ def value_at(sent: object, path: str) -> object:
 
 
 def _in_words(limit: str) -> str:
-    """What was expected, without the names of types."""
+    """Return what was expected, without the names of types."""
     for name, words in TYPE_NAMES.items():
         limit = limit.replace(f"`{name}`", words).replace(f"`{name} | null`", f"{words} or null")
     return limit.replace("`", "")
 
 
 def _choices(kind: type[Any], path: str) -> str:
-    """The values allowed for the literal, or for the tag, at a path such as `events[0].type`."""
+    """Return the values allowed for the literal, or for the tag, at a path such as `events[0].type`."""
     types = _members(msgspec.inspect.type_info(kind))
     for name in re.findall(r"[^.\[\]]+", re.sub(r"\[[^\]]*\]", "[*]", path)):
-        structs = [each for each in types if isinstance(each, msgspec.inspect.StructType)]
+        structs = [member for member in types if isinstance(member, msgspec.inspect.StructType)]
         tags = [str(struct.tag) for struct in structs if struct.tag_field == name]
         if tags:
             return " or ".join(tags)
         fields = [field.type for struct in structs for field in struct.fields if field.encode_name == name]
-        items = [each.item_type for each in types if isinstance(each, _LISTS)]
+        items = [member.item_type for member in types if isinstance(member, _LISTS)]
         types = [member for inner in (items if name == "*" else fields) for member in _members(inner)]
-    literals = [each for each in types if isinstance(each, msgspec.inspect.LiteralType)]
+    literals = [member for member in types if isinstance(member, msgspec.inspect.LiteralType)]
     return " or ".join(str(value) for literal in literals for value in literal.values)
 
 
 def _members(kind: msgspec.inspect.Type) -> list[msgspec.inspect.Type]:
-    """The types of a union; any other type alone."""
+    """Return the types of a union; any other type alone."""
     return list(kind.types) if isinstance(kind, msgspec.inspect.UnionType) else [kind]

@@ -1,4 +1,4 @@
-"""What every route needs: limits of bodies, who asks, and JSON answers."""
+"""What every route needs: limits of bodies, the author of a change, and JSON answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AnyRequest = Request[Any, Any, State]
 
 
 def author(request: AnyRequest, reason: str = "") -> Author:
-    """Who asks for a change, and why."""
+    """Return who requests a change, and why."""
     source = f"http {request.client.host}" if request.client is not None else "http"
     return Author(request.headers.get(ACTOR_HEADER, "anonymous"), reason, source)
 

@@ -33,11 +33,12 @@ class Explanation(msgspec.Struct, frozen=True):
     A sum below 0 is divided by the factors instead.
 
     features: contributions by feature name.
-    keyword_rank, vector_rank: 1-based rank in each leg; None if the leg missed the document.
+    keyword_rank: 1-based rank in the keyword leg; None if it missed the document.
+    vector_rank: 1-based rank in the vector leg; None if it missed the document.
     rule_factor: product of the boosts, within bounds.
     boosts: the boosts that apply.
     behavior_factor: factor for shoppers' behavior.
-    pinned_by: id of the rule whose pin gave the hit its rank, whatever its score.
+    pinned_by: id of the rule whose pin gave the hit its rank regardless of its score.
     """
 
     features: dict[str, FeatureShare]
@@ -110,7 +111,8 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     did_you_mean: the query with its misspelt words corrected.
     vector_trust: how far the vector leg counted, in [0, 1]; null without one.
     took_ms: inside the service, from the request to the hits.
-    applied_seq, applied_catalog_seq: CONTROL and CATALOG sequences that were applied.
+    applied_seq: CONTROL sequence that was applied.
+    applied_catalog_seq: CATALOG sequence that was applied.
     config_version: CONTROL sequence of the index's last change.
     weights_segment: segment whose weights ranked; null for those of the index.
     applied_rules: ids of the rules that had an effect, in order of precedence.

@@ -18,8 +18,8 @@ from searchsvc.search.prepared_search import PreparedSearch
 from searchsvc.search.retrieval import SearchRetrieval
 
 
-class Page(msgspec.Struct, frozen=True):
-    """The page that is shown.
+class PageDocuments(msgspec.Struct, frozen=True):
+    """The documents of the page that is shown.
 
     positions: of its candidates, in order.
     documents: their JSON.
@@ -43,18 +43,18 @@ class AnsweredPage(msgspec.Struct, frozen=True):
     effects: list[Effect]
 
 
-def read_page(prepared: PreparedSearch, candidates: Candidates, order: Sequence[int]) -> Page:
+def read_page(prepared: PreparedSearch, candidates: Candidates, order: Sequence[int]) -> PageDocuments:
     """Read the documents of the requested page; documents that are gone by now are left out."""
     request = prepared.request
     positions = order[request.offset : request.window]
     slots = candidates.slots.tolist()
     documents = prepared.reading.read([slots[position] for position in positions])
     present = [(position, raw) for position, raw in zip(positions, documents, strict=True) if raw is not None]
-    return Page([position for position, _ in present], [raw for _, raw in present])
+    return PageDocuments([position for position, _ in present], [raw for _, raw in present])
 
 
 def assemble_page(
-    prepared: PreparedSearch, candidates: Candidates, ranked: RankedCandidates, page: Page
+    prepared: PreparedSearch, candidates: Candidates, ranked: RankedCandidates, page: PageDocuments
 ) -> AnsweredPage:
     """Build the hits of a page, and tell what rules did to the ranking."""
     reading = prepared.reading
@@ -69,10 +69,10 @@ def assemble_page(
 
 
 def assemble_answer(
-    prepared: PreparedSearch, found: SearchRetrieval, candidates: Candidates, page: AnsweredPage, query_id: str
+    prepared: PreparedSearch, retrieval: SearchRetrieval, candidates: Candidates, page: AnsweredPage, query_id: str
 ) -> SearchAnswer:
     """Build the answer."""
-    control, request, retrieved = prepared.control, prepared.request, found.retrieved
+    control, request, retrieved = prepared.control, prepared.request, retrieval.retrieved
     query, directives = prepared.query, prepared.applied.directives
     return SearchAnswer(
         query_id=query_id,
@@ -86,7 +86,7 @@ def assemble_answer(
             TermInfo.from_term(term, position in retrieved.unmatched_terms) for position, term in enumerate(query.terms)
         ],
         did_you_mean=query.did_you_mean,
-        vector_trust=round(retrieved.vector_trust, 3) if found.vector is not None else None,
+        vector_trust=round(retrieved.vector_trust, 3) if retrieval.vector is not None else None,
         took_ms=prepared.laps.total(),
         applied_seq=prepared.state.control.seq,
         config_version=control.config_version,
@@ -98,7 +98,7 @@ def assemble_answer(
         redirect=directives.redirect,
         user_data=list(directives.user_data),
         experiment=request.experiment or None,
-        degraded=found.degraded,
+        degraded=retrieval.degraded,
     )
 
 
@@ -106,7 +106,7 @@ def _explain(
     prepared: PreparedSearch,
     candidates: Candidates,
     ranked: RankedCandidates,
-    page: Page,
+    page: PageDocuments,
     pinned_ids: Mapping[int, str],
 ) -> Sequence[Explanation | None]:
     """Return the explanation of each hit; None for each if the request asks for none."""
@@ -138,7 +138,7 @@ def _build_hits(
     prepared: PreparedSearch,
     candidates: Candidates,
     ranked: RankedCandidates,
-    page: Page,
+    page: PageDocuments,
     explanations: Sequence[Explanation | None],
 ) -> list[Hit]:
     request, reading = prepared.request, prepared.reading

@@ -82,7 +82,7 @@ def pinned_positions(
 
 
 def pin_effects(directives: Directives, ranks: Mapping[str, int], window: int) -> list[Effect]:
-    """Return what became of each pin.
+    """Return the effect of each pin.
 
     ranks: rank of each pinned document that is in the ranking, by id.
     window: ranks up to which the order was worked out. A pin beyond the end of the ranking comes last.

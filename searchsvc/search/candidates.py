@@ -1,4 +1,4 @@
-"""The candidates of one search: both legs united, with what rules add and as much of the tail as the page needs."""
+"""The candidates of one search: those of both legs, what rules add, and as much of the tail as the page needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Candidates(msgspec.Struct, frozen=True):
     slots: (n,).
     text: text features of all.
     cosines: (n,), 0 without a vector leg.
-    keyword_ranks, vector_ranks: (n,) 1-based, 0 where a leg missed the candidate.
+    keyword_ranks: (n,) 1-based, 0 where the keyword leg missed the candidate.
+    vector_ranks: (n,) 1-based, 0 where the vector leg missed the candidate.
     vector_trust: factor of the vector features, in [0, 1].
     n_groups: number of groups in all, if the request is `distinct`.
     """
@@ -47,12 +48,12 @@ class _Selection(msgspec.Struct, frozen=True):
     n_groups: int | None
 
 
-def collect_candidates(prepared: PreparedSearch, found: SearchRetrieval, k: int) -> Candidates:
+def collect_candidates(prepared: PreparedSearch, retrieval: SearchRetrieval, k: int) -> Candidates:
     """Unite both legs' first k with what rules add, then add as much of the keyword leg's tail as the page needs.
 
     If the request sorts, or browses and nothing is boosted, the retrieved order is final; pinned documents come first.
     """
-    request, reading, retrieved = prepared.request, prepared.reading, found.retrieved
+    request, reading, retrieved = prepared.request, prepared.reading, retrieval.retrieved
     if request.sort or not (prepared.query.text or prepared.is_boosted):
         selection = _keep_order(reading, retrieved, request)
     else:
@@ -61,7 +62,7 @@ def collect_candidates(prepared: PreparedSearch, found: SearchRetrieval, k: int)
         slots=selection.slots,
         n_ranked=selection.n_ranked,
         text=reading.text_features(selection.slots, prepared.query),
-        cosines=_cosines(reading, selection, found.vector, retrieved),
+        cosines=_cosines(reading, selection, retrieval.vector, retrieved),
         keyword_ranks=selection.keyword_ranks,
         vector_ranks=selection.vector_ranks,
         vector_trust=retrieved.vector_trust,

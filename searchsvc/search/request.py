@@ -35,12 +35,15 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     distinct: attribute; of the documents that share a value, only the best is a hit.
     highlight: whether, or how, matches are marked.
     explain: whether each hit says how its score came about.
-    context, user_segment, experiment: what rules can look at: tags, the shopper's segment, the experiment's arm.
+    context: tags that conditions of rules can require.
+    user_segment: segment of the shopper, for conditions of rules.
+    experiment: arm of an experiment, for conditions of rules.
     user_token: pseudonym of the shopper.
     as_of: search by the rules and weights of a CONTROL sequence or of a time (RFC 3339 with its zone), over today's
         documents. Such an answer is not shown to shoppers and is not logged.
     draft: search as if this draft was published; not logged either.
-    min_seq, min_catalog_seq: wait (bounded) until this CONTROL or CATALOG sequence is applied, to read one's own write.
+    min_seq: wait (bounded) until this CONTROL sequence is applied, to read one's own write.
+    min_catalog_seq: the same for CATALOG.
     """
 
     query: str = ""

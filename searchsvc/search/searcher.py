@@ -70,7 +70,9 @@ class Searcher:
 
         query_id: id of the answer.
         now: time of the search; rules must be in force at it.
-        received_at, vector_leg, all_cores: see `prepare`.
+        received_at: see `prepare`.
+        vector_leg: see `prepare`.
+        all_cores: see `prepare`.
         Raises NotFound for an unknown index, InvalidInput for an attribute that no document has, Unavailable while the
         index is being built.
         """
@@ -159,21 +161,21 @@ class Searcher:
         part = TrialPart(trial, draw) if trial is not None and draw is not None and comparable else None
         is_holdout = part is not None and part.is_holdout
         weights = part.trial.weights if part is not None and is_holdout else prepared.chosen.weights
-        found = retrieve(prepared, weights, self.n_candidates, timestamp_s)
+        retrieval = retrieve(prepared, weights, self.n_candidates, timestamp_s)
         laps.timings.encode = prepared.encoding.ms
         laps.timings.retrieve = laps.lap()
-        candidates = collect_candidates(prepared, found, self.n_candidates)
+        candidates = collect_candidates(prepared, retrieval, self.n_candidates)
         features = featurise(prepared, candidates, timestamp_s)
         terms = self._trial_terms(prepared, part) if part is not None and is_holdout else self._chosen_terms(prepared)
         laps.timings.features = laps.lap()
         challenger = self._trial_terms(prepared, part) if part is not None and part.is_interleaved else None
         chance = Chance(query_id, part, challenger, explores=explores and comparable and not is_holdout)
-        ranked = rank(prepared, candidates, features, terms, found.retrieved.pinned, chance)
+        ranked = rank(prepared, candidates, features, terms, retrieval.retrieved.pinned, chance)
         page = read_page(prepared, candidates, ranked.order)
         laps.timings.rank = laps.lap()
         answered = assemble_page(prepared, candidates, ranked, page)
         laps.timings.hits = laps.lap()
-        answer = assemble_answer(prepared, found, candidates, answered, query_id)
+        answer = assemble_answer(prepared, retrieval, candidates, answered, query_id)
         record = record_ranking(prepared, ranked, answered, answer, part, now)
         return SearchOutcome(answer, record, laps.timings, prepared.encoding.failure)
 

@@ -1,8 +1,8 @@
 """Showing shoppers two versions of the weights while they are compared.
 
-A known user sees the same each time: which versions is drawn by user, the coins by user and query. So nothing changes
-between two pages of a ranking. Coins are in the log, so they are drawn from a mark that only the
-user's key can make: they must not tell who the user is.
+A known user sees the same each time: the version is drawn by user, the coins by user and query. So nothing changes
+between two pages of a ranking. Coins are in the log and must not tell who the user is, so they are drawn from a mark
+that only the user's key can make.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tuning.gate.interleaving import DEPTH, N_COINS, team_draft
 class Draw(msgspec.Struct, frozen=True):
     """What chance decides for one search of a trial.
 
-    by: which weights rank it: those in force, those of the trial, or both, interleaved.
+    ranked_by: which weights rank it: those in force, those of the trial, or both, interleaved.
     coins: (N_COINS,) if both; see `tuning.gate.interleaving`.
     """
 
-    by: Literal["in_force", "trial", "both"]
+    ranked_by: Literal["in_force", "trial", "both"]
     coins: tuple[bool, ...] = ()
 
 
@@ -41,12 +41,12 @@ class TrialPart(msgspec.Struct, frozen=True):
     @property
     def is_holdout(self) -> bool:
         """Whether the trial's weights alone rank the search."""
-        return self.draw.by == "trial"
+        return self.draw.ranked_by == "trial"
 
     @property
     def is_interleaved(self) -> bool:
         """Whether both rankings are shown as one."""
-        return self.draw.by == "both"
+        return self.draw.ranked_by == "both"
 
 
 def draw_weights(trial: Trial, user_mark: str, query: str) -> Draw:
@@ -78,7 +78,8 @@ def interleave(
 ) -> tuple[list[int], InterleavedRanking]:
     """Interleave two orders, and return the result with its record for the log.
 
-    order, challenger: positions of candidates, best first.
+    order: positions of candidates by the weights in force, best first.
+    challenger: positions of candidates by the trial's weights, best first.
     coins: (N_COINS,) True where the challenger picks first.
     id_of: position -> document id.
     """

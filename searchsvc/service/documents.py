@@ -28,7 +28,7 @@ MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 
 
 class DocumentsWritten(msgspec.Struct, frozen=True):
-    """What came of writing some documents.
+    """The result of writing documents.
 
     accepted: number of documents written
     refused: documents that were not, with the reason, by line
@@ -95,7 +95,7 @@ class Documents:
         return document
 
     async def _find(self, index: str, document_id: str) -> tuple[IndexControl, msgspec.Raw]:
-        """The index, and the document in its snapshot. Raises NotFound."""
+        """Return the index, and the document in its snapshot. Raises NotFound."""
         state = self._serving.current
         control, reading = state.control.index(index), state.snapshot(index).reading()
 

@@ -46,9 +46,10 @@ class ChangeHistory:
         return await asyncio.to_thread(self._audit.entries, index, after, limit)
 
     async def difference(self, index: str, since: str, until: str) -> DifferenceBetween:
-        """What differs between two moments.
+        """Return what differs between two moments.
 
-        since, until: a CONTROL sequence or an RFC 3339 time; '' for now
+        since: a CONTROL sequence or an RFC 3339 time; '' for now
+        until: the same
 
         Raises InvalidInput, and NotFound if the index existed at neither.
         """

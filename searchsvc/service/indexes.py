@@ -63,14 +63,14 @@ class IndexAdministration:
         """Start to rebuild an index while it is searched; if a rebuild is in progress, return its status.
 
         previous: go back to the index before the last rebuild instead
-        force: whatever the canary queries find
+        force: replace the index even if the canary queries find other hits
 
         Raises NotFound, and Unavailable while it is built for the first time.
         """
         return self._indexers.rebuild(name, previous=previous, force=force)
 
     def last_rebuild(self, name: str) -> RebuildStatus:
-        """The status of the last rebuild since the start. Raises NotFound."""
+        """Return the status of the last rebuild since the start. Raises NotFound."""
         self._serving.current.control.index(name)
         status = self._indexers.last_rebuild(name)
         if status is None:

@@ -79,7 +79,7 @@ class Interactions:
 
 
 def _refusal(position: int, n_events: int, refused: InvalidInput) -> InvalidInput:
-    """The refusal of a whole request because of one event."""
+    """Return the refusal of a whole request because of one event."""
     return InvalidInput(
         f"events[{position}]: {refused.message}; none of the {n_events} was stored",
         field=f"events[{position}].{refused.field}",

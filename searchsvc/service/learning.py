@@ -16,5 +16,5 @@ class LearningReports:
         self._learners = learners
 
     async def status(self, index: str) -> LearningStatus | None:
-        """How far the learner of an index is; None if another service learns."""
+        """Return how far the learner of an index is; None if another service learns."""
         return await self._learners.status(index) if self._learners is not None else None

@@ -17,7 +17,7 @@ from searchsvc.runtime.limits import MAX_TOKEN_CHARS
 
 
 class Privacy:
-    """What can be asked for about the data of users."""
+    """Carries out requests about the data of users."""
 
     def __init__(self, keyring: Keyring, commands: Commands) -> None:
         self._keyring = keyring

@@ -99,7 +99,7 @@ class Searches:
         return outcome
 
     async def _state_with_writes(self, index: str, request: SearchRequest) -> ServingState:
-        """The current state; waits until it includes the writes that the request names."""
+        """Return the current state; wait until it includes the writes that the request names."""
         current = self._serving.current
         if request.min_seq <= current.control.seq and not request.min_catalog_seq:
             return current
@@ -121,7 +121,7 @@ class Searches:
         return await self._rehearser.search(past, state, index, request, rules_at=rules_at)
 
     async def _search_or_last_known(self, state: ServingState, index: str, request: SearchRequest) -> SearchOutcome:
-        """Search; if that is not possible now, the last known answer. Raises Unavailable if none is known."""
+        """Search; if that is not possible now, return the last known answer. Raises Unavailable if none is known."""
         control = state.control.index(index)
         try:
             outcome = await self._execution.run(self._job(state, index, request))
@@ -135,7 +135,7 @@ class Searches:
         return outcome
 
     def _job(self, state: ServingState, index: str, request: SearchRequest) -> SearchJob:
-        """The search with its chances drawn: which weights of a trial rank it, and whether it explores."""
+        """Return the search with its chances drawn: which weights of a trial rank it, and whether it explores."""
         now, received_at = datetime.now(UTC), time.perf_counter()
         ranking_id, control = new_query_id(now), state.control.index(index)
         trial, learning, token = control.trial, control.learning, request.user_token

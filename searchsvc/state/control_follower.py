@@ -69,5 +69,5 @@ class ControlFollower:
 
 
 def _structure(state: ControlState) -> dict[str, tuple[int, int]]:
-    """What indexers depend on: which indexes exist, and the sequence of their settings."""
+    """Return what indexers depend on: which indexes exist, and the sequence of their settings."""
     return {name: (index.created_seq, index.settings_seq) for name, index in state.indexes.items()}

@@ -1,6 +1,6 @@
-"""An immutable mapping of which a changed copy is made quickly. Pure.
+"""An immutable mapping that is quickly copied with changes. Pure.
 
-To change one entry of a dict of a hundred thousand, all of it has to be copied; of this, one of many small dicts.
+To change one entry of a dict of a hundred thousand, all of it must be copied; of this mapping, one of many small dicts.
 """
 
 from __future__ import annotations

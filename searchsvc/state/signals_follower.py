@@ -30,7 +30,7 @@ class _Index(NamedTuple):
 
 
 class _Key(NamedTuple):
-    """What a behavior value belongs to. query: '' for a document whatever the query."""
+    """What a behavior value belongs to. query: '' for the value of a document over all queries."""
 
     owner: _Index
     query: str

@@ -40,7 +40,7 @@ class StateInfo(msgspec.Struct, frozen=True):
     state_hash: str
 
     @staticmethod
-    def of(state: ServingState) -> StateInfo:
+    def from_state(state: ServingState) -> StateInfo:
         """Describe a serving state."""
         control = state.control
         snapshots = {name: state.snapshots[name] for name in sorted(state.snapshots) if name in control.indexes}

@@ -39,12 +39,12 @@ async def rollback(
     commands: Commands, history: ChangeHistory, index: str, request: AnyRequest, body: bytes
 ) -> Response[bytes]:
     options: RollbackInput = ROLLBACK.decode(body)
-    by, (field, target) = author(request, options.reason), options.target()
+    change_author, (field, target) = author(request, options.reason), options.target()
     if field == "to_version":
-        changed = await commands.restore_weights(index, int(target), by)
+        changed = await commands.restore_weights(index, int(target), change_author)
     else:
-        changed = await commands.restore(index, parse_point_in_time(target, field), field, by)
-    return json_answer(await ChangedAnswer.of(changed.seq, history))
+        changed = await commands.restore(index, parse_point_in_time(target, field), field, change_author)
+    return json_answer(await ChangedAnswer.from_seq(changed.seq, history))
 
 
 @post(
@@ -57,7 +57,7 @@ async def revert(
 ) -> Response[bytes]:
     options: RevertInput = REVERT.decode(body or b"{}")
     changed = await commands.revert(seq, author(request, options.reason), force=options.force)
-    return json_answer(await ChangedAnswer.of(changed.seq, history))
+    return json_answer(await ChangedAnswer.from_seq(changed.seq, history))
 
 
 @get("/v1/changes/{seq:int}", **describe("One change: who, when, why, what", None, AuditEntry))

@@ -99,7 +99,7 @@ async def publish_draft(
 ) -> Response[bytes]:
     options: PublishInput = PUBLISH.decode(body or b"{}")
     changed = await drafts.publish(index, draft, author(request, options.reason), force=options.force)
-    return json_answer(await ChangedAnswer.of(changed.seq, history))
+    return json_answer(await ChangedAnswer.from_seq(changed.seq, history))
 
 
 @post(

@@ -19,19 +19,19 @@ REINDEX: Final = Body(ReindexInput, max_bytes=4 * KIB)
 
 @get("/v1/indexes", **describe("All indexes", None, IndexList))
 async def list_indexes(indexes: IndexAdministration) -> Response[bytes]:
-    return json_answer(IndexList([IndexInfo.of(served) for served in indexes.list()]))
+    return json_answer(IndexList([IndexInfo.from_served(served) for served in indexes.list()]))
 
 
 @get("/v1/indexes/{index:str}", **describe("One index", None, IndexInfo))
 async def get_index(indexes: IndexAdministration, index: str) -> Response[bytes]:
-    return json_answer(IndexInfo.of(indexes.get(index)))
+    return json_answer(IndexInfo.from_served(indexes.get(index)))
 
 
 @put("/v1/indexes/{index:str}", **describe("Create an index or replace its settings", SETTINGS, IndexChanged))
 async def put_index(indexes: IndexAdministration, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
     settings: IndexInput = SETTINGS.decode(body)
     changed = await indexes.configure(index, settings.settings(), author(request, settings.reason))
-    return json_answer(IndexChanged(changed.seq, IndexInfo.of(indexes.get(index))))
+    return json_answer(IndexChanged(changed.seq, IndexInfo.from_served(indexes.get(index))))
 
 
 @delete("/v1/indexes/{index:str}", status_code=200, **describe("Delete an index", None, IndexChanged))

@@ -37,7 +37,7 @@ async def put_policy(
 ) -> Response[bytes]:
     policy: PolicyInput = POLICY.decode(body)
     changed = await commands.set_policy(index, policy.policy(), author(request, policy.reason))
-    return json_answer(await ChangedAnswer.of(changed.seq, history))
+    return json_answer(await ChangedAnswer.from_seq(changed.seq, history))
 
 
 @get("/v1/indexes/{index:str}/learning", **describe("How an index learns, and how far it is", None, LearningInfo))
@@ -55,7 +55,7 @@ async def put_learning(
 ) -> Response[bytes]:
     settings: LearningInput = LEARNING.decode(body)
     changed = await commands.set_learning(index, settings.changed, author(request, settings.reason))
-    return json_answer(await ChangedAnswer.of(changed.seq, history))
+    return json_answer(await ChangedAnswer.from_seq(changed.seq, history))
 
 
 @post(
@@ -70,7 +70,7 @@ async def forget_behavior(
     changed = await privacy.forget_behavior(
         index, period.since, period.until, period.user_token, author(request, period.reason)
     )
-    return json_answer(await ChangedAnswer.of(changed.seq, history))
+    return json_answer(await ChangedAnswer.from_seq(changed.seq, history))
 
 
 @post(
@@ -83,7 +83,7 @@ async def stop_trial(
 ) -> Response[bytes]:
     stop: StopInput = STOP.decode(body or b"{}")
     changed = await commands.stop_trial(index, author(request, stop.reason))
-    return json_answer(await ChangedAnswer.of(changed.seq, history))
+    return json_answer(await ChangedAnswer.from_seq(changed.seq, history))
 
 
 ROUTES: Final = (get_policy, put_policy, get_learning, put_learning, forget_behavior, stop_trial)

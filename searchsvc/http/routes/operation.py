@@ -39,7 +39,7 @@ async def health_ready(health: HealthCheck) -> Response[bytes]:
 
 @get("/v1/state", **describe("What is served, as hashes", None, StateInfo))
 async def get_state(serving: Serving) -> Response[bytes]:
-    return json_answer(StateInfo.of(serving.current))
+    return json_answer(StateInfo.from_state(serving.current))
 
 
 @get(["/", "/storefront.js", "/storefront.css"], include_in_schema=False)

@@ -20,12 +20,12 @@ RULE: Final = Body(RuleInput, max_bytes=512 * KIB)
 @get("/v1/indexes/{index:str}/rules", **describe("All rules of an index", None, RuleList))
 async def list_rules(serving: Serving, index: str) -> Response[bytes]:
     rules, now = serving.current.control.index(index).rules, datetime.now(UTC)
-    return json_answer(RuleList(index, [RuleInfo.of(rules[name], now) for name in sorted(rules)]))
+    return json_answer(RuleList(index, [RuleInfo.from_stored(rules[name], now) for name in sorted(rules)]))
 
 
 @get("/v1/indexes/{index:str}/rules/{rule:str}", **describe("One rule", None, RuleInfo))
 async def get_rule(serving: Serving, index: str, rule: str) -> Response[bytes]:
-    return json_answer(RuleInfo.of(serving.current.control.index(index).rule(rule), datetime.now(UTC)))
+    return json_answer(RuleInfo.from_stored(serving.current.control.index(index).rule(rule), datetime.now(UTC)))
 
 
 @put(
@@ -39,7 +39,7 @@ async def put_rule(commands: Commands, index: str, rule: str, request: AnyReques
     if stored is None:
         return json_answer(RuleChangedAnswer(changed.seq, None))
     conflicts = commands.conflicts(index, rule)
-    return json_answer(RuleChangedAnswer(changed.seq, RuleInfo.of(stored, datetime.now(UTC)), conflicts))
+    return json_answer(RuleChangedAnswer(changed.seq, RuleInfo.from_stored(stored, datetime.now(UTC)), conflicts))
 
 
 @delete(

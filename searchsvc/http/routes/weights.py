@@ -64,12 +64,12 @@ async def get_weights_history(serving: Serving, index: str) -> Response[bytes]:
 @get("/v1/indexes/{index:str}/segments", **describe("All segments of an index", None, SegmentList))
 async def list_segments(serving: Serving, index: str) -> Response[bytes]:
     segments = serving.current.control.index(index).segments
-    return json_answer(SegmentList(index, [SegmentInfo.of(segments[name]) for name in sorted(segments)]))
+    return json_answer(SegmentList(index, [SegmentInfo.from_stored(segments[name]) for name in sorted(segments)]))
 
 
 @get("/v1/indexes/{index:str}/segments/{segment:str}", **describe("One segment", None, SegmentInfo))
 async def get_segment(serving: Serving, index: str, segment: str) -> Response[bytes]:
-    return json_answer(SegmentInfo.of(serving.current.control.index(index).segment(segment)))
+    return json_answer(SegmentInfo.from_stored(serving.current.control.index(index).segment(segment)))
 
 
 @put(
@@ -82,7 +82,7 @@ async def put_segment(
     change: SegmentInput = SEGMENT.decode(body)
     changed = await commands.set_segment(index, segment, change.segment(), author(request, change.reason))
     stored = changed.index.segments.get(segment) if changed.index is not None else None
-    return json_answer(SegmentChangedAnswer(changed.seq, SegmentInfo.of(stored) if stored else None))
+    return json_answer(SegmentChangedAnswer(changed.seq, SegmentInfo.from_stored(stored) if stored else None))
 
 
 @delete(

@@ -24,7 +24,7 @@ class RollbackInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
     def target(self) -> tuple[str, int | str]:
-        """Name and value of the member that is present. Raises InvalidInput unless exactly one is."""
+        """Return the name and value of the member that is present. Raises InvalidInput unless exactly one is."""
         members = (("to_version", self.to_version), ("to_time", self.to_time), ("to_seq", self.to_seq))
         present = [(name, value) for name, value in members if value is not None]
         names = " and ".join(name for name, _ in present) or "none of them"
@@ -35,7 +35,7 @@ class RollbackInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RevertInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to take back one change.
 
-    force: also what was changed again since
+    force: also take back what was changed again since
     """
 
     reason: str = ""
@@ -53,7 +53,7 @@ class ChangedAnswer(msgspec.Struct, frozen=True):
     changed: Difference
 
     @staticmethod
-    async def of(seq: int, history: ChangeHistory) -> ChangedAnswer:
+    async def from_seq(seq: int, history: ChangeHistory) -> ChangedAnswer:
         """Describe a change that was just made."""
         return ChangedAnswer(seq, (await history.entry(seq)).changed)
 
@@ -83,7 +83,8 @@ class AuditList(msgspec.Struct, frozen=True):
 class DifferenceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Two moments to compare.
 
-    from, to: CONTROL sequences or RFC 3339 times; '' for now
+    since: a CONTROL sequence or an RFC 3339 time; '' for now; `from` in the query string
+    to: the same
     """
 
     since: str = msgspec.field(default="", name="from")
@@ -93,7 +94,8 @@ class DifferenceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DifferenceInfo(msgspec.Struct, frozen=True):
     """What of an index differs between two moments.
 
-    from_seq, to_seq: last CONTROL sequence in force at either moment
+    from_seq: last CONTROL sequence in force at the first moment
+    to_seq: last CONTROL sequence in force at the second moment
     """
 
     index: str

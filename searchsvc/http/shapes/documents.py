@@ -9,7 +9,7 @@ from searchsvc.indexing.documents import RefusedDocument
 
 
 class DocumentsAccepted(msgspec.Struct, frozen=True):
-    """What came of writing some documents.
+    """The result of writing documents.
 
     accepted: number of documents written
     catalog_seq: every accepted document is searchable once the index has applied this CATALOG sequence

@@ -52,7 +52,7 @@ class PreviewInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit: int = 10
 
     def requests(self) -> list[SearchRequest]:
-        """The queries as search requests. Raises InvalidInput."""
+        """Return the queries as search requests. Raises InvalidInput."""
         require(1 <= len(self.queries) <= MAX_PREVIEWED, "queries", len(self.queries), f"1 to {MAX_PREVIEWED} queries")
         requests = []
         for position, query in enumerate(self.queries):
@@ -69,7 +69,7 @@ class PublishInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to publish a draft.
 
     reason: recorded with the change
-    force: overwrite what was changed otherwise since the draft was saved
+    force: overwrite what others have changed since the draft was saved
     """
 
     reason: str = ""

@@ -48,7 +48,7 @@ class ReplayInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ErasureInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whom to erase.
+    """The user to erase.
 
     user_token: as the website sends it with searches and events
     """

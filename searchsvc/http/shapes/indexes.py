@@ -19,7 +19,7 @@ class IndexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
     def settings(self) -> IndexSettings:
-        """The settings without the reason."""
+        """Return the settings without the reason."""
         return IndexSettings(self.searchable, self.title, self.embedding, self.signals)
 
 
@@ -48,7 +48,7 @@ class IndexInfo(msgspec.Struct, frozen=True):
     rebuild: RebuildStatus | None = None
 
     @staticmethod
-    def of(served: ServedIndex) -> IndexInfo:
+    def from_served(served: ServedIndex) -> IndexInfo:
         """Describe an index."""
         control, snapshot = served.control, served.snapshot
         return IndexInfo(
@@ -89,7 +89,7 @@ class ReindexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to rebuild an index.
 
     previous: go back to the index before the last rebuild, brought up to date, instead of building a new one
-    force: whatever the canary queries find
+    force: replace the index even if the canary queries find other hits
     """
 
     previous: bool = False

@@ -13,7 +13,7 @@ from searchsvc.learning.status import LearningStatus
 class LearningInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How an index learns, as in `events.learning.Learning`.
 
-    A member that is absent stays as it is. A frozen learner goes on, whatever is set.
+    A member that is absent stays as it is. Setting any of them makes a frozen learner go on.
     """
 
     mode: Mode | None = None
@@ -26,7 +26,7 @@ class LearningInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
     def changed(self, current: Learning) -> Learning:
-        """The settings in force with these changes."""
+        """Return the settings in force with these changes."""
         changes = {
             name: value
             for name in ("mode", "exploration", "max_boost", "values", "ignored", "judgments", "families")
@@ -36,7 +36,7 @@ class LearningInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ForgetInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Whose behavior, from one time until another, an index ignores.
+    """The behavior that an index ignores: that of a user, or of all users, from one time until another.
 
     user_token: one user; '' for all
     """

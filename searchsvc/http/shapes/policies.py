@@ -13,7 +13,7 @@ class PolicyInput(Policy, frozen=True, forbid_unknown_fields=True, omit_defaults
     reason: str = ""
 
     def policy(self) -> Policy:
-        """The policy without the reason."""
+        """Return the policy without the reason."""
         return Policy(self.max_step, self.freezes, self.publishers, self.approvals)
 
 

@@ -27,7 +27,7 @@ class RuleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expected_seq: int | None = None
 
     def rule(self) -> Rule:
-        """The rule without the reason."""
+        """Return the rule without the reason."""
         return Rule(self.actions, self.enabled, self.valid_from, self.valid_until, self.conditions, self.priority)
 
 
@@ -65,7 +65,7 @@ class RuleInfo(msgspec.Struct, frozen=True):
     reason: str
 
     @staticmethod
-    def of(stored: StoredRule, now: datetime) -> RuleInfo:
+    def from_stored(stored: StoredRule, now: datetime) -> RuleInfo:
         """Describe a rule."""
         rule = stored.rule
         return RuleInfo(
@@ -98,7 +98,7 @@ class RuleChangedAnswer(msgspec.Struct, frozen=True):
 
     seq: CONTROL sequence of the change
     rule: null if it was deleted
-    conflicts: what this rule and another one cannot both have
+    conflicts: conflicts of this rule with others
     """
 
     seq: int

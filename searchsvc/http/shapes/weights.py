@@ -28,14 +28,15 @@ class WeightsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expected_version: int | None = None
 
     def limits(self) -> SetLimits | None:
-        """The bounds and locks as an edit; None without any."""
+        """Return the bounds and locks as an edit; None without any."""
         return SetLimits(self.bounds, self.locks) if self.bounds or self.locks else None
 
 
 class WeightsInfo(msgspec.Struct, frozen=True):
     """The weights in force.
 
-    min_weight, max_weight: bounds of features that have none of their own in `bounds`
+    min_weight: lowest weight of features that have no bounds of their own in `bounds`
+    max_weight: highest weight of these features
     locks: features whose weight only people may change
     segments: by id, weights that differ for some searches
     """
@@ -78,7 +79,7 @@ class SegmentInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str = ""
 
     def segment(self) -> Segment:
-        """The segment without the reason."""
+        """Return the segment without the reason."""
         return Segment(self.conditions, self.weights, self.priority, self.enabled)
 
 
@@ -100,7 +101,7 @@ class SegmentInfo(msgspec.Struct, frozen=True):
     reason: str
 
     @staticmethod
-    def of(stored: StoredSegment) -> SegmentInfo:
+    def from_stored(stored: StoredSegment) -> SegmentInfo:
         """Describe a segment."""
         return SegmentInfo(
             id=stored.id,

@@ -62,7 +62,7 @@ class Shop:
     def served(self) -> StateInfo:
         """Return the state that is served, from an engine with the same documents."""
         snapshot = engine(self.folder / "engine", self.upserts).snapshot()
-        return StateInfo.of(ServingState(self.state, MappingProxyType({"shop": snapshot})))
+        return StateInfo.from_state(ServingState(self.state, MappingProxyType({"shop": snapshot})))
 
     async def verify(self, fetch_state: Callable[[], StateInfo]) -> dict[str, Finding]:
         """Run all checks; return the findings by name."""
