@@ -1,1 +1,1 @@
-"""What would a change do, and why was a past answer what it was? Searches that nobody is shown."""
+"""What would a change do, and why was a past answer what it was? Searches that are not shown to users."""

@@ -1,4 +1,4 @@
-"""Canaries: queries that the current and a rebuilt index are both searched for, before the rebuilt one is used."""
+"""Canaries: queries that are made on the current and on a rebuilt index, before the rebuilt one is used."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Canaries:
         self._clock = clock
 
     def compare(self, index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
-        """Search both snapshots for each canary. Raises Unavailable where a snapshot cannot be searched."""
+        """Search both snapshots for each canary. Raises Unavailable if a snapshot cannot be searched."""
         canaries = []
         for query in dict.fromkeys([*self._frequent_queries(index), *self._title_queries(index, before)]):
             first_hits = [self._first_hits(index, query, snapshot) for snapshot in (before, after)]

@@ -16,8 +16,8 @@ N_TOP: Final = 3
 class PreviewHit(msgspec.Struct, frozen=True):
     """A hit of the page after.
 
-    previous_rank: its rank before; None where it is new on the page
-    rank_change: ranks gained, negative where lost; None where it is new on the page
+    previous_rank: its rank before; None if it is new on the page
+    rank_change: ranks gained, negative where lost; None if it is new on the page
     """
 
     id: str
@@ -35,7 +35,7 @@ class QueryPreview(msgspec.Struct, frozen=True):
     removed: ids that are only on the page before
     total: before and after
     overlap: share of the page that stays
-    top_changed: whether the first three are others, or in another order
+    top_changed: whether the first three hits are others, or in another order
     applied_rules: before and after
     rule_effects: after
     """
@@ -62,7 +62,7 @@ class Preview(msgspec.Struct, frozen=True):
 
 
 def overlap(before: Sequence[str], after: Sequence[str]) -> float:
-    """Return the share of the longer page that is on both; 1 where both are empty."""
+    """Return the share of the longer page that is on both; 1 if both are empty."""
     longest = max(len(before), len(after))
     return len({*before} & {*after}) / longest if longest else 1.0
 

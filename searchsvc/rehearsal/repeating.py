@@ -50,8 +50,8 @@ class MeasuredStep(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """What judged queries say of weights.
 
-    best: best nDCG@10 so far; 0 where there are no judgments.
-    why_worse: why the weights are rejected; '' where they are not.
+    best: best nDCG@10 so far; 0 if there are no judgments.
+    why_worse: why the weights are rejected; '' if they are not.
     """
 
     best: float = 0.0
@@ -86,8 +86,8 @@ class RepeatedSearches:
 
         target: weights by name.
 
-        Returns None where it would move next to nothing, where even the smallest part moves too much, or where there
-        are no searches to repeat. Raises as a search does.
+        Returns None if it would move next to nothing, if even the smallest part moves too much, or if there are no
+        searches to repeat. Raises as a search does.
         """
         rankings = list(self._remembered.get(index, {}).values())[-N_REPEATED:]
         requests = await asyncio.to_thread(self._requests, rankings)
@@ -113,7 +113,7 @@ class RepeatedSearches:
 
         best: best nDCG@10 so far.
 
-        Raises as a search does, and Unavailable where only one of two answers was degraded.
+        Raises as a search does, and Unavailable if only one of two answers was degraded.
         """
         judgments = control.index(index).learning.judgments
         if not judgments:
@@ -129,7 +129,7 @@ class RepeatedSearches:
                 for total, answer in zip((ndcg_before, ndcg_after), answers, strict=True)
             )
         best = max(best, ndcg_before)
-        # Where documents have changed since, no weights may reach the best of then.
+        # If documents have changed since, perhaps no weights reach the earlier best.
         if ndcg_after >= min(ndcg_before, best - MAX_JUDGED_LOSS):
             return Verdict(best)
         return Verdict(

@@ -1,4 +1,4 @@
-"""The account of a logged answer: its scores from its logged features, and the weights and rules of then. Pure."""
+"""The account of a logged answer: its scores from its logged features, and the weights and rules then. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ReceiptHit(msgspec.Struct, frozen=True):
     """One hit. Its score is the sum of the contributions of its features, times both factors.
 
     keyword: the contributions of all BM25 features
-    vector: the trusted cosine; None where the index has no vectors
+    vector: the trusted cosine; None if the index has no vectors
     features: value, weight and contribution of each feature
     rule_factor: what rules multiplied the score by
     behavior_factor: what shoppers' behavior multiplied the score by
@@ -71,11 +71,11 @@ class LogPositions(msgspec.Struct, frozen=True):
 class Receipt(msgspec.Struct, frozen=True):
     """The account of one answer.
 
-    query: '' where it is sealed
+    query: '' if it is sealed
     sealed: whether the query belongs to a user whose key is gone or not on this machine
-    request: the other members of the search, where they were not the defaults
+    request: the other members of the search that were not at their defaults
     rules: the rules that fired, as they were then
-    exploration: which neighbours could have been swapped, and were; None where none could
+    exploration: which neighbours could have been swapped, and were; None if none could
     log: where the log has it all
     """
 
@@ -115,9 +115,9 @@ class Recomputed(msgspec.Struct, frozen=True):
     scores: ScoreArray
 
 
-def recompute(shown: RankingShown, then: IndexControl) -> Recomputed:
-    """Compute the scores of a ranking from its logged features and the weights of then."""
-    columns = curves(shown.feature_names, weights_then(shown, then))
+def recompute(shown: RankingShown, past_index: IndexControl) -> Recomputed:
+    """Compute the scores of a ranking from its logged features and the weights that ranked it."""
+    columns = curves(shown.feature_names, weights_then(shown, past_index))
     features = np.array(shown.features, np.float32).reshape(len(shown.document_ids), len(shown.feature_names))
     values = columns.columns(features)
     scores = ranking.score(values, columns.weights)
@@ -128,22 +128,22 @@ def recompute(shown: RankingShown, then: IndexControl) -> Recomputed:
     return Recomputed(tuple(columns.names), columns.weights, values, contributions, scores)
 
 
-def weights_then(shown: RankingShown, then: IndexControl) -> dict[str, float]:
+def weights_then(shown: RankingShown, past_index: IndexControl) -> dict[str, float]:
     """Return the weights that ranked: those of a trial on the ramp, or of the index with its segment's."""
-    if shown.holdout and then.trial is not None:
-        return dict(then.trial.weights)
-    segment = then.segments.get(shown.weights_segment)
-    return {**then.weights, **(segment.segment.weights if segment is not None else {})}
+    if shown.holdout and past_index.trial is not None:
+        return dict(past_index.trial.weights)
+    segment = past_index.segments.get(shown.weights_segment)
+    return {**past_index.weights, **(segment.segment.weights if segment is not None else {})}
 
 
-def account(located: LocatedRanking, then: IndexControl) -> Receipt:
+def account(located: LocatedRanking, past_index: IndexControl) -> Receipt:
     """Return the receipt of a ranking.
 
-    then: the index at the CONTROL sequence that the ranking names
+    past_index: the index at the CONTROL sequence that the ranking names
     """
     shown = located.shown
-    recomputed = recompute(shown, then)
-    fired = [then.rules[rule_id] for rule_id in shown.applied_rules if rule_id in then.rules]
+    recomputed = recompute(shown, past_index)
+    fired = [past_index.rules[rule_id] for rule_id in shown.applied_rules if rule_id in past_index.rules]
     return Receipt(
         query_id=shown.id,
         timestamp=shown.timestamp,

@@ -16,7 +16,7 @@ from searchsvc.rehearsal.receipts.located_ranking import LocatedRanking
 from searchsvc.runtime.clock import Clock
 from searchsvc.search.query_ids import query_id_timestamp
 
-# A ranking is stored within a moment of being shown, or later where the log is away.
+# A ranking is stored within a moment of being shown, or later if the log is away.
 MAX_DELAY: Final = timedelta(minutes=15)
 # How far the clocks of two services may differ.
 MAX_CLOCK_SKEW: Final = timedelta(seconds=2)
@@ -42,7 +42,7 @@ class RankingFinder:
     async def find(self, query_id: str) -> LocatedRanking:
         """Return a ranking.
 
-        Raises NotFound where the log has no such ranking, Gone where it is past the log's age, and Unavailable where
+        Raises NotFound if the log has no such ranking, Gone if it is past the log's age, and Unavailable if
         the log is out of reach.
         """
         seq = await self._recent_seq(query_id)
@@ -52,7 +52,7 @@ class RankingFinder:
         return located
 
     async def _recent_seq(self, query_id: str) -> int:
-        """Return the message of a recent ranking, once it is stored; 0 where the ranking is not recent."""
+        """Return the message of a recent ranking, once it is stored; 0 if the ranking is not recent."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + STORED_WITHIN_S
         while query_id in self._rankings and loop.time() < deadline:
@@ -84,7 +84,7 @@ class RankingFinder:
         return None
 
     async def _require_within_age(self, query_id: str, timestamp: datetime, first_seq: int) -> None:
-        """Raise Gone where the oldest message that is still stored is too new to hold the ranking."""
+        """Raise Gone if the oldest message that is still stored is too new to hold the ranking."""
         oldest = await self._log.get("BEHAVIOR", first_seq)
         if oldest is None or oldest.timestamp > timestamp + MAX_DELAY:
             limit = f"later than {oldest.timestamp.isoformat()}" if oldest is not None else "later"

@@ -13,7 +13,7 @@ class LocatedRanking(msgspec.Struct, frozen=True):
     shown: the ranking; its query and request are in clear text where `query` is not None
     seq: sequence of the message
     position: 0-based, among the events of the message
-    query: None where it is sealed, and the key of the user is gone or not on this machine
+    query: None if it is sealed, and the key of the user is gone or not on this machine
     """
 
     shown: RankingShown

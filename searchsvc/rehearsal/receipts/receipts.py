@@ -26,8 +26,8 @@ from searchsvc.state.serving import Serving
 class Receipts:
     """Accounts for logged answers.
 
-    history: CONTROL of then
-    serving: the documents of now
+    history: past states of CONTROL
+    serving: the documents served now
     searcher: repeats searches
     rankings: the newest rankings, by query id
     keyring: opens sealed queries
@@ -68,7 +68,7 @@ class Receipts:
         return self._control_then(shown).index(shown.index)
 
     def _control_then(self, shown: RankingShown) -> ControlState:
-        """Return CONTROL at the sequence that a ranking names. Raises Corrupt where it does not reach so far."""
+        """Return CONTROL at the sequence that a ranking names. Raises Corrupt if it does not reach so far."""
         if shown.applied_seq > self._history.seq:
             raise Corrupt(f"ranking {shown.id} names CONTROL {shown.applied_seq}, which is not there")
         return self._history.state_at(shown.applied_seq)

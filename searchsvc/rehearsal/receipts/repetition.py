@@ -1,4 +1,4 @@
-"""Repeat a logged search by the rules and weights of then, where everything else is still as it was."""
+"""Repeat a logged search by the rules and weights that ranked it, if everything else is unchanged."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SearchRepeater:
         """Search again.
 
         control: CONTROL at the sequence that the ranking names
-        request: what was searched for; None where it is sealed
+        request: what was searched for; None if it is sealed
         """
         if request is None:
             return NotRepeated("the query is sealed, and the key of its user is gone or not here")
@@ -76,7 +76,7 @@ class SearchRepeater:
 
 
 def _obstacle(shown: RankingShown, request: SearchRequest, control: ControlState, served: ServingState) -> str:
-    """Return why a search would not find the same documents again; '' where it would."""
+    """Return why a search would not find the same documents again; '' if it would."""
     if REDACTED.search(request.query + shown.request):
         return "the query is not in the log as typed: an e-mail address or a telephone number was redacted"
     if {LAST_KNOWN, "shards"} & {*shown.degraded}:
@@ -93,7 +93,7 @@ def _obstacle(shown: RankingShown, request: SearchRequest, control: ControlState
 
 
 def _behavior_then(shown: RankingShown, query: str) -> IndexBehavior:
-    """Return the behavior values of then, which the ranking has of the documents that it shows."""
+    """Return the behavior values that the ranking was made with; it has those of the documents that it shows."""
     columns = [shown.feature_names.index(name) if name in shown.feature_names else None for name in BEHAVIOR]
     of_documents, of_query = (_behavior_values(shown, column) for column in columns)
     by_query = ShardedMapping[dict[str, BehaviorValue]]().with_changes({query_key(query): of_query or None})
@@ -103,7 +103,7 @@ def _behavior_then(shown: RankingShown, query: str) -> IndexBehavior:
 def _behavior_values(shown: RankingShown, column: int | None) -> dict[str, BehaviorValue]:
     """Return the behavior values by document.
 
-    column: of the behavior feature; None where the ranking does not have it
+    column: of the behavior feature; None if the ranking does not have it
     """
     values = {}
     for row, document_id in enumerate(shown.document_ids):
@@ -116,7 +116,7 @@ def _behavior_values(shown: RankingShown, column: int | None) -> dict[str, Behav
 
 
 def _draw_then(shown: RankingShown) -> Draw | None:
-    """Return what the trial's draw was; None where the search could not be part of a trial."""
+    """Return what the trial's draw was; None if the search could not be part of a trial."""
     if not shown.trial:
         return None
     if shown.interleaving is not None:

@@ -45,34 +45,34 @@ class Verification(msgspec.Struct, frozen=True):
 
 def verification(
     shown: RankingShown,
-    then: IndexControl,
+    past_index: IndexControl,
     request: SearchRequest | None,
     repeated: SearchOutcome | NotRepeated,
     n_candidates: int,
 ) -> Verification:
     """Check a logged answer.
 
-    then: the index at the CONTROL sequence that the ranking names
-    request: what was searched for; None where it is sealed
+    past_index: the index at the CONTROL sequence that the ranking names
+    request: what was searched for; None if it is sealed
     repeated: the search made again
     n_candidates: how many candidates a search ranks by score
     """
     checks = [
-        check_scores(shown, then),
+        check_scores(shown, past_index),
         check_order(shown, request, n_candidates),
-        check_rules(shown, then, repeated),
-        check_retrieval(shown, then, repeated),
+        check_rules(shown, past_index, repeated),
+        check_retrieval(shown, past_index, repeated),
     ]
     return Verification(shown.id, all(check.state != "differs" for check in checks), checks)
 
 
-def check_scores(shown: RankingShown, then: IndexControl) -> Check:
-    """Check that the logged features times the weights of then give the logged scores, bit for bit."""
-    if (then.weights_version, then.config_version) != (shown.weights_version, shown.config_version):
-        versions = f"weights {then.weights_version} and configuration {then.config_version}"
+def check_scores(shown: RankingShown, past_index: IndexControl) -> Check:
+    """Check that the logged features times the weights that ranked give the logged scores, bit for bit."""
+    if (past_index.weights_version, past_index.config_version) != (shown.weights_version, shown.config_version):
+        versions = f"weights {past_index.weights_version} and configuration {past_index.config_version}"
         named = f"weights {shown.weights_version} and configuration {shown.config_version}"
         return Check("scores", "differs", f"CONTROL {shown.applied_seq} has {versions}; the ranking names {named}")
-    scores = recompute(shown, then).scores.tolist()
+    scores = recompute(shown, past_index).scores.tolist()
     differing = [i for i, score in enumerate(scores) if score != shown.scores[i]]
     if differing:
         first = differing[0]
@@ -113,9 +113,9 @@ def _check_interleaved_order(shown: RankingShown, interleaving: InterleavedRanki
     return Check("order", "holds", f"{len(expected)} hits, interleaved by the logged coins")
 
 
-def check_rules(shown: RankingShown, then: IndexControl, repeated: SearchOutcome | NotRepeated) -> Check:
+def check_rules(shown: RankingShown, past_index: IndexControl, repeated: SearchOutcome | NotRepeated) -> Check:
     """Check that CONTROL has the rules that fired, and that the same ones fire again."""
-    missing = [rule_id for rule_id in shown.applied_rules if rule_id not in then.rules]
+    missing = [rule_id for rule_id in shown.applied_rules if rule_id not in past_index.rules]
     if missing:
         return Check("rules", "differs", f"CONTROL {shown.applied_seq} has no rule {', '.join(missing)}")
     n_rules = len(shown.applied_rules)
@@ -127,7 +127,7 @@ def check_rules(shown: RankingShown, then: IndexControl, repeated: SearchOutcome
     return Check("rules", "holds", f"the same {n_rules} rules fired")
 
 
-def check_retrieval(shown: RankingShown, then: IndexControl, repeated: SearchOutcome | NotRepeated) -> Check:
+def check_retrieval(shown: RankingShown, past_index: IndexControl, repeated: SearchOutcome | NotRepeated) -> Check:
     """Check that the search made again gives the same documents, features and scores, bit for bit."""
     if isinstance(repeated, NotRepeated):
         return Check("retrieval", "not repeated", repeated.reason)
@@ -135,33 +135,37 @@ def check_retrieval(shown: RankingShown, then: IndexControl, repeated: SearchOut
     if not difference:
         n_documents = len(shown.document_ids)
         return Check("retrieval", "holds", f"searched again: the same {n_documents} documents, bit for bit")
-    if _ranked_by_behavior(shown, then):
+    if _ranked_by_behavior(shown, past_index):
         reason = "shoppers' behavior counts, and the log has it only of the documents that were shown"
         return Check("retrieval", "not repeated", f"{difference}; {reason}")
     return Check("retrieval", "differs", difference)
 
 
-def _retrieval_difference(then: RankingShown, now: RankingShown) -> str:
-    """Return the first difference between two rankings; '' where there is none."""
-    if now.document_ids != then.document_ids:
-        return _moved_document(then.document_ids, now.document_ids)
-    if now.features != then.features or now.scores != then.scores or now.rule_factors != then.rule_factors:
+def _retrieval_difference(logged: RankingShown, repeated: RankingShown) -> str:
+    """Return the first difference between two rankings; '' if there is none."""
+    if repeated.document_ids != logged.document_ids:
+        return _moved_document(logged.document_ids, repeated.document_ids)
+    if (
+        repeated.features != logged.features
+        or repeated.scores != logged.scores
+        or repeated.rule_factors != logged.rule_factors
+    ):
         return "the same documents in the same order, with other features or scores"
     return ""
 
 
-def _moved_document(then: Sequence[str], now: Sequence[str]) -> str:
-    ranks: Mapping[str, int] = {document_id: rank for rank, document_id in enumerate(now, start=1)}
-    for rank, document_id in enumerate(then, start=1):
+def _moved_document(logged: Sequence[str], repeated: Sequence[str]) -> str:
+    ranks: Mapping[str, int] = {document_id: rank for rank, document_id in enumerate(repeated, start=1)}
+    for rank, document_id in enumerate(logged, start=1):
         if ranks.get(document_id) != rank:
-            where = f"at {ranks[document_id]} now" if document_id in ranks else "not there now"
-            return f"{document_id} was at {rank} of the page, {where}"
-    return f"{len(now)} hits now, {len(then)} then"
+            current = f"at {ranks[document_id]} now" if document_id in ranks else "not there now"
+            return f"{document_id} was at {rank} of the page, {current}"
+    return f"{len(repeated)} hits now, {len(logged)} then"
 
 
-def _ranked_by_behavior(shown: RankingShown, then: IndexControl) -> bool:
+def _ranked_by_behavior(shown: RankingShown, past_index: IndexControl) -> bool:
     """Return whether behavior values had a part in the ranking, by a factor or by a weight that is not 0."""
-    rankers = [weights_then(shown, then)]
-    if shown.interleaving is not None and then.trial is not None:
-        rankers.append(then.trial.weights)
+    rankers = [weights_then(shown, past_index)]
+    if shown.interleaving is not None and past_index.trial is not None:
+        rankers.append(past_index.trial.weights)
     return bool(shown.behavior_factors) or any(weights.get(name) for name in BEHAVIOR for weights in rankers)

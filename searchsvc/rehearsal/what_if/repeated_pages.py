@@ -20,9 +20,9 @@ async def repeat(
 
     compare: searches by both
 
-    Returns None where the search can no longer be made, such as where a member that it names is gone, or where one of
-    the answers was degraded in every attempt, so that they cannot be compared.
-    Raises Unavailable where no attempt gave answers.
+    Returns None if the search can no longer be made, for example because an attribute that it names is gone, or if one
+    of the answers was degraded in every attempt, so that they cannot be compared.
+    Raises Unavailable if no attempt gave answers.
     """
     for attempt in range(1, MAX_ATTEMPTS + 1):
         try:

@@ -1,4 +1,4 @@
-"""What a what-if is asked, and what it reports. Pure data."""
+"""The request for a what-if, and its report. Pure data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class WhatIfInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to repeat.
 
     days: how far back to read rankings
-    max_queries: repeat so many of the most frequent searches
+    max_queries: number of the most frequent searches to repeat
     judgments: by query, grades of documents by id, from 0
     """
 
@@ -41,9 +41,9 @@ class WhatIfInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DocumentMoved(msgspec.Struct, frozen=True):
-    """A document over all searches.
+    """A document whose exposure changes, over all searches.
 
-    exposure_change: exposure that it gains a search, negative where it loses; rank 1 has exposure 1
+    exposure_change: exposure that it gains per search, negative if it loses; rank 1 has exposure 1
     n_searches: searches in which its exposure changes
     """
 
@@ -55,10 +55,10 @@ class DocumentMoved(msgspec.Struct, frozen=True):
 class QueryChanged(msgspec.Struct, frozen=True):
     """A search whose first page changes.
 
-    request: the other members of the search, where they were not the defaults
+    request: the other members of the search that were not at their defaults
     n: how often it was made
     overlap: share of the first ten hits that stay
-    top_changed: whether the first three are others, or in another order
+    top_changed: whether the first three hits are others, or in another order
     before: ids of the first ten hits without the draft
     after: ids of the first ten hits with it
     """
@@ -104,8 +104,8 @@ class WhatIfReport(msgspec.Struct, frozen=True):
     winners: documents that gain most exposure
     losers: documents that lose most exposure
     most_changed: searches that change most
-    expected: by kind of interaction, its change a search with a 95 % interval, or why there is no estimate
-    ndcg: of the judged queries; None where there are none
+    expected: by kind of interaction, the change per search with a 95 % interval, or why there is no estimate
+    ndcg: of the judged queries; None if there are none
     """
 
     since: datetime | None
@@ -130,7 +130,7 @@ class WhatIfStatus(msgspec.Struct):
     n_done: searches repeated so far, out of `n_queries`
     seconds: how long it took
     report: once it is done
-    error: why it failed; '' where it did not
+    error: why it failed; '' if it did not
     """
 
     index: str

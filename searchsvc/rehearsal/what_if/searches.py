@@ -20,9 +20,9 @@ ActedOn = Mapping[str, Mapping[str, Collection[str]]]
 
 
 class RepeatableSearch(msgspec.Struct, frozen=True):
-    """A distinct search, whatever the page.
+    """A distinct search; its pages count as the same search.
 
-    request_json: its other members as `RankingShown.request` has them; '' where all were the defaults
+    request_json: its other members as `RankingShown.request` has them; '' if all were the defaults
     """
 
     query: str
@@ -30,7 +30,7 @@ class RepeatableSearch(msgspec.Struct, frozen=True):
 
     @property
     def members(self) -> dict[str, Any]:
-        """The other members of the search, where they were not the defaults."""
+        """The other members of the search that were not at their defaults."""
         members: dict[str, Any] = msgspec.json.decode(self.request_json) if self.request_json else {}
         return members
 
@@ -42,7 +42,7 @@ class RepeatableSearch(msgspec.Struct, frozen=True):
 class LoggedSearch(msgspec.Struct, frozen=True):
     """A ranking that was shown.
 
-    search: None where its query can no longer be read
+    search: None if its query can no longer be read
     """
 
     shown: RankingShown

@@ -16,7 +16,7 @@ from searchsvc.rehearsal.what_if.searches import (
 )
 from tuning.clicks.offpolicy import LoggedRanking, estimate_change, exposure
 
-# A query that is tied to users is listed where so many made it, as suggestions are.
+# A query that is tied to users is listed if at least this many users made it, as for suggestions.
 MIN_USERS: Final = 3
 N_LISTED: Final = 10
 

@@ -79,7 +79,7 @@ class WhatIfs:
         return status
 
     def status(self, index: str, draft_id: str) -> WhatIfStatus:
-        """Return the status of the last what-if of a draft. Raises NotFound where none was started."""
+        """Return the status of the last what-if of a draft. Raises NotFound if none was started."""
         status = self._statuses.get((index, draft_id))
         if status is None:
             message = f"no what-if of draft {draft_id[:80]!r} of {index} was started; POST to this address starts one"
@@ -115,7 +115,7 @@ class WhatIfs:
 
     async def _report(self, draft: Draft, options: WhatIfInput, status: WhatIfStatus) -> WhatIfReport:
         status.phase = "reading"
-        # Both states stay the same whatever is published meanwhile: all that differs is the draft.
+        # Both states stay the same even if something is published meanwhile: they differ by the draft alone.
         before = self._serving.current.control
         after = with_draft(before, draft)
         logged, acted_on = await self._reader.read(draft.index, timedelta(days=options.days))
