@@ -101,7 +101,8 @@ class DeadLetters:
         """Check refused events again and record the good ones, at most 1,000, oldest first.
 
         ids: refused events; empty for all.
-        index, key: as for `letters`.
+        index: only events of this index; '' for all.
+        key: only events of this key; '' for all.
         Raises InvalidInput if DEAD has no event of an id. Raises Unavailable; the same call then continues.
         """
         letters = [letter for letter in await self.letters(index=index, key=key) if not ids or letter.refused.id in ids]

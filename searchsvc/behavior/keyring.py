@@ -1,4 +1,4 @@
-"""Shoppers' pseudonyms and keys, kept outside the log. Destroying a user's makes what the log holds of them unreadable.
+"""Shoppers' pseudonyms and keys, stored outside the log: without a user's key, what the log has of them is unreadable.
 
 The log names a user by a random pseudonym, and holds the text they typed only under a key of their own. Both are in
 `DATA/privacy.sqlite` under a keyed hash of the token that the website sent; the token itself is stored nowhere.

@@ -67,7 +67,7 @@ class BehaviorState:
         }
 
     def restore(self, parts: Mapping[str, bytes], seq: int) -> None:
-        """Start from the state that `parts` returned at message `seq`. Raises Corrupt if it is no such state."""
+        """Start from the state that `parts` returned at message `seq`. Raises Corrupt if it is not such a state."""
         try:
             rankings = _rankings_decoder.decode_lines(parts["rankings"])
             self.query_counts = QueryCounts(_queries_decoder.decode_lines(parts["queries"]))

@@ -56,7 +56,8 @@ class Worker:
     rankings: gives the message of a ranking that the join does not hold.
     listener: learns from the events; None if nothing does.
     clock: gives the time that interactions wait by.
-    n_joined, n_orphaned: counts since the start.
+    n_joined: interactions joined to their rankings since the start.
+    n_orphaned: interactions that became orphans since the start.
     """
 
     def __init__(

@@ -68,7 +68,7 @@ def describe_counts(counts: Mapping[StreamName, int]) -> str:
 
 
 def progress_bar(*, transient: bool = False) -> Progress:
-    """Return a progress bar on standard error, which shows nothing if that is no terminal.
+    """Return a progress bar on standard error, which shows nothing if that is not a terminal.
 
     transient: remove it at the end.
     """

@@ -19,7 +19,7 @@ POLL_S: Final = 0.2
 @click.command()
 @click.argument("index")
 @click.option("--previous", is_flag=True, help="Go back to the index before the last, brought up to date (OpenSearch).")
-@click.option("--force", is_flag=True, help="Replace the index whatever the canary queries find.")
+@click.option("--force", is_flag=True, help="Replace the index even if the canary queries find other hits.")
 @click.option("--no-wait", is_flag=True, help="Return at once; GET /v1/indexes/INDEX/reindex shows the progress.")
 @url_option
 @json_option

@@ -17,7 +17,8 @@ from tuning.arrays import FloatArray
 class DocumentEncoder:
     """Encodes documents. For the indexing thread.
 
-    dimension, digest: of the model.
+    dimension: of the model's vectors.
+    digest: of the model.
     """
 
     def __init__(self, embedder: Embedder, cache: VectorCache) -> None:

@@ -92,7 +92,7 @@ class Indexers:
         """Start to rebuild an index beside the one in use; return the status, also of a rebuild that is running.
 
         previous: go back to the index that was in use before the current one.
-        force: replace the index whatever the comparison finds.
+        force: replace the index even if the comparison finds other hits.
         Raises NotFound, and Unavailable while the index is built for the first time.
         """
         self._serving.current.control.index(name)

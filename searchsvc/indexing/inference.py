@@ -122,7 +122,7 @@ def _group_prefixes(members: Mapping[str, _Member]) -> list[str]:
     counts = Counter(prefix for name in members for prefix in _prefixes(name))
     prefixes: list[str] = []
     for prefix, n in sorted(counts.items(), key=lambda item: (-item[1], -len(item[0]))):
-        overlaps = any(prefix.startswith(other) or other.startswith(prefix) for other in prefixes)
+        overlaps = any(prefix.startswith(earlier) or earlier.startswith(prefix) for earlier in prefixes)
         if n >= MIN_GROUP_MEMBERS and not overlaps:
             prefixes.append(prefix)
     return prefixes[: MAX_FIELDS // 2]

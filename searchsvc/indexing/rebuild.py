@@ -38,7 +38,8 @@ log = logging.getLogger(__name__)
 class Canary(msgspec.Struct, frozen=True):
     """A query made on both indexes.
 
-    before, after: ids of the first hits in the current and in the new index.
+    before: ids of the first hits in the current index.
+    after: ids of the first hits in the new index.
     """
 
     query: str
@@ -59,7 +60,8 @@ class Canary(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True):
     """The current and the new index compared.
 
-    documents_before, documents_after: how many documents each holds.
+    documents_before: number of documents in the current index.
+    documents_after: number of documents in the new index.
     n_canaries: queries made on both.
     overlap: mean share of the first hits that stayed, from 0 to 1.
     differing: the queries that kept the smallest share, smallest first.
@@ -75,8 +77,9 @@ class Comparison(msgspec.Struct, frozen=True):
 class RebuildStatus(msgspec.Struct):
     """The progress of a rebuild.
 
-    trigger: request: by a person; previous: by a person, back to the index before; settings: by changed settings.
-    before, after: generations of the current and the new index; after is '' until that is open.
+    trigger: `request` by a person; `previous` by a person, back to the previous index; `settings` by changed settings.
+    before: generation of the current index.
+    after: generation of the new index; '' until it is open.
     n_read: documents in the new index so far.
     n_documents: documents in the current index, about what n_read will reach.
     seconds: from the start to the last change of phase.
@@ -106,9 +109,10 @@ Compare = Callable[[str, EngineSnapshot, EngineSnapshot], Comparison]
 class Rebuild:
     """One rebuild.
 
-    control, storage: of the new index.
+    control: the new index as CONTROL has it.
+    storage: of the new index.
     compare: called with the index's name, its current and its new snapshot. Blocks.
-    force: replace the index whatever the comparison finds.
+    force: replace the index even if the comparison finds other hits.
     """
 
     def __init__(

@@ -64,14 +64,14 @@ class DecisionChecks:
         )
 
     async def _unless_worse(self, name: str, decision: Decision) -> Decision:
-        """Return the decision; where judged queries are answered worse by now, the decision to end the trial."""
+        """Return the decision; if judged queries are now answered worse, the decision to end the trial."""
         control, kind = self._serving.current.control, decision.step.kind
         index = control.index(name)
         if index.trial is None or kind not in JUDGED:
             return decision
-        in_force, other = index.weights, index.trial.weights
-        # Before publication the trial's weights are the candidate; on the ramp they are those of before.
-        before, after = (in_force, other) if kind == "published" else (other, in_force)
+        in_force, trial_weights = index.weights, index.trial.weights
+        # Before publication the trial's weights are the candidate weights; on the ramp they are the previous ones.
+        before, after = (in_force, trial_weights) if kind == "published" else (trial_weights, in_force)
         verdict = await self._searches.judge(control, name, before, after, index.trial.judged_baseline)
         if not verdict.why_worse:
             return decision

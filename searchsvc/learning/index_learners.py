@@ -25,10 +25,11 @@ log = logging.getLogger(__name__)
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What some events led to.
+    """What follows from events.
 
     decisions: with the name of their index.
-    behavior, explorations: to publish, by index.
+    behavior: behavior values to publish, by index.
+    explorations: exploration shares to publish, by index.
     """
 
     decisions: list[tuple[str, Decision]] = []
@@ -59,7 +60,7 @@ class IndexLearners:
         self._read_seqs: dict[str, int] = {}
 
     def learn(self, events: Sequence[QueuedEvent], control: ControlState, now: datetime, *, republish: bool) -> Outcome:
-        """Learn from events, and return what they led to.
+        """Learn from events, and return what follows from them.
 
         now: pages that are due by then are closed.
         republish: publish again what serving holds.
@@ -92,7 +93,7 @@ class IndexLearners:
         return outcome
 
     def follow_again(self) -> None:
-        """Have the next `learn` compare each learner with CONTROL, also where CONTROL has not changed."""
+        """Have the next `learn` compare each learner with CONTROL, even if CONTROL has not changed."""
         self._followed = ControlState()
 
     def status(self, name: str, message: str) -> LearningStatus:
@@ -106,21 +107,21 @@ class IndexLearners:
         return msgspec.msgpack.encode({**self._restored, **parts})
 
     def restore(self, packed: bytes) -> None:
-        """Continue from `packed`. Raises msgspec.DecodeError where it is malformed."""
+        """Continue from `packed`. Raises msgspec.DecodeError if it is malformed."""
         self._restored = msgspec.msgpack.decode(packed, type=dict[str, dict[str, bytes]])
 
     def new_learner(self, index: IndexControl, *, silent: bool = False) -> IndexLearner:
         return IndexLearner(index, self._settle, self._secret, silent=silent)
 
     def replace(self, name: str, learner: IndexLearner, read_seq: int) -> None:
-        """Put a learner that read the log in the place of the present one.
+        """Replace the present learner by one that read the log.
 
         read_seq: message of BEHAVIOR up to which it read.
         """
         current = self._learners.get(name)
         if current is not None and current.created_seq == learner.created_seq:
             learner.take_over(current)
-            # Serving may hold values of before something was to be ignored, or before the index stopped learning.
+            # Serving may hold values from before something was to be ignored, or before the index stopped learning.
             self._republish(name, learner)
             self._learners[name] = learner
             self._read_seqs[name] = read_seq
@@ -150,7 +151,7 @@ class IndexLearners:
             self._restored.clear()
 
     def _start(self, name: str, index: IndexControl) -> IndexLearner:
-        """Return a learner that continues from the snapshot; where there is none, it has to read the log."""
+        """Return a learner that continues from the snapshot; if there is none, it has to read the log."""
         learner = self.new_learner(index)
         parts = self._restored.pop(f"{name}/{index.created_seq}", None)
         if parts is None:

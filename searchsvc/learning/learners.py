@@ -121,7 +121,7 @@ class Learners:
                 try:
                     await self.step()
                 except Unavailable as error:
-                    # What was not written is written, and decided, by a later step.
+                    # A later step decides and writes it.
                     log.warning("what was learnt could not be written: %s", error)
                 self._relearner.start()
         finally:
@@ -142,12 +142,12 @@ class Learners:
         async with self._thread.turn:
             outcome = await self._learn()
             self._signals.add(outcome)
-            # The next step carries them out. Where none follows, a restart decides again from the state of CONTROL.
+            # The next step carries them out. If none follows, a restart decides again from the state of CONTROL.
             self._decisions.postpone(outcome.decisions)
             return await self._thread.run(self._learners.packed)
 
     def restore(self, state: bytes) -> None:
-        """Start from what `state_parts` returned. Raises msgspec.DecodeError where it is malformed."""
+        """Start from what `state_parts` returned. Raises msgspec.DecodeError if it is malformed."""
         self._learners.restore(state)
 
     async def status(self, index: str) -> LearningStatus:

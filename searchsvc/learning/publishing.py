@@ -39,8 +39,8 @@ class DecisionPublisher:
     async def publish(self, name: str, decision: Decision) -> None:
         """Carry out a decision.
 
-        Raises Unavailable where the log cannot be written, InvalidInput where the decision no longer applies, and
-        Forbidden where a policy does not allow it; a rollback whose freeze is forbidden has been carried out then.
+        Raises Unavailable if the log cannot be written, InvalidInput if the decision no longer applies, and
+        Forbidden if a policy does not allow it; a rollback whose freeze is forbidden has been carried out then.
         """
         author = Author(ACTOR, decision.step.why, "worker")
         if decision.step.kind == "suggested":
@@ -65,13 +65,13 @@ class DecisionPublisher:
 
     def _edits(self, index: IndexControl, decision: Decision, *, freezing: bool) -> Sequence[Edit]:
         edits = edits_of(index, decision)
-        # Where there is nothing to take back any more, a person has already acted.
+        # If there is nothing left to take back, a person has already acted.
         if edits and freezing and not index.learning.frozen:
             edits.append(SetLearning(frozen_learning(index.learning, why=decision.step.why, now=self._clock())))
         return edits
 
     async def _suggest(self, name: str, decision: Decision, author: Author) -> None:
-        """Write a draft in the place of the learner's last one; a person's draft of that name stays."""
+        """Write a draft that replaces the learner's last one; a person's draft of that name stays."""
         changed = changed_weights(self._serving.current.control.index(name), decision.weights)
         if not changed:
             return
@@ -84,7 +84,7 @@ class DecisionPublisher:
 
 
 class DecisionQueue:
-    """Checks and carries out decisions, and tries again those that could not be written.
+    """Checks and carries out decisions, and retries those that could not be written.
 
     messages: by index, the last message for people; written.
     follow_again: has the learners compare themselves with CONTROL, after a decision was not carried out.
@@ -141,7 +141,7 @@ class DecisionQueue:
             self._task = None
 
     async def _carry_out(self, name: str, decision: Decision) -> None:
-        """Check and publish a decision, and note what became of it."""
+        """Check and publish a decision, and note its outcome."""
         try:
             checked = await self._checks.check(name, decision)
             if isinstance(checked, str):

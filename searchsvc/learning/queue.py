@@ -41,7 +41,7 @@ class EventQueue:
     def put(self, event: LearningEvent, seq: int) -> bool:
         """Add an event, and return whether it was added: a ranking that is handed over twice counts once."""
         if self._closed and len(self._events) > MAX_WAITING:
-            # No one learns any more; `health` reports why.
+            # Learning has ended; `health` reports why.
             return False
         if isinstance(event, RankingShown):
             if self._message[0] != seq:
@@ -65,6 +65,6 @@ class EventQueue:
         return events
 
     def close(self) -> None:
-        """Note that no one learns any more: nothing blocks from now on."""
+        """Note that learning has ended: nothing blocks from now on."""
         self._closed = True
         self._room.set()

@@ -96,7 +96,7 @@ class Relearner:
             self._task.cancel()
 
     async def relearn(self, name: str) -> None:
-        """Have a new learner read the log, and put it in the place of the present one. Raises Unavailable."""
+        """Have a new learner read the log, and replace the present one by it. Raises Unavailable."""
         index = self._serving.current.control.indexes.get(name)
         if index is None or index.learning.mode == "off":
             return

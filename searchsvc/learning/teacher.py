@@ -39,7 +39,7 @@ class Teacher:
             learner.observe_interaction(event.ranking, event.interaction, self._query(event.ranking))
 
     def _query(self, ranking: RankingShown) -> UserQuery | None:
-        """Return the query; None where the user is unknown or erased, or where the query may name a person."""
+        """Return the query; None if the user is unknown or erased, or if the query may name a person."""
         if not ranking.sealed_query:
             return None
         user = self._keyring.by_pseudonym(ranking.user)

@@ -1,4 +1,4 @@
-"""Which rules fire for a search, and what do they ask for?
+"""Which rules fire for a search, and what do they request?
 
 To add a kind of action:
 

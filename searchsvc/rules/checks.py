@@ -1,4 +1,4 @@
-"""Checks that a rule can be honoured by an index as it is; `events.rules.check_rule` checks a rule by itself."""
+"""Checks a rule against the current index; `events.rule_checks.check_rule` checks a rule by itself."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def check_conditions_against_index(conditions: Conditions, snapshot: EngineSnaps
 
 
 def needs_documents(rule: Rule) -> bool:
-    """Return whether only the index can tell if a rule can be honoured."""
+    """Return whether the documents of the index decide if a rule is valid."""
     for action in rule.actions:
         match action:
             case PinAction():

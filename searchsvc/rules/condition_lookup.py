@@ -84,11 +84,14 @@ class ConditionLookup:
 
         These are the conditions that a search just meeting `name` meets, and those filed under one of its keys.
         """
-        own = self._conditions[name]
-        queries: list[tuple[Stems, ...]] = [(pattern.stems,) for pattern in own.patterns] or [()]
-        searches = (SearchContext(query, own.tags, own.filters, own.user_segment, own.experiment) for query in queries)
-        met = {other for search in searches for other in self.find_met(search)}
-        return sorted(met | {entry.name for key in self._keys[name] for entry in self._by_key[key]})
+        conditions = self._conditions[name]
+        queries: list[tuple[Stems, ...]] = [(pattern.stems,) for pattern in conditions.patterns] or [()]
+        searches = (
+            SearchContext(query, conditions.tags, conditions.filters, conditions.user_segment, conditions.experiment)
+            for query in queries
+        )
+        met_names = {met_name for search in searches for met_name in self.find_met(search)}
+        return sorted(met_names | {entry.name for key in self._keys[name] for entry in self._by_key[key]})
 
     def _keys_of_search(self, context: SearchContext) -> Iterator[Key]:
         yield ALWAYS

@@ -141,7 +141,8 @@ def combine_actions(fired: Sequence[PreparedRule], is_valid: Callable[[Filter], 
 def apply_factors(scores: ScoreArray, factors: ScoreArray) -> ScoreArray:
     """Multiply scores by factors; a score below 0 is divided, so that a boost raises it too.
 
-    scores, factors: (n,); factors are above 0.
+    scores: (n,).
+    factors: (n,), above 0.
     """
     multiplied: ScoreArray = np.where(scores >= 0.0, scores * factors, scores / factors)
     return multiplied

@@ -23,7 +23,7 @@ from searchsvc.rules.condition_lookup import ConditionLookup
 from searchsvc.rules.conditions import PreparedConditions, SearchContext, Stems
 
 UNCONDITIONAL: Final = Conditions()
-# Of each index: searches of the past and of drafts need other books than those of today.
+# Books kept for each index: searches as of the past and with drafts need other books than the current ones.
 MAX_BOOKS: Final = 4
 # More than the words of a pattern, or the other conditions of a rule.
 PRECEDENCE_BASE: Final = 1 << 12
@@ -37,7 +37,8 @@ class PreparedRule(msgspec.Struct, frozen=True):
 
     filters: by the path of their member, as in `events.rules.filters_of`.
     precedence: sort key, lowest first.
-    begins, ends: when it is in force, from the first until just before the second; never if it is disabled.
+    begins: first moment at which it is in force; `NEVER` if it is disabled.
+    ends: first moment at which it is no longer in force.
     """
 
     stored: StoredRule
@@ -108,14 +109,14 @@ class Rulebook:
 
     def find_rules(self, context: SearchContext, now: datetime) -> list[PreparedRule]:
         """Return the rules that fire for a search, in order of precedence."""
-        met = map(self._prepared.__getitem__, self._lookup.find_met(context))
+        applicable = map(self._prepared.__getitem__, self._lookup.find_met(context))
         # There may be hundreds: do as little as possible for each.
-        return sorted((rule for rule in met if rule.begins <= now < rule.ends), key=_PRECEDENCE)
+        return sorted((rule for rule in applicable if rule.begins <= now < rule.ends), key=_PRECEDENCE)
 
     def find_segment(self, context: SearchContext) -> StoredSegment | None:
         """Return the segment whose weights rank a search; None for the weights of the index."""
-        met = [self.segments[name] for name in self._segment_lookup.find_met(context)]
-        return min(met, key=self._segment_precedence) if met else None
+        applicable = [self.segments[name] for name in self._segment_lookup.find_met(context)]
+        return min(applicable, key=self._segment_precedence) if applicable else None
 
     def synonyms_for(self, fired: Iterable[PreparedRule], now: datetime) -> SynonymLookup:
         """Return the lookup of the synonyms that apply to a search.

@@ -18,7 +18,8 @@ class NatsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The log's server.
 
     url: a NATS server or cluster to use; '' starts our own.
-    user, password: for a server of yours.
+    user: for a server of yours.
+    password: for a server of yours.
     port: of our own server; -1 takes a free one.
     ingest_password: of the ingest account on our own server; '' draws one.
     replicas: of each stream on a server of yours; 0 takes 3 in a cluster, else 1.
@@ -38,7 +39,8 @@ class OpenSearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     url: its hosts, separated by commas; '' stores the indexes in the data folder.
     ca_file: certificates to trust in addition to the system's.
     prefix: first part of the names of our indexes there.
-    shards, replicas: of new indexes.
+    shards: number of shards of new indexes.
+    replicas: number of replicas of new indexes.
     timeout_ms: of a search; after it the answer is 503.
     connections: requests at once.
     last_known: answers to keep, and to serve again while the cluster is away.

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]], *, cancel_every_s: float = CANCEL_EVERY_S) -> None:
-    """Cancel tasks until all have ended, whatever their results.
+    """Cancel tasks until all have ended; their results and errors are ignored.
 
     cancel_every_s: how long to wait before tasks that still run are cancelled again. One cancellation is not enough:
         `asyncio.wait_for` before Python 3.12, which the NATS client uses, loses one that arrives with a message.
