@@ -23,7 +23,7 @@ MESSAGES_PER_STATE: Final = 1000
 N_RECENT_STATES: Final = 16
 
 
-class Step(msgspec.Struct, frozen=True):
+class HistoryStep(msgspec.Struct, frozen=True):
     """One message of CONTROL, and the states before and after it."""
 
     record: ArchivedRecord
@@ -80,16 +80,16 @@ class ControlHistory:
                 self._recent_states.popitem(last=False)
             return state
 
-    def step(self, seq: int) -> Step:
+    def step(self, seq: int) -> HistoryStep:
         """Return the message at a sequence from 1 to `seq`, and the states around it."""
         return next(self.steps(seq - 1, seq))
 
-    def steps(self, after: int, to: int) -> Iterator[Step]:
+    def steps(self, after: int, to: int) -> Iterator[HistoryStep]:
         """Yield the messages past one sequence up to another, and the states around each."""
         state = self.state_at(after)
         # In parts: a caller that needs few does not wait until all are read.
         for first in range(after, to, MESSAGES_PER_STATE):
             for record in self._copy.read(first, min(first + MESSAGES_PER_STATE, to)):
                 next_state = fold_message(state, bytes(record.data), record.seq)
-                yield Step(record, decode_control(bytes(record.data)), state, next_state)
+                yield HistoryStep(record, decode_control(bytes(record.data)), state, next_state)
                 state = next_state

@@ -52,7 +52,7 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marks: tuple[Mark, ...] = ()
 
 
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class SnapshotPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     size_bytes: int
     sha256: str
@@ -67,7 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     schema: int
     checkpoint: Checkpoint
-    parts: tuple[Part, ...]
+    parts: tuple[SnapshotPart, ...]
     seal: str = ""
 
     def sealed(self) -> Manifest:
@@ -105,7 +105,7 @@ class Snapshots:
                     for piece in pieces:
                         digest.update(piece)
                         size += output.write(piece)
-                    described.append(Part(name, size, digest.hexdigest()))
+                    described.append(SnapshotPart(name, size, digest.hexdigest()))
                 manifest = Manifest(self._schema, checkpoint, tuple(described)).sealed()
                 output.write(b"\n" + msgspec.json.encode(manifest))
                 output.flush()

@@ -33,7 +33,7 @@ from searchsvc.engines.opensearch import mapping
 from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.protocol import EngineSnapshot, Upsert
-from searchsvc.indexing.rebuild import Comparison
+from searchsvc.indexing.rebuild import RebuildComparison
 from searchsvc.state.serving_state import ServingState
 from tuning.arrays import FloatArray
 from tuning.features import default_weights
@@ -199,6 +199,6 @@ class FakeEmbedder(Embedder):
         return vector(int(query.split()[-1]) if query.split()[-1].isdigit() else 99)
 
 
-def alike(index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
+def alike(index: str, before: EngineSnapshot, after: EngineSnapshot) -> RebuildComparison:
     """Compare nothing: for rebuilds in tests that are not about canaries."""
-    return Comparison(before.n_documents, after.n_documents, 0, 1.0, [])
+    return RebuildComparison(before.n_documents, after.n_documents, 0, 1.0, [])

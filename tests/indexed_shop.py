@@ -21,7 +21,7 @@ from searchsvc.behavior.query_counts import QueryCounts
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.engines.protocol import Delete, Engine, EngineSnapshot, Indexes, IndexStorage, Upsert
 from searchsvc.indexing.indexers import Indexers
-from searchsvc.indexing.rebuild import Compare, RebuildStatus
+from searchsvc.indexing.rebuild import CompareSnapshots, RebuildStatus
 from searchsvc.rehearsal.canaries import Canaries
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving import Serving
@@ -42,7 +42,7 @@ class IndexedShop:
     def __init__(
         self,
         folder: Path,
-        compare: Compare | None = None,
+        compare: CompareSnapshots | None = None,
         *,
         log: MemoryEventLog | None = None,
         indexes: Indexes | None = None,

@@ -12,11 +12,11 @@ from events.hinges import feature_of
 MIN_WEIGHT: Final = -100.0
 MAX_WEIGHT: Final = 100.0
 
-Bounds = Mapping[str, tuple[float, float]]
+BoundsByName = Mapping[str, tuple[float, float]]
 
 
 def check_weights(
-    weights: Mapping[str, float], in_force: Mapping[str, float], bounds: Bounds, field: str = "weights"
+    weights: Mapping[str, float], in_force: Mapping[str, float], bounds: BoundsByName, field: str = "weights"
 ) -> None:
     """Raise InvalidInput naming the first weight that is unknown, not finite, or out of bounds.
 

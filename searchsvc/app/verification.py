@@ -21,7 +21,7 @@ from events.log import EventLog
 from events.types import EventRefused, InteractionRecorded
 from searchsvc.app.checkpoints import CHECKPOINTS, require_saved_checkpoint
 from searchsvc.engines.embedded.storage import stored_documents
-from searchsvc.state.state_info import IndexState, StateInfo
+from searchsvc.state.state_info import ServedDocuments, StateInfo
 
 # While documents are written, the log and what is served differ from moment to moment.
 ATTEMPTS: Final = 5
@@ -219,7 +219,7 @@ class LogVerification:
         return [name for name, index in indexes.items() if not self._is_replayed(index, self._replayed_digest(name))]
 
     @staticmethod
-    def _is_replayed(index: IndexState, replayed: DocumentsDigest) -> bool:
+    def _is_replayed(index: ServedDocuments, replayed: DocumentsDigest) -> bool:
         """Return whether an index serves what a replay gives. Of documents that a cluster refused, only the count."""
         if index.n_refused:
             return replayed.count - index.documents.count >= index.n_refused

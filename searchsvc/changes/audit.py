@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from events.errors import NotFound, require
-from events.history import ControlHistory, Step
+from events.history import ControlHistory, HistoryStep
 from events.types import ChangePublished, ChangeRefused, Skipped
 from searchsvc.changes.differences import Difference, difference
 
@@ -95,7 +95,7 @@ class Audit:
         return difference(before, after)
 
 
-def _entry(step: Step) -> AuditEntry:
+def _entry(step: HistoryStep) -> AuditEntry:
     event, record = step.event, step.record
     data = msgspec.Raw(bytes(record.data))
     if isinstance(event, Skipped):

@@ -13,7 +13,7 @@ import msgspec
 from events.control import ControlState
 from events.edits import DeleteRule, Edit, SetLearning, SetLimits, SetPolicy, SetRule, SetSegment, SetTrial, SetWeights
 from events.errors import Conflict, NotFound
-from events.history import Step
+from events.history import HistoryStep
 from events.index_control import IndexControl
 from events.learning import Learning, check_learning
 from events.policies import Policy
@@ -138,7 +138,7 @@ class Revert(msgspec.Struct, frozen=True):
     force: also take back what was changed again since
     """
 
-    step: Step
+    step: HistoryStep
     force: bool
 
     def edits(self, index: IndexControl) -> list[Edit]:

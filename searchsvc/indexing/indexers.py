@@ -17,7 +17,7 @@ from events.log import EventLog
 from searchsvc.engines.protocol import Indexes
 from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.indexer import RETRY_S, Indexer
-from searchsvc.indexing.rebuild import Compare, Rebuild, RebuildStatus, Trigger
+from searchsvc.indexing.rebuild import CompareSnapshots, Rebuild, RebuildStatus, Trigger
 from searchsvc.runtime.tasks import end
 from searchsvc.state.serving import Serving
 
@@ -54,7 +54,7 @@ class Indexers:
         event_log: EventLog,
         serving: Serving,
         encoder: DocumentEncoder | None,
-        compare: Compare,
+        compare: CompareSnapshots,
     ) -> None:
         self._indexes = indexes
         self._log = event_log

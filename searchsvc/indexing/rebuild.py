@@ -57,7 +57,7 @@ class Canary(msgspec.Struct, frozen=True):
         return bool(self.before) and not self.after
 
 
-class Comparison(msgspec.Struct, frozen=True):
+class RebuildComparison(msgspec.Struct, frozen=True):
     """The current and the new index compared.
 
     documents_before: number of documents in the current index.
@@ -95,7 +95,7 @@ class RebuildStatus(msgspec.Struct):
     n_documents: int
     started_at: datetime
     seconds: float = 0.0
-    comparison: Comparison | None = None
+    comparison: RebuildComparison | None = None
     error: str = ""
 
 
@@ -103,7 +103,7 @@ class RebuildRefused(SearchsvcError):
     """The new index differs too much from the current one, which stays."""
 
 
-Compare = Callable[[str, EngineSnapshot, EngineSnapshot], Comparison]
+CompareSnapshots = Callable[[str, EngineSnapshot, EngineSnapshot], RebuildComparison]
 
 
 class Rebuild:
@@ -120,7 +120,7 @@ class Rebuild:
         indexer: Indexer,
         control: IndexControl,
         storage: IndexStorage,
-        compare: Compare,
+        compare: CompareSnapshots,
         *,
         trigger: Trigger,
         force: bool = False,
@@ -234,7 +234,7 @@ class Rebuild:
             raise Unavailable(f"index {self.status.index} was opened again meanwhile")
         return engine
 
-    def _require_alike(self, comparison: Comparison) -> None:
+    def _require_alike(self, comparison: RebuildComparison) -> None:
         """Raise RebuildRefused if a query lost all hits or too many hits changed. Other settings may change them."""
         overlap = f"{comparison.overlap:.0%} of the first hits of {comparison.n_canaries} queries stayed"
         lost = next((canary.query for canary in comparison.differing if canary.lost_all_hits), None)

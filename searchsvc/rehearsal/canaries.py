@@ -11,7 +11,7 @@ import numpy as np
 from searchsvc.analysis.document_text import field_text
 from searchsvc.behavior.query_counts import QueryCounts
 from searchsvc.engines.protocol import EngineSnapshot
-from searchsvc.indexing.rebuild import Canary, Comparison
+from searchsvc.indexing.rebuild import Canary, RebuildComparison
 from searchsvc.runtime.clock import Clock, utc_now
 from searchsvc.search.answer import SearchAnswer
 from searchsvc.search.request import SearchRequest
@@ -41,7 +41,7 @@ class Canaries:
         self._queries = queries
         self._clock = clock
 
-    def compare(self, index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
+    def compare(self, index: str, before: EngineSnapshot, after: EngineSnapshot) -> RebuildComparison:
         """Search both snapshots for each canary. Raises Unavailable if a snapshot cannot be searched."""
         canaries = []
         for query in dict.fromkeys([*self._frequent_queries(index), *self._title_queries(index, before)]):
@@ -50,7 +50,7 @@ class Canaries:
         differing = sorted(
             (canary for canary in canaries if canary.shared < 1.0), key=lambda canary: (canary.shared, canary.query)
         )
-        return Comparison(
+        return RebuildComparison(
             documents_before=before.n_documents,
             documents_after=after.n_documents,
             n_canaries=len(canaries),

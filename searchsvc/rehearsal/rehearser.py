@@ -18,7 +18,9 @@ from searchsvc.state.serving import Serving
 from searchsvc.state.serving_state import ServingState
 
 # `Rehearser.compare`: index, CONTROL before, CONTROL after, request -> the answer by each.
-Compare = Callable[[str, ControlState, ControlState, SearchRequest], Awaitable[tuple[SearchAnswer, SearchAnswer]]]
+CompareSearches = Callable[
+    [str, ControlState, ControlState, SearchRequest], Awaitable[tuple[SearchAnswer, SearchAnswer]]
+]
 
 
 class Rehearser:

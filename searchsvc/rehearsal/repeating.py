@@ -20,7 +20,7 @@ from events.errors import Unavailable
 from events.types import RankingShown
 from searchsvc.behavior.keyring import Keyring, open_ranking
 from searchsvc.behavior.redaction import REDACTED
-from searchsvc.rehearsal.rehearser import Compare
+from searchsvc.rehearsal.rehearser import CompareSearches
 from searchsvc.search.request import SearchRequest
 from tuning.gate.steps import DEPTH, MIN_MOVED, SHARES, exposure_difference
 from tuning.metrics import ndcg
@@ -64,7 +64,7 @@ class RepeatedSearches:
     compare: searches under two CONTROL states.
     """
 
-    def __init__(self, compare: Compare, keyring: Keyring) -> None:
+    def __init__(self, compare: CompareSearches, keyring: Keyring) -> None:
         self._compare = compare
         self._keyring = keyring
         # By index and query, the oldest first.

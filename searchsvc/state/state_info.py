@@ -9,7 +9,7 @@ from events.digest import DocumentsDigest, state_hash
 from searchsvc.state.serving_state import ServingState
 
 
-class IndexState(msgspec.Struct, frozen=True):
+class ServedDocuments(msgspec.Struct, frozen=True):
     """The documents of one index.
 
     created_seq: CONTROL sequence that created the index
@@ -36,7 +36,7 @@ class StateInfo(msgspec.Struct, frozen=True):
     seq: int
     chain: str
     control_hash: str
-    indexes: dict[str, IndexState]
+    indexes: dict[str, ServedDocuments]
     state_hash: str
 
     @staticmethod
@@ -50,7 +50,7 @@ class StateInfo(msgspec.Struct, frozen=True):
             chain=control.chain,
             control_hash=control_hash(control),
             indexes={
-                name: IndexState(
+                name: ServedDocuments(
                     created_seq=control.index(name).created_seq,
                     applied_catalog_seq=snapshot.catalog_seq,
                     documents=digests[name],

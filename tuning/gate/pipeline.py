@@ -21,7 +21,7 @@ import numpy as np
 from tuning.gate.evalues import Bet
 from tuning.gate.guard import Guard, PageOutcome
 
-Stage = Literal["idle", "gate", "ramp", "frozen"]
+PipelineStage = Literal["idle", "gate", "ramp", "frozen"]
 Kind = Literal["suggested", "proposed", "published", "ramped", "settled", "given_up", "rolled_back", "frozen"]
 
 # Evidence that publishes: of the candidates that are no better, at most one in twenty is published.
@@ -57,7 +57,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class _Parts(msgspec.Struct, array_like=True):
-    stage: Stage
+    stage: PipelineStage
     rung: int
     renewals: int
     n_pages: int
@@ -70,7 +70,7 @@ class Pipeline:
     """The state of one index's trial. What is compared, and how searches are ranked, is up to the caller."""
 
     def __init__(self) -> None:
-        self.stage: Stage = "idle"
+        self.stage: PipelineStage = "idle"
         self._rung = self._renewals = 0
         self._n_pages = self._n_compared = 0
         self._better, self._worse, self._guard = Bet(), Bet(), Guard(RAMP[0][0])

@@ -211,7 +211,7 @@ class Settings(msgspec.Struct):
 
 
 class IndexDescription(MappingOf):
-    """A concrete index, and the aliases that lead to it."""
+    """A concrete index as the node describes it, and the aliases that lead to it."""
 
     aliases: dict[str, msgspec.Raw] = {}
     settings: Settings = msgspec.field(default_factory=Settings)

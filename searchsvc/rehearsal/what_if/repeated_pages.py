@@ -7,14 +7,14 @@ from typing import Final
 
 from events.control import ControlState
 from events.errors import InvalidInput, Unavailable
-from searchsvc.rehearsal.rehearser import Compare
+from searchsvc.rehearsal.rehearser import CompareSearches
 from searchsvc.rehearsal.what_if.searches import FirstPages, RepeatableSearch
 
 MAX_ATTEMPTS: Final = 3
 
 
 async def repeat(
-    compare: Compare, index: str, before: ControlState, after: ControlState, search: RepeatableSearch
+    compare: CompareSearches, index: str, before: ControlState, after: ControlState, search: RepeatableSearch
 ) -> FirstPages | None:
     """Return the first pages of a search by two states of CONTROL.
 

@@ -20,14 +20,14 @@ from tuning.clicks.offpolicy import LoggedRanking, estimate_change, exposure
 MIN_USERS: Final = 3
 N_LISTED: Final = 10
 
-Pages = Mapping[RepeatableSearch, FirstPages]
+FirstPagesBySearch = Mapping[RepeatableSearch, FirstPages]
 
 
 def summarize(
     logged: Sequence[LoggedSearch],
     acted_on: ActedOn,
     counts: Counter[RepeatableSearch],
-    pages: Pages,
+    pages: FirstPagesBySearch,
     ndcg: NdcgChange | None,
 ) -> WhatIfReport:
     """Return the report of a what-if.
@@ -83,7 +83,9 @@ def public_searches(logged: Sequence[LoggedSearch]) -> set[RepeatableSearch]:
     return {search for search, names in users.items() if "" in names or len(names) >= MIN_USERS}
 
 
-def _moved_documents(counts: Counter[RepeatableSearch], pages: Pages, n_searches: int) -> list[DocumentMoved]:
+def _moved_documents(
+    counts: Counter[RepeatableSearch], pages: FirstPagesBySearch, n_searches: int
+) -> list[DocumentMoved]:
     """Return the documents whose exposure changes, the greatest loss first.
 
     n_searches: searches that `pages` stand for
@@ -110,7 +112,7 @@ def _exposure_changes(page: FirstPages) -> dict[str, float]:
 
 
 def _changed_queries(
-    counts: Counter[RepeatableSearch], pages: Pages, public: set[RepeatableSearch]
+    counts: Counter[RepeatableSearch], pages: FirstPagesBySearch, public: set[RepeatableSearch]
 ) -> list[QueryChanged]:
     """Return the public searches whose first page changes, the greatest change first."""
     changed = [
@@ -129,7 +131,9 @@ def _changed_queries(
     return sorted(changed, key=lambda query: -query.n * (1.0 - query.overlap + query.top_changed))
 
 
-def _rankings(logged: Sequence[LoggedSearch], acted_on: ActedOn, kind: str, pages: Pages) -> Iterator[LoggedRanking]:
+def _rankings(
+    logged: Sequence[LoggedSearch], acted_on: ActedOn, kind: str, pages: FirstPagesBySearch
+) -> Iterator[LoggedRanking]:
     """Yield the logged rankings of repeated searches, with their interactions of one kind."""
     for entry in logged:
         page = pages.get(entry.search) if entry.search is not None else None

@@ -17,7 +17,7 @@ from searchsvc.behavior.keyring import Keyring
 from searchsvc.changes.draft import Draft
 from searchsvc.changes.draft_edits import with_draft
 from searchsvc.changes.drafts import Drafts
-from searchsvc.rehearsal.rehearser import Compare
+from searchsvc.rehearsal.rehearser import CompareSearches
 from searchsvc.rehearsal.what_if.logged_searches import LoggedSearchReader
 from searchsvc.rehearsal.what_if.repeated_pages import repeat
 from searchsvc.rehearsal.what_if.report import NdcgChange, QueryNdcg, WhatIfInput, WhatIfReport, WhatIfStatus
@@ -52,7 +52,7 @@ class WhatIfs:
         serving: Serving,
         drafts: Drafts,
         keyring: Keyring,
-        compare: Compare,
+        compare: CompareSearches,
         clock: Clock = utc_now,
     ) -> None:
         self._reader = LoggedSearchReader(event_log, keyring, clock)

@@ -13,7 +13,7 @@ from events.log import Record
 from events.memory import MemoryEventLog
 from events.streams import StreamName
 from searchsvc.engines.protocol import EngineSnapshot
-from searchsvc.indexing.rebuild import Canary, Comparison
+from searchsvc.indexing.rebuild import Canary, RebuildComparison
 from tests.factories import alike
 from tests.indexed_shop import OTHER_SETTINGS, SETTINGS, TIMEOUT_S, GatedIndexes, IndexedShop
 
@@ -24,7 +24,7 @@ async def test_a_new_index_replaces_the_old_and_holds_what_was_written_meanwhile
     written_seqs: list[int] = []
     loop = asyncio.get_running_loop()
 
-    def write_between_reads(index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
+    def write_between_reads(index: str, before: EngineSnapshot, after: EngineSnapshot) -> RebuildComparison:
         """Called after the first read and before the last step."""
         for work in (shop.write("late", title="late shoe"), shop.write("1", title="blue hat"), shop.delete("2")):
             written_seqs.append(asyncio.run_coroutine_threadsafe(work, loop).result(TIMEOUT_S))
@@ -40,7 +40,7 @@ async def test_a_new_index_replaces_the_old_and_holds_what_was_written_meanwhile
     status = await shop.rebuilt()
     after = await shop.served(written_seqs[-1])
     assert (status.phase, status.error, status.n_read) == ("done", "", 200)
-    assert status.comparison == Comparison(200, 200, 0, 1.0, [])
+    assert status.comparison == RebuildComparison(200, 200, 0, 1.0, [])
     assert after.generation == status.after != before.generation == status.before
     reading = after.reading()
     assert (after.n_documents, reading.find("2"), reading.find("late") is None) == (200, None, False)
@@ -62,7 +62,7 @@ async def test_changed_settings_build_a_new_index_while_the_old_one_is_searched_
     may_finish = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def wait(index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
+    def wait(index: str, before: EngineSnapshot, after: EngineSnapshot) -> RebuildComparison:
         asyncio.run_coroutine_threadsafe(may_finish.wait(), loop).result(TIMEOUT_S)
         return alike(index, before, after)
 
@@ -87,9 +87,9 @@ async def test_changed_settings_build_a_new_index_while_the_old_one_is_searched_
 
 
 async def test_an_index_whose_answers_differ_is_refused_unless_forced(tmp_path: Path) -> None:
-    def lose_hits(index: str, before: EngineSnapshot, after: EngineSnapshot) -> Comparison:
+    def lose_hits(index: str, before: EngineSnapshot, after: EngineSnapshot) -> RebuildComparison:
         canary = Canary("red shoe", ["1", "2"], [])
-        return Comparison(before.n_documents, after.n_documents, 20, 0.95, [canary])
+        return RebuildComparison(before.n_documents, after.n_documents, 20, 0.95, [canary])
 
     shop = IndexedShop(tmp_path, lose_hits)
     await shop.configure(SETTINGS)
