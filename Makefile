@@ -31,7 +31,7 @@ demo: $(VENV)/service  ## a running service with a catalogue (FILE=products.json
 	$(BIN)/searchsvc demo --data-dir .demo --port $(PORT) $(FILE)
 
 test: $(VENV)/dev tools opensearch  ## all tests
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
 
 test-quick: $(VENV)/dev  ## unit, property and golden tests
 	$(BIN)/python -m pytest tests/unit tests/property tests/golden tests/simulation

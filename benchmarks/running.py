@@ -21,7 +21,7 @@ from events.errors import Unavailable
 from events.jetstream.event_log import JetStreamEventLog, connect
 
 START_TIMEOUT_S: Final = 300.0
-STOP_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 120.0
 IDLE_TIMEOUT_S: Final = 600.0
 # An indexer tidies up after 2 s without writes, so idle has to mean longer than that.
 IDLE_WINDOW_S: Final = 3.0

@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.running import RunningService
 from events import server
@@ -22,6 +23,7 @@ from searchsvc.embedding.model import find_model
 from searchsvc.engines.opensearch.node import Node
 from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch
+from tests.waiting import NEVER_DEGRADED
 
 # Names of what must not be skipped (browser, torch): CI sets this, so that a missing part fails there.
 REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
@@ -35,15 +37,16 @@ USE_OPENSEARCH = {
 REDELIVER_AFTER_S = 1.0
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a module in one worker, and all that use the OpenSearch node in the same one.
+class ModuleScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no type information
+    """Gives the tests of a module to one worker, and all that use the OpenSearch node to the same one."""
 
-    Runs before xdist reads the groups.
-    """
-    for item in items:
-        module = str(item.path.relative_to(item.config.rootpath))
-        item.add_marker(pytest.mark.xdist_group("opensearch" if module in USE_OPENSEARCH else module))
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.split("::", 1)[0]
+        return "opensearch" if module in USE_OPENSEARCH else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ModuleScheduling:
+    return ModuleScheduling(config, log)
 
 
 def need(part: str, present: bool, reason: str) -> None:
@@ -122,7 +125,7 @@ async def event_log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A running service with the sample catalogue in index `shop`."""
-    running = RunningService(tmp_path_factory.mktemp("service") / "data")
+    running = RunningService(tmp_path_factory.mktemp("service") / "data", environment=NEVER_DEGRADED)
     import_documents(running.url, "shop", sample_catalogue(N_SAMPLE))
     yield running
     running.stop()

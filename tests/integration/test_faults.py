@@ -25,7 +25,7 @@ from searchsvc.cli.sample import sample_catalogue
 from tests.conftest import need
 from tests.integration.test_events import tail
 from tests.integration.test_process import run
-from tests.waiting import wait_for
+from tests.waiting import NEVER_DEGRADED, wait_for
 
 Start = Callable[..., RunningService]
 MAX_RESTART_DELAY_S = 0.4
@@ -204,7 +204,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_answers_507_and_recovers_by_itself(small_disk: Path) -> None:
-    service = RunningService(small_disk / "data")
+    service = RunningService(small_disk / "data", environment=NEVER_DEGRADED)
     try:
         import_documents(service.url, "shop", sample_catalogue(30))
 

@@ -158,7 +158,9 @@ def test_a_rule_is_live_when_answered_and_the_answer_says_what_it_did(http: Call
     assert answer["hits"][0]["explanation"]["pinned_by"] == "bikes"
     assert http("POST", SEARCH, {"query": "bikes"})[1]["rule_effects"] == []
     _, changed = http("PUT", "/v1/indexes/shop/rules/other", other)
-    assert changed["conflicts"] == [{"rule": "bikes", "what": f"document {pinned} at rank 7 and 1", "wins": "other"}]
+    assert changed["conflicts"] == [
+        {"rule": "bikes", "subject": f"document {pinned} at rank 7 and 1", "winner": "other"}
+    ]
     for name in ("bikes", "other"):
         assert http("DELETE", f"/v1/indexes/shop/rules/{name}")[0] == 200
 
