@@ -46,11 +46,11 @@ def test_queries_with_the_same_words_have_the_same_key() -> None:
 
 @given(st.text(max_size=60))
 def test_spans_contain_the_words_in_order_and_never_overlap(text: str) -> None:
-    found = list(spans(text))
-    assert all(0 <= span.start < span.end <= len(text) for span in found)
-    assert all(span.end <= after.start for span, after in pairwise(found))
+    all_spans = list(spans(text))
+    assert all(0 <= span.start < span.end <= len(text) for span in all_spans)
+    assert all(span.end <= after.start for span, after in pairwise(all_spans))
     words, position = analyze(text).words, 0
-    for span in found:
+    for span in all_spans:
         n = next(n for n in range(len(span.words), 0, -1) if tuple(words[position : position + n]) == span.words[:n])
         # After its words: their compound, and that of the chain.
         assert len(span.words) - n <= 2

@@ -22,10 +22,10 @@ def highlights(text: str, query: Query = SHOE, **options: object) -> dict[str, H
 
 
 def test_matching_words_are_tagged_and_lists_are_joined() -> None:
-    found = highlights("Red SHOES, <b>shoe</b> & more")
-    assert found["title"].snippet == "Red [SHOES], &lt;b&gt;[shoe]&lt;/b&gt; &amp; more"
-    assert found["title"].offsets == [(4, 9), (14, 18)]
-    assert found["text"].snippet == "no [shoe] here"
+    highlighted = highlights("Red SHOES, <b>shoe</b> & more")
+    assert highlighted["title"].snippet == "Red [SHOES], &lt;b&gt;[shoe]&lt;/b&gt; &amp; more"
+    assert highlighted["title"].offsets == [(4, 9), (14, 18)]
+    assert highlighted["text"].snippet == "no [shoe] here"
     assert set(highlights("boots", fields=["title"])) == set()
 
 
@@ -57,10 +57,10 @@ def test_a_word_written_in_parts_is_highlighted_for_a_query_of_one_word() -> Non
 
 
 def test_the_text_that_is_highlighted_is_bounded() -> None:
-    found = highlights("shoe " + "x" * 30_000 + " shoe", words=0)["title"]
-    assert found.offsets == [(0, 4)]
-    assert len(found.snippet) < 21_000
-    assert found.snippet.endswith(" …")
+    highlight = highlights("shoe " + "x" * 30_000 + " shoe", words=0)["title"]
+    assert highlight.offsets == [(0, 4)]
+    assert len(highlight.snippet) < 21_000
+    assert highlight.snippet.endswith(" …")
     document = msgspec.Raw(msgspec.json.encode({"id": "1", "title": "shoe " * 4000}))
     highlighter = Highlighter(SHOE, SETTINGS, HighlightInput())
     assert sum(bool(highlighter.highlight(document)) for _ in range(40)) == 25
@@ -76,8 +76,8 @@ def test_a_snippet_without_its_tags_is_a_part_of_the_text(text: str, words: int)
     import html
 
     text += " shoe"
-    found = highlights(text, pre="\x01", post="\x02", words=words)["title"]
-    plain = html.unescape(found.snippet.replace("\x01", "").replace("\x02", ""))
+    highlight = highlights(text, pre="\x01", post="\x02", words=words)["title"]
+    plain = html.unescape(highlight.snippet.replace("\x01", "").replace("\x02", ""))
     inner = plain.removeprefix("… ").removesuffix(" …")
     assert inner in text.replace("\x01", "").replace("\x02", "") or "\x01" in text or "\x02" in text
-    assert all(text[start:end].casefold().startswith("shoe") for start, end in found.offsets)
+    assert all(text[start:end].casefold().startswith("shoe") for start, end in highlight.offsets)

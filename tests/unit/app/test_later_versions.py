@@ -50,8 +50,8 @@ def test_the_copy_keeps_a_later_version_and_serves_the_state_before_it(tmp_path:
 
 
 def test_a_skippable_event_in_a_batch_is_skipped() -> None:
-    known = msgspec.json.encode(click("e1"))
-    data = b'{"type":"behavior_batch.v1","events":[%b,%b]}' % (SKIPPABLE, known)
+    readable = msgspec.json.encode(click("e1"))
+    data = b'{"type":"behavior_batch.v1","events":[%b,%b]}' % (SKIPPABLE, readable)
     assert [event.id for event in codec.decode_behavior(data).events] == ["e1"]
     assert codec.decode_behavior(SKIPPABLE).events == []
     assert codec.decode_catalog(SKIPPABLE) == Skipped("note_left.v3")

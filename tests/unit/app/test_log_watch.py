@@ -17,7 +17,7 @@ from tests.waiting import wait_for_async
 
 
 async def run_watch(log: MemoryEventLog, folder: Path) -> LogWatch:
-    """A watch that ran until it had read everything or failed, and was then stopped as a service stops it."""
+    """Return a watch that ran until it had read everything or failed, and was then stopped."""
     begin = asyncio.Event()
     begin.set()
     watch = LogWatch(log, folder, begin)

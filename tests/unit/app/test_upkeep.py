@@ -35,9 +35,9 @@ async def serve_control(serving: Serving) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("how", ["served", "failed"])
+@pytest.mark.parametrize("outcome", ["served", "failed"])
 async def test_a_service_is_ready_once_behavior_is_read_and_each_index_is_served_or_failed(
-    tmp_path: Path, how: str
+    tmp_path: Path, outcome: str
 ) -> None:
     notes, serving, indexers = HealthNotes(), Serving(), FakeIndexers()
     await serve_control(serving)
@@ -49,7 +49,7 @@ async def test_a_service_is_ready_once_behavior_is_read_and_each_index_is_served
     caught_up.set()
     await asyncio.sleep(3 * upkeep.READY_CHECK_S)
     assert (notes.status, announcing.done()) == ("starting", False)
-    if how == "served":
+    if outcome == "served":
         await serving.set_snapshot("shop", 1, engine(tmp_path).snapshot())
     else:
         indexers.failed["shop"] = "the disk is full"

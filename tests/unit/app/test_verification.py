@@ -77,9 +77,9 @@ class Shop:
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> Shop:
-    made = Shop(tmp_path)
-    await made.fill()
-    return made
+    filled_shop = Shop(tmp_path)
+    await filled_shop.fill()
+    return filled_shop
 
 
 def doubts(findings: dict[str, Finding]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The writer of BEHAVIOR: each interaction stored once, each caller answered, and what does not fit counted."""
+"""The writer of BEHAVIOR: each interaction is stored once, each caller answered, and dropped rankings counted."""
 
 from __future__ import annotations
 

@@ -41,10 +41,10 @@ def test_the_first_hit_is_clicked_as_often_as_the_model_says(model: str, grade: 
     ("attack", "clicks_irrelevant"), [("random:0.3", 0.5), ("spam:0.3", 1.0), ("inverse:0.3", 1.0)]
 )
 def test_few_bots_make_their_share_of_the_searches(attack: str, clicks_irrelevant: float) -> None:
-    shoppers = Shoppers("perfect", Attack.of(attack), 1, np.random.default_rng(5))
-    seen = [shoppers.click(np.array([0])) for _ in range(5000)]
-    bots = [clicked[0] for clicked, user in seen if user.startswith("bot")]
-    assert len({user for _, user in seen if user.startswith("bot")}) == 20
+    shoppers = Shoppers("perfect", Attack.parse(attack), 1, np.random.default_rng(5))
+    clicks = [shoppers.click(np.array([0])) for _ in range(5000)]
+    bots = [clicked[0] for clicked, user in clicks if user.startswith("bot")]
+    assert len({user for _, user in clicks if user.startswith("bot")}) == 20
     assert len(bots) / 5000 == pytest.approx(0.3, abs=0.03)
     assert np.mean(bots) == pytest.approx(clicks_irrelevant, abs=0.05)
 
@@ -52,5 +52,5 @@ def test_few_bots_make_their_share_of_the_searches(attack: str, clicks_irrelevan
 @pytest.mark.parametrize("text", ["spam", "spam:x", "spam:0", "spam:1", "drift:0", "drift:1.5", "flood:0.1"])
 def test_a_malformed_attack_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
-        Attack.of(text)
+        Attack.parse(text)
     assert refused.value.field == "attack"

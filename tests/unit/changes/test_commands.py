@@ -1,4 +1,4 @@
-"""Requests to change an index: what the caller expects, and the way back."""
+"""Requests to change an index: expected versions, rollbacks and reverts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Appending commands to CONTROL: one history whoever writes, and refusals that are logged now and then."""
+"""Appending commands to CONTROL: one history for all writers, and refusals that are logged at most once a minute."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REFUSED = ChangeRefused(
 
 
 class Counted:
-    """A command that sets a weight to how often it was decided."""
+    """A command that sets a weight to the number of times that it was decided."""
 
     index, author = "shop", ADA
 
@@ -91,7 +91,7 @@ async def test_commands_of_one_service_do_not_overtake_each_other(tmp_path: Path
         rules = [(f"r{i}", Rule((HideAction(f"d{i}"),))) for i in range(10)]
         changes = [shop.commands.set_rule("shop", rule_id, rule, 0, ADA) for rule_id, rule in rules]
         changed = await asyncio.gather(*changes)
-        assert [one.seq for one in changed] == [*range(2, 12)]
+        assert [change.seq for change in changed] == [*range(2, 12)]
         assert {*shop.index.rules} == {rule_id for rule_id, _ in rules}
 
 
@@ -132,8 +132,8 @@ async def test_settings_have_publishers_too(tmp_path: Path) -> None:
             assert refused.value.field == "policy.publishers.settings"
         # An index that is new has no policy yet.
         assert (await writer.append(ConfigureIndex("films", SETTINGS, ADA))).index is not None
-        gone = await writer.append(DeleteIndex("shop", Author("ops")))
-        assert gone.index is None
+        deleted = await writer.append(DeleteIndex("shop", Author("ops")))
+        assert deleted.index is None
         with pytest.raises(NotFound):
             await writer.append(DeleteIndex("shop", Author("ops")))
 

@@ -1,4 +1,4 @@
-"""Drafts under a clock that the test sets: saved, approved, scheduled, and published on what is there by then."""
+"""Drafts under a clock that the test sets: saved, approved, scheduled, and published on the newest state."""
 
 from __future__ import annotations
 

@@ -21,12 +21,12 @@ LIMITS = SetLimits(locks={"cosine": True})
 TITLE = default_weights(SETTINGS)["bm25.title"]
 
 
-def weight(by: float) -> SetWeights:
-    return SetWeights({"bm25.title": TITLE + by})
+def weight(step: float) -> SetWeights:
+    return SetWeights({"bm25.title": TITLE + step})
 
 
-def segment(by: float) -> SetSegment:
-    return SetSegment("trade", Segment(Conditions(user_segment="trade"), {"bm25.title": TITLE + by}))
+def segment(step: float) -> SetSegment:
+    return SetSegment("trade", Segment(Conditions(user_segment="trade"), {"bm25.title": TITLE + step}))
 
 
 def index(policy: Policy, *edits: Edit) -> IndexControl:
@@ -81,10 +81,13 @@ def test_a_step_in_a_segment_starts_at_the_weight_of_the_segment() -> None:
     before = index(Policy(max_step=1.0), segment(5.0))
     near = refusal(before, [segment(5.5)], "ada", NOW, approved_by=(), takes_back=False)
     far = refusal(before, [segment(0.0)], "ada", NOW, approved_by=(), takes_back=False)
-    gone = refusal(before, [DeleteSegment("trade")], "ada", NOW, approved_by=(), takes_back=False)
+    deleted = refusal(before, [DeleteSegment("trade")], "ada", NOW, approved_by=(), takes_back=False)
     other = SetSegment("trade", Segment(Conditions(user_segment="trade"), {"cosine": 0.5}))
     left_out = refusal(before, [other], "ada", NOW, approved_by=(), takes_back=False)
-    assert [refused is not None and "would move by 5" in refused.detail for refused in (gone, left_out)] == [True, True]
+    assert [refused is not None and "would move by 5" in refused.detail for refused in (deleted, left_out)] == [
+        True,
+        True,
+    ]
     assert near is None
     assert far is not None
     assert "segments.trade.bm25.title would move by 5" in far.detail

@@ -33,7 +33,7 @@ SEGMENT = Segment(Conditions(user_segment="trade"), {"cosine": 3.0})
 TRIAL = Trial("t1", "gate", {"cosine": 2.0}, 0.25)
 AUTOMATIC = SetLearning(Learning(mode="automatic"))
 
-# What is there before a change, the change, and the edits that take it back.
+# Edits before a change, the change, and the edits that take it back.
 REVERTS: list[tuple[list[Edit], Edit, list[Edit]]] = [
     ([SetWeights({"cosine": 1.0})], SetWeights({"cosine": 2.0}), [SetWeights({"cosine": 1.0})]),
     ([], SetWeights({"cosine>1/3": 2.0}), [SetWeights({"cosine>1/3": 0.0})]),
@@ -69,7 +69,7 @@ def test_a_change_is_reverted_by_edits_that_restore_what_was_there(
 
 
 @pytest.mark.parametrize(
-    ("change", "since", "what"),
+    ("change", "since", "conflict"),
     [
         (SetWeights({"cosine": 4.0}), SetWeights({"cosine": 5.0}), "weights.cosine"),
         (SetRule("r", RULE), SetRule("r", Rule((HideAction("d2"),))), "rules.r"),
@@ -80,14 +80,14 @@ def test_a_change_is_reverted_by_edits_that_restore_what_was_there(
         (SetTrial(TRIAL), SetTrial(msgspec.structs.replace(TRIAL, solo_share=0.5)), ""),
     ],
 )
-def test_what_was_changed_again_is_reverted_only_by_force(change: Edit, since: Edit, what: str) -> None:
+def test_what_was_changed_again_is_reverted_only_by_force(change: Edit, since: Edit, conflict: str) -> None:
     before, changed, now = index_after(), index_after([change]), index_after([change], [since])
-    if not what:
+    if not conflict:
         revert_edits(before, changed, now, force=False)
         return
     with pytest.raises(Conflict) as refused:
         revert_edits(before, changed, now, force=False)
-    assert (refused.value.field, refused.value.value) == (what, what)
+    assert (refused.value.field, refused.value.value) == (conflict, conflict)
     edits = revert_edits(before, changed, now, force=True)
     assert difference(before, index_after([change], [since], edits)).is_empty
 

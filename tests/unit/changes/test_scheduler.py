@@ -109,10 +109,10 @@ async def test_a_draft_whose_weight_was_changed_since_is_not_published_and_says_
         shop.now = NOW + HOUR
         await Scheduler(shop.log, shop.drafts, shop.clock).publish(draft)
         assert shop.index.weights["cosine"] == 5.0
-        left = await shop.drafts.get("shop", "spring")
-        assert left.schedule is not None
-        assert "weights.cosine changed since" in left.schedule.failure
-        assert left.edits == draft.edits
+        unpublished = await shop.drafts.get("shop", "spring")
+        assert unpublished.schedule is not None
+        assert "weights.cosine changed since" in unpublished.schedule.failure
+        assert unpublished.edits == draft.edits
 
 
 @pytest.mark.anyio
@@ -124,22 +124,22 @@ async def test_a_draft_that_deletes_a_rule_that_is_gone_says_why_and_stays(tmp_p
         await shop.change("3", DeleteRule("r"))
         shop.now = NOW + HOUR
         await Scheduler(shop.log, shop.drafts, shop.clock).publish(draft)
-        left = await shop.drafts.get("shop", "spring")
-        assert left.schedule is not None
-        assert "rules.r changed since" in left.schedule.failure
+        unpublished = await shop.drafts.get("shop", "spring")
+        assert unpublished.schedule is not None
+        assert "rules.r changed since" in unpublished.schedule.failure
 
 
 @pytest.mark.anyio
 async def test_a_draft_is_there_while_another_writer_saves_it_again(tmp_path: Path) -> None:
-    """A reader that looked at the wrong moment was told that the draft is gone (404)."""
+    """A reader must not get a 404 while the draft is being replaced."""
     async with changing_shop(tmp_path) as shop:
         draft = await scheduled(shop, 3.0)
         event = msgspec.structs.replace(SAVED, id="again", schedule=Schedule(NOW + HOUR, "bea", NOW, "x", failure="no"))
         entry = Entry(draft_subject("shop", "spring"), encode(event), event.id)
         shop.log.during_next_read = [entry]
-        found = await shop.drafts.get("shop", "spring")
-        assert found.schedule is not None
-        assert (found.version, found.schedule.failure) == (draft.version + 1, "no")
+        stored = await shop.drafts.get("shop", "spring")
+        assert stored.schedule is not None
+        assert (stored.version, stored.schedule.failure) == (draft.version + 1, "no")
         shop.log.during_next_read = [msgspec.structs.replace(entry, msg_id="another")]
         assert (await shop.drafts.status("shop", "spring")).draft.version == draft.version + 2
 
@@ -152,8 +152,8 @@ async def test_a_draft_that_was_saved_again_since_it_was_scheduled_is_not_publis
         shop.now = NOW + HOUR
         await Scheduler(shop.log, shop.drafts, shop.clock).publish(draft)
         assert shop.index.weights["cosine"] != 3.0
-        left = await shop.drafts.get("shop", "spring")
-        assert (left.edits, left.schedule) == ((SetWeights({"cosine": 4.0}),), None)
+        unpublished = await shop.drafts.get("shop", "spring")
+        assert (unpublished.edits, unpublished.schedule) == ((SetWeights({"cosine": 4.0}),), None)
 
 
 @pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""The embedder: queries are cached, documents keep their order, and cores are used as asked."""
+"""The embedder: queries are cached, documents keep their order, and a query uses one core or all as requested."""
 
 from __future__ import annotations
 

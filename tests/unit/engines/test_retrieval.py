@@ -1,4 +1,4 @@
-"""What a search asks of an engine."""
+"""The request of a search to an engine, and the defaults of its parts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from tests.factories import vector
 
 def test_a_query_vector_is_given_or_computed() -> None:
     weights = np.zeros(1, np.float32)
-    for given in (vector(1), lambda: vector(1)):
-        found = Retrieval(Query("x"), given, {}, weights, k=1, window=1).query_vector()
-        np.testing.assert_array_equal(found, vector(1))
+    for source in (vector(1), lambda: vector(1)):
+        query_vector = Retrieval(Query("x"), source, {}, weights, k=1, window=1).query_vector()
+        np.testing.assert_array_equal(query_vector, vector(1))
     assert Retrieval(Query("x"), None, {}, weights, k=1, window=1).query_vector() is None
 
 

@@ -59,9 +59,9 @@ def test_a_new_index_has_its_default_weights_in_version_1() -> None:
 
 def test_other_settings_keep_the_weights_of_features_that_stay_and_end_the_trial_where_features_differ() -> None:
     before = folded(CONFIGURED, change(SetWeights({"cosine": 3.0, "bm25.title>1/3": 1.0}), AUTOMATIC, SetTrial(TRIAL)))
-    same = fold(before, msgspec.structs.replace(CONFIGURED, id="3"), 3).index("shop")
-    assert (same.weights, same.weights_version, same.trial) == (before.index("shop").weights, 2, TRIAL)
-    assert (same.settings_seq, same.config_version) == (3, 3)
+    unchanged = fold(before, msgspec.structs.replace(CONFIGURED, id="3"), 3).index("shop")
+    assert (unchanged.weights, unchanged.weights_version, unchanged.trial) == (before.index("shop").weights, 2, TRIAL)
+    assert (unchanged.settings_seq, unchanged.config_version) == (3, 3)
     without = msgspec.structs.replace(SETTINGS, signals=())
     fewer = msgspec.structs.replace(CONFIGURED, settings=without, default_weights=default_weights(without))
     after = fold(before, fewer, 3).index("shop")
@@ -118,7 +118,7 @@ def test_what_a_change_does_not_edit_stays_the_same_object() -> None:
     ("edits", "trial"),
     [
         ((SetPolicy(Policy()),), TRIAL),
-        # Weights that nobody compared end the trial, unless the same change sets one.
+        # A change to weights that were not compared ends the trial, unless the same change sets one.
         ((SetWeights({"cosine": 1.0}),), None),
         ((SetTrial(TRIAL), SetWeights({"cosine": 1.0})), TRIAL),
         ((SetTrial(None),), None),

@@ -111,7 +111,7 @@ def test_only_an_edit_that_deletes_what_is_gone_is_done() -> None:
         ),
         (DeleteSegment("s"), {"segments.s.cosine": (3.0, COSINE)}),
         (SetTrial(TRIAL), {"cosine": (COSINE, 2.0)}),
-        # On the ramp, the trial's weights are those of before: they are not new to shoppers.
+        # On the ramp, the trial names the previous weights, which shoppers have seen already.
         (SetTrial(msgspec.structs.replace(TRIAL, stage="ramp")), {}),
         (SetTrial(None), {}),
         (SetRule("r", RULE), {}),

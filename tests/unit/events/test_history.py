@@ -1,4 +1,4 @@
-"""Past states of CONTROL, whatever was requested before."""
+"""Past states of CONTROL do not depend on earlier requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a trial's judged baseline when an index is edited."""
+"""The judged baseline of a trial after an edit of the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A policy that cannot be honoured is refused by the member that is wrong."""
+"""An invalid policy is refused, and the error names the wrong member."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ async def test_a_subject_that_is_rewritten_during_the_read_is_still_found() -> N
 
 
 @pytest.mark.anyio
-async def test_a_subject_that_nobody_wrote_is_not_there() -> None:
+async def test_a_subject_that_was_never_written_has_no_message() -> None:
     log = RewrittenLog()
     assert await read_newest(log, "DRAFTS", DRAFT) == {}
     log.during_next_read = [Entry("drafts.shop.b", b"other")]

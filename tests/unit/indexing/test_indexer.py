@@ -1,4 +1,4 @@
-"""Indexers: what one saves when it is closed."""
+"""What an indexer saves when it is closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rebuilt index: it loses nothing, holds nothing stale, and a rebuild that fails changes nothing."""
+"""A rebuilt index: it has every document in its newest version, and a failed rebuild changes nothing."""
 
 from __future__ import annotations
 
@@ -122,9 +122,9 @@ async def test_a_rebuild_that_is_not_possible_names_the_reason(tmp_path: Path) -
     assert shop.indexers.last_rebuild("shop") is None
 
 
-@pytest.mark.parametrize("then", ["stopped", "dropped", "changed"])
+@pytest.mark.parametrize("end", ["stopped", "dropped", "changed"])
 async def test_a_replacement_under_way_is_finished_before_its_index_is_stopped_dropped_or_changed(
-    tmp_path: Path, then: str
+    tmp_path: Path, end: str
 ) -> None:
     indexes = GatedIndexes(tmp_path)
     shop = IndexedShop(tmp_path, alike, indexes=indexes)
@@ -137,7 +137,7 @@ async def test_a_replacement_under_way_is_finished_before_its_index_is_stopped_d
     status = shop.indexers.last_rebuild("shop")
     assert status is not None
     work = {"stopped": shop.indexers.close(), "dropped": shop.drop(), "changed": shop.configure(SETTINGS)}
-    ending = asyncio.create_task(work.pop(then))
+    ending = asyncio.create_task(work.pop(end))
     for unused in work.values():
         unused.close()
     # It waits for the replacement.
@@ -145,18 +145,18 @@ async def test_a_replacement_under_way_is_finished_before_its_index_is_stopped_d
     assert not ending.done()
     indexes.may_adopt.set()
     await asyncio.wait_for(ending, TIMEOUT_S)
-    if then == "changed":
+    if end == "changed":
         await shop.rebuilt()
         assert shop.serving.current.snapshots["shop"].settings == SETTINGS
         assert (await shop.served(await shop.write("2", title="hat"))).n_documents == 2
     assert status.phase == "done"
-    if then == "dropped":
+    if end == "dropped":
         assert "shop" not in shop.serving.current.snapshots
         assert not list(tmp_path.iterdir())
         await shop.configure(SETTINGS)
         assert (await shop.served(0)).n_documents == 0
     await shop.indexers.close()
-    if then == "stopped":
+    if end == "stopped":
         restarted = IndexedShop(tmp_path, alike, log=shop.log)
         await restarted.configure(OTHER_SETTINGS)
         opened = await restarted.served(seq)

@@ -70,7 +70,7 @@ class LearningShop:
         self.learners.take(Clickthrough(shown, clicked), seq)
 
     async def factors(self) -> dict[tuple[str, str], float]:
-        """The factors in SIGNALS, by query and document."""
+        """Return the factors in SIGNALS, by query and document."""
         factors = {}
         async for record in self.shop.log.read("SIGNALS"):
             event = decode_signal(record.data)
@@ -85,10 +85,10 @@ async def learning_shop(folder: Path, learning: Learning | None = None) -> Async
     """An index that learns in the automatic mode, unless `learning` says otherwise."""
     keyring = Keyring(folder / KEYRING_NAME)
     async with changing_shop(folder) as shop:
-        made = LearningShop(shop, keyring)
+        teaching_shop = LearningShop(shop, keyring)
         try:
-            await made.set_learning("learn", learning or Learning(mode="automatic", max_boost=1.5))
-            yield made
+            await teaching_shop.set_learning("learn", learning or Learning(mode="automatic", max_boost=1.5))
+            yield teaching_shop
         finally:
-            made.learners.close()
+            teaching_shop.learners.close()
             keyring.close()

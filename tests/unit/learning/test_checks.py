@@ -22,7 +22,7 @@ JUDGED = Learning(mode="automatic", judgments={"lamp": {"a": 1}})
 
 
 class Searches(RepeatedSearches):
-    """Says what the test sets. judged: the weights that were compared."""
+    """Gives the results that the test sets. judged: weights that were compared"""
 
     def __init__(self, step: MeasuredStep | None = None, verdict: Verdict | None = None) -> None:
         self.step, self.verdict = step, verdict or Verdict(0.9)

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.anyio
 
 async def caught_up(shop: LearningShop, message: str) -> None:
     """Run the learners until their last message begins so."""
-    known = asyncio.Event()
-    known.set()
-    running = asyncio.create_task(shop.learners.run(known))
+    is_caught_up = asyncio.Event()
+    is_caught_up.set()
+    running = asyncio.create_task(shop.learners.run(is_caught_up))
     async with asyncio.timeout(60):
         while not (await shop.learners.status("shop")).message.startswith(message):  # noqa: ASYNC110 - no event tells of messages
             await asyncio.sleep(0.01)

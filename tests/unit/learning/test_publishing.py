@@ -85,7 +85,7 @@ async def test_a_learner_that_may_not_publish_does_not(tmp_path: Path) -> None:
 
 
 class Checks(DecisionChecks):
-    """Lets everything pass but proposals."""
+    """Accepts every decision except proposals."""
 
     def __init__(self) -> None:
         self.needed = False
@@ -98,7 +98,7 @@ class Checks(DecisionChecks):
 
 
 class Publisher(DecisionPublisher):
-    """Notes what is published; raises `error` where it is set."""
+    """Records what is published; raises `error` if it is set."""
 
     def __init__(self) -> None:
         self.published: list[str] = []

@@ -1,4 +1,4 @@
-"""What a learner is shown beside the events: the readable query."""
+"""The readable query that a learner gets with each event."""
 
 from __future__ import annotations
 

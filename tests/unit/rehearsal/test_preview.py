@@ -38,9 +38,9 @@ def test_a_preview_says_what_moved_what_is_new_and_what_is_gone(tmp_path: Path) 
 def test_a_query_whose_page_stays_does_not_count_as_changed(tmp_path: Path) -> None:
     plain = serving(engine(tmp_path, DOCUMENTS).snapshot())
     drafted = with_rules(plain, {"r": Rule((HideAction("c"),))})
-    same = preview_query("", answer(plain), answer(plain))
-    assert (same.overlap, same.removed, same.top_changed) == (1.0, [], False)
-    assert preview_of([preview_query("", answer(plain), answer(drafted)), same]).n_changed == 1
+    unchanged = preview_query("", answer(plain), answer(plain))
+    assert (unchanged.overlap, unchanged.removed, unchanged.top_changed) == (1.0, [], False)
+    assert preview_of([preview_query("", answer(plain), answer(drafted)), unchanged]).n_changed == 1
 
 
 def test_overlap_is_the_share_of_the_longer_page() -> None:

@@ -35,7 +35,7 @@ def as_it_was(shown: RankingShown) -> RankingShown:
 
 
 class Shop:
-    """A log in memory with one ranking in it, among others.
+    """A log in memory with this ranking among others.
 
     alter: what happens to the ranking before it is logged
     """
@@ -57,7 +57,7 @@ class Shop:
         )
 
     async def search(self) -> None:
-        """Make a search, and log its ranking in message 24."""
+        """Search, and log the ranking as message 24."""
         await self.serving.set_control(fold_message(ControlState(), encode(CONFIGURED), 1))
         await self.serving.set_snapshot("shop", 1, self._snapshot)
         request = SearchRequest(query="red shoe")
@@ -74,7 +74,7 @@ def raised(shown: RankingShown) -> RankingShown:
 
 
 def swapped(shown: RankingShown) -> RankingShown:
-    """The second hit before the first."""
+    """Return the ranking with the first two hits swapped."""
     order = [1, 0, *range(2, len(shown.document_ids))]
     moved = {name: tuple(getattr(shown, name)[row] for row in order) for name in ("document_ids", "features", "scores")}
     return msgspec.structs.replace(shown, **moved)

@@ -1,4 +1,4 @@
-"""Repeated searches: how far a step may go, and what judged queries say of it."""
+"""Repeated searches: how far a step may go, and how it changes judged queries."""
 
 from __future__ import annotations
 

@@ -111,18 +111,18 @@ def test_a_search_that_behavior_ranked_is_not_repeated_where_it_differs() -> Non
 
 def test_a_holdout_is_scored_by_the_weights_of_its_trial() -> None:
     trial = Trial("t1", "ramp", {**default_weights(SETTINGS), "bm25.title": 2.0}, 0.5)
-    then = msgspec.structs.replace(index_after([SetTrial(trial)]), weights_version=1, config_version=1)
+    index = msgspec.structs.replace(index_after([SetTrial(trial)]), weights_version=1, config_version=1)
     logged = shown(scores=(1.0, 1.0, 1.0), trial="t1", holdout=True)
     in_force = msgspec.structs.replace(logged, holdout=False)
-    assert then.weights["bm25.title"] != 2.0
-    checks = [verification(one, then, SHOES, NOT_REPEATED, 10).checks[0] for one in (logged, in_force)]
+    assert index.weights["bm25.title"] != 2.0
+    checks = [verification(record, index, SHOES, NOT_REPEATED, 10).checks[0] for record in (logged, in_force)]
     assert [check.state for check in checks] == ["holds", "differs"]
 
 
 def test_a_verification_holds_unless_a_check_differs() -> None:
-    then = msgspec.structs.replace(index_after(), weights_version=1, config_version=1)
-    title = then.weights["bm25.title"] * 0.5
-    sealed = verification(shown(scores=(title, title, title)), then, None, NOT_REPEATED, 10)
+    index = msgspec.structs.replace(index_after(), weights_version=1, config_version=1)
+    title = index.weights["bm25.title"] * 0.5
+    sealed = verification(shown(scores=(title, title, title)), index, None, NOT_REPEATED, 10)
     assert [check.state for check in sealed.checks] == ["holds", "not repeated", "not repeated", "not repeated"]
     assert sealed.holds
-    assert not verification(shown(), then, None, NOT_REPEATED, 10).holds
+    assert not verification(shown(), index, None, NOT_REPEATED, 10).holds

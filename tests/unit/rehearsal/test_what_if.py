@@ -48,7 +48,7 @@ class Answer:
 
 
 class Comparisons:
-    """Stands in for `Rehearser.compare`: gives these outcomes one after another, the last one again and again."""
+    """Stands in for `Rehearser.compare`: returns these outcomes in turn, then repeats the last one."""
 
     def __init__(self, *outcomes: tuple[Answer, Answer] | Exception) -> None:
         self.outcomes = list(outcomes)
@@ -86,7 +86,7 @@ async def test_first_pages_of_finished_searches_are_read_with_their_interactions
     reader = LoggedSearchReader(log, Keyring(tmp_path / "privacy.sqlite"), lambda: NOW)
     searches, acted_on = await reader.read("shop", DAY)
     assert [entry.shown.id for entry in searches] == ["q1"]
-    # Whatever the page, it is the same search.
+    # The page makes no difference: it is the same search.
     assert [entry.search for entry in searches] == [RepeatableSearch("red shoe", '{"filters":"price<9"}')]
     assert acted_on == {"q1": {"click": {"a", "b"}}}
 

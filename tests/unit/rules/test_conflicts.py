@@ -1,4 +1,4 @@
-"""Rules that ask for what cannot be had together."""
+"""Rules whose actions cannot be honoured together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rules ask for together."""
+"""The combined directives of several rules."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_scopes_add_up_and_an_invalid_filter_does_nothing() -> None:
         a=Rule((FilterAction("brand:x"), HideAction("1"), BoostAction(2.0, "gone:1")), priority=1),
         b=Rule((BoostAction(3.0, "brand:y"), BuryAction(0.5, "brand:z"), RedirectAction("/b"))),
     )
-    gone = parse_filter("gone:1", "filter")
-    directives = combine_actions(rules.find_rules(context_of("q"), NOW), lambda condition: condition != gone)
+    invalid = parse_filter("gone:1", "filter")
+    directives = combine_actions(rules.find_rules(context_of("q"), NOW), lambda condition: condition != invalid)
     brand_x, brand_y = parse_filter("brand:x", "filter"), parse_filter("brand:y", "filter")
     assert brand_x is not None
     assert directives.scope == AllOf((brand_x, Not(Is("id", ("1",)))))

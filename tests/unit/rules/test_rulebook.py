@@ -62,7 +62,7 @@ def test_a_rule_fires_from_its_beginning_until_its_end() -> None:
 )
 def test_the_more_specific_rule_goes_first(first: Rule, second: Rule) -> None:
     context = context_of("hp printer", context=["a", "b"])
-    # Whatever their ids.
+    # The ids make no difference.
     assert fired_ids(rulebook(z=first, a=second), context) == ["z", "a"]
     assert fired_ids(rulebook(a=first, z=second), context) == ["a", "z"]
 

@@ -1,4 +1,4 @@
-"""Which candidates a search has, and in which order those come that no score orders."""
+"""The candidates of a search, and the order of those that have no score."""
 
 from __future__ import annotations
 

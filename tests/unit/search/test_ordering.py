@@ -1,4 +1,4 @@
-"""What scores take from words and vectors."""
+"""How words and vectors share in the order of hits."""
 
 from __future__ import annotations
 

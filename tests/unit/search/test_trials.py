@@ -20,7 +20,7 @@ IDS = [f"q{n}" for n in range(4000)]
 def test_shares_of_one_version_alone_are_as_set_and_coins_are_fair() -> None:
     draws = [draw_weights(TRIAL, name, "lamp") for name in IDS]
     counts = Counter(draw.ranked_by for draw in draws)
-    shares = [counts[by] / len(draws) for by in ("in_force", "trial", "both")]
+    shares = [counts[version] / len(draws) for version in ("in_force", "trial", "both")]
     assert shares == pytest.approx(display_shares(0.3), abs=0.03)
     coins = [draw.coins for draw in draws if draw.ranked_by == "both"]
     assert np.mean(coins, axis=0) == pytest.approx([0.5] * 5, abs=0.03)

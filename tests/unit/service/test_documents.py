@@ -70,7 +70,7 @@ async def test_a_served_document_is_read_as_it_was_written_and_deleted_by_an_eve
 
 
 class FlakyLog(MemoryEventLog):
-    """Notes the message ids of every batch; raises `error` once after it was set, as if the answer had been lost."""
+    """Records the message ids of every batch. Raises `error` once after it was set, like a lost answer."""
 
     def __init__(self) -> None:
         super().__init__()

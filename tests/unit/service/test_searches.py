@@ -100,8 +100,8 @@ async def test_no_more_searches_explore_than_is_worth_it(tmp_path: Path) -> None
     await serving.set_control(control.fold(serving.current.control, event, 2))
 
     async def n_explored() -> int:
-        asked = [await setup.search(SearchRequest(query="red shoe")) for _ in range(40)]
-        return sum(outcome.shown.exploration is not None for outcome in asked)
+        outcomes = [await setup.search(SearchRequest(query="red shoe")) for _ in range(40)]
+        return sum(outcome.shown.exploration is not None for outcome in outcomes)
 
     assert await n_explored() > 5
     await serving.set_behavior({"shop": IndexBehavior(exploration=0.0)})
@@ -137,7 +137,7 @@ async def test_without_a_reserved_thread_a_late_search_gets_the_last_known_answe
 
 
 class WatchedSearcher(Searcher):
-    """Notes on which thread each search was finished."""
+    """Records the thread on which each search was finished."""
 
     def __init__(self, embedder: Embedder) -> None:
         super().__init__(embedder, n_candidates=10)
@@ -159,18 +159,18 @@ class ForgetfulEmbedder(FakeEmbedder):
 async def test_short_searches_are_finished_on_the_event_loop_long_ones_on_threads(tmp_path: Path) -> None:
     searcher = WatchedSearcher(ForgetfulEmbedder())
     setup = await set_up(tmp_path, searcher)
-    here = threading.get_ident()
+    loop_thread = threading.get_ident()
 
     async def finished_here(*requests: SearchRequest) -> list[bool]:
         searcher.finished_on.clear()
         outcomes = await asyncio.gather(*(setup.search(request) for request in requests))
         assert [outcome.answer.degraded for outcome in outcomes] == [[]] * len(requests)
-        return [thread == here for thread in searcher.finished_on]
+        return [thread == loop_thread for thread in searcher.finished_on]
 
-    known, unknown = SearchRequest(query="known"), SearchRequest(query="unknown")
-    assert await finished_here(known) == [True]
-    assert await finished_here(unknown) == [False]
-    assert await finished_here(known, unknown, known) == [True] * 3
+    cached, uncached = SearchRequest(query="known"), SearchRequest(query="unknown")
+    assert await finished_here(cached) == [True]
+    assert await finished_here(uncached) == [False]
+    assert await finished_here(cached, uncached, cached) == [True] * 3
     assert await finished_here(SearchRequest(query="known", sort=["title:asc"])) == [False]
     assert await finished_here(SearchRequest(query="known", limit=500)) == [False]
 
@@ -190,8 +190,8 @@ async def test_a_query_is_encoded_on_every_core_while_it_is_the_only_one(tmp_pat
 @pytest.mark.anyio
 async def test_too_many_short_searches_at_once_are_refused_too(tmp_path: Path) -> None:
     setup = await set_up(tmp_path, Searcher(ForgetfulEmbedder(), n_candidates=10), max_waiting=3)
-    asked = [setup.search(SearchRequest(query="known")) for _ in range(5)]
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    searches = [setup.search(SearchRequest(query="known")) for _ in range(5)]
+    outcomes = await asyncio.gather(*searches, return_exceptions=True)
     assert sum(isinstance(outcome, Unavailable) for outcome in outcomes) == 2
 
 
@@ -209,8 +209,8 @@ async def test_only_the_answer_that_went_out_is_remembered(tmp_path: Path) -> No
 async def test_too_many_searches_at_once_are_refused_and_the_others_answered(tmp_path: Path) -> None:
     embedder = StuckEmbedder()
     setup = await set_up(tmp_path, Searcher(embedder, n_candidates=10), max_waiting=3)
-    asked = [setup.search(SearchRequest(query="red shoe")) for _ in range(5)]
-    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    searches = [setup.search(SearchRequest(query="red shoe")) for _ in range(5)]
+    outcomes = await asyncio.gather(*searches, return_exceptions=True)
     assert sum(isinstance(outcome, Unavailable) for outcome in outcomes) == 2
     embedder.let_go.set()
 
@@ -230,29 +230,29 @@ class AwaySearcher(Searcher):
 async def test_while_nothing_can_be_retrieved_the_last_known_answer_is_shown_as_degraded(tmp_path: Path) -> None:
     searcher = AwaySearcher(FakeEmbedder(), n_candidates=10)
     setup = await set_up(tmp_path, searcher, n_last_known=2)
-    known = SearchRequest(query="red shoe 3", user_token="a")
-    found = (await setup.search(known)).answer
+    request = SearchRequest(query="red shoe 3", user_token="a")
+    answer = (await setup.search(request)).answer
     searcher.away = True
-    again = await setup.search(msgspec.structs.replace(known, user_token="b", min_seq=1))
+    again = await setup.search(msgspec.structs.replace(request, user_token="b", min_seq=1))
     assert (again.answer.degraded, again.shown.degraded) == (["last_known"], ("last_known",))
-    assert (again.answer.hits, again.answer.total) == (found.hits, found.total)
-    assert again.answer.query_id == again.shown.id != found.query_id
-    assert setup.rankings.contradiction(again.answer.query_id, "shop", found.hits[0].id, 1) is None
-    # Neither another request nor one that has to be fresher.
+    assert (again.answer.hits, again.answer.total) == (answer.hits, answer.total)
+    assert again.answer.query_id == again.shown.id != answer.query_id
+    assert setup.rankings.contradiction(again.answer.query_id, "shop", answer.hits[0].id, 1) is None
+    # Not for another request, and not for one that requires a newer sequence.
     for other in ({"offset": 1}, {"filters": "votes>1"}, {"typos": False}):
         with pytest.raises(Unavailable, match="cluster is away"):
-            await setup.search(msgspec.structs.replace(known, **other))
+            await setup.search(msgspec.structs.replace(request, **other))
     newer = engine(tmp_path / "newer", [upsert(str(i), f"red shoe {i}") for i in range(21)])
     await setup.serving.set_snapshot("shop", 1, newer.snapshot())
     with pytest.raises(Unavailable, match="cluster is away"):
-        await setup.search(msgspec.structs.replace(known, min_catalog_seq=21))
-    # Only so many are remembered, and none that lacked something.
+        await setup.search(msgspec.structs.replace(request, min_catalog_seq=21))
+    # A limited number is remembered, and no degraded answer.
     searcher.away = False
     for query in ("red shoe 4", "broken", "red shoe 5"):
         await setup.search(SearchRequest(query=query))
     searcher.away = True
     with pytest.raises(Unavailable):
-        await setup.search(known)
+        await setup.search(request)
     with pytest.raises(Unavailable):
         await setup.search(SearchRequest(query="broken"))
     assert (await setup.search(SearchRequest(query="red shoe 4"))).answer.degraded == ["last_known"]

@@ -32,12 +32,12 @@ def lexicon_of(*words: str) -> Lexicon:
 def test_words_of_one_stem_are_one_term_whichever_comes_first() -> None:
     for words in (("shoe", "shoes"), ("shoes", "shoe")):
         lexicon = lexicon_of(*words, "hat")
-        seen = view(lexicon)
-        term = seen.term("shoe")
+        lexicon_view = view(lexicon)
+        term = lexicon_view.term("shoe")
         assert term is not None
-        assert [lexicon.words[number] for number in seen.word_numbers(term)] == list(words)
+        assert [lexicon.words[number] for number in lexicon_view.word_numbers(term)] == list(words)
         assert lexicon.n_terms == 2
-        assert seen.term("shoes") is None
+        assert lexicon_view.term("shoes") is None
 
 
 def test_a_view_does_not_see_later_words() -> None:
@@ -69,22 +69,24 @@ def test_a_reopened_lexicon_is_the_same() -> None:
 
 
 def test_similar_words_come_nearest_first_then_the_most_frequent() -> None:
-    seen = view(lexicon_of("printer", "printed", "pointer", "prints", "sprinter", "gone"), {"printer": 9, "gone": 0})
-    similar = seen.similar("prinetr", 2)
+    lexicon_view = view(
+        lexicon_of("printer", "printed", "pointer", "prints", "sprinter", "gone"), {"printer": 9, "gone": 0}
+    )
+    similar = lexicon_view.similar("prinetr", 2)
     assert (similar[0].word, similar[0].edits) == ("printer", 1)
     assert all(word.edits <= 2 for word in similar)
-    assert seen.similar("printer", 1)[0].frequency == 9
-    assert seen.similar("gone", 1) == []
+    assert lexicon_view.similar("printer", 1)[0].frequency == 9
+    assert lexicon_view.similar("gone", 1) == []
     assert view(Lexicon()).similar("printer", 2) == []
 
 
 def test_completions_are_the_most_frequent_longer_words() -> None:
     words = [f"cartridge{i}" for i in range(30)] + ["cart", "carts", "dog"]
-    seen = view(lexicon_of(*words), {"cartridge7": 5, "cartridge8": 3, "cartridge9": 0})
-    assert [word.word for word in seen.completions("cart", 2)] == ["cartridge7", "cartridge8"]
-    assert [word.word for word in seen.completions("cartridge2", 50)] == [f"cartridge2{i}" for i in range(10)]
-    assert "cart" not in [word.word for word in seen.completions("cart", 100)]
-    assert "cartridge9" not in [word.word for word in seen.completions("cart", 100)]
+    lexicon_view = view(lexicon_of(*words), {"cartridge7": 5, "cartridge8": 3, "cartridge9": 0})
+    assert [word.word for word in lexicon_view.completions("cart", 2)] == ["cartridge7", "cartridge8"]
+    assert [word.word for word in lexicon_view.completions("cartridge2", 50)] == [f"cartridge2{i}" for i in range(10)]
+    assert "cart" not in [word.word for word in lexicon_view.completions("cart", 100)]
+    assert "cartridge9" not in [word.word for word in lexicon_view.completions("cart", 100)]
 
 
 def test_completions_are_the_same_before_and_after_words_are_sorted() -> None:
@@ -98,12 +100,12 @@ def test_completions_are_the_same_before_and_after_words_are_sorted() -> None:
 
 
 def test_alternatives_are_those_that_the_index_has_in_the_order_of_the_terms() -> None:
-    seen = view(lexicon_of("red", "shoe", "boot"))
+    lexicon_view = view(lexicon_of("red", "shoe", "boot"))
     boot, unknown = Alternative("boot", "boot", 0.9, "synonym"), Alternative("clog", "clog", 0.9, "synonym")
     shoe, red = Alternative("shoe", "shoes", 1.0, "exact"), Alternative("red", "red", 1.0, "exact")
     query = Query("shoes red", ("shoes", "red"), (QueryTerm("shoes", (shoe, unknown, boot)), QueryTerm("red", (red,))))
-    terms = {stem: seen.term(stem) for stem in ("red", "shoe", "boot")}
-    assert seen.alternatives(query) == [
+    terms = {stem: lexicon_view.term(stem) for stem in ("red", "shoe", "boot")}
+    assert lexicon_view.alternatives(query) == [
         IndexedAlternative(0, terms["shoe"] or 0, 1.0),
         IndexedAlternative(0, terms["boot"] or 0, 0.9),
         IndexedAlternative(1, terms["red"] or 0, 1.0),

@@ -1,4 +1,4 @@
-"""Statistics of a query: idf by field, and the most that it can earn."""
+"""Statistics of a query: idf by field, and the highest possible score."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_term_is_as_frequent_as_its_most_frequent_alternative() -> None:
     assert [alternative.position for alternative in statistics.alternatives] == [0, 0, 1]
 
 
-def test_a_query_without_terms_earns_nothing() -> None:
+def test_a_query_without_terms_scores_nothing() -> None:
     statistics = QueryStatistics.none()
     assert statistics.ceiling == 0.0
     assert not len(statistics.alternatives)

@@ -20,7 +20,7 @@ K = 100
 
 
 def clustered(n: int, seed: int, n_centres: int = 40) -> FloatArray:
-    """Return vectors of length 1 around some centres, as those of a catalogue are."""
+    """Return vectors of length 1 in clusters, like those of a catalogue."""
     rng = np.random.default_rng(seed)
     centres = np.random.default_rng(0).normal(size=(n_centres, DIMENSION))
     drawn = centres[rng.integers(0, n_centres, n)] + 0.7 * rng.normal(size=(n, DIMENSION))
@@ -85,7 +85,7 @@ def test_a_large_base_is_partitioned_and_vectors_added_since_are_found(tmp_path:
     vectors = VectorIndex(DIMENSION)
 
     def check(view: VectorView, n: int, share: float = 1.0) -> None:
-        """Nine in ten of the nearest are found, though these clusters have no inner order that codes could keep; of
+        """Nine in ten of the nearest are found, although codes cannot order vectors within these clusters; of
         those added after the base, nearly all."""
         allowed = np.random.default_rng(6).random(n) < share
         hits, later = [], []

@@ -116,9 +116,9 @@ def test_reopened_attributes_are_the_same_and_take_more() -> None:
         each.add(len(DOCUMENTS), more)
     documents = [*DOCUMENTS, *more]
     before, after = view(attributes, documents), view(reopened, documents)
-    everything = np.ones(len(documents), np.bool_)
+    all_slots = np.ones(len(documents), np.bool_)
     for name in ("brand", "price", "released", "colour", "nested.size", "new"):
-        assert after.facet(name, everything, 9) == before.facet(name, everything, 9)
+        assert after.facet(name, all_slots, 9) == before.facet(name, all_slots, 9)
     assert after.mask(Is("brand", ("HP",))).tolist() == [True, True, False, False, True]
     assert Attributes(reopened.store()).store().names == reopened.store().names
 

@@ -53,22 +53,22 @@ def test_a_removed_document_no_longer_counts() -> None:
 
 def test_features_of_a_title_that_is_the_query() -> None:
     view = index(("red shoe", "a big red shoe"), ("shoe", "big shoe of red leather"), ("hat", "")).view()
-    found = features(view, "red shoe", 0, 1, 2)
-    assert found.exact_title.tolist() == [1.0, 0.0, 0.0]
-    assert found.all_terms.tolist() == [1.0, 1.0, 0.0]
-    assert found.phrase.tolist() == [1.0, 0.0, 0.0]
-    assert found.coverage[0] == pytest.approx(1.0)
-    assert found.proximity.tolist() == [1.0, 0.5, 0.0]
-    assert found.bm25[0, 0] > found.bm25[1, 0] > found.bm25[2, 0] == 0.0
+    text_features = features(view, "red shoe", 0, 1, 2)
+    assert text_features.exact_title.tolist() == [1.0, 0.0, 0.0]
+    assert text_features.all_terms.tolist() == [1.0, 1.0, 0.0]
+    assert text_features.phrase.tolist() == [1.0, 0.0, 0.0]
+    assert text_features.coverage[0] == pytest.approx(1.0)
+    assert text_features.proximity.tolist() == [1.0, 0.5, 0.0]
+    assert text_features.bm25[0, 0] > text_features.bm25[1, 0] > text_features.bm25[2, 0] == 0.0
 
 
 def test_features_of_a_query_that_nothing_matches_are_zero() -> None:
     view = index(("red shoe", "")).view()
     query = understand("qqqqqq", view.lexicon)
     assert view.plan(query, view.statistics(query)) is None
-    found = features(view, "qqqqqq", 0)
-    assert not found.bm25.any()
-    assert found.coverage.tolist() == [0.0]
+    text_features = features(view, "qqqqqq", 0)
+    assert not text_features.bm25.any()
+    assert text_features.coverage.tolist() == [0.0]
 
 
 def test_a_reopened_index_gives_the_same_features_and_takes_more() -> None:

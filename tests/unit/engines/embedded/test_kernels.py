@@ -56,9 +56,11 @@ def test_merged_runs_hold_all_live_entries_in_order() -> None:
     merged = RunArrays(np.empty(n_terms, np.int32), np.empty(n_terms + 1, np.int64), entries)
     n_left = postings.merge_runs(older, newer, live, merged)
     end = merged.starts[n_left]
-    left = RunArrays(merged.terms[:n_left], merged.starts[: n_left + 1], Entries(*(c[:end] for c in merged.entries)))
+    merged_run = RunArrays(
+        merged.terms[:n_left], merged.starts[: n_left + 1], Entries(*(c[:end] for c in merged.entries))
+    )
     expected = sorted((row for row in rows(older) + rows(newer) if live[row[1]]), key=lambda row: row[:3])
-    assert rows(left) == expected
+    assert rows(merged_run) == expected
 
 
 def test_slots_match_by_the_terms_they_hold() -> None:

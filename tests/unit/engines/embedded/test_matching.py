@@ -92,7 +92,7 @@ def test_the_bound_of_a_term_is_at_least_what_it_scores_in_any_document(tmp_path
     spans = views.postings.spans(terms.statistics.alternatives)
     factors = np.ones((1, 2))
     largest = pruning.term_bounds(spans, factors, views.forward.norm)
-    # Averages that fall a little do not have the saturations computed anew: the bound has to hold all the same.
+    # Saturations are not recomputed when averages fall a little: the bound has to hold all the same.
     shorter = LengthNorm(views.forward.norm.slopes * 0.95, views.forward.norm.constant)
     for norm, bound in ((views.forward.norm, largest), (shorter, pruning.term_bounds(spans, factors, shorter))):
         scores = np.zeros(len(documents))
@@ -132,7 +132,7 @@ def test_the_best_of_a_large_match_set_are_the_same_whether_or_not_it_is_pruned(
     words = [f"w{i}x" for i in range(400)]
     # Two words written as one are an alternative to each of the two.
     words[3], words[7] = "w0xw1x", "w2xw4x"
-    # A document need not contain a stop word, but scores by it.
+    # A document need not contain a stop word, but scores higher with it.
     words[60] = "for"
     shares = 1.0 / np.arange(1, len(words) + 1) ** 1.3
     drawn = rng.choice(len(words), (MIN_MATCHES + 8000, 6), p=shares / shares.sum())

@@ -80,7 +80,7 @@ def test_spans_carry_position_and_weight_and_can_be_selected_by_term() -> None:
     assert query_spans.of_terms([2, 1]).spans.weights.tolist() == [0.5]
 
 
-def test_saturations_are_computed_anew_once_the_average_length_has_grown_much() -> None:
+def test_saturations_are_recomputed_once_the_average_length_has_grown_much() -> None:
     postings = Postings()
     postings.add(np.array([1, 1]), entries((0, 0, 3, 10), (1, 0, 1, 2)), LIVE)
     (query_spans,) = postings.view().spans([IndexedAlternative(0, 1, 1.0)])

@@ -42,8 +42,8 @@ def test_equal_scores_order_by_id_and_all_matches_count(snapshot: EmbeddedSnapsh
     retrieved = snapshot.reading().retrieve(request(snapshot, "red"))
     assert retrieved.total == 15
     assert ids(snapshot, retrieved.keyword) == sorted(str(i) for i in range(1, 30, 2))[:10]
-    everything = snapshot.reading().retrieve(request(snapshot, "red", window=None))
-    assert len(everything.keyword) == 15
+    unlimited = snapshot.reading().retrieve(request(snapshot, "red", window=None))
+    assert len(unlimited.keyword) == 15
 
 
 def test_without_text_documents_order_by_their_signals(snapshot: EmbeddedSnapshot) -> None:

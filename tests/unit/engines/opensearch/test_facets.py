@@ -27,9 +27,9 @@ def test_the_node_estimates_the_number_of_values_that_it_did_not_list() -> None:
 
 def test_shards_report_more_values_than_are_requested() -> None:
     request = FacetRequest("brand", 5)
-    one = facet_aggregation(request, 3, {"match_all": {}}, has_numbers=False)
+    single = facet_aggregation(request, 3, {"match_all": {}}, has_numbers=False)
     several = facet_aggregation(request, 3, {"match_all": {}}, has_numbers=True, n_shards=2)
-    assert one["aggs"]["values"]["terms"]["size"] == 8
-    assert "shard_size" not in one["aggs"]["values"]["terms"]
+    assert single["aggs"]["values"]["terms"]["size"] == 8
+    assert "shard_size" not in single["aggs"]["values"]["terms"]
     assert several["aggs"]["values"]["terms"]["shard_size"] == MIN_SHARD_SIZE
-    assert ("stats" in one["aggs"], "stats" in several["aggs"]) == (False, True)
+    assert ("stats" in single["aggs"], "stats" in several["aggs"]) == (False, True)

@@ -14,7 +14,7 @@ from searchsvc.engines.opensearch.failures import CLIENT_ERRORS, translated
 DSL_ERRORS = (foreign.OpenSearchDslException, foreign.ValidationException)
 
 
-def made(kind: type[Exception], status: int = 500) -> Exception:
+def client_error(kind: type[Exception], status: int = 500) -> Exception:
     return kind(status, "reason", {"error": {"root_cause": [{"type": "t", "reason": "r"}]}})
 
 
@@ -35,7 +35,7 @@ def made(kind: type[Exception], status: int = 500) -> Exception:
 def test_each_failure_has_its_family(
     kind: type[Exception], status: int, expected: type[SearchsvcError], message: str
 ) -> None:
-    error = translated(made(kind, status), "GET /")
+    error = translated(client_error(kind, status), "GET /")
     assert type(error) is expected
     assert message in str(error)
 
@@ -48,4 +48,4 @@ def test_every_exception_of_the_client_is_translated() -> None:
     ]
     assert len(kinds) > 10
     assert all(issubclass(kind, CLIENT_ERRORS) for kind in kinds)
-    assert all(isinstance(translated(made(kind), "GET /"), SearchsvcError) for kind in kinds)
+    assert all(isinstance(translated(client_error(kind), "GET /"), SearchsvcError) for kind in kinds)

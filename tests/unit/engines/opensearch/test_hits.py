@@ -22,8 +22,8 @@ def test_later_replies_add_to_what_is_known_of_a_hit() -> None:
     hits = Hits()
     hits.add([hit("a", title=1.0)])
     later = Hit(fields={"id": ["a"], "a.mbrand.g": ["tHP"]}, matched_queries={"bm25.0": 2.0})
-    (known,) = hits.select(hits.add([later]))
-    assert known.named == {"title": 1.0, "bm25.0": 2.0}
-    assert (known.short, known.fields["a.mbrand.g"]) == ("s", ["tHP"])
+    (joined,) = hits.select(hits.add([later]))
+    assert joined.named == {"title": 1.0, "bm25.0": 2.0}
+    assert (joined.short, joined.fields["a.mbrand.g"]) == ("s", ["tHP"])
     hits.clear_named()
     assert (hits[0].named, hits[0].short) == ({}, "s")

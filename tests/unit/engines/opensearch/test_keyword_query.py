@@ -18,9 +18,9 @@ from searchsvc.engines.opensearch.vocabulary import Vocabulary, VocabularyView
 
 
 def vocabulary() -> VocabularyView:
-    made = Vocabulary(2)
-    made.add([[{"red", "shoe"}, {"road"}], [{"blue", "shoe"}, set()], [{"red", "jacket"}, set()]])
-    return made.view()
+    counted = Vocabulary(2)
+    counted.add([[{"red", "shoe"}, {"road"}], [{"blue", "shoe"}, set()], [{"red", "jacket"}, set()]])
+    return counted.view()
 
 
 def clauses_of(text: str) -> tuple[Query, QueryClauses]:

@@ -45,9 +45,9 @@ def node() -> Iterator[Node]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    made = Node([f"http://127.0.0.1:{server.server_port}"], timeout_s=60.0)
-    yield made
-    made.close()
+    client = Node([f"http://127.0.0.1:{server.server_port}"], timeout_s=60.0)
+    yield client
+    client.close()
     server.shutdown()
     server.server_close()
     thread.join()
@@ -55,7 +55,7 @@ def node() -> Iterator[Node]:
 
 def test_a_reply_is_decoded_to_its_type(node: Node) -> None:
     assert node.call("GET", "/_cluster/health", Health).status == "green"
-    assert [found.hits.total.value for found in node.search("shop", [{}, {}])] == [7, 7]
+    assert [reply.hits.total.value for reply in node.search("shop", [{}, {}])] == [7, 7]
 
 
 def test_failures_are_translated(node: Node) -> None:
@@ -77,9 +77,9 @@ def test_searches_fail_at_once_after_several_failures(node: Node) -> None:
 
 
 def test_the_configuration_names_hosts_and_limits() -> None:
-    made = Node.from_config(OpenSearchConfig(url="http://127.0.0.1:1,http://127.0.0.1:2", timeout_ms=500))
+    configured = Node.from_config(OpenSearchConfig(url="http://127.0.0.1:1,http://127.0.0.1:2", timeout_ms=500))
     try:
-        assert made.hosts == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
-        assert made.longest_search_s == 2 * (0.5 + GRACE_S)
+        assert configured.hosts == ["http://127.0.0.1:1", "http://127.0.0.1:2"]
+        assert configured.longest_search_s == 2 * (0.5 + GRACE_S)
     finally:
-        made.close()
+        configured.close()

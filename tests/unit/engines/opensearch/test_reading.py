@@ -30,8 +30,8 @@ def hit(document_id: str, seed: int, score: float = 0.0, **named: float) -> dict
 
 
 def reply(*hits: dict[str, Any], total: int = 0, n_all: int = 0, failed: int = 0) -> dict[str, Any]:
-    found = {"hits": list(hits), "total": {"value": total or len(hits)}}
-    return {**WHOLE, "_shards": {"failed": failed}, "hits": found, "aggregations": {"all": {"doc_count": n_all}}}
+    hits_member = {"hits": list(hits), "total": {"value": total or len(hits)}}
+    return {**WHOLE, "_shards": {"failed": failed}, "hits": hits_member, "aggregations": {"all": {"doc_count": n_all}}}
 
 
 def reading_of(*replies: dict[str, Any]) -> tuple[OpenSearchReading, FakeNode]:
@@ -52,18 +52,18 @@ def test_documents_with_all_terms_are_the_match_set_if_they_fill_a_page() -> Non
     lifted = [hit(f"d{i}", i, ALL_TERMS_LIFT + 1.0, **{"terms.0": 3.0}) for i in (2, 1)]
     others = [hit("x", 9, 0.5, **{"terms.0": 1.0})]
     reading, _ = reading_of(reply(*lifted, *others, total=30, n_all=10))
-    found = reading.retrieve(request(reading, "red shoe"))
-    assert (found.operator, found.total) == ("all", 10)
-    assert [reading.id(slot) for slot in found.keyword.tolist()] == ["d1", "d2"]
+    candidates = reading.retrieve(request(reading, "red shoe"))
+    assert (candidates.operator, candidates.total) == ("all", 10)
+    assert [reading.id(slot) for slot in candidates.keyword.tolist()] == ["d1", "d2"]
 
 
 def test_any_term_is_enough_if_all_do_not_fill_a_page() -> None:
     hits = [hit("a", 1, ALL_TERMS_LIFT + 1.0, **{"terms.0": 3.0}), hit("b", 2, 2.0, **{"terms.0": 1.0})]
     reading, _ = reading_of(reply(*hits, total=2, n_all=1))
-    found = reading.retrieve(request(reading, "red shoe"))
-    assert (found.operator, found.total) == ("any", 2)
-    # The lift orders on the node only: here the score itself does.
-    assert [reading.id(slot) for slot in found.keyword.tolist()] == ["b", "a"]
+    candidates = reading.retrieve(request(reading, "red shoe"))
+    assert (candidates.operator, candidates.total) == ("any", 2)
+    # The boost for all terms orders hits on the node only; here the score itself does.
+    assert [reading.id(slot) for slot in candidates.keyword.tolist()] == ["b", "a"]
 
 
 def test_later_questions_about_hits_need_no_request() -> None:
@@ -85,9 +85,9 @@ def test_later_questions_about_hits_need_no_request() -> None:
 def test_the_nearest_join_the_match_set_unless_cosines_tell_nothing() -> None:
     near = hit("n", 1, 0.0)
     reading, _ = reading_of(reply(hit("a", 7, 1.0, **{"terms.0": 1.0}), total=1, n_all=1), reply(near))
-    found = reading.retrieve(request(reading, "red", vector=vector(1)))
-    assert [reading.id(slot) for slot in found.nearest.tolist()] == ["n"]
-    assert (found.total, found.vector_trust) == (2, 1.0)
+    candidates = reading.retrieve(request(reading, "red", vector=vector(1)))
+    assert [reading.id(slot) for slot in candidates.nearest.tolist()] == ["n"]
+    assert (candidates.total, candidates.vector_trust) == (2, 1.0)
 
 
 def test_an_answer_without_some_shards_is_degraded_and_a_lookup_fails() -> None:

@@ -31,7 +31,7 @@ def test_progress_is_stored_under_the_names_of_the_format() -> None:
 
 
 def test_the_number_of_shards_is_read_from_the_settings() -> None:
-    found = msgspec.json.decode(
+    index = msgspec.json.decode(
         b'{"mappings": {}, "settings": {"index": {"number_of_shards": "3"}}}', type=IndexDescription
     )
-    assert found.n_shards == 3
+    assert index.n_shards == 3

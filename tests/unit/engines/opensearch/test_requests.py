@@ -66,8 +66,8 @@ def test_without_text_signals_order_and_every_facet_counts_everything() -> None:
 
 
 def test_the_match_set_is_sorted_with_documents_of_the_other_legs() -> None:
-    made = planned(sort=(SortKey("votes", descending=True),))
-    body = sorted_body(made, "any", ["7"])
+    plan = planned(sort=(SortKey("votes", descending=True),))
+    body = sorted_body(plan, "any", ["7"])
     match_set = body["query"]["bool"]["filter"][-2]["bool"]["should"]
-    assert match_set == [made.clauses.any_term, {"terms": {"id": ["7"]}}]
+    assert match_set == [plan.clauses.any_term, {"terms": {"id": ["7"]}}]
     assert list(body["sort"][0]) == ["a.mvotes.n"]

@@ -57,7 +57,7 @@ def test_clicks_by_rank_alone_prefer_neither_ranking(first: list[int], second: l
 def test_a_ranking_that_drops_a_document_and_moves_the_others_up_is_not_better(
     looks: str, dropped: int, better: float
 ) -> None:
-    """Whatever ranks get attention: the loss equals all gains, or is larger where the document was better."""
+    """For any examination of ranks, the loss equals the sum of the gains, or is larger if the document was better."""
     first = list(range(12))
     second = [document for document in first if document != dropped]
     total = 0.0

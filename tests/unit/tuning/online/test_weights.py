@@ -1,4 +1,4 @@
-"""Learning weights from pages: which pages count, what is restored, and what other features begin anew."""
+"""Learning weights from pages: which pages count, what is restored, and what is reset when the features change."""
 
 from __future__ import annotations
 
