@@ -1,4 +1,4 @@
-"""A shop whose CONTROL and DRAFTS are a log in memory, followed as a service does, under a clock that tests set."""
+"""A shop whose CONTROL and DRAFTS are a log in memory, followed as a service does; tests set the clock."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class RewrittenLog(MemoryEventLog):
 
 
 class ChangingShop:
-    """Index `shop` with what changes it. now: what its clock shows."""
+    """Index `shop`, and the commands and drafts that change it. now: time of the shop's clock"""
 
     def __init__(self, folder: Path) -> None:
         self.now = NOW
@@ -100,7 +100,7 @@ class ChangingShop:
         await self.serving.wait_until(lambda state: state.control.seq >= seq, 10.0, f"CONTROL {seq}")
 
     async def change(self, event_id: str, *edits: Edit) -> None:
-        """As `store`, of a change."""
+        """Store a change of these edits; see `store`."""
         await self.store(ChangePublished(id=event_id, timestamp=self.now, index="shop", edits=edits))
 
     async def follow(self) -> None:

@@ -25,7 +25,7 @@ from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch
 from tests.waiting import NEVER_DEGRADED
 
-# Names of what must not be skipped (browser, torch): CI sets this, so that a missing part fails there.
+# Parts whose tests must not be skipped (browser, torch). CI sets this, so that a missing part fails there.
 REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
 N_SAMPLE = 300
 USE_OPENSEARCH = {
@@ -70,9 +70,9 @@ def torch() -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    found = which("chromium")
-    need("browser", found is not None, "no chromium on the PATH (Debian: apt-get install chromium)")
-    return str(found)
+    path = which("chromium")
+    need("browser", path is not None, "no chromium on the PATH (Debian: apt-get install chromium)")
+    return str(path)
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +83,7 @@ def model_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def opensearch() -> Iterator[OpenSearchNode]:
-    """A real node, for tests that leave it running."""
+    """A real node; tests must leave it running."""
     missing = why_no_opensearch()
     need("opensearch", not missing, missing)
     running = OpenSearchNode()
@@ -94,9 +94,9 @@ def opensearch() -> Iterator[OpenSearchNode]:
 @pytest.fixture(scope="session")
 def node(opensearch: OpenSearchNode) -> Iterator[Node]:
     """A client of it."""
-    made = Node([opensearch.url], timeout_s=120.0)
-    yield made
-    made.close()
+    client = Node([opensearch.url], timeout_s=120.0)
+    yield client
+    client.close()
 
 
 @pytest.fixture

@@ -16,19 +16,19 @@ NEVER_DEGRADED: Final = {"SEARCHSVC_SEARCH_VECTOR_DEADLINE_MS": "60000"}
 T = TypeVar("T")
 
 
-def wait_for(value: Callable[[], T | None], what: str, *, limit_s: float = LIMIT_S) -> T:
+def wait_for(value: Callable[[], T | None], state: str, *, limit_s: float = LIMIT_S) -> T:
     """Call `value` again and again until it is true, and return it. Fails naming `what` and the last value."""
     deadline_s = time.monotonic() + limit_s
     while not (result := value()):
-        assert time.monotonic() < deadline_s, f"{what} not within {limit_s:g} s: {result!r}"
+        assert time.monotonic() < deadline_s, f"{state} not within {limit_s:g} s: {result!r}"
         time.sleep(CHECK_EVERY_S)
     return result
 
 
-async def wait_for_async(value: Callable[[], T | None], what: str, *, limit_s: float = LIMIT_S) -> T:
+async def wait_for_async(value: Callable[[], T | None], state: str, *, limit_s: float = LIMIT_S) -> T:
     """The same on an event loop, which goes on meanwhile."""
     deadline_s = time.monotonic() + limit_s
     while not (result := value()):
-        assert time.monotonic() < deadline_s, f"{what} not within {limit_s:g} s: {result!r}"
+        assert time.monotonic() < deadline_s, f"{state} not within {limit_s:g} s: {result!r}"
         await asyncio.sleep(0)
     return result

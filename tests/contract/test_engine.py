@@ -59,7 +59,7 @@ def empty(build: Build) -> EngineSnapshot:
 
 @pytest.fixture
 def reading(snapshot: EngineSnapshot) -> Reading:
-    """A reading of it for one test."""
+    """A reading of the shop for one test."""
     return snapshot.reading()
 
 
@@ -222,7 +222,7 @@ def test_a_disjunctive_facet_counts_other_values_that_could_be_chosen(reading: R
 
 
 def test_a_disjunctive_facet_counts_by_the_operator_and_legs_of_the_answer(build: Build) -> None:
-    """It counts by the same operator, and without the vector leg if cosines told nothing."""
+    """The facet uses the operator of the answer, and leaves out the vector leg if cosines cannot be trusted."""
     shoes = [upsert(f"a{i:02d}", "red shoe", seed=i, color=f"c{i % 2}") for i in range(12)]
     others = [upsert(f"b{i:02d}", "red sock", seed=100 + i, color=f"c{i % 2}") for i in range(18)]
     reading = build([*shoes, *others]).reading()
@@ -231,15 +231,15 @@ def test_a_disjunctive_facet_counts_by_the_operator_and_legs_of_the_answer(build
     assert (retrieved.operator, retrieved.total) == ("any", 15)
     assert [(value.value, value.count) for value in retrieved.facets["color"].values] == [("c0", 15), ("c1", 15)]
     by_vector = [retrieve(reading, "red shoe", seed=seed, k=5, operator="all", **options) for seed in range(1000, 1020)]
-    untrusted = [counts(found.facets["color"]) for found in by_vector if not found.vector_trust]
-    trusted = [counts(found.facets["color"]) for found in by_vector if found.vector_trust]
-    # Of 20 random vectors, cosines tell something of some queries and nothing of others.
+    untrusted = [counts(answer.facets["color"]) for answer in by_vector if not answer.vector_trust]
+    trusted = [counts(answer.facets["color"]) for answer in by_vector if answer.vector_trust]
+    # Of 20 random query vectors, some are trusted and others are not.
     assert len(untrusted) >= 5
     assert len(trusted) >= 5
     assert untrusted == [{"c0": 6, "c1": 6}] * len(untrusted)
-    # With the vector leg the 12 shoes count, and those of its 5 nearest that are none.
-    assert all(12 <= sum(found.values()) <= 17 and min(found.values()) >= 6 for found in trusted)
-    assert any(sum(found.values()) > 12 for found in trusted)
+    # With the vector leg, the 12 shoes count, and those of the 5 nearest documents that are not shoes.
+    assert all(12 <= sum(facet.values()) <= 17 and min(facet.values()) >= 6 for facet in trusted)
+    assert any(sum(facet.values()) > 12 for facet in trusted)
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_each_candidate_is_tested_against_filters_of_the_request_and_others(snap
             assert expected
             passing = zip(candidates, reading.passes(slots, condition).tolist(), strict=True)
             assert {document_id for document_id, passes in passing if passes} == expected
-        # Later questions do not replace what is known of the query.
+        # A second retrieval does not replace the query terms of the first.
         assert reading.text_features(slots, understand("red jacket", snapshot.lexicon)).coverage.any()
 
 

@@ -1,4 +1,4 @@
-"""What every adapter of the log owes. Run by memory and by JetStream on a real nats-server."""
+"""The contract of a log: the adapter in memory and JetStream on a real nats-server both meet it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ T = TypeVar("T")
 
 
 async def take(source: AsyncIterator[T], n: int, timeout_s: float = 60.0) -> list[T]:
-    found: list[T] = []
+    items: list[T] = []
     async with asyncio.timeout(timeout_s):
         async for item in source:
-            found.append(item)
-            if len(found) == n:
+            items.append(item)
+            if len(items) == n:
                 break
-    return found
+    return items
 
 
 async def read_all(log: EventLog, subject: str | None = None, after: int = 0) -> list[tuple[int, bytes]]:
@@ -150,7 +150,7 @@ async def test_a_slow_reader_gets_every_message_of_a_long_stream(event_log: Even
         seqs: list[int] = []
         async for record in reading:
             if not seqs:
-                await asyncio.sleep(0.3)  # whatever is sent meanwhile has to wait
+                await asyncio.sleep(0.3)  # messages that are sent meanwhile have to wait
             seqs.append(record.seq)
             if record.seq == 4000:
                 break
@@ -165,9 +165,9 @@ async def test_following_past_the_end_of_a_stream_is_corrupt(event_log: EventLog
 
 async def test_a_message_is_found_by_its_sequence_and_none_where_there_is_none(event_log: EventLog) -> None:
     await event_log.append("CONTROL", Entry("control.a", b"x", "id-1"))
-    found = await event_log.get("CONTROL", 1)
-    assert found is not None
-    assert (found.subject, found.seq, found.data, found.msg_id) == ("control.a", 1, b"x", "id-1")
+    by_seq = await event_log.get("CONTROL", 1)
+    assert by_seq is not None
+    assert (by_seq.subject, by_seq.seq, by_seq.data, by_seq.msg_id) == ("control.a", 1, b"x", "id-1")
     (read,) = [record async for record in event_log.read("CONTROL")]
-    assert abs(found.timestamp - read.timestamp) < timedelta(milliseconds=1)
+    assert abs(by_seq.timestamp - read.timestamp) < timedelta(milliseconds=1)
     assert await event_log.get("CONTROL", 2) is None

@@ -80,7 +80,7 @@ def test_golden_bytes_decode_and_encode_again(tag: str) -> None:
 def test_every_event_type_ever_released_has_golden_bytes() -> None:
     tags = {str(kind.__struct_config__.tag) for kind in KINDS}
     tag = re.compile(r'"type":"([a-z_]+[.]v[0-9]+)"')
-    assert tags == {found for path in FOLDER.glob("*.json") for found in tag.findall(path.read_text())}
+    assert tags == {golden_tag for path in FOLDER.glob("*.json") for golden_tag in tag.findall(path.read_text())}
 
 
 def test_settings_keep_their_meaning() -> None:

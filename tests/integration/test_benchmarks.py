@@ -110,8 +110,8 @@ def test_latency_says_what_is_wrong_with_a_collection(tmp_path: Path) -> None:
 
 def test_latency_against_the_same_checkout_finds_the_same_answers(tmp_path: Path) -> None:
     (tmp_path / "docs.jsonl").write_bytes(b"".join(sample_catalogue(60)))
-    here = Path(against.__file__).parent.parent
-    result = against.measure(tmp_path, here, n_queries=30, n_runs=2, say=silent)
+    checkout = Path(against.__file__).parent.parent
+    result = against.measure(tmp_path, checkout, n_queries=30, n_runs=2, say=silent)
     against.print_result(result)
     assert msgspec.json.encode(result)
     assert result["commit"] == result["other_commit"]

@@ -49,7 +49,7 @@ def on(nats: server.NatsServer) -> dict[str, str]:
 
 
 def settled(services: list[RunningService]) -> list[dict[str, object]]:
-    """The states of all, once they have applied the same."""
+    """Return the states of all services, once they have applied the same sequence."""
 
     def equal_states() -> list[dict[str, object]]:
         states = [service.call("GET", "/v1/state")[1] for service in services]
@@ -70,16 +70,16 @@ def test_of_two_services_that_publish_on_one_version_exactly_one_wins(
         settled(services)
         barrier, statuses = threading.Barrier(2), [0, 0]
 
-        def publish(at: int, version: int = version, race: int = race) -> None:
+        def publish(number: int, version: int = version, race: int = race) -> None:
             change = {
-                "weights": {"cosine": race % 50 + at / 10},
+                "weights": {"cosine": race % 50 + number / 10},
                 "expected_version": version,
-                "reason": f"race {race} by {at}",
+                "reason": f"race {race} by {number}",
             }
             barrier.wait()  # noqa: B023 - the race's own; both have passed it before the next
-            statuses[at] = call(connections[at], "PUT", "/v1/indexes/shop/weights", change)[0]  # noqa: B023 - as above
+            statuses[number] = call(connections[number], "PUT", "/v1/indexes/shop/weights", change)[0]  # noqa: B023 - as above
 
-        threads = [threading.Thread(target=publish, args=(at,)) for at in range(2)]
+        threads = [threading.Thread(target=publish, args=(number,)) for number in range(2)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -106,14 +106,13 @@ def test_a_service_that_started_without_the_log_serves_an_index_that_was_created
     import_documents(writer.url, "two", sample_catalogue(30))
     writer.stop()
     shared_log.terminate()
-    while shared_log.running:
-        time.sleep(0.01)
-    alone = start_service("other", **on(shared_log))
-    assert alone.call("GET", "/health/ready")[1]["status"] == "degraded"
+    wait_for(lambda: not shared_log.running, "the end of the log")
+    restarted = start_service("other", **on(shared_log))
+    assert restarted.call("GET", "/health/ready")[1]["status"] == "degraded"
     shared_log.spawn()
     shared_log.await_answer()
     both = {"one": "ready", "two": "ready"}
-    wait_for(lambda: alone.call("GET", "/health/ready")[1]["indexes"] == both, "both indexes")
+    wait_for(lambda: restarted.call("GET", "/health/ready")[1]["indexes"] == both, "both indexes")
 
 
 def test_a_clock_that_is_an_hour_off_changes_no_state(start_service: Start, shared_log: server.NatsServer) -> None:
@@ -200,7 +199,7 @@ def test_what_is_answered_202_was_fsynced_before(start_service: Start, tmp_path:
         tracer.terminate()
         tracer.communicate()
     synced = [float(line.split()[1]) for line in output.read_text().splitlines() if "sync(" in line]
-    unsynced = [times for times in acked if not any(times[0] <= at <= times[1] for at in synced)]
+    unsynced = [times for times in acked if not any(times[0] <= synced_at <= times[1] for synced_at in synced)]
     sys.stdout.write(f"{len(acked)} events answered 202, {len(synced)} fsyncs of the log meanwhile\n")
     assert unsynced == []
     assert run("events", "verify", "--data-dir", str(service.data_dir), "--url", service.url).returncode == 0

@@ -41,7 +41,7 @@ Damage = Callable[[Path, random.Random], None]
 
 
 class Golden(msgspec.Struct):
-    """A data folder, and all that was acknowledged into it."""
+    """A data folder, and everything whose write was acknowledged."""
 
     folder: Path
     state: dict[str, object]
@@ -58,7 +58,7 @@ def fill(service: RunningService) -> Golden:
     for i in range(N_CHANGES):
         change = {"weights": {"cosine": float(i)}, "reason": "a change " * 50}
         assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
-    # The saved index, and the checkpoints, that vouch for the documents.
+    # The saved index and the checkpoints: they prove which documents the log held.
     wait_for(lambda: list((service.data_dir / "indexes").glob("*/snapshots/*/manifest.json")), "a saved index")
     return Golden(service.data_dir, service.call("GET", "/v1/state")[1], events)
 
@@ -85,7 +85,7 @@ def killed(stopped: Golden, tmp_path_factory: pytest.TempPathFactory) -> Golden:
 
 
 def flip_a_bit(stream: Path, rng: random.Random) -> None:
-    """Somewhere in the messages."""
+    """Flip a random bit of the stream's messages."""
     block = max((stream / "msgs").glob("*.blk"), key=lambda path: path.stat().st_size)
     content = bytearray(block.read_bytes())
     place = rng.randrange(len(content))
@@ -126,7 +126,7 @@ async def stored_events(service: RunningService) -> set[str]:
 
 
 def has_settled(service: RunningService) -> bool:
-    """Whether a service has read through the log, or found damage."""
+    """Tell whether a service has read the whole log, or found damage."""
     _, health = service.call("GET", "/health/ready")
     return health["status"] == "corrupt" or health["log_read_at"] is not None
 
@@ -224,7 +224,7 @@ def test_repair_takes_unusual_messages_and_continues_after_an_interruption(tmp_p
     assert b"lost: BEHAVIOR" in repaired.stdout
     assert b"1 to 1 are missing" in repaired.stdout
 
-    # As if it had been killed after moving the store away: no start until it was finished.
+    # As after a repair that was killed when it had moved the store away: no service starts until it is finished.
     (archive,) = folder.glob("repair-*.ndjson")
     (folder / INTERRUPTED_REPAIR).write_text(str(archive))
     refused = run("serve", "--data-dir", str(folder), "--port", "0")

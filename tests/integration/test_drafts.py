@@ -1,4 +1,4 @@
-"""Drafts over HTTP and on the command line: saved, looked at, published whole, and merged with what came first."""
+"""Drafts over HTTP and on the command line: saved, previewed, published as a whole, and merged with earlier changes."""
 
 from __future__ import annotations
 
@@ -52,16 +52,16 @@ def test_a_draft_changes_nothing_until_it_is_published_and_then_all_at_once(shop
     assert (ranked(shop), call(shop, "GET", "/v1/state")["seq"]) == (before, seq)
     status = call(shop, "GET", DRAFT)
     assert (set(status["changed"]["rules"]), status["conflicts"], status["problem"]) == ({"spring"}, [], "")
-    # What it would do, side by side.
+    # The preview: before and after.
     preview = call(shop, "POST", f"{DRAFT}/preview", {"queries": ["lamp", {"query": "zzzz", "limit": 3}]})
-    lamp, nothing = preview["queries"]
+    lamp, unchanged = preview["queries"]
     assert lamp["before"] == before
     first = lamp["after"][0]
     assert (first["id"], first["rank"], first["previous_rank"], first["rank_change"]) == (last, 1, 10, 9)
     assert lamp["top_changed"] is True
     assert lamp["applied_rules"] == [[], ["spring"]]
     assert {hit["id"] for hit in lamp["after"]} | set(lamp["removed"]) >= set(before)
-    assert (nothing["overlap"], nothing["before"]) == (1.0, [hit["id"] for hit in nothing["after"]])
+    assert (unchanged["overlap"], unchanged["before"]) == (1.0, [hit["id"] for hit in unchanged["after"]])
     assert ranked(shop, draft="spring") == [hit["id"] for hit in lamp["after"]]
     # Published: one change and one sequence, reverted as one.
     assert call(shop, "POST", f"{DRAFT}/publish", {"reason": " "}, status=400)["field"] == "reason"
@@ -88,7 +88,7 @@ def test_a_draft_is_merged_with_other_changes_or_names_what_others_changed_since
     weights = call(shop, "GET", f"{SHOP}/weights")["weights"]
     assert (weights["phrase"], weights["cosine"]) == (0.7, 1.0)
     call(shop, "POST", f"/v1/changes/{published['seq']}/revert")
-    # Others changed the same: refused with its names, or forced.
+    # Others changed the same parts: the draft is refused and names them, or it is forced.
     call(shop, "PUT", DRAFT, {"edits": [pinned(second), {"type": "weights", "weights": {"cosine": 1.0}}]})
     call(shop, "PUT", f"{SHOP}/weights", {"weights": {"cosine": 1.5}})
     call(shop, "PUT", f"{SHOP}/rules/spring", {"actions": [{"type": "hide", "document_id": first}]})

@@ -33,7 +33,7 @@ RETRY_S = 0.02
 
 
 class Client(threading.Thread):
-    """Calls `once` again and again until `end`, which raises what a call raised."""
+    """Repeats a call on another thread until `end`, which raises the error of a failed call."""
 
     def __init__(self, once: Callable[[int], None]) -> None:
         super().__init__(daemon=True)
@@ -77,7 +77,7 @@ def test_a_killed_log_is_started_again_at_once_loses_nothing_and_searches_never_
         statuses.append(service.call("POST", "/v1/indexes/shop/search", {"query": f"boots {n % 7}"})[0])
 
     def click(n: int) -> None:
-        """As a client does: the same event, again and again, until it is taken."""
+        """Send the same event until it is accepted, as a client does."""
         event = {"id": f"e{n}", "type": "click", "index": "shop", "document_id": "x"}
         started = time.monotonic()
         while service.call("POST", "/v1/events", {"events": [event]})[0] != 202:
@@ -92,9 +92,9 @@ def test_a_killed_log_is_started_again_at_once_loses_nothing_and_searches_never_
             n_before = len(acknowledged)
             os.kill(server.read_address(service.data_dir).pid, signal.SIGKILL)
             wait_for(lambda n=n_before: len(acknowledged) >= n + 5, "events taken after the kill")  # type: ignore[misc]
-    again = server.read_address(service.data_dir)
-    assert again.pid != first.pid
-    assert (again.url, again.accounts) == (first.url, first.accounts)
+    restarted = server.read_address(service.data_dir)
+    assert restarted.pid != first.pid
+    assert (restarted.url, restarted.accounts) == (first.url, first.accounts)
     assert set(statuses) == {200}
     stored = [entry["event"]["id"] for entry in tail(service, 100_000) if entry["stream"] == "BEHAVIOR"]
     stored_clicks = [event_id for event_id in stored if event_id.startswith("e")]
@@ -151,7 +151,7 @@ def test_a_whole_log_is_verified_and_a_lost_change_is_named_and_put_back(start_s
     assert run("events", "export", *folder, str(export)).returncode == 0
     service.stop()
 
-    # The store is lost; the copy beside it knows, and no service starts on what is left.
+    # The store is lost. The copy shows that, and no service starts on the rest.
     shutil.rmtree(service.data_dir / "nats")
     refused = run("serve", *folder, "--port", "0")
     assert (refused.returncode, b"CONTROL ends at 0" in refused.stderr) == (1, True), refused.stderr
@@ -243,7 +243,7 @@ def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_i
     start_service: Start, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     nats = server.start(tmp_path / "store")
-    # Whatever fails: left running, it would make a later test red.
+    # Also after a failure: a process that is left running would fail a later test.
     request.addfinalizer(nats.stop)
     account = nats.address.accounts["service"]
     environment = {
@@ -257,29 +257,28 @@ def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_i
     _, before = service.call("GET", "/v1/state")
     service.stop()
     nats.terminate()
-    while nats.running:
-        time.sleep(0.01)
+    wait_for(lambda: not nats.running, "the end of the log")
 
     # Nothing starts the log meanwhile, so this returns only if the service does not wait for it.
-    alone = start_service(**environment)
-    status, answer = alone.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})
+    restarted = start_service(**environment)
+    status, answer = restarted.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})
     assert (status, answer["applied_seq"], len(answer["hits"])) == (200, before["seq"], 10)
-    status, health = alone.call("GET", "/health/ready")
+    status, health = restarted.call("GET", "/health/ready")
     assert (status, health["status"]) == (200, "degraded"), health
     change = {"weights": {"cosine": 1.0}, "reason": "y"}
-    status, problem = alone.call("PUT", "/v1/indexes/shop/weights", change)
+    status, problem = restarted.call("PUT", "/v1/indexes/shop/weights", change)
     assert (status, "the connection to NATS is lost" in problem["detail"]) == (503, True), "refused without trying"
     event = {"id": "e", "type": "click", "index": "shop", "document_id": "x"}
-    assert alone.call("POST", "/v1/events", {"events": [event]})[0] == 503
+    assert restarted.call("POST", "/v1/events", {"events": [event]})[0] == 503
 
     nats.spawn()
     nats.await_answer()
-    wait_for(lambda: alone.call("GET", "/health/ready")[1]["status"] == "ready", "the log joined")
-    assert alone.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
-    assert alone.call("POST", "/v1/events", {"events": [event]})[0] == 202
+    wait_for(lambda: restarted.call("GET", "/health/ready")[1]["status"] == "ready", "the log joined")
+    assert restarted.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
+    assert restarted.call("POST", "/v1/events", {"events": [event]})[0] == 202
     nats.terminate()
-    alone.stop()
-    assert alone.process.returncode == 0, "SIGTERM with the log away"
+    restarted.stop()
+    assert restarted.process.returncode == 0, "SIGTERM with the log away"
 
 
 def test_sigterm_ends_the_service_although_the_log_hangs(start_service: Start) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is sent: never a 5xx, never more memory without end; and duplicates and disorder change nothing."""
+"""Random requests never cause a 5xx or unbounded memory. Duplicates and another order change nothing."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def resident_bytes(service: RunningService) -> int:
 
 
 def test_no_body_is_answered_with_a_server_error(fuzzed: RunningService) -> None:
-    before, seen = resident_bytes(fuzzed), dict[int, int]()
+    before, counts = resident_bytes(fuzzed), dict[int, int]()
 
     @settings(
         max_examples=200 * ROUNDS,
@@ -75,12 +75,12 @@ def test_no_body_is_answered_with_a_server_error(fuzzed: RunningService) -> None
             connection.request(*route, body)
             response = connection.getresponse()
             answer = response.read()
-        seen[response.status] = seen.get(response.status, 0) + 1
+        counts[response.status] = counts.get(response.status, 0) + 1
         assert response.status < 500, (route, body, answer)
 
     send()
     grown = resident_bytes(fuzzed) - before
-    sys.stdout.write(f"answers by status {dict(sorted(seen.items()))}, {grown / 1e6:.0f} MB more memory\n")
+    sys.stdout.write(f"answers by status {dict(sorted(counts.items()))}, {grown / 1e6:.0f} MB more memory\n")
     assert grown < MAX_GROWTH_BYTES
     assert fuzzed.call("GET", "/health/ready")[1]["status"] == "ready"
 
@@ -93,7 +93,7 @@ def test_bodies_over_the_limit_are_refused_whole(fuzzed: RunningService) -> None
                 connection.request(*route, b"x" * size)
                 assert connection.getresponse().status == 413
             except (BrokenPipeError, ConnectionResetError):
-                pass  # it may hang up on what it will not read
+                pass  # the service may close the connection before it has read the body
     assert resident_bytes(fuzzed) - before < MAX_GROWTH_BYTES
 
 

@@ -1,4 +1,4 @@
-"""What only the JetStream adapter can get wrong."""
+"""What only the JetStream adapter has: delivery with back-pressure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 N = 4000
 
 
-async def test_what_nobody_has_asked_for_yet_stays_on_the_server(nats_server: server.NatsServer) -> None:
+async def test_messages_that_the_reader_has_not_taken_yet_stay_on_the_server(nats_server: server.NatsServer) -> None:
     account = nats_server.address.accounts["service"]
     log = await connect(nats_server.address.url, user=account.user, password=account.password)
     await log.ensure_streams()
@@ -25,10 +25,10 @@ async def test_what_nobody_has_asked_for_yet_stays_on_the_server(nats_server: se
     following = log.follow("CATALOG")
     assert (await anext(following)).seq == 1
     await asyncio.sleep(0.5)
-    looking = await nats.connect(nats_server.address.url, user=account.user, password=account.password)
-    (consumer,) = await looking.jetstream().consumers_info("CATALOG")
+    client = await nats.connect(nats_server.address.url, user=account.user, password=account.password)
+    (consumer,) = await client.jetstream().consumers_info("CATALOG")
     assert consumer.num_pending is not None
     assert consumer.num_pending >= N - MAX_IN_FLIGHT
-    await looking.close()
+    await client.close()
     assert [(await anext(following)).seq for _ in range(N - 1)] == list(range(2, N + 1))
     await log.close()

@@ -115,7 +115,7 @@ def test_behavior_moves_a_document_within_bounds_until_it_is_ignored(
     call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.3})
     shown = command(shop, "show", "shop")
     assert "documents" in shown
-    # Votes on explored pages, of which there may be some by now, lower the share.
+    # There may be votes on explored pages by now, which lower the share.
     share = learning(shop)["learner"]["exploration_share"]
     assert 0.002 <= share <= 0.02
     assert f"{share:.2%} of searches swap neighbours, 2.00% at most" in shown

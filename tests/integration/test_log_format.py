@@ -1,4 +1,4 @@
-"""A log of another format is refused wherever it is opened, and what it says leads on."""
+"""Every command that opens a log refuses another format, and the message says what to do."""
 
 from __future__ import annotations
 

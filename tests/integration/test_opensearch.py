@@ -1,13 +1,13 @@
-"""The OpenSearch engine on a real node: the node ends with what the log has, in whatever order and however often."""
+"""The OpenSearch engine on a real node: changes in any order, repeated or not, give the same index."""
 
 from __future__ import annotations
 
 import random
-import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -42,6 +42,7 @@ from searchsvc.engines.retrieval import FacetRequest, Retrieval
 from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
 from tests.opensearch import OpenSearchNode, without_plugins
 from tests.proxy import proxy
+from tests.waiting import wait_for
 from tuning.arrays import FloatArray
 
 Change = Upsert | Delete
@@ -52,8 +53,8 @@ TIMEOUT_S = 3.0
 
 def index_control(settings: IndexSettings = SETTINGS, created_seq: int = 1) -> IndexControl:
     event = IndexConfigured(id="1", timestamp=NOW, index="shop", settings=settings, default_weights={})
-    made = control.fold(control.ControlState(), event, created_seq).index("shop")
-    return msgspec.structs.replace(made, created_seq=created_seq)
+    created = control.fold(control.ControlState(), event, created_seq).index("shop")
+    return msgspec.structs.replace(created, created_seq=created_seq)
 
 
 def indexes(node: Node, prefix: str = "", model: str = "model", dimension: int = DIMENSION) -> OpenSearchIndexes:
@@ -61,7 +62,7 @@ def indexes(node: Node, prefix: str = "", model: str = "model", dimension: int =
 
 
 def numbered(*changes: Change) -> list[Change]:
-    """In the order of the log."""
+    """Return the changes with sequences from 1, in this order."""
     return [msgspec.structs.replace(change, seq=seq) for seq, change in enumerate(changes, start=1)]
 
 
@@ -70,14 +71,14 @@ def index_state(engine: OpenSearchEngine, query: str = "red shoe") -> dict[str, 
     snapshot = engine.snapshot()
     reading = snapshot.reading()
     words = understand(query, snapshot.lexicon)
-    asked = Retrieval(words, vector(3), {"title": 3.0}, np.array([1.0], np.float32), k=50, window=50, operator="any")
-    found = reading.retrieve(asked)
+    request = Retrieval(words, vector(3), {"title": 3.0}, np.array([1.0], np.float32), k=50, window=50, operator="any")
+    candidates = reading.retrieve(request)
     return {
         "digest": snapshot.digest,
-        "keyword": [reading.id(slot) for slot in found.keyword.tolist()],
-        "nearest": [reading.id(slot) for slot in found.nearest.tolist()],
-        "trust": round(found.vector_trust, 5),
-        "total": found.total,
+        "keyword": [reading.id(slot) for slot in candidates.keyword.tolist()],
+        "nearest": [reading.id(slot) for slot in candidates.nearest.tolist()],
+        "trust": round(candidates.vector_trust, 5),
+        "total": candidates.total,
         "counts": {word: snapshot.lexicon.count(word) for word in ("red", "blue", "shoe", "sock", "gone")},
         "kinds": snapshot.state.attribute_kinds,
     }
@@ -119,20 +120,20 @@ def test_changes_in_any_order_and_twice_end_in_the_same_index(node: Node, expect
 
 
 def test_an_index_that_is_opened_again_is_unchanged(node: Node) -> None:
-    kept = indexes(node).storage(index_control())
-    before = kept.open()
+    storage = indexes(node).storage(index_control())
+    before = storage.open()
     before.apply(HISTORY, len(HISTORY))
-    after = kept.open()
+    after = storage.open()
     assert after.snapshot().catalog_seq == len(HISTORY)
     assert index_state(after) == index_state(before)
 
 
 def test_an_index_ahead_of_its_recorded_progress_is_recounted(node: Node) -> None:
-    kept = indexes(node).storage(index_control())
-    before = kept.open()
+    storage = indexes(node).storage(index_control())
+    before = storage.open()
     before.apply(HISTORY, len(HISTORY))
     node.call("DELETE", f"/{before.name}/_doc/{PROGRESS_ID}", msgspec.Raw, query={"refresh": "true"})
-    after = kept.open()
+    after = storage.open()
     assert after.snapshot().catalog_seq == 0
     after.apply(HISTORY, len(HISTORY))
     assert index_state(after) == index_state(before)
@@ -144,121 +145,119 @@ def test_tombstones_keep_out_older_versions_until_maintenance(node: Node) -> Non
     assert engine.needs_maintenance
     assert engine.maintain()
     assert not engine.needs_maintenance
-    found = node.call("GET", f"/{engine.name}/_count", dict[str, Any])
-    assert found["count"] == 4 + 1, "four documents, and how far the index is"
+    reply = node.call("GET", f"/{engine.name}/_count", dict[str, Any])
+    assert reply["count"] == 4 + 1, "four documents, and how far the index is"
 
 
 def test_another_model_builds_another_index_and_both_aliases_move_in_one_call(node: Node) -> None:
     prefix = f"test-{uuid.uuid4().hex}"
-    kept = indexes(node, prefix).storage(index_control())
-    first = kept.open()
+    storage = indexes(node, prefix).storage(index_control())
+    first = storage.open()
     first.apply(HISTORY, len(HISTORY))
-    kept.adopt(first)
-    other = indexes(node, prefix, model="other").storage(index_control())
-    second = other.open()
+    storage.adopt(first)
+    other_storage = indexes(node, prefix, model="other").storage(index_control())
+    second = other_storage.open()
     assert (first.name[-3:], second.name[-3:], second.snapshot().catalog_seq) == ("-v1", "-v2", 0)
     assert _aliases(node, first) == {"-r", "-w"}
     second.apply(HISTORY[:4], 4)
-    # A process that ends here goes on where it was, and the one that is searched stays.
-    assert (other.open().name, other.open().snapshot().catalog_seq) == (second.name, 4)
-    assert kept.open().name == first.name
+    # After a restart at this point, the build continues where it was, and the same index is searched.
+    assert (other_storage.open().name, other_storage.open().snapshot().catalog_seq) == (second.name, 4)
+    assert storage.open().name == first.name
     second.apply(HISTORY[4:], len(HISTORY))
-    other.adopt(second)
+    other_storage.adopt(second)
     assert (_aliases(node, first), _aliases(node, second)) == ({"-p"}, {"-r", "-w"})
-    # The old model again finds its index, and brings it up to date.
-    assert kept.open().name == first.name
+    # With the first model again, its index is opened and brought up to date.
+    assert storage.open().name == first.name
 
 
 def test_the_previous_index_is_kept_to_go_back_to(node: Node) -> None:
-    kept = indexes(node).storage(index_control())
+    storage = indexes(node).storage(index_control())
     with pytest.raises(NotFound, match="no previous index"):
-        kept.open_previous()
-    first, second, third = (_adopted(kept) for _ in range(3))
+        storage.open_previous()
+    first, second, third = (_adopted(storage) for _ in range(3))
     assert not _exists(node, first.name)
     assert (_aliases(node, second), _aliases(node, third)) == ({"-p"}, {"-r", "-w"})
-    back = kept.open_previous()
-    assert (back.name, back.snapshot().catalog_seq) == (second.name, len(HISTORY))
-    kept.adopt(back)
+    previous = storage.open_previous()
+    assert (previous.name, previous.snapshot().catalog_seq) == (second.name, len(HISTORY))
+    storage.adopt(previous)
     assert (_aliases(node, second), _aliases(node, third)) == ({"-r", "-w"}, {"-p"})
-    assert kept.open().name == second.name
+    assert storage.open().name == second.name
 
 
 def test_an_index_that_lost_documents_is_not_adopted(node: Node) -> None:
-    kept = indexes(node).storage(index_control())
-    first, second = _adopted(kept), kept.create()
+    storage = indexes(node).storage(index_control())
+    first, second = _adopted(storage), storage.create()
     second.apply(HISTORY, len(HISTORY))
     node.call("DELETE", f"/{second.name}/_doc/da", msgspec.Raw, query={"refresh": "true"})
     with pytest.raises(Corrupt, match="given 4 documents and holds 3"):
-        kept.adopt(second)
+        storage.adopt(second)
     assert (_aliases(node, first), _aliases(node, second)) == ({"-r", "-w"}, set())
 
 
 def test_an_index_whose_name_begins_with_that_of_another_is_not_touched(node: Node) -> None:
-    ours = indexes(node)
-    other = msgspec.structs.replace(index_control(created_seq=5), name="shop-1-v7")
-    beside, kept = ours.storage(other), ours.storage(index_control())
-    theirs = beside.open()
-    beside.adopt(theirs)
+    all_indexes = indexes(node)
+    other_control = msgspec.structs.replace(index_control(created_seq=5), name="shop-1-v7")
+    other_storage, storage = all_indexes.storage(other_control), all_indexes.storage(index_control())
+    other_engine = other_storage.open()
+    other_storage.adopt(other_engine)
     for _ in range(3):
-        kept.adopt(kept.create())
-    assert _exists(node, theirs.name)
-    assert kept.open().name.endswith("-shop-1-v3")
+        storage.adopt(storage.create())
+    assert _exists(node, other_engine.name)
+    assert storage.open().name.endswith("-shop-1-v3")
 
 
-def _adopted(kept: OpenSearchStorage) -> OpenSearchEngine:
-    engine = kept.create()
+def _adopted(storage: OpenSearchStorage) -> OpenSearchEngine:
+    engine = storage.create()
     engine.apply(HISTORY, len(HISTORY))
-    kept.adopt(engine)
+    storage.adopt(engine)
     return engine
 
 
 def _aliases(node: Node, engine: OpenSearchEngine) -> set[str]:
-    """What leads to an index, without what all of its aliases begin with."""
-    found = node.call("GET", f"/{engine.name}/_alias", dict[str, dict[str, dict[str, Any]]])
-    return {name[-2:] for name in found[engine.name]["aliases"]}
+    """Return the endings of the index's aliases, such as `-r`."""
+    reply = node.call("GET", f"/{engine.name}/_alias", dict[str, dict[str, dict[str, Any]]])
+    return {name[-2:] for name in reply[engine.name]["aliases"]}
 
 
 def test_a_deleted_index_is_noticed_by_reads_and_writes_and_not_created_by_a_write(
     node: Node,
 ) -> None:
-    kept = indexes(node).storage(index_control())
-    engine = kept.open()
+    storage = indexes(node).storage(index_control())
+    engine = storage.open()
     long = upsert("long", "word " * MAX_SHORT_BYTES, seed=9)
     engine.apply([*HISTORY, long], len(HISTORY) + 1)
-    kept.adopt(engine)
-    found = engine.snapshot().reading()
-    slots = [found.find(name) for name in ("a", "long")]
+    storage.adopt(engine)
+    reading = engine.snapshot().reading()
+    slots = [reading.find(name) for name in ("a", "long")]
     short_slot, long_slot = (slot for slot in slots if slot is not None)
-    assert [one is not None and b"word word" in bytes(one) for one in found.read([short_slot, long_slot])] == [
-        False,
-        True,
-    ]
+    documents = reading.read([short_slot, long_slot])
+    assert [document is not None and b"word word" in bytes(document) for document in documents] == [False, True]
     node.call("DELETE", f"/{engine.name}", msgspec.Raw)
     assert not engine.is_lost
-    # What is short came with the hit.
-    assert found.read([short_slot])[0] is not None
+    # A short document came with the hit.
+    assert reading.read([short_slot])[0] is not None
     with pytest.raises(Unavailable, match="is gone from OpenSearch"):
-        found.read([short_slot, long_slot])
+        reading.read([short_slot, long_slot])
     assert engine.is_lost
     for changes in (HISTORY, []):
         with pytest.raises(Unavailable, match="is gone from OpenSearch"):
             engine.apply(changes, 99)
     assert not _exists(node, engine.name)
-    again = kept.open()
-    assert (again.is_lost, again.snapshot().catalog_seq) == (False, 0)
+    reopened = storage.open()
+    assert (reopened.is_lost, reopened.snapshot().catalog_seq) == (False, 0)
 
 
 def test_a_refused_document_is_named_and_does_not_stop_the_others(node: Node) -> None:
-    kept = indexes(node).storage(index_control())
-    engine = kept.open()
+    storage = indexes(node).storage(index_control())
+    engine = storage.open()
     engine.apply(numbered(upsert("a", "red shoe", seed=1), upsert("c", "old green shoe", seed=2)), 2)
-    # The node takes no name so long.
+    # The node refuses names of this length.
     refused: dict[str, Any] = {"n" * 60_000: 1}
     bad = upsert("c", "green shoe", seed=4, **refused)
     changes = [upsert("b", "blue shoe", seed=3), bad, upsert("d", "hat", seed=5)]
-    engine.apply([msgspec.structs.replace(one, seq=3 + at) for at, one in enumerate(changes)], 5)
+    engine.apply([msgspec.structs.replace(change, seq=3 + position) for position, change in enumerate(changes)], 5)
     engine.maintain()
-    for state in (engine.snapshot(), kept.open().snapshot()):
+    for state in (engine.snapshot(), storage.open().snapshot()):
         assert (state.catalog_seq, state.n_documents, list(state.refusals)) == (5, 3, ["c"])
         assert "exceeds the maximum allowed" in state.refusals["c"]
         assert [state.reading().find(name) is not None for name in "abcd"] == [True, True, False, True]
@@ -268,26 +267,26 @@ def test_a_refused_document_is_named_and_does_not_stop_the_others(node: Node) ->
 
 
 def test_an_index_that_was_built_from_another_log_is_recognised(node: Node) -> None:
-    kept = indexes(node).storage(index_control())
-    engine = kept.open()
+    storage = indexes(node).storage(index_control())
+    engine = storage.open()
     assert engine.was_built_from(NOW)
     engine.apply(HISTORY, len(HISTORY))
     assert engine.was_built_from(NOW)
-    again = kept.open()
-    assert (again.was_built_from(NOW), again.was_built_from(NOW + timedelta(seconds=1))) == (True, False)
+    reopened = storage.open()
+    assert (reopened.was_built_from(NOW), reopened.was_built_from(NOW + timedelta(seconds=1))) == (True, False)
 
 
 def test_nothing_is_counted_from_the_replies_of_some_shards(node: Node, opensearch: OpenSearchNode) -> None:
-    kept, base = index_control(), indexes(node, prefix := f"test-{uuid.uuid4().hex}")
-    base.storage(kept).open().apply(HISTORY, len(HISTORY))
+    shop, all_indexes = index_control(), indexes(node, prefix := f"test-{uuid.uuid4().hex}")
+    all_indexes.storage(shop).open().apply(HISTORY, len(HISTORY))
     with proxy(opensearch.port) as between:
         far = Node([between.url])
         try:
             between.fault = "partial"
             with pytest.raises(Unavailable, match=r"not all shards of .* answered"):
-                indexes(far, prefix).storage(kept).open()
+                indexes(far, prefix).storage(shop).open()
             between.fault = ""
-            opened = indexes(far, prefix).storage(kept).open()
+            opened = indexes(far, prefix).storage(shop).open()
             between.fault = "partial"
             with pytest.raises(Unavailable, match=r"not all shards of .* answered"):
                 opened.snapshot().reading().find("there is none such")
@@ -307,10 +306,10 @@ def test_an_index_is_rebuilt_after_the_log_was_repaired(
     repaired = CliRunner().invoke(repair, ["--data-dir", str(tmp_path / "far")])
     assert repaired.exit_code == 0, repaired.output
     service = start_service("far", **address)
-    status, said = service.call("POST", "/v1/indexes/shop/documents", {"id": "new", "title": "red shoe"})
-    assert (status, said["catalog_seq"] <= before["applied_catalog_seq"]) == (200, True)
-    asked = {"query": "red shoe", "min_catalog_seq": said["catalog_seq"], "limit": 100}
-    status, answer = service.call("POST", "/v1/indexes/shop/search", asked)
+    status, written = service.call("POST", "/v1/indexes/shop/documents", {"id": "new", "title": "red shoe"})
+    assert (status, written["catalog_seq"] <= before["applied_catalog_seq"]) == (200, True)
+    request = {"query": "red shoe", "min_catalog_seq": written["catalog_seq"], "limit": 100}
+    status, answer = service.call("POST", "/v1/indexes/shop/search", request)
     assert (status, "new" in [hit["id"] for hit in answer["hits"]]) == (200, True)
     after = service.call("GET", "/v1/indexes/shop")[1]
     assert (after["n_documents"], after["generation"] != before["generation"]) == (51, True)
@@ -334,31 +333,34 @@ def test_large_documents_are_sent_in_several_requests(node: Node, opensearch: Op
 def test_the_score_of_a_document_does_not_depend_on_its_shard(node: Node, n_shards: int) -> None:
     rng = random.Random(n_shards)
     words = ("red", "blue", "shoe", "sock", "wool", "rain")
-    made = [upsert(str(n), " ".join(rng.choices(words, k=3)), brand=rng.choice("abcdefgh")) for n in range(60)]
-    told = []
-    for engine in (opensearch_engine(node, made), opensearch_engine(node, made, n_shards=n_shards)):
+    documents = [upsert(str(n), " ".join(rng.choices(words, k=3)), brand=rng.choice("abcdefgh")) for n in range(60)]
+    results = []
+    for engine in (opensearch_engine(node, documents), opensearch_engine(node, documents, n_shards=n_shards)):
         snapshot = engine.snapshot().reading()
         query = understand("red wool sock", engine.snapshot().lexicon)
         brands = (FacetRequest("brand", 3),)
-        found = snapshot.retrieve(
+        candidates = snapshot.retrieve(
             Retrieval(query, None, {"title": 3.0}, np.array([1.0], np.float32), k=50, window=50, facets=brands)
         )
-        scores = snapshot.text_features(found.keyword, query).bm25.sum(axis=1)
-        told.append(
+        scores = snapshot.text_features(candidates.keyword, query).bm25.sum(axis=1)
+        results.append(
             (
-                {snapshot.id(slot): round(float(score), 4) for slot, score in zip(found.keyword, scores, strict=True)},
-                found.facets["brand"],
+                {
+                    snapshot.id(slot): round(float(score), 4)
+                    for slot, score in zip(candidates.keyword, scores, strict=True)
+                },
+                candidates.facets["brand"],
             )
         )
-    assert told[0] == told[1]
+    assert results[0] == results[1]
 
 
 def test_only_indexes_that_the_service_no_longer_has_are_dropped(node: Node) -> None:
-    ours = indexes(node)
-    kept, gone = index_control(created_seq=1), index_control(created_seq=2)
-    names = [ours.storage(one).open().name for one in (kept, gone)]
-    other = indexes(node).storage(kept).open().name
-    ours.drop_others([kept])
+    all_indexes = indexes(node)
+    present, deleted = index_control(created_seq=1), index_control(created_seq=2)
+    names = [all_indexes.storage(index).open().name for index in (present, deleted)]
+    other = indexes(node).storage(present).open().name
+    all_indexes.drop_others([present])
     assert [_exists(node, name) for name in (*names, other)] == [True, False, True]
 
 
@@ -383,7 +385,7 @@ def test_failures_of_the_client_are_translated(node: Node) -> None:
     away.close()
 
 
-N_CATALOGUE = 90  # fewer than either leg finds, so that the nearest of both engines are the same
+N_CATALOGUE = 90  # fewer than the candidates of a leg, so both engines find the same nearest vectors
 
 
 def start_both(start: Start, opensearch: OpenSearchNode) -> Sequence[RunningService]:
@@ -425,7 +427,7 @@ def changing_services(opensearch: OpenSearchNode, start_service: Start) -> Seque
 
 
 def test_a_service_answers_alike_on_both_engines(services: Sequence[RunningService]) -> None:
-    for asked in (
+    for request in (
         {"query": "red shoes", "highlight": True},
         {"query": "runing shoe", "filters": "price:[20 TO 200]", "facets": ["brand", "colour"]},
         {"query": "", "sort": ["price:desc"]},
@@ -433,57 +435,61 @@ def test_a_service_answers_alike_on_both_engines(services: Sequence[RunningServi
         {"query": "garden", "facets": [{"field": "category", "disjunctive": True}], "filters": "category:Garden"},
         {"like": "P00010"},
     ):
-        far, near = (service.call("POST", "/v1/indexes/shop/search", asked)[1] for service in services)
+        far, near = (service.call("POST", "/v1/indexes/shop/search", request)[1] for service in services)
         assert (far["total"], far["operator"], far["groups"]) == (near["total"], near["operator"], near["groups"])
         assert far["facets"] == near["facets"]
         # Lucene keeps a field's length in one byte, so scores differ a little, and how much of cosines is the
         # processor's: of one brand's two best, half a percent apart, either may stand for it.
         best_far, best_near = far["hits"][0], near["hits"][0]
-        assert best_far["score"] == pytest.approx(best_near["score"], rel=0.02), asked
-        if field := asked.get("distinct"):
+        assert best_far["score"] == pytest.approx(best_near["score"], rel=0.02), request
+        if field := request.get("distinct"):
             assert best_far["document"][field] == best_near["document"][field]
         else:
-            assert best_far["id"] == best_near["id"], asked
+            assert best_far["id"] == best_near["id"], request
         shown = {hit["id"] for hit in near["hits"]}
-        assert len({hit["id"] for hit in far["hits"]} & shown) >= 0.8 * len(shown), asked
-        marked = [{hit["id"]: hit.get("highlights") for hit in one["hits"]} for one in (far, near)]
+        assert len({hit["id"] for hit in far["hits"]} & shown) >= 0.8 * len(shown), request
+        marked = [{hit["id"]: hit.get("highlights") for hit in answer["hits"]} for answer in (far, near)]
         assert all(marked[0][name] == marked[1][name] for name in marked[0].keys() & shown)
     for typed in ("ja", "running sh"):
         far, near = (service.call("GET", f"/v1/indexes/shop/suggest?q={quote(typed)}")[1] for service in services)
-        assert {one["text"] for one in far["suggestions"]} == {one["text"] for one in near["suggestions"]}
+        texts = [[suggestion["text"] for suggestion in answer["suggestions"]] for answer in (far, near)]
+        assert set(texts[0]) == set(texts[1])
 
 
 def test_a_reindex_during_searches_and_writes_loses_nothing_and_shows_nothing_stale(
     changing_services: Sequence[RunningService],
 ) -> None:
     for service in changing_services:
-        asked = ["shop", "--url", service.url, "--json"]
+        arguments = ["shop", "--url", service.url, "--json"]
         before = service.call("GET", "/v1/indexes/shop")[1]["generation"]
         with ThreadPoolExecutor(2) as threads:
-            rebuilding = threads.submit(CliRunner().invoke, reindex, asked)
+            rebuilding = threads.submit(CliRunner().invoke, reindex, arguments)
             writing = threads.submit(_written_and_searched, service, rebuilding)
-            said, (number, statuses) = rebuilding.result(60), writing.result(60)
-        status = msgspec.json.decode(said.stdout)
-        assert (said.exit_code, status["phase"], status["before"]) == (0, "done", before), status
+            result, (number, statuses) = rebuilding.result(60), writing.result(60)
+        status = msgspec.json.decode(result.stdout)
+        assert (result.exit_code, status["phase"], status["before"]) == (0, "done", before), status
         assert set(statuses) == {200}
-        found = service.call("GET", "/v1/indexes/shop")[1]
-        assert (found["generation"], found["rebuild"]["phase"]) == (status["after"], "done")
-        assert found["n_documents"] == 90 + number
+        info = service.call("GET", "/v1/indexes/shop")[1]
+        assert (info["generation"], info["rebuild"]["phase"]) == (status["after"], "done")
+        assert info["n_documents"] == 90 + number
         _, document = service.call("GET", "/v1/indexes/shop/documents/P00001")
         assert document["title"] == f"written {number}"
 
 
 def _written_and_searched(service: RunningService, until: Future[Any]) -> tuple[int, list[int]]:
-    """How many documents were written, one new and one changed each time, and what each call was answered."""
+    """Write a new and a changed document and search, until a task is done.
+
+    Returns the number of rounds and the status of every call.
+    """
     number, statuses = 0, []
     while not until.done():
         number += 1
         changed = {"id": "P00001", "title": f"written {number}"}
-        for one in ({"id": f"N{number}", "title": f"new {number}"}, changed):
-            status, said = service.call("POST", "/v1/indexes/shop/documents", one)
+        for document in ({"id": f"N{number}", "title": f"new {number}"}, changed):
+            status, written = service.call("POST", "/v1/indexes/shop/documents", document)
             statuses.append(status)
-        asked = {"query": "shoe", "min_catalog_seq": said["catalog_seq"]}
-        statuses.append(service.call("POST", "/v1/indexes/shop/search", asked)[0])
+        request = {"query": "shoe", "min_catalog_seq": written["catalog_seq"]}
+        statuses.append(service.call("POST", "/v1/indexes/shop/search", request)[0])
     return number, statuses
 
 
@@ -492,16 +498,21 @@ def test_searches_find_an_index_while_other_settings_are_built(changing_services
         info = service.call("GET", "/v1/indexes/shop")[1]
         settings = {**info["settings"], "searchable": info["settings"]["searchable"][:1]}
         assert service.call("PUT", "/v1/indexes/shop", settings)[0] == 200
-        deadline, statuses = time.monotonic() + 30, []
-        while (rebuild := service.call("GET", "/v1/indexes/shop/reindex"))[1].get("phase") != "done":
-            assert time.monotonic() < deadline, rebuild
-            status, found = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
-            statuses.append((status, found["total"] > 0))
-        assert set(statuses) <= {(200, True)}
-        assert (rebuild[1]["trigger"], rebuild[1]["n_read"]) == ("settings", 90)
-        # The same command goes back, and says so where there is nothing to go back to.
-        said = CliRunner().invoke(reindex, ["shop", "--url", service.url, "--previous"])
-        assert (said.exit_code, "no previous index" in said.output) == (1, True)
+        rebuild = wait_for(partial(_searched_until_rebuilt, service), "the rebuilt index")
+        assert (rebuild["trigger"], rebuild["n_read"]) == ("settings", 90)
+        # The same command goes back to the previous index, or reports that there is none.
+        result = CliRunner().invoke(reindex, ["shop", "--url", service.url, "--previous"])
+        assert (result.exit_code, "no previous index" in result.output) == (1, True)
+
+
+def _searched_until_rebuilt(service: RunningService) -> dict[str, Any] | None:
+    """Return the status of a finished rebuild; before that, check that a search finds hits, and return None."""
+    _, rebuild = service.call("GET", "/v1/indexes/shop/reindex")
+    if rebuild.get("phase") == "done":
+        return dict(rebuild)
+    status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+    assert (status, answer["total"] > 0) == (200, True)
+    return None
 
 
 def test_the_service_searches_the_vectors_if_the_node_cannot(opensearch: OpenSearchNode, start_service: Start) -> None:
@@ -511,20 +522,20 @@ def test_the_service_searches_the_vectors_if_the_node_cannot(opensearch: OpenSea
         far, near = start_service("far", **address), start_service("near")
         for service in (far, near):
             import_documents(service.url, "shop", sample_catalogue(90))
-        asked = {"query": "something to run in", "filters": "price:[20 TO 500]", "explain": True}
-        both = [service.call("POST", "/v1/indexes/shop/search", asked)[1] for service in (far, near)]
-        assert [one["degraded"] for one in both] == [[], []]
-        assert both[0]["total"] == both[1]["total"]
-        assert both[0]["hits"][0]["id"] == both[1]["hits"][0]["id"]
-        assert any(hit["explanation"]["vector_rank"] for hit in both[0]["hits"])
-        # A start reads them from the node.
+        request = {"query": "something to run in", "filters": "price:[20 TO 500]", "explain": True}
+        answers = [service.call("POST", "/v1/indexes/shop/search", request)[1] for service in (far, near)]
+        assert [answer["degraded"] for answer in answers] == [[], []]
+        assert answers[0]["total"] == answers[1]["total"]
+        assert answers[0]["hits"][0]["id"] == answers[1]["hits"][0]["id"]
+        assert any(hit["explanation"]["vector_rank"] for hit in answers[0]["hits"])
+        # A restarted service reads the vectors from the node.
         far.kill()
         far = start_service("far", **address)
-        again = far.call("POST", "/v1/indexes/shop/search", asked)[1]
-        assert [hit["id"] for hit in again["hits"]] == [hit["id"] for hit in both[0]["hits"]]
-        said = CliRunner().invoke(doctor, ["--url", far.url, "--data-dir", str(far.data_dir), "--json"], env=address)
-        found = next(one for one in msgspec.json.decode(said.stdout)["checks"] if one["check"] == "opensearch")
-        assert (found["status"], "vectors are searched in the service" in found["detail"]) == ("warn", True)
+        restarted = far.call("POST", "/v1/indexes/shop/search", request)[1]
+        assert [hit["id"] for hit in restarted["hits"]] == [hit["id"] for hit in answers[0]["hits"]]
+        result = CliRunner().invoke(doctor, ["--url", far.url, "--data-dir", str(far.data_dir), "--json"], env=address)
+        check = next(entry for entry in msgspec.json.decode(result.stdout)["checks"] if entry["check"] == "opensearch")
+        assert (check["status"], "vectors are searched in the service" in check["detail"]) == ("warn", True)
     finally:
         bare.stop()
 
@@ -542,9 +553,12 @@ class Many(NamedTuple):
 
 @pytest.fixture(scope="module")
 def many(node: Node) -> Many:
-    """Vectors here; of the documents every 400th is rare, and all but the thousand nearest to the query are usual."""
+    """An index whose vectors are in the service.
+
+    Every 400th document is rare; all but the thousand nearest to the query are usual.
+    """
     rng = np.random.default_rng(5)
-    # As embeddings do, they vary in fewer directions than they have dimensions.
+    # Like embeddings, they vary in fewer directions than they have dimensions.
     vectors = (rng.normal(size=(N_MANY, 8)) @ rng.normal(size=(8, MANY_DIMENSION))).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     query = vectors[7]
@@ -552,27 +566,27 @@ def many(node: Node) -> Many:
     kinds = [["rare"] * (row % 400 == 0) + ["usual"] * bool(rank[row] >= 1000) for row in range(N_MANY)]
     name = f"test-{uuid.uuid4().hex}"
     node.call("PUT", f"/{name}", msgspec.Raw, mapping.index_body(MANY_SETTINGS, MANY_DIMENSION, knn=False))
-    made = OpenSearchEngine(node, name, MANY_SETTINGS, MANY_DIMENSION, knn=False)
-    made.restore()
+    engine = OpenSearchEngine(node, name, MANY_SETTINGS, MANY_DIMENSION, knn=False)
+    engine.restore()
     for start in range(0, N_MANY, 1000):
         batch = [
             msgspec.structs.replace(upsert(str(row), f"shoe {row}", kind=kinds[row]), vector=vectors[row], seq=row + 2)
             for row in range(start, start + 1000)
         ]
-        made.apply(batch, start + 1001)
-    made.maintain()
-    return Many(made, vectors, kinds)
+        engine.apply(batch, start + 1001)
+    engine.maintain()
+    return Many(engine, vectors, kinds)
 
 
 @pytest.mark.parametrize(("filters", "n_passing"), [("", 12_000), ("kind:rare", 30), ("kind:usual", 11_000)])
 def test_the_nearest_in_the_service_are_complete_under_a_filter(many: Many, filters: str, n_passing: int) -> None:
     snapshot, query, k = many.engine.snapshot().reading(), many.vectors[7], 20
-    asked = Retrieval(Query("x"), query, {}, np.empty(0, np.float32), k=k, window=k, filters=parse_filter(filters))
-    found = snapshot.retrieve(asked)
+    request = Retrieval(Query("x"), query, {}, np.empty(0, np.float32), k=k, window=k, filters=parse_filter(filters))
+    candidates = snapshot.retrieve(request)
     kind = filters.removeprefix("kind:")
     rows = [row for row, kinds in enumerate(many.kinds) if not kind or kind in kinds]
     assert len(rows) == n_passing
-    shown = [int(snapshot.id(slot)) for slot in found.nearest.tolist()]
+    shown = [int(snapshot.id(slot)) for slot in candidates.nearest.tolist()]
     cosines = np.sort(many.vectors[rows] @ query)[::-1]
     assert len(shown) == k
     assert set(shown) <= set(rows)
@@ -582,12 +596,12 @@ def test_the_nearest_in_the_service_are_complete_under_a_filter(many: Many, filt
 
 def test_doctor_reports_the_state_of_the_node(services: Sequence[RunningService], opensearch: OpenSearchNode) -> None:
     prefix = services[0].environment["SEARCHSVC_OPENSEARCH_PREFIX"]
-    asked = ["--url", services[0].url, "--data-dir", str(services[0].data_dir), "--json"]
+    arguments = ["--url", services[0].url, "--data-dir", str(services[0].data_dir), "--json"]
     environment = {"SEARCHSVC_OPENSEARCH_URL": opensearch.url, "SEARCHSVC_OPENSEARCH_PREFIX": prefix}
-    said = CliRunner().invoke(doctor, asked, env=environment)
-    checks = {one["check"]: one for one in msgspec.json.decode(said.stdout)["checks"]}
-    found = checks["opensearch"]
-    assert found["status"] == "ok", found
+    result = CliRunner().invoke(doctor, arguments, env=environment)
+    checks = {check["check"]: check for check in msgspec.json.decode(result.stdout)["checks"]}
+    node_check = checks["opensearch"]
+    assert node_check["status"] == "ok", node_check
     for part in (
         "opensearch-knn",
         f"{prefix}-shop-1-v1",
@@ -595,8 +609,8 @@ def test_doctor_reports_the_state_of_the_node(services: Sequence[RunningService]
         "90 documents",
         "0 documents behind the log",
     ):
-        assert part in found["detail"]
-    away = CliRunner().invoke(doctor, asked, env={**environment, "SEARCHSVC_OPENSEARCH_URL": "http://127.0.0.1:1"})
+        assert part in node_check["detail"]
+    away = CliRunner().invoke(doctor, arguments, env={**environment, "SEARCHSVC_OPENSEARCH_URL": "http://127.0.0.1:1"})
     assert away.exit_code == 1
     assert "cannot be reached" in away.stdout
 
@@ -611,16 +625,16 @@ def test_a_node_that_hangs_or_is_killed_is_reported_and_loses_nothing(
         service = start_service("far", **address)
         import_documents(service.url, "shop", sample_catalogue(40))
         node.freeze()
-        # The node stays frozen meanwhile: that there is an answer is what is asked.
-        status, said = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
-        assert (status, "in time" in said["detail"]) == (503, True), said
+        # The node stays frozen: the service has to answer all the same.
+        status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+        assert (status, "in time" in answer["detail"]) == (503, True), answer
         node.thaw()
         node.kill()
-        status, said = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
-        assert (status, "OpenSearch" in said["detail"]) == (503, True)
+        status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+        assert (status, "OpenSearch" in answer["detail"]) == (503, True)
         for _ in range(10):
-            status, said = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
-        assert (status, "not tried again yet" in said["detail"]) == (503, True)
+            status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+        assert (status, "not tried again yet" in answer["detail"]) == (503, True)
         health = service.call("GET", "/health/ready")[1]
         assert (health["status"], any("opensearch" in reason for reason in health["reasons"])) == ("degraded", True)
         for number in range(10):
@@ -629,16 +643,16 @@ def test_a_node_that_hangs_or_is_killed_is_reported_and_loses_nothing(
             )
             assert status in (200, 202)
         node.start()
-        deadline = time.monotonic() + CAUGHT_UP_S
-        found = 0
-        while found < 50 and time.monotonic() < deadline:
-            status, said = service.call("POST", "/v1/indexes/shop/search", {"query": "", "limit": 1})
-            found = said["total"] if status == 200 else 0
-            time.sleep(0.2)
-        assert found == 50
+        wait_for(lambda: _n_documents(service) == 50, "all documents after the node came back", limit_s=CAUGHT_UP_S)
         assert service.call("GET", "/health/ready")[1]["status"] == "ready"
     finally:
         node.stop()
+
+
+def _n_documents(service: RunningService) -> int:
+    """Return the number of documents that a search finds; 0 if it is refused."""
+    status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "", "limit": 1})
+    return int(answer["total"]) if status == 200 else 0
 
 
 def test_a_killed_service_on_a_node_continues_where_it_was(opensearch: OpenSearchNode, start_service: Start) -> None:
@@ -650,9 +664,9 @@ def test_a_killed_service_on_a_node_continues_where_it_was(opensearch: OpenSearc
     service.call("PUT", "/v1/indexes/shop/weights", {"weights": {"bm25.title": 9.0}, "reason": "test"})
     service.kill()
     service = start_service("far", **address)
-    _, found = service.call("POST", "/v1/indexes/shop/search", {"query": "", "limit": 100})
-    assert found["total"] == 49
-    assert found["weights_version"] == 2
-    assert "P00007" not in {hit["id"] for hit in found["hits"]}
+    _, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "", "limit": 100})
+    assert answer["total"] == 49
+    assert answer["weights_version"] == 2
+    assert "P00007" not in {hit["id"] for hit in answer["hits"]}
     status, _ = service.call("DELETE", "/v1/indexes/shop")
     assert status in (200, 204)

@@ -51,12 +51,12 @@ def shop(between: Proxy, start_service: Callable[..., RunningService]) -> Runnin
     return service
 
 
-def search(service: RunningService, asked: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    return service.call("POST", "/v1/indexes/shop/search", asked)
+def search(service: RunningService, request: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    return service.call("POST", "/v1/indexes/shop/search", request)
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "message"),
     [
         ("busy", "too busy"),
         ("html", "is not one of OpenSearch"),
@@ -66,13 +66,13 @@ def search(service: RunningService, asked: dict[str, Any]) -> tuple[int, dict[st
     ],
 )
 def test_a_search_is_answered_from_the_last_results_or_with_a_clear_503(
-    shop: RunningService, between: Proxy, fault: Fault, said: str
+    shop: RunningService, between: Proxy, fault: Fault, message: str
 ) -> None:
     before = search(shop, KNOWN)[1]
     between.fault, between.only = fault, "/_search"
     began = time.monotonic()
     status, answer = search(shop, NEW)
-    assert (status, said in answer["detail"]) == (503, True), answer
+    assert (status, message in answer["detail"]) == (503, True), answer
     status, again = search(shop, KNOWN)
     assert (status, again["degraded"], again["hits"]) == (200, ["last_known"], before["hits"])
     assert time.monotonic() - began < SLOW_S, "it did not wait for the slow reply"
@@ -88,9 +88,9 @@ def test_searches_of_a_slow_cluster_do_not_wait_for_each_other(shop: RunningServ
     between.fault, between.only = "late", "/_search"
     began = time.monotonic()
     with ThreadPoolExecutor(40) as shoppers:
-        asked = [{"query": f"new {number}"} for number in range(39)]
-        answers = list(shoppers.map(lambda one: search(shop, one), [KNOWN, *asked]))
-    assert time.monotonic() - began < len(answers) * LATE_S, "nobody waited for all the others"
+        requests = [{"query": f"new {number}"} for number in range(39)]
+        answers = list(shoppers.map(lambda request: search(shop, request), [KNOWN, *requests]))
+    assert time.monotonic() - began < len(answers) * LATE_S, "no search waited for all others"
     assert {status for status, _ in answers} <= {200, 503}
     assert answers[0][1]["hits"], "it was answered before"
 
@@ -98,8 +98,8 @@ def test_searches_of_a_slow_cluster_do_not_wait_for_each_other(shop: RunningServ
 @pytest.mark.parametrize("fault", ["partial", "timed_out"])
 def test_hits_of_some_shards_are_shown_as_degraded(shop: RunningService, between: Proxy, fault: Fault) -> None:
     between.fault, between.only = fault, "/_search"
-    for asked in (KNOWN, NEW, NEW | {"sort": ["price:desc"]}, NEW | {"distinct": "brand"}):
-        status, answer = search(shop, asked)
+    for request in (KNOWN, NEW, NEW | {"sort": ["price:desc"]}, NEW | {"distinct": "brand"}):
+        status, answer = search(shop, request)
         assert (status, answer["degraded"], len(answer["hits"]) > 0) == (200, ["shards"], True)
     between.fault = "cut"
     # An incomplete answer does not replace a complete one as the last known.
@@ -168,7 +168,7 @@ def test_a_red_index_is_reported_and_continues_when_it_recovers(
     def red(node: Node) -> bool:
         return bool(node.call("GET", f"/_cluster/health/{name}", dict[str, Any])["status"] == "red")
 
-    # A shard that was somewhere once is found there again, so a new index has to be the one that nothing may hold.
+    # A node finds the shards that it held before, so only a new index has shards that no node may hold.
     with_node(opensearch, lambda node: node.call("PUT", "/_index_template/red", msgspec.Raw, template))
     try:
         with_node(opensearch, lambda node: node.call("DELETE", f"/{name}", msgspec.Raw))
@@ -190,8 +190,8 @@ def test_a_red_index_is_reported_and_continues_when_it_recovers(
 
 
 def exists(opensearch: OpenSearchNode, name: str) -> bool:
-    found: dict[str, Any] = with_node(opensearch, lambda node: node.call("GET", f"/{name}*", dict[str, Any]))
-    return name in found
+    indexes: dict[str, Any] = with_node(opensearch, lambda node: node.call("GET", f"/{name}*", dict[str, Any]))
+    return name in indexes
 
 
 def test_credentials_and_certificates_come_from_files_and_are_in_no_log(
@@ -211,12 +211,12 @@ def test_credentials_and_certificates_come_from_files_and_are_in_no_log(
         )
         import_documents(service.url, "shop", sample_catalogue(20))
         assert search(service, KNOWN)[1]["degraded"] == []
-        for options, said in (
+        for options, message in (
             ({"user": "shop", "password": "wrong", "ca_file": str(certificate)}, "denied access"),
             ({"user": "shop", "password": "open sesame"}, "certificate"),
         ):
             refused = Node([between.url], timeout_s=5.0, **options)  # type: ignore[arg-type]
-            with pytest.raises(Unavailable, match=said) as raised:
+            with pytest.raises(Unavailable, match=message) as raised:
                 refused.call("GET", "/", msgspec.Raw)
             assert "sesame" not in str(raised.value)
             refused.close()

@@ -67,7 +67,7 @@ def test_approvals_steps_and_publishers_are_enforced_and_refusals_are_in_the_aud
     assert "approvals" in last["refused"]
     assert last["event"]["edits"] == [{"type": "weights", "weights": {"bm25.title": before + 1}}]
     assert [entries[seq - n]["event"]["kind"] for n in (0, 1)] == ["index_deleted", "index_configured"]
-    # A draft is published once somebody other than its author, with a name, has approved it.
+    # A draft is published once another named actor than its author has approved it.
     draft = call(shop, "PUT", DRAFT, edits(before + 1), actor="ada")
     assert call(shop, "GET", DRAFT)["approvals_missing"] == 1
     assert (
@@ -228,9 +228,9 @@ def test_policies_and_approvals_from_the_command_line(shop: RunningService, tmp_
     assert "that are missing: 1" in searchsvc("drafts", "show", "shop", "spring")
     assert "an actor other than its author" in searchsvc("drafts", "approve", "shop", "spring", status=1)
     assert "approved by bea" in searchsvc("drafts", "approve", "shop", "spring", actor="bea")
-    at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    publish_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     searchsvc("drafts", "schedule", "shop", "spring", status=2)
-    assert at in searchsvc("drafts", "schedule", "shop", "spring", "--at", at, "--reason", "later")
+    assert publish_at in searchsvc("drafts", "schedule", "shop", "spring", "--at", publish_at, "--reason", "later")
     assert "to be published at" in searchsvc("drafts", "show", "shop", "spring")
     assert "not scheduled any more" in searchsvc("drafts", "schedule", "shop", "spring", "--cancel")
     assert "is live" in searchsvc("drafts", "publish", "shop", "spring", "--reason", "both looked")

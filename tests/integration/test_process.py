@@ -1,4 +1,4 @@
-"""The process: restarts, kills, locks, ports, commands. Every server is a real one and ends by its own id."""
+"""The process: restarts, kills, locks, ports, commands. All servers are real, and are ended by their process ids."""
 
 from __future__ import annotations
 

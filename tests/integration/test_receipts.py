@@ -1,4 +1,4 @@
-"""Receipts over HTTP and on the command line: what an answer was made of, and whether it can be had again."""
+"""Receipts over HTTP and on the command line: the account of an answer, and whether the answer can be reproduced."""
 
 from __future__ import annotations
 

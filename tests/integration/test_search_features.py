@@ -1,4 +1,4 @@
-"""What a shopper's page and a merchandiser ask of a running service: filters, facets, sorting, synonyms."""
+"""Filters, facets, sorting, suggestions and rules of a running service."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEARCH = "/v1/indexes/shop/search"
 
 
 def test_filters_facets_and_sorting_come_together(http: Calling) -> None:
-    asked = {
+    request = {
         "query": "wireless",
         "limit": 100,
         "filters": "category:(Audio OR computers) AND price:[20 TO 300] AND NOT brand:Norvik",
@@ -29,24 +29,24 @@ def test_filters_facets_and_sorting_come_together(http: Calling) -> None:
         "highlight": {"fields": ["title"]},
         "operator": "all",
     }
-    status, answer = http("POST", SEARCH, asked)
+    status, answer = http("POST", SEARCH, request)
     assert status == 200, answer
-    found = [hit["document"] for hit in answer["hits"]]
-    assert len(found) == answer["total"] > 0
-    assert {one["category"] for one in found} <= {"Audio", "Computers"}
-    assert all(20 <= one["price"] <= 300 and one["brand"] != "Norvik" for one in found)
-    assert [one["price"] for one in found] == sorted(one["price"] for one in found)
-    brands = {one["value"]: one["count"] for one in answer["facets"]["brand"]["values"]}
-    assert brands == dict(Counter(one["brand"] for one in found))
+    documents = [hit["document"] for hit in answer["hits"]]
+    assert len(documents) == answer["total"] > 0
+    assert {document["category"] for document in documents} <= {"Audio", "Computers"}
+    assert all(20 <= document["price"] <= 300 and document["brand"] != "Norvik" for document in documents)
+    assert [document["price"] for document in documents] == sorted(document["price"] for document in documents)
+    brands = {facet["value"]: facet["count"] for facet in answer["facets"]["brand"]["values"]}
+    assert brands == dict(Counter(document["brand"] for document in documents))
     stats = answer["facets"]["price"]["stats"]
-    assert (stats["min"], stats["max"]) == (found[0]["price"], found[-1]["price"])
-    marked = [hit["highlights"]["title"]["snippet"] for hit in answer["hits"] if "title" in hit.get("highlights", {})]
-    assert any("<em>wireless</em>" in one for one in marked)
+    assert (stats["min"], stats["max"]) == (documents[0]["price"], documents[-1]["price"])
+    snippets = [hit["highlights"]["title"]["snippet"] for hit in answer["hits"] if "title" in hit.get("highlights", {})]
+    assert any("<em>wireless</em>" in snippet for snippet in snippets)
 
 
 def test_the_link_form_takes_filters_facets_and_sort(http: Calling) -> None:
-    asked = "query=speaker&filters=price%3C100&facets=brand,colour&sort=price:desc&highlight=true&distinct=brand"
-    status, answer = http("GET", f"{SEARCH}?{asked}")
+    parameters = "query=speaker&filters=price%3C100&facets=brand,colour&sort=price:desc&highlight=true&distinct=brand"
+    status, answer = http("GET", f"{SEARCH}?{parameters}")
     assert status == 200, answer
     assert set(answer["facets"]) == {"brand", "colour"}
     brands = [hit["document"]["brand"] for hit in answer["hits"]]
@@ -54,7 +54,7 @@ def test_the_link_form_takes_filters_facets_and_sort(http: Calling) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "field", "said"),
+    ("members", "field", "message"),
     [
         ({"filters": "price:[1 TO"}, "filters", "expected a value"),
         ({"filters": {"field": "price"}}, "filters", "field with is"),
@@ -70,11 +70,11 @@ def test_the_link_form_takes_filters_facets_and_sort(http: Calling) -> None:
         ({"highlight": 3}, "highlight", ""),
     ],
 )
-def test_a_wrong_request_says_what_is_wrong(http: Calling, asked: dict[str, Any], field: str, said: str) -> None:
-    status, problem = http("POST", SEARCH, {"query": "speaker", **asked})
+def test_a_wrong_request_says_what_is_wrong(http: Calling, members: dict[str, Any], field: str, message: str) -> None:
+    status, problem = http("POST", SEARCH, {"query": "speaker", **members})
     assert status == 400, problem
     assert problem["field"] == field
-    assert said in problem["detail"]
+    assert message in problem["detail"]
 
 
 def test_a_misspelt_query_finds_what_was_meant_and_says_so(http: Calling) -> None:
@@ -91,14 +91,14 @@ def test_suggestions_are_queries_that_were_made_and_titles(http: Calling) -> Non
     wait_for(lambda: http("GET", suggest)[1]["suggestions"][0]["kind"] == "query", "the query among the suggestions")
     _, answer = http("GET", "/v1/indexes/shop/suggest?q=robot%20v&limit=5")
     assert (answer["suggestions"][0]["text"], answer["suggestions"][0]["count"]) == ("Robot Vacuum quiet", 3)
-    assert all("robot vacuum" in one["text"] for one in answer["suggestions"][1:])
+    assert all("robot vacuum" in suggestion["text"] for suggestion in answer["suggestions"][1:])
     assert len(answer["suggestions"]) == 5
     assert http("GET", "/v1/indexes/shop/suggest")[1]["field"] == "q"
     assert http("GET", "/v1/indexes/shop/suggest?q=a&limit=51")[1]["limit"] == "1 to 50"
 
 
 def test_a_document_has_others_like_it(http: Calling) -> None:
-    # Not by a query: of those that hold the words, another is first where the vectors were late.
+    # By `like`, not by a query: where the vectors are late, another document with these words is first.
     _, first = http("POST", SEARCH, {"filters": 'title:"Pedalare One bike helmet, sand"'})
     document = first["hits"][0]
     status, answer = http("POST", SEARCH, {"like": document["id"], "filters": "category:Bicycles", "limit": 5})
@@ -121,11 +121,11 @@ def test_a_synonym_is_live_when_answered_and_gone_when_deleted(http: Calling) ->
     assert "bike" in answer["hits"][0]["document"]["title"]
     assert answer["config_version"] == changed["seq"]
     assert http("PUT", path, {**rule, "expected_seq": 0})[0] == 409
-    assert [one["id"] for one in http("GET", "/v1/indexes/shop/rules")[1]["rules"]] == ["couch"]
+    assert [stored_rule["id"] for stored_rule in http("GET", "/v1/indexes/shop/rules")[1]["rules"]] == ["couch"]
     assert http("PUT", path, {**rule, "enabled": False})[0] == 200
     assert http("POST", SEARCH, {"query": "zweirad"})[1]["applied_rules"] == []
-    status, gone = http("DELETE", f"{path}?reason=done")
-    assert (status, gone["rule"]) == (200, None)
+    status, deleted = http("DELETE", f"{path}?reason=done")
+    assert (status, deleted["rule"]) == (200, None)
     assert http("GET", "/v1/indexes/shop/rules")[1]["rules"] == []
     assert http("DELETE", path)[0] == 404
 
@@ -148,8 +148,8 @@ def test_a_rule_is_live_when_answered_and_the_answer_says_what_it_did(http: Call
     other = {**rule, "actions": [{"type": "pin", "document_id": pinned, "rank": 7}], "priority": 1}
     status, changed = http("PUT", "/v1/indexes/shop/rules/bikes", rule)
     assert (status, changed["conflicts"]) == (200, []), changed
-    asked = {"query": "bikes", "context": ["mobile", "app"], "explain": True, "min_seq": changed["seq"]}
-    _, answer = http("POST", SEARCH, asked)
+    request = {"query": "bikes", "context": ["mobile", "app"], "explain": True, "min_seq": changed["seq"]}
+    _, answer = http("POST", SEARCH, request)
     assert answer["applied_rules"] == ["bikes"]
     assert answer["hits"][0]["id"] == pinned
     assert first not in [hit["id"] for hit in answer["hits"]]
@@ -242,9 +242,9 @@ def test_rules_from_the_command_line(service: RunningService, tmp_path: Path) ->
     )
     searchsvc("set", "shop", "fourth", str(file))
     assert "exact 'bike'" in searchsvc("list", "shop")
-    said = searchsvc("test", "shop", "bikes")
-    assert "fourth" in said
-    assert "redirect" in said
+    output = searchsvc("test", "shop", "bikes")
+    assert "fourth" in output
+    assert "redirect" in output
     assert "no rule of shop fires for 'helmet'" in searchsvc("test", "shop", "helmet")
     searchsvc("delete", "shop", "fourth")
     assert "rule third of shop is deleted" in searchsvc("delete", "shop", "third")

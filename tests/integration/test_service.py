@@ -1,4 +1,4 @@
-"""A real service over HTTP: what a website, a merchandiser and a catalogue owner do, and what they do wrong."""
+"""A real service over HTTP: correct and wrong requests of a website, a merchandiser and a catalogue owner."""
 
 from __future__ import annotations
 
@@ -254,10 +254,12 @@ not json
     search = {"query": "quokkaphone", "min_catalog_seq": answer["catalog_seq"]}
     _, answer = http("POST", "/v1/indexes/shop/search", search)
     assert answer["hits"][0]["id"] == "new1"
-    status, gone = http("DELETE", "/v1/indexes/shop/documents/new1")
+    status, deleted = http("DELETE", "/v1/indexes/shop/documents/new1")
     assert status == 200
-    _, left = http("POST", "/v1/indexes/shop/search", {**search, "min_catalog_seq": gone["catalog_seq"], "limit": 100})
-    assert "new1" not in [hit["id"] for hit in left["hits"]]
+    _, after_delete = http(
+        "POST", "/v1/indexes/shop/search", {**search, "min_catalog_seq": deleted["catalog_seq"], "limit": 100}
+    )
+    assert "new1" not in [hit["id"] for hit in after_delete["hits"]]
 
 
 def test_an_index_is_created_changed_deleted_and_starts_empty_again(http: Calling) -> None:

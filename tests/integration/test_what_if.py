@@ -1,4 +1,4 @@
-"""What a draft would do to logged searches: told from a real service's own log, with planted propensities."""
+"""What-ifs over a real service's log, with planted propensities."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def ranked(service: RunningService, query: str) -> list[str]:
 
 
 def plant(service: RunningService, order: list[str]) -> None:
-    """Searches for lamps whose first two changed places now and then, and what was clicked."""
+    """Log searches for lamps whose first two hits sometimes swapped places, with their clicks."""
     rng, liked = np.random.default_rng(5), dict(zip(order, LIKED, strict=False))
     now = datetime.now(UTC)
     events: list[BehaviorEvent] = []
@@ -84,11 +84,11 @@ def plant(service: RunningService, order: list[str]) -> None:
                 user=f"u{number % 700}",
             )
         )
-        for at, document_id in enumerate(shown):
-            if rng.random() < liked[document_id] / (at + 1):
+        for position, document_id in enumerate(shown):
+            if rng.random() < liked[document_id] / (position + 1):
                 events.append(
                     InteractionRecorded(
-                        id=f"{name}{at}",
+                        id=f"{name}{position}",
                         kind="click",
                         index="shop",
                         document_id=document_id,

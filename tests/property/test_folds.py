@@ -87,7 +87,7 @@ behavior = st.one_of(
 
 
 def outcomes(events: list[BehaviorEvent]) -> list[tuple[str, str]]:
-    """(kind, interaction id) of every outcome of the join, once all that waits has expired."""
+    """Return (kind, interaction id) of every outcome of the join, once all waiting interactions have expired."""
     join = ClickthroughJoin(wait=timedelta(seconds=1))
     joined: list[Clickthrough | Orphan] = [outcome for event in events for outcome in join.apply(event)]
     joined += join.expire(NOW + timedelta(seconds=2))

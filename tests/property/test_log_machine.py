@@ -127,7 +127,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(save=st.booleans())
     def restart_the_folds(self, save: bool) -> None:
-        """As after a stop, or after a kill that left an older snapshot or none."""
+        """Restart as after a stop, or as after a kill that left an older snapshot or none."""
         self.runner.run(self._stop_folds(save=save))
         self.runner.run(self._start_folds())
 

@@ -1,4 +1,4 @@
-"""The first of many, whichever way they are picked out: as sorting all of them key key and id would have it."""
+"""The top k by key and id equal the first k of the sorted whole, on every code path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from searchsvc.engines.embedded.ids import Ids
 from searchsvc.engines.embedded.order import first_positions
 from searchsvc.search.candidates import unite_legs
 
-# Alike in the bytes that are compared as numbers, or in some of them.
+# Ids that agree in all or some of the bytes that are compared as numbers.
 STARTS = st.sampled_from(["", "a-document-of-the-", "a-document-of-the-"])
 IDS = st.builds(str.__add__, STARTS, st.text("abc", max_size=3))
 

@@ -78,7 +78,7 @@ def folded(events: Sequence[ControlEvent]) -> ControlState:
 
 
 def rankings(state: ControlState, snapshot: object) -> list[list[tuple[str, float]]]:
-    """What searches of all kinds find, and how it scores."""
+    """Return the hits and scores of all kinds of searches."""
     searcher = Searcher(FakeEmbedder(), n_candidates=6)
     serving = ServingState(state, {"shop": snapshot})  # type: ignore[dict-item]
     hits = []
@@ -128,25 +128,25 @@ def test_a_rollback_to_any_moment_restores_every_ranking_bit_for_bit(
     before: list[tuple[Edit, ...]], since: list[tuple[Edit, ...]]
 ) -> None:
     events = logged([*before, *since])
-    then, now = folded(logged(before)), folded(events)
-    rolling_back = rollback_edits(now.index("shop"), then.index("shop"))
+    past, now = folded(logged(before)), folded(events)
+    rolling_back = rollback_edits(now.index("shop"), past.index("shop"))
     after = folded([*events, published(len(events) + 1, rolling_back)])
     # The policy has no part in the ranking.
-    assert msgspec.structs.replace(difference(then.index("shop"), after.index("shop")), policy=None).is_empty
+    assert msgspec.structs.replace(difference(past.index("shop"), after.index("shop")), policy=None).is_empty
     assert after.index("shop").policy == now.index("shop").policy
-    assert rollback_edits(after.index("shop"), then.index("shop")) == []
+    assert rollback_edits(after.index("shop"), past.index("shop")) == []
     with tempfile.TemporaryDirectory() as folder:
         snapshot = engine(Path(folder), DOCUMENTS).snapshot()
-        assert rankings(after, snapshot) == rankings(then, snapshot)
+        assert rankings(after, snapshot) == rankings(past, snapshot)
 
 
 def test_limits_of_a_feature_that_is_gone_do_not_prevent_a_rollback() -> None:
     events = logged([[SetLimits({"signal.votes": (0.0, 5.0)}, {"signal.votes": True})]])
     without = msgspec.structs.replace(SETTINGS, signals=())
-    gone = IndexConfigured(
+    without_feature = IndexConfigured(
         id="9", timestamp=NOW, index="shop", settings=without, default_weights=default_weights(without)
     )
-    now = folded([*events, gone, published(4, [SetRule("r1", Rule((HideAction("d1"),)))])]).index("shop")
+    now = folded([*events, without_feature, published(4, [SetRule("r1", Rule((HideAction("d1"),)))])]).index("shop")
     assert rollback_edits(now, folded(events[:1]).index("shop")) == [DeleteRule("r1")]
 
 
@@ -172,6 +172,6 @@ def test_a_change_is_reverted_alone_unless_it_was_changed_again() -> None:
         revert_edits(first, after, again, force=False)
     assert refused.value.field == "weights.cosine"
     assert revert_edits(first, after, again, force=True) == revert_edits(first, after, now, force=False)
-    # What was reverted by hand needs no revert.
+    # A change that was undone by hand leaves nothing to revert.
     by_hand = folded([*events, published(5, revert_edits(first, after, now, force=False))]).index("shop")
     assert revert_edits(first, after, by_hand, force=False) == []

@@ -11,7 +11,7 @@ PAGE = [f"d{i}" for i in range(10)]
 
 
 def simulate_pages(coec: Coec, n: int, liked: dict[str, float], *, users: int = 1000, seed: int = 0) -> None:
-    """n pages in changing orders; clicks by rank, times how each is liked."""
+    """Show n pages in random orders, with clicks by rank times popularity."""
     rng = np.random.default_rng(seed)
     for i in range(n):
         page = [PAGE[position] for position in rng.permutation(len(PAGE))]
@@ -24,7 +24,7 @@ def simulate_pages(coec: Coec, n: int, liked: dict[str, float], *, users: int = 
 def simulate_query(
     coec: Coec, n: int, liked: dict[str, float], query: str, *, seed: int = 0, first_user: int = 0
 ) -> None:
-    """n pages for a query, of different users; clicks by rank, times how each is liked there."""
+    """Show n pages for a query to different users, with clicks by rank times popularity for the query."""
     rng = np.random.default_rng(seed)
     for i in range(n):
         page = [PAGE[position] for position in rng.permutation(len(PAGE))]

@@ -20,7 +20,7 @@ from tuning.online.learner import IndexLearner
 
 NAMES = ("bm25.title", "bm25.text", "cosine")
 WEIGHTS = {"bm25.title": 2.0, "bm25.text": 1.0, "cosine": 0.2}
-# Shoppers here like the third feature, of which the index knows little.
+# Shoppers prefer documents by the third feature, which has a low weight in the index.
 LIKED = np.array([0.2, 0.2, 2.0])
 
 
@@ -30,7 +30,7 @@ def index(**changed: object) -> IndexControl:
 
 
 class Shop:
-    """Shows what CONTROL says, and clicks what is liked. Every page is closed before the next is shown."""
+    """Shows rankings by CONTROL's weights, with simulated clicks. Every page is closed before the next is shown."""
 
     def __init__(self, control: IndexControl, seed: int = 0) -> None:
         self.control = control
@@ -99,7 +99,7 @@ def teach(learner: IndexLearner, shop: Shop, n: int) -> Iterator[Decision]:
 
 
 def apply_decision(learner: IndexLearner, shop: Shop, decision: Decision) -> None:
-    """CONTROL as it is after a decision."""
+    """Return CONTROL after a decision."""
     control, kind = shop.control, decision.step.kind
     trial = control.trial
     if kind == "proposed":

@@ -22,7 +22,7 @@ def test_liked_documents_are_promoted_disliked_ones_demoted_and_others_left() ->
 def test_a_document_is_not_better_for_being_on_top() -> None:
     coec, rng = Coec(), np.random.default_rng(1)
     for i in range(4000):
-        # Two catalogues of pages: each has its own first.
+        # Two sets of pages, each with its own first document.
         page = [f"{'ab'[i % 2]}{rank}" for rank in range(10)]
         coec.observe_ranking(page, 1, 1 + i, NOW_S)
         for rank, document_id in enumerate(page, start=1):

@@ -18,7 +18,7 @@ def weights(a: float, b: float) -> np.ndarray:
 
 @pytest.mark.parametrize(("liked", "lowest", "highest"), [(0.8, 0.6, 1.0), (0.5, 0.35, 0.65), (0.2, 0.0, 0.4)])
 def test_votes_tell_whether_to_flip_pairs(liked: float, lowest: float, highest: float) -> None:
-    """Shoppers click at the upper place twice as often, whatever stands there; of both, one is liked better."""
+    """Shoppers click the upper of two hits twice as often; one of the documents is more attractive."""
     rng = np.random.default_rng(1)
     votes: list[PairVote] = []
     for _ in range(3000):

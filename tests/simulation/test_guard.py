@@ -19,7 +19,11 @@ def pages(
     took_ms: tuple[float, float] = (5.0, 5.0),
     shown: tuple[float, float, float] | None = None,
 ) -> Iterator[PageOutcome]:
-    """clicked, took_ms: of the new version and of the one before: shares of pages, and medians."""
+    """Yield pages.
+
+    clicked: share of pages with a click, of the new and of the previous version
+    took_ms: median latency, of the new and of the previous version
+    """
     rng = np.random.default_rng(seed)
     versions = rng.choice(3, size=n, p=shown or display_shares(solo_share))
     for version_drawn in versions.tolist():
@@ -33,7 +37,7 @@ def pages(
 
 
 def alarmed(guard: Guard, outcomes: Iterator[PageOutcome]) -> tuple[int, str]:
-    """After how many pages, and why; the why is '' where there was none."""
+    """Return the number of pages until the alarm, and its reason ('' without an alarm)."""
     n = 0
     for n, page in enumerate(outcomes, start=1):
         alarm = guard.observe(page)
@@ -49,22 +53,22 @@ def test_there_is_no_alarm_where_neither_version_is_better(solo_share: float) ->
 
 
 def test_more_searches_without_a_click_raise_an_alarm() -> None:
-    n, why = alarmed(Guard(0.5), pages(60_000, 0.5, clicked=(0.4, 0.7)))
-    assert "without a click" in why
+    n, reason = alarmed(Guard(0.5), pages(60_000, 0.5, clicked=(0.4, 0.7)))
+    assert "without a click" in reason
     assert n < 20_000
 
 
 def test_more_slow_searches_raise_an_alarm() -> None:
-    n, why = alarmed(Guard(0.5), pages(60_000, 0.5, took_ms=(20.0, 5.0)))
-    assert "slow" in why
+    n, reason = alarmed(Guard(0.5), pages(60_000, 0.5, took_ms=(20.0, 5.0)))
+    assert "slow" in reason
     assert n < 20_000
 
 
 def test_carts_raise_an_alarm_by_themselves() -> None:
     guard = Guard(0.95)
     outcomes = (PageOutcome("both", first=False, click_preference=0.05, cart_preference=-0.6) for _ in range(300))
-    n, why = alarmed(guard, outcomes)
-    assert "carts" in why
+    n, reason = alarmed(guard, outcomes)
+    assert "carts" in reason
     assert n < 60
 
 

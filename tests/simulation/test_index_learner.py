@@ -118,7 +118,7 @@ def test_a_candidate_that_randomized_searches_speak_against_is_not_proposed() ->
     for hostile in (False, True):
         shop = Shop(index())
         learner = IndexLearner(shop.control, SETTLE)
-        # Left to chance, one of both is clicked, and the other never: which, is the question.
+        # On pages where a pair was ordered at random, always the same document of the pair is clicked.
         pair = np.array([[0.5, 0.5, 0.1], [0.4, 0.45, 0.9]])
         for n in range(200):
             order = [1, 0] if n % 2 else [0, 1]
@@ -147,8 +147,8 @@ def test_a_suspended_ramp_resumes_where_the_next_candidate_is_given_up() -> None
     shop.control = index(trial=edit.trial, weights=shop.control.weights)
     learner.follow(shop.control)
     assert learner.trial.pipeline.stage == "gate"
-    (back,) = edits_of(shop.control, Decision(Step("given_up", "worse", 1.0), edit.trial.id, {}, 0))
-    assert back == SetTrial(watched)
+    (resumed,) = edits_of(shop.control, Decision(Step("given_up", "worse", 1.0), edit.trial.id, {}, 0))
+    assert resumed == SetTrial(watched)
     before = learner.trial.pipeline.alarm
     shop.control = index(trial=watched, weights=shop.control.weights)
     learner.follow(shop.control)
@@ -164,7 +164,7 @@ def test_pages_shown_before_a_rung_do_not_count_on_it() -> None:
     learner = IndexLearner(shop.control, SETTLE)
     steps = [decision.step.kind for decision in teach(learner, shop, 500)]
     assert steps == ["ramped"]
-    # It is decided, and not in force yet; then it is, and such pages are still closed. None of them is a step further.
+    # Pages shown before the decision is in force still close afterwards. None of them counts for the next step.
     assert not list(teach(learner, shop, 600))
     learner.follow(index(trial=msgspec.structs.replace(ramp, solo_share=0.1), config_version=2))
     assert learner.trial.pipeline.solo_share == 0.1
@@ -176,7 +176,7 @@ def test_pages_shown_before_a_rung_do_not_count_on_it() -> None:
     fresh.restore(learner.parts())
     for restored in (again, fresh):
         assert "frozen" not in [decision.step.kind for decision in teach(restored, shop, 300)]
-    # Shown as before although it is to be otherwise, they do.
+    # Pages shown in the old way after the change is in force do count.
     shop.control = index(trial=msgspec.structs.replace(ramp, solo_share=0.01), config_version=9)
     unaligned = IndexLearner(index(trial=msgspec.structs.replace(ramp, solo_share=0.95)), SETTLE)
     assert "frozen" in [decision.step.kind for decision in teach(unaligned, shop, 300)]

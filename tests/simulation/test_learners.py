@@ -21,7 +21,7 @@ MakeLearner = Callable[[ScoreArray], Learner]
 
 
 def teach(make: MakeLearner, n: int, *, seed: int = 0, bots: float = 0.0, named: bool = True) -> Learner:
-    """A learner that saw n pages of ten of thirty documents, of which what `TASTE` likes is relevant."""
+    """Return a learner that saw n pages of ten of thirty documents, relevant by `TASTE`."""
     rng = np.random.default_rng(seed)
     shoppers = Shoppers("informational", Attack("inverse", bots) if bots else Attack(), 1, np.random.default_rng(seed))
     learner = make(PRODUCTION)
@@ -35,7 +35,7 @@ def teach(make: MakeLearner, n: int, *, seed: int = 0, bots: float = 0.0, named:
 
 
 def agreement(learner: Learner) -> float:
-    """How well its scores of new documents go with what is liked, from -1 to 1."""
+    """Return the correlation of a learner's scores of new documents with `TASTE`, from -1 to 1."""
     features = np.random.default_rng(99).random((2000, N_FEATURES))
     return float(np.corrcoef(learner.scores(features), features @ TASTE)[0, 1])
 
@@ -60,7 +60,7 @@ def test_where_production_is_best_already_learning_costs_little() -> None:
 
 def test_a_few_bots_do_not_outvote_the_shoppers() -> None:
     assert agreement(teach(BrowsingLearner, 2000, bots=0.4)) > 0.85
-    # Were they not known by their names, they would be heard.
+    # With a new user name on each page, the same clicks do move the weights.
     assert agreement(teach(BrowsingLearner, 2000, bots=0.4, named=False)) < 0.7
 
 
@@ -74,10 +74,12 @@ def test_a_page_that_fair_coins_predict_better_is_not_learnt_from() -> None:
     features = np.random.default_rng(5).random((30, N_FEATURES))
     order = np.argsort(-learner.scores(features), kind="stable")
     before = learner.parts()
-    # What is best is left, and six of what is worse are clicked, down to the last.
+    # The best documents are skipped, and six worse ones are clicked, down to the last.
     page = features[np.concatenate([order[:4], order[-6:]])]
     learner.learn(Impression(page, np.arange(10) >= 4, "bot"))
     after = learner.parts()
-    assert {name for name in before if before[name] != after[name]} == {"counts"}, "but for that somebody was there"
+    assert {name for name in before if before[name] != after[name]} == {"counts"}, (
+        "but for how often the user was counted"
+    )
     learner.learn(Impression(page, np.arange(10) == 0, "user"))
     assert learner.parts()["means"] != before["means"]

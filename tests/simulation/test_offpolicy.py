@@ -12,7 +12,7 @@ from events.types import PairSwap
 from tuning.clicks.offpolicy import Estimate, LoggedRanking, NoEstimate, estimate_change
 
 DOCUMENTS = tuple("abcdefgh")
-# By position, and how attractive each document is: the order in the log is not the best one.
+# Examination by position, and attractiveness by document: the logged order is not the best one.
 EXAMINED = np.array([1.0, 0.7, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15])
 ATTRACTIVE = dict(zip(DOCUMENTS, (0.2, 0.5, 0.3, 0.1, 0.4, 0.2, 0.3, 0.1), strict=True))
 PAIRS = ((1, 0.2), (3, 0.3), (5, 0.5))
@@ -27,7 +27,7 @@ def swapped(order: Sequence[str], *ranks: int) -> tuple[str, ...]:
 
 
 def expected(order: Sequence[str]) -> float:
-    """Clicks a search."""
+    """Return the clicks per search."""
     return float(sum(EXAMINED[position] * ATTRACTIVE[name] for position, name in enumerate(order)))
 
 
@@ -39,7 +39,7 @@ def logged(
     pairs: Sequence[tuple[int, float]] | None = PAIRS,
     before: Sequence[str] = DOCUMENTS,
 ) -> list[LoggedRanking]:
-    """n searches of 500 users, who click as often as they are curious, some more than others."""
+    """Log n searches of 500 users, who differ in how often they click."""
     curious = rng.uniform(0.5, 1.5, 500)
     rankings = []
     for _ in range(n):
@@ -68,13 +68,13 @@ def test_the_interval_covers_the_truth_at_the_stated_rate(ranks: tuple[int, ...]
 
 
 def _logged_rate() -> float:
-    """Clicks a search under the logging policy."""
+    """Return the clicks per search under the logging policy."""
     swaps = sum(p * (expected(swapped(DOCUMENTS, rank)) - expected(DOCUMENTS)) for rank, p in PAIRS)
     return expected(DOCUMENTS) + swaps
 
 
 def test_users_with_different_tastes_widen_the_interval() -> None:
-    """Half of forty users want the first, half the second: each click tells of its user more than of all."""
+    """Of forty users, half prefer the first document and half the second, so clicks of one user are correlated."""
     after, n_covered = swapped(DOCUMENTS, 1), 0
     for seed in range(N_SEEDS):
         rng = np.random.default_rng(seed)
@@ -88,7 +88,7 @@ def test_users_with_different_tastes_widen_the_interval() -> None:
             rankings.append(LoggedRanking(shown, [swap], clicked, f"u{number % 40}", DOCUMENTS, after))
         estimate = estimate_change(rankings)
         assert isinstance(estimate, Estimate)
-        # Over all users that there could be, nothing changes.
+        # The true change over all possible users is 0.
         n_covered += estimate.low <= 0.0 <= estimate.high
     assert n_covered >= 25
 
