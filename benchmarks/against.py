@@ -84,7 +84,7 @@ def measure(folder: Path, other: Path, *, n_queries: int, n_runs: int, say: Call
     """
     require(n_queries >= 1, "queries", n_queries, "1 or more")
     require(n_runs >= 1, "runs", n_runs, "1 or more")
-    checkouts = dict(zip(SIDES, (Checkout.here(), Checkout.at(other)), strict=True))
+    checkouts = dict(zip(SIDES, (Checkout.of_this_process(), Checkout.in_folder(other)), strict=True))
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         imported = _fill(checkouts, Path(scratch), folder, say)
         sampled = sample_queries(imported.documents, imported.settings["title"], n_queries + WARM_UP)
@@ -220,12 +220,12 @@ def _checks(medians: Mapping[str, Comparison], answers: Answers) -> list[report.
     checks = []
     for state, (name, limit) in itertools.product(STATES, LIMITS.items()):
         ratio = medians[f"{state}, over HTTP"].ratio[name]
-        seen = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
-        what = f"{state} {name} over HTTP, this / other, median of the runs"
-        checks.append(report.Check(what, f"<= {limit:g}", seen, ratio.value <= limit))
+        interval = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+        question = f"{state} {name} over HTTP, this / other, median of the runs"
+        checks.append(report.Check(question, f"<= {limit:g}", interval, ratio.value <= limit))
     n_compared = answers.n_queries - answers.n_degraded
-    same = f"{answers.n_same} of {n_compared}"
-    return [*checks, report.Check("queries answered alike", "all", same, answers.n_same == n_compared > 0)]
+    n_alike = f"{answers.n_same} of {n_compared}"
+    return [*checks, report.Check("queries answered alike", "all", n_alike, answers.n_same == n_compared > 0)]
 
 
 def print_result(result: dict[str, Any]) -> None:

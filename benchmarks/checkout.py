@@ -44,7 +44,7 @@ class Checkout(msgspec.Struct, frozen=True):
     commit: str
 
     @staticmethod
-    def at(folder: Path) -> Checkout:
+    def in_folder(folder: Path) -> Checkout:
         """Read where `serve` is from the entry points in the checkout's pyproject.toml.
 
         Raises InvalidInput if the folder is not a checkout.
@@ -60,9 +60,9 @@ class Checkout(msgspec.Struct, frozen=True):
         return Checkout(folder, module, attribute, report.commit_of(folder))
 
     @staticmethod
-    def here() -> Checkout:
-        """Return the checkout that these benchmarks are part of. Raises InvalidInput as `at` does."""
-        return Checkout.at(Path(__file__).parent.parent)
+    def of_this_process() -> Checkout:
+        """Return the checkout that these benchmarks are part of. Raises InvalidInput as `in_folder` does."""
+        return Checkout.in_folder(Path(__file__).parent.parent)
 
     def serve_command(self) -> list[str]:
         """Return the command that runs the checkout's `searchsvc`, without the word `serve` and its options.

@@ -243,12 +243,12 @@ def _checks(observed: _Observed) -> list[report.Check]:
     failed = sum(n for kind, n in observed.rebuilding.kinds.items() if kind != "200")
     ratio = float(np.percentile(observed.rebuilding.ms, 99) / np.percentile(observed.before.ms, 99))
     after_swap, after_kill = observed.missing_after_swap, observed.missing_after_kill
-    what = f"acknowledged changes missing {CATCH_UP_S:g} s after the node is back"
+    question = f"acknowledged changes missing {CATCH_UP_S:g} s after the node is back"
     return [
         report.Check("searches failed or degraded during the reindex", "0", str(failed), failed == 0),
         report.Check("documents missing or stale after the swap", "0", str(after_swap), after_swap == 0),
         report.Check("search p99 during the reindex", "<= 3x", f"{ratio:.2f}x", ratio <= 3.0),
-        report.Check(what, "0", str(after_kill), after_kill == 0),
+        report.Check(question, "0", str(after_kill), after_kill == 0),
     ]
 
 

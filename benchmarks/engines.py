@@ -243,8 +243,8 @@ def _checks(values: dict[str, ScoreArray], overhead_ms: dict[str, list[float]]) 
     for percentile, limit in ((50, 1.3), (99, 1.5)):
         service_ms, bare_ms = (np.percentile(overhead_ms[name], percentile) for name in (OVER_HTTP, BARE))
         ratio = float(service_ms / bare_ms)
-        what = f"service over bare requests, p{percentile}"
-        checks.append(report.Check(what, f"<= {limit}x", f"{ratio:.2f}x", ratio <= limit))
+        question = f"service over bare requests, p{percentile}"
+        checks.append(report.Check(question, f"<= {limit}x", f"{ratio:.2f}x", ratio <= limit))
     return checks
 
 

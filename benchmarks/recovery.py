@@ -181,10 +181,10 @@ def _events(message: int) -> Iterator[BehaviorEvent]:
 
 def _require_all(service: RunningService, n_events: int) -> None:
     """Raise BenchmarkFailed unless the service has all rankings of the log, or as many as it keeps."""
-    known = service.call("GET", "/health/ready")[1]["known_rankings"]
+    n_rankings = service.call("GET", "/health/ready")[1]["known_rankings"]
     expected = min(n_events // PER_RANKING, MAX_KNOWN_RANKINGS)
-    if known != expected:
-        raise BenchmarkFailed(f"the service knows {known} rankings, not {expected}")
+    if n_rankings != expected:
+        raise BenchmarkFailed(f"the service knows {n_rankings} rankings, not {expected}")
 
 
 def _checks(times: dict[str, float]) -> list[report.Check]:

@@ -247,8 +247,8 @@ def _checks(
     ]
     for leg in (KEYWORD, VECTOR):
         lead = differences[leg]
-        seen = f"{lead.value:+.4f} [{lead.low:+.4f}, {lead.high:+.4f}]"
-        checks.append(report.Check(f"hybrid above {leg} alone", "> 0", seen, lead.low > 0))
+        interval = f"{lead.value:+.4f} [{lead.low:+.4f}, {lead.high:+.4f}]"
+        checks.append(report.Check(f"hybrid above {leg} alone", "> 0", interval, lead.low > 0))
     return checks
 
 

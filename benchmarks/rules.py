@@ -116,9 +116,9 @@ def measure(*, n_rules: int, n_searches: int, say: Callable[[str], None]) -> dic
     }
 
 
-def _check(what: str, latency: report.Latency, limit_ms: float) -> report.Check:
+def _check(question: str, latency: report.Latency, limit_ms: float) -> report.Check:
     p99 = latency.p99.value
-    return report.Check(f"{what}, p99", f"<= {limit_ms} ms", f"{p99:.3f} ms", p99 <= limit_ms)
+    return report.Check(f"{question}, p99", f"<= {limit_ms} ms", f"{p99:.3f} ms", p99 <= limit_ms)
 
 
 def print_result(result: dict[str, Any]) -> None:

@@ -271,8 +271,8 @@ def _checks(table: Sequence[Mapping[str, Any]], n_searches: int) -> list[report.
             cold = row["search_ms"]["cold"].p99.value
             checks.append(report.Check(f"{size}: hybrid p99", "<= 12 ms", f"{cold:.2f} ms", cold <= 12))
             memory = sum(row["resident_mb"].values()) / 1e3
-            what = f"{size}: service and nats-server after {n_searches} searches"
-            checks.append(report.Check(what, "<= 2.5 GB", f"{memory:.2f} GB", memory <= 2.5))
+            question = f"{size}: service and nats-server after {n_searches} searches"
+            checks.append(report.Check(question, "<= 2.5 GB", f"{memory:.2f} GB", memory <= 2.5))
     return checks
 
 

@@ -49,7 +49,7 @@ class Attack(msgspec.Struct, frozen=True):
     at: int = 0
 
     @staticmethod
-    def of(text: str) -> Attack:
+    def parse(text: str) -> Attack:
         """Parse `inverse:0.1`, `random:0.3`, `spam:0.1` or `drift:10000`; '' is none. Raises InvalidInput."""
         if not text:
             return Attack()

@@ -43,7 +43,7 @@ class RunSpec(msgspec.Struct, frozen=True):
 
     learner: of `LEARNERS`
     clicks: of `shoppers.MODELS`
-    attack: see `Attack.of`
+    attack: see `Attack.parse`
     pipeline: whether the learner's weights have to pass gate and guard
     """
 
@@ -139,7 +139,7 @@ class _Window:
 def run(spec: RunSpec, impressions: int) -> list[Row]:
     """Simulate one run; return its checkpoints."""
     (shared,) = _shared
-    attack = Attack.of(spec.attack)
+    attack = Attack.parse(spec.attack)
     rng = np.random.default_rng([spec.seed, len(spec.clicks)])
     shoppers = Shoppers(spec.clicks, attack, shared.file.max_grade, np.random.default_rng([spec.seed, 1]))
     ranker: _Unguarded | GuardedLearner

@@ -38,7 +38,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     learners: of `LEARNERS`
     clicks: of `shoppers.MODELS`
-    attacks: see `Attack.of`; '' is none
+    attacks: see `Attack.parse`; '' is none
     impressions: of each run
     n_seeds: runs of each kind
     part: queries of the offline measure; settings are chosen on `validation` alone
@@ -66,7 +66,7 @@ class Plan(msgspec.Struct, frozen=True):
         for model in self.clicks:
             require(model in MODELS, "clicks", model, ", ".join(MODELS))
         for attack in self.attacks:
-            Attack.of(attack)
+            Attack.parse(attack)
 
     def runs(self) -> list[RunSpec]:
         return [

@@ -9,7 +9,7 @@ from benchmarks.cli import learning, log, quality, speed
 
 @click.group()
 def bench() -> None:
-    """Measure: each command prints its figures, and whether they reach their targets."""
+    """Measure quality and speed. Each command prints its figures, and whether they reach their targets."""
 
 
 for command in (*speed.COMMANDS, *quality.COMMANDS, *learning.COMMANDS, *log.COMMANDS):

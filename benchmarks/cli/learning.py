@@ -1,4 +1,4 @@
-"""`bench tuning` and `gate`: what is learnt from clicks."""
+"""`bench tuning` and `gate`: learning from clicks."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TuningOptions(msgspec.Struct, frozen=True):
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="JSON file with the weights to start from, by feature name.",
 )
-@click.option("--optimal", is_flag=True, help="Start from the best weights by the labels: nothing is left to win.")
+@click.option("--optimal", is_flag=True, help="Start from the best weights by the labels: nothing is left to gain.")
 @click.option(
     "--pipeline", is_flag=True, help="Show learnt weights only after they pass gate and guard, as the service does."
 )
@@ -63,7 +63,7 @@ class TuningOptions(msgspec.Struct, frozen=True):
 @click.option("--svg", type=click.Path(dir_okay=False, path_type=Path), help="With --live: file to draw a chart to.")
 @options.collected(TuningOptions)
 def tuning(chosen: TuningOptions) -> None:
-    """Measure what learners make of clicks, on the judged queries of FILE (.npz, or a folder of svmlight files)."""
+    """Measure learners on simulated clicks, with the judged queries of FILE (.npz, or a folder of svmlight files)."""
     models = options.click_models(chosen.clicks)
     if chosen.live:
         result = live_benchmark.measure(

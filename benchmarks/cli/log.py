@@ -22,7 +22,7 @@ from benchmarks.cli import options
 def events(
     collection: Path | None, json_file: Path | None, n_events: int, documents: int, seconds: float, rounds: int
 ) -> None:
-    """Measure events stored a second, and search times meanwhile. Without COLLECTION: on the sample catalogue."""
+    """Measure events stored per second, and search times during that. Without COLLECTION: on the sample catalogue."""
     result = events_benchmark.measure(
         collection, n_events=n_events, n_documents=documents, seconds=seconds, rounds=rounds, say=options.say
     )

@@ -39,8 +39,8 @@ def relevance(
 @options.json_file
 @options.opensearch
 @click.option("--queries", default=4000, show_default=True, help="Size of a seeded sample of the judged queries.")
-@click.option("--timed", default=1200, show_default=True, help="How many of them are timed against the bare requests.")
-@click.option("--exhaustive", default=100, show_default=True, help="How many of them the exhaustive engine is asked.")
+@click.option("--timed", default=1200, show_default=True, help="Number of them to time against the bare requests.")
+@click.option("--exhaustive", default=100, show_default=True, help="Number of them to send to the exhaustive engine.")
 def engines(collection: Path, json_file: Path | None, url: str, queries: int, timed: int, exhaustive: int) -> None:
     """Compare both engines on the judged COLLECTION: rankings, overhead of the service, OpenSearch's own hybrid."""
     result = engines_benchmark.measure(

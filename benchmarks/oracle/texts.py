@@ -61,17 +61,19 @@ class OracleTexts:
         title = [field.name for field in self.settings.searchable].index(self.settings.title)
         idfs = [self._idf(max(self.df(term, i) for i in fields)) for term in query.terms]
         is_known = [any(self.df(term, i) for i in fields) for term in query.terms]
-        total = sum(idf for idf, known in zip(idfs, is_known, strict=True) if known)
+        total = sum(idf for idf, is_known_term in zip(idfs, is_known, strict=True) if is_known_term)
         rows = []
         for slot in slots.tolist():
             bm25 = [self._bm25(slot, i, query, total) for i in fields]
             holds = [any(self.tf(slot, i, term) for i in fields) for term in query.terms]
             required = [
-                held
-                for held, known, term in zip(holds, is_known, query.terms, strict=True)
-                if known and not term.optional
+                holds_term
+                for holds_term, is_known_term, term in zip(holds, is_known, query.terms, strict=True)
+                if is_known_term and not term.optional
             ]
-            coverage = sum(idf for idf, held in zip(idfs, holds, strict=True) if held) / total if total else 0.0
+            coverage = (
+                sum(idf for idf, holds_term in zip(idfs, holds, strict=True) if holds_term) / total if total else 0.0
+            )
             words = tuple(self.analyses[slot][title].words)
             exact = bool(total) and words == query.words and bool(words)
             pairs = [self._pair(slot, query, first) for first in range(len(query.terms) - 1)]
