@@ -1,4 +1,4 @@
-"""`audit`: list every change, revert one, and export all of them to a file that proves itself complete."""
+"""`audit`: list every change, revert one, and export all of them to a file that can be checked for completeness."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE: Final = 500
 
 
 class ExportReport(msgspec.Struct, frozen=True):
-    """What was written to a file, or found in one.
+    """The result of writing or checking a file of changes.
 
     n_changes: changes in the file.
     chain: hash over them.
@@ -82,7 +82,7 @@ def show(seq: int, url: str, as_json: bool) -> None:
 @url_option
 @json_option
 def revert(seq: int, reason: str, force: bool, url: str, as_json: bool) -> None:
-    """Revert change SEQ as a whole, however old it is."""
+    """Revert all edits of change SEQ. It need not be the last one."""
     with ServiceClient(url, actor=actor()) as client:
         body = {"reason": reason, "force": force}
         answer = client.call("POST", f"/v1/changes/{seq}/revert", ChangedAnswer, json=body)
@@ -108,7 +108,7 @@ def export(file: Path, url: str, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @json_option
 def verify(file: Path, as_json: bool) -> None:
-    """Check that FILE, written by `audit export`, has every change up to its last one, each unaltered."""
+    """Check that FILE, written by `audit export`, has every change up to its last one, unaltered."""
     report = check_export(file)
     message = f"{report.n_changes} changes, none missing and none altered; the chain ends in {report.chain}"
     print_answer(report, message, as_json)

@@ -30,7 +30,7 @@ POLL_S: Final = 0.2
 
 @click.group()
 def drafts() -> None:
-    """Write changes down, see what they would do, publish them together."""
+    """Prepare changes, see their effect, and publish them together."""
 
 
 @drafts.command("list")
@@ -155,7 +155,7 @@ def what_if(
 @click.argument("index")
 @click.argument("draft")
 @click.option("--reason", required=True, help="Reason for the change, stored in the log.")
-@click.option("--force", is_flag=True, help="Also overwrite what was changed in another way since it was saved.")
+@click.option("--force", is_flag=True, help="Also overwrite what others changed since the draft was saved.")
 @url_option
 @json_option
 def publish(index: str, draft: str, reason: str, force: bool, url: str, as_json: bool) -> None:
@@ -194,7 +194,7 @@ def approve(index: str, draft: str, reason: str, expected_version: int | None, u
 def schedule(
     index: str, draft: str, publish_at: str | None, reason: str, cancel: bool, url: str, as_json: bool
 ) -> None:
-    """Publish DRAFT at a later time, or cancel that."""
+    """Publish DRAFT at a later time, or cancel its schedule."""
     if cancel == (publish_at is not None):
         raise click.UsageError("use one of --at and --cancel")
     path = f"/v1/indexes/{index}/drafts/{draft}/schedule"
@@ -203,8 +203,8 @@ def schedule(
             answer = client.call("DELETE", path, Draft)
         else:
             answer = client.call("PUT", path, Draft, json={"publish_at": publish_at, "reason": reason})
-    when = f"will be published at {publish_at}" if publish_at is not None else "is not scheduled any more"
-    print_answer(answer, f"draft {draft} of {index} {when}", as_json)
+    outcome = f"will be published at {publish_at}" if publish_at is not None else "is not scheduled any more"
+    print_answer(answer, f"draft {draft} of {index} {outcome}", as_json)
 
 
 @drafts.command()

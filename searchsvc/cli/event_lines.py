@@ -31,7 +31,7 @@ NO_KEY: Final = "[no key]"
 
 
 class EventPrinter:
-    """Prints records, and remembers the newest rankings.
+    """Printer of records that remembers the newest rankings.
 
     as_json: print one line of JSON per event.
     keyring: opens what users typed; None if the service has none.

@@ -1,4 +1,4 @@
-"""`events`: look into the log, check it, move it."""
+"""`events`: show, check, move and repair the log."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUEUE_SIZE: Final = 1_000
 
 @click.group()
 def events() -> None:
-    """Look into the log, check it, move it."""
+    """Show, check, move and repair the log."""
 
 
 for command in (verify, export, import_, repair, dead, replay):

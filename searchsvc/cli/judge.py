@@ -1,4 +1,4 @@
-"""`judge`: ask a person for grades of an index's hits, in the files that benchmarks read.
+"""`judge`: ask for grades of an index's hits, and keep them in the files that benchmarks read.
 
 The format is in docs/how-to/measure-relevance.md.
 """

@@ -1,4 +1,4 @@
-"""`config show` and `doctor`: the configuration, and whether this machine and the service are in order."""
+"""`config show` and `doctor`: the configuration, and the checks of this machine and the service."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rules in words, for tables: when they fire, what they do, and what they did."""
+"""Rules as text for tables: conditions, actions and effects."""
 
 from __future__ import annotations
 

@@ -119,14 +119,16 @@ def test(
 @click.argument("index")
 @click.argument("rule")
 @click.argument("words", nargs=-1, required=True)
-@click.option("--to", "to", multiple=True, help="One way only: WORDS also find these, and these do not find WORDS.")
+@click.option(
+    "--to", "to", multiple=True, help="One way only: a query for WORDS also finds these, but not the reverse."
+)
 @reason_option
 @url_option
 @json_option
 def synonym(
     index: str, rule: str, words: tuple[str, ...], to: tuple[str, ...], reason: str, url: str, as_json: bool
 ) -> None:
-    """Make WORDS mean the same.
+    """Make WORDS synonyms.
 
     Example: searchsvc rules synonym shop laptops laptop notebook
     """
@@ -160,6 +162,8 @@ def _put(index: str, rule: str, content: bytes, url: str, as_json: bool) -> None
 
 
 def _hit_row(hit: Hit) -> tuple[str, ...]:
-    why = hit.explanation
-    factor, pinned_by = (f"{why.rule_factor:g}", why.pinned_by or "") if why is not None else ("", "")
+    explanation = hit.explanation
+    factor, pinned_by = (
+        (f"{explanation.rule_factor:g}", explanation.pinned_by or "") if explanation is not None else ("", "")
+    )
     return str(hit.rank), hit.id, f"{hit.score:.3f}", factor, pinned_by

@@ -30,7 +30,7 @@ def tuning() -> None:
 @url_option
 @json_option
 def show(index: str, url: str, as_json: bool) -> None:
-    """Show how INDEX learns, how far it is, and which weights it compares now."""
+    """Show how INDEX learns, its progress, and the weights on trial."""
     with ServiceClient(url) as client:
         info = client.call("GET", f"/v1/indexes/{index}/learning", LearningInfo)
     if as_json:
@@ -66,7 +66,7 @@ def set_(
     url: str,
     as_json: bool,
 ) -> None:
-    """Set how INDEX learns. Options that are absent stay as they are. A frozen learner goes on."""
+    """Set how INDEX learns. Options that are not given keep their values. A frozen learner is restarted."""
     options: dict[str, object] = {"mode": mode, "max_boost": max_boost, "exploration": exploration, "reason": reason}
     body = {name: value for name, value in options.items() if value is not None}
     if judgments is not None:
@@ -87,7 +87,7 @@ def set_(
 def unlearn(
     index: str, since: str | None, until: str | None, user_token: str, reason: str, url: str, as_json: bool
 ) -> None:
-    """Let INDEX ignore a user, or everybody in a period. It relearns from the log without that behavior."""
+    """Make INDEX ignore a user, or all users in a period. It relearns from the log without that behavior."""
     if not since and not until and not user_token:
         raise click.UsageError("use --from, --until or --user-token; without them all behavior would be ignored")
     now = datetime.now(UTC)
