@@ -1,4 +1,4 @@
-# Two commands do all the set-up: `make demo` and `make test`. `make help` lists the rest.
+# `make demo` and `make test` install what they need. `make help` lists all targets.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,12 +22,12 @@ $(VENV)/service: requirements/service.lock pyproject.toml
 	$(PIP) install --quiet --no-deps --editable .
 	@touch $@
 
-# Tests hold our encoder against sentence-transformers itself, so they need all of it.
+# Tests compare our encoder with sentence-transformers, so they need all of it.
 $(VENV)/dev: $(VENV)/service requirements/torch.lock requirements/dev.lock
 	$(PIP) install --quiet --no-deps -r requirements/torch.lock -r requirements/dev.lock
 	@touch $@
 
-demo: $(VENV)/service  ## a running service with a catalogue (FILE=products.jsonl for yours, PORT=8000)
+demo: $(VENV)/service  ## run the service with a catalogue (FILE=products.jsonl for yours, PORT=8000)
 	$(BIN)/searchsvc demo --data-dir .demo --port $(PORT) $(FILE)
 
 test: $(VENV)/dev tools opensearch  ## all tests
@@ -36,7 +36,7 @@ test: $(VENV)/dev tools opensearch  ## all tests
 test-quick: $(VENV)/dev  ## unit, property and golden tests
 	$(BIN)/python -m pytest tests/unit tests/property tests/golden tests/simulation
 
-test-faults: $(VENV)/dev tools  ## faults, fuzz and the log's model, ROUNDS=10 times as long as in `make test`
+test-faults: $(VENV)/dev tools  ## faults, random requests and the log's model, ROUNDS=10 times as long as in `make test`
 	SEARCHSVC_TEST_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/integration/test_faults.py \
 		tests/integration/test_damage.py tests/integration/test_clocks_and_writers.py \
 		tests/integration/test_fuzz.py tests/property/test_log_machine.py
@@ -58,7 +58,7 @@ bench: $(VENV)/dev  ## the figures of docs/explanation/benchmarks.md, written to
 TUNING := $(BIN)/searchsvc bench tuning $(DATA)/learning-to-rank/movies.npz --learner default
 BOTS := inverse:0.1,inverse:0.3,random:0.1,random:0.3,spam:0.1,spam:0.3
 
-bench-tuning: $(VENV)/dev  ## what is learnt from made-up clicks, by bots' too, behind the gate, and live (50 minutes)
+bench-tuning: $(VENV)/dev  ## learning from simulated clicks: shoppers, bots, behind the gate, and a live service (50 minutes)
 	$(TUNING) --clicks all --json benchmarks/results/tuning-movies.json
 	$(TUNING) --attack $(BOTS) --impressions 10000 --json benchmarks/results/tuning-bots-movies.json
 	$(TUNING) --clicks navigational,informational,near-random,pbm,pbm-trust-low --optimal --json benchmarks/results/tuning-optimal-movies.json
@@ -77,18 +77,18 @@ bench-engines: $(VENV)/dev opensearch  ## both engines on the same queries, with
 bench-cluster: $(VENV)/dev opensearch  ## a full reindex and a killed node under load
 	$(BIN)/python -m tests.opensearch $(BIN)/searchsvc bench cluster $(DATA)/movies --json benchmarks/results/cluster-movies.json
 
-# What tests drive beside Python, from Debian where we may install it; the tests say so where there is none.
+# Programs that tests run besides Python, installed from Debian if we may; tests without their program are skipped.
 tools:
-	@for each in chromium faketime strace unzip mvn:maven; do \
-		tool=$${each#*:}; command -v $${each%:*} >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$tool >/dev/null; } \
-			|| echo "no $$tool and no right to install it: tests that need it will be skipped"; \
+	@for program in chromium faketime strace unzip mvn:maven; do \
+		package=$${program#*:}; command -v $${program%:*} >/dev/null || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+			&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$package >/dev/null; } \
+			|| echo "no $$package and no right to install it: tests that need it will be skipped"; \
 	done
 
-opensearch: $(VENV)/dev  ## a real OpenSearch node for tests, kept outside the checkout for the next time
+opensearch: $(VENV)/dev  ## a real OpenSearch node for tests, kept outside the checkout
 	@$(BIN)/python -m tests.opensearch || echo "OpenSearch cannot be fetched: tests that need it will be skipped"
 
-screenshot: $(VENV)/dev tools  ## the picture in the README, taken of a running service
+screenshot: $(VENV)/dev tools  ## make the picture of the README from a running service
 	$(BIN)/python -m tests.e2e.browser docs/images/demo.png
 
 clean:  ## remove the environment and the demo's data
