@@ -28,6 +28,7 @@ from searchsvc.http.shapes.indexes import IndexList
 from searchsvc.runtime import malloc
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.config_sources import load_config
+from searchsvc.runtime.tasks import end
 
 # How long a thread keeps the interpreter while another waits for it; the default 5 ms is a whole search.
 SWITCH_INTERVAL_S: Final = 0.0005
@@ -142,6 +143,8 @@ async def _run(config: Config, when_up: WhenUp | None) -> None:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(serving, DRAIN_TIMEOUT_S)
         await app.stop()
+        # The runner cancels what is left only once, and would wait for ever for a task that lost the cancellation.
+        await end(task for task in asyncio.all_tasks() if task is not asyncio.current_task())
 
 
 async def _wait_for_port(host: str, port: int, serving: asyncio.Task[None]) -> None:
