@@ -9,6 +9,7 @@ from pathlib import Path
 from shutil import which
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.running import RunningService
@@ -24,6 +25,10 @@ from searchsvc.engines.opensearch.node import Node
 from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch
 from tests.waiting import NEVER_DEGRADED
+
+# No example has a deadline: the machine may be doing something else.
+settings.register_profile("searchsvc", deadline=None)
+settings.load_profile("searchsvc")
 
 # Parts whose tests must not be skipped (browser, torch). CI sets this, so that a missing part fails there.
 REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
