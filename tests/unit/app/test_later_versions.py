@@ -8,13 +8,11 @@ import msgspec
 import pytest
 
 from events import codec, control
-from events.chain import GENESIS, link
-from events.copy import ControlCopy
 from events.errors import LaterVersion
-from events.log import Entry, Record
+from events.log import Entry
 from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT, catalog_subject
-from events.types import DocumentUpserted, IndexConfigured, Skipped
+from events.types import DocumentUpserted, IndexConfigured
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.state.serving import Serving
@@ -27,36 +25,6 @@ SKIPPABLE = b'{"type":"note_left.v3","skippable":true,"text":"x"}'
 CONFIGURED = codec.encode(
     IndexConfigured(id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
 )
-
-
-def test_control_stops_before_a_later_version_and_skips_a_skippable_one() -> None:
-    state = control.fold_message(control.ControlState(), CONFIGURED, 1)
-    after = control.fold_message(state, SKIPPABLE, 2)
-    assert (after.seq, after.indexes) == (2, state.indexes)
-    assert after.chain != state.chain
-    with pytest.raises(LaterVersion, match=r"rules_changed\.v7"):
-        control.fold_message(after, LATER_VERSION, 3)
-
-
-def test_the_copy_keeps_a_later_version_and_serves_the_state_before_it(tmp_path: Path) -> None:
-    copy, chain = ControlCopy(tmp_path / "control.ndjson"), GENESIS
-    for seq, data in enumerate((CONFIGURED, LATER_VERSION, CONFIGURED), start=1):
-        chain = link(chain, data)
-        copy.confirm(Record("CONTROL", "control.shop", seq, NOW, data), chain)
-    copy.close()
-    again = ControlCopy(tmp_path / "control.ndjson")
-    assert (again.seq, again.state.seq, list(again.state.indexes)) == (3, 1, ["shop"])
-    again.close()
-
-
-def test_a_skippable_event_in_a_batch_is_skipped() -> None:
-    readable = msgspec.json.encode(click("e1"))
-    data = b'{"type":"behavior_batch.v1","events":[%b,%b]}' % (SKIPPABLE, readable)
-    assert [event.id for event in codec.decode_behavior(data).events] == ["e1"]
-    assert codec.decode_behavior(SKIPPABLE).events == []
-    assert codec.decode_catalog(SKIPPABLE) == Skipped("note_left.v3")
-    with pytest.raises(LaterVersion):
-        codec.decode_behavior(data.replace(b'"skippable":true', b'"skippable":false'))
 
 
 @pytest.mark.anyio
