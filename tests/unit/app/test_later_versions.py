@@ -21,7 +21,6 @@ from tests.unit.behavior.follower_node import FollowerNode, append
 from tuning.features import default_weights
 
 LATER_VERSION = b'{"type":"rules_changed.v7","id":"x"}'
-SKIPPABLE = b'{"type":"note_left.v3","skippable":true,"text":"x"}'
 CONFIGURED = codec.encode(
     IndexConfigured(id="1", timestamp=NOW, index="shop", settings=SETTINGS, default_weights=default_weights(SETTINGS))
 )
