@@ -69,7 +69,8 @@ class ClickEffects:
                 break
         if len(times) < n or n_lost > MAX_LOST * (len(times) + n_lost):
             raise BenchmarkFailed(
-                f"{len(times)} clicks changed a behavior factor (wanted: {n}), {n_lost} changed none within {TIMEOUT_S:g} s"
+                f"{len(times)} clicks changed a behavior factor (wanted: {n}), "
+                f"{n_lost} changed none within {TIMEOUT_S:g} s"
             )
         return times
 
