@@ -18,12 +18,12 @@ from events.index_control import IndexControl
 from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.streams import StreamName, control_subject
+from events.tasks import end
 from events.types import ChangePublished, ControlEvent, IndexConfigured
 from searchsvc.changes.author import Author
 from searchsvc.changes.commands import Commands
 from searchsvc.changes.drafts import Drafts
 from searchsvc.rules.rulebook import Rulebooks
-from searchsvc.runtime.tasks import end
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS
 from tuning.features import default_weights

@@ -13,6 +13,7 @@ from events.jetstream.session import CONNECT_TIMEOUT_S, Session
 from events.jetstream.streams import ServerStreams
 from events.log import Entry, Position, Record
 from events.streams import StreamName
+from events.tasks import end
 
 # After this time a durable consumer is handed an unacknowledged message again.
 REDELIVER_AFTER_S: Final = 30.0
@@ -110,10 +111,14 @@ async def connect(
     Raises Unavailable if no server with JetStream answers in time, or it refuses the credentials.
     """
     event_log = JetStreamEventLog(redeliver_after_s=redeliver_after_s)
+    connecting = asyncio.ensure_future(event_log.connect(url, user=user, password=password, role=role))
     try:
         # nats-py would try for ever, as it should for a lost connection, but not for the first one.
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await event_log.connect(url, user=user, password=password, role=role)
-    except TimeoutError as error:
-        raise Unavailable(f"no NATS answers at {url}: {event_log.connect_errors or 'timed out'}") from error
+        await asyncio.wait([connecting], timeout=CONNECT_TIMEOUT_S)
+    finally:
+        if not connecting.done():
+            await end([connecting])
+    if connecting.cancelled():
+        raise Unavailable(f"no NATS answers at {url}: {event_log.connect_errors or 'timed out'}")
+    connecting.result()
     return event_log

@@ -8,8 +8,8 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from events.errors import Corrupt
+from events.tasks import end
 from searchsvc.app.health import HealthNotes
-from searchsvc.runtime.tasks import end
 
 T = TypeVar("T")
 

@@ -18,6 +18,7 @@ from granian.constants import Interfaces
 from granian.server.embed import Server
 
 from events.errors import InvalidInput, Unavailable
+from events.tasks import end
 from searchsvc.app.app import App
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
@@ -28,7 +29,6 @@ from searchsvc.http.shapes.indexes import IndexList
 from searchsvc.runtime import malloc
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.config_sources import load_config
-from searchsvc.runtime.tasks import end
 
 # How long a thread keeps the interpreter while another waits for it; the default 5 ms is a whole search.
 SWITCH_INTERVAL_S: Final = 0.0005

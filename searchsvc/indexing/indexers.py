@@ -14,11 +14,11 @@ import msgspec
 from events.errors import LaterVersion, SearchsvcError, Unavailable
 from events.index_control import IndexControl
 from events.log import EventLog
+from events.tasks import end
 from searchsvc.engines.protocol import Indexes
 from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.indexer import RETRY_S, Indexer
 from searchsvc.indexing.rebuild import CompareSnapshots, Rebuild, RebuildStatus, Trigger
-from searchsvc.runtime.tasks import end
 from searchsvc.state.serving import Serving
 
 REBUILD_RETRY_S: Final = 5.0

@@ -20,9 +20,9 @@ import msgspec
 
 from events.errors import LaterVersion, NotFound, SearchsvcError, Unavailable
 from events.index_control import IndexControl
+from events.tasks import finish_whole
 from searchsvc.engines.protocol import Engine, EngineSnapshot, IndexStorage
 from searchsvc.indexing.indexer import Indexer
-from searchsvc.runtime.tasks import finish_whole
 
 # A search waits for at most one batch; after each batch there is a pause of the same length.
 BATCH: Final = 64

@@ -13,6 +13,7 @@ from typing import Final
 from events.control import ControlState
 from events.errors import NotFound, SearchsvcError
 from events.log import EventLog
+from events.tasks import end
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.changes.draft import Draft
 from searchsvc.changes.draft_edits import with_draft
@@ -24,7 +25,6 @@ from searchsvc.rehearsal.what_if.report import NdcgChange, QueryNdcg, WhatIfInpu
 from searchsvc.rehearsal.what_if.searches import FirstPages, RepeatableSearch
 from searchsvc.rehearsal.what_if.summary import ndcg_change, summarize
 from searchsvc.runtime.clock import Clock, utc_now
-from searchsvc.runtime.tasks import end
 from searchsvc.state.serving import Serving
 from tuning.metrics import ndcg
 

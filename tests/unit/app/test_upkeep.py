@@ -11,12 +11,12 @@ import pytest
 
 from events import control
 from events.server import NatsServer
+from events.tasks import end
 from events.types import IndexConfigured
 from searchsvc.app import upkeep
 from searchsvc.app.health import HealthNotes
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.runtime.disk import DiskGuard
-from searchsvc.runtime.tasks import end
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, engine
 from tests.waiting import wait_for_async

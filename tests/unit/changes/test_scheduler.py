@@ -15,10 +15,10 @@ from events.errors import NotFound, Unavailable
 from events.log import Entry, Record
 from events.rules import HideAction, Rule
 from events.streams import draft_subject
+from events.tasks import end
 from events.types import DraftDeleted, DraftSaved, Schedule
 from searchsvc.changes.draft import Draft
 from searchsvc.changes.scheduler import Scheduler
-from searchsvc.runtime.tasks import end
 from tests.changing import ADA, BEA, ChangingShop, changing_shop
 from tests.factories import NOW
 

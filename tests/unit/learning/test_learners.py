@@ -12,8 +12,8 @@ import pytest
 from events.codec import decode_signal
 from events.edits import SetLearning
 from events.learning import Ignored, Learning
+from events.tasks import end
 from events.types import ExplorationLearnt
-from searchsvc.runtime.tasks import end
 from tests.factories import NOW
 from tests.unit.learning.learning_shop import LearningShop, learning_shop
 from tuning.learners.behavior import MIN_USERS

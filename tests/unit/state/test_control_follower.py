@@ -13,8 +13,8 @@ from events.edits import SetWeights
 from events.errors import Corrupt
 from events.log import Entry
 from events.memory import MemoryEventLog
+from events.tasks import end
 from events.types import ChangePublished, ControlEvent, IndexConfigured
-from searchsvc.runtime.tasks import end
 from searchsvc.state.control_follower import ControlFollower
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from searchsvc.runtime.tasks import end, finish_whole
+from events.tasks import end, finish_whole
 
 pytestmark = pytest.mark.anyio
 
