@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 import faiss
 
+from benchmarks.model import packaged_model
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import field_text
@@ -88,7 +89,7 @@ class BareParts:
         snapshot = snapshots(next((data_dir / "indexes").glob(f"{index}-*")))[0]
         self._keyword = BareKeyword(documents, settings)
         self._faiss: Any = _faiss_index(load_stored(StoredVectors, snapshot, "vectors"))
-        self.model = next((data_dir / "models").glob("*/"))
+        self.model = packaged_model(data_dir)
         self.embedder = Embedder(self.model, cache_size=0)
 
     def run(self, query: str) -> dict[str, float]:

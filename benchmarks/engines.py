@@ -29,6 +29,7 @@ from benchmarks.bare import CANDIDATES
 from benchmarks.causes import cause
 from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
 from benchmarks.inprocess import INDEX, NOW, serving
+from benchmarks.model import packaged_model
 from benchmarks.oracle import OracleSnapshot
 from benchmarks.overhead import BARE, OVER_HTTP, WARM_UP
 from benchmarks.own_hybrid import OwnHybrid
@@ -142,8 +143,7 @@ def _measure_all(
         causes = {position: cause(services, queries[position].text) for position in large}
         _, info = services["opensearch"].call("GET", f"/v1/indexes/{INDEX}")
         settings = msgspec.convert(info["settings"], IndexSettings)
-        model = next((Path(scratch) / "opensearch" / "models").glob("*/"))
-        embedder = Embedder(model, cache_size=len(queries))
+        embedder = Embedder(packaged_model(Path(scratch) / "opensearch"), cache_size=len(queries))
         say("the node's own hybrid")
         hybrid = OwnHybrid(url, f"{prefix}-own", settings, embedder)
         own = asyncio.run(hybrid.measure(folder, queries))

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.errors import BenchmarkFailed
+from benchmarks.model import packaged_model
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import embedding_text
 from searchsvc.embedding.cache import VectorCache
@@ -41,7 +42,7 @@ def vector_recall(data_dir: Path, index: str, settings: IndexSettings, queries: 
     vector_index = VectorIndex(vectors.rows.shape[1], vectors, storage.vector_base(snapshot))
     vector_index.maintain()
     view = vector_index.view()
-    embedder = Embedder(next((data_dir / "models").glob("*/")))
+    embedder = Embedder(packaged_model(data_dir))
     query_vectors = np.stack([embedder.encode_query(query) for query in queries])
     rng = np.random.default_rng(report.SEED)
     parts: dict[str, BoolArray] = {"all": live}

@@ -37,13 +37,12 @@ from benchmarks.contenders import (
     reference_ranking,
 )
 from benchmarks.inprocess import serving
+from benchmarks.model import packaged_model
 from benchmarks.typos import mistyped
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import embedding_text
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.embedding.export import exported
-from searchsvc.embedding.model import find_model
 from searchsvc.indexing.documents import AcceptedDocument, parse_documents
 from searchsvc.indexing.inference import infer_settings
 from searchsvc.search.searcher import Searcher
@@ -161,7 +160,7 @@ def _rank(
     if embedding is None:
         raise ValueError("inferred settings always embed")
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
-        embedder = Embedder(exported(find_model("all-MiniLM-L6-v2"), Path(scratch) / "models"), cache_size=0)
+        embedder = Embedder(packaged_model(Path(scratch)), cache_size=0)
         say(f"encoding {len(documents)} documents")
         started = time.monotonic()
         texts = [embedding_text(document.members, embedding) for document in documents]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from benchmarks.model import EXPORT_DIR
 from benchmarks.running import RunningService
 from events import server
 from events.jetstream.event_log import connect
@@ -22,6 +23,7 @@ from searchsvc.cli.sample import sample_catalogue
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engines.opensearch.node import Node
+from searchsvc.runtime.config import DEFAULT_MODEL
 from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch
 from tests.waiting import NEVER_DEGRADED
@@ -80,10 +82,19 @@ def chromium() -> str:
     return str(path)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def export_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of exported models, which all services and workers of this run share."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "models"
+    os.environ[EXPORT_DIR] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
-def model_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_export(export_dir: Path) -> Path:
     """The packaged model, exported once for all tests."""
-    return exported(find_model("all-MiniLM-L6-v2"), tmp_path_factory.mktemp("models"))
+    return exported(find_model(DEFAULT_MODEL), export_dir)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def load_model(config: Config, notes: HealthNotes) -> tuple[Embedder, DocumentEn
     embedding, data = config.embedding, config.data_path
     try:
         embedder = Embedder(
-            exported(find_model(embedding.model), data / "models"),
+            exported(find_model(embedding.model), config.export_path),
             cache_size=embedding.query_cache,
             query_threads=embedding.query_threads,
             document_threads=embedding.document_threads,

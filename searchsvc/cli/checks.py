@@ -132,8 +132,8 @@ def _check_model(config: Config) -> Result:
     source = find_model(config.embedding.model)
     with tempfile.TemporaryDirectory() as temporary:
         # A check must not create the data folder.
-        data = config.data_path if config.data_path.is_dir() else Path(temporary)
-        manifest = read_manifest(exported(source, data / "models"))
+        would_create = not config.embedding.export_dir and not config.data_path.is_dir()
+        manifest = read_manifest(exported(source, Path(temporary) if would_create else config.export_path))
     return "ok", f"{source.name}, {manifest.dimension} dimensions, weights {source.digest[:12]}…, exported and verified"
 
 

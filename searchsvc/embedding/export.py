@@ -6,6 +6,7 @@ model is traced (`searchsvc.embedding.tracing`), which needs torch.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import shutil
@@ -23,6 +24,7 @@ FORMAT: Final = 3
 MANIFEST_FILE: Final = "manifest.json"
 MODEL_FILE: Final = "model.onnx"
 TOKENIZER_FILE: Final = "tokenizer.json"
+LOCK_FILE: Final = "lock"
 log = logging.getLogger(__name__)
 
 
@@ -54,26 +56,43 @@ class SentenceConfig(msgspec.Struct, frozen=True):
 def exported(source: ModelSource, cache: Path) -> Path:
     """Return the export folder of a model; export the model if the folder is missing or damaged.
 
-    cache: folder of all exports
+    cache: folder of all exports; several processes may share it
 
     Raises Unavailable if the model cannot be loaded.
     """
     folder = cache / source.digest[:16]
-    if (folder / MANIFEST_FILE).exists():
-        try:
-            read_manifest(folder)
-            return folder
-        except Corrupt as error:
-            log.warning("exporting %s again: %s", source.name, error)
+    if _is_whole(folder):
+        return folder
     cache.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix="export-", dir=cache))
+    with (cache / LOCK_FILE).open("w") as lock:
+        # Of several processes that share the folder, one exports and the others wait.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_whole(folder):
+            _export_to(folder, source)
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Return whether a folder holds an undamaged export; log the damage."""
+    if not (folder / MANIFEST_FILE).exists():
+        return False
+    try:
+        read_manifest(folder)
+    except Corrupt as error:
+        log.warning("a model has to be exported again: %s", error)
+        return False
+    return True
+
+
+def _export_to(folder: Path, source: ModelSource) -> None:
+    """Export a model and put it in place of what the folder holds."""
+    partial = Path(tempfile.mkdtemp(prefix="export-", dir=folder.parent))
     try:
         _export(source, partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return folder
 
 
 def read_manifest(folder: Path) -> ExportManifest:

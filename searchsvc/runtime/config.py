@@ -67,12 +67,14 @@ class EmbeddingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     """The embedding model.
 
     model: the packaged model, a folder, or owner/name of a hub.
+    export_dir: folder of exported models, which services may share; '' is DATA/models.
     query_threads: cores that encode a query while no other work waits; otherwise one does.
     document_threads: cores that encode documents.
     query_cache: query vectors to keep.
     """
 
     model: str = DEFAULT_MODEL
+    export_dir: str = ""
     query_threads: int = 2
     document_threads: int = 2
     query_cache: int = 10_000
@@ -155,6 +157,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def data_path(self) -> Path:
         """The data folder."""
         return Path(self.data_dir).expanduser()
+
+    @property
+    def export_path(self) -> Path:
+        """The folder of exported models."""
+        return Path(self.embedding.export_dir).expanduser() if self.embedding.export_dir else self.data_path / "models"
 
 
 # Key -> (minimum, maximum).
