@@ -35,23 +35,42 @@ settings.load_profile("searchsvc")
 # Parts whose tests must not be skipped (browser, torch). CI sets this, so that a missing part fails there.
 REQUIRED = set(os.environ.get("SEARCHSVC_TEST_REQUIRE", "").split(",")) - {""}
 N_SAMPLE = 300
-USE_OPENSEARCH = {
-    "tests/contract/test_engine.py",
-    "tests/integration/test_opensearch.py",
-    "tests/integration/test_opensearch_faults.py",
+# Modules that share what takes long to start, by what they share: one worker runs them all.
+SHARING = {
+    "the OpenSearch node": (
+        "tests/contract/test_engine.py",
+        "tests/integration/test_opensearch.py",
+        "tests/integration/test_opensearch_faults.py",
+    ),
+    "the service": (
+        "tests/e2e/test_storefront.py",
+        "tests/integration/test_events.py",
+        "tests/integration/test_judge.py",
+        "tests/integration/test_process.py",
+        "tests/integration/test_search_features.py",
+        "tests/integration/test_service.py",
+    ),
+    "torch": (
+        "tests/unit/embedding/test_bert.py",
+        "tests/unit/embedding/test_embedder.py",
+        "tests/unit/embedding/test_export.py",
+        "tests/unit/embedding/test_tracing.py",
+    ),
 }
+SCOPES = {module: shared for shared, modules in SHARING.items() for module in modules}
 # Short, so that a test of redelivery need not wait for half a minute.
 REDELIVER_AFTER_S = 1.0
 
 
 class ModuleScheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no type information
-    """Gives the tests of a module to one worker, and all that use the OpenSearch node to the same one."""
+    """Gives the tests of a module, and of modules that share something, to one worker."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.split("::", 1)[0]
-        return "opensearch" if module in USE_OPENSEARCH else module
+        return SCOPES.get(module, module)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ModuleScheduling:
     return ModuleScheduling(config, log)
 

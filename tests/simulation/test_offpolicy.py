@@ -18,6 +18,8 @@ ATTRACTIVE = dict(zip(DOCUMENTS, (0.2, 0.5, 0.3, 0.1, 0.4, 0.2, 0.3, 0.1), stric
 PAIRS = ((1, 0.2), (3, 0.3), (5, 0.5))
 N_SEEDS = 30
 
+Simulated = tuple[Sequence[str], list[PairSwap] | None, set[str], str]
+
 
 def swapped(order: Sequence[str], *ranks: int) -> tuple[str, ...]:
     moved = list(order)
@@ -40,23 +42,34 @@ def logged(
     before: Sequence[str] = DOCUMENTS,
 ) -> list[LoggedRanking]:
     """Log n searches of 500 users, who differ in how often they click."""
+    searches = simulated(rng, n, pairs)
+    return [LoggedRanking(shown, swaps, clicked, user, before, after) for shown, swaps, clicked, user in searches]
+
+
+def simulated(rng: np.random.Generator, n: int, pairs: Sequence[tuple[int, float]] | None) -> list[Simulated]:
+    """Return what n searches show, with which swaps, what is clicked, and by whom."""
     curious = rng.uniform(0.5, 1.5, 500)
-    rankings = []
+    searches = list[Simulated]()
     for _ in range(n):
         user = int(rng.integers(500))
         swaps = [PairSwap(rank, p, bool(rng.random() < p)) for rank, p in pairs] if pairs is not None else None
         shown = swapped(DOCUMENTS, *(swap.rank for swap in swaps or () if swap.swapped))
         chances = [EXAMINED[position] * ATTRACTIVE[name] * curious[user] for position, name in enumerate(shown)]
         clicked = {name for name, chance in zip(shown, chances, strict=True) if rng.random() < chance}
-        rankings.append(LoggedRanking(shown, swaps, clicked, f"u{user}", before, after))
-    return rankings
+        searches.append((shown, swaps, clicked, f"u{user}"))
+    return searches
+
+
+@pytest.fixture(scope="module")
+def logs() -> list[list[Simulated]]:
+    return [simulated(np.random.default_rng(seed), 6000, PAIRS) for seed in range(N_SEEDS)]
 
 
 @pytest.mark.parametrize("ranks", [(1,), (3,), (1, 5), (1, 3, 5)])
-def test_the_interval_covers_the_truth_at_the_stated_rate(ranks: tuple[int, ...]) -> None:
+def test_the_interval_covers_the_truth_at_the_stated_rate(logs: list[list[Simulated]], ranks: tuple[int, ...]) -> None:
     after = swapped(DOCUMENTS, *ranks)
     truth = expected(after) - expected(DOCUMENTS)
-    results = [estimate_change(logged(np.random.default_rng(seed), 6000, after)) for seed in range(N_SEEDS)]
+    results = [estimate_change(LoggedRanking(*search, DOCUMENTS, after) for search in log) for log in logs]
     estimates = [estimate for estimate in results if isinstance(estimate, Estimate)]
     assert len(estimates) == N_SEEDS
     n_covered = sum(estimate.low <= truth <= estimate.high for estimate in estimates)
