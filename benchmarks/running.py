@@ -74,9 +74,13 @@ class RunningService:
             cwd=folder,
             text=True,
         )
-        self.port = self._read_port()
-        if ready_timeout_s:
-            self._await_ready(ready_timeout_s)
+        try:
+            self.port = self._read_port()
+            if ready_timeout_s:
+                self._await_ready(ready_timeout_s)
+        except BaseException:
+            self.kill()
+            raise
         self.start_s = time.perf_counter() - started
 
     @property
@@ -136,9 +140,6 @@ class RunningService:
     def _read_port(self) -> int:
         line = self.process.stdout.readline() if self.process.stdout else ""
         if "listens on" not in line:
-            self.process.kill()
-            self.process.wait()
-            self._close()
             raise Unavailable(f"the service did not start; {self._log_tail()}")
         return int(line.split("listens on ")[1].split()[0].rpartition(":")[2])
 
@@ -152,7 +153,6 @@ class RunningService:
             except OSError:
                 pass
             time.sleep(0.02)
-        self.stop()
         raise Unavailable(f"the service was not ready within {timeout_s:.0f} s; {self._log_tail()}")
 
     def _log_tail(self) -> str:

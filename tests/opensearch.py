@@ -13,6 +13,7 @@ import http.client
 import os
 import pwd
 import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -39,6 +40,8 @@ USER: Final = "nobody"
 # A start takes 15 s; on a machine with other work it may take minutes.
 START_TIMEOUT_S: Final = 600.0
 STOP_TIMEOUT_S: Final = 60.0
+# Below those that Linux gives to whoever asks for any.
+PORTS: Final = range(20_000, 32_000)
 # A node that lives for minutes gains nothing from the optimizing compiler, which doubles what a start costs.
 JVM_OPTIONS: Final = "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1"
 
@@ -226,10 +229,12 @@ class OpenSearchNode:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a free port that the kernel gives to nobody else until the node binds it, which takes seconds."""
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def run_with_node(command: Sequence[str]) -> int:

@@ -116,7 +116,12 @@ async def _run(config: Config, when_up: WhenUp | None) -> None:
     signalled = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, signalled.set)
-    port = find_port(config.host, config.port)
+    with reserve_port(config.host, config.port) as reserved:
+        await _serve(config, reserved.getsockname()[1], signalled, when_up)
+
+
+async def _serve(config: Config, port: int, signalled: asyncio.Event, when_up: WhenUp | None) -> None:
+    """Serve on a port until signalled."""
     app = App(config)
     await app.start()
     http = Server(
@@ -168,18 +173,27 @@ async def _call_when_up(when_up: WhenUp | None, url: str) -> None:
         error.show()
 
 
-def find_port(host: str, port: int) -> int:
-    """Return the port to listen on; a free one for 0.
+def reserve_port(host: str, port: int) -> socket.socket:
+    """Return a bound socket that keeps the port for granian until it is closed; port 0 takes a free one.
 
-    granian shares a busy port silently, so the port is first bound here without that option.
+    granian binds its port only after the start, and shares a port with whoever allows it. So the port is first bound
+    without sharing, which shows that nobody has it, and then with it.
     Raises Unavailable if the port is in use; InvalidInput if the host is not an address of this machine.
     """
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-            return int(probe.getsockname()[1])
+            probe.bind(address)
+            address = probe.getsockname()
+        reserved = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            reserved.bind(address)
+        except OSError:
+            reserved.close()
+            raise
+        return reserved
     except OSError as error:
         if isinstance(error, socket.gaierror):
             raise InvalidInput(f"host {host!r} is no address: {error}", field="host", value=host) from error
