@@ -10,6 +10,9 @@ ROUNDS ?= 10
 # Most tests wait for servers, so two cores run three workers. `make test WORKERS=0` runs them in one process.
 WORKERS ?= 3
 
+# A test run starts hundreds of processes: without byte code, each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-quick test-faults lint bench bench-scale bench-tuning bench-engines bench-cluster opensearch tools screenshot clean
 
 help:  ## this list
