@@ -122,10 +122,11 @@ def test_a_change_of_weights_survives_a_kill_of_the_log_under_it(start_service: 
             assert status == 503, answer
 
     with working(Client(change)):
-        for _ in range(3):
-            time.sleep(0.4)
-            os.kill(server.read_address(service.data_dir).pid, signal.SIGKILL)
-        time.sleep(2)
+        for n_kills in range(4):
+            n_before = len(versions)
+            wait_for(lambda n=n_before: len(versions) >= n + 5, "changes after the last kill")  # type: ignore[misc]
+            if n_kills < 3:
+                os.kill(server.read_address(service.data_dir).pid, signal.SIGKILL)
     assert versions == sorted(set(versions))
     _, history = service.call("GET", "/v1/indexes/shop/weights/history")
     stored = [change["version"] for change in history["changes"]]
