@@ -131,9 +131,9 @@ def _check_model(config: Config) -> Result:
 
     source = find_model(config.embedding.model)
     with tempfile.TemporaryDirectory() as temporary:
-        # A check must not create the data folder.
-        would_create = not config.embedding.export_dir and not config.data_path.is_dir()
-        manifest = read_manifest(exported(source, Path(temporary) if would_create else config.export_path))
+        # A check must create neither the data folder nor another folder of exports.
+        parent = config.export_path if config.embedding.export_dir else config.data_path
+        manifest = read_manifest(exported(source, config.export_path if parent.exists() else Path(temporary)))
     return "ok", f"{source.name}, {manifest.dimension} dimensions, weights {source.digest[:12]}…, exported and verified"
 
 

@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from events.errors import Corrupt
+from events.errors import Corrupt, Unavailable
 from searchsvc.embedding.model import ModelSource
 from searchsvc.embedding.tracing import DEFAULT_MAX_TOKENS, trace
 
@@ -58,17 +58,20 @@ def exported(source: ModelSource, cache: Path) -> Path:
 
     cache: folder of all exports; several processes may share it
 
-    Raises Unavailable if the model cannot be loaded.
+    Raises Unavailable if the model cannot be loaded, or cannot be written to the folder.
     """
     folder = cache / source.digest[:16]
-    if _is_whole(folder):
-        return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / LOCK_FILE).open("w") as lock:
-        # Of several processes that share the folder, one exports and the others wait.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_whole(folder):
-            _export_to(folder, source)
+    try:
+        if _is_whole(folder):
+            return folder
+        cache.mkdir(parents=True, exist_ok=True)
+        with (cache / LOCK_FILE).open("w") as lock:
+            # Of several processes that share the folder, one exports and the others wait.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _is_whole(folder):
+                _export_to(folder, source)
+    except OSError as error:
+        raise Unavailable(f"{source.name} cannot be exported to {cache}: {error.strerror or error}") from error
     return folder
 
 

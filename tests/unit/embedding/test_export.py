@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from events.errors import Corrupt
+from events.errors import Corrupt, Unavailable
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.embedding.export import exported, read_manifest
 from searchsvc.embedding.model import find_model
@@ -37,6 +37,13 @@ def test_an_export_with_a_flipped_bit_is_found_and_made_again_once(model_export:
     assert folders == {folder}
     assert read_manifest(folder) == read_manifest(model_export)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([folder.name, "lock"])
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "exports"):
+        with pytest.raises(Unavailable, match=f"{MODEL} cannot be exported to {folder}: "):
+            exported(find_model(MODEL), folder)
 
 
 def test_an_export_of_another_format_is_refused(model_export: Path, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from events.errors import InvalidInput
-from searchsvc.runtime.config import LIMITS
+from searchsvc.runtime.config import LIMITS, Config, EmbeddingConfig
 from searchsvc.runtime.config_sources import SECRETS, describe, keys, load_config, variable
 
 
@@ -72,3 +72,8 @@ def test_every_limit_is_of_a_key_and_holds_for_its_default() -> None:
         value = values[key]
         assert isinstance(value, int | float)
         assert minimum <= value <= maximum
+
+
+def test_exported_models_are_in_the_data_folder_if_no_other_is_named() -> None:
+    assert Config(data_dir="/d").export_path == Path("/d/models")
+    assert Config(data_dir="/d", embedding=EmbeddingConfig(export_dir="~/m")).export_path == Path.home() / "m"
