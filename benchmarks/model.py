@@ -8,7 +8,7 @@ from typing import Final
 
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
-from searchsvc.runtime.config import DEFAULT_MODEL
+from searchsvc.runtime.config import Config, EmbeddingConfig
 
 # An export is the same in every folder, so sharing one changes no figure but the time of a first start.
 EXPORT_DIR: Final = "SEARCHSVC_EMBEDDING_EXPORT_DIR"
@@ -16,5 +16,5 @@ EXPORT_DIR: Final = "SEARCHSVC_EMBEDDING_EXPORT_DIR"
 
 def packaged_model(data_dir: Path) -> Path:
     """Return the export folder of the packaged model, as a service on this data folder has it."""
-    shared = os.environ.get(EXPORT_DIR)
-    return exported(find_model(DEFAULT_MODEL), Path(shared) if shared else data_dir / "models")
+    config = Config(data_dir=str(data_dir), embedding=EmbeddingConfig(export_dir=os.environ.get(EXPORT_DIR, "")))
+    return exported(find_model(config.embedding.model), config.export_path)

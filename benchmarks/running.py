@@ -34,8 +34,8 @@ RUN = "from searchsvc.cli import main; main()"
 class RunningService:
     """`searchsvc serve` on a data folder.
 
-    environment: variables added to this process's own, which is cleared of SEARCHSVC_* first, but for the folder of
-        exported models
+    environment: variables added to this process's own, which is cleared of SEARCHSVC_* first; without a checkout, the
+        folder of exported models stays
     ready_timeout_s: time to become ready within; 0 does not wait for readiness
     checkout: source tree to run the service from; None runs the installed one
 
@@ -57,14 +57,15 @@ class RunningService:
         self.environment = dict(environment or {})
         self.checkout = checkout
         started = time.perf_counter()
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_") or k == EXPORT_DIR}
+        # An earlier version may not know the variable.
+        kept = () if checkout is not None else (EXPORT_DIR,)
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_") or k in kept}
         command = [sys.executable, "-c", RUN]
         folder: Path | None = None
         if checkout is not None:
             # `python -c` imports from the working folder first, so that must not be another checkout.
             command, folder = checkout.serve_command(), data_dir.parent
             clean |= {"PYTHONPATH": str(checkout.folder)}
-            clean.pop(EXPORT_DIR, None)  # an earlier version may not know it
         self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
         self.process = subprocess.Popen(
             [*command, "serve", "--data-dir", str(data_dir), "--port", str(port)],

@@ -102,10 +102,11 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def export_dir(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+def export_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of exported models, which all services and workers of this run share."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base if worker_id == "master" else base.parent) / "models"
+    # A worker of xdist has a folder of its own within that of the run.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "models"
     os.environ[EXPORT_DIR] = str(folder)
     return folder
 

@@ -116,8 +116,7 @@ async def connect(
         # nats-py would try for ever, as it should for a lost connection, but not for the first one.
         await asyncio.wait([connecting], timeout=CONNECT_TIMEOUT_S)
     finally:
-        if not connecting.done():
-            await end([connecting])
+        await end([connecting])
     if connecting.cancelled():
         raise Unavailable(f"no NATS answers at {url}: {event_log.connect_errors or 'timed out'}")
     connecting.result()
