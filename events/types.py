@@ -223,7 +223,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     pinned_ids: hits whose rank a rule set
     weights_segment: segment whose weights counted; '' for those of the index
     request: JSON of the request's other members that were not at their defaults; '' if none were, or if the user
-    is known: `sealed_request` then holds it, encrypted
+        is known: `sealed_request` then holds it, encrypted
     query_key: where the query is sealed, equal for equal queries of the same user
     behavior_factors: what shoppers' behavior multiplied each score by; () if it did not
     trial: trial that the search could be part of; '' for none

@@ -19,7 +19,7 @@ class LearningStatus(msgspec.Struct, frozen=True):
     evidence: at the gate, that the candidate is better; from 1.
     alarm: on the ramp, that the publication was a mistake; from 0.
     moved_by: for the weights that are furthest from what was learnt, the searches that moved each of them most since
-    the last publication.
+        the last publication.
     exploration_share: share of searches that explore.
     uncertainty: of the order of nearly tied neighbours, in [0, 1].
     message: the last decision, or why it could not be carried out.

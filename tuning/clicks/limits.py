@@ -58,7 +58,7 @@ class RateLimiter:
     """Limits how fast users act. An unknown user, '', is not limited.
 
     buckets: by user, the tokens left and the time when they were counted, in seconds since 1970. A user with -n tokens
-    is muted for n seconds.
+        is muted for n seconds.
     """
 
     def __init__(self) -> None:
