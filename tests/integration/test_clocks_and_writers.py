@@ -22,8 +22,8 @@ from events.jetstream.event_log import connect
 from events.log import Entry
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.command_line import run
 from tests.conftest import need
-from tests.integration.test_process import run
 from tests.waiting import wait_for
 
 Start = Callable[..., RunningService]
@@ -202,4 +202,4 @@ def test_what_is_answered_202_was_fsynced_before(start_service: Start, tmp_path:
     unsynced = [times for times in acked if not any(times[0] <= synced_at <= times[1] for synced_at in synced)]
     sys.stdout.write(f"{len(acked)} events answered 202, {len(synced)} fsyncs of the log meanwhile\n")
     assert unsynced == []
-    assert run("events", "verify", "--data-dir", str(service.data_dir), "--url", service.url).returncode == 0
+    assert run("events", "verify", "--data-dir", str(service.data_dir), "--url", service.url).status == 0

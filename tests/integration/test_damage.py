@@ -29,7 +29,7 @@ from events.types import InteractionRecorded
 from searchsvc.app.repair import INTERRUPTED_REPAIR
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
-from tests.integration.test_process import run
+from tests.command_line import run
 from tests.waiting import wait_for
 
 ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
@@ -179,8 +179,8 @@ def test_a_damaged_log_is_repaired_from_all_that_is_left(stopped: Golden, tmp_pa
     for name, damage in (("CONTROL", truncate), ("CATALOG", flip_a_bit), ("BEHAVIOR", flip_a_bit)):
         damage(streams / name, random.Random(name))
     repaired = run("events", "repair", "--data-dir", str(folder))
-    assert repaired.returncode == 0, repaired.stderr
-    report = repaired.stdout.decode()
+    assert repaired.status == 0, repaired.stderr
+    report = repaired.stdout
     assert f"CONTROL {N_CHANGES + 1}" in report
     assert "documents that CATALOG had lost were put back from saved indexes" in report
     service = RunningService(folder)
@@ -191,8 +191,8 @@ def test_a_damaged_log_is_repaired_from_all_that_is_left(stopped: Golden, tmp_pa
     sys.stdout.write(f"{report}{len(lost)} of {len(stopped.events)} events are gone\n")
     assert bool(lost) == ("of BEHAVIOR" in report or "BEHAVIOR " in report.partition("lost:")[2])
     verified = run("events", "verify", "--data-dir", str(folder), "--url", service.url)
-    assert verified.returncode == 0, verified.stdout
-    assert run("events", "repair", "--data-dir", str(folder)).returncode == 1, "a running service is left alone"
+    assert verified.status == 0, verified.stdout
+    assert run("events", "repair", "--data-dir", str(folder)).status == 1, "a running service is left alone"
     service.stop()
 
 
@@ -220,17 +220,17 @@ def test_repair_takes_unusual_messages_and_continues_after_an_interruption(tmp_p
     nats.stop()
     shutil.rmtree(folder / "nats" / "jetstream" / "$G" / "streams" / "BEHAVIOR")
     repaired = run("events", "repair", "--data-dir", str(folder))
-    assert (repaired.returncode, b"CATALOG 3" in repaired.stdout) == (0, True), repaired
-    assert b"lost: BEHAVIOR" in repaired.stdout
-    assert b"1 to 1 are missing" in repaired.stdout
+    assert (repaired.status, "CATALOG 3" in repaired.stdout) == (0, True), repaired
+    assert "lost: BEHAVIOR" in repaired.stdout
+    assert "1 to 1 are missing" in repaired.stdout
 
     # As after a repair that was killed when it had moved the store away: no service starts until it is finished.
     (archive,) = folder.glob("repair-*.ndjson")
     (folder / INTERRUPTED_REPAIR).write_text(str(archive))
     refused = run("serve", "--data-dir", str(folder), "--port", "0")
-    assert (refused.returncode, b"interrupted" in refused.stderr) == (1, True), refused.stderr
+    assert (refused.status, "interrupted" in refused.stderr) == (1, True), refused.stderr
     again = run("events", "repair", "--data-dir", str(folder))
-    assert (again.returncode, b"CATALOG 3" in again.stdout) == (0, True), again
+    assert (again.status, "CATALOG 3" in again.stdout) == (0, True), again
     service = RunningService(folder)
     assert service.call("GET", "/v1/indexes/shop")[1]["n_documents"] == 2
     _, health = service.call("GET", "/health/ready")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.command_line import run
 from tests.factories import call
 from tests.waiting import NEVER_DEGRADED
 
@@ -202,10 +201,9 @@ def test_drafts_from_the_command_line_outlive_a_restart(
     import_documents(shop.url, "shop", sample_catalogue(60))
 
     def searchsvc(*words: str, status: int = 0) -> str:
-        command = [str(Path(sys.executable).with_name("searchsvc")), "drafts", *words, "--url", shop.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == status, done.stderr + done.stdout
-        return done.stdout + done.stderr
+        done = run("drafts", *words, "--url", shop.url)
+        assert done.status == status, done.output
+        return done.output
 
     last = ranked(shop)[-1]
     file = tmp_path / "draft.json"

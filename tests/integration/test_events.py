@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from typing import Any
 
 import nats
 import pytest
 
-from benchmarks.running import RUN, RunningService
+from benchmarks.running import RunningService
 from events.server import read_address
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.command_line import run
 from tests.waiting import wait_for
 
 
 def command(*words: str) -> str:
     """Run a command that has to succeed; return its output."""
-    done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run(*words)
+    assert done.status == 0, done.output
     return done.stdout
 
 
@@ -50,13 +49,13 @@ def publish(service: RunningService, index: str, *payloads: bytes, role: str = "
     address = read_address(service.data_dir)
     account = address.accounts[role]  # type: ignore[index]
 
-    async def run() -> None:
+    async def send() -> None:
         client = await nats.connect(address.url, user=account.user, password=account.password)
         for payload in payloads:
             await client.jetstream().publish(f"ingest.{index}", payload)
         await client.close()
 
-    asyncio.run(run())
+    asyncio.run(send())
 
 
 def search(service: RunningService, query: str) -> tuple[str, list[str]]:
@@ -145,10 +144,8 @@ def test_a_refused_event_is_replayed_once_its_cause_is_fixed(start_service: Any)
     first = next(letter["refused"] for letter in listed if "early" in letter["refused"]["payload"])
 
     service.call("PUT", "/v1/indexes/later", {"searchable": [{"name": "title"}], "title": "title"})
-    replayed = subprocess.run(
-        [sys.executable, "-c", RUN, "events", "replay", "--all", *url, "--json"], capture_output=True, check=False
-    )
-    assert replayed.returncode == 3, replayed.stderr
+    replayed = run("events", "replay", "--all", *url, "--json")
+    assert replayed.status == 3, replayed.output
     report = json.loads(replayed.stdout)
     assert report["n_replayed"] == 1
     assert "no event" in report["still_refused"][0]["reason"]

@@ -22,9 +22,9 @@ from benchmarks.running import RunningService
 from events import server
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.command_line import run
 from tests.conftest import need
 from tests.integration.test_events import tail
-from tests.integration.test_process import run
 from tests.waiting import NEVER_DEGRADED, wait_for
 
 Start = Callable[..., RunningService]
@@ -145,18 +145,18 @@ def test_a_whole_log_is_verified_and_a_lost_change_is_named_and_put_back(start_s
     folder = ("--data-dir", str(service.data_dir))
     verified = run("events", "verify", *folder, "--url", service.url, "--json")
     report = json.loads(verified.stdout)
-    assert (verified.returncode, report["holds"]) == (0, True), report
+    assert (verified.status, report["holds"]) == (0, True), report
     checked = "service, copy, CONTROL, state, log and copy, CATALOG, documents, BEHAVIOR, DEAD, checkpoints"
     assert [finding["check"] for finding in report["findings"]] == checked.split(", ")
     export = service.data_dir.parent / "log.ndjson"
-    assert run("events", "export", *folder, str(export)).returncode == 0
+    assert run("events", "export", *folder, str(export)).status == 0
     service.stop()
 
     # The store is lost. The copy shows that, and no service starts on the rest.
     shutil.rmtree(service.data_dir / "nats")
     refused = run("serve", *folder, "--port", "0")
-    assert (refused.returncode, b"CONTROL ends at 0" in refused.stderr) == (1, True), refused.stderr
-    assert run("events", "import", *folder, str(export)).returncode == 0
+    assert (refused.status, "CONTROL ends at 0" in refused.stderr) == (1, True), refused.stderr
+    assert run("events", "import", *folder, str(export)).status == 0
     again = start_service()
     assert again.call("GET", "/v1/state")[1] == before
     _, weights = again.call("GET", "/v1/indexes/shop/weights")
@@ -171,12 +171,12 @@ def test_a_changed_copy_is_a_doubt_and_keeps_the_service_from_starting(start_ser
     copy = service.data_dir / "control.ndjson"
     copy.write_bytes(copy.read_bytes().replace(b"honest", b"forged"))
     doubted = run("events", "verify", "--data-dir", str(service.data_dir), "--url", service.url)
-    assert doubted.returncode == 1
-    assert b"DOUBT" in doubted.stdout
-    assert b"line 2: the chain of CONTROL 2 does not match" in doubted.stdout
+    assert doubted.status == 1
+    assert "DOUBT" in doubted.stdout
+    assert "line 2: the chain of CONTROL 2 does not match" in doubted.stdout
     service.stop()
     refused = run("serve", "--data-dir", str(service.data_dir), "--port", "0")
-    assert (refused.returncode, b"the chain of CONTROL 2 does" in refused.stderr) == (1, True), refused.stderr
+    assert (refused.status, "the chain of CONTROL 2 does" in refused.stderr) == (1, True), refused.stderr
 
 
 def test_an_event_sent_again_is_stored_once_across_a_restart_too(start_service: Start) -> None:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.running import RunningService
+from tests.command_line import run
 from tests.integration.test_events import command, publish, tail
-from tests.integration.test_process import run
 from tests.waiting import wait_for
 
 ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
@@ -126,4 +126,4 @@ def test_what_is_sent_twice_and_out_of_order_counts_once(fuzzed: RunningService)
     lost = json.loads(command("events", "dead", "--key", str(answer["query_id"]), "--url", fuzzed.url, "--json"))
     assert lost["dead"] == []
     verified = run("events", "verify", "--data-dir", str(fuzzed.data_dir), "--url", fuzzed.url)
-    assert verified.returncode == 0, verified.stdout
+    assert verified.status == 0, verified.stdout

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.collection import judged_queries
-from benchmarks.running import RUN, RunningService
+from benchmarks.running import RunningService
+from tests.command_line import Done, run
 
 
-def judge(service: RunningService, folder: Path, typed: str, *words: str) -> subprocess.CompletedProcess[str]:
-    call = [sys.executable, "-c", RUN, "judge", "shop", str(folder), "--url", service.url, *words]
-    return subprocess.run(call, input=typed, capture_output=True, text=True, timeout=300, check=False)
+def judge(service: RunningService, folder: Path, typed: str, *words: str) -> Done:
+    return run("judge", "shop", str(folder), "--url", service.url, *words, stdin=typed)
 
 
 def test_grades_are_saved_at_once_and_the_next_session_continues(service: RunningService, tmp_path: Path) -> None:
@@ -22,7 +20,7 @@ def test_grades_are_saved_at_once_and_the_next_session_continues(service: Runnin
     first = judge(
         service, folder, "3\n9\n0\nq\n", "--query", "desk lamp", "--query", "red shoe", "--depth", "3", "--json"
     )
-    assert first.returncode == 0, first.stderr
+    assert first.status == 0, first.stderr
     assert msgspec.json.decode(first.stdout) == {"queries": 2, "graded": 2, "remaining": 4}
     assert "desk lamp   (6 left)" in first.stderr
     rows = (folder / "qrels.tsv").read_text().splitlines()
@@ -39,7 +37,7 @@ def test_grades_are_saved_at_once_and_the_next_session_continues(service: Runnin
 def test_files_that_cannot_be_used_are_refused(service: RunningService, tmp_path: Path) -> None:
     def error() -> str:
         done = judge(service, tmp_path, "")
-        assert done.returncode in (1, 2)
+        assert done.status in (1, 2)
         return " ".join(done.stderr.replace("│", " ").split())
 
     assert "has no queries yet" in error()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.command_line import run
 from tests.factories import call
 from tests.waiting import wait_for
 
@@ -68,13 +67,8 @@ def learning(service: RunningService) -> dict[str, Any]:
 
 
 def command(service: RunningService, *arguments: str) -> str:
-    ran = subprocess.run(
-        [sys.executable, "-c", "from searchsvc.cli import main; main()", "tuning", *arguments, "--url", service.url],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 0, ran.stderr
+    ran = run("tuning", *arguments, "--url", service.url)
+    assert ran.status == 0, ran.output
     return ran.stdout
 
 

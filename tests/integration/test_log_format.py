@@ -13,7 +13,7 @@ from nats.js.api import StreamConfig
 from events import server
 from events.errors import Corrupt
 from events.jetstream.event_log import connect
-from tests.integration.test_process import run
+from tests.command_line import run
 
 COMMANDS = [
     ("serve", "--port", "0"),
@@ -33,8 +33,8 @@ def test_a_data_folder_of_an_earlier_version_is_refused(tmp_path: Path, words: t
     (folder / "nats").mkdir(parents=True)
     (tmp_path / "archive").write_text("")
     done = run(*(word.format(folder=tmp_path) for word in words), "--data-dir", str(folder), COLUMNS="500")
-    output = (done.stdout + done.stderr).decode()
-    assert done.returncode == 1, output
+    output = done.output
+    assert done.status == 1, output
     assert "this version reads format 1" in output
     assert "log-format.md" in output
     assert "Traceback" not in output
@@ -94,9 +94,9 @@ def test_a_service_refuses_a_nats_server_with_streams_of_an_earlier_version(
     }
     folder = str(tmp_path / "data")
     for words in (("serve", "--port", "0"), ("events", "tail", "--no-follow"), ("events", "verify")):
-        done = run(*words, "--data-dir", folder, stdin=None, **environment)
-        output = (done.stdout + done.stderr).decode()
-        assert (done.returncode, "stream CONTROL" in output, "log-format.md" in output) == (1, True, True), output
+        done = run(*words, "--data-dir", folder, **environment)
+        output = done.output
+        assert (done.status, "stream CONTROL" in output, "log-format.md" in output) == (1, True, True), output
         assert "Traceback" not in output
 
 
@@ -104,9 +104,9 @@ def test_a_service_refuses_a_nats_server_with_streams_of_an_earlier_version(
 def test_a_data_dir_that_cannot_be_written_is_one_line_and_status_1(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_text("")
     done = run("serve", "--port", "0", "--data-dir", str(tmp_path / folder))
-    lines = [line for line in done.stderr.decode().splitlines() if line.startswith("Error")]
-    assert (done.returncode, done.stderr.decode().count("data folder")) == (1, 1), done.stderr
-    assert b"Traceback" not in done.stderr, lines
+    lines = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    assert (done.status, done.stderr.count("data folder")) == (1, 1), done.stderr
+    assert "Traceback" not in done.stderr, lines
 
 
 def test_doctor_creates_no_data_folder(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +18,7 @@ from events.jetstream.event_log import JetStreamEventLog, connect
 from events.log import Entry
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.command_line import run
 from tests.factories import call
 from tests.waiting import wait_for
 
@@ -211,11 +210,9 @@ def test_a_draft_that_cannot_be_published_at_its_time_says_why_and_stays(shop: R
 
 def test_policies_and_approvals_from_the_command_line(shop: RunningService, tmp_path: Path) -> None:
     def searchsvc(*words: str, actor: str = "ada", status: int = 0) -> str:
-        command = [str(Path(sys.executable).with_name("searchsvc")), *words, "--url", shop.url]
-        environment = {"SEARCHSVC_ACTOR": actor, "PATH": "/usr/bin:/bin", "COLUMNS": "300"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
-        assert done.returncode == status, done.stderr + done.stdout
-        return done.stdout + done.stderr
+        done = run(*words, "--url", shop.url, SEARCHSVC_ACTOR=actor, COLUMNS="300")
+        assert done.status == status, done.output
+        return done.output
 
     file = tmp_path / "policy.json"
     file.write_bytes(msgspec.json.encode({"approvals": 1, "reason": "two look"}))

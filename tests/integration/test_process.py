@@ -12,27 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from benchmarks.running import RUN, RunningService
 from events import server, store_lock
 from events.errors import Unavailable
-from searchsvc.cli import main
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.command_line import run, run_process
 
 Start = Callable[..., RunningService]
-
-
-def run(*words: str, stdin: bytes | None = None, **environment: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-c", RUN, *words],
-        input=stdin,
-        capture_output=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, **environment},
-    )
 
 
 def alive(pid: int) -> bool:
@@ -95,8 +83,8 @@ def test_a_flipped_bit_in_the_saved_index_is_rebuilt_from_the_log(start_service:
 def test_a_second_service_on_one_folder_is_refused_naming_the_first(start_service: Start) -> None:
     first = start_service()
     second = run("serve", "--data-dir", str(first.data_dir), "--port", "0")
-    assert second.returncode == 1
-    assert str(first.process.pid) in second.stderr.decode()
+    assert second.status == 1
+    assert str(first.process.pid) in second.stderr
     assert first.call("GET", "/health/live")[0] == 200
 
 
@@ -105,8 +93,8 @@ def test_a_busy_port_is_refused(tmp_path: Path) -> None:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         refused = run("serve", "--data-dir", str(tmp_path / "d"), "--port", str(busy.getsockname()[1]))
-    assert refused.returncode == 1
-    assert "is not free" in refused.stderr.decode()
+    assert refused.status == 1
+    assert "is not free" in refused.stderr
 
 
 def test_an_orphaned_server_is_ended_before_another_one_opens_the_store(tmp_path: Path) -> None:
@@ -148,13 +136,13 @@ def test_the_child_fsyncs_every_write_and_keeps_its_secrets(tmp_path: Path) -> N
 def test_import_reports_refused_lines_and_ends_with_3(service: RunningService, tmp_path: Path) -> None:
     done = run("import", "cli", "-", "--url", service.url, "--json", stdin=b'{"id":"1","title":"One"}\nbad\n')
     report = json.loads(done.stdout)
-    assert (done.returncode, report["accepted"]) == (3, 1)
+    assert (done.status, report["accepted"]) == (3, 1)
     assert report["refused"][0]["line"] == 2
     assert report["created"]["title"] == "title"
     missing = run("import", "cli", str(tmp_path / "none.jsonl"), "--url", service.url)
-    assert missing.returncode == 2
+    assert missing.status == 2
     away = run("import", "cli", "-", "--url", "http://127.0.0.1:9", stdin=b'{"id":"1","title":"One"}\n')
-    assert (away.returncode, b"no service answers" in away.stderr) == (1, True)
+    assert (away.status, "no service answers" in away.stderr) == (1, True)
 
 
 def test_weights_commands_set_show_and_trace(service: RunningService) -> None:
@@ -162,12 +150,12 @@ def test_weights_commands_set_show_and_trace(service: RunningService) -> None:
     version = json.loads(done.stdout)["version"]
     shown = json.loads(run("weights", "show", "shop", "--url", service.url, "--json").stdout)
     assert (shown["version"], shown["weights"]["cosine"]) == (version, 1.25)
-    assert b"by hand" in run("weights", "history", "shop", "--url", service.url, COLUMNS="200").stdout
+    assert "by hand" in run("weights", "history", "shop", "--url", service.url, COLUMNS="200").stdout
     refused = run("weights", "set", "shop", "cosine=nan", "--url", service.url)
-    assert (refused.returncode, b"finite" in refused.stderr) == (1, True)
-    assert run("weights", "set", "shop", "cosine", "--url", service.url).returncode == 2
+    assert (refused.status, "finite" in refused.stderr) == (1, True)
+    assert run("weights", "set", "shop", "cosine", "--url", service.url).status == 2
     stale = run("weights", "set", "shop", "cosine=1", "--expected-version", "1", "--url", service.url)
-    assert (stale.returncode, b"409" in stale.stderr) == (1, True)
+    assert (stale.status, "409" in stale.stderr) == (1, True)
 
 
 def test_config_show_prints_where_each_value_comes_from(tmp_path: Path) -> None:
@@ -178,17 +166,17 @@ def test_config_show_prints_where_each_value_comes_from(tmp_path: Path) -> None:
     assert values["port"] == {"value": 8100, "origin": str(file)}
     assert values["search.candidates"] == {"value": 50, "origin": "SEARCHSVC_SEARCH_CANDIDATES"}
     assert values["host"]["origin"] == "default"
-    assert b"secret" not in done.stdout
+    assert "secret" not in done.stdout
 
 
 def test_doctor_finds_a_running_service_and_tells_how_to_publish(service: RunningService) -> None:
     done = run("doctor", "--data-dir", str(service.data_dir), "--url", service.url, "--json")
     report = json.loads(done.stdout)
-    assert done.returncode == 0
+    assert done.status == 0
     assert {check["check"]: check["status"] for check in report["checks"]}["service"] == "ok"
     assert report["nats"]["ingest"]["user"] == "ingest"
     away = run("doctor", "--data-dir", str(service.data_dir), "--url", "http://127.0.0.1:9")
-    assert away.returncode == 1
+    assert away.status == 1
 
 
 def test_without_a_model_keyword_searches_are_answered_as_degraded(start_service: Start, tmp_path: Path) -> None:
@@ -229,18 +217,18 @@ def test_serving_does_not_import_torch() -> None:
 
 
 def test_help_lists_every_command_and_each_has_help() -> None:
-    assert run("--help").returncode == 0
-    listed = CliRunner().invoke(main, ["--help"]).output
+    assert run_process("--help").status == 0
+    listed = run("--help").output
     for command in ("serve", "demo", "import", "events", "weights", "config", "doctor", "bench"):
         assert command in listed
-        assert CliRunner().invoke(main, [command, "--help"]).exit_code == 0
+        assert run(command, "--help").status == 0
 
 
 def test_reading_a_log_that_is_not_running_is_refused(start_service: Start) -> None:
     service = start_service()
     service.stop()
     done = run("events", "tail", "--data-dir", str(service.data_dir), "--no-follow")
-    assert (done.returncode, b"no NATS answers" in done.stderr) == (1, True)
+    assert (done.status, "no NATS answers" in done.stderr) == (1, True)
 
 
 def test_a_wrong_password_for_nats_is_reported(tmp_path: Path) -> None:
@@ -255,7 +243,7 @@ def test_a_wrong_password_for_nats_is_reported(tmp_path: Path) -> None:
             SEARCHSVC_NATS_USER="service",
             SEARCHSVC_NATS_PASSWORD="wrong",
         )
-        assert (done.returncode, b"uthorization" in done.stderr) == (1, True), done.stderr
+        assert (done.status, "uthorization" in done.stderr) == (1, True), done.stderr
     finally:
         running.stop()
 

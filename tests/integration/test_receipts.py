@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +11,7 @@ from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import new_query_id
+from tests.command_line import run
 from tests.factories import NOW, call
 from tests.waiting import NEVER_DEGRADED
 
@@ -135,6 +133,5 @@ def test_an_answer_that_was_never_shown_is_not_found(shop: RunningService) -> No
 def test_receipts_from_the_command_line(shop: RunningService) -> None:
     answer = search(shop)
     for words, text in ((("show",), "in the log: BEHAVIOR"), (("verify",), "bit for bit")):
-        command = [str(Path(sys.executable).with_name("searchsvc")), "receipts", *words, answer["query_id"]]
-        done = subprocess.run([*command, "--url", shop.url], capture_output=True, text=True, timeout=300, check=False)
-        assert (done.returncode, text in done.stdout) == (0, True), done.stdout + done.stderr
+        done = run("receipts", *words, answer["query_id"], "--url", shop.url)
+        assert (done.status, text in done.stdout) == (0, True), done.output

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.running import RunningService
+from tests.command_line import run
 from tests.integration.test_service import Calling, http
 from tests.waiting import wait_for
 
@@ -223,10 +222,9 @@ def test_a_wrong_rule_is_refused_and_changes_nothing(http: Calling, rule: dict[s
 
 def test_rules_from_the_command_line(service: RunningService, tmp_path: Path) -> None:
     def searchsvc(*words: str, status: int = 0) -> str:
-        command = [str(Path(sys.executable).with_name("searchsvc")), "rules", *words, "--url", service.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == status, done.stderr + done.stdout
-        return done.stdout + done.stderr
+        done = run("rules", *words, "--url", service.url)
+        assert done.status == status, done.output
+        return done.output
 
     assert "live" in searchsvc("synonym", "shop", "laps", "laptop", "klapprechner", "--reason", "German shoppers")
     assert "live" in searchsvc("synonym", "shop", "one", "fernseher", "--to", "soundbar")

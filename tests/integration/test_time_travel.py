@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +12,7 @@ import pytest
 from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.command_line import run
 from tests.factories import call
 from tests.waiting import NEVER_DEGRADED
 
@@ -153,10 +152,9 @@ def test_concurrent_writers_lose_no_edit(shop: RunningService) -> None:
 
 def test_the_command_line_shows_reverts_and_exports_changes(shop: RunningService, tmp_path: Path) -> None:
     def searchsvc(*words: str, status: int = 0) -> str:
-        command = [str(Path(sys.executable).with_name("searchsvc")), *words]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == status, done.stderr + done.stdout
-        return done.stdout + done.stderr
+        done = run(*words)
+        assert done.status == status, done.output
+        return done.output
 
     url = ("--url", shop.url)
     seq = weigh(shop, bm25__title=6.5)

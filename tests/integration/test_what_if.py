@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +22,7 @@ from events.types import BehaviorBatch, BehaviorEvent, InteractionRecorded, Pair
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import new_query_id
+from tests.command_line import run
 from tests.factories import call
 from tests.waiting import NEVER_DEGRADED, wait_for
 
@@ -193,9 +192,7 @@ def test_what_if_from_the_command_line(shop: RunningService, tmp_path: Path) -> 
     call(shop, "PUT", f"{SHOP}/drafts/hand", {"edits": [pin(order[1], 1)]})
     judgments = tmp_path / "judgments.json"
     judgments.write_bytes(msgspec.json.encode({"lamp": {order[1]: 1}}))
-    command = [str(Path(sys.executable).with_name("searchsvc")), "drafts", "what-if", "shop", "hand"]
-    command += ["--judgments", str(judgments), "--url", shop.url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+    done = run("drafts", "what-if", "shop", "hand", "--judgments", str(judgments), "--url", shop.url)
+    assert done.status == 0, done.output
     assert "clicks per search: 0." in done.stdout
     assert "nDCG@10 of 1 judged queries" in done.stdout
