@@ -57,8 +57,8 @@ class RunningService:
         self.environment = dict(environment or {})
         self.checkout = checkout
         started = time.perf_counter()
-        # An earlier version may not know the variable.
-        kept = () if checkout is not None else (EXPORT_DIR,)
+        # Another version may not know the variable.
+        kept = (EXPORT_DIR,) if checkout is None or checkout.folder == Checkout.of_this_process().folder else ()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_") or k in kept}
         command = [sys.executable, "-c", RUN]
         folder: Path | None = None

@@ -190,6 +190,7 @@ class OpenSearchNode:
         if self._process is not None:
             # Not the id of our child: a command may have killed the node and started it again.
             pid = self.pid
+            self.thaw()
             os.kill(pid, signal.SIGTERM)
             self._process.wait(STOP_TIMEOUT_S)
             self._process = None

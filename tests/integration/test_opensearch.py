@@ -515,29 +515,33 @@ def _searched_until_rebuilt(service: RunningService) -> dict[str, Any] | None:
     return None
 
 
-def test_the_service_searches_the_vectors_if_the_node_cannot(opensearch: OpenSearchNode, start_service: Start) -> None:
-    bare = OpenSearchNode(without_plugins())
-    try:
-        address = {"SEARCHSVC_OPENSEARCH_URL": bare.url, "SEARCHSVC_OPENSEARCH_PREFIX": "bare"}
-        far, near = start_service("far", **address), start_service("near")
-        for service in (far, near):
-            import_documents(service.url, "shop", sample_catalogue(90))
-        request = {"query": "something to run in", "filters": "price:[20 TO 500]", "explain": True}
-        answers = [service.call("POST", "/v1/indexes/shop/search", request)[1] for service in (far, near)]
-        assert [answer["degraded"] for answer in answers] == [[], []]
-        assert answers[0]["total"] == answers[1]["total"]
-        assert answers[0]["hits"][0]["id"] == answers[1]["hits"][0]["id"]
-        assert any(hit["explanation"]["vector_rank"] for hit in answers[0]["hits"])
-        # A restarted service reads the vectors from the node.
-        far.kill()
-        far = start_service("far", **address)
-        restarted = far.call("POST", "/v1/indexes/shop/search", request)[1]
-        assert [hit["id"] for hit in restarted["hits"]] == [hit["id"] for hit in answers[0]["hits"]]
-        result = CliRunner().invoke(doctor, ["--url", far.url, "--data-dir", str(far.data_dir), "--json"], env=address)
-        check = next(entry for entry in msgspec.json.decode(result.stdout)["checks"] if entry["check"] == "opensearch")
-        assert (check["status"], "vectors are searched in the service" in check["detail"]) == ("warn", True)
-    finally:
-        bare.stop()
+@pytest.fixture(scope="module")
+def bare(opensearch: OpenSearchNode) -> Iterator[OpenSearchNode]:
+    """A second node, without plugins. Tests may stop it, but must leave it running."""
+    running = OpenSearchNode(without_plugins())
+    yield running
+    running.stop()
+
+
+def test_the_service_searches_the_vectors_if_the_node_cannot(bare: OpenSearchNode, start_service: Start) -> None:
+    address = {"SEARCHSVC_OPENSEARCH_URL": bare.url, "SEARCHSVC_OPENSEARCH_PREFIX": "bare"}
+    far, near = start_service("far", **address), start_service("near")
+    for service in (far, near):
+        import_documents(service.url, "shop", sample_catalogue(90))
+    request = {"query": "something to run in", "filters": "price:[20 TO 500]", "explain": True}
+    answers = [service.call("POST", "/v1/indexes/shop/search", request)[1] for service in (far, near)]
+    assert [answer["degraded"] for answer in answers] == [[], []]
+    assert answers[0]["total"] == answers[1]["total"]
+    assert answers[0]["hits"][0]["id"] == answers[1]["hits"][0]["id"]
+    assert any(hit["explanation"]["vector_rank"] for hit in answers[0]["hits"])
+    # A restarted service reads the vectors from the node.
+    far.kill()
+    far = start_service("far", **address)
+    restarted = far.call("POST", "/v1/indexes/shop/search", request)[1]
+    assert [hit["id"] for hit in restarted["hits"]] == [hit["id"] for hit in answers[0]["hits"]]
+    result = CliRunner().invoke(doctor, ["--url", far.url, "--data-dir", str(far.data_dir), "--json"], env=address)
+    check = next(entry for entry in msgspec.json.decode(result.stdout)["checks"] if entry["check"] == "opensearch")
+    assert (check["status"], "vectors are searched in the service" in check["detail"]) == ("warn", True)
 
 
 N_MANY = 12_000
@@ -616,37 +620,31 @@ def test_doctor_reports_the_state_of_the_node(services: Sequence[RunningService]
 
 
 def test_a_node_that_hangs_or_is_killed_is_reported_and_loses_nothing(
-    start_service: Start, opensearch: OpenSearchNode
+    start_service: Start, bare: OpenSearchNode
 ) -> None:
-    node = OpenSearchNode()
-    try:
-        address = {"SEARCHSVC_OPENSEARCH_URL": node.url, "SEARCHSVC_OPENSEARCH_PREFIX": "killed"}
-        address["SEARCHSVC_OPENSEARCH_TIMEOUT_MS"] = f"{TIMEOUT_S * 1e3}"
-        service = start_service("far", **address)
-        import_documents(service.url, "shop", sample_catalogue(40))
-        node.freeze()
-        # The node stays frozen: the service has to answer all the same.
+    address = {"SEARCHSVC_OPENSEARCH_URL": bare.url, "SEARCHSVC_OPENSEARCH_PREFIX": "killed"}
+    address["SEARCHSVC_OPENSEARCH_TIMEOUT_MS"] = f"{TIMEOUT_S * 1e3}"
+    service = start_service("far", **address)
+    import_documents(service.url, "shop", sample_catalogue(40))
+    bare.freeze()
+    # The node stays frozen: the service has to answer all the same.
+    status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+    assert (status, "in time" in answer["detail"]) == (503, True), answer
+    bare.thaw()
+    bare.kill()
+    status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
+    assert (status, "OpenSearch" in answer["detail"]) == (503, True)
+    for _ in range(10):
         status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
-        assert (status, "in time" in answer["detail"]) == (503, True), answer
-        node.thaw()
-        node.kill()
-        status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
-        assert (status, "OpenSearch" in answer["detail"]) == (503, True)
-        for _ in range(10):
-            status, answer = service.call("POST", "/v1/indexes/shop/search", {"query": "shoe"})
-        assert (status, "not tried again yet" in answer["detail"]) == (503, True)
-        health = service.call("GET", "/health/ready")[1]
-        assert (health["status"], any("opensearch" in reason for reason in health["reasons"])) == ("degraded", True)
-        for number in range(10):
-            status, _ = service.call(
-                "POST", "/v1/indexes/shop/documents", {"id": f"N{number}", "title": f"new {number}"}
-            )
-            assert status in (200, 202)
-        node.start()
-        wait_for(lambda: _n_documents(service) == 50, "all documents after the node came back", limit_s=CAUGHT_UP_S)
-        assert service.call("GET", "/health/ready")[1]["status"] == "ready"
-    finally:
-        node.stop()
+    assert (status, "not tried again yet" in answer["detail"]) == (503, True)
+    health = service.call("GET", "/health/ready")[1]
+    assert (health["status"], any("opensearch" in reason for reason in health["reasons"])) == ("degraded", True)
+    for number in range(10):
+        status, _ = service.call("POST", "/v1/indexes/shop/documents", {"id": f"N{number}", "title": f"new {number}"})
+        assert status in (200, 202)
+    bare.start()
+    wait_for(lambda: _n_documents(service) == 50, "all documents after the node came back", limit_s=CAUGHT_UP_S)
+    assert service.call("GET", "/health/ready")[1]["status"] == "ready"
 
 
 def _n_documents(service: RunningService) -> int:
