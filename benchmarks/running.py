@@ -8,10 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, Protocol, Self
 
 import msgspec
 
@@ -29,6 +29,25 @@ IDLE_WINDOW_S: Final = 3.0
 IDLE_CPU_SHARE: Final = 0.1
 LOG_TAIL_BYTES: Final = 2000
 RUN = "from searchsvc.cli import main; main()"
+
+
+class Process(Protocol):
+    """What is used of Popen."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
 
 
 class RunningService:
@@ -57,24 +76,12 @@ class RunningService:
         self.environment = dict(environment or {})
         self.checkout = checkout
         started = time.perf_counter()
+        self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
         # Another version may not know the variable.
         kept = (EXPORT_DIR,) if checkout is None or checkout.folder == Checkout.of_this_process().folder else ()
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_") or k in kept}
-        command = [sys.executable, "-c", RUN]
-        folder: Path | None = None
-        if checkout is not None:
-            # `python -c` imports from the working folder first, so that must not be another checkout.
-            command, folder = checkout.serve_command(), data_dir.parent
-            clean |= {"PYTHONPATH": str(checkout.folder)}
-        self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
-        self.process = subprocess.Popen(
-            [*command, "serve", "--data-dir", str(data_dir), "--port", str(port)],
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env={**clean, **self.environment},
-            cwd=folder,
-            text=True,
-        )
+        words = ("serve", "--data-dir", str(data_dir), "--port", str(port))
+        self.process = self._launch(words, {**clean, **self.environment})
         try:
             self.port = self._read_port()
             if ready_timeout_s:
@@ -83,6 +90,21 @@ class RunningService:
             self.kill()
             raise
         self.start_s = time.perf_counter() - started
+
+    def _launch(self, words: Sequence[str], environment: Mapping[str, str]) -> Process:
+        """Start the command with a pipe for its output and the log for its errors. environment: all its variables"""
+        if self.checkout is None:
+            return self._popen([sys.executable, "-c", RUN, *words], environment)
+        # `python -c` imports from the working folder first, so that must not be another checkout.
+        path = {"PYTHONPATH": str(self.checkout.folder)}
+        return self._popen([*self.checkout.serve_command(), *words], {**environment, **path}, self.data_dir.parent)
+
+    def _popen(
+        self, command: Sequence[str], environment: Mapping[str, str], folder: Path | None = None
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=self._log, env=environment, cwd=folder, text=True
+        )
 
     @property
     def url(self) -> str:
@@ -96,10 +118,10 @@ class RunningService:
     def connection(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=300)
 
-    def restarted(self) -> RunningService:
+    def restarted(self) -> Self:
         """Stop this service and start another on the same data folder and port."""
         self.stop()
-        return RunningService(self.data_dir, self.port, self.environment, checkout=self.checkout)
+        return type(self)(self.data_dir, self.port, self.environment, checkout=self.checkout)
 
     def await_idle(self, timeout_s: float = IDLE_TIMEOUT_S) -> None:
         """Wait until the service has stopped tidying up what was written to it.

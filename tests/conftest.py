@@ -13,7 +13,6 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from benchmarks.model import EXPORT_DIR
-from benchmarks.running import RunningService
 from events import server
 from events.jetstream.event_log import connect
 from events.log import EventLog
@@ -26,6 +25,7 @@ from searchsvc.engines.opensearch.node import Node
 from searchsvc.runtime.config import DEFAULT_MODEL
 from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch
+from tests.running import RunningService
 from tests.waiting import NEVER_DEGRADED
 
 # No example has a deadline: the machine may be doing something else.

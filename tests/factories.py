@@ -13,7 +13,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from benchmarks.running import RunningService
 from events import control
 from events.chain import GENESIS, link
 from events.codec import encode
@@ -35,6 +34,7 @@ from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.protocol import EngineSnapshot, Upsert
 from searchsvc.indexing.rebuild import RebuildComparison
 from searchsvc.state.serving_state import ServingState
+from tests.running import RunningService
 from tuning.arrays import FloatArray
 from tuning.features import default_weights
 

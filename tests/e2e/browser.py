@@ -14,9 +14,9 @@ from shutil import which
 
 from playwright.sync_api import Page, expect, sync_playwright
 
-from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
+from tests.running import RunningService
 
 FLAGS = [
     "--no-sandbox",

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from tests.e2e.browser import open_browser, take_screenshot
+from tests.running import RunningService
 
 pytestmark = pytest.mark.browser
 

@@ -16,7 +16,7 @@ from shutil import which
 
 import pytest
 
-from benchmarks.running import RunningService, call
+from benchmarks.running import call
 from events import server
 from events.jetstream.event_log import connect
 from events.log import Entry
@@ -24,6 +24,7 @@ from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.conftest import need
+from tests.running import RunningService
 from tests.waiting import wait_for
 
 Start = Callable[..., RunningService]

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.running import RunningService, event_log
+from benchmarks.running import event_log
 from events import server
 from events.codec import decode_behavior
 from events.errors import Corrupt, Unavailable
@@ -30,6 +30,7 @@ from searchsvc.app.repair import INTERRUPTED_REPAIR
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
+from tests.running import RunningService
 from tests.waiting import wait_for
 
 ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))

@@ -10,11 +10,11 @@ from typing import Any
 import nats
 import pytest
 
-from benchmarks.running import RunningService
 from events.server import read_address
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
+from tests.running import RunningService
 from tests.waiting import wait_for
 
 

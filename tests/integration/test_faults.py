@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.running import RunningService
 from events import server
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.conftest import need
 from tests.integration.test_events import tail
+from tests.running import RunningService
 from tests.waiting import NEVER_DEGRADED, wait_for
 
 Start = Callable[..., RunningService]

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.running import RunningService
 from tests.command_line import run
 from tests.integration.test_events import command, publish, tail
+from tests.running import RunningService
 from tests.waiting import wait_for
 
 ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
@@ -46,6 +46,7 @@ bodies = st.one_of(st.binary(max_size=300), values.map(lambda value: json.dumps(
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> RunningService:
     service = RunningService(tmp_path_factory.mktemp("fuzzed") / "data")
     service.call("PUT", "/v1/indexes/shop", {"searchable": [{"name": "title"}], "title": "title"})
+    wait_for(lambda: service.call("POST", "/v1/indexes/shop/search", {})[0] == 200, "a search of the new index")
     return service
 
 

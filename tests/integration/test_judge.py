@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.collection import judged_queries
-from benchmarks.running import RunningService
 from tests.command_line import Done, run
+from tests.running import RunningService
 
 
 def judge(service: RunningService, folder: Path, typed: str, *words: str) -> Done:

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.running import RunningService
 from events import control
 from events.errors import Corrupt, InvalidInput, NotFound, Unavailable
 from events.index_control import IndexControl
@@ -42,6 +41,7 @@ from searchsvc.engines.retrieval import FacetRequest, Retrieval
 from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
 from tests.opensearch import OpenSearchNode, without_plugins
 from tests.proxy import proxy
+from tests.running import RunningService
 from tests.waiting import wait_for
 from tuning.arrays import FloatArray
 

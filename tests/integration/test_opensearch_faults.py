@@ -16,13 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.running import RunningService
 from events.errors import Unavailable
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.engines.opensearch.node import Node
 from tests.opensearch import OpenSearchNode
 from tests.proxy import LATE_S, SLOW_S, Fault, Proxy, proxy, self_signed
+from tests.running import RunningService
 from tests.waiting import wait_for
 
 TIMEOUT_S = 1.0

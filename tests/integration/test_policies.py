@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.running import RunningService
 from events import server
 from events.jetstream.event_log import JetStreamEventLog, connect
 from events.log import Entry
@@ -20,6 +19,7 @@ from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.factories import call
+from tests.running import RunningService
 from tests.waiting import wait_for
 
 SHOP = "/v1/indexes/shop"

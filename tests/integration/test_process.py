@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.running import RUN, RunningService
+from benchmarks.running import RUN
 from events import server, store_lock
 from events.errors import Unavailable
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run, run_process
+from tests.running import RunningService
 
 Start = Callable[..., RunningService]
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import new_query_id
 from tests.command_line import run
 from tests.factories import NOW, call
+from tests.running import RunningService
 from tests.waiting import NEVER_DEGRADED
 
 SHOP = "/v1/indexes/shop"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.running import RunningService
 from tests.command_line import run
 from tests.integration.test_service import Calling, http
+from tests.running import RunningService
 from tests.waiting import wait_for
 
 __all__ = ["http"]  # a fixture

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.running import RunningService, call
+from benchmarks.running import call
+from tests.running import RunningService
 from tests.waiting import wait_for
 
 Calling = Callable[..., tuple[int, dict[str, Any]]]

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.running import RunningService
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.factories import call
+from tests.running import RunningService
 from tests.waiting import NEVER_DEGRADED
 
 SHOP = "/v1/indexes/shop"

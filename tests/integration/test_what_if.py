@@ -12,7 +12,6 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks.running import RunningService
 from events import server
 from events.codec import encode
 from events.jetstream.event_log import connect
@@ -24,6 +23,7 @@ from searchsvc.cli.sample import sample_catalogue
 from searchsvc.search.query_ids import new_query_id
 from tests.command_line import run
 from tests.factories import call
+from tests.running import RunningService
 from tests.waiting import NEVER_DEGRADED, wait_for
 
 SHOP = "/v1/indexes/shop"
