@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -48,6 +47,8 @@ class Process(Protocol):
     def wait(self, timeout: float | None = None) -> int: ...
 
     def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 class RunningService:
@@ -151,7 +152,7 @@ class RunningService:
 
     def kill(self) -> None:
         """Send SIGKILL to the service's own pid; its nats-server child has to end by itself."""
-        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
         self._close()
 

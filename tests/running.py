@@ -69,6 +69,9 @@ class _Forked:
     def terminate(self) -> None:
         self._process.terminate()
 
+    def kill(self) -> None:
+        self._process.kill()
+
 
 def _serve(words: Sequence[str], environment: Mapping[str, str], log: Path, output: Connection) -> None:
     """Become the command, in the forked process."""
