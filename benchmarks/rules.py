@@ -146,7 +146,12 @@ def _actions(rng: np.random.Generator, number: int) -> tuple[Any, ...]:
 def _context(rng: np.random.Generator) -> SearchContext:
     filters = parse_filter(f"category:c{int(rng.integers(0, 500))} AND price>10") if rng.random() < 0.5 else None
     query = stems_of(" ".join(_words(rng, int(rng.integers(1, 7)))))
-    return SearchContext((query,), frozenset([f"tag{int(rng.integers(0, 200))}"]), filter_conjuncts(filters), "s7")
+    return SearchContext(
+        queries=(query,),
+        tags=frozenset([f"tag{int(rng.integers(0, 200))}"]),
+        filters=filter_conjuncts(filters),
+        user_segment="s7",
+    )
 
 
 def _test_each_ms(rules: dict[str, StoredRule], context: SearchContext) -> float:

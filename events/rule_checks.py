@@ -44,6 +44,8 @@ MAX_RANK: Final = 300
 MAX_ID_CHARS: Final = 512
 MAX_URL_CHARS: Final = 2000
 MAX_DATA_BYTES: Final = 16 * 1024
+# What a rule may do that fires for some filters: all that does not change which documents match.
+WITH_FILTERS: Final = ("boost", "bury", "redirect", "user_data")
 _URL: Final = re.compile(r"^(https?://[^\s/]+|/)[^\s]*$")
 
 
@@ -64,6 +66,11 @@ def check_rule(rule: Rule) -> None:
     check_conditions(rule.conditions)
     for i, action in enumerate(rule.actions):
         _check_action(action, f"actions[{i}]")
+        if rule.conditions.filters:
+            # Else choosing a facet value would change which documents match, and give another number than its count.
+            limit = f"{' or '.join(WITH_FILTERS)} in a rule with conditions.filters; for a category page use a scope"
+            name = str(action.__struct_config__.tag)
+            require(name in WITH_FILTERS, f"actions[{i}].type", name, limit)
     _check_compatible(rule.actions)
 
 

@@ -41,6 +41,7 @@ class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     query: a pattern, or several of which one must match.
     context: tags that the search must carry, all of them.
+    scope: scope that the search must have, perhaps within another: a store or a category page.
     filters: filter that the search must have, perhaps among others.
     user_segment: segment that the shopper must belong to.
     experiment: arm of an experiment that the search must be in.
@@ -48,6 +49,7 @@ class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
 
     query: QueryPattern | tuple[QueryPattern, ...] | None = None
     context: tuple[str, ...] = ()
+    scope: FilterInput = ""
     filters: FilterInput = ""
     user_segment: str = ""
     experiment: str = ""
@@ -58,6 +60,12 @@ class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
         if self.query is None:
             return ()
         return (self.query,) if isinstance(self.query, QueryPattern) else self.query
+
+    def filters_by_path(self) -> Iterator[tuple[str, FilterInput]]:
+        """Yield the filters that are given, with the paths of their members."""
+        for name in ("scope", "filters"):
+            if getattr(self, name):
+                yield f"conditions.{name}", getattr(self, name)
 
 
 class SynonymAction(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="synonym"):
@@ -180,8 +188,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def filters_of(rule: Rule) -> Iterator[tuple[str, FilterInput]]:
     """Yield every filter of a rule with the path of its member, such as `actions[0].filter`."""
-    if rule.conditions.filters:
-        yield "conditions.filters", rule.conditions.filters
+    yield from rule.conditions.filters_by_path()
     for i, action in enumerate(rule.actions):
         match action:
             case HideAction(filter=text) | BoostAction(filter=text) | BuryAction(filter=text) if text:

@@ -179,7 +179,7 @@ def call(
 
 
 class FakeEmbedder(Embedder):
-    """Encodes queries without a model; fails for `broken`.
+    """Encodes queries without a model, and knows every word; fails for `broken`.
 
     queries, all_cores: what it was called with
     """
@@ -190,6 +190,9 @@ class FakeEmbedder(Embedder):
 
     def cached(self, query: str) -> FloatArray | None:
         return None
+
+    def knows(self, word: str) -> bool:
+        return True
 
     def encode_query(self, query: str, *, all_cores: bool = False) -> FloatArray:
         self.queries.append(query)

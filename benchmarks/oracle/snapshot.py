@@ -62,30 +62,39 @@ class OracleSnapshot:
 
     def retrieve(self, request: Retrieval) -> Retrieved:
         query, vector = request.query, request.query_vector()
-        allowed = self._allowed(request, request.filters)
-        matching, operator, unmatched = self._match(query, allowed, request.operator)
-        scores = self._keyword_scores(matching, request)
-        by_score = sorted(matching, key=lambda slot: (-scores[slot], self.documents[slot].id))
-        nearest, trust = self._vector_leg(request, allowed, by_score)
-        pinned = self._pinned(request, allowed)
+        scope = [slot for slot in range(self.n_documents) if slot != request.excluded_slot]
+        scope = [slot for slot in scope if self._passes(slot, request.scope)]
+        matching, operator, unmatched = self._match(query, scope, request.operator)
+        matching = matching if request.has_keyword_leg or not query.text else []
+        nearest, trust = self._vector_leg(request, scope, matching)
+        pinned = [slot for slot in scope if self.documents[slot].id in request.pinned_ids]
         match_set = sorted({*matching, *nearest, *pinned})
+        answer = [slot for slot in match_set if self._passes(slot, request.filters)]
+        is_fallback = False
+        if not answer and trust and request.operator != "all":
+            passing = [slot for slot in scope if self._passes(slot, request.filters)]
+            nearest = answer = self._nearest(request, passing, len(passing))
+            is_fallback = bool(answer)
+        by_score = self._by_score([slot for slot in matching if slot in set(answer)], request)
+        nearest = [slot for slot in nearest if slot in set(answer)]
         boosted = [] if request.boosted is None else [slot for slot in by_score if self._passes(slot, request.boosted)]
-        window = len(match_set) if request.window is None else max(request.k, request.window, FIRST_PAGE)
-        order = self._sorted(match_set, request) if request.sort else by_score
+        window = len(answer) if request.window is None else max(request.k, request.window, FIRST_PAGE)
+        order = self._sorted(sorted(answer), request) if request.sort else by_score
         cosines = self.cosines(np.array(nearest, np.int64), vector) if vector is not None else np.empty(0, np.float32)
         return Retrieved(
             keyword=np.array(order[:window], np.int64),
             nearest=np.array(nearest, np.int64),
             cosines=cosines,
             vector_trust=trust,
-            total=len(match_set),
+            total=len(answer),
             operator=operator if query.text else None,
             unmatched_terms=unmatched,
             facets={
-                facet_request.field: self._facet(facet_request, request, match_set, operator, uses_vectors=bool(trust))
+                facet_request.field: self._facet(facet_request, request, match_set, answer)
                 for facet_request in request.facets
             },
-            pinned=np.array(pinned, np.int64),
+            is_fallback=is_fallback,
+            pinned=np.array([slot for slot in pinned if slot in set(answer)], np.int64),
             boosted=np.array(boosted[: request.k], np.int64),
         )
 
@@ -135,14 +144,6 @@ class OracleSnapshot:
     def _passes(self, slot: int, condition: Filter | None) -> bool:
         return passes(self.documents[slot], condition)
 
-    def _allowed(self, request: Retrieval, filters: Filter | None) -> list[int]:
-        """Return the slots within the scope that pass the filters."""
-        slots = (slot for slot in range(self.n_documents) if slot != request.excluded_slot)
-        return [slot for slot in slots if self._passes(slot, request.scope) and self._passes(slot, filters)]
-
-    def _pinned(self, request: Retrieval, allowed: list[int]) -> list[int]:
-        return [slot for slot in allowed if self.documents[slot].id in request.pinned_ids]
-
     def _match(
         self, query: Query, allowed: list[int], requested: RequestedOperator
     ) -> tuple[list[int], Operator, tuple[int, ...]]:
@@ -153,8 +154,8 @@ class OracleSnapshot:
         required = [(position, term) for position, term in enumerate(query.terms) if not term.optional]
         unmatched = tuple(position for position, term in required if not any(texts.df(term, i) for i in fields))
         terms = [term for position, term in required if position not in unmatched]
-        if not terms:
-            return [], "any" if unmatched else "all", unmatched
+        if not terms or (requested == "all" and unmatched):
+            return [], "any" if unmatched and requested != "all" else "all", unmatched
         holds = {slot: [any(texts.tf(slot, i, term) for i in fields) for term in terms] for slot in allowed}
         with_all = [slot for slot in allowed if all(holds[slot])]
         with_any = [slot for slot in allowed if any(holds[slot])]
@@ -172,27 +173,37 @@ class OracleSnapshot:
         boosts = [max(request.field_boosts.get(field.name, 1.0), 0.0) for field in self.settings.searchable]
         return {slot: round(float(row @ np.array(boosts)), 5) for slot, row in zip(slots, table, strict=True)}
 
-    def _nearest(self, vector: FloatArray | None, k: int, allowed: list[int]) -> list[int]:
+    def _by_score(self, slots: list[int], request: Retrieval) -> list[int]:
+        scores = self._keyword_scores(slots, request)
+        return sorted(slots, key=lambda slot: (-scores[slot], self.documents[slot].id))
+
+    def _nearest(self, request: Retrieval, slots: list[int], k: int) -> list[int]:
+        vector = request.query_vector()
         if vector is None or self.settings.embedding is None:
             return []
-        cosines = self.cosines(np.array(allowed, np.int64), vector).tolist()
-        return [slot for _, slot in sorted(zip(cosines, allowed, strict=True), key=lambda pair: -pair[0])][:k]
+        cosines = self.cosines(np.array(slots, np.int64), vector).tolist()
+        near = [(cosine, slot) for cosine, slot in zip(cosines, slots, strict=True) if cosine > request.min_cosine]
+        return [slot for _, slot in sorted(near, key=lambda pair: -pair[0])][:k]
 
-    def _vector_leg(self, request: Retrieval, allowed: list[int], by_score: list[int]) -> tuple[list[int], float]:
+    def _vector_leg(self, request: Retrieval, scope: list[int], matching: list[int]) -> tuple[list[int], float]:
         """Return the nearest slots and the vector trust: see `searchsvc.engines.vector_trust.vector_trust`."""
         vector = request.query_vector()
-        nearest = self._nearest(vector, request.k, allowed)
+        nearest = self._nearest(request, scope, request.k)
         if vector is None or self.settings.embedding is None:
             return [], 0.0
-        if len(by_score) < 3 or self.n_documents <= len(nearest[:10]) or not request.query.terms:
-            return nearest, 1.0
-        mean, first, near = (
-            float(self.cosines(np.array(slots, np.int64), vector).mean()) if slots else 0.0
-            for slots in (list(range(self.n_documents)), by_score[:10], nearest[:10])
-        )
-        share = (first - mean) / (near - mean) if near > mean else 0.0
-        trust = min(max((share - 0.1) / 0.15, 0.0), 1.0)
-        return (nearest, trust) if trust else ([], 0.0)
+        trust, first = 1.0, self._by_score(matching, request)[:10]
+        if len(first) >= 3 and self.n_documents > len(nearest[:10]) and request.query.terms:
+            mean, of_first, near = (
+                float(self.cosines(np.array(slots, np.int64), vector).mean()) if slots else 0.0
+                for slots in (list(range(self.n_documents)), first, nearest[:10])
+            )
+            share = (of_first - mean) / (near - mean) if near > mean else 0.0
+            trust = min(max((share - 0.1) / 0.15, 0.0), 1.0)
+        if not trust:
+            return [], 0.0
+        if request.operator == "all" and request.query.text:
+            nearest = [slot for slot in nearest if slot in set(self._match(request.query, scope, "all")[0])]
+        return nearest, trust
 
     def _sorted(self, slots: list[int], request: Retrieval) -> list[int]:
         order = sorted(slots, key=lambda slot: self.documents[slot].id)
@@ -201,23 +212,13 @@ class OracleSnapshot:
             order.sort(key=sort_values(documents, key.field, descending=key.descending).__getitem__)
         return order
 
-    def _facet(
-        self,
-        facet_request: FacetRequest,
-        request: Retrieval,
-        match_set: list[int],
-        operator: Operator,
-        *,
-        uses_vectors: bool,
-    ) -> Facet:
-        """Count over the match set; a disjunctive facet over the one without the filters on its own attribute."""
+    def _facet(self, facet_request: FacetRequest, request: Retrieval, match_set: list[int], answer: list[int]) -> Facet:
+        """Count over the answer; a disjunctive facet over the match set without the filters on its own attribute."""
         filters = without_field(request.filters, facet_request.field)
+        counted = answer
         if facet_request.disjunctive and filters != request.filters:
-            allowed = self._allowed(request, filters)
-            matching, _, _ = self._match(request.query, allowed, operator)
-            nearest = self._nearest(request.query_vector(), request.k, allowed) if uses_vectors else []
-            match_set = sorted({*matching, *nearest, *self._pinned(request, allowed)})
-        return facet([self.documents[slot] for slot in match_set], facet_request.field, facet_request.max_values)
+            counted = [slot for slot in match_set if self._passes(slot, filters)]
+        return facet([self.documents[slot] for slot in counted], facet_request.field, facet_request.max_values)
 
 
 def _quantised(vector: FloatArray) -> FloatArray:

@@ -36,7 +36,7 @@ def names_documents(edit: Edit) -> bool:
     """Return whether `check_on_documents` has something to check."""
     if isinstance(edit, SetRule):
         return needs_documents(edit.rule)
-    return isinstance(edit, SetSegment) and bool(edit.segment.conditions.filters)
+    return isinstance(edit, SetSegment) and bool(edit.segment.conditions.scope or edit.segment.conditions.filters)
 
 
 def check_on_documents(edit: Edit, snapshot: EngineSnapshot) -> None:

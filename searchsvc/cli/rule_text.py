@@ -24,6 +24,7 @@ def describe_conditions(conditions: Conditions) -> str:
     patterns = [f"{pattern.type} {pattern.text!r}" for pattern in conditions.patterns]
     phrases = [" or ".join(patterns)] if patterns else []
     phrases += [f"context {tag}" for tag in conditions.context]
+    phrases += [f"scope {conditions.scope}"] if conditions.scope else []
     phrases += [f"filters {conditions.filters}"] if conditions.filters else []
     phrases += [f"{name} {value}" for name in ("user_segment", "experiment") if (value := getattr(conditions, name))]
     return "; ".join(phrases) or "always"

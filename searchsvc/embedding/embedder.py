@@ -19,6 +19,10 @@ from tuning.arrays import FloatArray
 # The meaning of a long query is clear by then: of 400 whole titles as queries, each longer than this, every product is
 # still among the ten nearest, and the keyword leg reads all words. Encoding 64 tokens takes half as long again.
 MAX_QUERY_TOKENS: Final = 32
+# No vocabulary has this character of no language, so its token is that of unknown words.
+UNWRITABLE: Final = "\ue000"
+# Words that are remembered as known or unknown.
+MAX_KNOWN_WORDS: Final = 20_000
 # Documents that a thread encodes at a time.
 BATCH: Final = 16
 
@@ -40,6 +44,8 @@ class Embedder:
         self.digest = manifest.files[MODEL_FILE]
         self._query_tokenizer = load_tokenizer(folder, min(MAX_QUERY_TOKENS, manifest.max_tokens))
         self._document_tokenizer = load_tokenizer(folder, manifest.max_tokens)
+        self._unknown_token = next(iter(self._query_tokenizer.encode(UNWRITABLE, add_special_tokens=False).ids), None)
+        self._known_words: dict[str, bool] = {}
         self._session = load_session(folder)
         cores = sorted(os.sched_getaffinity(0))
         query_threads = min(query_threads, len(cores))
@@ -61,6 +67,16 @@ class Embedder:
             if vector is not None:
                 self._cache.move_to_end(query)
             return vector
+
+    def knows(self, word: str) -> bool:
+        """Return whether a folded word is in the model's vocabulary as a whole, and not only in pieces."""
+        known = self._known_words.get(word)
+        if known is None:
+            if len(self._known_words) >= MAX_KNOWN_WORDS:
+                self._known_words = {}
+            token_ids = self._query_tokenizer.encode(word, add_special_tokens=False).ids
+            known = self._known_words[word] = len(token_ids) == 1 and token_ids[0] != self._unknown_token
+        return known
 
     def encode_query(self, query: str, *, all_cores: bool = False) -> FloatArray:
         """Return the (dimension,) vector of a query, of length 1.

@@ -1,6 +1,10 @@
 """What a search asks of an engine, and what the engine returns. Pure values.
 
 A *slot* is the number by which one `Reading` (see `searchsvc.engines.protocol`) names a document.
+
+Which documents match is decided within the *scope* alone: never by filters, facets, sort keys or the page. The match
+set is the documents of the scope that the keyword query matches, its neighbours by vector, and pinned documents. The
+answer is what of it passes the filters, and facets count that; so choosing a facet's value gives its count.
 """
 
 from __future__ import annotations
@@ -40,22 +44,25 @@ class FacetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Retrieval(msgspec.Struct, frozen=True):
     """What to retrieve.
 
-    query: without text, every document that passes the filters matches
+    query: without text, every document matches
     vector: (dimension,) vector of the query, of length 1; or a function that computes it, which the engine may call on
         any thread; None leaves the vector leg out
     field_boosts: searchable field -> factor of its BM25, at least 0; 1 for a field that is absent
     signal_weights: (n_signals,) weights that order the documents if the query has no text
     k: candidates of each leg
     window: how many documents the keyword order must contain; None for all
-    operator: which query terms a document must contain; `auto` is all if that fills a first page, else any
+    operator: which query terms a document must contain; `auto` is all if that fills a first page, else any; `all`
+        counts for neighbours too
+    min_cosine: only documents that are nearer to the query are its neighbours
+    has_keyword_leg: False if only neighbours match
     excluded_slot: slot of a document to leave out
     filters: what the shopper refines by
-    facets: attributes to count over the match set
+    facets: attributes to count over the answer
     sort: keys that replace the keyword order
     distinct: attribute that the hits will be grouped by
     timestamp_s: the moment at which ageing signals are valued, in seconds since 1970
-    scope: filter on the whole collection; unlike `filters`, disjunctive facets keep to it
-    pinned_ids: ids of documents that belong to the match set without matching, if they pass scope and filters
+    scope: filter that says what the collection is
+    pinned_ids: ids of documents that belong to the match set without matching, if they are in the scope
     boosted: the k best matches that pass this filter are retrieved as well
     test_filters: filters that `Reading.passes` will be asked about
     """
@@ -67,6 +74,8 @@ class Retrieval(msgspec.Struct, frozen=True):
     k: int
     window: int | None
     operator: RequestedOperator = "auto"
+    min_cosine: float = -1.0
+    has_keyword_leg: bool = True
     excluded_slot: int | None = None
     filters: Filter | None = None
     facets: tuple[FacetRequest, ...] = ()
@@ -88,20 +97,19 @@ def _no_slots() -> IntArray:
 
 
 class Retrieved(msgspec.Struct, frozen=True):
-    """What an engine found.
+    """What an engine found: the documents of the match set that pass the filters.
 
-    The match set is the documents that match the keyword query, those that the vector leg found and those that are
-    pinned, as far as they pass scope and filters.
-
-    keyword: slots of at least max(window, k) documents of the keyword leg, best first; with `sort`, slots of the whole
-        match set in that order
-    nearest: slots of the vector leg, at most k, nearest first
+    keyword: slots of at least max(window, k) documents of the keyword leg, best first; with `sort`, slots of all
+        documents in that order
+    nearest: slots of the vector leg, nearest first
     cosines: (n_nearest,) their cosines with the query
     vector_trust: how far cosines tell what the query is about, in [0, 1]; at 0 the vector leg finds nothing
-    total: size of the match set
+    total: number of documents
     operator: which query terms a document had to contain; None if the query has no text
     unmatched_terms: positions of required query terms that no document contains
-    facets: counts over the match set, by attribute
+    facets: counts over the documents, by attribute
+    is_fallback: whether no document of the match set passes the filters, so that these are the neighbours of the
+        query among those that do
     degraded: parts of the engine that did not answer
     pinned: slots of the pinned documents that exist and pass, ascending
     boosted: slots of the best matches that pass the filter `boosted`, best first
@@ -115,6 +123,7 @@ class Retrieved(msgspec.Struct, frozen=True):
     operator: Operator | None
     unmatched_terms: tuple[int, ...]
     facets: dict[str, Facet]
+    is_fallback: bool = False
     degraded: tuple[str, ...] = ()
     pinned: IntArray = msgspec.field(default_factory=_no_slots)
     boosted: IntArray = msgspec.field(default_factory=_no_slots)

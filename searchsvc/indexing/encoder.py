@@ -40,10 +40,12 @@ class DocumentEncoder:
         return [vectors[text] for text in texts]
 
     def add_vectors(self, changes: Sequence[Upsert | Delete], embedding: Embedding) -> Sequence[Upsert | Delete]:
-        """Return the same changes, each upsert with its vector."""
-        upserts = [change for change in changes if isinstance(change, Upsert)]
-        if not upserts:
+        """Return the same changes, each upsert whose document has a text to encode with its vector."""
+        texts = [(u, embedding_text(u.members, embedding)) for u in changes if isinstance(u, Upsert)]
+        # Nothing is as near to an empty text as another one, whatever a model makes of it.
+        texts = [(upsert, text) for upsert, text in texts if text.strip()]
+        if not texts:
             return changes
-        vectors = self.encode([embedding_text(upsert.members, embedding) for upsert in upserts])
-        with_vector = {id(u): msgspec.structs.replace(u, vector=v) for u, v in zip(upserts, vectors, strict=True)}
+        vectors = self.encode([text for _, text in texts])
+        with_vector = {id(u): msgspec.structs.replace(u, vector=v) for (u, _), v in zip(texts, vectors, strict=True)}
         return [with_vector.get(id(change), change) for change in changes]

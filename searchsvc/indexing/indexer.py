@@ -21,8 +21,9 @@ from events.log import EventLog, Record
 from events.settings import IndexSettings
 from events.streams import catalog_filter
 from events.types import DocumentDeleted, DocumentUpserted
-from searchsvc.engines.protocol import Delete, Engine, IndexStorage, Upsert
+from searchsvc.engines.protocol import Delete, Engine, EngineSnapshot, IndexStorage, Upsert
 from searchsvc.indexing.encoder import DocumentEncoder
+from searchsvc.indexing.neighbour_cut import NeighbourCut, probe_texts
 from searchsvc.runtime import malloc
 from searchsvc.state.serving import Serving
 
@@ -71,6 +72,7 @@ class Indexer:
         self._encoder = encoder
         self._thread = thread
         self._n_unsaved = 0
+        self._cut: NeighbourCut | None = None
 
     async def run(self) -> None:
         """Open the index and follow its documents.
@@ -135,7 +137,8 @@ class Indexer:
         """Let searches use everything that is written so far."""
         if self.engine is not None:
             snapshot = self.engine.snapshot()
-            await self._serving.set_snapshot(self.control.name, self.control.created_seq, snapshot)
+            cut = await self.run_on_thread(partial(self._neighbour_cut, snapshot))
+            await self._serving.set_snapshot(self.control.name, self.control.created_seq, snapshot, cut)
 
     async def run_on_thread(self, work: Callable[[], T]) -> T:
         """Run a function on the indexing thread."""
@@ -249,6 +252,16 @@ class Indexer:
         if settings.embedding is None or self._encoder is None:
             return changes
         return self._encoder.add_vectors(changes, settings.embedding)
+
+    def _neighbour_cut(self, snapshot: EngineSnapshot) -> float:
+        if snapshot.settings.embedding is None or self._encoder is None:
+            return 0.0
+        if self._cut is None:
+            self._cut = NeighbourCut(self._encoder.encode(probe_texts()))
+        try:
+            return self._cut.update(snapshot)
+        except Unavailable:
+            return self._cut.value  # measured again with the next snapshot
 
     def _save(self) -> None:
         if self._n_unsaved:

@@ -49,16 +49,16 @@ def check_condition_words(conditions: Conditions) -> None:
         if pattern.text.strip() or pattern.type != "exact":
             path = f"conditions.query[{i}].text" if is_list else "conditions.query.text"
             require(bool(stems_of(pattern.text)), path, pattern.text, WORDS_LIMIT)
-    path = "conditions.filters"
-    is_filter = not conditions.filters or parse_filter(conditions.filters, path) is not None
-    require(is_filter, path, conditions.filters, "a filter")
+    for path, source in conditions.filters_by_path():
+        require(parse_filter(source, path) is not None, path, source, "a filter")
 
 
 def check_conditions_against_index(conditions: Conditions, snapshot: EngineSnapshot) -> None:
-    """Raise InvalidInput if the filter names an attribute that the index does not have."""
-    condition = parse_filter(conditions.filters, "conditions.filters")
-    if condition is not None:
-        snapshot.check_filter(condition, "conditions.filters")
+    """Raise InvalidInput if a filter names an attribute that the index does not have."""
+    for path, source in conditions.filters_by_path():
+        condition = parse_filter(source, path)
+        if condition is not None:
+            snapshot.check_filter(condition, path)
 
 
 def needs_documents(rule: Rule) -> bool:

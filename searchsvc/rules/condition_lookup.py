@@ -87,7 +87,14 @@ class ConditionLookup:
         conditions = self._conditions[name]
         queries: list[tuple[Stems, ...]] = [(pattern.stems,) for pattern in conditions.patterns] or [()]
         searches = (
-            SearchContext(query, conditions.tags, conditions.filters, conditions.user_segment, conditions.experiment)
+            SearchContext(
+                queries=query,
+                tags=conditions.tags,
+                scope=conditions.scope,
+                filters=conditions.filters,
+                user_segment=conditions.user_segment,
+                experiment=conditions.experiment,
+            )
             for query in queries
         )
         met_names = {met_name for search in searches for met_name in self.find_met(search)}
@@ -105,6 +112,8 @@ class ConditionLookup:
                     yield ("contains", query[start:end])
             for word in query:
                 yield ("all_words", word)
+        for conjunct in context.scope:
+            yield ("scope", conjunct)
         for conjunct in context.filters:
             yield ("filter", conjunct)
         for tag in context.tags:
@@ -123,6 +132,8 @@ class ConditionLookup:
                     yield ("all_words", min(pattern.stems, key=lambda word: (self._n_with_word[word], word)))
                 else:
                     yield (pattern.type, pattern.stems)
+        elif conditions.scope:
+            yield min((("scope", conjunct) for conjunct in conditions.scope), key=self._n_under)
         elif conditions.filters:
             yield min((("filter", conjunct) for conjunct in conditions.filters), key=self._n_under)
         elif conditions.tags:

@@ -56,6 +56,7 @@ class SearchContext(msgspec.Struct, frozen=True):
     queries: stems of the query as typed, and as corrected if that differs; one empty query for browsing; none if the
         search has no query.
     tags: tags of the request.
+    scope: conjuncts of its scope.
     filters: conjuncts of its filter.
     user_segment: segment of shoppers that this one belongs to.
     experiment: arm of an experiment.
@@ -63,6 +64,7 @@ class SearchContext(msgspec.Struct, frozen=True):
 
     queries: tuple[Stems, ...] = ()
     tags: frozenset[str] = frozenset()
+    scope: frozenset[Filter] = frozenset()
     filters: frozenset[Filter] = frozenset()
     user_segment: str = ""
     experiment: str = ""
@@ -93,6 +95,7 @@ class PreparedConditions(msgspec.Struct, frozen=True):
 
     patterns: tuple[PreparedPattern, ...]
     tags: frozenset[str]
+    scope: frozenset[Filter]
     filters: frozenset[Filter]
     user_segment: str
     experiment: str
@@ -103,6 +106,7 @@ class PreparedConditions(msgspec.Struct, frozen=True):
         return PreparedConditions(
             patterns=tuple(PreparedPattern(pattern.type, stems_of(pattern.text)) for pattern in conditions.patterns),
             tags=frozenset(conditions.context),
+            scope=filter_conjuncts(parse_filter(conditions.scope, "conditions.scope")),
             filters=filter_conjuncts(parse_filter(conditions.filters, "conditions.filters")),
             user_segment=conditions.user_segment,
             experiment=conditions.experiment,
@@ -113,6 +117,7 @@ class PreparedConditions(msgspec.Struct, frozen=True):
         return (
             (not self.patterns or any(pattern.matches(query) for pattern in self.patterns for query in context.queries))
             and self.tags <= context.tags
+            and self.scope <= context.scope
             and self.filters <= context.filters
             and self.user_segment in ("", context.user_segment)
             and self.experiment in ("", context.experiment)
@@ -121,7 +126,7 @@ class PreparedConditions(msgspec.Struct, frozen=True):
     @property
     def n_besides_query(self) -> int:
         """Number of conditions besides patterns."""
-        return len(self.tags) + len(self.filters) + bool(self.user_segment) + bool(self.experiment)
+        return len(self.tags) + len(self.scope) + len(self.filters) + bool(self.user_segment) + bool(self.experiment)
 
     @property
     def precedence(self) -> tuple[int, int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from events.types import RankingShown
@@ -10,6 +12,7 @@ from searchsvc.analysis.query import AlternativeKind, Operator, QueryTerm
 from searchsvc.engines.retrieval import Facet
 from searchsvc.rules.directives import Effect
 from searchsvc.runtime.stopwatch import Timings
+from searchsvc.search.request import RetrievalMode
 
 
 class FeatureShare(msgspec.Struct, frozen=True):
@@ -99,12 +102,26 @@ class TermInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         return TermInfo(term.word, alternatives, term.optional, ignored)
 
 
+class Relaxation(msgspec.Struct, frozen=True):
+    """What an answer allows that the request did not ask for, because there would be too little else.
+
+    part: `operator`: not all words have to be there; `neighbours`: nothing that matches passes the filters, and these
+        are the documents within them that are nearest in meaning.
+    message: the same in words.
+    """
+
+    part: Literal["operator", "neighbours"]
+    message: str
+
+
 class SearchAnswer(msgspec.Struct, frozen=True):
     """The answer to one search.
 
-    total: size of the match set within the filters.
+    total: number of documents of the match set that pass the filters; the same on every page.
     groups: number of groups to page through, if the request was `distinct`.
-    facets: counts over the match set.
+    facets: counts over these documents.
+    retrieval: how documents matched.
+    relaxed: what was relaxed.
     operator: which query terms a document had to contain: all, or any if all would not fill a page; null without a
         query.
     terms: how each word was understood.
@@ -130,6 +147,8 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     total: int
     groups: int | None
     facets: dict[str, Facet]
+    retrieval: RetrievalMode
+    relaxed: list[Relaxation]
     operator: Operator | None
     terms: list[TermInfo]
     did_you_mean: str | None

@@ -17,7 +17,7 @@ from searchsvc.rules.conditions import SearchContext, Stems, filter_conjuncts, s
 from searchsvc.rules.directives import Directives, Effect, combine_actions
 from searchsvc.rules.rewriting import rewrite_query
 from searchsvc.rules.rulebook import PreparedRule, Rulebook, sort_by_precedence
-from searchsvc.search.request import SearchRequest
+from searchsvc.search.request import SearchFilters, SearchRequest
 
 SORTED: Final = "the search has an order of its own"
 
@@ -54,7 +54,11 @@ class AppliedRules(msgspec.Struct, frozen=True):
 
 
 def apply_rules(
-    snapshot: EngineSnapshot, book: Rulebook, request: SearchRequest, filters: Filter | None, now: datetime
+    snapshot: EngineSnapshot,
+    book: Rulebook,
+    request: SearchRequest,
+    filters: SearchFilters,
+    now: datetime,
 ) -> AppliedRules:
     """Find the rules that fire for a request and understand its query as they change it.
 
@@ -86,7 +90,7 @@ def apply_rules_without_query(
     snapshot: EngineSnapshot,
     book: Rulebook,
     request: SearchRequest,
-    filters: Filter | None,
+    filters: SearchFilters,
     now: datetime,
     query: Query,
 ) -> AppliedRules:
@@ -101,9 +105,15 @@ def _typed_stems(query: str) -> tuple[Stems, ...]:
     return (stems,) if stems or not query.strip() else ()
 
 
-def _context(request: SearchRequest, filters: Filter | None, queries: tuple[Stems, ...]) -> SearchContext:
-    tags = frozenset(request.context)
-    return SearchContext(queries, tags, filter_conjuncts(filters), request.user_segment, request.experiment)
+def _context(request: SearchRequest, filters: SearchFilters, queries: tuple[Stems, ...]) -> SearchContext:
+    return SearchContext(
+        queries=queries,
+        tags=frozenset(request.context),
+        scope=filter_conjuncts(filters.scope),
+        filters=filter_conjuncts(filters.refined),
+        user_segment=request.user_segment,
+        experiment=request.experiment,
+    )
 
 
 def _understand(

@@ -8,9 +8,10 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.highlight import Highlighter
+from searchsvc.engines.retrieval import Retrieved
 from searchsvc.rules.directives import Effect
 from searchsvc.search import ranking
-from searchsvc.search.answer import Explanation, FeatureShare, Hit, SearchAnswer, TermInfo
+from searchsvc.search.answer import Explanation, FeatureShare, Hit, Relaxation, SearchAnswer, TermInfo
 from searchsvc.search.boosts_and_pins import pin_effects
 from searchsvc.search.candidates import Candidates
 from searchsvc.search.ordering import RankedCandidates
@@ -81,6 +82,8 @@ def assemble_answer(
         total=retrieved.total,
         groups=candidates.n_groups,
         facets=retrieved.facets,
+        retrieval=request.retrieval_mode,
+        relaxed=_relaxations(prepared, retrieved),
         operator=retrieved.operator if query.terms else None,
         terms=[
             TermInfo.from_term(term, position in retrieved.unmatched_terms) for position, term in enumerate(query.terms)
@@ -100,6 +103,20 @@ def assemble_answer(
         experiment=request.experiment or None,
         degraded=retrieval.degraded,
     )
+
+
+def _relaxations(prepared: PreparedSearch, retrieved: Retrieved) -> list[Relaxation]:
+    relaxed = []
+    if (
+        retrieved.operator == "any"
+        and prepared.request.operator == "auto"
+        and len(prepared.query.required_positions) > 1
+    ):
+        relaxed.append(Relaxation("operator", "too few documents have all words, so one of them is enough"))
+    if retrieved.is_fallback:
+        message = "nothing that matches passes the filters; these are the nearest in meaning that do"
+        relaxed.append(Relaxation("neighbours", message))
+    return relaxed
 
 
 def _explain(

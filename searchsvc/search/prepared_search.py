@@ -9,13 +9,12 @@ import msgspec
 from events.errors import InvalidInput, NotFound
 from events.index_control import IndexControl
 from searchsvc.analysis.query import Query
-from searchsvc.engines.filters import Filter
 from searchsvc.engines.protocol import Reading
 from searchsvc.rules.rulebook import Rulebook
 from searchsvc.runtime.stopwatch import Laps
 from searchsvc.search.applied_rules import AppliedRules
 from searchsvc.search.encoding import QueryEncoding
-from searchsvc.search.request import SearchRequest
+from searchsvc.search.request import SearchFilters, SearchRequest
 from searchsvc.state.serving_state import ServingState
 from tuning.arrays import FloatArray
 
@@ -48,6 +47,7 @@ class PreparedSearch(msgspec.Struct, frozen=True):
     applied: the rules that fired, and the query as they change it.
     chosen: the weights of the index or of a segment.
     filters: filters of the request.
+    min_cosine: only documents that are nearer to the query are its neighbours.
     encoding: vector of the query.
     excluded_slot: slot of a document to leave out.
     """
@@ -59,7 +59,8 @@ class PreparedSearch(msgspec.Struct, frozen=True):
     laps: Laps
     applied: AppliedRules
     chosen: SegmentWeights
-    filters: Filter | None
+    filters: SearchFilters
+    min_cosine: float
     encoding: QueryEncoding
     excluded_slot: int | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -11,6 +11,7 @@ from events.point_in_time import parse_point_in_time
 from events.rules import MAX_NAME_CHARS, MAX_TAGS
 from searchsvc.analysis.highlight import HighlightInput
 from searchsvc.analysis.query import RequestedOperator
+from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.retrieval import FacetRequest, SortKey
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 
@@ -22,6 +23,20 @@ MAX_TAG_CHARS: Final = 64
 MAX_HIGHLIGHT_WORDS: Final = 1000
 
 
+RetrievalMode = Literal["hybrid", "keyword", "vector"]
+
+
+class SearchFilters(msgspec.Struct, frozen=True):
+    """Filters of a request, parsed; None for none.
+
+    scope: what the collection is.
+    refined: what the shopper refines by.
+    """
+
+    scope: Filter | None = None
+    refined: Filter | None = None
+
+
 class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A search. An empty query browses: all documents, by signals.
 
@@ -29,7 +44,11 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     typing: the last word may be unfinished.
     typos: also match words that differ by a typing error.
     operator: which query terms a document must contain; `auto` is all if that fills a first page, else any.
-    filters: see `searchsvc.engines.filters`; text or JSON.
+    retrieval: whether documents match by words, by meaning, or by either; '' takes what the index's settings say, and
+        `keyword` for a search that sorts.
+    scope: filter that says what the collection is, such as a store or a category page. Which documents match is
+        decided within it; written as `filters`.
+    filters: what the shopper refines by. See `searchsvc.engines.filters`; text or JSON.
     facets: attributes whose values are counted.
     sort: `field:asc` or `field:desc`, instead of the score.
     distinct: attribute; of the documents that share a value, only the best is a hit.
@@ -53,6 +72,8 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     typing: bool = False
     typos: bool = True
     operator: RequestedOperator = "auto"
+    retrieval: RetrievalMode | Literal[""] = ""
+    scope: str | dict[str, object] | None = None
     filters: str | dict[str, object] | None = None
     facets: list[str | FacetRequest] = []
     sort: list[str] = []
@@ -67,6 +88,11 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     draft: str = ""
     min_seq: int = 0
     min_catalog_seq: int = 0
+
+    @property
+    def retrieval_mode(self) -> RetrievalMode:
+        """How documents match, if the request does not say so: sorted hits must not begin with mere neighbours."""
+        return self.retrieval or ("keyword" if self.sort else "hybrid")
 
     @property
     def window(self) -> int:
@@ -137,6 +163,10 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         decoded: dict[str, object] = msgspec.json.decode(members) if members else {}
         return msgspec.convert({**decoded, "query": query}, SearchRequest)
 
+    def parsed_filters(self) -> SearchFilters:
+        """Return scope and filters. Raises InvalidInput if one cannot be parsed."""
+        return SearchFilters(parse_filter(self.scope, "scope"), parse_filter(self.filters))
+
     def facet_requests(self) -> tuple[FacetRequest, ...]:
         """Return the facets, with defaults where only a name was given."""
         return tuple(FacetRequest(facet) if isinstance(facet, str) else facet for facet in self.facets)
@@ -162,6 +192,8 @@ _LOGGED: Final = (
     "typing",
     "typos",
     "operator",
+    "retrieval",
+    "scope",
     "filters",
     "sort",
     "distinct",

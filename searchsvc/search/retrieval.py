@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 import numpy as np
 
+from searchsvc.engines.filters import both
 from searchsvc.engines.retrieval import Retrieval, Retrieved
 from searchsvc.search.prepared_search import PreparedSearch
 from tuning.arrays import FloatArray
 from tuning.features import BM25_PREFIX, SIGNAL_PREFIX
+
+# A cosine that every document exceeds.
+ANY: Final = -1.0
 
 
 class SearchRetrieval(msgspec.Struct, frozen=True):
@@ -52,17 +57,19 @@ def _engine_request(
         vector=prepared.encoding.for_retrieval(),
         field_boosts={field.name: weights.get(BM25_PREFIX + field.name, 0.0) for field in settings.searchable},
         signal_weights=np.array(signal_weights, np.float32),
-        k=max(n_candidates, request.window) if request.like else n_candidates,
+        k=n_candidates,
         # A document that is pinned further down leaves its place on the page to another.
         window=None if request.distinct else request.window + len(directives.pins),
         operator=request.operator,
+        min_cosine=ANY if request.like else prepared.min_cosine,
+        has_keyword_leg=request.retrieval_mode != "vector",
         excluded_slot=prepared.excluded_slot,
-        filters=prepared.filters,
+        filters=prepared.filters.refined,
         facets=request.facet_requests(),
         sort=request.sort_keys(),
         distinct=request.distinct or None,
         timestamp_s=timestamp_s,
-        scope=directives.scope,
+        scope=both(prepared.filters.scope, directives.scope),
         pinned_ids=tuple(pin.document_id for pin in directives.pins),
         boosted=directives.boosted_filter,
         test_filters=tuple(dict.fromkeys(boost.filter for boost in directives.boosts if boost.filter is not None)),

@@ -17,7 +17,6 @@ from datetime import datetime
 
 from searchsvc.analysis.query import Query
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.runtime.stopwatch import Laps
@@ -27,6 +26,7 @@ from searchsvc.search.assembly import assemble_answer, assemble_page, read_page
 from searchsvc.search.candidates import collect_candidates
 from searchsvc.search.encoding import QueryEncoding
 from searchsvc.search.features import featurise
+from searchsvc.search.meaning import has_meaning
 from searchsvc.search.ordering import Chance, rank
 from searchsvc.search.prepared_search import PreparedSearch, choose_weights, find_similar_to
 from searchsvc.search.ranking_record import record_ranking
@@ -112,7 +112,7 @@ class Searcher:
         laps.timings.queue = laps.lap()
         control, reading = state.control.index(index), state.snapshot(index).reading()
         book = (self._rehearsal_rulebooks if rehearsal else self.rulebooks).get(control)
-        filters = parse_filter(request.filters)
+        filters = request.parsed_filters()
         if request.like:
             similar = find_similar_to(reading, request.like)
             applied = apply_rules_without_query(reading.snapshot, book, request, filters, now, Query(request.like))
@@ -120,7 +120,13 @@ class Searcher:
         else:
             applied = apply_rules(reading.snapshot, book, request, filters, now)
             laps.timings.analyse = laps.lap()
-            encoding, excluded_slot = self._encoding(reading.snapshot, applied.query, vector_leg, all_cores), None
+            wants_vector = request.retrieval_mode != "keyword"
+            encoding = (
+                self._encoding(reading.snapshot, applied.query, vector_leg, all_cores)
+                if wants_vector
+                else QueryEncoding()
+            )
+            excluded_slot = None
             if reading.snapshot.is_fast:
                 # A slower engine computes it during retrieval, at the same time as other work.
                 encoding()
@@ -134,6 +140,7 @@ class Searcher:
             applied=applied,
             chosen=choose_weights(control, book, applied),
             filters=filters,
+            min_cosine=state.min_cosine(index),
             encoding=encoding,
             excluded_slot=excluded_slot,
         )
@@ -190,6 +197,8 @@ class Searcher:
         embedder = self._embedder
         if embedder is None or not vector_leg:
             return QueryEncoding(degraded=["vector"])
+        if not has_meaning(query, embedder.knows):
+            return QueryEncoding()
         # The model does not know misspelt words: encode the correction.
         text = query.did_you_mean or query.text
         return QueryEncoding(

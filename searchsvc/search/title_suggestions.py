@@ -14,7 +14,7 @@ from searchsvc.engines.protocol import Reading
 from searchsvc.engines.retrieval import Retrieval
 from searchsvc.rules.rulebook import Rulebook
 from searchsvc.search.applied_rules import apply_rules_without_query
-from searchsvc.search.request import SearchRequest
+from searchsvc.search.request import SearchFilters, SearchRequest
 from searchsvc.search.suggestions import Suggestion
 
 
@@ -29,7 +29,7 @@ def suggest_titles(
     query = understand(typed, reading.snapshot.lexicon, typing=True)
     if not query.terms:
         return []
-    applied = apply_rules_without_query(reading.snapshot, book, SearchRequest(), None, now, query)
+    applied = apply_rules_without_query(reading.snapshot, book, SearchRequest(), SearchFilters(), now, query)
     retrieval = Retrieval(
         query=query,
         vector=None,

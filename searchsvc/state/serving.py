@@ -34,17 +34,24 @@ class Serving:
         }
         await self._swap(msgspec.structs.replace(self.current, control=control, snapshots=MappingProxyType(snapshots)))
 
-    async def set_snapshot(self, name: str, created_seq: int, snapshot: EngineSnapshot) -> None:
+    async def set_snapshot(
+        self, name: str, created_seq: int, snapshot: EngineSnapshot, neighbour_cut: float = 0.0
+    ) -> None:
         """Serve another snapshot of an index.
 
         created_seq: the CONTROL sequence that created the index. If CONTROL has another one by now, or none, the
             snapshot is ignored: its name means another index.
+        neighbour_cut: the cosine that only neighbours of a query exceed.
         """
         index = self.current.control.indexes.get(name)
         if index is None or index.created_seq != created_seq:
             return
         snapshots = {**self.current.snapshots, name: snapshot}
-        await self._swap(msgspec.structs.replace(self.current, snapshots=MappingProxyType(snapshots)))
+        cuts = {**self.current.neighbour_cuts, name: neighbour_cut}
+        state = msgspec.structs.replace(
+            self.current, snapshots=MappingProxyType(snapshots), neighbour_cuts=MappingProxyType(cuts)
+        )
+        await self._swap(state)
 
     async def set_behavior(self, behavior: Mapping[str, IndexBehavior]) -> None:
         """Serve other behavior. behavior: by index name."""

@@ -43,16 +43,22 @@ class ServingState(msgspec.Struct, frozen=True):
 
     snapshots: by index name; an index that is being built has none.
     behavior: by index name; documents with average behavior are left out.
+    neighbour_cuts: by index name, the cosine that only neighbours of a query exceed.
     """
 
     control: ControlState = ControlState()
     snapshots: Mapping[str, EngineSnapshot] = MappingProxyType({})
     behavior: Mapping[str, IndexBehavior] = MappingProxyType({})
+    neighbour_cuts: Mapping[str, float] = MappingProxyType({})
 
     def exploration_share(self, index: str, max_share: float) -> float:
         """Return the share of an index's searches that explore. max_share: the share that its settings allow."""
         behavior = self.behavior.get(index)
         return max_share if behavior is None else min(max_share, behavior.exploration)
+
+    def min_cosine(self, index: str) -> float:
+        """Return the cosine that only neighbours of a query exceed."""
+        return self.neighbour_cuts.get(index, 0.0)
 
     def snapshot(self, index: str) -> EngineSnapshot:
         """Return the snapshot of an index. Raises Unavailable while the index is being opened or built."""

@@ -84,15 +84,14 @@ def retrieve(reading: Reading, query: str = "", seed: int | None = None, k: int 
 
 
 def retrieve_by_rules(reading: Reading, query: str = "", **members: Any) -> Retrieved:
-    """Retrieve with members that rules set."""
+    """Retrieve with members that rules set, and others that no request has."""
     return reading.retrieve(
         Retrieval(
             query=understand(query, reading.snapshot.lexicon),
-            vector=None,
             field_boosts={"title": 3.0, "text": 1.0},
             signal_weights=np.array([1.0], np.float32),
             window=10,
-            **{"k": 100, **members},
+            **{"k": 100, "vector": None, **members},
         )
     )
 
@@ -221,25 +220,59 @@ def test_a_disjunctive_facet_counts_other_values_that_could_be_chosen(reading: R
     assert retrieved.facets["votes"].n_values == 2
 
 
-def test_a_disjunctive_facet_counts_by_the_operator_and_legs_of_the_answer(build: Build) -> None:
-    """The facet uses the operator of the answer, and leaves out the vector leg if cosines cannot be trusted."""
-    shoes = [upsert(f"a{i:02d}", "red shoe", seed=i, color=f"c{i % 2}") for i in range(12)]
-    others = [upsert(f"b{i:02d}", "red sock", seed=100 + i, color=f"c{i % 2}") for i in range(18)]
+@pytest.mark.parametrize("operator", ["auto", "any", "all"])
+def test_choosing_a_value_of_a_facet_gives_its_count(build: Build, operator: str) -> None:
+    """Whatever the query's vector: the operator and the neighbours do not depend on what is chosen."""
+    shoes = [upsert(f"a{i:02d}", "red shoe", seed=i, color=f"c{i % 2}", size=i % 5) for i in range(12)]
+    others = [upsert(f"b{i:02d}", "red sock", seed=100 + i, color=f"c{i % 3}", size=i % 4) for i in range(18)]
     reading = build([*shoes, *others]).reading()
-    options: dict[str, Any] = {"filters": "color:c0", "facets": [FacetRequest("color", disjunctive=True)]}
-    retrieved = retrieve(reading, "red shoe", **options)
-    assert (retrieved.operator, retrieved.total) == ("any", 15)
-    assert [(value.value, value.count) for value in retrieved.facets["color"].values] == [("c0", 15), ("c1", 15)]
-    by_vector = [retrieve(reading, "red shoe", seed=seed, k=5, operator="all", **options) for seed in range(1000, 1020)]
-    untrusted = [counts(answer.facets["color"]) for answer in by_vector if not answer.vector_trust]
-    trusted = [counts(answer.facets["color"]) for answer in by_vector if answer.vector_trust]
-    # Of 20 random query vectors, some are trusted and others are not.
-    assert len(untrusted) >= 5
-    assert len(trusted) >= 5
-    assert untrusted == [{"c0": 6, "c1": 6}] * len(untrusted)
-    # With the vector leg, the 12 shoes count, and those of the 5 nearest documents that are not shoes.
-    assert all(12 <= sum(facet.values()) <= 17 and min(facet.values()) >= 6 for facet in trusted)
-    assert any(sum(facet.values()) > 12 for facet in trusted)
+    n_trusted = 0
+    for seed in (None, *range(1000, 1010)):
+        options: dict[str, Any] = {"query": "red shoe", "seed": seed, "k": 5, "operator": operator, "limit": 100}
+        before = retrieve(reading, facets=["color", "size"], **options)
+        n_trusted += before.vector_trust > 0
+        found = {*ids(reading, before.keyword), *ids(reading, before.nearest)}
+        for field, value in [(field, value) for field, facet in before.facets.items() for value in facet.values]:
+            disjunctive = [FacetRequest(field, disjunctive=True)]
+            chosen = retrieve(reading, filters=f"{field}:{value.value}", facets=disjunctive, **options)
+            assert (chosen.total, chosen.operator) == (value.count, before.operator)
+            assert {*ids(reading, chosen.keyword), *ids(reading, chosen.nearest)} <= found
+            # What else could be chosen has the same counts as before.
+            assert chosen.facets[field].values == before.facets[field].values
+    # Some of the random vectors are trusted, others are not.
+    assert operator == "all" or 0 < n_trusted < 10
+
+
+def test_neighbours_are_nearer_than_the_cut_and_hold_all_words_if_asked_for(reading: Reading) -> None:
+    cosines = {str(i): float(vector(i) @ vector(77)) for i in range(1, 7)}
+    cut = sorted(cosines.values())[2] + 1e-3
+    near = {document_id for document_id, cosine in cosines.items() if cosine > cut}
+    retrieved = retrieve_by_rules(reading, "zzzzzz", vector=vector(77), min_cosine=cut)
+    assert set(ids(reading, retrieved.nearest)) == near
+    assert retrieved.total == len(near) == 3
+    of_all = retrieve(reading, "shoes", seed=77, operator="all")
+    assert set(ids(reading, of_all.nearest)) == set(ids(reading, of_all.keyword)) == {"1", "2", "3"}
+    assert retrieve(reading, "red zzzzzz", seed=77, operator="all").total == 0
+
+
+def test_only_neighbours_match_without_a_keyword_leg(reading: Reading) -> None:
+    retrieved = retrieve_by_rules(reading, "jacket", vector=vector(1), k=2, has_keyword_leg=False)
+    assert (len(retrieved.keyword), len(retrieved.nearest), retrieved.total) == (0, 2, 2)
+
+
+def test_if_nothing_that_matches_passes_the_filters_their_nearest_are_the_answer(reading: Reading) -> None:
+    by_cosine = sorted("123456", key=lambda i: -float(vector(int(i)) @ vector(4)))
+    facets = (FacetRequest("brand"),)
+    options: dict[str, Any] = {"filters": parsed("votes<=9"), "facets": facets, "vector": vector(4), "k": 1}
+    retrieved = retrieve_by_rules(reading, "jacket", **options)
+    assert ids(reading, retrieved.nearest) == [i for i in by_cosine if i in ("1", "2", "5")]
+    assert (retrieved.is_fallback, retrieved.total, len(retrieved.keyword)) == (True, 3, 0)
+    for value in retrieved.facets["brand"].values:
+        within = parsed(f"votes<=9 AND brand:{value.value}")
+        assert retrieve_by_rules(reading, "jacket", **{**options, "filters": within}).total == value.count
+    none = retrieve_by_rules(reading, "jacket", **options, min_cosine=0.999)
+    assert (none.is_fallback, none.total) == (False, 0)
+    assert not retrieve_by_rules(reading, "jacket", **{**options, "filters": parsed("brand:Cd")}).is_fallback
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,11 @@ class KeywordMatches(msgspec.Struct, frozen=True):
     n: int
     operator: Operator
 
+    def within(self, allowed: BoolArray) -> KeywordMatches:
+        """Return those of the matches that are allowed. allowed: (n_slots,)."""
+        mask = self.mask & allowed
+        return KeywordMatches(mask, int(np.count_nonzero(mask)), self.operator)
+
 
 class Matcher:
     """Matches one query against the postings of one snapshot. Each term is looked up once.
@@ -71,9 +76,13 @@ class Matcher:
             set_term_bits(query_spans.run.arrays.entries, query_spans.spans, self._term_bits)
 
     def matches(self, allowed: BoolArray, operator: RequestedOperator) -> KeywordMatches:
-        """Find the matching documents. allowed: (n_slots,) live and within the filters."""
-        if not self._required:
-            return KeywordMatches(np.zeros(self._n_slots, np.bool_), 0, "any" if self.unmatched_terms else "all")
+        """Find the matching documents. allowed: (n_slots,) live and in the scope.
+
+        If all terms are asked for, a term that no document contains leaves none.
+        """
+        if not self._required or (operator == "all" and self.unmatched_terms):
+            is_any = bool(self.unmatched_terms) and operator != "all"
+            return KeywordMatches(np.zeros(self._n_slots, np.bool_), 0, "any" if is_any else "all")
         with_all, with_any = np.empty(self._n_slots, np.bool_), np.empty(self._n_slots, np.bool_)
         n_all, n_any = match_terms(self._term_bits, self._required, allowed, with_all, with_any)
         if operator == "all" or (operator == "auto" and n_all >= FULL_PAGE):

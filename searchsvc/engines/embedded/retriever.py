@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -11,10 +12,15 @@ import numpy as np
 from searchsvc.engines.embedded.matching import KeywordMatches, Matcher, QueryTerms
 from searchsvc.engines.embedded.order import first_positions
 from searchsvc.engines.embedded.views import IndexViews
-from searchsvc.engines.filters import Filter, without_field
+from searchsvc.engines.filters import without_field
 from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved
 from searchsvc.engines.vector_trust import N_COMPARED, vector_trust
 from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray
+
+# Up to this number of documents, a fallback compares each with the query.
+MAX_FALLBACK_SLOTS: Final = 100_000
+# Neighbours that a fallback ranks.
+MAX_FALLBACK: Final = 1_000
 
 
 class Neighbours(msgspec.Struct, frozen=True):
@@ -30,6 +36,30 @@ class Neighbours(msgspec.Struct, frozen=True):
     slots: IntArray
     cosines: FloatArray
     trust: float = 1.0
+
+    def within(self, allowed: BoolArray) -> Neighbours:
+        """Return those of the neighbours that are allowed. allowed: (n_slots,)."""
+        kept = allowed[self.slots]
+        return Neighbours(self.vector, self.slots[kept], self.cosines[kept], self.trust)
+
+
+class MatchSet(msgspec.Struct, frozen=True):
+    """Documents that a search matches.
+
+    mask: (n_slots,)
+    keyword: those that the keyword query matches; None if the query has no text
+    neighbours: those of the vector leg; None without one
+    """
+
+    mask: BoolArray
+    keyword: KeywordMatches | None
+    neighbours: Neighbours | None
+
+    def within(self, allowed: BoolArray) -> MatchSet:
+        """Return those of the documents that are allowed. allowed: (n_slots,)."""
+        keyword = self.keyword.within(allowed) if self.keyword is not None else None
+        neighbours = self.neighbours.within(allowed) if self.neighbours is not None else None
+        return MatchSet(self.mask & allowed, keyword, neighbours)
 
 
 class Retriever:
@@ -50,34 +80,72 @@ class Retriever:
 
     def run(self) -> Retrieved:
         request = self._request
-        allowed = self._allowed(request.filters)
-        pinned = self._pinned(allowed)
-        vector_leg = self._start_vector_leg(allowed)
-        matcher = self._matcher = self._look_up_terms()
-        matches = matcher.matches(allowed, request.operator) if matcher is not None else None
+        scope = self._in_scope()
+        passing = self._views.attributes.mask(request.filters) if request.filters is not None else None
         n = request.window if request.window is None else max(request.k, request.window, N_COMPARED)
-        ordered = self._best(allowed, matches, n)
-        neighbours = self._trusted(vector_leg.result(), ordered)
-        boosted = self._boosted(allowed, matches)
-        nearest = neighbours.slots if neighbours is not None else np.empty(0, np.int64)
-        match_set = allowed if matches is None else _union(matches.mask, nearest, pinned)
+        match_set, ordered = self._match(scope, n)
+        answer, is_fallback = match_set, False
+        if passing is not None:
+            answer = match_set.within(passing)
+            if not answer.mask.any():
+                answer = self._nearest_passing(match_set, scope & passing)
+                is_fallback = bool(answer.mask.any())
+            ordered = self._best(answer, n)
         if request.sort:
-            ordered = self._sorted(match_set, n)
+            ordered = self._sorted(answer.mask, n)
+        neighbours, keyword = answer.neighbours, answer.keyword
+        matcher = self._matcher
         return Retrieved(
             keyword=ordered,
-            nearest=nearest,
+            nearest=neighbours.slots if neighbours is not None else np.empty(0, np.int64),
             cosines=neighbours.cosines if neighbours is not None else np.empty(0, np.float32),
             vector_trust=neighbours.trust if neighbours is not None else 0.0,
-            total=int(np.count_nonzero(match_set)),
-            operator=matches.operator if matches is not None else None,
+            total=int(np.count_nonzero(answer.mask)),
+            operator=keyword.operator if keyword is not None else None,
             unmatched_terms=matcher.unmatched_terms if matcher is not None else (),
-            facets={
-                facet.field: self._facet(facet, matches, match_set, with_neighbours=neighbours is not None)
-                for facet in request.facets
-            },
-            pinned=pinned,
-            boosted=boosted,
+            facets={facet.field: self._facet(facet, match_set, answer) for facet in request.facets},
+            is_fallback=is_fallback,
+            pinned=self._pinned(answer.mask),
+            boosted=self._boosted(answer),
         )
+
+    def _match(self, scope: BoolArray, n: int | None) -> tuple[MatchSet, IntArray]:
+        """Return the match set, and the n best of its keyword leg. scope: (n_slots,)."""
+        request = self._request
+        vector_leg = self._start_vector_leg(scope)
+        self._matcher = self._look_up_terms()
+        if self._matcher is None:
+            everything = MatchSet(scope, None, vector_leg.result())
+            return everything, self._best(everything, n)
+        keyword = self._matcher.matches(scope, request.operator)
+        if not request.has_keyword_leg:
+            keyword = keyword.within(np.zeros_like(scope))
+        ordered = self._best(MatchSet(keyword.mask, keyword, None), n)
+        neighbours = self._trusted(vector_leg.result(), ordered)
+        if neighbours is not None and request.operator == "all":
+            neighbours = neighbours.within(self._matcher.matches(scope, "all").mask)
+        nearest = neighbours.slots if neighbours is not None else np.empty(0, np.int64)
+        return MatchSet(_union(keyword.mask, nearest, self._pinned(scope)), keyword, neighbours), ordered
+
+    def _nearest_passing(self, match_set: MatchSet, passing: BoolArray) -> MatchSet:
+        """Return all neighbours of the query among documents none of which matches; empty without a vector leg.
+
+        passing: (n_slots,) documents of the scope that pass the filters
+        """
+        nothing = match_set.within(np.zeros_like(passing))
+        vectors, neighbours = self._views.vectors, match_set.neighbours
+        if vectors is None or neighbours is None or self._request.operator == "all":
+            return nothing
+        slots, vector = np.flatnonzero(passing), neighbours.vector
+        if len(slots) > MAX_FALLBACK_SLOTS:
+            slots, _ = vectors.nearest(vector, MAX_FALLBACK, passing)
+        cosines = vectors.cosines(slots, vector)
+        near = self._are_near(cosines)
+        slots, cosines = slots[near], cosines[near]
+        # Facets count them all; a page can show no more than the first.
+        first = first_positions(slots, [-cosines], self._views.ids, MAX_FALLBACK)
+        shown = Neighbours(vector, slots[first], cosines[first], neighbours.trust)
+        return MatchSet(_union(nothing.mask, slots), nothing.keyword, shown)
 
     def _look_up_terms(self) -> Matcher | None:
         views = self._views
@@ -85,27 +153,26 @@ class Retriever:
             return None
         return Matcher(views.postings, views.forward, self._request.query, self._terms, len(views.live))
 
-    def _allowed(self, filters: Filter | None) -> BoolArray:
-        """Return (n_slots,) which documents pass the scope and some filters."""
-        allowed = self._views.live
-        for condition in (self._request.scope, filters):
-            if condition is not None:
-                allowed = allowed & self._views.attributes.mask(condition)
+    def _in_scope(self) -> BoolArray:
+        """Return (n_slots,) which documents are in the scope."""
+        scope = self._views.live
+        if self._request.scope is not None:
+            scope = scope & self._views.attributes.mask(self._request.scope)
         if self._request.excluded_slot is not None:
-            allowed = allowed.copy()
-            allowed[self._request.excluded_slot] = False
-        return allowed
+            scope = scope.copy()
+            scope[self._request.excluded_slot] = False
+        return scope
 
     def _pinned(self, allowed: BoolArray) -> IntArray:
         """Return the slots of the pinned documents that exist and are allowed, ascending."""
         slots = [self._views.find(document_id) for document_id in self._request.pinned_ids]
         return np.array(sorted(slot for slot in slots if slot is not None and allowed[slot]), np.int64)
 
-    def _best(self, allowed: BoolArray, matches: KeywordMatches | None, n: int | None) -> IntArray:
-        """Return the n best matches, or the n best allowed documents if the query has no text. n: None for all."""
-        matcher = self._matcher
+    def _best(self, match_set: MatchSet, n: int | None) -> IntArray:
+        """Return the n best of the keyword leg, or of all if the query has no text. n: None for all."""
+        matcher, matches = self._matcher, match_set.keyword
         if matcher is None or matches is None:
-            slots = np.flatnonzero(allowed)
+            slots = np.flatnonzero(match_set.mask)
             values = self._views.signals(slots, self._request.timestamp_s) @ self._request.signal_weights
             return self._first(slots, [-values], n)
         boosts = self._request.field_boosts
@@ -115,16 +182,11 @@ class Retriever:
         # Rounded, so that sums of the same numbers in another order are equal.
         return self._first(slots, [-scores.round(5)], n)
 
-    def _boosted(self, allowed: BoolArray, matches: KeywordMatches | None) -> IntArray:
-        """Return the k best matches that pass the filter `boosted`."""
+    def _boosted(self, match_set: MatchSet) -> IntArray:
+        """Return the k best of the keyword leg that pass the filter `boosted`."""
         if self._request.boosted is None:
             return np.empty(0, np.int64)
-        mask = self._views.attributes.mask(self._request.boosted)
-        if matches is None:
-            return self._best(mask & allowed, None, self._request.k)
-        mask = mask & matches.mask
-        passing = KeywordMatches(mask, int(np.count_nonzero(mask)), matches.operator)
-        return self._best(allowed, passing, self._request.k)
+        return self._best(match_set.within(self._views.attributes.mask(self._request.boosted)), self._request.k)
 
     def _sorted(self, match_set: BoolArray, n: int | None) -> IntArray:
         slots = np.flatnonzero(match_set)
@@ -152,8 +214,15 @@ class Retriever:
             return None
         k = self._request.k
         slots, cosines = vectors.nearest(vector, k, allowed)
+        near = self._are_near(cosines)
+        slots, cosines = slots[near], cosines[near]
         positions = first_positions(slots, [-cosines], self._views.ids, k)
         return Neighbours(vector, slots[positions], cosines[positions])
+
+    def _are_near(self, cosines: FloatArray) -> BoolArray:
+        """Return (n,) which documents are neighbours. Only a document without a vector has a cosine of exactly 0."""
+        near: BoolArray = (cosines > self._request.min_cosine) & (cosines != 0.0)
+        return near
 
     def _trusted(self, neighbours: Neighbours | None, keyword: IntArray) -> Neighbours | None:
         """Judge how far the neighbours can be trusted; return None if not at all.
@@ -169,24 +238,15 @@ class Retriever:
         trust = vector_trust(of_keyword, neighbours.cosines, mean, n_documents)
         return Neighbours(neighbours.vector, neighbours.slots, neighbours.cosines, trust) if trust else None
 
-    def _facet(
-        self, facet: FacetRequest, matches: KeywordMatches | None, match_set: BoolArray, *, with_neighbours: bool
-    ) -> Facet:
-        """Count one facet.
-
-        match_set: (n_slots,) of the search; a disjunctive facet counts another, made in the same way
-        with_neighbours: whether the match set contains neighbours
-        """
+    def _facet(self, facet: FacetRequest, match_set: MatchSet, answer: MatchSet) -> Facet:
+        """Count one facet over the answer; a disjunctive one over the match set under the other filters."""
         filters = self._request.filters
         other_filters = without_field(filters, facet.field) if facet.disjunctive else filters
-        counted = match_set
+        counted = answer.mask
         if other_filters != filters:
-            counted = allowed = self._allowed(other_filters)
-            matcher = self._matcher
-            if matcher is not None and matches is not None:
-                neighbours = self._nearest(allowed) if with_neighbours else None
-                nearest = [neighbours.slots] if neighbours is not None else []
-                counted = _union(matcher.matches(allowed, matches.operator).mask, self._pinned(allowed), *nearest)
+            counted = match_set.mask
+            if other_filters is not None:
+                counted = counted & self._views.attributes.mask(other_filters)
         return self._views.attributes.facet(facet.field, counted, facet.max_values)
 
 

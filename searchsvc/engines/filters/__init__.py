@@ -25,6 +25,7 @@ from searchsvc.engines.filters.tree import (
     Is,
     Not,
     Range,
+    both,
     clauses,
     without_field,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "Is",
     "Not",
     "Range",
+    "both",
     "clauses",
     "parse_filter",
     "without_field",

@@ -75,6 +75,13 @@ def clauses(condition: Filter) -> Iterator[Comparison]:
                 yield from clauses(part)
 
 
+def both(first: Filter | None, second: Filter | None) -> Filter | None:
+    """Return the filter that a document passes if it passes both; None is passed by all."""
+    if first is None or second is None:
+        return first or second
+    return AllOf((first, second))
+
+
 def without_field(condition: Filter | None, field: str) -> Filter | None:
     """Drop the AND-ed parts of a filter that are about one attribute only.
 

@@ -62,6 +62,11 @@ def filter_name(i: int) -> str:
     return f"filter.{i}"
 
 
+def test_name(tested: Sequence[Filter], condition: Filter | None) -> str:
+    """Return the name by which a hit reports that it passes one of the tested filters; '' for None."""
+    return filter_name(tested.index(condition)) if condition is not None else ""
+
+
 def with_test_filters(named: Clause, conditions: Sequence[Filter]) -> Clause:
     """Add a named clause for each filter that the search will ask about."""
     tests = [

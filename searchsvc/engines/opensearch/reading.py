@@ -56,7 +56,7 @@ class OpenSearchReading:
         planned = plan(state, request, statistics, vector, excluded_id)
         requests = bodies(planned)
         by_name = dict(zip(requests, self._search(list(requests.values())), strict=True))
-        self._query, self._grouped_by, self._test_filters = request.query, request.distinct, request.test_filters
+        self._query, self._grouped_by, self._test_filters = request.query, request.distinct, planned.tested
         read = RetrievalReplies(
             planned,
             by_name,

@@ -2,11 +2,11 @@
 
 All requests of a retrieval are sent at once, by name:
 
-    keyword              the keyword leg, its total and the facets
-    nearest, pinned      the vector leg and the pinned documents
-    boosted              the best keyword matches that pass the filter `boosted`
-    facet.<i>            the i-th facet, if it is disjunctive and so counted under other filters than the search
-    nearest.<i>, pinned.<i>  the vector leg and the pinned documents under these filters
+    keyword          the keyword leg within the filters, its total and the facets
+    scope            the first of the keyword leg without the filters, and how many match: if there are filters
+    nearest, pinned  the vector leg and the pinned documents without the filters; each hit says which of them it passes
+    boosted          the best keyword matches that pass the filter `boosted`
+    facet.<i>        the i-th facet, if it is disjunctive and so counted under other filters than the search
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 
 from searchsvc.analysis.query import Operator
 from searchsvc.engines.columnar.statistics import QueryStatistics
-from searchsvc.engines.filters import without_field
+from searchsvc.engines.filters import Filter, without_field
 from searchsvc.engines.opensearch import mapping
 from searchsvc.engines.opensearch.clauses import (
     EVERYTHING,
@@ -34,7 +34,7 @@ from searchsvc.engines.opensearch.clauses import (
 )
 from searchsvc.engines.opensearch.facets import facet_aggregation, facet_paths
 from searchsvc.engines.opensearch.keyword_query import QueryClauses, keyword_query, match_clause, query_clauses
-from searchsvc.engines.opensearch.named_scores import with_test_filters
+from searchsvc.engines.opensearch.named_scores import test_name, with_test_filters
 from searchsvc.engines.opensearch.ordering import browse_sort, sort_clauses
 from searchsvc.engines.opensearch.state import IndexState
 from searchsvc.engines.retrieval import FacetRequest, Retrieval
@@ -50,27 +50,48 @@ MAX_WITH_DOCUMENTS: Final = 1000
 FILTERED_FACTOR: Final = 4
 
 
+class FacetFilters(msgspec.Struct, frozen=True):
+    """The filters that a disjunctive facet is counted under.
+
+    clauses: what every hit must match, the scope included
+    name: of the clause by which a hit reports that it passes; '' if there are no other filters
+    """
+
+    clauses: list[Clause]
+    name: str
+
+
 class Plan(msgspec.Struct, frozen=True):
     """A retrieval in the node's terms.
 
-    clauses: of the query; their named clauses also test the filters that the search will ask about
+    clauses: of the query; their named clauses also test `tested`
     vector: (dimension,) of the query, None without a vector leg
-    filters: what every hit must match
-    facet_filters: the same for each disjunctive facet that is counted under other filters, by its position
+    scope: what every document of the match set must match
+    filters: what every hit must match: the scope and the filters
+    tested: filters of which each hit reports whether it passes: those the search will ask about, then those of this
+        retrieval
+    facet_filters: of each disjunctive facet that is counted under other filters than the search, by its position
     """
 
     state: IndexState
     request: Retrieval
     clauses: QueryClauses
     vector: FloatArray | None
+    scope: list[Clause]
     filters: list[Clause]
-    facet_filters: Mapping[int, list[Clause]]
+    tested: tuple[Filter, ...]
+    facet_filters: Mapping[int, FacetFilters]
 
     @property
     def window(self) -> int:
         """How many documents the order must contain."""
         window = self.request.window
         return MAX_WINDOW if window is None else max(self.request.k, window, N_COMPARED)
+
+    @property
+    def filter_name(self) -> str:
+        """Name of the clause by which a hit reports that it passes the filters; '' without filters."""
+        return test_name(self.tested, self.request.filters)
 
 
 def plan(
@@ -83,27 +104,46 @@ def plan(
     """Translate a retrieval. statistics: of its query."""
     boosts = [max(request.field_boosts.get(field.name, 1.0), 0.0) for field in state.settings.searchable]
     clauses = query_clauses(request.query, statistics, boosts, state.vocabulary.rarity)
-    clauses = msgspec.structs.replace(clauses, named=with_test_filters(clauses.named, request.test_filters))
-    facet_filters = {
-        i: filter_clauses((request.scope, others), excluded_id)
+    lacks_terms = not all(statistics.in_index[position] for position in request.query.required_positions)
+    if not request.has_keyword_leg or (request.operator == "all" and lacks_terms):
+        clauses = msgspec.structs.replace(clauses, all_terms=None, any_term=None)
+    other_filters = {
+        i: others
         for i, facet in enumerate(request.facets)
         if facet.disjunctive and (others := without_field(request.filters, facet.field)) != request.filters
     }
-    filters = filter_clauses((request.scope, request.filters), excluded_id)
-    return Plan(state, request, clauses, vector, filters, facet_filters)
+    own = [condition for condition in (request.filters, *other_filters.values()) if condition is not None]
+    tested = tuple(dict.fromkeys((*request.test_filters, *own)))
+    return Plan(
+        state=state,
+        request=request,
+        clauses=msgspec.structs.replace(clauses, named=with_test_filters(clauses.named, tested)),
+        vector=vector,
+        scope=filter_clauses((request.scope,), excluded_id),
+        filters=filter_clauses((request.scope, request.filters), excluded_id),
+        tested=tested,
+        facet_filters={
+            i: FacetFilters(filter_clauses((request.scope, others), excluded_id), test_name(tested, others))
+            for i, others in other_filters.items()
+        },
+    )
 
 
 def bodies(plan: Plan) -> dict[str, Body]:
     """Return the request bodies of a retrieval by name."""
     request = plan.request
     all_bodies = {"keyword": _keyword_body(plan)}
-    all_bodies |= _other_legs(plan, plan.filters, "")
+    if request.filters is not None and request.query.text:
+        all_bodies["scope"] = _with_all_counted(plan, _ordered_body(plan, plan.scope, N_COMPARED))
+    if plan.vector is not None:
+        all_bodies["nearest"] = _nearest_body(plan, plan.vector)
+    if request.pinned_ids:
+        all_bodies["pinned"] = among_body(plan, request.pinned_ids, plan.scope)
     if request.boosted is not None:
         filters = [*plan.filters, filter_clause(request.boosted)]
         all_bodies["boosted"] = _ordered_body(plan, filters, request.k)
-    for i, filters in plan.facet_filters.items():
-        all_bodies[f"facet.{i}"] = _facet_body(plan, filters, i)
-        all_bodies |= _other_legs(plan, filters, f".{i}")
+    for i, facet_filters in plan.facet_filters.items():
+        all_bodies[f"facet.{i}"] = _facet_body(plan, facet_filters.clauses, i)
     return all_bodies
 
 
@@ -159,11 +199,15 @@ def reported(facets: Sequence[FacetRequest], group: str | None, n: int = MAX_WIN
 
 
 def _keyword_body(plan: Plan) -> Body:
-    body = _ordered_body(plan, plan.filters, plan.window)
-    body["aggs"] = {"all": {"filter": plan.clauses.all_terms or NOTHING}}
+    body = _with_all_counted(plan, _ordered_body(plan, plan.filters, plan.window))
     for i, _ in enumerate(plan.request.facets):
         body["aggs"] |= _facet_aggregations(plan, i)
     return body
+
+
+def _with_all_counted(plan: Plan, body: Body) -> Body:
+    """Let a request also count the documents that contain all terms."""
+    return {**body, "aggs": {"all": {"filter": plan.clauses.all_terms or NOTHING}}}
 
 
 def _ordered_body(plan: Plan, filters: list[Clause], n: int) -> Body:
@@ -180,24 +224,19 @@ def _ordered_body(plan: Plan, filters: list[Clause], n: int) -> Body:
     return body
 
 
-def _other_legs(plan: Plan, filters: list[Clause], suffix: str) -> dict[str, Body]:
-    """Return the requests for what belongs to the match set without matching the keyword query."""
-    legs = {}
-    if plan.vector is not None:
-        legs[f"nearest{suffix}"] = _nearest_body(plan, plan.vector, filters)
-    if plan.request.pinned_ids:
-        legs[f"pinned{suffix}"] = among_body(plan, plan.request.pinned_ids, filters)
-    return legs
-
-
-def _nearest_body(plan: Plan, vector: FloatArray, filters: list[Clause]) -> Body:
+def _nearest_body(plan: Plan, vector: FloatArray) -> Body:
     request, vectors = plan.request, plan.state.vectors
     if vectors is None:
-        query = nearest_query(vector, request.k, filters, plan.clauses.named)
-        return {**reported(request.facets, request.distinct, request.k), "size": request.k, "query": query}
-    # Only the node knows which documents pass the filters.
-    n_tried = request.k if len(filters) == 1 else FILTERED_FACTOR * request.k
-    return among_body(plan, vectors.nearest(vector, n_tried), filters)
+        return nearest_body(plan, vector, plan.scope, request.k)
+    # Only the node knows which documents are in the scope.
+    n_tried = request.k if len(plan.scope) == 1 else FILTERED_FACTOR * request.k
+    return among_body(plan, vectors.nearest(vector, n_tried), plan.scope)
+
+
+def nearest_body(plan: Plan, vector: FloatArray, filters: Sequence[Clause], k: int) -> Body:
+    """Return the request for the k nearest documents that pass the filters, from a node that searches vectors."""
+    query = nearest_query(vector, k, filters, plan.clauses.named)
+    return {**reported(plan.request.facets, plan.request.distinct, k), "size": k, "query": query}
 
 
 def _facet_body(plan: Plan, filters: list[Clause], i: int) -> Body:

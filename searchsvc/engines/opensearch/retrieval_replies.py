@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Operator
 from searchsvc.engines.opensearch import replies
-from searchsvc.engines.opensearch.clauses import Clause
 from searchsvc.engines.opensearch.facets import facet
 from searchsvc.engines.opensearch.hits import Hits
 from searchsvc.engines.opensearch.keyword_query import ALL_TERMS_LIFT
 from searchsvc.engines.opensearch.requests import Plan, sorted_body
-from searchsvc.engines.opensearch.vector_leg import NearestHits, Search, VectorLeg
+from searchsvc.engines.opensearch.vector_leg import Search, VectorLeg
 from searchsvc.engines.retrieval import FULL_PAGE, Facet, Retrieved
 from tuning.arrays import IntArray
 
@@ -23,13 +21,6 @@ from tuning.arrays import IntArray
 SCORE_DIGITS: Final = 3
 
 Unmatched = Callable[[IntArray, Operator], IntArray]
-
-
-class KeywordMatch(msgspec.Struct, frozen=True):
-    """What the keyword leg matched by, and how many documents it matched."""
-
-    operator: Operator
-    n: int
 
 
 class RetrievalReplies:
@@ -60,44 +51,73 @@ class RetrievalReplies:
 
     def retrieved(self, unmatched_terms: tuple[int, ...]) -> Retrieved:
         """Return what was retrieved. unmatched_terms: positions of required terms that no document contains."""
-        plan = self._plan
-        match = self._keyword_match()
-        keyword = self._keyword_order(self._replies["keyword"], match.operator)
-        boosted = self._keyword_order(self._replies.get("boosted"), match.operator)
-        nearest = self._vector_leg.trusted(self._nearest("", plan.filters), keyword)
-        pinned = self._pinned("")
+        plan, request = self._plan, self._plan.request
+        operator = self._operator()
+        keyword = self._keyword_order(self._replies["keyword"], operator)
+        boosted = self._keyword_order(self._replies.get("boosted"), operator)
+        in_scope = keyword if "scope" not in self._replies else self._keyword_order(self._replies["scope"], operator)
+        of_scope = self._vector_leg.found(self._replies.get("nearest"), in_scope)
+        if request.operator == "all" and request.query.text:
+            of_scope = of_scope.without(self._not_matched(of_scope.slots, "all"))
+        pinned_of_scope = self._pinned()
+        nearest = of_scope.only(self._passing(of_scope.slots, plan.filter_name))
+        pinned = self._passing(pinned_of_scope, plan.filter_name)
         # Documents of the match set that the keyword leg does not match.
-        others = self._unmatched(np.union1d(nearest.slots, pinned), match.operator)
+        others = self._not_matched(np.union1d(nearest.slots, pinned), operator)
+        total, is_fallback = self._n_matched(operator) + len(others), False
+        if not total and request.filters is not None and request.operator != "all":
+            nearest = self._vector_leg.fallback(of_scope.trust)
+            others, total = nearest.slots, len(nearest.slots)
+            is_fallback = bool(total)
+        all_others = np.union1d(of_scope.slots, pinned_of_scope)
         facets = {
-            request.field: self._facet(i, match.operator, nearest, others)
-            for i, request in enumerate(plan.request.facets)
+            facet_request.field: self._facet(i, operator, all_others, others)
+            for i, facet_request in enumerate(request.facets)
         }
         return Retrieved(
-            keyword=self._sorted(match.operator, others) if plan.request.sort else keyword,
+            keyword=self._sorted(operator, others) if request.sort else keyword,
             nearest=nearest.slots,
             cosines=nearest.cosines,
             vector_trust=nearest.trust,
-            total=match.n + len(others),
-            operator=match.operator if plan.request.query.text else None,
+            total=total,
+            operator=operator if request.query.text else None,
             unmatched_terms=unmatched_terms,
             facets=facets,
+            is_fallback=is_fallback,
             pinned=pinned,
             boosted=boosted,
         )
 
-    def _keyword_match(self) -> KeywordMatch:
-        """Return the operator that documents match by. See `searchsvc.engines.retrieval.Retrieval.operator`."""
-        reply, request = self._replies["keyword"], self._plan.request
-        n_any, n_all = reply.hits.total.value, reply.aggregations["all"].doc_count
-        if not request.query.text:
-            return KeywordMatch("all", n_any)
+    def _operator(self) -> Operator:
+        """Return the operator that documents match by, decided in the scope. See `Retrieval.operator`."""
+        reply, request = self._replies.get("scope") or self._replies["keyword"], self._plan.request
+        if not request.query.text or request.operator == "all":
+            return "all"
         if self._plan.clauses.all_terms is None:
-            return KeywordMatch("any" if request.query.required_positions else "all", 0)
-        if request.operator == "all" or (request.operator == "auto" and n_all >= FULL_PAGE):
-            return KeywordMatch("all", n_all)
-        if request.operator == "any" or n_any > n_all:
-            return KeywordMatch("any", n_any)
-        return KeywordMatch("all", n_all)
+            return "any" if request.query.required_positions else "all"
+        n_any, n_all = reply.hits.total.value, reply.aggregations["all"].doc_count
+        if request.operator == "auto" and n_all >= FULL_PAGE:
+            return "all"
+        return "any" if request.operator == "any" or n_any > n_all else "all"
+
+    def _n_matched(self, operator: Operator) -> int:
+        """Return how many documents of the keyword leg pass the filters."""
+        reply = self._replies["keyword"]
+        if self._plan.request.query.text and operator == "all":
+            return reply.aggregations["all"].doc_count
+        return reply.hits.total.value
+
+    def _not_matched(self, slots: IntArray, operator: Operator) -> IntArray:
+        """Return those of some slots that the keyword leg does not match."""
+        if self._plan.request.query.text and self._plan.clauses.all_terms is None:
+            return slots
+        return self._unmatched(slots, operator)
+
+    def _passing(self, slots: IntArray, name: str) -> IntArray:
+        """Return those of some slots that reported to pass a tested filter; all for the name ''."""
+        if not name:
+            return slots
+        return slots[[name in hit.named for hit in self._hits.select(slots)]]
 
     def _keyword_order(self, reply: replies.Searched | None, operator: Operator) -> IntArray:
         """Return the slots of a reply that match by an operator: highest rounded score first, equal ones by id."""
@@ -116,22 +136,21 @@ class RetrievalReplies:
         keys = zip((-scores.round(SCORE_DIGITS)).tolist(), ids, slots.tolist(), strict=True)
         return np.array([slot for _, _, slot in sorted(keys)], np.int64)
 
-    def _nearest(self, suffix: str, filters: list[Clause]) -> IntArray:
-        return self._vector_leg.slots(self._replies.get(f"nearest{suffix}"), filters)
-
-    def _pinned(self, suffix: str) -> IntArray:
-        reply = self._replies.get(f"pinned{suffix}")
+    def _pinned(self) -> IntArray:
+        reply = self._replies.get("pinned")
         return np.sort(self._hits.add(reply.hits.hits)) if reply is not None else np.empty(0, np.int64)
 
-    def _facet(self, i: int, operator: Operator, nearest: NearestHits, others: IntArray) -> Facet:
-        """Return the i-th facet: what the node counted, and the documents that its keyword query does not match."""
+    def _facet(self, i: int, operator: Operator, all_others: IntArray, others: IntArray) -> Facet:
+        """Return the i-th facet: what the node counted, and the documents that its keyword query does not match.
+
+        all_others: the vector leg and the pinned documents in the scope
+        others: documents of the answer that the keyword leg does not match
+        """
         reply, uncounted = self._replies["keyword"], others
         filters = self._plan.facet_filters.get(i)
         if filters is not None:
             reply = self._replies[f"facet.{i}"]
-            nearest_slots = self._nearest(f".{i}", filters)
-            pinned = self._pinned(f".{i}")
-            uncounted = self._unmatched(np.union1d(nearest_slots if nearest.trust else nearest.slots, pinned), operator)
+            uncounted = self._not_matched(self._passing(all_others, filters.name), operator)
         fields = [hit.fields for hit in self._hits.select(uncounted)]
         return facet(self._plan.request.facets[i], reply.aggregations[f"{operator}.{i}"], fields)
 

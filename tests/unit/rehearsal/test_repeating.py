@@ -56,6 +56,8 @@ def answer(document_ids: list[str]) -> SearchAnswer:
         total=len(hits),
         groups=None,
         facets={},
+        retrieval="hybrid",
+        relaxed=[],
         operator=None,
         terms=[],
         did_you_mean=None,

@@ -61,7 +61,7 @@ def test_untrusted_vectors_change_neither_order_nor_total(tmp_path: Path) -> Non
     documents = [upsert(f"d{i:03d}", "red shoe" if i % 4 == 0 else "blue hat", "text", seed=i) for i in range(200)]
     snapshot = engine(tmp_path, documents).snapshot()
     served = serving(snapshot)
-    answers = [search(served, f"red shoe {i}", operator="all", explain=True).answer for i in range(1000, 1040)]
+    answers = [search(served, f"red shoe {i}", explain=True).answer for i in range(1000, 1040)]
     assert sum((answer.vector_trust or 0.0) < 0.01 for answer in answers) > 25
     answer = next(answer for answer in answers if answer.total == 50)
     assert answer.vector_trust == 0.0

@@ -51,7 +51,8 @@ def test_only_allowed_documents_match(tmp_path: Path) -> None:
 def test_a_word_that_no_document_contains_is_left_out(tmp_path: Path) -> None:
     matching = matcher(tmp_path, [upsert(str(i), "red") for i in range(20)], "qqqqqq red")
     assert matching.unmatched_terms == (0,)
-    assert matching.matches(np.ones(20, np.bool_), "all").n == 20
+    assert matching.matches(np.ones(20, np.bool_), "auto").n == 20
+    assert matching.matches(np.ones(20, np.bool_), "all").n == 0
 
 
 def test_a_query_of_unknown_words_matches_nothing(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""Whether a query says something that the model can know: only then does it have neighbours. Pure.
+
+A model gives a vector to anything, and some documents are nearest to it: to nonsense and to another language as well.
+See docs/decisions/neighbours.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from searchsvc.analysis.query import Query, QueryTerm
+
+# Single letters and ideograms are in most vocabularies, and say little.
+MIN_WORD_CHARS: Final = 2
+# Of the words of a query, stop words left out: known to the index, as they are or corrected, or to the model.
+MIN_KNOWN_SHARE: Final = 0.5
+# A query of more words is a sentence. Names in it make up a small part, so most words must be known to the model.
+SENTENCE_FROM: Final = 4
+MIN_SHARE_OF_SENTENCE: Final = 0.75
+
+
+def has_meaning(query: Query, knows: Callable[[str], bool]) -> bool:
+    """Return whether enough of a query's words are known.
+
+    knows: whether a word is in the model's vocabulary
+    """
+    terms = [term for term in query.terms if not term.optional]
+    in_model = [_is_in_model(term, knows) for term in terms]
+    n_known = sum(bool(term.alternatives) or known for term, known in zip(terms, in_model, strict=True))
+    if not n_known or n_known < MIN_KNOWN_SHARE * len(terms):
+        return False
+    return len(terms) < SENTENCE_FROM or sum(in_model) >= MIN_SHARE_OF_SENTENCE * len(terms)
+
+
+def _is_in_model(term: QueryTerm, knows: Callable[[str], bool]) -> bool:
+    words = term.parts or (term.alternatives[0].word if _is_corrected(term) else term.word,)
+    return all(len(word) >= MIN_WORD_CHARS and word.isalpha() and knows(word) for word in words)
+
+
+def _is_corrected(term: QueryTerm) -> bool:
+    return bool(term.alternatives) and term.alternatives[0].kind == "typo"
