@@ -191,7 +191,7 @@ def _oracle_ranking(
     documents = [d for d in parse_documents(b"".join(lines(documents_file(folder)))) if isinstance(d, AcceptedDocument)]
     vectors = embedder.encode_documents([embedding_text(d.members, embedding) for d in documents])
     upserts = [Upsert(d.id, d.text, d.members, vector) for d, vector in zip(documents, vectors, strict=True)]
-    state = serving(settings, OracleSnapshot(upserts, settings))
+    state = serving(settings, OracleSnapshot(upserts, settings), embedder)
     searcher = Searcher(embedder, n_candidates=CANDIDATES)
     ranked = []
     for query in queries:

@@ -22,6 +22,7 @@ from events.types import IndexConfigured
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import EngineSnapshot
+from searchsvc.indexing.neighbour_cut import measure_cut, probe_texts
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving_state import ServingState
@@ -50,12 +51,20 @@ class Target(msgspec.Struct, frozen=True):
     scratch: Path
 
 
-def serving(settings: IndexSettings, snapshot: EngineSnapshot) -> ServingState:
-    """Make a state that serves a snapshot as index `INDEX`, with the default weights of its settings."""
+def serving(settings: IndexSettings, snapshot: EngineSnapshot, embedder: Embedder | None) -> ServingState:
+    """Make a state that serves a snapshot as index `INDEX`, with the default weights of its settings.
+
+    embedder: None for an index without vectors
+    """
     event = IndexConfigured(
         id="bench", timestamp=NOW, index=INDEX, settings=settings, default_weights=default_weights(settings)
     )
-    return ServingState(control.fold(control.ControlState(), event, 1), MappingProxyType({INDEX: snapshot}))
+    cut = measure_cut(snapshot, [*embedder.encode_documents(probe_texts())]) if embedder is not None else 0.0
+    return ServingState(
+        control.fold(control.ControlState(), event, 1),
+        snapshots=MappingProxyType({INDEX: snapshot}),
+        neighbour_cuts=MappingProxyType({INDEX: cut}),
+    )
 
 
 def facet_fields(documents: Sequence[Mapping[str, Any]], n: int = N_FACETS) -> list[str]:
@@ -80,7 +89,7 @@ def measure(target: Target, parts: BareParts, queries: Sequence[str], facets: Se
     if engine is None:
         raise BenchmarkFailed(f"the index in {folder} does not open")
     engine.maintain()
-    state = serving(target.settings, engine.snapshot())
+    state = serving(target.settings, engine.snapshot(), target.embedder)
     searcher = Searcher(target.embedder, n_candidates=CANDIDATES)
 
     def search(query: str, facets: Sequence[str] = ()) -> float:

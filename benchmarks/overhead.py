@@ -64,7 +64,7 @@ def measure(
         names = node.call("GET", f"/{prefix}-*-r/_alias", dict[str, msgspec.Raw])
         engine = OpenSearchEngine(node, next(iter(names)), settings, embedder.dimension)
         engine.restore()
-        state, searcher = serving(settings, engine.snapshot()), Searcher(embedder, n_candidates=CANDIDATES)
+        state, searcher = serving(settings, engine.snapshot(), embedder), Searcher(embedder, n_candidates=CANDIDATES)
         client = client_of([url])
         for number, query in enumerate(queries):
             request = SearchRequest(query=query.text[:MAX_QUERY_LENGTH], limit=LIMIT)

@@ -166,7 +166,8 @@ def _rank(
         texts = [embedding_text(document.members, embedding) for document in documents]
         vectors = embedder.encode_documents(texts, lambda n: say(f"encoded {n}") if n % 1600 == 0 else None)
         encoded_per_s = len(texts) / (time.monotonic() - started)
-        state = serving(settings, build_index(Path(scratch) / "index", documents, settings, vectors))
+        snapshot = build_index(Path(scratch) / "index", documents, settings, vectors)
+        state = serving(settings, snapshot, embedder)
         searcher = Searcher(embedder, n_candidates=CANDIDATES)
         run = rank_all(searcher, state, [query.text for query in queries], say)
         say("the same with a typo in every query")

@@ -72,7 +72,7 @@ def measure(n_searches: int, rng: np.random.Generator) -> Measured:
         engine.maintain()
         titles = (str(document.members[settings.title]) for document in documents)
         words = sorted({word for title in titles for word in title.lower().split()})
-        state = serving(settings, engine.snapshot())
+        state = serving(settings, engine.snapshot(), None)
         rules = tuple(SetRule(f"r{n}", _rule(n, rng, words, documents)) for n in range(N_RULES))
         published = ChangePublished(id="rules", timestamp=NOW, index=INDEX, edits=rules)
         state = msgspec.structs.replace(state, control=control.fold(state.control, published, 2))

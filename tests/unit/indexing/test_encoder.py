@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from events.settings import Embedding
@@ -52,3 +53,17 @@ def test_upserts_get_the_vector_of_their_text_and_deletions_stay(tmp_path: Path)
         assert not isinstance(change, Delete)
         assert change.vector is not None
         np.testing.assert_array_equal(change.vector, text_vector)
+
+
+def test_a_document_without_text_gets_no_vector(tmp_path: Path) -> None:
+    embedder = CountingEmbedder()
+    encoder = DocumentEncoder(embedder, VectorCache(tmp_path / "cache.sqlite", DIMENSION))
+    empty = [msgspec.structs.replace(upsert(str(i), title), vector=None) for i, title in enumerate(("", "  ", "red"))]
+    encoded = encoder.add_vectors([*empty, Delete("x")], Embedding(("title", "nothing"), 100))
+    assert [isinstance(change, Upsert) and change.vector is not None for change in encoded] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    assert embedder.encoded == ["red"]
