@@ -49,6 +49,9 @@ class StuckEmbedder(Embedder):
     def cached(self, query: str) -> FloatArray | None:
         return None
 
+    def knows(self, word: str) -> bool:
+        return True
+
     def encode_query(self, query: str, *, all_cores: bool = False) -> FloatArray:
         self.let_go.wait()
         return vector(1)

@@ -42,9 +42,22 @@ def test_each_part_of_a_retrieval_is_a_request() -> None:
     }
     facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes", disjunctive=True))
     wider = bodies(planned(facets=facets, filters=parse_filter("brand:x")))
-    assert set(wider) == {"keyword", "nearest", "facet.0", "nearest.0"}
+    assert set(wider) == {"keyword", "scope", "nearest", "facet.0"}
     assert set(wider["keyword"]["aggs"]) == {"all", "all.0", "any.0", "all.1", "any.1"}
     assert set(wider["facet.0"]["aggs"]) == {"all.0", "any.0"}
+
+
+def test_filters_restrict_what_is_shown_and_not_what_matches() -> None:
+    plan = planned(filters=parse_filter("brand:x"), scope=parse_filter("votes>1"), pinned_ids=("1",))
+    named = plan.filter_name
+    asked = bodies(plan)
+    assert {named} == {clause["bool"].get("_name") for clause in plan.clauses.named["bool"]["should"][-1:]}
+    assert plan.filters[:-1] == plan.scope
+    assert asked["keyword"]["query"]["bool"]["filter"][: len(plan.filters)] == plan.filters
+    for name in ("scope", "pinned"):
+        assert plan.filters[-1] not in asked[name]["query"]["bool"]["filter"]
+    within = asked["nearest"]["query"]["bool"]["must"][0]["knn"]["vector"]["filter"]["bool"]["filter"]
+    assert within == plan.scope
 
 
 def test_the_window_contains_every_candidate_and_those_that_trust_is_judged_by() -> None:
