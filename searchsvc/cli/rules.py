@@ -75,6 +75,7 @@ def set_(index: str, rule: str, file: Path, url: str, as_json: bool) -> None:
 @click.argument("index")
 @click.argument("query", default="")
 @click.option("--context", multiple=True, help="Tag of the search; may be repeated.")
+@click.option("--scope", default="", help="Scope of the search: a store or a category page.")
 @click.option("--filters", default="", help="Filters of the search.")
 @click.option("--user-segment", default="", help="Segment of the shopper.")
 @click.option("--experiment", default="", help="Experiment arm of the search.")
@@ -85,6 +86,7 @@ def test(
     index: str,
     query: str,
     context: tuple[str, ...],
+    scope: str,
     filters: str,
     user_segment: str,
     experiment: str,
@@ -96,6 +98,7 @@ def test(
     body = {
         "query": query,
         "context": context,
+        "scope": scope,
         "filters": filters,
         "user_segment": user_segment,
         "experiment": experiment,

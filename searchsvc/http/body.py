@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
@@ -33,12 +34,15 @@ class Body:
         self._decoder: Final = msgspec.json.Decoder(kind, strict=True)
 
     def decode(self, data: bytes) -> Any:
-        """Decode a body; an empty one as an empty object. Raises InvalidInput and TooLarge."""
+        """Decode a body, perhaps after a byte order mark; an empty one as an empty object.
+
+        Raises InvalidInput and TooLarge.
+        """
         if len(data) > self.max_bytes:
             limit = f"{self.max_bytes} bytes"
             raise TooLarge(f"the body has {len(data)} bytes; allowed: {limit}", value=len(data), limit=limit)
         try:
-            return self._decoder.decode(data or b"{}")
+            return self._decoder.decode(data.removeprefix(BOM_UTF8) or b"{}")
         except msgspec.ValidationError as error:
             raise refusal(str(error), _parse_leniently(data), self.kind) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

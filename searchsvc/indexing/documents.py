@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Final
 
@@ -45,9 +46,12 @@ _decoder: Final = msgspec.json.Decoder(dict[str, object])
 
 
 def parse_documents(body: bytes) -> Iterator[AcceptedDocument | RefusedDocument]:
-    """Yield one result for each line of NDJSON that is not blank, in order."""
+    """Yield one result for each line of NDJSON that is not blank, in order.
+
+    Some editors begin a file with a byte order mark, and files may be put together.
+    """
     for number, line in enumerate(body.split(b"\n"), start=1):
-        text = line.strip()
+        text = line.removeprefix(BOM_UTF8).strip()
         if text:
             yield _parse(number, text)
 

@@ -63,3 +63,8 @@ def test_a_query_string_has_lists_with_commas_or_several_values() -> None:
         with pytest.raises(InvalidInput) as refused:
             decode_query(Order, parameters)
         assert (refused.value.field, refused.value.limit) == (field, limit)
+
+
+def test_a_byte_order_mark_before_the_body_is_no_part_of_it() -> None:
+    assert BODY.decode(b'\xef\xbb\xbf{"limit":3}') == Order(limit=3)
+    assert BODY.decode(b"\xef\xbb\xbf") == BODY.decode(b"") == Order()

@@ -54,3 +54,14 @@ def test_a_signal_that_is_not_a_number_is_refused() -> None:
     refused = check_signals(invalid, SETTINGS)
     assert refused is not None
     assert '"many"' in refused.reason
+
+
+def test_a_byte_order_mark_before_a_line_is_no_part_of_it() -> None:
+    parsed = parse(b'\xef\xbb\xbf{"id":"a"}\n{"id":"b"}\n\xef\xbb\xbf{"id":"c"}\n\xef\xbb\xbf\n')
+    assert [(type(document), document.id, document.line) for document in parsed] == [
+        (AcceptedDocument, "a", 1),
+        (AcceptedDocument, "b", 2),
+        (AcceptedDocument, "c", 3),
+    ]
+    assert isinstance(parsed[0], AcceptedDocument)
+    assert parsed[0].text == b'{"id":"a"}'

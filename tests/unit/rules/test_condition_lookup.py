@@ -17,6 +17,7 @@ conditions = st.builds(
     Conditions,
     query=st.one_of(st.none(), patterns, st.lists(patterns, min_size=1, max_size=3).map(tuple)),
     context=st.sampled_from(((), ("a",), ("a", "b"))),
+    scope=st.sampled_from(("", "store:7")),
     filters=st.sampled_from(("", "brand:x", "brand:x AND votes>1")),
     user_segment=st.sampled_from(("", "trade")),
     experiment=st.sampled_from(("", "look/b")),
@@ -26,6 +27,7 @@ contexts = st.builds(
     SearchContext,
     queries=st.lists(words.map(tuple), max_size=2).map(tuple),
     tags=st.sampled_from((frozenset[str](), frozenset({"a"}), frozenset({"a", "b"}))),
+    scope=st.sampled_from(("", "store:7", "brand:x")).map(lambda text: filter_conjuncts(parse_filter(text, "scope"))),
     filters=st.sampled_from(("", "brand:x", "votes>1 AND brand:X")).map(
         lambda text: filter_conjuncts(parse_filter(text, "filters"))
     ),

@@ -123,6 +123,20 @@ def test_a_rule_may_require_a_filter_of_the_request(tmp_path: Path) -> None:
         assert hit_ids(answer(state, filters=equal_filter))[0] == "c"
 
 
+def test_a_rule_may_require_a_scope_and_then_also_change_what_matches(tmp_path: Path) -> None:
+    rules = {
+        "pin": Rule((PinAction("c", 1), HideAction("b")), conditions=when(scope="brand:Cd")),
+        "filters": Rule((BANNER,), conditions=when(filters="brand:Cd")),
+    }
+    state = shoe_shop(tmp_path, **rules)
+    in_scope = answer(state, scope='brand:"cD"', facets=["votes"])
+    assert hit_ids(in_scope) == ["c"]
+    assert (in_scope.total, in_scope.applied_rules) == (1, ["pin"])
+    value = in_scope.facets["votes"].values[0]
+    assert answer(state, scope="brand:Cd", filters=f"votes:{value.value}").total == value.count
+    assert answer(state, filters="brand:Cd").applied_rules == ["filters"]
+
+
 def test_the_answer_says_which_rules_did_what(tmp_path: Path) -> None:
     state = shoe_shop(
         tmp_path,
