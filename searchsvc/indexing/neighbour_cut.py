@@ -23,7 +23,7 @@ _SEED: Final = 20_261_201
 # The share of texts without meaning that is farther from every document than the cut.
 QUANTILE: Final = 0.75
 # Between two measurements the number of documents changes by this factor at least.
-GROWTH: Final = 1.25
+GROWTH: Final = 1.5
 
 
 def probe_texts(n: int = N_PROBES) -> list[str]:
