@@ -76,7 +76,8 @@ class Canaries:
         return [hit.id for hit in self._search(index, request, snapshot).hits]
 
     def _search(self, index: str, request: SearchRequest, snapshot: EngineSnapshot) -> SearchAnswer:
-        state = ServingState(self._serving.current.control, {index: snapshot})
+        served = self._serving.current
+        state = ServingState(served.control, {index: snapshot}, neighbour_cuts=served.neighbour_cuts)
         # Shoppers are searching meanwhile: leave them cores.
         outcome = self._searcher.search(state, index, request, query_id="canary", now=self._clock(), all_cores=False)
         if outcome.encoding_failure:

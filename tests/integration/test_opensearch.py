@@ -582,12 +582,12 @@ def many(node: Node) -> Many:
     return Many(engine, vectors, kinds)
 
 
-@pytest.mark.parametrize(("filters", "n_passing"), [("", 12_000), ("kind:rare", 30), ("kind:usual", 11_000)])
-def test_the_nearest_in_the_service_are_complete_under_a_filter(many: Many, filters: str, n_passing: int) -> None:
+@pytest.mark.parametrize(("scope", "n_passing"), [("", 12_000), ("kind:rare", 30), ("kind:usual", 11_000)])
+def test_the_nearest_in_the_service_are_complete_in_a_scope(many: Many, scope: str, n_passing: int) -> None:
     snapshot, query, k = many.engine.snapshot().reading(), many.vectors[7], 20
-    request = Retrieval(Query("x"), query, {}, np.empty(0, np.float32), k=k, window=k, filters=parse_filter(filters))
+    request = Retrieval(Query("x"), query, {}, np.empty(0, np.float32), k=k, window=k, scope=parse_filter(scope))
     candidates = snapshot.retrieve(request)
-    kind = filters.removeprefix("kind:")
+    kind = scope.removeprefix("kind:")
     rows = [row for row, kinds in enumerate(many.kinds) if not kind or kind in kinds]
     assert len(rows) == n_passing
     shown = [int(snapshot.id(slot)) for slot in candidates.nearest.tolist()]

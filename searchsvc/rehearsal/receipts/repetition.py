@@ -53,7 +53,8 @@ class SearchRepeater:
             return NotRepeated(reason)
         behavior = {located.shown.index: _behavior_then(located.shown, request.query)}
         try:
-            return self._search(located.shown, request, ServingState(control, served.snapshots, behavior))
+            state = msgspec.structs.replace(served, control=control, behavior=behavior)
+            return self._search(located.shown, request, state)
         except SearchsvcError as error:
             return NotRepeated(f"the search fails now: {error}")
 
