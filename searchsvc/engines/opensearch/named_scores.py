@@ -7,11 +7,12 @@ evaluates each of them for each hit, so there are as few as possible:
     terms.<position>    which terms the hit contains: a bit for the term at this position and for each after it
     pair.<position>     how near the term at this position and the next one come
     title               matches if the title is the query
-    filter.<i>          matches if the hit passes the i-th filter that the search will ask about
+    filter.<digest>     matches if the hit passes a filter that the search will ask about
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -58,20 +59,15 @@ def pair_name(position: int) -> str:
     return f"pair.{position}"
 
 
-def filter_name(i: int) -> str:
-    return f"filter.{i}"
-
-
-def test_name(tested: Sequence[Filter], condition: Filter | None) -> str:
-    """Return the name by which a hit reports that it passes one of the tested filters; '' for None."""
-    return filter_name(tested.index(condition)) if condition is not None else ""
+def filter_name(condition: Filter) -> str:
+    """Return the name by which a hit reports that it passes a filter. Another filter has another name."""
+    return f"filter.{hashlib.blake2b(repr(condition).encode(), digest_size=8).hexdigest()}"
 
 
 def with_test_filters(named: Clause, conditions: Sequence[Filter]) -> Clause:
     """Add a named clause for each filter that the search will ask about."""
     tests = [
-        {"bool": {"filter": [filter_clause(condition)], "_name": filter_name(i)}}
-        for i, condition in enumerate(conditions)
+        {"bool": {"filter": [filter_clause(condition)], "_name": filter_name(condition)}} for condition in conditions
     ]
     return {"bool": {"should": [*named["bool"]["should"], *tests]}} if tests else named
 

@@ -102,7 +102,7 @@ class OpenSearchReading:
             self._test_filters = (*self._test_filters, condition)
             tests = with_test_filters({"bool": {"should": [EVERYTHING]}}, self._test_filters)
             self._look_up(ids_clause(self._hits.ids(slots)), tests, len(slots))
-        name = filter_name(self._test_filters.index(condition))
+        name = filter_name(condition)
         return np.array([name in hit.named for hit in self._hits.select(slots)], np.bool_)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:

@@ -34,7 +34,7 @@ from searchsvc.engines.opensearch.clauses import (
 )
 from searchsvc.engines.opensearch.facets import facet_aggregation, facet_paths
 from searchsvc.engines.opensearch.keyword_query import QueryClauses, keyword_query, match_clause, query_clauses
-from searchsvc.engines.opensearch.named_scores import test_name, with_test_filters
+from searchsvc.engines.opensearch.named_scores import filter_name, with_test_filters
 from searchsvc.engines.opensearch.ordering import browse_sort, sort_clauses
 from searchsvc.engines.opensearch.state import IndexState
 from searchsvc.engines.retrieval import FacetRequest, Retrieval
@@ -91,7 +91,7 @@ class Plan(msgspec.Struct, frozen=True):
     @property
     def filter_name(self) -> str:
         """Name of the clause by which a hit reports that it passes the filters; '' without filters."""
-        return test_name(self.tested, self.request.filters)
+        return _name(self.request.filters)
 
 
 def plan(
@@ -123,7 +123,7 @@ def plan(
         filters=filter_clauses((request.scope, request.filters), excluded_id),
         tested=tested,
         facet_filters={
-            i: FacetFilters(filter_clauses((request.scope, others), excluded_id), test_name(tested, others))
+            i: FacetFilters(filter_clauses((request.scope, others), excluded_id), _name(others))
             for i, others in other_filters.items()
         },
     )
@@ -145,6 +145,10 @@ def bodies(plan: Plan) -> dict[str, Body]:
     for i, facet_filters in plan.facet_filters.items():
         all_bodies[f"facet.{i}"] = _facet_body(plan, facet_filters.clauses, i)
     return all_bodies
+
+
+def _name(condition: Filter | None) -> str:
+    return filter_name(condition) if condition is not None else ""
 
 
 def among_body(plan: Plan, ids: Sequence[str], filters: Sequence[Clause]) -> Body:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from searchsvc.analysis.query import Query, QueryTerm
-from searchsvc.engines.filters import parse_filter
+from searchsvc.engines.filters import Exists, parse_filter
 from searchsvc.engines.opensearch.named_scores import (
     TERMS_PER_SCORE,
+    filter_name,
     matched_terms,
     named_clause,
     score_names,
@@ -47,4 +48,5 @@ def test_each_test_filter_is_a_named_clause() -> None:
     assert condition is not None
     assert with_test_filters(named, ()) == named
     (_, test) = with_test_filters(named, (condition,))["bool"]["should"]
-    assert test == {"bool": {"filter": [{"exists": {"field": "a.mbrand.v"}}], "_name": "filter.0"}}
+    assert test == {"bool": {"filter": [{"exists": {"field": "a.mbrand.v"}}], "_name": filter_name(condition)}}
+    assert filter_name(condition) not in {filter_name(Exists("x")), filter_name(Exists("brands"))}

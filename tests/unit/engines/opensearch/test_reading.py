@@ -12,6 +12,7 @@ from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.opensearch.columns import Columns
 from searchsvc.engines.opensearch.keyword_query import ALL_TERMS_LIFT
+from searchsvc.engines.opensearch.named_scores import filter_name
 from searchsvc.engines.opensearch.reading import OpenSearchReading
 from searchsvc.engines.opensearch.snapshot import OpenSearchSnapshot
 from searchsvc.engines.retrieval import Retrieval
@@ -67,9 +68,10 @@ def test_any_term_is_enough_if_all_do_not_fill_a_page() -> None:
 
 
 def test_later_questions_about_hits_need_no_request() -> None:
-    reading, node = reading_of(reply(hit("a", 1, 1.0, **{"terms.0": 1.0, "bm25.0": 1.0, "filter.0": 0.0}), total=1))
     condition = parse_filter("brand:a")
     assert condition is not None
+    named = {"terms.0": 1.0, "bm25.0": 1.0, filter_name(condition): 0.0}
+    reading, node = reading_of(reply(hit("a", 1, 1.0, **named), total=1))
     asked = request(reading, "red", distinct="brand", test_filters=(condition,))
     slots = reading.retrieve(asked).keyword
     n_requests = len(node.requests)
