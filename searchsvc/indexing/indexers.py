@@ -183,9 +183,10 @@ class Indexers:
             try:
                 await indexer.run()
             except* LaterVersion as group:
-                indexer.failure = str(group.exceptions[0])
                 log.error("index %s stops: %s", name, group.exceptions[0])
                 await indexer.serve_snapshot()
+                # Last: the start is over once each index is served or has failed.
+                indexer.failure = str(group.exceptions[0])
                 await asyncio.Event().wait()
             except* Unavailable as group:
                 indexer.failure = reason = str(group.exceptions[0])

@@ -77,7 +77,8 @@ def test_rollbacks_and_reverts_are_changes_of_their_own(shop: RunningService) ->
     answer = call(shop, "POST", f"/v1/changes/{changed}/revert", {"reason": "was wrong"})
     assert answer["changed"]["weights"] == {"bm25.title": [0.5, weights["weights"]["bm25.title"]]}
     # All but the hidden document, and another one to fill the page.
-    assert ranked(shop, min_seq=answer["seq"])[:-1] == [hit for hit in ranked(shop, as_of=seq) if hit != before[0]]
+    others = [hit for hit in ranked(shop, as_of=seq) if hit != before[0]]
+    assert ranked(shop, min_seq=answer["seq"])[: len(others)] == others
     call(shop, "POST", f"/v1/changes/{hidden}/revert")
     assert ranked(shop) == before
     error = call(shop, "POST", f"/v1/changes/{hidden}/revert", status=400)
