@@ -2,42 +2,57 @@
 
 A text is a list of *words*, one at each position, and of *compounds* beside them: `dv7-1211ea` is the words dv, 7, 1211
 and ea, and the compounds dv7, 1211ea and dv71211ea; `17"` is 17, inch and 17inch; wi-fi is wi, fi and wifi. So a model
-number is found whole and in parts, and `1 TB` by `1tb`. Words are folded (case, accents, width). The index counts their
-stems (`searchsvc.analysis.stemming`) and keeps the words themselves for corrections and completions.
+number is found whole and in parts, and `1 TB` by `1tb`. A number that may be meant otherwise is a compound, too: 3.0 is
+also 3, and 3.500 also 3500. Words are folded (`searchsvc.analysis.folding`). The index counts their stems
+(`searchsvc.analysis.stemming`) and keeps the words themselves for corrections and completions.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from searchsvc.analysis.folding import words_of_run
+from searchsvc.analysis.numbers import Number
+from searchsvc.analysis.spacing import spaced
+from searchsvc.analysis.tokens import INCH, MAX_WORD_CHARS, Token, tokens
 
 MAX_QUERY_KEY_CHARS: Final = 100
 MAX_COMPOUND_CHARS: Final = 32
 # A chain of more parts is an address, a date or a path: users do not type it as one word.
 MAX_COMPOUND_PARTS: Final = 4
-CONNECTORS: Final = "-./'’_&+"
+HYPHENS: Final = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+# The last two stand within Hebrew words.
+CONNECTORS: Final = f"{HYPHENS}./'’_&+\u05f3\u05f4"
 # Units are written with and without a space after their number.
 _UNITS: Final = """
     inch inches gb tb mb kb ghz mhz khz hz mm cm m km ml cl l g kg mg w kw v mv a ma ah mah wh mp dpi ppm rpm fps bit
     pin oz lb ft
 """
 UNITS: Final = frozenset(_UNITS.split())
-
-_MARKS: Final = "\u0300-\u036f"
-_RUN: Final = re.compile(rf"(?:[^\W_]|[{_MARKS}])+|(?<=\d)\s?(?:''|[\"″”])")
+# How a unit is written in compounds.
+_UNIT_NAMES: Final = {"inches": INCH}
+# Of digits that a space parts.
+THOUSANDS_CHARS: Final = 3
+_PIECE: Final = re.compile(r"\S+")
+# Longer pieces are hardly ever met again.
+MAX_CACHED_CHARS: Final = 40
+# Most pieces are one word with punctuation around it.
+_PLAIN: Final = re.compile(rf"""([(\["']*)([A-Za-z]{{1,{MAX_WORD_CHARS}}})[)\]"',.;:!?]*""")
 
 
 class Compound(NamedTuple):
-    """A word made of the words at positions start to end - 1."""
+    """A word made of the words at positions start to end - 1.
+
+    is_measure: whether it is a number and its unit
+    """
 
     start: int
     end: int
     text: str
+    is_measure: bool = False
 
 
 class Analysis(NamedTuple):
@@ -52,11 +67,11 @@ class Analysis(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A run of letters and digits in a text.
+    """A run of letters and digits in a text, or a word of a script without spaces.
 
     start: position of its first code point
     end: position after its last code point
-    words: its folded words, then the compound of them, then the compound of the chain that it is a part of
+    words: its folded words, then the compounds that it is, and the compound of the chain that it is a part of
     """
 
     start: int
@@ -64,31 +79,39 @@ class Span(NamedTuple):
     words: tuple[str, ...]
 
 
+# Tokens that nothing stands between, and runs that connectors stand between.
+Run = list[Token]
+Chain = list[Run]
+
+
+class _Piece(NamedTuple):
+    """The words of a piece of text without spaces.
+
+    unit: its first word, if it begins the piece
+    number: the number at its end, if one ends the piece
+    """
+
+    words: tuple[str, ...]
+    compounds: tuple[Compound, ...]
+    unit: str
+    number: Number | None
+
+
 def analyze(text: str) -> Analysis:
     """Return the words and compounds of a text."""
     words: list[str] = []
     compounds: list[Compound] = []
-    chain: list[tuple[int, str]] = []
-    end_before, after_number = -1, False
-    for match in _RUN.finditer(text):
-        parts = words_of_run(match[0])
-        if not parts:
-            continue
-        start = len(words)
-        gap = match.start() - end_before
-        connected = bool(chain) and gap == 1 and text[end_before] in CONNECTORS
-        if not connected:
-            _add_chain(chain, len(words), compounds)
-            chain = []
-        if after_number and parts[0] in UNITS and (gap == 0 or text[end_before : match.start()].isspace()):
-            compounds.append(Compound(start - 1, start + 1, words[-1] + parts[0]))
-        words.extend(parts)
-        whole = "".join(parts)
-        if len(parts) > 1 and len(whole) <= MAX_COMPOUND_CHARS:
-            compounds.append(Compound(start, len(words), whole))
-        chain.append((start, whole))
-        end_before, after_number = match.end(), parts[-1].isdecimal()
-    _add_chain(chain, len(words), compounds)
+    before: Number | None = None
+    for part in spaced(text).split():
+        piece = _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
+        of_piece, compounds_of_piece, unit, number = piece
+        if compounds_of_piece or before is not None:
+            n = len(words)
+            if before is not None:
+                compounds += _across(before, unit, n)
+            compounds += [c._replace(start=c.start + n, end=c.end + n) for c in compounds_of_piece]
+        words += of_piece
+        before = number
     return Analysis(words, compounds)
 
 
@@ -100,17 +123,18 @@ def analyze_query(text: str) -> Analysis:
 
 def spans(text: str) -> Iterator[Span]:
     """Yield each run of a text that `analyze` makes words of, in order."""
-    chain: list[Span] = []
-    for match in _RUN.finditer(text):
-        parts = words_of_run(match[0])
-        if not parts:
-            continue
-        if chain and not (match.start() - chain[-1].end == 1 and text[chain[-1].end] in CONNECTORS):
-            yield from _with_chain(chain)
-            chain = []
-        whole = ("".join(parts),) if len(parts) > 1 else ()
-        chain.append(Span(match.start(), match.end(), (*parts, *whole)))
-    yield from _with_chain(chain)
+    for match in _PIECE.finditer(spaced(text)):
+        offset = match.start()
+        for chain in _chains(match[0]):
+            joined = _joined(chain, match[0]) if len(chain) > 1 else ""
+            for run in chain:
+                whole = _whole(run) if len(run) > 1 else ""
+                also = [other for token in run if token.number is not None for other in _also(token.number)]
+                compounds = tuple(compound for compound in (whole, joined, *also) if compound)
+                if any(token.is_segment for token in run):
+                    yield from (Span(offset + t.start, offset + t.end, (t.word, *compounds)) for t in run)
+                else:
+                    yield Span(offset + run[0].start, offset + run[-1].end, (*(t.word for t in run), *compounds))
 
 
 def normalized(text: str) -> str:
@@ -123,27 +147,107 @@ def query_key(query: str) -> str:
     return normalized(query)[:MAX_QUERY_KEY_CHARS]
 
 
-def _add_chain(chain: Sequence[tuple[int, str]], end: int, compounds: list[Compound]) -> None:
-    """Add the compound of a chain of connected runs, if it has one. chain: first position and text of each run."""
-    joined = _joined([whole for _, whole in chain])
-    if joined:
-        compounds.append(Compound(chain[0][0], end, joined))
+@lru_cache(maxsize=50_000)
+def _piece(text: str) -> _Piece:
+    return _read_piece(text)
 
 
-def _with_chain(chain: Sequence[Span]) -> Sequence[Span]:
-    """Add the compound of a chain to each of its spans, if it has one."""
-    joined = _joined([span.words[-1] for span in chain])
-    return [Span(span.start, span.end, (*span.words, joined)) for span in chain] if joined else chain
+def _read_piece(text: str) -> _Piece:
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None:
+        word = plain[2].lower()
+        return _Piece((word,), (), "" if plain[1] else word, None)
+    words: list[str] = []
+    compounds: list[Compound] = []
+    first: Token | None = None
+    last: Token | None = None
+    for chain in _chains(text):
+        start = len(words)
+        for run in chain:
+            for token in run:
+                if last is not None and last.number is not None:
+                    compounds += _measure(last.number, token.word, text[last.end : token.start], len(words))
+                if token.number is not None:
+                    compounds += [Compound(len(words), len(words) + 1, other) for other in _also(token.number)]
+                words.append(token.word)
+                first, last = first or token, token
+            if len(run) > 1 and not _is_measure(run):
+                compounds += _of_words(_whole(run), len(words) - len(run), len(words))
+        if len(chain) > 1 and not _is_measure([token for run in chain for token in run]):
+            compounds += _of_words(_joined(chain, text), start, len(words))
+    unit = first.word if first is not None and first.start == 0 else ""
+    number = last.number if last is not None and last.end == len(text) else None
+    return _Piece(tuple(words), tuple(compounds), unit, number)
 
 
-def _joined(parts: Sequence[str]) -> str:
-    """Join parts that are written with hyphens, dots and the like between them; '' if they are not written as one.
+def _across(number: Number, after: str, position: int) -> list[Compound]:
+    """Return what a number is together with the word after the space: 1 TB, or 1 500. position: of that word"""
+    if after.isdecimal():
+        word = number.word
+        if len(after) == THOUSANDS_CHARS and len(word) <= THOUSANDS_CHARS and word.isdecimal() and word[0] != "0":
+            return [Compound(position - 1, position + 1, word + after)]
+        return []
+    return _measure(number, after, " ", position)
 
-    Numbers keep a point: 4.5 is not 45.
+
+def _chains(text: str) -> Iterator[Chain]:
+    """Yield the runs of a text, with those that connectors stand between together."""
+    chain: Chain = []
+    end = -1
+    for token in tokens(text):
+        gap = token.start - end
+        if gap == 0 and chain:
+            chain[-1].append(token)
+        elif gap == 1 and chain and text[end] in CONNECTORS:
+            chain.append([token])
+        else:
+            if chain:
+                yield chain
+            chain = [[token]]
+        end = token.end
+    if chain:
+        yield chain
+
+
+def _also(number: Number) -> list[str]:
+    """Return what else a number is found by."""
+    return [other for other in (number.value, number.also) if other and other != number.word]
+
+
+def _is_measure(run: Run) -> bool:
+    return len(run) == 2 and run[0].number is not None and run[1].word in UNITS
+
+
+def _measure(number: Number, unit: str, between: str, position: int) -> list[Compound]:
+    """Return a number with its unit, if that is what two words are. position: of the unit"""
+    if unit not in UNITS or between.strip(HYPHENS + " "):
+        return []
+    return [Compound(position - 1, position + 1, number.value + _UNIT_NAMES.get(unit, unit), is_measure=True)]
+
+
+def _whole(run: Run) -> str:
+    """Return a run as one word."""
+    if _is_measure(run):
+        assert run[0].number is not None
+        return run[0].number.value + _UNIT_NAMES.get(run[1].word, run[1].word)
+    return "".join(token.word for token in run)
+
+
+def _joined(chain: Chain, text: str) -> str:
+    """Join runs that are written with hyphens, dots and the like between them; '' if they are not written as one.
+
+    What stands between two numbers stays: 3/4 is not 34.
     """
-    if not 1 < len(parts) <= MAX_COMPOUND_PARTS:
+    if len(chain) > MAX_COMPOUND_PARTS:
         return ""
-    joined = parts[0]
-    for before, part in pairwise(parts):
-        joined += f".{part}" if before.isdecimal() and part.isdecimal() else part
-    return joined if len(joined) <= MAX_COMPOUND_CHARS else ""
+    joined = _whole(chain[0])
+    for before, run in pairwise(chain):
+        if len(before) == len(run) == 1 and before[0].number is not None and run[0].number is not None:
+            connector = text[before[0].end]
+            joined += "-" if connector in HYPHENS else connector
+        joined += _whole(run)
+    return joined
+
+
+def _of_words(text: str, start: int, end: int) -> list[Compound]:
+    return [Compound(start, end, text)] if text and len(text) <= MAX_COMPOUND_CHARS else []

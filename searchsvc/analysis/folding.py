@@ -1,4 +1,4 @@
-"""Fold words and split them where letters and digits meet. Pure."""
+"""Fold words, so that different spellings of a word are equal. Pure."""
 
 from __future__ import annotations
 
@@ -7,33 +7,25 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-MAX_WORD_CHARS: Final = 64
-INCH: Final = "inch"
-
-IDEOGRAMS: Final = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_PARTS: Final = re.compile(rf"\d+|[{IDEOGRAMS}]|[^\d{IDEOGRAMS}]+")
-# These are no base letter with a mark, so decomposing does not change them.
-_LETTERS: Final = str.maketrans({"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i"})
-
-
-def fold(word: str) -> str:
-    """Remove case, accents and width, so that different spellings of a word are equal."""
-    if word.isascii():
-        return word.lower()
-    decomposed = unicodedata.normalize("NFKD", word).casefold().translate(_LETTERS)
-    return "".join(character for character in decomposed if character.isalnum())
+# These are no base letter with a mark, so decomposing does not change them. The last is the Arabic stretch letter.
+_LETTERS: Final = str.maketrans(
+    {"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i", "\u0640": ""}
+)
+# Marks that writers may leave out: accents of Latin, Greek and Cyrillic, Hebrew points, Arabic vowels. Vowel signs of
+# Indic scripts, Thai tone marks and the voicing of kana make another word.
+_OPTIONAL_MARKS: Final = re.compile(
+    "[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u064b-\u065f\u0670"
+    "\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+)
+# Soft hyphens, joiners, direction marks and selectors of how a sign looks.
+UNSEEN: Final = "\u00ad\u034f\u061c\u180b-\u180e\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
+_UNSEEN: Final = re.compile(f"[{UNSEEN}]")
 
 
 @lru_cache(maxsize=20_000)
-def words_of_run(run: str) -> tuple[str, ...]:
-    """Return the folded words of a run of letters and digits, or of an inch mark.
-
-    Letters, numbers and ideograms are words of their own: 17inch is 17 and inch. An inch mark, and `in` right after a
-    number, are the word inch. Words of more than `MAX_WORD_CHARS` characters are dropped.
-    """
-    if not run[-1].isalnum() and unicodedata.category(run[-1]) != "Mn":
-        return (INCH,)
-    words = tuple(part for part in _PARTS.findall(fold(run)) if len(part) <= MAX_WORD_CHARS)
-    if len(words) == 2 and words[1] == "in" and words[0].isdecimal():
-        return (words[0], INCH)
-    return words
+def fold(word: str) -> str:
+    """Remove case, accents, width, and signs that are not seen."""
+    if word.isascii():
+        return word.lower()
+    decomposed = unicodedata.normalize("NFKD", _UNSEEN.sub("", word)).casefold().translate(_LETTERS)
+    return unicodedata.normalize("NFC", _OPTIONAL_MARKS.sub("", decomposed))

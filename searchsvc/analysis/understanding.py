@@ -66,7 +66,8 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
         compound = compounds.get(position)
         if compound is not None:
             parts = tuple(words[position : compound.end])
-            terms.append(QueryTerm(compound.text, (exact(compound.text),), parts=parts))
+            found = (exact(compound.text),) if lexicon.count(stem(compound.text)) else ()
+            terms.append(QueryTerm(compound.text, found, parts=parts))
             corrected += parts
             position = compound.end
             continue
@@ -75,6 +76,7 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
         position += 1
         is_last = position == len(words)
         alternatives = alternatives_of(word, lexicon, is_last=is_last, typing=is_last and typing, typos=tolerant)
+        alternatives += tuple(_of_number(position - 1, analysis, lexicon))
         halves = () if alternatives else _split(word, lexicon)
         if halves:
             terms += [QueryTerm(half, (exact(half),)) for half in halves]
@@ -86,11 +88,13 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
 
 
 def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> dict[int, Compound]:
-    """Return the compounds of the query that documents contain, by first position; of overlapping ones the longest.
+    """Return the compounds that are one term of the query, by first position; of overlapping ones the longest.
 
-    dv7-1211ea is one term then, and does not find every product with a 7 in it.
+    These are the ones that documents contain: so dv7-1211ea does not find every product with a 7 in it. A number with
+    its unit is one in any case: `5 TB` does not find 5 discs of 1 TB.
     """
-    indexed = [c for c in analysis.compounds if c.end <= n_words and lexicon.count(stem(c.text))]
+    several = [c for c in analysis.compounds if c.end <= n_words and c.end - c.start > 1]
+    indexed = [c for c in several if _is_surely_measure(c, analysis) or lexicon.count(stem(c.text))]
     taken: set[int] = set()
     chosen: dict[int, Compound] = {}
     for compound in sorted(indexed, key=lambda c: (c.start - c.end, c.start)):
@@ -99,6 +103,17 @@ def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> di
             taken.update(positions)
             chosen[compound.start] = compound
     return chosen
+
+
+def _is_surely_measure(compound: Compound, analysis: Analysis) -> bool:
+    """Whether a compound is a number with its unit and nothing else: a unit of one letter may be a word."""
+    return compound.is_measure and len(analysis.words[compound.end - 1]) > 1
+
+
+def _of_number(position: int, analysis: Analysis, lexicon: Lexicon) -> list[Alternative]:
+    """Return what else documents may have for a number: 3 for 3.0."""
+    others = [c.text for c in analysis.compounds if (c.start, c.end) == (position, position + 1)]
+    return [Alternative(text, text, JOINED_WEIGHT, "compound") for text in others if lexicon.count(text)]
 
 
 def _is_in_model_number(position: int, analysis: Analysis) -> bool:

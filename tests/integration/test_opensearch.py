@@ -528,7 +528,7 @@ def test_the_service_searches_the_vectors_if_the_node_cannot(bare: OpenSearchNod
     far, near = start_service("far", **address), start_service("near")
     for service in (far, near):
         import_documents(service.url, "shop", sample_catalogue(90))
-    request = {"query": "something to run in", "filters": "price:[20 TO 500]", "explain": True}
+    request = {"query": "running shoes", "filters": "price:[20 TO 500]", "explain": True}
     answers = [service.call("POST", "/v1/indexes/shop/search", request)[1] for service in (far, near)]
     assert [answer["degraded"] for answer in answers] == [[], []]
     assert answers[0]["total"] == answers[1]["total"]

@@ -72,7 +72,7 @@ def alternatives(query: Query) -> list[list[str]]:
         ("dv7", [["dv7"]], None),
         ("dv-7", [["dv7"]], None),
         ('17"', [["17inch"]], None),
-        ("17 inches mouse", [["17"], ["inches"], ["mouse"]], None),
+        ("17 inches mouse", [["17inch"], ["mouse"]], None),
         ("Wi-Fi mouse", [["wifi"], ["mouse"]], None),
         ("", [], None),
     ],

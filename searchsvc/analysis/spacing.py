@@ -1,0 +1,44 @@
+"""Make spaces in a text say what belongs together, without moving a character. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_QUOTES: Final = re.compile('["“”„«»]')
+_CLOSING: Final = frozenset('"”“»')
+# 1 1/2, 1 ½ and 17 " with a space before the last part.
+_MIXED: Final = re.compile(r"(?<![\d/.,-])(\d{1,2})\s(?=\d{1,2}/\d{1,2}(?![\d/])|[\u00bc-\u00be\u2150-\u215e])")
+_MARKED_NUMBER: Final = re.compile(r"[\d\u00bc-\u00be\u2150-\u215e]\s?[\"”“»″\']")
+_SPACED_MARK: Final = re.compile(r"(?<=\d)\s(?=(?:\'\'|[\"”″])(?!\w))")
+# Thousands with spaces at which no line breaks.
+_SPACED_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:[\u00a0\u2009\u202f]\d{3})+(?!\d)")
+_FIXED_SPACE: Final = re.compile(r"[\u00a0\u2009\u202f]")
+
+
+def spaced(text: str) -> str:
+    """Return a text of the same length in which what is one number has no space, and a closing quote is one.
+
+    So 1 1/2 is 1-1/2, and the mark behind "iphone 15" does not look like an inch mark.
+    """
+    if _MARKED_NUMBER.search(text):
+        text = _SPACED_MARK.sub("-", _without_closing_quotes(text))
+    if not text.isascii():
+        text = _SPACED_THOUSANDS.sub(lambda match: _FIXED_SPACE.sub("’", match[0]), text)
+    return _MIXED.sub(r"\1-", text) if "/" in text or not text.isascii() else text
+
+
+def _without_closing_quotes(text: str) -> str:
+    """Put a space in place of each mark that closes what a mark before it opened."""
+    characters: list[str] | None = None
+    is_open = False
+    for quote in _QUOTES.finditer(text):
+        position = quote.start()
+        before, after = text[position - 1 : position], text[position + 1 : position + 2]
+        if is_open and quote[0] in _CLOSING and before and not before.isspace():
+            characters = characters or list(text)
+            characters[position] = " "
+            is_open = False
+        elif (not before or not before.isalnum()) and after and not after.isspace():
+            is_open = True
+    return "".join(characters) if characters else text

@@ -1,0 +1,132 @@
+"""Find the words and numbers of a text. Pure.
+
+Words are runs of letters and marks, by the Unicode categories; words of scripts without spaces are told apart by a
+dictionary. Numbers are read as such. An inch mark after a number, an emoji, and C++ or C# are words, too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import regex
+
+from searchsvc.analysis.folding import UNSEEN, fold
+from searchsvc.analysis.numbers import Number, read_fraction, read_number
+from searchsvc.analysis.segmentation import segments
+
+MAX_WORD_CHARS: Final = 64
+INCH: Final = "inch"
+
+_FRACTIONS: Final = "\u00bc-\u00be\u2150-\u215e"
+_LETTER: Final = r"\p{L}\p{Nl}\p{No}"
+_LETTERS: Final = rf"[{_LETTER}][{_LETTER}\p{{M}}{UNSEEN}]*+"
+_FLAG: Final = "[\U0001f1e6-\U0001f1ff]{2}"
+_EMOJI: Final = r"(?:\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f)"
+_JOINED_EMOJI: Final = "(?:[\U0001f3fb-\U0001f3ff\ufe0f]|\u200d\\p{Extended_Pictographic})*"
+
+# Of one text, the first that fits: group names are kinds of tokens.
+_ASCII: Final = re.compile(
+    r"""(?P<sign>(?<![^\W_])[A-Za-z]{1,2}(?:\+\+|\#)(?![A-Za-z+\#]))
+    |(?P<word>[A-Za-z]+)
+    |(?P<fraction>(?<![\d/.,])(?:\d{1,2}-)?\d{1,2}/\d{1,2}(?![\d/]))
+    |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,']\d+)*)
+    |(?P<inch>(?<=\d)-?(?:''|"))""",
+    re.VERBOSE,
+)
+_UNICODE: Final = regex.compile(
+    rf"""(?P<sign>(?<![\p{{L}}\p{{M}}\d])[A-Za-z]{{1,2}}(?:\+\+|\#)(?![\p{{L}}+\#]))
+    |(?P<fraction>(?<![\d/.,])(?:\d{{1,2}}-)?\d{{1,2}}/\d{{1,2}}(?![\d/])|(?:(?<!\d)\d{{1,2}}-?)?[{_FRACTIONS}])
+    |(?P<word>{_LETTERS})
+    |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,'’٬٫]\d+)*)
+    |(?P<inch>(?<=[\d{_FRACTIONS}])-?(?:''|["”″]))
+    |(?P<emoji>{_FLAG}|{_EMOJI}{_JOINED_EMOJI})""",
+    regex.VERBOSE,
+)
+_DIGITS: Final = re.compile(r"\d+")
+_QUOTES: Final = re.compile('["“”„«»]')
+_CLOSING: Final = frozenset('"”“»')
+
+
+class Token(NamedTuple):
+    """A word in a text.
+
+    start: position of its first code point
+    end: position after its last code point
+    word: folded
+    number: the number that it is, if it is one
+    is_segment: whether other words stand before or after it without a space, by the custom of its script
+    """
+
+    start: int
+    end: int
+    word: str
+    number: Number | None = None
+    is_segment: bool = False
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """Yield the words of a text in order. Those of more than `MAX_WORD_CHARS` characters are left out.
+
+    text: as `searchsvc.analysis.spacing` returns it
+    """
+    for match in (_ASCII if text.isascii() else _UNICODE).finditer(text):
+        kind, start = match.lastgroup, match.start()
+        if kind == "word":
+            if (
+                match[0].lower() == "in"
+                and text[start - 1 : start].isdecimal()
+                and not text[match.end() :][:1].isalnum()
+            ):
+                yield Token(start, match.end(), INCH)
+            else:
+                yield from _words(match[0], start)
+        elif kind == "number":
+            yield from _numbers(match[0], start)
+        elif kind == "inch":
+            yield Token(start, match.end(), INCH)
+        elif kind == "fraction":
+            yield from _fraction(match[0], start)
+        else:
+            yield Token(start, match.end(), fold(match[0]))
+
+
+def _is_inch(word: str, text: str, start: int) -> bool:
+    """Whether a word is the `in` of 17in; the one of 2in1 is not."""
+    end = start + len(word)
+    return word.lower() == "in" and text[start - 1 : start].isdecimal() and not text[end : end + 1].isalnum()
+
+
+def _words(run: str, start: int) -> Iterator[Token]:
+    if run.isascii():
+        if len(run) <= MAX_WORD_CHARS:
+            yield Token(start, start + len(run), run.lower())
+        return
+    parts = segments(run)
+    for part in parts:
+        word = fold(part)
+        if 0 < len(word) <= MAX_WORD_CHARS:
+            yield Token(start, start + len(part), word, is_segment=len(parts) > 1)
+        start += len(part)
+
+
+def _numbers(text: str, start: int) -> Iterator[Token]:
+    number = read_number(text)
+    if number is not None:
+        if len(number.word) <= MAX_WORD_CHARS:
+            yield Token(start, start + len(text), number.word, number)
+        return
+    for digits in _DIGITS.finditer(text):
+        number = read_number(digits[0])
+        if number is not None and len(number.word) <= MAX_WORD_CHARS:
+            yield Token(start + digits.start(), start + digits.end(), number.word, number)
+
+
+def _fraction(text: str, start: int) -> Iterator[Token]:
+    number = read_fraction(text)
+    if number is not None:
+        yield Token(start, start + len(text), number.word, number)
+        return
+    for digits in _DIGITS.finditer(text):
+        yield from _numbers(digits[0], start + digits.start())
