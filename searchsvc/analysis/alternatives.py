@@ -13,10 +13,6 @@ ONE_EDIT_FROM: Final = 3
 TWO_EDITS_FROM: Final = 8
 MAX_CORRECTIONS: Final = 5
 TYPO_WEIGHTS: Final = {1: 0.9, 2: 0.7}
-# A rare word of the index is taken for a misspelling of a similar word that is this many times as frequent.
-SUSPICIOUS_BELOW: Final = 3
-SUSPICIOUS_RATIO: Final = 30
-SUSPICIOUS_WEIGHT: Final = 0.5
 MAX_COMPLETIONS: Final = 12
 PREFIX_WEIGHT: Final = 0.8
 MIN_GUESSED_PREFIX: Final = 3
@@ -38,8 +34,8 @@ def alternatives_of(
     if typing or (is_last and not count and len(word) >= MIN_GUESSED_PREFIX):
         completions = lexicon.completions(word, MAX_COMPLETIONS)
         alternatives += [_alternative(completion, PREFIX_WEIGHT, "prefix") for completion in completions]
-    if typos and (not alternatives or count < SUSPICIOUS_BELOW) and _allowed_edits(word):
-        alternatives += _corrections(word, count, lexicon)
+    if typos and not alternatives and _allowed_edits(word):
+        alternatives += _corrections(word, lexicon)
     # Of those with one stem the first counts, though it stands where the last stood.
     distinct = {alternative.stem: alternative for alternative in reversed(alternatives)}
     return tuple(sorted(distinct.values(), key=lambda alternative: -alternative.weight))
@@ -50,12 +46,9 @@ def exact(word: str) -> Alternative:
     return Alternative(stem(word), word, 1.0, "exact")
 
 
-def _corrections(word: str, count: int, lexicon: Lexicon) -> list[Alternative]:
-    """Return what a word may be a misspelling of. count: documents that contain it as it is."""
+def _corrections(word: str, lexicon: Lexicon) -> list[Alternative]:
+    """Return what a word that no document contains may be a misspelling of."""
     similar = [candidate for candidate in lexicon.similar(word, _allowed_edits(word)) if candidate.word.isalpha()]
-    if count:
-        frequent = [c for c in similar if c.edits == 1 and c.frequency >= SUSPICIOUS_RATIO * count]
-        return [_alternative(candidate, SUSPICIOUS_WEIGHT, "typo") for candidate in frequent[:1]]
     nearest = [candidate for candidate in similar if candidate.edits == similar[0].edits]
     return [_alternative(c, TYPO_WEIGHTS[c.edits], "typo") for c in nearest[:MAX_CORRECTIONS]]
 

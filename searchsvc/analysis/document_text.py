@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from events.settings import Embedding, SearchableField
+from searchsvc.analysis.markup import shown, without_markup
 
 MAX_NESTING: Final = 16
 _LARGEST: Final = 1e300
@@ -25,7 +26,7 @@ def field_text(document: Mapping[str, object], field: SearchableField) -> str:
 
 def embedding_text(document: Mapping[str, object], embedding: Embedding) -> str:
     """Return the text that is encoded for a document: its members in order, each cut, joined by full stops."""
-    parts = [_text(document.get(name), ", ")[: embedding.max_chars] for name in embedding.fields]
+    parts = [shown(_text(document.get(name), ", "))[: embedding.max_chars] for name in embedding.fields]
     return ". ".join(part for part in parts if part)
 
 
@@ -35,7 +36,7 @@ def _text(value: object, separator: str = " ", depth: int = 0) -> str:
         return ""
     match value:
         case str():
-            return value
+            return without_markup(value)
         case bool() | None:
             return ""
         case int() | float():

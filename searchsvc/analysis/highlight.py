@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -12,6 +13,7 @@ import msgspec
 from events.errors import require
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Span, spans
+from searchsvc.analysis.markup import shown, without_markup
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.stemming import stem
 
@@ -21,6 +23,8 @@ MAX_CHARS: Final = 20_000
 # For all hits of one search together: nothing is highlighted beyond it.
 MAX_CHARS_A_SEARCH: Final = 500_000
 ELLIPSIS: Final = "…"
+# What tags leave behind.
+_SPACES: Final = re.compile(r" {2,}")
 
 
 class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +81,8 @@ class Highlighter:
         """Return the highlights of a document, by member; members without a word of the query are left out."""
         members: dict[str, object] = msgspec.json.decode(document)
         highlights: dict[str, Highlight] = {}
-        for name, whole in islice(self._texts(members), MAX_MEMBERS):
+        for name, original in islice(self._texts(members), MAX_MEMBERS):
+            whole = without_markup(original)
             text = whole[: min(MAX_CHARS, self._n_chars_left)]
             self._n_chars_left -= len(text)
             runs = list(spans(text))
@@ -104,10 +109,14 @@ class Highlighter:
         position = window_start
         for start, end in offsets:
             if start >= window_start and end <= window_end:
-                parts += [html.escape(text[position:start]), pre, html.escape(text[start:end]), post]
+                parts += [_escaped(text[position:start]), pre, _escaped(text[start:end]), post]
                 position = end
-        parts += [html.escape(text[position:window_end]), f" {ELLIPSIS}" if window_end < len(text) else ""]
+        parts += [_escaped(text[position:window_end]), f" {ELLIPSIS}" if window_end < len(text) else ""]
         return "".join(parts)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(_SPACES.sub(" ", shown(text)), quote=False)
 
 
 def _window(text: str, runs: Sequence[Span], offsets: Sequence[tuple[int, int]], n_words: int) -> tuple[int, int]:

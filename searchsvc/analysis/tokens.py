@@ -44,6 +44,7 @@ _UNICODE: Final = regex.compile(
     |(?P<emoji>{_FLAG}|{_EMOJI}{_JOINED_EMOJI})""",
     regex.VERBOSE,
 )
+_UNSEEN_AT_END: Final = re.compile(f"[{UNSEEN}]+$")
 _DIGITS: Final = re.compile(r"\d+")
 _QUOTES: Final = re.compile('["“”„«»]')
 _CLOSING: Final = frozenset('"”“»')
@@ -103,7 +104,8 @@ def _words(run: str, start: int) -> Iterator[Token]:
         if len(run) <= MAX_WORD_CHARS:
             yield Token(start, start + len(run), run.lower())
         return
-    parts = segments(run)
+    # What is not seen continues a word, and does not end it.
+    parts = segments(_UNSEEN_AT_END.sub("", run))
     for part in parts:
         word = fold(part)
         if 0 < len(word) <= MAX_WORD_CHARS:

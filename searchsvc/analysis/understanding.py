@@ -150,7 +150,7 @@ def _with_synonyms(
     A phrase is represented by its rarest word; 4k and wi-fi by their compound if documents contain it.
     """
     terms, rule_ids = list(terms), dict[str, None]()
-    stems = [stem(term.word) for term in terms]
+    stems = [_meant(term) for term in terms]
     for start in range(len(terms)):
         for synonym in synonyms(stems[start]):
             end = start + len(synonym.phrase)
@@ -165,6 +165,12 @@ def _with_synonyms(
             for position in range(start, end):
                 terms[position] = _added(terms[position], Alternative(stem(word), word, SYNONYM_WEIGHT, "synonym"))
     return terms, tuple(rule_ids)
+
+
+def _meant(term: QueryTerm) -> str:
+    """Return the stem of a term, or of what it is corrected to."""
+    best = term.alternatives[0] if term.alternatives else None
+    return best.stem if best is not None and best.kind == "typo" else stem(term.word)
 
 
 def _with_stop_words(terms: Sequence[QueryTerm]) -> list[QueryTerm]:

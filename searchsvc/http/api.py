@@ -9,10 +9,12 @@ from litestar import Litestar
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
 
 from events.errors import SearchsvcError
 from searchsvc import __version__
 from searchsvc.app.health import HealthCheck
+from searchsvc.http.opaque_ids import OpaqueIds
 from searchsvc.http.problems import answer_problem
 from searchsvc.http.requests import KIB
 from searchsvc.http.routes import (
@@ -32,13 +34,13 @@ from searchsvc.service.services import Services
 TOPICS: Final = (search, events, indexes, documents, weights, rules, drafts, learning, changes, operation)
 
 
-def build_api(services: Services, health: HealthCheck) -> Litestar:
+def build_api(services: Services, health: HealthCheck) -> ASGIApp:
     """Return the ASGI application of a running service.
 
     Each use case of `services` is a dependency: a handler takes those that it needs by their names.
     """
     dependencies: dict[str, object] = {**msgspec.structs.asdict(services), "health": health}
-    return Litestar(
+    routes = Litestar(
         route_handlers=[route for topic in TOPICS for route in topic.ROUTES],
         dependencies={name: _provide(value) for name, value in dependencies.items()},
         request_max_body_size=KIB * KIB,
@@ -47,6 +49,7 @@ def build_api(services: Services, health: HealthCheck) -> Litestar:
             title="searchsvc", version=__version__, path="/schema", render_plugins=[JsonRenderPlugin()]
         ),
     )
+    return OpaqueIds(routes)
 
 
 def _provide(value: object) -> Provide:

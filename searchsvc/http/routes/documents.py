@@ -6,6 +6,7 @@ from typing import Final
 
 from litestar import Response, delete, get, post
 
+from searchsvc.http.opaque_ids import document_id_of
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
 from searchsvc.http.shapes.documents import DocumentDeletedAnswer, DocumentsAccepted
@@ -25,18 +26,18 @@ async def post_documents(documents: Documents, index: str, request: AnyRequest, 
     return json_answer(DocumentsAccepted(written.accepted, written.refused, written.catalog_seq, written.created))
 
 
-@get("/v1/indexes/{index:str}/documents/{document_id:path}", **describe("One document", None, None))
+@get("/v1/indexes/{index:str}/documents/{document_id:str}", **describe("One document", None, None))
 async def get_document(documents: Documents, index: str, document_id: str) -> Response[bytes]:
-    return json_answer(await documents.get(index, document_id.removeprefix("/")))
+    return json_answer(await documents.get(index, document_id_of(document_id)))
 
 
 @delete(
-    "/v1/indexes/{index:str}/documents/{document_id:path}",
+    "/v1/indexes/{index:str}/documents/{document_id:str}",
     status_code=200,
     **describe("Delete a document", None, DocumentDeletedAnswer),
 )
 async def delete_document(documents: Documents, index: str, document_id: str) -> Response[bytes]:
-    return json_answer(DocumentDeletedAnswer(await documents.delete(index, document_id.removeprefix("/"))))
+    return json_answer(DocumentDeletedAnswer(await documents.delete(index, document_id_of(document_id))))
 
 
 ROUTES: Final = (post_documents, get_document, delete_document)

@@ -8,7 +8,6 @@ from benchmarks.oracle import OracleLexicon
 from searchsvc.analysis.alternatives import (
     MAX_CORRECTIONS,
     PREFIX_WEIGHT,
-    SUSPICIOUS_WEIGHT,
     TYPO_WEIGHTS,
     alternatives_of,
 )
@@ -42,10 +41,8 @@ def test_longer_words_may_have_more_typing_errors(word: str, expected: dict[str,
     assert weights(word, lexicon(mouse=9, television=9), typos=False) == {k: v for k, v in expected.items() if v == 1.0}
 
 
-def test_a_rare_word_may_be_a_misspelling_of_a_much_more_frequent_one() -> None:
-    assert weights("hose", lexicon(hose=2, house=90)) == {"hose": 1.0, "house": SUSPICIOUS_WEIGHT}
-    assert weights("hose", lexicon(hose=2, house=40)) == {"hose": 1.0}
-    assert weights("hose", lexicon(hose=3, house=90)) == {"hose": 1.0}
+def test_a_word_that_a_document_has_is_not_corrected() -> None:
+    assert weights("hose", lexicon(hose=1, house=9000)) == {"hose": 1.0}
 
 
 def test_an_unknown_last_word_is_completed_and_a_known_one_while_the_user_types() -> None:
