@@ -12,7 +12,6 @@ from benchmarks.oracle.attributes import facet, passes, sort_values, values_of
 from benchmarks.oracle.lexicon import OracleLexicon
 from benchmarks.oracle.texts import OracleTexts
 from events.digest import DocumentsDigest
-from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.analysis.query import Operator, Query, RequestedOperator
 from searchsvc.engines import signals
@@ -108,8 +107,6 @@ class OracleSnapshot:
         return self.texts.features(slots, query)
 
     def groups(self, field: str, slots: IntArray) -> IntArray:
-        if self.documents and not any(values_of(document, field) for document in self.documents):
-            raise InvalidInput(f"no document has {field}", field=field)
         numbers: dict[object, int] = {}
         groups = []
         for slot in slots.tolist():

@@ -96,7 +96,7 @@ class Reading(Protocol):
     def retrieve(self, request: Retrieval) -> Retrieved:
         """Find candidates and count the match set.
 
-        Raises InvalidInput if a filter, facet or sort key names an attribute that no document has.
+        An attribute that no document has passes no filter, has no facet values, and sorts nothing.
         """
         ...
 
@@ -107,7 +107,7 @@ class Reading(Protocol):
     def groups(self, field: str, slots: IntArray) -> IntArray:
         """Return (n,) group numbers: equal for documents with the same first value of an attribute.
 
-        A document without the attribute is a group of its own. Raises InvalidInput if no document has it.
+        A document without the attribute is a group of its own.
         """
         ...
 

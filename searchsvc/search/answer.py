@@ -114,6 +114,16 @@ class Relaxation(msgspec.Struct, frozen=True):
     message: str
 
 
+class SearchWarning(msgspec.Struct, frozen=True):
+    """What is odd about a request.
+
+    field: member of the request
+    """
+
+    field: str
+    message: str
+
+
 class SearchAnswer(msgspec.Struct, frozen=True):
     """The answer to one search.
 
@@ -122,6 +132,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     facets: counts over these documents.
     retrieval: how documents matched.
     relaxed: what was relaxed.
+    warnings: what is odd about the request, such as a filter by a member that no document has.
     operator: which query terms a document had to contain: all, or any if all would not fill a page; null without a
         query.
     terms: how each word was understood.
@@ -149,6 +160,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     facets: dict[str, Facet]
     retrieval: RetrievalMode
     relaxed: list[Relaxation]
+    warnings: list[SearchWarning]
     operator: Operator | None
     terms: list[TermInfo]
     did_you_mean: str | None

@@ -17,6 +17,7 @@ from searchsvc.search.candidates import Candidates
 from searchsvc.search.ordering import RankedCandidates
 from searchsvc.search.prepared_search import PreparedSearch
 from searchsvc.search.retrieval import SearchRetrieval
+from searchsvc.search.warnings import warnings_of
 
 
 class PageDocuments(msgspec.Struct, frozen=True):
@@ -84,6 +85,7 @@ def assemble_answer(
         facets=retrieved.facets,
         retrieval=request.retrieval_mode,
         relaxed=_relaxations(prepared, retrieved),
+        warnings=warnings_of(prepared),
         operator=retrieved.operator if query.terms else None,
         terms=[
             TermInfo.from_term(term, position in retrieved.unmatched_terms) for position, term in enumerate(query.terms)

@@ -39,7 +39,6 @@ def retrieve(
     weights: the keyword leg weighs fields and signals as the score does, so that it finds what the score ranks first.
     n_candidates: of each leg.
     timestamp_s: the moment at which ageing signals are valued, in seconds since 1970.
-    Raises InvalidInput if the request names an attribute that no document has.
     """
     retrieved = prepared.reading.retrieve(_engine_request(prepared, weights, n_candidates, timestamp_s))
     vector = prepared.encoding()

@@ -57,13 +57,8 @@ def test_the_link_form_takes_filters_facets_and_sort(http: Calling) -> None:
     [
         ({"filters": "price:[1 TO"}, "filters", "expected a value"),
         ({"filters": {"field": "price"}}, "filters", "field with is"),
-        ({"filters": "prise>3"}, "filters", "price"),
-        ({"filters": "brand>3"}, "filters", "no numbers"),
-        ({"facets": ["brnad"]}, "facets", "brand"),
         ({"facets": [{"field": "brand", "max_values": 0}]}, "facets[0].max_values", "1 to 1000"),
         ({"sort": ["price"]}, "sort[0]", "field:asc or field:desc"),
-        ({"sort": ["nope:asc"]}, "sort", "nope"),
-        ({"distinct": "nope"}, "distinct", "nope"),
         ({"operator": "some"}, "operator", "all or any or auto"),
         ({"highlight": {"fields": ["nope"]}}, "highlight.fields[0]", "one of"),
         ({"highlight": 3}, "highlight", ""),
@@ -74,6 +69,27 @@ def test_a_wrong_request_says_what_is_wrong(http: Calling, members: dict[str, An
     assert status == 400, problem
     assert problem["field"] == field
     assert message in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("members", "field", "message", "matches"),
+    [
+        ({"filters": "prise>3"}, "filters", "price", False),
+        ({"filters": "brand>3"}, "filters", "no numbers", False),
+        ({"scope": "shop:berlin"}, "scope", "no document has", False),
+        ({"facets": ["brnad"]}, "facets", "brand", True),
+        ({"sort": ["nope:asc"]}, "sort", "nope", True),
+        ({"distinct": "nope"}, "distinct", "nope", True),
+    ],
+)
+def test_what_no_document_has_matches_nothing_and_is_warned_of(
+    http: Calling, members: dict[str, Any], field: str, message: str, matches: bool
+) -> None:
+    status, answer = http("POST", SEARCH, {"query": "speaker", **members})
+    assert (status, bool(answer["total"])) == (200, matches)
+    (warning,) = answer["warnings"]
+    assert warning["field"] == field
+    assert message in warning["message"]
 
 
 def test_a_misspelt_query_finds_what_was_meant_and_says_so(http: Calling) -> None:

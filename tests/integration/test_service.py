@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from benchmarks.running import call
 from tests.running import RunningService
@@ -304,3 +307,29 @@ def test_many_searches_at_once_all_answer(service: RunningService) -> None:
 
     with ThreadPoolExecutor(16) as clients:
         assert sum(clients.map(search, range(16))) == 160
+
+
+@settings(max_examples=40, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.text(alphabet="a/. %\\?#+é\u3042\n:", min_size=1, max_size=6) | st.text(min_size=1, max_size=20),
+        min_size=2,
+        max_size=4,
+        unique=True,
+    )
+)
+def test_any_text_is_an_id_and_touches_no_other_document(http: Calling, ids: list[str]) -> None:
+    lines = b"\n".join(msgspec.json.encode({"id": one, "title": f"document {n}"}) for n, one in enumerate(ids))
+    status, answer = http("POST", "/v1/indexes/ids/documents", raw=lines)
+    assert (status, answer["accepted"]) == (200, len(ids)), answer
+    for one in ids:
+        path = f"/v1/indexes/ids/documents/{quote(one, safe='')}"
+        wait_for(lambda path=path: http("GET", path)[0] == 200, f"document {one!r}")  # type: ignore[misc]
+        assert http("GET", path)[1]["id"] == one
+    gone, *kept = ids
+    status, answer = http("DELETE", f"/v1/indexes/ids/documents/{quote(gone, safe='')}")
+    assert status == 200
+    found = http("POST", "/v1/indexes/ids/search", {"limit": 100, "min_catalog_seq": answer["catalog_seq"]})[1]
+    assert sorted(hit["id"] for hit in found["hits"]) == sorted(kept)
+    for one in kept:
+        assert http("DELETE", f"/v1/indexes/ids/documents/{quote(one, safe='')}")[0] == 200

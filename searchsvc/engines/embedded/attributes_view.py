@@ -42,10 +42,7 @@ class AttributesView:
         self._n_slots = len(live)
 
     def mask(self, condition: Filter) -> BoolArray:
-        """Return (n_slots,) which slots pass a filter, dead ones too.
-
-        Raises InvalidInput if no document has an attribute, or none has values of the kind that a range needs.
-        """
+        """Return (n_slots,) which slots pass a filter, dead ones too."""
         match condition:
             case Not(part=inner):
                 return ~self.mask(inner)
@@ -61,28 +58,31 @@ class AttributesView:
                 mask[[slot for slot in slots if slot is not None]] = True
                 return mask
             case Is() | Range() | Exists():
-                attribute = self._attribute(condition.field, "filters")
+                attribute = self._by_name.get(condition.field)
                 mask = np.zeros(self._n_slots, np.bool_)
                 if attribute is not None:
-                    passing = _passing_values(condition, attribute, "filters")
-                    mark_slots(*attribute.pairs(self._n_slots), passing, mask)
+                    mark_slots(*attribute.pairs(self._n_slots), _passing_values(condition, attribute), mask)
                 return mask
 
     def check(self, condition: Filter, field: str) -> None:
-        """Raise InvalidInput as `mask` does. field: name of the filter in error messages."""
+        """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
         for clause in clauses(condition):
-            attribute = None if clause.field == "id" else self._attribute(clause.field, field)
-            if attribute is not None:
-                _passing_values(clause, attribute, field)
+            if clause.field == "id" or not self._n_slots:
+                continue
+            attribute = self._by_name.get(clause.field)
+            if attribute is None:
+                raise unknown_attribute(clause.field, list(self._by_name), field)
+            if isinstance(clause, Range):
+                values = attribute.dates if clause.dates else attribute.numbers
+                if len(values) and np.isnan(values).all():
+                    raise no_range_values(clause.field, field, dates=clause.dates)
 
     def facet(self, name: str, matching: BoolArray, max_values: int) -> Facet:
         """Count how many matching slots have each value of an attribute.
 
         matching: (n_slots,)
-
-        Raises InvalidInput if no document has the attribute.
         """
-        attribute = self._attribute(name, "facets")
+        attribute = self._by_name.get(name)
         if attribute is None:
             return Facet([], 0, None)
         slots, codes = attribute.pairs(self._n_slots)
@@ -99,10 +99,8 @@ class AttributesView:
         order counts.
 
         slots: (n,)
-
-        Raises InvalidInput if no document has the attribute.
         """
-        attribute = self._attribute(name, "sort")
+        attribute = self._by_name.get(name)
         if attribute is None:
             return np.full(len(slots), np.inf)
         for values in (attribute.numbers, attribute.dates):
@@ -115,10 +113,8 @@ class AttributesView:
         """Return (n,) the first value of each slot as a number; each slot without a value has a number of its own.
 
         slots: (n,)
-
-        Raises InvalidInput if no document has the attribute.
         """
-        attribute = self._attribute(name, "distinct")
+        attribute = self._by_name.get(name)
         groups = -1 - np.arange(self._n_slots, dtype=np.int64)
         if attribute is not None:
             pair_slots, codes = attribute.pairs(self._n_slots)
@@ -139,21 +135,9 @@ class AttributesView:
             np.minimum.at(key, slots[finite], -of_pairs[finite] if descending else of_pairs[finite])
         return key
 
-    def _attribute(self, name: str, field: str) -> AttributeValues | None:
-        """Return an attribute; None in an empty index, where any name is allowed."""
-        attribute = self._by_name.get(name)
-        if attribute is None and self._n_slots:
-            raise unknown_attribute(name, list(self._by_name), field)
-        return attribute
 
-
-def _passing_values(clause: Is | Range | Exists, attribute: AttributeValues, field: str) -> BoolArray:
-    """Return (n_values,) which values of an attribute pass a comparison.
-
-    field: name of the filter in error messages
-
-    Raises InvalidInput for a range if the attribute has no values of its kind.
-    """
+def _passing_values(clause: Is | Range | Exists, attribute: AttributeValues) -> BoolArray:
+    """Return (n_values,) which values of an attribute pass a comparison."""
     numbers = attribute.numbers
     match clause:
         case Exists():
@@ -167,8 +151,6 @@ def _passing_values(clause: Is | Range | Exists, attribute: AttributeValues, fie
             return passing
         case Range(dates=dates):
             compared = attribute.dates[: len(numbers)] if dates else numbers
-            if len(compared) and np.isnan(compared).all():
-                raise no_range_values(clause.field, field, dates=dates)
             # nan compares as false.
             above = compared >= clause.low if clause.low_included else compared > clause.low
             below = compared <= clause.high if clause.high_included else compared < clause.high

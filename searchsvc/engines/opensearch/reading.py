@@ -49,7 +49,6 @@ class OpenSearchReading:
 
     def retrieve(self, request: Retrieval) -> Retrieved:
         state = self._state
-        state.check_request(request)
         excluded_id = self._hits[request.excluded_slot].id if request.excluded_slot is not None else None
         vector = request.query_vector() if state.dimension else None
         statistics = self._statistics(request.query)
@@ -87,7 +86,6 @@ class OpenSearchReading:
         )
 
     def groups(self, field: str, slots: IntArray) -> IntArray:
-        self._state.check_distinct(field)
         if self._grouped_by != field:
             self._look_up(ids_clause(self._hits.ids(slots)), None, len(slots), group=field)
         numbers: dict[object, int] = {}

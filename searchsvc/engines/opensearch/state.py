@@ -13,7 +13,6 @@ from searchsvc.engines.filters import Filter, Range, clauses
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectorsView
 from searchsvc.engines.opensearch.vocabulary import VocabularyView
-from searchsvc.engines.retrieval import Retrieval
 from tuning.arrays import ScoreArray
 
 
@@ -45,38 +44,12 @@ class IndexState(msgspec.Struct, frozen=True):
 
     def check_filter(self, condition: Filter, field: str) -> None:
         """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
-        if self._is_empty:
-            return
+        is_empty = not self.attribute_kinds and not self.n_documents
         for clause in clauses(condition):
-            if clause.field == "id":
+            if clause.field == "id" or is_empty:
                 continue
-            self._check_attribute(clause.field, field)
+            if clause.field not in self.attribute_kinds:
+                raise unknown_attribute(clause.field, list(self.attribute_kinds), field)
             kinds = self.attribute_kinds[clause.field]
             if isinstance(clause, Range) and ("d" if clause.dates else "n") not in kinds:
                 raise no_range_values(clause.field, field, dates=clause.dates)
-
-    def check_distinct(self, name: str) -> None:
-        """Raise InvalidInput if no document has the attribute that hits are grouped by."""
-        self._check_attribute(name, "distinct")
-
-    def check_request(self, request: Retrieval) -> None:
-        """Raise InvalidInput if a filter, facet or sort key names an attribute that no document has.
-
-        An empty index accepts every name.
-        """
-        if self._is_empty:
-            return
-        if request.filters is not None:
-            self.check_filter(request.filters, "filters")
-        for facet in request.facets:
-            self._check_attribute(facet.field, "facets")
-        for key in request.sort:
-            self._check_attribute(key.field, "sort")
-
-    @property
-    def _is_empty(self) -> bool:
-        return not self.attribute_kinds and not self.n_documents
-
-    def _check_attribute(self, name: str, field: str) -> None:
-        if name not in self.attribute_kinds:
-            raise unknown_attribute(name, list(self.attribute_kinds), field)

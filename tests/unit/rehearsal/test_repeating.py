@@ -58,6 +58,7 @@ def answer(document_ids: list[str]) -> SearchAnswer:
         facets={},
         retrieval="hybrid",
         relaxed=[],
+        warnings=[],
         operator=None,
         terms=[],
         did_you_mean=None,

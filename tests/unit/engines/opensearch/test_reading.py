@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from events.errors import InvalidInput, Unavailable
+from events.errors import Unavailable
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.opensearch.columns import Columns
@@ -97,9 +97,3 @@ def test_an_answer_without_some_shards_is_degraded_and_a_lookup_fails() -> None:
     assert reading.retrieve(request(reading, "red")).degraded == ("shards",)
     with pytest.raises(Unavailable, match="not all shards of shop-v1 answered"):
         reading.find("b")
-
-
-def test_grouping_by_an_unknown_attribute_is_refused() -> None:
-    reading, _ = reading_of()
-    with pytest.raises(InvalidInput, match="nope"):
-        reading.groups("nope", np.empty(0, np.int64))

@@ -9,9 +9,9 @@ import pytest
 from events.digest import DocumentsDigest
 from events.errors import InvalidInput
 from searchsvc.analysis.query import Query
-from searchsvc.engines.filters import parse_filter
+from searchsvc.engines.filters import Is, parse_filter
 from searchsvc.engines.opensearch.snapshot import OpenSearchSnapshot
-from searchsvc.engines.retrieval import FacetRequest, Retrieval, SortKey
+from searchsvc.engines.retrieval import Retrieval
 from tests.unit.engines.opensearch.fake_node import FakeNode
 from tests.unit.engines.opensearch.states import state_on
 
@@ -35,21 +35,13 @@ def test_a_filter_on_existing_attributes_is_accepted(text: str) -> None:
     STATE.check_filter(condition, "filters")
 
 
-@pytest.mark.parametrize(
-    ("members", "field"),
-    [
-        ({"facets": (FacetRequest("nope"),)}, "facets"),
-        ({"sort": (SortKey("nope"),)}, "sort"),
-        ({"filters": parse_filter("nope:1")}, "filters"),
-    ],
-)
-def test_a_request_that_names_an_unknown_attribute_is_refused(members: dict[str, object], field: str) -> None:
-    request = msgspec.structs.replace(BROWSE, **members)
+def test_a_filter_of_an_unknown_attribute_is_refused_unless_the_index_is_empty() -> None:
+    condition = Is("nope", ("1",))
     with pytest.raises(InvalidInput, match="nope") as refused:
-        STATE.check_request(request)
-    assert refused.value.field == field
+        STATE.check_filter(condition, "filters")
+    assert refused.value.field == "filters"
     empty = msgspec.structs.replace(STATE, attribute_kinds={}, digest=DocumentsDigest())
-    empty.check_request(request)
+    empty.check_filter(condition, "filters")
 
 
 def test_a_snapshot_shows_its_state_and_opens_readings_of_it() -> None:
