@@ -20,11 +20,13 @@ class Entry(msgspec.Struct, frozen=True):
     """One message to append.
 
     msg_id: a retry with the same id, within two minutes, is stored once
+    expected_subject_seq: last sequence that the subject must have, 0 for none yet; None for any
     """
 
     subject: str
     data: bytes
     msg_id: str = ""
+    expected_subject_seq: int | None = None
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -72,25 +74,20 @@ class EventLog(Protocol):
     repeat it with the same msg_id.
     """
 
-    async def append(
-        self,
-        stream: StreamName,
-        entry: Entry,
-        *,
-        expected_last_seq: int | None = None,
-        expected_subject_seq: int | None = None,
-    ) -> int:
+    async def append(self, stream: StreamName, entry: Entry, *, expected_last_seq: int | None = None) -> int:
         """Store one message and return its sequence once it is on disk.
 
-        expected_last_seq: raise Conflict unless this is the stream's last sequence
-        expected_subject_seq: raise Conflict unless this is the subject's last sequence; 0 for none yet
+        expected_last_seq: last sequence that the stream must have
+
+        Raises Conflict if the stream or the subject has another last sequence than is expected.
         """
         ...
 
     async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
         """Store 1 to 1,000 messages, all or none, on consecutive sequences; return the last sequence.
 
-        A retry with the same message ids is stored once.
+        A retry with the same message ids is stored once. Raises Conflict if a subject has another last sequence than
+        an entry expects; a subject may have one such entry in a batch.
         """
         ...
 
@@ -98,6 +95,10 @@ class EventLog(Protocol):
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         """Return the message at `seq`; None if there is none, or none any more."""
+        ...
+
+    async def last(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, Record]:
+        """Return the last message of each of 1 to 1,000 subjects, by subject; those without one are left out."""
         ...
 
     def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:

@@ -27,14 +27,7 @@ class MemoryEventLog:
         self._grown = asyncio.Condition()
         self._consumers: dict[tuple[StreamName, str], _DurableConsumer] = {}
 
-    async def append(
-        self,
-        stream: StreamName,
-        entry: Entry,
-        *,
-        expected_last_seq: int | None = None,
-        expected_subject_seq: int | None = None,
-    ) -> int:
+    async def append(self, stream: StreamName, entry: Entry, *, expected_last_seq: int | None = None) -> int:
         stored_seq = self._seqs.get((stream, entry.msg_id))
         if stored_seq is not None:
             return stored_seq
@@ -42,15 +35,6 @@ class MemoryEventLog:
             raise Conflict(
                 f"{stream} moved on", field="expected_last_seq", value=expected_last_seq, actual=self._last[stream]
             )
-        if expected_subject_seq is not None:
-            actual = max((r.seq for r in self._records[stream] if r.subject == entry.subject), default=0)
-            if actual != expected_subject_seq:
-                raise Conflict(
-                    f"{entry.subject} moved on",
-                    field="expected_subject_seq",
-                    value=expected_subject_seq,
-                    actual=actual,
-                )
         return await self.append_batch(stream, [entry])
 
     async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
@@ -59,6 +43,11 @@ class MemoryEventLog:
         if stored_seq is not None:
             return stored_seq
         records = self._records[stream]
+        last = await self.last(stream, [entry.subject for entry in entries])
+        for entry in entries:
+            expected, actual = entry.expected_subject_seq, last[entry.subject].seq if entry.subject in last else 0
+            if expected not in (None, actual):
+                raise Conflict(f"{entry.subject} moved on", field="expected_subject_seq", value=expected, actual=actual)
         for entry in entries:
             self._last[stream] += 1
             if entry.msg_id:
@@ -77,6 +66,10 @@ class MemoryEventLog:
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         return next((record for record in self._records[stream] if record.seq == seq), None)
+
+    async def last(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, Record]:
+        wanted = set(subjects)
+        return {record.subject: record for record in self._records[stream] if record.subject in wanted}
 
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         for record in self._matching(stream, after, subject):

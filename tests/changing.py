@@ -46,20 +46,11 @@ class RewrittenLog(MemoryEventLog):
         self.rivals: list[ControlEvent] = []
         self.n_lost_answers = 0
 
-    async def append(
-        self,
-        stream: StreamName,
-        entry: Entry,
-        *,
-        expected_last_seq: int | None = None,
-        expected_subject_seq: int | None = None,
-    ) -> int:
+    async def append(self, stream: StreamName, entry: Entry, *, expected_last_seq: int | None = None) -> int:
         rivals, self.rivals = self.rivals, []
         for event in rivals:
             await super().append("CONTROL", Entry(control_subject(event.index), encode(event), event.id))
-        seq = await super().append(
-            stream, entry, expected_last_seq=expected_last_seq, expected_subject_seq=expected_subject_seq
-        )
+        seq = await super().append(stream, entry, expected_last_seq=expected_last_seq)
         if stream == "CONTROL" and self.n_lost_answers:
             self.n_lost_answers -= 1
             raise Unavailable("the answer was lost")

@@ -33,27 +33,18 @@ class Appender:
         self._streams = streams
         self._before_append = before_append
 
-    async def append(
-        self,
-        stream: StreamName,
-        entry: Entry,
-        *,
-        expected_last_seq: int | None = None,
-        expected_subject_seq: int | None = None,
-    ) -> int:
+    async def append(self, stream: StreamName, entry: Entry, *, expected_last_seq: int | None = None) -> int:
         check_batch(stream, [entry])
         self._before_append()
-        headers = _identity(entry)
+        headers = _headers(entry)
         if expected_last_seq is not None:
             headers["Nats-Expected-Last-Sequence"] = str(expected_last_seq)
-        if expected_subject_seq is not None:
-            headers["Nats-Expected-Last-Subject-Sequence"] = str(expected_subject_seq)
         try:
             publishing = self._session.js.publish(entry.subject, entry.data, stream=stream, headers=headers or None)
             ack = await self._session.connection.call(publishing, f"appending to {stream}")
         except nats.js.errors.APIError as error:
             if error.err_code == WRONG_LAST_SEQUENCE:
-                return await self._resolve_conflict(stream, entry, expected_last_seq, expected_subject_seq)
+                return await self._resolve_conflict(stream, entry, expected_last_seq)
             raise translate(error, f"appending to {stream}") from error
         except (nats.errors.Error, OSError) as error:
             raise translate(error, f"appending to {stream}") from error
@@ -68,10 +59,10 @@ class Appender:
         headers = {"Nats-Batch-Id": batch_id}
         try:
             for i, entry in enumerate(entries[:-1], start=1):
-                own = {**headers, "Nats-Batch-Sequence": str(i), **_identity(entry)}
+                own = {**headers, "Nats-Batch-Sequence": str(i), **_headers(entry)}
                 await self._session.client.publish(entry.subject, entry.data, headers=own)
             last = {**headers, "Nats-Batch-Sequence": str(len(entries)), "Nats-Batch-Commit": "1"}
-            last |= _identity(entries[-1])
+            last |= _headers(entries[-1])
             committing = self._session.client.request(
                 entries[-1].subject, entries[-1].data, timeout=2 * TIMEOUT_S, headers=last
             )
@@ -81,6 +72,8 @@ class Appender:
         answer = json.loads(reply.data)
         if "error" in answer and answer["error"].get("err_code") == DUPLICATE_IN_BATCH:
             return await self._stored_before(stream, entries[-1])
+        if "error" in answer and answer["error"].get("err_code") == WRONG_LAST_SEQUENCE:
+            return await self._resolve_batch_conflict(stream, entries)
         if "error" in answer:
             raise Unavailable(f"{stream} refused a batch: {answer['error'].get('description')}")
         if answer.get("count") != len(entries):
@@ -94,9 +87,7 @@ class Appender:
         )
         return int(newest.seq or 0)
 
-    async def _resolve_conflict(
-        self, stream: StreamName, entry: Entry, expected_last: int | None, expected_subject: int | None
-    ) -> int:
+    async def _resolve_conflict(self, stream: StreamName, entry: Entry, expected_last: int | None) -> int:
         """Tell a retry of a stored message from a conflict: its id is then that of the subject's last message."""
         try:
             last = await self._session.js.get_last_msg(stream, entry.subject)
@@ -110,9 +101,26 @@ class Appender:
             actual = (await self._streams.position(stream)).last_seq
             raise Conflict(f"{stream} moved on", field="expected_last_seq", value=expected_last, actual=actual)
         actual = int(last.seq or 0) if last is not None else 0
-        raise Conflict(f"{entry.subject} moved on", field="expected_subject_seq", value=expected_subject, actual=actual)
+        raise Conflict(
+            f"{entry.subject} moved on", field="expected_subject_seq", value=entry.expected_subject_seq, actual=actual
+        )
+
+    async def _resolve_batch_conflict(self, stream: StreamName, entries: Sequence[Entry]) -> int:
+        """Tell a retry of a stored batch from a conflict: its ids are then those of the subjects' last messages."""
+        last = await self._streams.last(stream, [entry.subject for entry in entries])
+        newest = last.get(entries[-1].subject)
+        if newest is not None and entries[-1].msg_id and newest.msg_id == entries[-1].msg_id:
+            return newest.seq
+        for entry in entries:
+            expected, actual = entry.expected_subject_seq, last[entry.subject].seq if entry.subject in last else 0
+            if expected not in (None, actual):
+                raise Conflict(f"{entry.subject} moved on", field="expected_subject_seq", value=expected, actual=actual)
+        raise Unavailable(f"{stream} refused a batch that was right a moment later")
 
 
-def _identity(entry: Entry) -> dict[str, str]:
-    """Return the header by which the server recognizes a retry."""
-    return {"Nats-Msg-Id": entry.msg_id} if entry.msg_id else {}
+def _headers(entry: Entry) -> dict[str, str]:
+    """Return the headers by which the server recognizes a retry and a conflict."""
+    headers = {"Nats-Msg-Id": entry.msg_id} if entry.msg_id else {}
+    if entry.expected_subject_seq is not None:
+        headers["Nats-Expected-Last-Subject-Sequence"] = str(entry.expected_subject_seq)
+    return headers

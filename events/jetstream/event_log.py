@@ -64,17 +64,8 @@ class JetStreamEventLog:
         """Raise Corrupt if a stream holds messages of another format than this version reads. Changes nothing."""
         await self._streams.require_format()
 
-    async def append(
-        self,
-        stream: StreamName,
-        entry: Entry,
-        *,
-        expected_last_seq: int | None = None,
-        expected_subject_seq: int | None = None,
-    ) -> int:
-        return await self._appender.append(
-            stream, entry, expected_last_seq=expected_last_seq, expected_subject_seq=expected_subject_seq
-        )
+    async def append(self, stream: StreamName, entry: Entry, *, expected_last_seq: int | None = None) -> int:
+        return await self._appender.append(stream, entry, expected_last_seq=expected_last_seq)
 
     async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
         return await self._appender.append_batch(stream, entries)
@@ -84,6 +75,9 @@ class JetStreamEventLog:
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         return await self._streams.get(stream, seq)
+
+    async def last(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, Record]:
+        return await self._streams.last(stream, subjects)
 
     def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         return self._reader.read(stream, after=after, subject=subject)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import nats
 import nats.errors
 import nats.js.errors
+from nats.aio.subscription import Subscription
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
 from events.errors import Corrupt, Unavailable
 from events.jetstream.connection import translate
-from events.jetstream.session import Session
+from events.jetstream.session import TIMEOUT_S, Session
 from events.log import Position, Record
 from events.streams import FORMAT, FORMAT_KEY, STREAMS, StreamName, StreamSpec
 
@@ -97,10 +100,41 @@ class ServerStreams:
             return None
         except (TimeoutError, nats.errors.Error, OSError) as error:
             raise translate(error, purpose) from error
-        headers = message.headers or {}
-        timestamp = datetime.fromisoformat(headers.get("Nats-Time-Stamp", "1970-01-01T00:00:00Z"))
-        msg_id = headers.get("Nats-Msg-Id", "")
-        return Record(stream, message.subject or "", seq, timestamp, message.data or b"", msg_id)
+        return _record(stream, message.subject or "", seq, message.headers or {}, message.data or b"")
+
+    async def last(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, Record]:
+        """See `events.log.EventLog.last`: one request, which the server answers with a message a subject."""
+        client, purpose = self._session.client, f"looking at {len(subjects)} subjects of {stream}"
+        inbox = client.new_inbox()
+        try:
+            replies = await client.subscribe(inbox)
+            try:
+                request = json.dumps({"multi_last": list(subjects)}).encode()
+                await client.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
+                return await self._received(stream, replies, purpose)
+            finally:
+                await replies.unsubscribe()
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, purpose) from error
+
+    async def _received(self, stream: StreamName, replies: Subscription, purpose: str) -> dict[str, Record]:
+        found: dict[str, Record] = {}
+        while True:
+            reply = await replies.next_msg(TIMEOUT_S)
+            headers = reply.headers or {}
+            match headers.get("Status"):
+                case None:
+                    subject, seq = headers["Nats-Subject"], int(headers["Nats-Sequence"])
+                    found[subject] = _record(stream, subject, seq, headers, reply.data)
+                case "204" | "404":
+                    return found
+                case status:
+                    raise Unavailable(f"{purpose}: the server answers {status} {headers.get('Description', '')}")
+
+
+def _record(stream: StreamName, subject: str, seq: int, headers: Mapping[str, str], data: bytes) -> Record:
+    timestamp = datetime.fromisoformat(headers.get("Nats-Time-Stamp", "1970-01-01T00:00:00Z"))
+    return Record(stream, subject, seq, timestamp, data, headers.get("Nats-Msg-Id", ""))
 
 
 def _stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:

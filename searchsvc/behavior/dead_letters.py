@@ -154,9 +154,14 @@ class DeadLetters:
 
 async def store_refusal(event_log: EventLog, refused: EventRefused) -> None:
     """Append a refused event to DEAD, once however often it is refused. Raises Unavailable."""
-    entry = Entry(dead_subject(refused.source, refused.id), encode(refused), f"dead-{refused.source}-{refused.id}")
+    entry = Entry(
+        dead_subject(refused.source, refused.id),
+        encode(refused),
+        f"dead-{refused.source}-{refused.id}",
+        expected_subject_seq=0,
+    )
     with suppress(Conflict):
-        await event_log.append("DEAD", entry, expected_subject_seq=0)
+        await event_log.append("DEAD", entry)
 
 
 def _index_of(refused: EventRefused) -> str:

@@ -65,8 +65,8 @@ class DraftStore:
 
         Raises Conflict if `expected_seq` is stale.
         """
-        entry = Entry(draft_subject(event.index, event.draft), encode(event), event.id)
-        version = await self._log.append("DRAFTS", entry, expected_subject_seq=expected_seq)
+        entry = Entry(draft_subject(event.index, event.draft), encode(event), event.id, expected_seq)
+        version = await self._log.append("DRAFTS", entry)
         return draft_of(event, version)
 
     async def save_again(self, draft: Draft) -> Draft:
@@ -89,5 +89,5 @@ class DraftStore:
             source=author.source,
             draft=draft,
         )
-        entry = Entry(draft_subject(index, draft), encode(event), event.id)
-        await self._log.append("DRAFTS", entry, expected_subject_seq=version)
+        entry = Entry(draft_subject(index, draft), encode(event), event.id, version)
+        await self._log.append("DRAFTS", entry)

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.engines import signals
 
@@ -53,7 +54,7 @@ def parse_documents(body: bytes) -> Iterator[AcceptedDocument | RefusedDocument]
     for number, line in enumerate(body.split(b"\n"), start=1):
         text = line.removeprefix(BOM_UTF8).strip()
         if text:
-            yield _parse(number, text)
+            yield parse_document(number, text)
 
 
 def check_signals(document: AcceptedDocument, settings: IndexSettings) -> RefusedDocument | None:
@@ -67,7 +68,16 @@ def check_signals(document: AcceptedDocument, settings: IndexSettings) -> Refuse
     return None
 
 
-def _parse(number: int, text: bytes) -> AcceptedDocument | RefusedDocument:
+def decode_members(text: bytes) -> dict[str, object]:
+    """Decode a JSON object. Raises InvalidInput."""
+    try:
+        return _decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"not a JSON object: {error}", field="document") from error
+
+
+def parse_document(number: int, text: bytes) -> AcceptedDocument | RefusedDocument:
+    """Return what one line holds. number: of the line"""
     if len(text) > MAX_DOCUMENT_BYTES:
         return RefusedDocument(number, f"the document has {len(text)} bytes; allowed: {MAX_DOCUMENT_BYTES}")
     try:

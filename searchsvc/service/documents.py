@@ -4,27 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
-from events.codec import encode
-from events.errors import InvalidInput, NotFound, StorageFull, Unavailable
+from events.codec import decode_catalog, encode
+from events.errors import Conflict, InvalidInput, NotFound, StorageFull, Unavailable
 from events.index_control import IndexControl
-from events.log import MAX_BATCH, Entry, EventLog
+from events.log import MAX_BATCH, Entry, EventLog, Record
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.changes.author import Author
 from searchsvc.changes.commands import Commands
-from searchsvc.indexing.documents import AcceptedDocument, RefusedDocument, check_signals, parse_documents
+from searchsvc.indexing.documents import (
+    AcceptedDocument,
+    RefusedDocument,
+    check_signals,
+    decode_members,
+    parse_document,
+    parse_documents,
+)
 from searchsvc.indexing.inference import infer_settings
+from searchsvc.indexing.merging import merged
 from searchsvc.state.serving import Serving
 
 # The server holds one atomic batch in memory until it commits.
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+# How often a change is made anew because another wrote the document meanwhile.
+PATCH_ATTEMPTS: Final = 8
+PATCH_RETRY_S: Final = 0.02
+NO_DOCUMENT: Final = "there is no document with this id"
 
 
 class DocumentsWritten(msgspec.Struct, frozen=True):
@@ -40,6 +52,14 @@ class DocumentsWritten(msgspec.Struct, frozen=True):
     refused: list[RefusedDocument]
     catalog_seq: int
     created: IndexSettings | None
+
+
+class _Patched(NamedTuple):
+    """Changed documents. n_lines: lines that changed them"""
+
+    entries: list[Entry]
+    n_lines: int
+    refused: list[RefusedDocument]
 
 
 class Documents:
@@ -82,6 +102,58 @@ class Documents:
         seq = await self._append(entries)
         return DocumentsWritten(len(fitting), sorted(refused, key=lambda document: document.line), seq, created)
 
+    async def patch(self, index: str, body: bytes) -> DocumentsWritten:
+        """Change members of documents: every line of `body` (NDJSON) has an id, and what changes.
+
+        Each change is made to the newest version in the log. A document that is not there is refused. Raises NotFound
+        for an unknown index, Unavailable if others write the same documents all the time.
+        """
+        control = self._serving.current.control.index(index)
+        results = await asyncio.to_thread(_parse, body)
+        refused = [result for result in results if isinstance(result, RefusedDocument)]
+        seq, n_accepted = 0, 0
+        changes = [result for result in results if isinstance(result, AcceptedDocument)]
+        for batch in _batches_by_id(changes):
+            written = await self._patch_batch(control, batch)
+            seq, n_accepted = max(seq, written.catalog_seq), n_accepted + written.accepted
+            refused += written.refused
+        return DocumentsWritten(n_accepted, sorted(refused, key=lambda document: document.line), seq, None)
+
+    async def patch_one(self, index: str, document_id: str, body: bytes) -> int:
+        """Change members of one document; return the CATALOG sequence of the change.
+
+        Raises InvalidInput, and NotFound if there is no such document.
+        """
+        changes = decode_members(body)
+        if changes.get("id", document_id) != document_id:
+            raise InvalidInput("the id of a document does not change", field="id", value=changes["id"])
+        line = AcceptedDocument(1, document_id, body, changes)
+        written = await self._patch_batch(self._serving.current.control.index(index), {document_id: [line]})
+        if written.refused:
+            (refused,) = written.refused
+            if refused.reason == NO_DOCUMENT:
+                raise _no_document(index, document_id)
+            raise InvalidInput(refused.reason, field="document", value=document_id)
+        return written.catalog_seq
+
+    async def _patch_batch(
+        self, control: IndexControl, changes: Mapping[str, Sequence[AcceptedDocument]]
+    ) -> DocumentsWritten:
+        """Change up to a batch of documents. changes: in order, by id"""
+        subjects = {name: catalog_subject(control.name, control.created_seq, name) for name in changes}
+        for attempt in range(PATCH_ATTEMPTS):
+            newest = await self._log.last("CATALOG", list(subjects.values()))
+            found = {name: newest[subject] for name, subject in subjects.items() if subject in newest}
+            patched = await asyncio.to_thread(_patched, control, changes, found)
+            try:
+                seq = await self._append(patched.entries)
+            except Conflict:
+                # Another wrote one of them meanwhile. Its change stays.
+                await asyncio.sleep(attempt * PATCH_RETRY_S)
+                continue
+            return DocumentsWritten(patched.n_lines, patched.refused, seq, None)
+        raise Unavailable(f"others write the same documents of {control.name} all the time", retry_after_s=1.0)
+
     async def delete(self, index: str, document_id: str) -> int:
         """Delete a document; return the CATALOG sequence of the deletion. Raises NotFound if it is not served."""
         control, _ = await self._find(index, document_id)
@@ -105,8 +177,7 @@ class Documents:
 
         document = await asyncio.get_running_loop().run_in_executor(self._threads, read)
         if document is None:
-            message = f"index {index} has no document {document_id[:80]!r}"
-            raise NotFound(message, field="document_id", value=document_id)
+            raise _no_document(index, document_id)
         return control, document
 
     async def _append(self, entries: Sequence[Entry]) -> int:
@@ -132,6 +203,47 @@ class Documents:
 
 def _parse(body: bytes) -> list[AcceptedDocument | RefusedDocument]:
     return list(parse_documents(body))
+
+
+def _batches_by_id(changes: Sequence[AcceptedDocument]) -> Iterator[dict[str, list[AcceptedDocument]]]:
+    """Yield the changes of up to a batch of documents at a time, each document's in order."""
+    by_id: dict[str, list[AcceptedDocument]] = {}
+    for change in changes:
+        by_id.setdefault(change.id, []).append(change)
+    names = list(by_id)
+    for start in range(0, len(names), MAX_BATCH):
+        yield {name: by_id[name] for name in names[start : start + MAX_BATCH]}
+
+
+def _patched(
+    control: IndexControl, changes: Mapping[str, Sequence[AcceptedDocument]], newest: Mapping[str, Record]
+) -> _Patched:
+    """Make the changes to the newest versions of the documents. newest: messages of CATALOG by document id"""
+    entries, n_lines, refused = list[Entry](), 0, list[RefusedDocument]()
+    for name, lines in changes.items():
+        record = newest.get(name)
+        event = decode_catalog(record.data) if record is not None else None
+        if record is None or not isinstance(event, DocumentUpserted):
+            refused += [RefusedDocument(line.line, NO_DOCUMENT, name) for line in lines]
+            continue
+        text, n_changes = bytes(event.document), 0
+        for line in lines:
+            document = parse_document(line.line, merged(text, line.members))
+            unfit = document if isinstance(document, RefusedDocument) else check_signals(document, control.settings)
+            if unfit is not None:
+                refused.append(unfit)
+            elif isinstance(document, AcceptedDocument):
+                text, n_changes = document.text, n_changes + 1
+        if n_changes:
+            upserted = encode(DocumentUpserted(index=control.name, id=name, document=msgspec.Raw(text)))
+            entries.append(Entry(record.subject, upserted, uuid.uuid4().hex, record.seq))
+            n_lines += n_changes
+    return _Patched(entries, n_lines, refused)
+
+
+def _no_document(index: str, document_id: str) -> NotFound:
+    message = f"index {index} has no document {document_id[:80]!r}"
+    return NotFound(message, field="document_id", value=document_id)
 
 
 def _entries(control: IndexControl, documents: Sequence[AcceptedDocument]) -> list[Entry]:

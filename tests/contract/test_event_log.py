@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TypeVar
 
+import msgspec
 import pytest
 
 from events.errors import Conflict, Corrupt, InvalidInput
@@ -67,8 +68,37 @@ async def test_a_stale_expectation_is_a_conflict_that_names_the_sequence(event_l
         await event_log.append("CONTROL", Entry("control.b", b"y"), expected_last_seq=0)
     assert conflict.value.actual == 1
     with pytest.raises(Conflict):
-        await event_log.append("CONTROL", Entry("control.a", b"y"), expected_subject_seq=0)
-    assert await event_log.append("CONTROL", Entry("control.b", b"y"), expected_subject_seq=0) == 2
+        await event_log.append("CONTROL", Entry("control.a", b"y", expected_subject_seq=0))
+    assert await event_log.append("CONTROL", Entry("control.b", b"y", expected_subject_seq=0)) == 2
+
+
+async def test_a_batch_with_a_stale_expectation_is_not_stored_at_all(event_log: EventLog) -> None:
+    await event_log.append_batch("CATALOG", [Entry("catalog.shop.1.a", b"1"), Entry("catalog.shop.1.b", b"1")])
+    stale = [
+        Entry("catalog.shop.1.a", b"2", expected_subject_seq=1),
+        Entry("catalog.shop.1.b", b"2", expected_subject_seq=1),
+        Entry("catalog.shop.1.c", b"2", expected_subject_seq=0),
+    ]
+    with pytest.raises(Conflict) as conflict:
+        await event_log.append_batch("CATALOG", stale)
+    assert (conflict.value.value, conflict.value.actual) == (1, 2)
+    fresh = [stale[0], Entry("catalog.shop.1.b", b"2", "b", expected_subject_seq=2), stale[2]]
+    fresh[2] = msgspec.structs.replace(stale[2], msg_id="c")
+    assert await event_log.append_batch("CATALOG", fresh) == 5
+    assert await event_log.append_batch("CATALOG", fresh) == 5, "a retry is stored once"
+    assert [record.data async for record in event_log.read("CATALOG")] == [b"2"] * 3
+
+
+async def test_the_last_messages_of_subjects_are_found_at_once(event_log: EventLog) -> None:
+    names = [f"catalog.shop.1.{n}" for n in range(1000)]
+    await event_log.append_batch("CATALOG", [Entry(name, b"1", f"first-{name}") for name in names])
+    await event_log.append("CATALOG", Entry(names[3], b"2", "second"))
+    found = await event_log.last("CATALOG", [*names[1:], "catalog.shop.1.none"])
+    assert found.keys() == set(names[1:])
+    record = found[names[3]]
+    assert (record.seq, record.data, record.msg_id, record.subject) == (1001, b"2", "second", names[3])
+    assert found[names[4]].seq == 5
+    assert await event_log.last("CATALOG", ["catalog.shop.1.none"]) == {}
 
 
 async def test_of_many_writers_with_one_expectation_exactly_one_wins(event_log: EventLog) -> None:

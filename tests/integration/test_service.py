@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
@@ -333,3 +334,46 @@ def test_any_text_is_an_id_and_touches_no_other_document(http: Calling, ids: lis
     assert sorted(hit["id"] for hit in found["hits"]) == sorted(kept)
     for one in kept:
         assert http("DELETE", f"/v1/indexes/ids/documents/{quote(one, safe='')}")[0] == 200
+
+
+def test_members_of_a_document_are_changed_and_the_others_stay(http: Calling) -> None:
+    status, _ = http("POST", "/v1/indexes/stock/documents", {"id": "a/1", "title": "lamp", "price": 5, "stock": 3})
+    assert status == 200
+    path = "/v1/indexes/stock/documents/a%2F1"
+    status, changed = http("PATCH", path, {"price": 4, "stock": None, "sale": {"until": "2026-12-24"}})
+    assert status == 200
+    body = {"query": "lamp", "min_catalog_seq": changed["catalog_seq"], "filters": "price:4"}
+    (hit,) = http("POST", "/v1/indexes/stock/search", body)[1]["hits"]
+    assert hit["document"] == {"id": "a/1", "title": "lamp", "price": 4, "sale": {"until": "2026-12-24"}}
+    assert http("PATCH", "/v1/indexes/stock/documents/none", {"price": 4})[0] == 404
+    assert http("PATCH", path, {"id": "b"})[1]["field"] == "id"
+    assert http("PATCH", path, raw=b"[1]")[0] == 400
+    assert http("PATCH", "/v1/indexes/none/documents", {"id": "a", "price": 4})[0] == 404
+
+
+def test_many_documents_are_changed_at_once_and_wrong_lines_are_named(http: Calling) -> None:
+    lines = b"\n".join(msgspec.json.encode({"id": f"d{n}", "title": "lamp", "price": n}) for n in range(1500))
+    assert http("POST", "/v1/indexes/many/documents", raw=lines)[1]["accepted"] == 1500
+    changes = [msgspec.json.encode({"id": f"d{n}", "price": 7}) for n in range(1500)]
+    changes[3:3] = [b'{"id":"none","price":1}', b"not JSON", b'{"id":"d0","stock":1}']
+    status, answer = http("PATCH", "/v1/indexes/many/documents", raw=b"\n".join(changes))
+    assert (status, answer["accepted"]) == (200, 1501)
+    assert [refused["line"] for refused in answer["refused"]] == [4, 5]
+    assert "no document" in answer["refused"][0]["reason"]
+    body = {"filters": "price:7", "min_catalog_seq": answer["catalog_seq"], "limit": 1, "sort": ["id:asc"]}
+    found = http("POST", "/v1/indexes/many/search", body)[1]
+    assert found["total"] == 1500
+    assert http("GET", "/v1/indexes/many/documents/d0")[1] == {"id": "d0", "title": "lamp", "price": 7, "stock": 1}
+
+
+def test_of_writers_who_change_one_document_at_once_none_loses_its_change(service: RunningService) -> None:
+    service.call("POST", "/v1/indexes/shared/documents", {"id": "one", "title": "lamp"})
+
+    def change(n: int) -> int:
+        return service.call("PATCH", "/v1/indexes/shared/documents/one", {f"member{n}": n})[0]
+
+    with ThreadPoolExecutor(4) as threads:
+        assert set(threads.map(change, range(12))) == {200}
+    everything = {"id": "one", "title": "lamp", **{f"member{n}": n for n in range(12)}}
+    path = "/v1/indexes/shared/documents/one"
+    wait_for(lambda: service.call("GET", path)[1] == everything, "every change")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from litestar import Response, delete, get, post
+from litestar import Response, delete, get, patch, post
 
 from searchsvc.http.opaque_ids import document_id_of
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
-from searchsvc.http.shapes.documents import DocumentDeletedAnswer, DocumentsAccepted
+from searchsvc.http.shapes.documents import DocumentsAccepted, DocumentWrittenAnswer
 from searchsvc.service.documents import Documents
 
 MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
@@ -31,13 +31,31 @@ async def get_document(documents: Documents, index: str, document_id: str) -> Re
     return json_answer(await documents.get(index, document_id_of(document_id)))
 
 
+@patch(
+    "/v1/indexes/{index:str}/documents",
+    request_max_body_size=MAX_DOCUMENTS_BYTES,
+    **describe("Change members of documents (NDJSON, each with its id)", None, DocumentsAccepted),
+)
+async def patch_documents(documents: Documents, index: str, body: bytes) -> Response[bytes]:
+    written = await documents.patch(index, body)
+    return json_answer(DocumentsAccepted(written.accepted, written.refused, written.catalog_seq))
+
+
+@patch(
+    "/v1/indexes/{index:str}/documents/{document_id:str}",
+    **describe("Change members of a document; null takes one away", None, DocumentWrittenAnswer),
+)
+async def patch_document(documents: Documents, index: str, document_id: str, body: bytes) -> Response[bytes]:
+    return json_answer(DocumentWrittenAnswer(await documents.patch_one(index, document_id_of(document_id), body)))
+
+
 @delete(
     "/v1/indexes/{index:str}/documents/{document_id:str}",
     status_code=200,
-    **describe("Delete a document", None, DocumentDeletedAnswer),
+    **describe("Delete a document", None, DocumentWrittenAnswer),
 )
 async def delete_document(documents: Documents, index: str, document_id: str) -> Response[bytes]:
-    return json_answer(DocumentDeletedAnswer(await documents.delete(index, document_id_of(document_id))))
+    return json_answer(DocumentWrittenAnswer(await documents.delete(index, document_id_of(document_id))))
 
 
-ROUTES: Final = (post_documents, get_document, delete_document)
+ROUTES: Final = (post_documents, patch_documents, get_document, patch_document, delete_document)

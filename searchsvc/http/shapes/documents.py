@@ -22,10 +22,10 @@ class DocumentsAccepted(msgspec.Struct, frozen=True):
     created: IndexSettings | None = None
 
 
-class DocumentDeletedAnswer(msgspec.Struct, frozen=True):
-    """A deleted document.
+class DocumentWrittenAnswer(msgspec.Struct, frozen=True):
+    """A document that was changed or deleted.
 
-    catalog_seq: CATALOG sequence of the deletion
+    catalog_seq: CATALOG sequence of the change
     """
 
     catalog_seq: int
