@@ -13,6 +13,9 @@ ONE_EDIT_FROM: Final = 3
 TWO_EDITS_FROM: Final = 8
 MAX_CORRECTIONS: Final = 5
 TYPO_WEIGHTS: Final = {1: 0.9, 2: 0.7}
+# A rare word of the index may be a misspelling of a similar word that is this many times as frequent.
+SUSPICIOUS_BELOW: Final = 3
+SUSPICIOUS_RATIO: Final = 30
 MAX_COMPLETIONS: Final = 12
 PREFIX_WEIGHT: Final = 0.8
 MIN_GUESSED_PREFIX: Final = 3
@@ -44,6 +47,18 @@ def alternatives_of(
 def exact(word: str) -> Alternative:
     """Return the alternative that is the word itself."""
     return Alternative(stem(word), word, 1.0, "exact")
+
+
+def more_frequent(word: str, lexicon: Lexicon) -> str:
+    """Return a far more frequent word that a rare word may be a misspelling of, or ''.
+
+    It is only offered: documents that have the rare word are what was asked for.
+    """
+    count = lexicon.count(stem(word))
+    if not 0 < count < SUSPICIOUS_BELOW or not _allowed_edits(word):
+        return ""
+    similar = [candidate for candidate in lexicon.similar(word, 1) if candidate.word.isalpha()]
+    return next((c.word for c in similar if c.edits == 1 and c.frequency >= SUSPICIOUS_RATIO * count), "")
 
 
 def _corrections(word: str, lexicon: Lexicon) -> list[Alternative]:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from searchsvc.analysis.alternatives import alternatives_of, exact
+from searchsvc.analysis.alternatives import alternatives_of, exact, more_frequent
 from searchsvc.analysis.analyzer import Analysis, Compound, analyze_query
 from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import Alternative, Query, QueryTerm
@@ -83,8 +83,15 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
             corrected += halves
         else:
             terms.append(QueryTerm(word, alternatives))
-            corrected.append(alternatives[0].word if alternatives and alternatives[0].kind == "typo" else word)
+            corrected.append(_spelt(word, alternatives, lexicon if tolerant else None))
     return _Terms(terms, corrected)
+
+
+def _spelt(word: str, alternatives: Sequence[Alternative], lexicon: Lexicon | None) -> str:
+    """Return how a word is probably meant to be spelt. lexicon: None if it is not misspelt"""
+    if alternatives and alternatives[0].kind == "typo":
+        return alternatives[0].word
+    return (more_frequent(word, lexicon) if lexicon is not None else "") or word
 
 
 def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> dict[int, Compound]:

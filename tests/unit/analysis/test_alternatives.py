@@ -10,6 +10,7 @@ from searchsvc.analysis.alternatives import (
     PREFIX_WEIGHT,
     TYPO_WEIGHTS,
     alternatives_of,
+    more_frequent,
 )
 from searchsvc.analysis.stemming import stem
 
@@ -41,8 +42,12 @@ def test_longer_words_may_have_more_typing_errors(word: str, expected: dict[str,
     assert weights(word, lexicon(mouse=9, television=9), typos=False) == {k: v for k, v in expected.items() if v == 1.0}
 
 
-def test_a_word_that_a_document_has_is_not_corrected() -> None:
+def test_a_word_that_a_document_has_is_not_corrected_but_a_frequent_one_is_offered() -> None:
     assert weights("hose", lexicon(hose=1, house=9000)) == {"hose": 1.0}
+    assert more_frequent("hose", lexicon(hose=2, house=90)) == "house"
+    assert more_frequent("hose", lexicon(hose=2, house=40)) == ""
+    assert more_frequent("hose", lexicon(hose=3, house=900)) == ""
+    assert more_frequent("nose", lexicon(house=900)) == ""
 
 
 def test_an_unknown_last_word_is_completed_and_a_known_one_while_the_user_types() -> None:

@@ -64,7 +64,7 @@ def alternatives(query: Query) -> list[list[str]]:
         ("moose", [["typo:mouse"]], "mouse"),
         ("teh", [["typo:the"]], "the"),
         ("dvx7", [[], ["7"]], None),
-        ("hose", [["hose"]], None),
+        ("hose", [["hose"]], "house"),
         ("tel", [["prefix:television"]], None),
         ("tel mouse", [[], ["mouse"]], None),
         ("harddrive", [["hard"], ["drive"]], "hard drive"),
