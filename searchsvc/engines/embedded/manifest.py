@@ -12,8 +12,9 @@ from events.errors import Corrupt
 from events.settings import IndexSettings
 from events.snapshot import sync
 
-# Of the layout of a snapshot. A snapshot of another schema is not opened: the index is rebuilt from CATALOG.
-SCHEMA: Final = 8
+# Of the layout of a snapshot, and of which words a text has. A snapshot of another schema is not opened: the index is
+# rebuilt from CATALOG.
+SCHEMA: Final = 9
 MANIFEST: Final = "manifest.json"
 
 
