@@ -6,7 +6,8 @@ Queries are counted from the log. Queries tied to a shopper are sealed there and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -16,7 +17,7 @@ from searchsvc.analysis.analyzer import normalized
 from searchsvc.behavior.redaction import REDACTED
 
 MAX_QUERIES: Final = 10_000
-MIN_COUNT: Final = 3
+MIN_COUNT: Final = 5
 MAX_QUERY_CHARS: Final = 100
 
 
@@ -72,10 +73,14 @@ class QueryCounts:
             halved = {key: QueryCount(q.index, key, q.text, q.count // 2) for key, q in counts.items()}
             self._counts[ranking.index] = {key: query for key, query in halved.items() if query.count}
 
-    def matching(self, index: str, prefix: str, n: int) -> list[QueryCount]:
+    def matching(
+        self, index: str, prefix: str, n: int, accept: Callable[[QueryCount], bool] = lambda query: True
+    ) -> list[QueryCount]:
         """Return the n most frequent queries with a word that begins with `prefix`.
 
         Those that begin with it as a whole come first.
+
+        accept: whether a query may be among them.
         """
         key = normalized(prefix)
         if not key:
@@ -86,4 +91,4 @@ class QueryCounts:
             query for query in counts if query.count >= MIN_COUNT and (query.key.startswith(key) or inner in query.key)
         ]
         matches.sort(key=lambda query: (not query.key.startswith(key), -query.count, query.key))
-        return matches[:n]
+        return list(islice(filter(accept, matches), n))

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from events.errors import require
-from searchsvc.behavior.query_counts import QueryCounts
+from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.understanding import STOP_WORDS
+from searchsvc.behavior.query_counts import QueryCount, QueryCounts
 from searchsvc.execution.load import SearchLoad
 from searchsvc.runtime.limits import MAX_QUERY_CHARS
 from searchsvc.search.searcher import Searcher
@@ -55,7 +57,13 @@ class Completions:
             return await loop.run_in_executor(self._threads, self._complete, state, index, typed, limit)
 
     def _complete(self, state: ServingState, index: str, typed: str, limit: int) -> list[Suggestion]:
-        counts = self._queries.matching(index, typed, limit)
+        lexicon = state.snapshot(index).lexicon
+
+        def is_known(query: QueryCount) -> bool:
+            """Whether documents have every word. With others, it was misspelt, or found something by chance."""
+            return all(word in STOP_WORDS or lexicon.count(stem(word)) for word in query.key.split())
+
+        counts = self._queries.matching(index, typed, limit, is_known)
         queries = [Suggestion(count.text, "query", count.count) for count in counts]
         return combine_suggestions(
             queries, self._searcher.suggest_titles(state, index, typed, limit, now=datetime.now(UTC)), limit

@@ -22,9 +22,11 @@ def counts_of(*queries: str) -> QueryCounts:
 
 
 def test_queries_are_matched_by_the_start_of_any_word_and_ordered_by_count() -> None:
-    counts = counts_of(*["red shoe"] * 4, *["shoe polish"] * 3, *["Shoe Rack"] * 5, *["blue"] * 9, "shoe once")
+    counts = counts_of(*["red shoe"] * 8, *["shoe polish"] * 5, *["Shoe Rack"] * 6, *["blue"] * 9, *["shoe"] * 4)
     assert [query.text for query in counts.matching("shop", "sho", 9)] == ["Shoe Rack", "shoe polish", "red shoe"]
-    assert counts.matching("shop", "SHOE  r", 9) == [QueryCount("shop", "shoe rack", "Shoe Rack", 5)]
+    assert counts.matching("shop", "SHOE  r", 9) == [QueryCount("shop", "shoe rack", "Shoe Rack", 6)]
+    accepted = counts.matching("shop", "sho", 1, lambda query: query.key != "shoe rack")
+    assert [query.text for query in accepted] == ["shoe polish"]
     for index, prefix in (("shop", ""), ("shop", "!!"), ("other", "sho")):
         assert counts.matching(index, prefix, 9) == []
 
