@@ -16,8 +16,7 @@ Value = str | float
 
 def values_of(document: Upsert, field: str) -> list[Value]:
     """Return the distinct short values of an attribute: numbers as floats, booleans as `true` and `false`."""
-    member: object = document.members.get(field)
-    values = member if isinstance(member, list) else [member]
+    values = _members(document.members, field.split("."))
     spelled = ("true" if value is True else "false" if value is False else value for value in values)
     short = [
         float(value) if isinstance(value, int | float) else value
@@ -25,6 +24,18 @@ def values_of(document: Upsert, field: str) -> list[Value]:
         if isinstance(value, str | int | float) and value != ""
     ]
     return list(dict.fromkeys(short))
+
+
+def _members(value: object, path: Sequence[str]) -> list[object]:
+    """Return what is found along a path of names, through objects and lists of them."""
+    if isinstance(value, list):
+        return [found for item in value for found in _members(item, path)]
+    if not path:
+        return [value]
+    if not isinstance(value, dict):
+        return []
+    whole, (name, *rest) = ".".join(path), path
+    return _members(value[whole], []) if whole in value else _members(value.get(name), rest)
 
 
 def passes(document: Upsert, condition: Filter | None) -> bool:

@@ -32,8 +32,8 @@ def attributes_of(
 ) -> Iterator[tuple[str, list[AttributeValue]]]:
     """Yield the name and the values of each attribute of a document.
 
-    A member `b` of a member `a` is named `a.b`. True and false are the texts `true` and `false`. The id is not an
-    attribute.
+    A member `b` of a member `a`, or of the objects in a list `a`, is named `a.b`. True and false are the texts `true` and
+    `false`. The id is not an attribute.
 
     members: the document, or at a depth a member of it
     prefix: what the names begin with
@@ -47,9 +47,21 @@ def attributes_of(
                 yield from attributes_of(member, f"{prefix}{name}.", depth + 1)
             continue
         items = member if isinstance(member, list) else [member]
+        if depth < MAX_NESTING:
+            yield from _of_objects(items, f"{prefix}{name}.", depth + 1)
         values = [value for item in items if (value := _attribute_value(item)) is not None]
         if values:
             yield prefix + name, values
+
+
+def _of_objects(items: Sequence[object], prefix: str, depth: int) -> Iterator[tuple[str, list[AttributeValue]]]:
+    """Yield the attributes of the objects in a list, such as variants: each name once, with the values of all."""
+    together: dict[str, list[AttributeValue]] = {}
+    for item in items:
+        if isinstance(item, Mapping):
+            for name, values in attributes_of(item, prefix, depth):
+                together.setdefault(name, []).extend(values)
+    yield from together.items()
 
 
 def families(members: Mapping[str, object], names: Sequence[str]) -> list[str]:

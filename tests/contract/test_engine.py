@@ -426,6 +426,24 @@ def test_a_filter_on_an_unknown_attribute_is_refused_under_its_name(reading: Rea
         assert refused.value.field == "actions[0].filter"
 
 
+def test_members_of_objects_in_a_list_are_attributes(build: Build) -> None:
+    shirts: dict[str, list[dict[str, object]]] = {
+        "1": [{"color": "red", "size": "M"}, {"color": "blue", "size": "L"}],
+        "2": [{"color": "red", "size": "L"}, {"color": "red", "stock": {"berlin": 3}}],
+        "3": [],
+    }
+    reading = build([upsert(name, "shirt", variants=variants) for name, variants in shirts.items()]).reading()
+    facets = retrieve(reading, facets=["variants.color", "variants.stock.berlin"]).facets
+    assert counts(facets["variants.color"]) == {"red": 2, "blue": 1}
+    assert counts(facets["variants.stock.berlin"]) == {"3": 1}
+    for condition, expected in (
+        ("variants.color:blue", {"1"}),
+        ("variants.size:L", {"1", "2"}),
+        ("variants.stock.berlin>2", {"2"}),
+    ):
+        assert set(ids(reading, retrieve(reading, filters=condition).keyword)) == expected
+
+
 def test_an_attribute_may_have_an_empty_name(build: Build) -> None:
     odd: dict[str, Any] = {"": "odd", ".": "odder"}
     reading = build([upsert("1", "red shoe", **odd), upsert("2", "red sock")]).reading()

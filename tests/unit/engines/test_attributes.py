@@ -29,10 +29,21 @@ def test_members_with_short_values_are_attributes() -> None:
     assert dict(attributes_of(document)) == {
         "brand": ["HP"],
         "sizes": [40.0, 41.5, "L"],
+        "sizes.x": [1.0],
         "soft": ["true"],
         "size.id": ["inner"],
         "size.width": [3.0],
     }
+
+
+def test_members_of_objects_in_a_list_are_one_attribute_with_all_their_values() -> None:
+    variants = [{"color": "red", "price": 3}, {"color": ["blue", "red"]}, "plain"]
+    attributes = list(attributes_of({"id": "1", "variants": variants}))
+    assert attributes == [
+        ("variants.color", ["red", "blue", "red"]),
+        ("variants.price", [3.0]),
+        ("variants", ["plain"]),
+    ]
 
 
 def test_members_that_are_nested_too_deep_are_no_attributes() -> None:
