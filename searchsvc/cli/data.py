@@ -19,6 +19,7 @@ from searchsvc.cli.options import json_option, url_option
 from searchsvc.cli.output import print_json, progress_bar
 from searchsvc.http.shapes.documents import DocumentsAccepted
 from searchsvc.http.shapes.indexes import IndexInfo
+from searchsvc.indexing.coverage import DocumentWarning
 from searchsvc.indexing.documents import RefusedDocument
 
 CHUNK_LINES: Final = 500
@@ -40,6 +41,7 @@ class ImportReport(msgspec.Struct):
 
     accepted: documents that were stored.
     refused: lines that were not; their numbers count from 1 in the file.
+    warnings: what is odd about stored documents.
     not_searchable: ids of stored documents that a cluster refused, with the reasons.
     created: settings of the index, if the import created it.
     """
@@ -47,6 +49,7 @@ class ImportReport(msgspec.Struct):
     index: str
     accepted: int = 0
     refused: list[RefusedDocument] = []
+    warnings: list[DocumentWarning] = []
     not_searchable: dict[str, str] = {}
     created: IndexSettings | None = None
     seconds: float = 0.0
@@ -101,6 +104,7 @@ def import_documents(url: str, index: str, source: Path | Iterable[bytes]) -> Im
                 msgspec.structs.replace(refused, line=refused.line + first_line - 1) for refused in answer.refused
             ]
             report.created = report.created or answer.created
+            report.warnings += answer.warnings
             catalog_seq = max(catalog_seq, answer.catalog_seq)
             progress(report.accepted, None)
         _wait_until_searchable(client, catalog_seq, report, progress)
@@ -181,6 +185,8 @@ def _print_report(report: ImportReport) -> None:
     click.echo(
         f"{report.accepted} documents searchable in {report.seconds:.1f} s ({rate:.0f}/s), {report.n_refused} refused"
     )
+    for warning in report.warnings[:MAX_SHOWN_REFUSALS]:
+        click.echo(f"  warning: {warning.message}", err=True)
     for refused in report.refused[:MAX_SHOWN_REFUSALS]:
         document = f" (id {refused.id})" if refused.id else ""
         click.echo(f"  line {refused.line}{document}: {refused.reason}", err=True)

@@ -32,8 +32,8 @@ def attributes_of(
 ) -> Iterator[tuple[str, list[AttributeValue]]]:
     """Yield the name and the values of each attribute of a document.
 
-    A member `b` of a member `a`, or of the objects in a list `a`, is named `a.b`. True and false are the texts `true` and
-    `false`. The id is not an attribute.
+    A member `b` of a member `a`, or of the objects in a list `a`, is named `a.b`. True and false are the texts `true`
+    and `false`. The id is not an attribute.
 
     members: the document, or at a depth a member of it
     prefix: what the names begin with

@@ -19,6 +19,9 @@ from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.changes.author import Author
 from searchsvc.changes.commands import Commands
+from searchsvc.engines.filters import Exists
+from searchsvc.engines.protocol import EngineSnapshot
+from searchsvc.indexing.coverage import DocumentWarning, members_with_words, unsearched
 from searchsvc.indexing.documents import (
     AcceptedDocument,
     RefusedDocument,
@@ -36,6 +39,7 @@ MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 # How often a change is made anew because another wrote the document meanwhile.
 PATCH_ATTEMPTS: Final = 8
 PATCH_RETRY_S: Final = 0.02
+MAX_SEEN_MEMBERS: Final = 20_000
 NO_DOCUMENT: Final = "there is no document with this id"
 
 
@@ -46,12 +50,14 @@ class DocumentsWritten(msgspec.Struct, frozen=True):
     refused: documents that were not, with the reason, by line
     catalog_seq: CATALOG sequence of the last one
     created: settings of the index if these documents created it
+    warnings: what is odd about accepted documents
     """
 
     accepted: int
     refused: list[RefusedDocument]
     catalog_seq: int
-    created: IndexSettings | None
+    created: IndexSettings | None = None
+    warnings: list[DocumentWarning] = []
 
 
 class _Patched(NamedTuple):
@@ -73,6 +79,8 @@ class Documents:
         self._serving = serving
         self._commands = commands
         self._threads = threads
+        # Of each index, the members that were uploaded here: the snapshot that is served may not have them yet.
+        self._seen_members: dict[str, set[str]] = {}
 
     async def write(self, index: str, body: bytes, author: Author) -> DocumentsWritten:
         """Append every valid line of `body` (NDJSON) to the log; create the index with inferred settings if missing.
@@ -100,7 +108,11 @@ class Documents:
                 refused.append(unfit)
         entries = await asyncio.to_thread(_entries, control, fitting)
         seq = await self._append(entries)
-        return DocumentsWritten(len(fitting), sorted(refused, key=lambda document: document.line), seq, created)
+        new_members = await asyncio.to_thread(self._new_members, index, fitting)
+        warnings = [] if created is not None else unsearched(new_members, control.settings)
+        return DocumentsWritten(
+            len(fitting), sorted(refused, key=lambda document: document.line), seq, created, warnings
+        )
 
     async def patch(self, index: str, body: bytes) -> DocumentsWritten:
         """Change members of documents: every line of `body` (NDJSON) has an id, and what changes.
@@ -117,7 +129,7 @@ class Documents:
             written = await self._patch_batch(control, batch)
             seq, n_accepted = max(seq, written.catalog_seq), n_accepted + written.accepted
             refused += written.refused
-        return DocumentsWritten(n_accepted, sorted(refused, key=lambda document: document.line), seq, None)
+        return DocumentsWritten(n_accepted, sorted(refused, key=lambda document: document.line), seq)
 
     async def patch_one(self, index: str, document_id: str, body: bytes) -> int:
         """Change members of one document; return the CATALOG sequence of the change.
@@ -151,7 +163,7 @@ class Documents:
                 # Another wrote one of them meanwhile. Its change stays.
                 await asyncio.sleep(attempt * PATCH_RETRY_S)
                 continue
-            return DocumentsWritten(patched.n_lines, patched.refused, seq, None)
+            return DocumentsWritten(patched.n_lines, patched.refused, seq)
         raise Unavailable(f"others write the same documents of {control.name} all the time", retry_after_s=1.0)
 
     async def delete(self, index: str, document_id: str) -> int:
@@ -165,6 +177,17 @@ class Documents:
         """Read a document as it was written. Raises NotFound if it is not served."""
         _, document = await self._find(index, document_id)
         return document
+
+    def _new_members(self, index: str, documents: Sequence[AcceptedDocument]) -> list[str]:
+        """Return the members with words that no document of the index had, as far as is known here."""
+        names = members_with_words(document.members for document in documents)
+        seen = self._seen_members.setdefault(index, set())
+        unseen = [name for name in names if name not in seen]
+        snapshot = self._serving.current.snapshots.get(index)
+        new = [name for name in unseen if snapshot is None or not _has_member(snapshot, name)]
+        if len(seen) < MAX_SEEN_MEMBERS:
+            seen.update(unseen)
+        return new
 
     async def _find(self, index: str, document_id: str) -> tuple[IndexControl, msgspec.Raw]:
         """Return the index, and the document in its snapshot. Raises NotFound."""
@@ -199,6 +222,14 @@ class Documents:
         except Unavailable:
             # It may have been stored: entries with the same ids are stored once.
             return await self._log.append_batch("CATALOG", batch)
+
+
+def _has_member(snapshot: EngineSnapshot, name: str) -> bool:
+    try:
+        snapshot.check_filter(Exists(name), "documents")
+    except InvalidInput:
+        return False
+    return snapshot.n_documents > 0
 
 
 def _parse(body: bytes) -> list[AcceptedDocument | RefusedDocument]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from litestar import Response, delete, get, patch, post
 
 from searchsvc.http.opaque_ids import document_id_of
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
 from searchsvc.http.shapes.documents import DocumentsAccepted, DocumentWrittenAnswer
-from searchsvc.service.documents import Documents
+from searchsvc.service.documents import Documents, DocumentsWritten
 
 MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
 
@@ -23,7 +24,7 @@ MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
 )
 async def post_documents(documents: Documents, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
     written = await documents.write(index, body, author(request, "created by a document upload"))
-    return json_answer(DocumentsAccepted(written.accepted, written.refused, written.catalog_seq, written.created))
+    return json_answer(_accepted(written))
 
 
 @get("/v1/indexes/{index:str}/documents/{document_id:str}", **describe("One document", None, None))
@@ -38,7 +39,7 @@ async def get_document(documents: Documents, index: str, document_id: str) -> Re
 )
 async def patch_documents(documents: Documents, index: str, body: bytes) -> Response[bytes]:
     written = await documents.patch(index, body)
-    return json_answer(DocumentsAccepted(written.accepted, written.refused, written.catalog_seq))
+    return json_answer(_accepted(written))
 
 
 @patch(
@@ -56,6 +57,10 @@ async def patch_document(documents: Documents, index: str, document_id: str, bod
 )
 async def delete_document(documents: Documents, index: str, document_id: str) -> Response[bytes]:
     return json_answer(DocumentWrittenAnswer(await documents.delete(index, document_id_of(document_id))))
+
+
+def _accepted(written: DocumentsWritten) -> DocumentsAccepted:
+    return DocumentsAccepted(**msgspec.structs.asdict(written))
 
 
 ROUTES: Final = (post_documents, patch_documents, get_document, patch_document, delete_document)

@@ -1,0 +1,50 @@
+"""Which members of new documents are stored and not searched. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from events.settings import IndexSettings
+
+# Of one upload. With more, something else is wrong.
+MAX_WARNINGS: Final = 10
+# Longer texts are no attributes, so nothing tells whether documents had them before.
+MAX_TEXT_CHARS: Final = 200
+
+
+class DocumentWarning(msgspec.Struct, frozen=True):
+    """What is odd about documents that were accepted.
+
+    field: member of the documents
+    """
+
+    field: str
+    message: str
+
+
+def unsearched(names_with_words: Iterable[str], settings: IndexSettings) -> list[DocumentWarning]:
+    """Return a warning for each member that is new to an index and belongs to no searchable field."""
+    searched = [member for field in settings.searchable for member in field.members]
+    names = {member for member in searched if not member.endswith("*")}
+    prefixes = tuple(member[:-1] for member in searched if member.endswith("*"))
+    found = (name for name in names_with_words if name not in names and not name.startswith(prefixes))
+    message = "is new to this index and is not searched; a field of `searchable` may name it"
+    return [DocumentWarning(name, f"{name} {message}") for name in islice(found, MAX_WARNINGS)]
+
+
+def members_with_words(documents: Iterable[Mapping[str, object]]) -> list[str]:
+    """Return the names of members whose values have letters, each once, in order."""
+    names: dict[str, None] = {}
+    for document in documents:
+        for name, value in document.items():
+            if name not in names and name != "id" and _has_words(value):
+                names[name] = None
+    return list(names)
+
+
+def _has_words(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT_CHARS and any(map(str.isalpha, value))
