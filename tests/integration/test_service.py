@@ -377,3 +377,11 @@ def test_of_writers_who_change_one_document_at_once_none_loses_its_change(servic
     everything = {"id": "one", "title": "lamp", **{f"member{n}": n for n in range(12)}}
     path = "/v1/indexes/shared/documents/one"
     wait_for(lambda: service.call("GET", path)[1] == everything, "every change")
+
+
+def test_a_member_that_comes_later_and_is_not_searched_is_warned_of_once(http: Calling) -> None:
+    path = "/v1/indexes/later-members/documents"
+    assert http("POST", path, {"id": "1", "title": "lamp", "image": "lamp.png"})[1]["warnings"] == []
+    (warning,) = http("POST", path, {"id": "2", "title": "lamp", "image": "lamp.png", "brand": "Acme"})[1]["warnings"]
+    assert warning["field"] == "brand"
+    assert http("POST", path, {"id": "3", "title": "lamp", "brand": "Acme"})[1]["warnings"] == []
