@@ -60,17 +60,28 @@ class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_chars: int = 120
 
 
+RetrievalMode = Literal["hybrid", "keyword", "vector"]
+
+
 class IndexSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one index searches, embeds and ranks by.
 
     title: the searchable field that names a document to a person; it has the largest default weight
     embedding: None switches vector search off
+    retrieval: how documents match where a search does not say so; unset for `hybrid`
     """
 
     searchable: tuple[SearchableField, ...]
     title: str
     embedding: Embedding | None = None
     signals: tuple[Signal, ...] = ()
+    # Unset rather than a default: an event without it keeps its bytes.
+    retrieval: RetrievalMode | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def indexed(self) -> IndexSettings:
+        """What an index is built by: the same without what only searches read."""
+        return msgspec.structs.replace(self, retrieval=msgspec.UNSET)
 
 
 def check_index_name(name: str) -> str:

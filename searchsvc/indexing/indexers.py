@@ -120,7 +120,7 @@ class Indexers:
             control = controls.get(name)
             if control is None or control.created_seq != running.control.created_seq:
                 await self._stop(name, save=False)
-            elif control.settings != running.control.settings:
+            elif control.settings.indexed != running.control.settings.indexed:
                 if name in self._serving.current.snapshots:
                     await self._change_settings(running, control)
                 else:
@@ -137,7 +137,7 @@ class Indexers:
         if running.rebuild_task is not None:
             await end([running.rebuild_task])
         running.control = control
-        if control.settings != running.indexer.control.settings:
+        if control.settings.indexed != running.indexer.control.settings.indexed:
             self._start_rebuild(running, "settings")
 
     def _start_rebuild(self, running: _RunningIndexer, trigger: Trigger, *, force: bool = False) -> RebuildStatus:

@@ -6,13 +6,13 @@ from typing import Literal
 
 import msgspec
 
+from events.settings import RetrievalMode
 from events.types import RankingShown
 from searchsvc.analysis.highlight import Highlight
 from searchsvc.analysis.query import AlternativeKind, Operator, QueryTerm
 from searchsvc.engines.retrieval import Facet
 from searchsvc.rules.directives import Effect
 from searchsvc.runtime.stopwatch import Timings
-from searchsvc.search.request import RetrievalMode
 
 
 class FeatureShare(msgspec.Struct, frozen=True):

@@ -83,7 +83,7 @@ def assemble_answer(
         total=retrieved.total,
         groups=candidates.n_groups,
         facets=retrieved.facets,
-        retrieval=request.retrieval_mode,
+        retrieval=request.retrieval_mode(control.settings),
         relaxed=_relaxations(prepared, retrieved),
         warnings=warnings_of(prepared),
         operator=retrieved.operator if query.terms else None,

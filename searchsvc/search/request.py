@@ -9,6 +9,7 @@ import msgspec
 from events.errors import require
 from events.point_in_time import parse_point_in_time
 from events.rules import MAX_NAME_CHARS, MAX_TAGS
+from events.settings import IndexSettings, RetrievalMode
 from searchsvc.analysis.highlight import HighlightInput
 from searchsvc.analysis.query import RequestedOperator
 from searchsvc.engines.filters import Filter, parse_filter
@@ -21,9 +22,6 @@ MAX_FACET_VALUES: Final = 1000
 MAX_SORT_KEYS: Final = 5
 MAX_TAG_CHARS: Final = 64
 MAX_HIGHLIGHT_WORDS: Final = 1000
-
-
-RetrievalMode = Literal["hybrid", "keyword", "vector"]
 
 
 class SearchFilters(msgspec.Struct, frozen=True):
@@ -89,10 +87,9 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_seq: int = 0
     min_catalog_seq: int = 0
 
-    @property
-    def retrieval_mode(self) -> RetrievalMode:
-        """How documents match, if the request does not say so: sorted hits must not begin with mere neighbours."""
-        return self.retrieval or ("keyword" if self.sort else "hybrid")
+    def retrieval_mode(self, settings: IndexSettings) -> RetrievalMode:
+        """Return how documents match. Sorted hits must not begin with mere neighbours unless the request says so."""
+        return self.retrieval or ("keyword" if self.sort else settings.retrieval or "hybrid")
 
     @property
     def window(self) -> int:

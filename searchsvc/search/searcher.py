@@ -120,7 +120,7 @@ class Searcher:
         else:
             applied = apply_rules(reading.snapshot, book, request, filters, now)
             laps.timings.analyse = laps.lap()
-            wants_vector = request.retrieval_mode != "keyword"
+            wants_vector = request.retrieval_mode(control.settings) != "keyword"
             encoding = (
                 self._encoding(reading.snapshot, applied.query, vector_leg, all_cores)
                 if wants_vector

@@ -385,3 +385,20 @@ def test_a_member_that_comes_later_and_is_not_searched_is_warned_of_once(http: C
     (warning,) = http("POST", path, {"id": "2", "title": "lamp", "image": "lamp.png", "brand": "Acme"})[1]["warnings"]
     assert warning["field"] == "brand"
     assert http("POST", path, {"id": "3", "title": "lamp", "brand": "Acme"})[1]["warnings"] == []
+
+
+def test_an_index_says_how_documents_match_by_default_and_is_not_rebuilt_for_it(http: Calling) -> None:
+    path = "/v1/indexes/by-words"
+    lines = b'{"id":"1","title":"a sofa of leather"}\n{"id":"2","title":"an oak table"}'
+    seq = http("POST", f"{path}/documents", raw=lines)[1]["catalog_seq"]
+    body = {"query": "leather couch", "min_catalog_seq": seq}
+    assert http("POST", f"{path}/search", body)[1]["retrieval"] == "hybrid"
+    info = http("GET", path)[1]
+    changed = http("PUT", path, {**info["settings"], "retrieval": "keyword", "reason": "exact words"})[1]
+    answer = http("POST", f"{path}/search", {**body, "min_seq": changed["seq"]})[1]
+    assert answer["retrieval"] == "keyword"
+    assert http("POST", f"{path}/search", {**body, "retrieval": "vector"})[1]["retrieval"] == "vector"
+    after = http("GET", path)[1]
+    assert (after["settings"]["retrieval"], after["rebuild"]) == ("keyword", None)
+    assert after["generation"] == info["generation"]
+    assert http("PUT", path, {**info["settings"], "retrieval": "exact"})[1]["field"] == "retrieval"

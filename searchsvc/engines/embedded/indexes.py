@@ -39,7 +39,7 @@ class EmbeddedIndexes:
 
     def storage(self, control: IndexControl) -> EmbeddedStorage:
         folder = self._folder / _folder_name(control)
-        return EmbeddedStorage(folder, control.settings, self._model, self._dimension, self._executor)
+        return EmbeddedStorage(folder, control.settings.indexed, self._model, self._dimension, self._executor)
 
     def drop_others(self, controls: Collection[IndexControl]) -> None:
         names = {_folder_name(control) for control in controls}

@@ -60,7 +60,7 @@ class OpenSearchIndexes:
         self._layout = Layout(prefix, model, dimension, n_shards, n_replicas)
 
     def storage(self, control: IndexControl) -> OpenSearchStorage:
-        return OpenSearchStorage(self._node, self._layout, self._base(control), control.settings)
+        return OpenSearchStorage(self._node, self._layout, self._base(control), control.settings.indexed)
 
     def drop_others(self, controls: Collection[IndexControl]) -> None:
         bases = {self._base(control) for control in controls}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from events.settings import Embedding, IndexSettings, SearchableField, Signal
+from events.settings import Embedding, IndexSettings, RetrievalMode, SearchableField, Signal
 from searchsvc.indexing.rebuild import RebuildStatus
 from searchsvc.service.indexes import ServedIndex
 
@@ -16,11 +16,12 @@ class IndexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: str
     embedding: Embedding | None = None
     signals: tuple[Signal, ...] = ()
+    retrieval: RetrievalMode | msgspec.UnsetType = msgspec.UNSET
     reason: str = ""
 
     def settings(self) -> IndexSettings:
         """Return the settings without the reason."""
-        return IndexSettings(self.searchable, self.title, self.embedding, self.signals)
+        return IndexSettings(self.searchable, self.title, self.embedding, self.signals, self.retrieval)
 
 
 class IndexInfo(msgspec.Struct, frozen=True):
