@@ -9,7 +9,7 @@ import json
 import math
 from codecs import BOM_UTF8
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
@@ -72,7 +72,8 @@ def decode_query(kind: type[T], parameters: Mapping[str, list[str]]) -> T:
 
 
 def _is_list(kind: Any) -> bool:
-    return getattr(kind, "__origin__", None) is list
+    """Whether a member takes a list, maybe among others."""
+    return getattr(kind, "__origin__", None) is list or any(_is_list(part) for part in get_args(kind))
 
 
 def _parse_leniently(data: bytes) -> object:

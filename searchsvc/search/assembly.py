@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -43,6 +44,9 @@ class AnsweredPage(msgspec.Struct, frozen=True):
     pinned_ids: Mapping[int, str]
     applied_rules: list[str]
     effects: list[Effect]
+
+
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_page(prepared: PreparedSearch, candidates: Candidates, order: Sequence[int]) -> PageDocuments:
@@ -161,12 +165,19 @@ def _build_hits(
     explanations: Sequence[Explanation | None],
 ) -> list[Hit]:
     request, reading = prepared.request, prepared.reading
-    highlight = request.highlighting()
+    highlight, fields = request.highlighting(), request.returned_fields()
     highlighter = Highlighter(prepared.query, reading.snapshot.settings, highlight) if highlight is not None else None
     hits = []
     rows = zip(page.positions, page.documents, explanations, strict=True)
     for rank, (position, document, explanation) in enumerate(rows, request.offset + 1):
         document_id = reading.id(int(candidates.slots[position]))
         highlights = highlighter.highlight(document) if highlighter is not None else None
-        hits.append(Hit(document_id, rank, float(ranked.scores[position]), document, highlights, explanation))
+        shown = _only(document, fields) if fields else document
+        hits.append(Hit(document_id, rank, float(ranked.scores[position]), shown, highlights, explanation))
     return hits
+
+
+def _only(document: msgspec.Raw, fields: Sequence[str]) -> msgspec.Raw:
+    """Return a document with these members only, as they are written."""
+    members = _members.decode(document)
+    return msgspec.Raw(msgspec.json.encode({name: members[name] for name in fields if name in members}))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 import msgspec
 
@@ -22,6 +22,9 @@ MAX_FACET_VALUES: Final = 1000
 MAX_SORT_KEYS: Final = 5
 MAX_TAG_CHARS: Final = 64
 MAX_HIGHLIGHT_WORDS: Final = 1000
+
+
+T = TypeVar("T")
 
 
 class SearchFilters(msgspec.Struct, frozen=True):
@@ -47,8 +50,9 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scope: filter that says what the collection is, such as a store or a category page. Which documents match is
         decided within it; written as `filters`.
     filters: what the shopper refines by. See `searchsvc.engines.filters`; text or JSON.
-    facets: attributes whose values are counted.
-    sort: `field:asc` or `field:desc`, instead of the score.
+    facets: attributes whose values are counted: a list, or a text with commas.
+    sort: `field:asc` or `field:desc`, instead of the score: a list, or a text with commas.
+    fields: members of a document that a hit has; all if there are none: a list, or a text with commas.
     distinct: attribute; of the documents that share a value, only the best is a hit.
     highlight: whether, or how, matches are marked.
     explain: whether each hit says how its score came about.
@@ -73,8 +77,9 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     retrieval: RetrievalMode | Literal[""] = ""
     scope: str | dict[str, object] | None = None
     filters: str | dict[str, object] | None = None
-    facets: list[str | FacetRequest] = []
-    sort: list[str] = []
+    facets: list[str | FacetRequest] | str = []
+    sort: list[str] | str = []
+    fields: list[str] | str = []
     distinct: str = ""
     highlight: bool | HighlightInput = False
     explain: bool = False
@@ -128,12 +133,14 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(self.min_catalog_seq >= 0, "min_catalog_seq", self.min_catalog_seq, "0 or more")
 
     def _check_facets_and_sort(self) -> None:
-        require(len(self.facets) <= MAX_FACETS, "facets", len(self.facets), f"at most {MAX_FACETS}")
+        n_facets = len(self.facet_requests())
+        require(n_facets <= MAX_FACETS, "facets", n_facets, f"at most {MAX_FACETS}")
         limit = f"1 to {MAX_FACET_VALUES}"
         for i, facet in enumerate(self.facet_requests()):
             require(1 <= facet.max_values <= MAX_FACET_VALUES, f"facets[{i}].max_values", facet.max_values, limit)
-        require(len(self.sort) <= MAX_SORT_KEYS, "sort", len(self.sort), f"at most {MAX_SORT_KEYS} keys")
-        for i, key in enumerate(self.sort):
+        keys = _listed(self.sort)
+        require(len(keys) <= MAX_SORT_KEYS, "sort", len(keys), f"at most {MAX_SORT_KEYS} keys")
+        for i, key in enumerate(keys):
             field, _, direction = key.rpartition(":")
             is_valid = bool(field) and direction in ("asc", "desc")
             require(is_valid, f"sort[{i}]", key, "field:asc or field:desc")
@@ -166,11 +173,15 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def facet_requests(self) -> tuple[FacetRequest, ...]:
         """Return the facets, with defaults where only a name was given."""
-        return tuple(FacetRequest(facet) if isinstance(facet, str) else facet for facet in self.facets)
+        return tuple(FacetRequest(facet) if isinstance(facet, str) else facet for facet in _listed(self.facets))
+
+    def returned_fields(self) -> tuple[str, ...]:
+        """Return the members that hits have; () for all."""
+        return tuple(_listed(self.fields))
 
     def sort_keys(self) -> tuple[SortKey, ...]:
         """Return the sort keys of a request that was checked."""
-        split = [key.rpartition(":") for key in self.sort]
+        split = [key.rpartition(":") for key in _listed(self.sort)]
         return tuple(SortKey(field, direction == "desc") for field, _, direction in split)
 
     def highlighting(self) -> HighlightInput | None:
@@ -178,6 +189,11 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if isinstance(self.highlight, HighlightInput):
             return self.highlight
         return HighlightInput() if self.highlight else None
+
+
+def _listed(value: list[T] | str) -> list[T] | list[str]:
+    """Return a list that may have been sent as a text with commas."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 _DEFAULT: Final = SearchRequest()

@@ -52,6 +52,17 @@ def test_the_link_form_takes_filters_facets_and_sort(http: Calling) -> None:
     assert len(set(brands)) == len(brands) <= answer["groups"]
 
 
+def test_lists_may_be_sent_as_a_text_with_commas_and_hits_have_the_fields_asked_for(http: Calling) -> None:
+    lists = {"facets": ["brand", "colour"], "sort": ["price:desc", "id:asc"], "fields": ["price", "title", "nope"]}
+    texts = {name: ", ".join(values) for name, values in lists.items()}
+    listed, texted = (http("POST", SEARCH, {"query": "black", **members})[1] for members in (lists, texts))
+    assert [hit["document"] for hit in texted["hits"]] == [hit["document"] for hit in listed["hits"]]
+    assert [*listed["hits"][0]["document"]] == ["price", "title"]
+    assert texted["facets"] == listed["facets"]
+    linked = http("GET", f"{SEARCH}?query=black&facets=brand,colour&sort=price:desc,id:asc&fields=price,title")[1]
+    assert [hit["document"] for hit in linked["hits"]] == [hit["document"] for hit in listed["hits"]]
+
+
 @pytest.mark.parametrize(
     ("members", "field", "message"),
     [
