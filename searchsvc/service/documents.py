@@ -6,9 +6,11 @@ import asyncio
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from events.codec import decode_catalog, encode
 from events.errors import Conflict, InvalidInput, NotFound, StorageFull, Unavailable
@@ -17,10 +19,12 @@ from events.log import MAX_BATCH, Entry, EventLog, Record
 from events.settings import IndexSettings, check_index_name
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted
+from searchsvc.analysis.query import Query
 from searchsvc.changes.author import Author
 from searchsvc.changes.commands import Commands
-from searchsvc.engines.filters import Exists
-from searchsvc.engines.protocol import EngineSnapshot
+from searchsvc.engines.filters import Exists, Filter
+from searchsvc.engines.protocol import EngineSnapshot, Reading
+from searchsvc.engines.retrieval import Retrieval
 from searchsvc.indexing.coverage import DocumentWarning, members_with_words, unsearched
 from searchsvc.indexing.documents import (
     AcceptedDocument,
@@ -33,12 +37,16 @@ from searchsvc.indexing.documents import (
 from searchsvc.indexing.inference import infer_settings
 from searchsvc.indexing.merging import merged
 from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import ServingState
 
 # The server holds one atomic batch in memory until it commits.
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
 # How often a change is made anew because another wrote the document meanwhile.
 PATCH_ATTEMPTS: Final = 8
 PATCH_RETRY_S: Final = 0.02
+# A round deletes at least ten thousand documents.
+MAX_DELETE_ROUNDS: Final = 1000
+DELETE_TIMEOUT_S: Final = 60.0
 MAX_SEEN_MEMBERS: Final = 20_000
 NO_DOCUMENT: Final = "there is no document with this id"
 
@@ -58,6 +66,19 @@ class DocumentsWritten(msgspec.Struct, frozen=True):
     catalog_seq: int
     created: IndexSettings | None = None
     warnings: list[DocumentWarning] = []
+
+
+class DocumentsDeleted(msgspec.Struct, frozen=True):
+    """The result of deleting documents.
+
+    deleted: number of documents
+    missing: ids of documents that were not there
+    catalog_seq: CATALOG sequence of the last deletion; 0 without any
+    """
+
+    deleted: int
+    missing: list[str]
+    catalog_seq: int
 
 
 class _Patched(NamedTuple):
@@ -169,9 +190,42 @@ class Documents:
     async def delete(self, index: str, document_id: str) -> int:
         """Delete a document; return the CATALOG sequence of the deletion. Raises NotFound if it is not served."""
         control, _ = await self._find(index, document_id)
-        subject = catalog_subject(index, control.created_seq, document_id)
-        event = DocumentDeleted(index=index, id=document_id)
-        return await self._append_batch([Entry(subject, encode(event), uuid.uuid4().hex)])
+        return await self._append_batch([_deletion(control, document_id)])
+
+    async def delete_listed(self, index: str, ids: Sequence[str]) -> DocumentsDeleted:
+        """Delete documents by their ids; those that are not there are named. Raises NotFound for an unknown index."""
+        control = self._serving.current.control.index(index)
+        subjects = {name: catalog_subject(control.name, control.created_seq, name) for name in dict.fromkeys(ids)}
+        seq, missing = 0, list[str]()
+        names = list(subjects)
+        for start in range(0, len(names), MAX_BATCH):
+            batch = names[start : start + MAX_BATCH]
+            newest = await self._log.last("CATALOG", [subjects[name] for name in batch])
+            present = [name for name in batch if subjects[name] in newest and _is_document(newest[subjects[name]])]
+            missing += [name for name in batch if name not in set(present)]
+            seq = max(seq, await self._append([_deletion(control, name) for name in present]))
+        return DocumentsDeleted(len(names) - len(missing), missing, seq)
+
+    async def delete_matching(self, index: str, condition: Filter) -> DocumentsDeleted:
+        """Delete the documents that pass a filter. Waits until searches no longer find them.
+
+        Raises NotFound, InvalidInput for a member that no document has, and Unavailable if the index is being built, or
+        documents that pass are written all the time.
+        """
+        control, state = self._serving.current.control.index(index), self._serving.current
+        state.snapshot(index).check_filter(condition, "filter")
+        n_deleted, seq = 0, 0
+        for _ in range(MAX_DELETE_ROUNDS):
+            reading = state.snapshot(index).reading()
+            ids = await asyncio.get_running_loop().run_in_executor(self._threads, _passing, reading, condition)
+            if not ids:
+                return DocumentsDeleted(n_deleted, [], seq)
+            seq = await self._append([_deletion(control, name) for name in ids])
+            n_deleted += len(ids)
+            state = await self._serving.wait_until(
+                partial(_has_applied, index, seq), DELETE_TIMEOUT_S, f"CATALOG {seq}"
+            )
+        raise Unavailable(f"documents of {index} that pass the filter are written all the time", retry_after_s=1.0)
 
     async def get(self, index: str, document_id: str) -> msgspec.Raw:
         """Read a document as it was written. Raises NotFound if it is not served."""
@@ -270,6 +324,27 @@ def _patched(
             entries.append(Entry(record.subject, upserted, uuid.uuid4().hex, record.seq))
             n_lines += n_changes
     return _Patched(entries, n_lines, refused)
+
+
+def _deletion(control: IndexControl, document_id: str) -> Entry:
+    event = DocumentDeleted(index=control.name, id=document_id)
+    return Entry(catalog_subject(control.name, control.created_seq, document_id), encode(event), uuid.uuid4().hex)
+
+
+def _is_document(record: Record) -> bool:
+    return isinstance(decode_catalog(record.data), DocumentUpserted)
+
+
+def _passing(reading: Reading, condition: Filter) -> list[str]:
+    """Return the ids of documents that pass a filter: all, or as many as the engine returns at once."""
+    n_signals = len(reading.snapshot.settings.signals)
+    everything = Retrieval(Query(""), None, {}, np.zeros(n_signals, np.float32), k=1, window=None, filters=condition)
+    return [reading.id(slot) for slot in reading.retrieve(everything).keyword.tolist()]
+
+
+def _has_applied(index: str, seq: int, state: ServingState) -> bool:
+    snapshot = state.snapshots.get(index)
+    return snapshot is not None and snapshot.catalog_seq >= seq
 
 
 def _no_document(index: str, document_id: str) -> NotFound:

@@ -402,3 +402,21 @@ def test_an_index_says_how_documents_match_by_default_and_is_not_rebuilt_for_it(
     assert (after["settings"]["retrieval"], after["rebuild"]) == ("keyword", None)
     assert after["generation"] == info["generation"]
     assert http("PUT", path, {**info["settings"], "retrieval": "exact"})[1]["field"] == "retrieval"
+
+
+def test_documents_are_deleted_by_their_ids_and_by_a_filter(http: Calling) -> None:
+    path = "/v1/indexes/shrinking/documents"
+    lines = b"\n".join(msgspec.json.encode({"id": f"d/{n}", "title": "lamp", "year": 2000 + n}) for n in range(30))
+    assert http("POST", path, raw=lines)[1]["accepted"] == 30
+    status, answer = http("POST", f"{path}/delete", {"ids": ["d/1", "d/2", "none", "d/1"]})
+    assert (status, answer["deleted"], answer["missing"]) == (200, 2, ["none"])
+    status, answer = http("POST", f"{path}/delete", {"ids": ["d/1"]})
+    assert (status, answer["deleted"], answer["missing"], answer["catalog_seq"]) == (200, 0, ["d/1"], 0)
+    wait_for(lambda: http("GET", "/v1/indexes/shrinking")[1]["n_documents"] == 28, "28 documents")
+    status, answer = http("POST", f"{path}/delete", {"filter": "year>=2020"})
+    assert (status, answer["deleted"]) == (200, 10)
+    years = http("POST", "/v1/indexes/shrinking/search", {"limit": 50, "fields": "year"})[1]["hits"]
+    assert sorted(hit["document"]["year"] for hit in years) == [2000, *range(2003, 2020)]
+    for wrong in ({}, {"ids": ["a"], "filter": "year>1"}, {"filter": "month>3"}, {"filter": "year>"}, {"ids": "a"}):
+        assert http("POST", f"{path}/delete", wrong)[0] == 400
+    assert http("POST", "/v1/indexes/none/documents/delete", {"ids": ["a"]})[0] == 404

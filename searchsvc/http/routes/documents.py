@@ -7,13 +7,15 @@ from typing import Final
 import msgspec
 from litestar import Response, delete, get, patch, post
 
+from searchsvc.http.body import Body
 from searchsvc.http.opaque_ids import document_id_of
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
-from searchsvc.http.shapes.documents import DocumentsAccepted, DocumentWrittenAnswer
-from searchsvc.service.documents import Documents, DocumentsWritten
+from searchsvc.http.shapes.documents import DeletionInput, DocumentsAccepted, DocumentWrittenAnswer
+from searchsvc.service.documents import Documents, DocumentsDeleted, DocumentsWritten
 
 MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
+DELETION: Final = Body(DeletionInput, max_bytes=MAX_DOCUMENTS_BYTES)
 
 
 @post(
@@ -59,8 +61,22 @@ async def delete_document(documents: Documents, index: str, document_id: str) ->
     return json_answer(DocumentWrittenAnswer(await documents.delete(index, document_id_of(document_id))))
 
 
+@post(
+    "/v1/indexes/{index:str}/documents/delete",
+    status_code=200,
+    request_max_body_size=MAX_DOCUMENTS_BYTES,
+    **describe("Delete documents by their ids or by a filter", DELETION, DocumentsDeleted),
+)
+async def delete_documents(documents: Documents, index: str, body: bytes) -> Response[bytes]:
+    deletion: DeletionInput = DELETION.decode(body)
+    condition = deletion.condition()
+    if condition is None:
+        return json_answer(await documents.delete_listed(index, deletion.ids))
+    return json_answer(await documents.delete_matching(index, condition))
+
+
 def _accepted(written: DocumentsWritten) -> DocumentsAccepted:
     return DocumentsAccepted(**msgspec.structs.asdict(written))
 
 
-ROUTES: Final = (post_documents, patch_documents, get_document, patch_document, delete_document)
+ROUTES: Final = (post_documents, patch_documents, get_document, patch_document, delete_document, delete_documents)

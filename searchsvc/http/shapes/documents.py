@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from events.errors import require
 from events.settings import IndexSettings
+from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.indexing.coverage import DocumentWarning
 from searchsvc.indexing.documents import RefusedDocument
 
@@ -23,6 +25,18 @@ class DocumentsAccepted(msgspec.Struct, frozen=True):
     catalog_seq: int
     created: IndexSettings | None = None
     warnings: list[DocumentWarning] = []
+
+
+class DeletionInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Documents to delete: by their ids, or by a filter, written as in a search."""
+
+    ids: list[str] = []
+    filter: str | dict[str, object] | None = None
+
+    def condition(self) -> Filter | None:
+        """Return the filter, None for ids. Raises InvalidInput unless there is exactly one of the two."""
+        require(bool(self.ids) != bool(self.filter), "ids", len(self.ids), "ids or a filter, not both")
+        return parse_filter(self.filter, "filter")
 
 
 class DocumentWrittenAnswer(msgspec.Struct, frozen=True):
