@@ -157,6 +157,8 @@ def _read_piece(text: str) -> _Piece:
     if plain is not None:
         word = plain[2].lower()
         return _Piece((word,), (), "" if plain[1] else word, None)
+    if text.isascii() and text.isdigit() and len(text) <= MAX_WORD_CHARS:
+        return _Piece((text,), (), text, Number(text, text))
     words: list[str] = []
     compounds: list[Compound] = []
     first: Token | None = None

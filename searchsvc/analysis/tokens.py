@@ -75,11 +75,7 @@ def tokens(text: str) -> Iterator[Token]:
     for match in (_ASCII if text.isascii() else _UNICODE).finditer(text):
         kind, start = match.lastgroup, match.start()
         if kind == "word":
-            if (
-                match[0].lower() == "in"
-                and text[start - 1 : start].isdecimal()
-                and not text[match.end() :][:1].isalnum()
-            ):
+            if _is_inch(match[0], text, start):
                 yield Token(start, match.end(), INCH)
             else:
                 yield from _words(match[0], start)
