@@ -87,13 +87,13 @@ Chain = list[Run]
 class _Piece(NamedTuple):
     """The words of a piece of text without spaces.
 
-    unit: its first word, if it begins the piece
+    first: its first word, if it begins the piece; else ''
     number: the number at its end, if one ends the piece
     """
 
     words: tuple[str, ...]
     compounds: tuple[Compound, ...]
-    unit: str
+    first: str
     number: Number | None
 
 
@@ -104,14 +104,13 @@ def analyze(text: str) -> Analysis:
     before: Number | None = None
     for part in spaced(text).split():
         piece = _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
-        of_piece, compounds_of_piece, unit, number = piece
-        if compounds_of_piece or before is not None:
+        if before is not None:
+            compounds += _across(before, piece.first, len(words))
+        if piece.compounds:
             n = len(words)
-            if before is not None:
-                compounds += _across(before, unit, n)
-            compounds += [c._replace(start=c.start + n, end=c.end + n) for c in compounds_of_piece]
-        words += of_piece
-        before = number
+            compounds += [c._replace(start=c.start + n, end=c.end + n) for c in piece.compounds]
+        words += piece.words
+        before = piece.number
     return Analysis(words, compounds)
 
 
@@ -177,9 +176,9 @@ def _read_piece(text: str) -> _Piece:
                 compounds += _of_words(_whole(run), len(words) - len(run), len(words))
         if len(chain) > 1 and not _is_measure([token for run in chain for token in run]):
             compounds += _of_words(_joined(chain, text), start, len(words))
-    unit = first.word if first is not None and first.start == 0 else ""
+    beginning = first.word if first is not None and first.start == 0 else ""
     number = last.number if last is not None and last.end == len(text) else None
-    return _Piece(tuple(words), tuple(compounds), unit, number)
+    return _Piece(tuple(words), tuple(compounds), beginning, number)
 
 
 def _across(number: Number, after: str, position: int) -> list[Compound]:
