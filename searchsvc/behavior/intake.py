@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -23,6 +23,9 @@ MAX_AHEAD: Final = timedelta(hours=1)
 _IDS: Final = f"1 to {MAX_ID_CHARS} characters, or absent"
 _DOCUMENT_IDS: Final = f"1 to {MAX_DOCUMENT_ID_BYTES} bytes"
 _TOKENS: Final = f"at most {MAX_TOKEN_CHARS} characters"
+
+
+OnError = Literal["refuse", "skip"]
 
 
 class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,9 +49,32 @@ class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EventsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A batch of events as sent."""
+    """A batch of events as sent.
+
+    on_error: whether one wrong event refuses all, or only itself.
+    """
 
     events: list[EventInput]
+    on_error: OnError = "refuse"
+
+
+class UncheckedEvents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The same, with events that may not even be decodable."""
+
+    events: list[msgspec.Raw]
+    on_error: OnError = "refuse"
+
+
+class RefusedEvent(msgspec.Struct, frozen=True):
+    """An event of a batch that was not taken.
+
+    position: of the event in the batch, from 0.
+    field: member that is wrong.
+    """
+
+    position: int
+    field: str
+    message: str
 
 
 def check_interaction(

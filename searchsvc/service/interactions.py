@@ -1,21 +1,31 @@
-"""Record what shoppers did: all events of a request, or none."""
+"""Record what shoppers did: all events of a request or none, or those that are right."""
 
 from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+import msgspec
+
 from events.errors import InvalidInput, TooLarge
 from events.index_control import IndexControl
+from events.types import InteractionRecorded
 from searchsvc.behavior.admission import Allowance
-from searchsvc.behavior.intake import MAX_BATCH, EventInput, check_interaction
+from searchsvc.behavior.intake import MAX_BATCH, EventInput, RefusedEvent, check_interaction
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.state.serving import Serving
+
+
+class EventsRecorded(msgspec.Struct, frozen=True):
+    """What became of a batch. ids: of the events that were stored, in order"""
+
+    ids: list[str]
+    refused: list[RefusedEvent]
 
 
 class Interactions:
@@ -48,34 +58,67 @@ class Interactions:
 
         Raises InvalidInput naming the first event that is wrong, TooLarge, Unavailable.
         """
-        self._allowance.take(len(events))
-        if not 1 <= len(events) <= MAX_BATCH:
-            limit = f"1 to {MAX_BATCH} events"
-            raise TooLarge(f"{len(events)} events; allowed: {limit}", field="events", value=len(events), limit=limit)
-        now = datetime.now(UTC)
-        pseudonym = partial(self._keyring.pseudonym, now=now)
-        control = self._serving.current.control
-        indexes: Mapping[str, IndexControl] = control.indexes
+        self._admit(len(events))
+        check = self._checker()
         records = []
         for position, event in enumerate(events):
             try:
-                if event.index not in indexes:
-                    control.index(event.index)  # raises NotFound
-                records.append(
-                    check_interaction(
-                        event,
-                        index=event.index,
-                        now=now,
-                        source="http",
-                        default_id=uuid.uuid4().hex,
-                        rankings=self._rankings,
-                        pseudonym=pseudonym,
-                    )
-                )
+                records.append(check(event))
             except InvalidInput as refused:
                 raise _refusal(position, len(events), refused) from refused
         await self._writer.append(records)
         return [record.id for record in records]
+
+    async def record_valid(self, events: Sequence[EventInput | RefusedEvent]) -> EventsRecorded:
+        """Store the events that are right, and name the others; return once they are on disk.
+
+        events: what could not even be decoded is refused already
+
+        Raises TooLarge, Unavailable.
+        """
+        self._admit(len(events))
+        check = self._checker()
+        records, refused = list[InteractionRecorded](), list[RefusedEvent]()
+        for position, event in enumerate(events):
+            if isinstance(event, RefusedEvent):
+                refused.append(event)
+                continue
+            try:
+                records.append(check(event))
+            except InvalidInput as error:
+                refused.append(RefusedEvent(position, error.field, error.message))
+        if records:
+            await self._writer.append(records)
+        return EventsRecorded([record.id for record in records], refused)
+
+    def _admit(self, n_events: int) -> None:
+        """Raise Overloaded, or TooLarge for a batch that is empty or too long."""
+        self._allowance.take(n_events)
+        if not 1 <= n_events <= MAX_BATCH:
+            limit = f"1 to {MAX_BATCH} events"
+            raise TooLarge(f"{n_events} events; allowed: {limit}", field="events", value=n_events, limit=limit)
+
+    def _checker(self) -> Callable[[EventInput], InteractionRecorded]:
+        """Return what checks each event of one batch. It raises InvalidInput, and NotFound for an unknown index."""
+        now = datetime.now(UTC)
+        pseudonym = partial(self._keyring.pseudonym, now=now)
+        control = self._serving.current.control
+        indexes: Mapping[str, IndexControl] = control.indexes
+
+        def check(event: EventInput) -> InteractionRecorded:
+            if event.index not in indexes:
+                control.index(event.index)  # raises NotFound
+            return check_interaction(
+                event,
+                index=event.index,
+                now=now,
+                source="http",
+                default_id=uuid.uuid4().hex,
+                rankings=self._rankings,
+                pseudonym=pseudonym,
+            )
+
+        return check
 
 
 def _refusal(position: int, n_events: int, refused: InvalidInput) -> InvalidInput:

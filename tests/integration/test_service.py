@@ -420,3 +420,22 @@ def test_documents_are_deleted_by_their_ids_and_by_a_filter(http: Calling) -> No
     for wrong in ({}, {"ids": ["a"], "filter": "year>1"}, {"filter": "month>3"}, {"filter": "year>"}, {"ids": "a"}):
         assert http("POST", f"{path}/delete", wrong)[0] == 400
     assert http("POST", "/v1/indexes/none/documents/delete", {"ids": ["a"]})[0] == 404
+
+
+def test_of_a_batch_the_events_that_are_right_are_taken_if_the_sender_says_so(http: Calling) -> None:
+    right = {"type": "click", "index": "shop", "document_id": "P00001"}
+    events = [right, {**right, "rank": 0}, {**right, "type": "look"}, 7, {**right, "index": "none"}, right]
+    status, answer = http("POST", "/v1/events", {"events": events, "on_error": "skip"})
+    assert (status, answer["accepted"], len(answer["ids"])) == (202, 2, 2)
+    assert [(event["position"], event["field"]) for event in answer["refused"]] == [
+        (1, "rank"),
+        (2, "type"),
+        (3, ""),
+        (4, "index"),
+    ]
+    assert all(event["message"] for event in answer["refused"])
+    assert http("POST", "/v1/events", {"events": events})[0] == 400
+    assert http("POST", "/v1/events", {"events": [right], "on_error": "ignore"})[1]["field"] == "on_error"
+    assert http("POST", "/v1/events", {"events": [], "on_error": "skip"})[0] == 413
+    status, answer = http("POST", "/v1/events", {"events": [7], "on_error": "skip"})
+    assert (status, answer["accepted"]) == (202, 0)

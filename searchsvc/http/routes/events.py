@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
+import msgspec
 from litestar import Response, get, post
 
+from events.errors import InvalidInput
 from searchsvc.behavior.dead_letters import DeadLetters, Replayed
-from searchsvc.behavior.intake import EventsInput
+from searchsvc.behavior.intake import EventInput, EventsInput, OnError, RefusedEvent, UncheckedEvents
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, json_answer
@@ -16,15 +19,52 @@ from searchsvc.service.interactions import Interactions
 from searchsvc.service.privacy import Privacy
 
 EVENTS: Final = Body(EventsInput, max_bytes=512 * KIB)
+UNCHECKED: Final = Body(UncheckedEvents, max_bytes=512 * KIB)
+EVENT: Final = Body(EventInput, max_bytes=512 * KIB)
 REPLAY: Final = Body(ReplayInput, max_bytes=256 * KIB)
 ERASURE: Final = Body(ErasureInput, max_bytes=4 * KIB)
 
 
-@post("/v1/events", status_code=202, **describe("Record interactions, all or none", EVENTS, EventsAccepted))
+@post(
+    "/v1/events",
+    status_code=202,
+    **describe("Record interactions, all or none unless on_error is skip", EVENTS, EventsAccepted),
+)
 async def events(interactions: Interactions, body: bytes) -> Response[bytes]:
     interactions.require_allowance()
-    ids = await interactions.record(EVENTS.decode(body).events)
-    return json_answer(EventsAccepted(len(ids), ids), 202)
+    decoded = _decode(body)
+    if decoded.on_error == "refuse":
+        ids = await interactions.record(decoded.events)
+        return json_answer(EventsAccepted(len(ids), ids), 202)
+    recorded = await interactions.record_valid(decoded.events)
+    return json_answer(EventsAccepted(len(recorded.ids), recorded.ids, recorded.refused), 202)
+
+
+class _Decoded(NamedTuple):
+    """A batch, in which what cannot be decoded is refused already, if the others are to be taken."""
+
+    events: Sequence[Any]
+    on_error: OnError
+
+
+def _decode(body: bytes) -> _Decoded:
+    """Decode a batch of events. Raises InvalidInput and TooLarge."""
+    try:
+        batch: EventsInput = EVENTS.decode(body)
+    except InvalidInput:
+        unchecked: UncheckedEvents = UNCHECKED.decode(body)
+        if unchecked.on_error == "refuse":
+            raise
+        return _Decoded([_decode_event(position, raw) for position, raw in enumerate(unchecked.events)], "skip")
+    return _Decoded(batch.events, batch.on_error)
+
+
+def _decode_event(position: int, raw: msgspec.Raw) -> EventInput | RefusedEvent:
+    try:
+        event: EventInput = EVENT.decode(bytes(raw))
+    except InvalidInput as error:
+        return RefusedEvent(position, error.field, error.message)
+    return event
 
 
 @get("/v1/dead", **describe("Events that could not be used, and why", None, DeadList, DeadQuery))

@@ -5,16 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from searchsvc.behavior.dead_letters import DeadLetter
+from searchsvc.behavior.intake import RefusedEvent
 
 
 class EventsAccepted(msgspec.Struct, frozen=True):
     """Events that are stored on disk.
 
-    ids: one for each event, in order
+    ids: one for each event that was taken, in order
+    refused: events that were not, with on_error `skip`
     """
 
     accepted: int
     ids: list[str]
+    refused: list[RefusedEvent] = []
 
 
 class DeadQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
