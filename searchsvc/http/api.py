@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Litestar
+from litestar.config.compression import CompressionConfig
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
@@ -31,6 +32,8 @@ from searchsvc.http.routes import (
 )
 from searchsvc.service.services import Services
 
+# Shorter answers fit into one packet.
+MIN_COMPRESSED_BYTES: Final = 1400
 TOPICS: Final = (search, events, indexes, documents, weights, rules, drafts, learning, changes, operation)
 
 
@@ -44,6 +47,8 @@ def build_api(services: Services, health: HealthCheck) -> ASGIApp:
         route_handlers=[route for topic in TOPICS for route in topic.ROUTES],
         dependencies={name: _provide(value) for name, value in dependencies.items()},
         request_max_body_size=KIB * KIB,
+        # A third of the size in .24 ms of ten products of electronics; the highest level takes .56 ms for a tenth less.
+        compression_config=CompressionConfig("gzip", minimum_size=MIN_COMPRESSED_BYTES, gzip_compress_level=1),
         exception_handlers={SearchsvcError: answer_problem, Exception: answer_problem},
         openapi_config=OpenAPIConfig(
             title="searchsvc", version=__version__, path="/schema", render_plugins=[JsonRenderPlugin()]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
@@ -439,3 +441,19 @@ def test_of_a_batch_the_events_that_are_right_are_taken_if_the_sender_says_so(ht
     assert http("POST", "/v1/events", {"events": [], "on_error": "skip"})[0] == 413
     status, answer = http("POST", "/v1/events", {"events": [7], "on_error": "skip"})
     assert (status, answer["accepted"]) == (202, 0)
+
+
+def test_long_answers_are_compressed_for_clients_that_take_it(service: RunningService) -> None:
+    path, body = "/v1/indexes/shop/search", msgspec.json.encode({"limit": 20})
+    bodies = {}
+    for encoding in ("identity", "gzip"):
+        with closing(service.connection()) as connection:
+            connection.request("POST", path, body, {"Accept-Encoding": encoding})
+            response = connection.getresponse()
+            bodies[response.getheader("Content-Encoding", "identity")] = response.read()
+    hits = {
+        encoding: msgspec.json.decode(data)["hits"]
+        for encoding, data in [("identity", bodies["identity"]), ("gzip", gzip.decompress(bodies["gzip"]))]
+    }
+    assert hits["gzip"] == hits["identity"]
+    assert len(bodies["gzip"]) < len(bodies["identity"]) / 2
