@@ -15,6 +15,7 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from searchsvc.analysis.folding import FILLER, is_unseen
 from searchsvc.analysis.numbers import Number
 from searchsvc.analysis.spacing import spaced
 from searchsvc.analysis.tokens import INCH, MAX_WORD_CHARS, Token, tokens
@@ -28,12 +29,20 @@ HYPHENS: Final = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
 CONNECTORS: Final = f"{HYPHENS}./'’_&+\u05f3\u05f4"
 # Units are written with and without a space after their number.
 _UNITS: Final = """
-    inch inches gb tb mb kb ghz mhz khz hz mm cm m km ml cl l g kg mg w kw v mv a ma ah mah wh mp dpi ppm rpm fps bit
+    inch gb tb mb kb ghz mhz khz hz mm cm m km ml cl l g kg mg w kw v mv a ma ah mah wh mp dpi ppm rpm fps bit
     pin oz lb ft
 """
-UNITS: Final = frozenset(_UNITS.split())
 # How a unit is written in compounds.
-_UNIT_NAMES: Final = {"inches": INCH}
+_UNIT_NAMES: Final = {
+    "inches": INCH,
+    "zoll": INCH,
+    **dict.fromkeys(("watt", "watts"), "w"),
+    **dict.fromkeys(("volt", "volts"), "v"),
+    **dict.fromkeys(("gram", "grams", "gramm"), "g"),
+    **dict.fromkeys(("liter", "litre", "liters", "litres"), "l"),
+    **dict.fromkeys(("meter", "metre", "meters", "metres"), "m"),
+}
+UNITS: Final = frozenset(_UNITS.split()) | _UNIT_NAMES.keys()
 # Of digits that a space parts.
 THOUSANDS_CHARS: Final = 3
 _PIECE: Final = re.compile(r"\S+")
@@ -101,16 +110,23 @@ def analyze(text: str) -> Analysis:
     """Return the words and compounds of a text."""
     words: list[str] = []
     compounds: list[Compound] = []
+    # The number before a space, and the position of its first word.
     before: Number | None = None
+    start = 0
     for part in spaced(text).split():
         piece = _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
+        number, n_words = piece.number, len(words)
         if before is not None:
-            compounds += _across(before, piece.first, len(words))
+            across = _across(before, piece.first, start, n_words)
+            compounds += across
+            if across and not across[0].is_measure and number is not None and len(piece.words) == 1:
+                number = Number(across[0].text, across[0].text)
+                n_words = start
         if piece.compounds:
             n = len(words)
             compounds += [c._replace(start=c.start + n, end=c.end + n) for c in piece.compounds]
         words += piece.words
-        before = piece.number
+        before, start = number, n_words if number is not piece.number else len(words) - 1
     return Analysis(words, compounds)
 
 
@@ -167,28 +183,35 @@ def _read_piece(text: str) -> _Piece:
         for run in chain:
             for token in run:
                 if last is not None and last.number is not None:
-                    compounds += _measure(last.number, token.word, text[last.end : token.start], len(words))
+                    between = text[last.end : token.start]
+                    compounds += _measure(last.number, token.word, between, len(words) - 1, len(words))
                 if token.number is not None:
                     compounds += [Compound(len(words), len(words) + 1, other) for other in _also(token.number)]
                 words.append(token.word)
                 first, last = first or token, token
             if len(run) > 1 and not _is_measure(run):
                 compounds += _of_words(_whole(run), len(words) - len(run), len(words))
+                compounds += _sides(run, len(words) - len(run))
         if len(chain) > 1 and not _is_measure([token for run in chain for token in run]):
             compounds += _of_words(_joined(chain, text), start, len(words))
-    beginning = first.word if first is not None and first.start == 0 else ""
-    number = last.number if last is not None and last.end == len(text) else None
+    beginning = first.word if first is not None and is_unseen(text[: first.start]) else ""
+    number = last.number if last is not None and is_unseen(text[last.end :]) else None
     return _Piece(tuple(words), tuple(compounds), beginning, number)
 
 
-def _across(number: Number, after: str, position: int) -> list[Compound]:
-    """Return what a number is together with the word after the space: 1 TB, or 1 500. position: of that word"""
+def _across(number: Number, after: str, start: int, position: int) -> list[Compound]:
+    """Return what a number is together with the word after the space: 1 TB, or 1 500.
+
+    start: position of the number's first word
+    position: of the word after it
+    """
     if after.isdecimal():
         word = number.word
         if len(after) == THOUSANDS_CHARS and len(word) <= THOUSANDS_CHARS and word.isdecimal() and word[0] != "0":
-            return [Compound(position - 1, position + 1, word + after)]
+            return [Compound(start, position + 1, word + after)]
         return []
-    return _measure(number, after, " ", position)
+    # `3 a day`: with a space, a is hardly ever the ampere.
+    return _measure(number, after, " ", start, position) if after != "a" else []
 
 
 def _chains(text: str) -> Iterator[Chain]:
@@ -197,7 +220,7 @@ def _chains(text: str) -> Iterator[Chain]:
     end = -1
     for token in tokens(text):
         gap = token.start - end
-        if gap == 0 and chain:
+        if chain and (gap == 0 or is_unseen(text[end : token.start])):
             chain[-1].append(token)
         elif gap == 1 and chain and text[end] in CONNECTORS:
             chain.append([token])
@@ -219,11 +242,23 @@ def _is_measure(run: Run) -> bool:
     return len(run) == 2 and run[0].number is not None and run[1].word in UNITS
 
 
-def _measure(number: Number, unit: str, between: str, position: int) -> list[Compound]:
-    """Return a number with its unit, if that is what two words are. position: of the unit"""
-    if unit not in UNITS or between.strip(HYPHENS + " "):
+def _measure(number: Number, unit: str, between: str, start: int, position: int) -> list[Compound]:
+    """Return a number with its unit, if that is what two words are. start, position: of the number and of the unit"""
+    if unit not in UNITS or between.strip(f"{HYPHENS} {FILLER}"):
         return []
-    return [Compound(position - 1, position + 1, number.value + _UNIT_NAMES.get(unit, unit), is_measure=True)]
+    name = _UNIT_NAMES.get(unit, unit)
+    values = [number.value, number.also] if number.also else [number.value]
+    return [Compound(start, position + 1, value + name, is_measure=True) for value in values]
+
+
+def _sides(run: Run, position: int) -> list[Compound]:
+    """Return both sides of a dimension, if they have several words: m8 of M8x40. position: of the first word"""
+    places = [i for i in range(1, len(run) - 1) if run[i].word == "x" and run[i - 1].number and run[i + 1].number]
+    bounds = [-1, *places, len(run)] if places else []
+    sides = [(before + 1, after) for before, after in pairwise(bounds) if after - before > 2]
+    sides = [(start, end) for start, end in sides if not _is_measure(run[start:end])]
+    whole = ((_whole(run[start:end]), position + start, position + end) for start, end in sides)
+    return [compound for side in whole for compound in _of_words(*side)]
 
 
 def _whole(run: Run) -> str:

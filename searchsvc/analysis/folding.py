@@ -19,7 +19,14 @@ _OPTIONAL_MARKS: Final = re.compile(
 )
 # Soft hyphens, joiners, direction marks and selectors of how a sign looks.
 UNSEEN: Final = "\u00ad\u034f\u061c\u180b-\u180e\u200c-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufe00-\ufe0f\ufeff"
+# One of them, which stands for nothing: it keeps places.
+FILLER: Final = "\u2060"
 _UNSEEN: Final = re.compile(f"[{UNSEEN}]")
+
+
+def is_unseen(text: str) -> bool:
+    """Return whether a text has no character that is seen; '' has none."""
+    return not text or not _UNSEEN.sub("", text)
 
 
 @lru_cache(maxsize=20_000)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -23,8 +22,6 @@ MAX_CHARS: Final = 20_000
 # For all hits of one search together: nothing is highlighted beyond it.
 MAX_CHARS_A_SEARCH: Final = 500_000
 ELLIPSIS: Final = "…"
-# What tags leave behind.
-_SPACES: Final = re.compile(r" {2,}")
 
 
 class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -116,7 +113,7 @@ class Highlighter:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(_SPACES.sub(" ", shown(text)), quote=False)
+    return html.escape(shown(text), quote=False)
 
 
 def _window(text: str, runs: Sequence[Span], offsets: Sequence[tuple[int, int]], n_words: int) -> tuple[int, int]:

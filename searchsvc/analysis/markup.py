@@ -6,8 +6,8 @@ import html
 import re
 from typing import Final
 
-# Not seen, and no end of a word (see `searchsvc.analysis.folding.UNSEEN`).
-FILLER: Final = "\u2060"
+from searchsvc.analysis.folding import FILLER
+
 # Within a sentence, words go on through these.
 _INLINE: Final = """
     a abbr b bdi bdo big cite code em font i ins kbd mark q s samp small span strike strong sub sup tt u wbr
@@ -23,13 +23,14 @@ _MARKUP: Final = re.compile(
     rf"<(script|style)\b[^>]*>.*?</\1\s*>|<!--.*?-->|<!doctype[^>]*>|</?({_NAMES})(?:\s[^<>]*)?/?>|&#?\w{{2,31}};",
     re.DOTALL | re.IGNORECASE,
 )
+_SPACES: Final = re.compile(r" {2,}")
 _INLINE_NAMES: Final = frozenset(_INLINE.split())
 
 
 def without_markup(text: str) -> str:
     """Return a text of the same length: spaces in place of tags, and characters in place of their entities.
 
-    What an inline tag or an entity took more than its character is `FILLER`.
+    What an inline tag or an entity took more than its character is `FILLER`, which is not seen and ends no word.
     """
     if "<" not in text and "&" not in text:
         return text
@@ -37,8 +38,8 @@ def without_markup(text: str) -> str:
 
 
 def shown(text: str) -> str:
-    """Return a text as it is read: without `FILLER`."""
-    return text.replace(FILLER, "")
+    """Return a text as it is read: without `FILLER`, and with one space for many."""
+    return _SPACES.sub(" ", text.replace(FILLER, ""))
 
 
 def _in_place(match: re.Match[str]) -> str:

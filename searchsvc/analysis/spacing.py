@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from searchsvc.analysis.folding import FILLER
+
+# What has the same meaning as a character of ASCII in numbers and dimensions: full-width forms, and the signs for
+# fractions and products.
+_PLAIN: Final = {0xFF01 + n: chr(0x21 + n) for n in range(94)} | {0x2044: "/", 0xD7: "x"}
+# 2 x 4 is 2x4.
+_DIMENSION: Final = re.compile(r"(?<=\d)\s([xX])\s(?=\d)")
 _QUOTES: Final = re.compile('["“”„«»]')
 _CLOSING: Final = frozenset('"”“»')
 # 1 1/2, 1 ½ and 17 " with a space before the last part.
@@ -21,6 +28,9 @@ def spaced(text: str) -> str:
 
     So 1 1/2 is 1-1/2, and the mark behind "iphone 15" does not look like an inch mark.
     """
+    if not text.isascii():
+        text = text.translate(_PLAIN)
+    text = _DIMENSION.sub(rf"{FILLER}\1{FILLER}", text)
     if _MARKED_NUMBER.search(text):
         text = _SPACED_MARK.sub("-", _without_closing_quotes(text))
     if not text.isascii():

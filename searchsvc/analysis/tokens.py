@@ -23,7 +23,7 @@ _FRACTIONS: Final = "\u00bc-\u00be\u2150-\u215e"
 _LETTER: Final = r"\p{L}\p{Nl}\p{No}"
 _LETTERS: Final = rf"[{_LETTER}][{_LETTER}\p{{M}}{UNSEEN}]*+"
 _FLAG: Final = "[\U0001f1e6-\U0001f1ff]{2}"
-_EMOJI: Final = r"(?:\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f)"
+_EMOJI: Final = r"(?![©®™‼⁉ℹ])\p{Extended_Pictographic}"
 _JOINED_EMOJI: Final = "(?:[\U0001f3fb-\U0001f3ff\ufe0f]|\u200d\\p{Extended_Pictographic})*"
 
 # Of one text, the first that fits: group names are kinds of tokens.
@@ -45,6 +45,8 @@ _UNICODE: Final = regex.compile(
     regex.VERBOSE,
 )
 _UNSEEN_AT_END: Final = re.compile(f"[{UNSEEN}]+$")
+# A thumb is a thumb.
+_TONES: Final = re.compile("[\U0001f3fb-\U0001f3ff]")
 _DIGITS: Final = re.compile(r"\d+")
 _QUOTES: Final = re.compile('["“”„«»]')
 _CLOSING: Final = frozenset('"”“»')
@@ -86,7 +88,7 @@ def tokens(text: str) -> Iterator[Token]:
         elif kind == "fraction":
             yield from _fraction(match[0], start)
         else:
-            yield Token(start, match.end(), fold(match[0]))
+            yield Token(start, match.end(), _TONES.sub("", fold(match[0])))
 
 
 def _is_inch(word: str, text: str, start: int) -> bool:

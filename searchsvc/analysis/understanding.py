@@ -66,7 +66,8 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
         compound = compounds.get(position)
         if compound is not None:
             parts = tuple(words[position : compound.end])
-            found = (exact(compound.text),) if lexicon.count(stem(compound.text)) else ()
+            same = [c.text for c in analysis.compounds if (c.start, c.end) == (compound.start, compound.end)]
+            found = tuple(exact(text) for text in dict.fromkeys(same) if lexicon.count(stem(text)))
             terms.append(QueryTerm(compound.text, found, parts=parts))
             corrected += parts
             position = compound.end
@@ -101,7 +102,7 @@ def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> di
     its unit is one in any case: `5 TB` does not find 5 discs of 1 TB.
     """
     several = [c for c in analysis.compounds if c.end <= n_words and c.end - c.start > 1]
-    indexed = [c for c in several if _is_surely_measure(c, analysis) or lexicon.count(stem(c.text))]
+    indexed = [c for c in several if c.is_measure or lexicon.count(stem(c.text))]
     taken: set[int] = set()
     chosen: dict[int, Compound] = {}
     for compound in sorted(indexed, key=lambda c: (c.start - c.end, c.start)):
@@ -110,11 +111,6 @@ def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> di
             taken.update(positions)
             chosen[compound.start] = compound
     return chosen
-
-
-def _is_surely_measure(compound: Compound, analysis: Analysis) -> bool:
-    """Whether a compound is a number with its unit and nothing else: a unit of one letter may be a word."""
-    return compound.is_measure and len(analysis.words[compound.end - 1]) > 1
 
 
 def _of_number(position: int, analysis: Analysis, lexicon: Lexicon) -> list[Alternative]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from events.settings import IndexSettings
 from searchsvc.analysis.document_text import field_text
+from searchsvc.analysis.markup import shown
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.protocol import Reading
 from searchsvc.engines.retrieval import Retrieval
@@ -49,5 +50,5 @@ def suggest_titles(
     for slot, document in zip(title_slots, reading.read(title_slots), strict=True):
         text = field_text(msgspec.json.decode(document), settings.searchable[column]) if document is not None else ""
         if text:
-            suggestions.append(Suggestion(text, "title", document_id=reading.id(slot)))
+            suggestions.append(Suggestion(shown(text), "title", document_id=reading.id(slot)))
     return suggestions

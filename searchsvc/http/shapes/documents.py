@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from events.errors import require
+from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.indexing.coverage import DocumentWarning
@@ -35,7 +35,9 @@ class DeletionInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def condition(self) -> Filter | None:
         """Return the filter, None for ids. Raises InvalidInput unless there is exactly one of the two."""
-        require(bool(self.ids) != bool(self.filter), "ids", len(self.ids), "ids or a filter, not both")
+        if bool(self.ids) == bool(self.filter):
+            limit = "`ids`, or a `filter`"
+            raise InvalidInput(f"say which documents: {limit}, and not both", field="ids", limit=limit)
         return parse_filter(self.filter, "filter")
 
 
