@@ -14,7 +14,7 @@ from events.errors import InvalidInput, TooLarge
 from events.index_control import IndexControl
 from events.types import InteractionRecorded
 from searchsvc.behavior.admission import Allowance
-from searchsvc.behavior.intake import MAX_BATCH, EventInput, RefusedEvent, check_interaction
+from searchsvc.behavior.intake import MAX_BATCH, EventInput, OnError, RefusedEvent, check_interaction
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.writer import BehaviorWriter
@@ -53,28 +53,13 @@ class Interactions:
         """Raise Overloaded after too many events; called before the bytes of a request are decoded."""
         self._allowance.require(time.monotonic())
 
-    async def record(self, events: Sequence[EventInput]) -> list[str]:
-        """Store all events or none; return their ids once they are on disk.
-
-        Raises InvalidInput naming the first event that is wrong, TooLarge, Unavailable.
-        """
-        self._admit(len(events))
-        check = self._checker()
-        records = []
-        for position, event in enumerate(events):
-            try:
-                records.append(check(event))
-            except InvalidInput as refused:
-                raise _refusal(position, len(events), refused) from refused
-        await self._writer.append(records)
-        return [record.id for record in records]
-
-    async def record_valid(self, events: Sequence[EventInput | RefusedEvent]) -> EventsRecorded:
-        """Store the events that are right, and name the others; return once they are on disk.
+    async def record(self, events: Sequence[EventInput | RefusedEvent], *, on_error: OnError) -> EventsRecorded:
+        """Store events; return once they are on disk.
 
         events: what could not even be decoded is refused already
+        on_error: whether a wrong event refuses all, or only itself
 
-        Raises TooLarge, Unavailable.
+        Raises InvalidInput naming the first event that is wrong, if it refuses all; TooLarge, Unavailable.
         """
         self._admit(len(events))
         check = self._checker()
@@ -86,6 +71,8 @@ class Interactions:
             try:
                 records.append(check(event))
             except InvalidInput as error:
+                if on_error == "refuse":
+                    raise _refusal(position, len(events), error) from error
                 refused.append(RefusedEvent(position, error.field, error.message))
         if records:
             await self._writer.append(records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from litestar import Response, get, post
@@ -33,17 +33,14 @@ ERASURE: Final = Body(ErasureInput, max_bytes=4 * KIB)
 async def events(interactions: Interactions, body: bytes) -> Response[bytes]:
     interactions.require_allowance()
     decoded = _decode(body)
-    if decoded.on_error == "refuse":
-        ids = await interactions.record(decoded.events)
-        return json_answer(EventsAccepted(len(ids), ids), 202)
-    recorded = await interactions.record_valid(decoded.events)
+    recorded = await interactions.record(decoded.events, on_error=decoded.on_error)
     return json_answer(EventsAccepted(len(recorded.ids), recorded.ids, recorded.refused), 202)
 
 
 class _Decoded(NamedTuple):
     """A batch, in which what cannot be decoded is refused already, if the others are to be taken."""
 
-    events: Sequence[Any]
+    events: Sequence[EventInput | RefusedEvent]
     on_error: OnError
 
 
