@@ -17,10 +17,10 @@ from events.settings import IndexSettings
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, url_option
 from searchsvc.cli.output import print_json, progress_bar
-from searchsvc.http.shapes.documents import DocumentsAccepted
 from searchsvc.http.shapes.indexes import IndexInfo
 from searchsvc.indexing.coverage import DocumentWarning
 from searchsvc.indexing.documents import RefusedDocument
+from searchsvc.service.documents import DocumentsWritten
 
 CHUNK_LINES: Final = 500
 CHUNK_BYTES: Final = 4 * 1024 * 1024
@@ -98,7 +98,7 @@ def import_documents(url: str, index: str, source: Path | Iterable[bytes]) -> Im
     with ServiceClient(url) as client, _show_progress() as progress:
         for first_line, lines in split_chunks(source):
             path = f"/v1/indexes/{index}/documents"
-            answer = client.call("POST", path, DocumentsAccepted, content=b"".join(lines))
+            answer = client.call("POST", path, DocumentsWritten, content=b"".join(lines))
             report.accepted += answer.accepted
             report.refused += [
                 msgspec.structs.replace(refused, line=refused.line + first_line - 1) for refused in answer.refused

@@ -56,9 +56,9 @@ class DocumentsWritten(msgspec.Struct, frozen=True):
 
     accepted: number of documents written
     refused: documents that were not, with the reason, by line
-    catalog_seq: CATALOG sequence of the last one
-    created: settings of the index if these documents created it
-    warnings: what is odd about accepted documents
+    catalog_seq: every accepted document is searchable once the index has applied this CATALOG sequence
+    created: settings of the index if these documents created it; null otherwise
+    warnings: what is odd about accepted documents, such as a new member that is not searched
     """
 
     accepted: int
@@ -197,14 +197,12 @@ class Documents:
         control = self._serving.current.control.index(index)
         subjects = {name: catalog_subject(control.name, control.created_seq, name) for name in dict.fromkeys(ids)}
         seq, missing = 0, list[str]()
-        names = list(subjects)
-        for start in range(0, len(names), MAX_BATCH):
-            batch = names[start : start + MAX_BATCH]
+        for batch in _batches(list(subjects)):
             newest = await self._log.last("CATALOG", [subjects[name] for name in batch])
-            present = [name for name in batch if subjects[name] in newest and _is_document(newest[subjects[name]])]
-            missing += [name for name in batch if name not in set(present)]
-            seq = max(seq, await self._append([_deletion(control, name) for name in present]))
-        return DocumentsDeleted(len(names) - len(missing), missing, seq)
+            present = {name for name in batch if subjects[name] in newest and _is_document(newest[subjects[name]])}
+            missing += [name for name in batch if name not in present]
+            seq = max(seq, await self._append([_deletion(control, name) for name in batch if name in present]))
+        return DocumentsDeleted(len(subjects) - len(missing), missing, seq)
 
     async def delete_matching(self, index: str, condition: Filter) -> DocumentsDeleted:
         """Delete the documents that pass a filter. Waits until searches no longer find them.
@@ -222,9 +220,8 @@ class Documents:
                 return DocumentsDeleted(n_deleted, [], seq)
             seq = await self._append([_deletion(control, name) for name in ids])
             n_deleted += len(ids)
-            state = await self._serving.wait_until(
-                partial(_has_applied, index, seq), DELETE_TIMEOUT_S, f"CATALOG {seq}"
-            )
+            is_applied = partial(_has_applied, index, seq)
+            state = await self._serving.wait_until(is_applied, DELETE_TIMEOUT_S, f"CATALOG {seq}")
         raise Unavailable(f"documents of {index} that pass the filter are written all the time", retry_after_s=1.0)
 
     async def get(self, index: str, document_id: str) -> msgspec.Raw:
@@ -295,9 +292,14 @@ def _batches_by_id(changes: Sequence[AcceptedDocument]) -> Iterator[dict[str, li
     by_id: dict[str, list[AcceptedDocument]] = {}
     for change in changes:
         by_id.setdefault(change.id, []).append(change)
-    names = list(by_id)
+    for batch in _batches(list(by_id)):
+        yield {name: by_id[name] for name in batch}
+
+
+def _batches(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Yield up to as many names at a time as the log takes at once."""
     for start in range(0, len(names), MAX_BATCH):
-        yield {name: by_id[name] for name in names[start : start + MAX_BATCH]}
+        yield names[start : start + MAX_BATCH]
 
 
 def _patched(
@@ -343,8 +345,7 @@ def _passing(reading: Reading, condition: Filter) -> list[str]:
 
 
 def _has_applied(index: str, seq: int, state: ServingState) -> bool:
-    snapshot = state.snapshots.get(index)
-    return snapshot is not None and snapshot.catalog_seq >= seq
+    return state.catalog_seq(index) >= seq
 
 
 def _no_document(index: str, document_id: str) -> NotFound:

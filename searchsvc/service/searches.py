@@ -105,9 +105,7 @@ class Searches:
             return current
 
         def holds(state: ServingState) -> bool:
-            snapshot = state.snapshots.get(index)
-            applied = snapshot.catalog_seq if snapshot else 0
-            return state.control.seq >= request.min_seq and applied >= request.min_catalog_seq
+            return state.control.seq >= request.min_seq and state.catalog_seq(index) >= request.min_catalog_seq
 
         waiting_for = f"min_seq {request.min_seq} and min_catalog_seq {request.min_catalog_seq}"
         return await self._serving.wait_until(holds, READ_YOUR_WRITE_TIMEOUT_S, waiting_for)

@@ -60,6 +60,11 @@ class ServingState(msgspec.Struct, frozen=True):
         """Return the cosine that only neighbours of a query exceed."""
         return self.neighbour_cuts.get(index, 0.0)
 
+    def catalog_seq(self, index: str) -> int:
+        """Return the CATALOG sequence that searches of an index see; 0 while it is being built."""
+        snapshot = self.snapshots.get(index)
+        return snapshot.catalog_seq if snapshot is not None else 0
+
     def snapshot(self, index: str) -> EngineSnapshot:
         """Return the snapshot of an index. Raises Unavailable while the index is being opened or built."""
         snapshot = self.snapshots.get(index)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
 from litestar import Response, delete, get, patch, post
 
 from searchsvc.http.body import Body
 from searchsvc.http.opaque_ids import document_id_of
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
-from searchsvc.http.shapes.documents import DeletionInput, DocumentsAccepted, DocumentWrittenAnswer
+from searchsvc.http.shapes.documents import DeletionInput, DocumentWrittenAnswer
 from searchsvc.service.documents import Documents, DocumentsDeleted, DocumentsWritten
 
 MAX_DOCUMENTS_BYTES: Final = 32 * KIB * KIB
@@ -22,11 +21,10 @@ DELETION: Final = Body(DeletionInput, max_bytes=MAX_DOCUMENTS_BYTES)
     "/v1/indexes/{index:str}/documents",
     status_code=200,
     request_max_body_size=MAX_DOCUMENTS_BYTES,
-    **describe("Write documents (NDJSON); creates the index if it is missing", None, DocumentsAccepted),
+    **describe("Write documents (NDJSON); creates the index if it is missing", None, DocumentsWritten),
 )
 async def post_documents(documents: Documents, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
-    written = await documents.write(index, body, author(request, "created by a document upload"))
-    return json_answer(_accepted(written))
+    return json_answer(await documents.write(index, body, author(request, "created by a document upload")))
 
 
 @get("/v1/indexes/{index:str}/documents/{document_id:str}", **describe("One document", None, None))
@@ -37,11 +35,10 @@ async def get_document(documents: Documents, index: str, document_id: str) -> Re
 @patch(
     "/v1/indexes/{index:str}/documents",
     request_max_body_size=MAX_DOCUMENTS_BYTES,
-    **describe("Change members of documents (NDJSON, each with its id)", None, DocumentsAccepted),
+    **describe("Change members of documents (NDJSON, each with its id)", None, DocumentsWritten),
 )
 async def patch_documents(documents: Documents, index: str, body: bytes) -> Response[bytes]:
-    written = await documents.patch(index, body)
-    return json_answer(_accepted(written))
+    return json_answer(await documents.patch(index, body))
 
 
 @patch(
@@ -73,10 +70,6 @@ async def delete_documents(documents: Documents, index: str, body: bytes) -> Res
     if condition is None:
         return json_answer(await documents.delete_listed(index, deletion.ids))
     return json_answer(await documents.delete_matching(index, condition))
-
-
-def _accepted(written: DocumentsWritten) -> DocumentsAccepted:
-    return DocumentsAccepted(**msgspec.structs.asdict(written))
 
 
 ROUTES: Final = (post_documents, patch_documents, get_document, patch_document, delete_document, delete_documents)
