@@ -112,21 +112,21 @@ def analyze(text: str) -> Analysis:
     compounds: list[Compound] = []
     # The number before a space, and the position of its first word.
     before: Number | None = None
-    start = 0
+    before_start = 0
     for part in spaced(text).split():
         piece = _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
-        number, n_words = piece.number, len(words)
+        n = len(words)
+        number, start = piece.number, n + len(piece.words) - 1
         if before is not None:
-            across = _across(before, piece.first, start, n_words)
+            across = _across(before, piece.first, before_start, n)
             compounds += across
             if across and not across[0].is_measure and number is not None and len(piece.words) == 1:
-                number = Number(across[0].text, across[0].text)
-                n_words = start
+                # Of 1 500 ml, the unit belongs to 1500.
+                number, start = Number(across[0].text, across[0].text), before_start
         if piece.compounds:
-            n = len(words)
             compounds += [c._replace(start=c.start + n, end=c.end + n) for c in piece.compounds]
         words += piece.words
-        before, start = number, n_words if number is not piece.number else len(words) - 1
+        before, before_start = number, start
     return Analysis(words, compounds)
 
 

@@ -14,6 +14,8 @@ from typing import Final, NamedTuple
 
 THOUSANDS: Final = ",'’٬"
 POINTS: Final = ".,٫"
+# Signs such as ½, as a part of a class of characters.
+FRACTION_SIGNS: Final = "\u00bc-\u00be\u2150-\u215e"
 _SEPARATOR: Final = re.compile(r"[^\d]")
 _GROUP: Final = 3
 # Fractions of these are written as decimals, too.

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from searchsvc.analysis.folding import FILLER
+from searchsvc.analysis.numbers import FRACTION_SIGNS
 
 # What has the same meaning as a character of ASCII in numbers and dimensions: full-width forms, and the signs for
 # fractions and products.
@@ -15,8 +16,8 @@ _DIMENSION: Final = re.compile(r"(?<=\d)\s([xX])\s(?=\d)")
 _QUOTES: Final = re.compile('["“”„«»]')
 _CLOSING: Final = frozenset('"”“»')
 # 1 1/2, 1 ½ and 17 " with a space before the last part.
-_MIXED: Final = re.compile(r"(?<![\d/.,-])(\d{1,2})\s(?=\d{1,2}/\d{1,2}(?![\d/])|[\u00bc-\u00be\u2150-\u215e])")
-_MARKED_NUMBER: Final = re.compile(r"[\d\u00bc-\u00be\u2150-\u215e]\s?[\"”“»″\']")
+_MIXED: Final = re.compile(rf"(?<![\d/.,-])(\d{{1,2}})\s(?=\d{{1,2}}/\d{{1,2}}(?![\d/])|[{FRACTION_SIGNS}])")
+_MARKED_NUMBER: Final = re.compile(rf"[\d{FRACTION_SIGNS}]\s?[\"”“»″\']")
 _SPACED_MARK: Final = re.compile(r"(?<=\d)\s(?=(?:\'\'|[\"”″])(?!\w))")
 # Thousands with spaces at which no line breaks.
 _SPACED_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:[\u00a0\u2009\u202f]\d{3})+(?!\d)")

@@ -13,13 +13,12 @@ from typing import Final, NamedTuple
 import regex
 
 from searchsvc.analysis.folding import UNSEEN, fold
-from searchsvc.analysis.numbers import Number, read_fraction, read_number
+from searchsvc.analysis.numbers import FRACTION_SIGNS, Number, read_fraction, read_number
 from searchsvc.analysis.segmentation import segments
 
 MAX_WORD_CHARS: Final = 64
 INCH: Final = "inch"
 
-_FRACTIONS: Final = "\u00bc-\u00be\u2150-\u215e"
 _LETTER: Final = r"\p{L}\p{Nl}\p{No}"
 _LETTERS: Final = rf"[{_LETTER}][{_LETTER}\p{{M}}{UNSEEN}]*+"
 _FLAG: Final = "[\U0001f1e6-\U0001f1ff]{2}"
@@ -37,10 +36,10 @@ _ASCII: Final = re.compile(
 )
 _UNICODE: Final = regex.compile(
     rf"""(?P<sign>(?<![\p{{L}}\p{{M}}\d])[A-Za-z]{{1,2}}(?:\+\+|\#)(?![\p{{L}}+\#]))
-    |(?P<fraction>(?<![\d/.,])(?:\d{{1,2}}-)?\d{{1,2}}/\d{{1,2}}(?![\d/])|(?:(?<!\d)\d{{1,2}}-?)?[{_FRACTIONS}])
+    |(?P<fraction>(?<![\d/.,])(?:\d{{1,2}}-)?\d{{1,2}}/\d{{1,2}}(?![\d/])|(?:(?<!\d)\d{{1,2}}-?)?[{FRACTION_SIGNS}])
     |(?P<word>{_LETTERS})
     |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,'’٬٫]\d+)*)
-    |(?P<inch>(?<=[\d{_FRACTIONS}])-?(?:''|["”″]))
+    |(?P<inch>(?<=[\d{FRACTION_SIGNS}])-?(?:''|["”″]))
     |(?P<emoji>{_FLAG}|{_EMOJI}{_JOINED_EMOJI})""",
     regex.VERBOSE,
 )
@@ -48,8 +47,6 @@ _UNSEEN_AT_END: Final = re.compile(f"[{UNSEEN}]+$")
 # A thumb is a thumb.
 _TONES: Final = re.compile("[\U0001f3fb-\U0001f3ff]")
 _DIGITS: Final = re.compile(r"\d+")
-_QUOTES: Final = re.compile('["“”„«»]')
-_CLOSING: Final = frozenset('"”“»')
 
 
 class Token(NamedTuple):

@@ -66,8 +66,8 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
         compound = compounds.get(position)
         if compound is not None:
             parts = tuple(words[position : compound.end])
-            same = [c.text for c in analysis.compounds if (c.start, c.end) == (compound.start, compound.end)]
-            found = tuple(exact(text) for text in dict.fromkeys(same) if lexicon.count(stem(text)))
+            same = dict.fromkeys(_texts_of(compound.start, compound.end, analysis))
+            found = tuple(exact(text) for text in same if lexicon.count(stem(text)))
             terms.append(QueryTerm(compound.text, found, parts=parts))
             corrected += parts
             position = compound.end
@@ -115,8 +115,13 @@ def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> di
 
 def _of_number(position: int, analysis: Analysis, lexicon: Lexicon) -> list[Alternative]:
     """Return what else documents may have for a number: 3 for 3.0."""
-    others = [c.text for c in analysis.compounds if (c.start, c.end) == (position, position + 1)]
+    others = _texts_of(position, position + 1, analysis)
     return [Alternative(text, text, JOINED_WEIGHT, "compound") for text in others if lexicon.count(text)]
+
+
+def _texts_of(start: int, end: int, analysis: Analysis) -> list[str]:
+    """Return the compounds that are made of exactly these words."""
+    return [compound.text for compound in analysis.compounds if (compound.start, compound.end) == (start, end)]
 
 
 def _is_in_model_number(position: int, analysis: Analysis) -> bool:
