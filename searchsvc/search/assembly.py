@@ -87,7 +87,7 @@ def assemble_answer(
         total=retrieved.total,
         groups=candidates.n_groups,
         facets=retrieved.facets,
-        retrieval=request.retrieval_mode(control.settings),
+        retrieval=prepared.retrieval_mode,
         relaxed=_relaxations(prepared, retrieved),
         warnings=warnings_of(prepared),
         operator=retrieved.operator if query.terms else None,

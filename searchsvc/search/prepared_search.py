@@ -8,6 +8,7 @@ import msgspec
 
 from events.errors import InvalidInput, NotFound
 from events.index_control import IndexControl
+from events.settings import RetrievalMode
 from searchsvc.analysis.query import Query
 from searchsvc.engines.protocol import Reading
 from searchsvc.rules.rulebook import Rulebook
@@ -68,6 +69,11 @@ class PreparedSearch(msgspec.Struct, frozen=True):
     def control(self) -> IndexControl:
         """The index as CONTROL configures it."""
         return self.state.control.index(self.index)
+
+    @property
+    def retrieval_mode(self) -> RetrievalMode:
+        """How documents match."""
+        return self.request.retrieval_mode(self.control.settings)
 
     @property
     def query(self) -> Query:

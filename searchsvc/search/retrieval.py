@@ -61,7 +61,7 @@ def _engine_request(
         window=None if request.distinct else request.window + len(directives.pins),
         operator=request.operator,
         min_cosine=ANY if request.like else prepared.min_cosine,
-        has_keyword_leg=request.retrieval_mode(prepared.control.settings) != "vector",
+        has_keyword_leg=prepared.retrieval_mode != "vector",
         excluded_slot=prepared.excluded_slot,
         filters=prepared.filters.refined,
         facets=request.facet_requests(),

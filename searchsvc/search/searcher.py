@@ -120,13 +120,9 @@ class Searcher:
         else:
             applied = apply_rules(reading.snapshot, book, request, filters, now)
             laps.timings.analyse = laps.lap()
-            wants_vector = request.retrieval_mode(control.settings) != "keyword"
-            encoding = (
-                self._encoding(reading.snapshot, applied.query, vector_leg, all_cores)
-                if wants_vector
-                else QueryEncoding()
-            )
-            excluded_slot = None
+            encoding, excluded_slot = QueryEncoding(), None
+            if request.retrieval_mode(control.settings) != "keyword":
+                encoding = self._encoding(reading.snapshot, applied.query, vector_leg, all_cores)
             if reading.snapshot.is_fast:
                 # A slower engine computes it during retrieval, at the same time as other work.
                 encoding()
