@@ -9,11 +9,10 @@ from typing import Final
 import msgspec
 
 from events.settings import IndexSettings
+from searchsvc.engines.attributes import MAX_VALUE_CHARS
 
 # Of one upload. With more, something else is wrong.
 MAX_WARNINGS: Final = 10
-# Longer texts are no attributes, so nothing tells whether documents had them before.
-MAX_TEXT_CHARS: Final = 200
 
 
 class DocumentWarning(msgspec.Struct, frozen=True):
@@ -47,4 +46,5 @@ def members_with_words(documents: Iterable[Mapping[str, object]]) -> list[str]:
 
 
 def _has_words(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_TEXT_CHARS and any(map(str.isalpha, value))
+    # Longer texts are no attributes, so nothing tells whether documents had them before.
+    return isinstance(value, str) and len(value) <= MAX_VALUE_CHARS and any(map(str.isalpha, value))

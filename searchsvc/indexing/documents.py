@@ -81,9 +81,9 @@ def parse_document(number: int, text: bytes) -> AcceptedDocument | RefusedDocume
     if len(text) > MAX_DOCUMENT_BYTES:
         return RefusedDocument(number, f"the document has {len(text)} bytes; allowed: {MAX_DOCUMENT_BYTES}")
     try:
-        members = _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return RefusedDocument(number, f"not a JSON object: {error}")
+        members = decode_members(text)
+    except InvalidInput as error:
+        return RefusedDocument(number, error.message)
     document_id = members.get("id")
     if not isinstance(document_id, str) or not document_id:
         return RefusedDocument(number, f"id is {_quoted(document_id)}; it must be a string that is not empty")

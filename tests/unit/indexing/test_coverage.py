@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from events.settings import IndexSettings, SearchableField
-from searchsvc.indexing.coverage import MAX_TEXT_CHARS, MAX_WARNINGS, members_with_words, unsearched
+from searchsvc.engines.attributes import MAX_VALUE_CHARS
+from searchsvc.indexing.coverage import MAX_WARNINGS, members_with_words, unsearched
 
 SETTINGS = IndexSettings((SearchableField("title"), SearchableField("text", ("notes", "extra_*"))), title="title")
 
 
 def test_members_with_words_are_texts_with_letters() -> None:
     documents: list[dict[str, object]] = [
-        {"id": "one", "title": "lamp", "price": 3, "sku": "123", "prose": "x" * (MAX_TEXT_CHARS + 1)},
+        {"id": "one", "title": "lamp", "price": 3, "sku": "123", "prose": "x" * (MAX_VALUE_CHARS + 1)},
         {"id": "two", "title": "chair", "brand": "Acme", "tags": ["a"]},
     ]
     assert members_with_words(documents) == ["title", "brand"]
