@@ -42,6 +42,12 @@ class QueryTerm(msgspec.Struct, frozen=True):
     parts: tuple[str, ...] = ()
 
     @property
+    def correction(self) -> Alternative | None:
+        """What the word is taken to be a misspelling of, None if it is not."""
+        best = self.alternatives[0] if self.alternatives else None
+        return best if best is not None and best.kind == "typo" else None
+
+    @property
     def n_words(self) -> int:
         return max(len(self.parts), 1)
 

@@ -84,15 +84,15 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
             corrected += halves
         else:
             terms.append(QueryTerm(word, alternatives))
-            corrected.append(_spelt(word, alternatives, lexicon if tolerant else None))
+            corrected.append(_spelt(terms[-1], lexicon if tolerant else None))
     return _Terms(terms, corrected)
 
 
-def _spelt(word: str, alternatives: Sequence[Alternative], lexicon: Lexicon | None) -> str:
+def _spelt(term: QueryTerm, lexicon: Lexicon | None) -> str:
     """Return how a word is probably meant to be spelt. lexicon: None if it is not misspelt"""
-    if alternatives and alternatives[0].kind == "typo":
-        return alternatives[0].word
-    return (more_frequent(word, lexicon) if lexicon is not None else "") or word
+    if term.correction is not None:
+        return term.correction.word
+    return (more_frequent(term.word, lexicon) if lexicon is not None else "") or term.word
 
 
 def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> dict[int, Compound]:
@@ -177,8 +177,7 @@ def _with_synonyms(
 
 def _meant(term: QueryTerm) -> str:
     """Return the stem of a term, or of what it is corrected to."""
-    best = term.alternatives[0] if term.alternatives else None
-    return best.stem if best is not None and best.kind == "typo" else stem(term.word)
+    return term.correction.stem if term.correction is not None else stem(term.word)
 
 
 def _with_stop_words(terms: Sequence[QueryTerm]) -> list[QueryTerm]:

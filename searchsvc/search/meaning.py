@@ -34,9 +34,5 @@ def has_meaning(query: Query, knows: Callable[[str], bool]) -> bool:
 
 
 def _is_in_model(term: QueryTerm, knows: Callable[[str], bool]) -> bool:
-    words = term.parts or (term.alternatives[0].word if _is_corrected(term) else term.word,)
+    words = term.parts or (term.correction.word if term.correction is not None else term.word,)
     return all(len(word) >= MIN_WORD_CHARS and word.isalpha() and knows(word) for word in words)
-
-
-def _is_corrected(term: QueryTerm) -> bool:
-    return bool(term.alternatives) and term.alternatives[0].kind == "typo"
