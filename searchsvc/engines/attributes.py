@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from rapidfuzz import process
 
 from events.errors import InvalidInput
+from searchsvc.engines.filters import Filter, Range, clauses
 
 # Longer texts are prose: to be searched, not to be chosen from a list.
 MAX_VALUE_CHARS: Final = 200
@@ -86,6 +87,23 @@ def parse_number(text: str) -> float | None:
 def number_text(number: float) -> str:
     """Return a number as people write it: 3, not 3.0."""
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
+def check_filter(
+    condition: Filter, field: str, names: Collection[str], has_range_values: Callable[[Range], bool]
+) -> None:
+    """Raise InvalidInput as `searchsvc.engines.protocol.EngineSnapshot.check_filter` says.
+
+    names: the attributes that documents have
+    has_range_values: whether an attribute has values of the kind that a range needs
+    """
+    for clause in clauses(condition):
+        if clause.field == "id":
+            continue
+        if clause.field not in names:
+            raise unknown_attribute(clause.field, list(names), field)
+        if isinstance(clause, Range) and not has_range_values(clause):
+            raise no_range_values(clause.field, field, dates=clause.dates)
 
 
 def unknown_attribute(name: str, existing: Sequence[str], field: str) -> InvalidInput:

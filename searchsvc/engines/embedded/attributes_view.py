@@ -7,10 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from searchsvc.engines.attributes import AttributeValue, no_range_values, parse_number, unknown_attribute
+from searchsvc.engines.attributes import AttributeValue, check_filter, parse_number
 from searchsvc.engines.embedded.ids import IdsView
 from searchsvc.engines.embedded.kernels.attributes import count_values, mark_slots
-from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range, clauses
+from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
 from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
@@ -66,16 +66,13 @@ class AttributesView:
 
     def check(self, condition: Filter, field: str) -> None:
         """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
-        for clause in clauses(condition):
-            if clause.field == "id" or not self._n_slots:
-                continue
-            attribute = self._by_name.get(clause.field)
-            if attribute is None:
-                raise unknown_attribute(clause.field, list(self._by_name), field)
-            if isinstance(clause, Range):
-                values = attribute.dates if clause.dates else attribute.numbers
-                if len(values) and np.isnan(values).all():
-                    raise no_range_values(clause.field, field, dates=clause.dates)
+        if self._n_slots:
+            check_filter(condition, field, self._by_name, self._has_values)
+
+    def _has_values(self, condition: Range) -> bool:
+        attribute = self._by_name[condition.field]
+        values = attribute.dates if condition.dates else attribute.numbers
+        return not len(values) or not np.isnan(values).all()
 
     def facet(self, name: str, matching: BoolArray, max_values: int) -> Facet:
         """Count how many matching slots have each value of an attribute.

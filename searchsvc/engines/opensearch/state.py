@@ -8,8 +8,8 @@ import msgspec
 
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
-from searchsvc.engines.attributes import no_range_values, unknown_attribute
-from searchsvc.engines.filters import Filter, Range, clauses
+from searchsvc.engines.attributes import check_filter
+from searchsvc.engines.filters import Filter, Range
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectorsView
 from searchsvc.engines.opensearch.vocabulary import VocabularyView
@@ -44,12 +44,8 @@ class IndexState(msgspec.Struct, frozen=True):
 
     def check_filter(self, condition: Filter, field: str) -> None:
         """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
-        is_empty = not self.attribute_kinds and not self.n_documents
-        for clause in clauses(condition):
-            if clause.field == "id" or is_empty:
-                continue
-            if clause.field not in self.attribute_kinds:
-                raise unknown_attribute(clause.field, list(self.attribute_kinds), field)
-            kinds = self.attribute_kinds[clause.field]
-            if isinstance(clause, Range) and ("d" if clause.dates else "n") not in kinds:
-                raise no_range_values(clause.field, field, dates=clause.dates)
+        if self.attribute_kinds or self.n_documents:
+            check_filter(condition, field, self.attribute_kinds, self._has_values)
+
+    def _has_values(self, condition: Range) -> bool:
+        return ("d" if condition.dates else "n") in self.attribute_kinds[condition.field]
