@@ -22,7 +22,7 @@ from events.settings import IndexSettings
 from searchsvc.engines.columnar.statistics import K1, B
 
 # Part of an index's fingerprint: an index with another schema, or with words found otherwise in texts, is rebuilt.
-SCHEMA: Final = 8
+SCHEMA: Final = 9
 # Joins the stems at one position.
 SAME_POSITION: Final = "|"
 # Our analyzer on the node.
