@@ -63,6 +63,8 @@ class OracleSnapshot:
         query, vector = request.query, request.query_vector()
         scope = [slot for slot in range(self.n_documents) if slot != request.excluded_slot]
         scope = [slot for slot in scope if self._passes(slot, request.scope)]
+        scope = [slot for slot in scope if all(self.texts.contains(slot, phrase) for phrase in query.required)]
+        scope = [slot for slot in scope if not any(self.texts.contains(slot, phrase) for phrase in query.excluded)]
         matching, operator, unmatched = self._match(query, scope, request.operator)
         matching = matching if request.has_keyword_leg or not query.text else []
         nearest, trust = self._vector_leg(request, scope, matching)

@@ -16,7 +16,7 @@ from benchmarks.oracle.lexicon import OracleLexicon
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Analysis, analyze
 from searchsvc.analysis.document_text import field_text
-from searchsvc.analysis.query import Query, QueryTerm
+from searchsvc.analysis.query import Phrase, Query, QueryTerm
 from searchsvc.analysis.stemming import stem
 from searchsvc.engines.protocol import Upsert
 from searchsvc.engines.retrieval import TextFeatures
@@ -88,12 +88,17 @@ class OracleTexts:
 
     def df(self, term: QueryTerm, field: int) -> int:
         """Return how many documents contain a term in a field: those of its most frequent alternative."""
-        return max((self._frequencies[field][alternative.stem] for alternative in term.alternatives), default=0)
+        return max(
+            (min(self._frequencies[field][stem] for stem in a.stem.split()) for a in term.alternatives), default=0
+        )
 
     def tf(self, slot: int, field: int, term: QueryTerm) -> float:
         """Return how often a term is in a field of a document, its alternatives by their weight."""
-        weights = {alternative.stem: alternative.weight for alternative in term.alternatives}
-        return sum(weights.get(stem(word), 0.0) for word, _ in self.tokens[slot][field])
+        tokens = self.tokens[slot][field]
+        return sum(a.weight * len(_starts(Phrase(tuple(a.stem.split())), tokens)) for a in term.alternatives)
+
+    def contains(self, slot: int, phrase: Phrase) -> bool:
+        return any(_starts(phrase, tokens) for tokens in self.tokens[slot])
 
     def _bm25(self, slot: int, field: int, query: Query, total: float) -> float:
         """Return BM25 of one field, over what a field with every term could reach. total: sum of the terms' idf."""
@@ -127,6 +132,9 @@ class OracleTexts:
                         proximity = max(proximity, 1 / abs(later - position))
                         distance_in_order = (later - position) * (other - term)
                         phrase = max(phrase, float(distance_in_order == query.terms[first].n_words))
+        for alternative in query.phrase_alternatives:
+            if {first, first + 1} <= set(alternative.positions) and self.contains(slot, alternative.phrase):
+                phrase, proximity = 1.0, 1.0
         return phrase, proximity
 
 
@@ -134,6 +142,17 @@ def _tokens(analysis: Analysis) -> list[tuple[str, int]]:
     """Return (word, position) of all words, compounds at the position of their first word."""
     words = [(word, position) for position, word in enumerate(analysis.words)]
     return words + [(compound.text, compound.start) for compound in analysis.compounds]
+
+
+def _starts(phrase: Phrase, tokens: list[tuple[str, int]]) -> list[int]:
+    """Return the positions at which a phrase begins, once for each token that it can begin with."""
+    stems = {(stem(word), position) for word, position in tokens}
+    return [
+        position
+        for word, position in tokens
+        if stem(word) == phrase.stems[0]
+        and all((stemmed, position + i) in stems for i, stemmed in enumerate(phrase.stems))
+    ]
 
 
 def _contains(term: QueryTerm, word: str) -> bool:

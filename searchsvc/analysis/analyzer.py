@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 from searchsvc.analysis.folding import FILLER, is_unseen
 from searchsvc.analysis.numbers import Number
+from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.spacing import spaced
 from searchsvc.analysis.tokens import INCH, MAX_WORD_CHARS, Token, tokens
 
@@ -152,9 +153,9 @@ def spans(text: str) -> Iterator[Span]:
                     yield Span(offset + run[0].start, offset + run[-1].end, (*(t.word for t in run), *compounds))
 
 
-def normalized(text: str) -> str:
-    """Return the words of a text, folded and joined by spaces."""
-    return " ".join(analyze_query(text).words)
+def normalized(query: str) -> str:
+    """Return the words that a query looks for, folded and joined by spaces."""
+    return " ".join(analyze_query(read_query(query).text).words)
 
 
 def query_key(query: str) -> str:

@@ -62,7 +62,8 @@ class Highlighter:
         for i, name in enumerate(options.fields):
             require(name in names, f"highlight.fields[{i}]", name, f"one of {', '.join(names)}")
         terms = [term for term in query.terms if not term.optional]
-        self._stems = {alternative.stem for term in terms for alternative in term.alternatives}
+        self._stems = {stemmed for term in terms for stemmed in term.stems}
+        self._phrases = [alternative.phrase.stems for alternative in query.phrase_alternatives]
         # The compound 14inch is also written 14 inch.
         self._stems |= {stem(part) for term in terms for part in term.parts}
         self._members = tuple(
@@ -83,11 +84,21 @@ class Highlighter:
             text = whole[: min(MAX_CHARS, self._n_chars_left)]
             self._n_chars_left -= len(text)
             runs = list(spans(text))
-            offsets = [(run.start, run.end) for run in runs if any(stem(word) in self._stems for word in run.words)]
+            offsets = [(runs[i].start, runs[i].end) for i in self._matching(runs)]
             if offsets:
                 snippet = self._snippet(text, runs, offsets) + (f" {ELLIPSIS}" if len(whole) > len(text) else "")
                 highlights[name] = Highlight(snippet, offsets)
         return highlights
+
+    def _matching(self, runs: Sequence[Span]) -> list[int]:
+        """Return the positions of the runs that hold a word of the query, or one of a phrase that stands for some."""
+        stems = [{stem(word) for word in run.words} for run in runs]
+        matching = {i for i, of_run in enumerate(stems) if not self._stems.isdisjoint(of_run)}
+        for phrase in self._phrases:
+            for start in range(len(runs) - len(phrase) + 1):
+                if all(word in of_run for word, of_run in zip(phrase, stems[start:], strict=False)):
+                    matching.update(range(start, start + len(phrase)))
+        return sorted(matching)
 
     def _texts(self, members: dict[str, object]) -> Iterator[tuple[str, str]]:
         for pattern in self._members:

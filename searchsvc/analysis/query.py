@@ -1,7 +1,9 @@
 """An understood query: its terms and the words of the index that stand for them. Pure values.
 
 A query is a list of terms. Each term has *alternatives*: the stems of the word itself, of words that it is the start
-or a misspelling of, of compounds and of synonyms. A document contains the term if it contains any of them.
+or a misspelling of, of compounds and of synonyms. A document contains the term if it contains any of them. A synonym of
+several words is a *phrase*: a document contains it where the words stand side by side, in order. It stands for every
+term of the words that it is a synonym of.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ RequestedOperator = Literal["auto", "all", "any"]
 
 
 class Alternative(msgspec.Struct, frozen=True):
-    """A stem that stands for a query term.
+    """A stem, or the stems of a phrase, that stand for a query term.
 
-    word: the word of the index that it is the stem of
+    stem: of a phrase, the stems of its words with spaces between them
+    word: the word of the index that it is the stem of, or the words of the phrase
     weight: what finding it is worth, in (0, 1]; 1 for the word itself
     """
 
@@ -26,6 +29,24 @@ class Alternative(msgspec.Struct, frozen=True):
     word: str
     weight: float
     kind: AlternativeKind
+
+    @property
+    def is_phrase(self) -> bool:
+        return " " in self.stem
+
+
+class Phrase(msgspec.Struct, frozen=True):
+    """Words that stand side by side in one field, in order; a word of its own is one, too. stems: of the words"""
+
+    stems: tuple[str, ...]
+
+
+class PhraseAlternative(msgspec.Struct, frozen=True):
+    """A phrase that stands for some terms of a query. positions: of the terms; weight: as in `Alternative`"""
+
+    phrase: Phrase
+    positions: tuple[int, ...]
+    weight: float
 
 
 class QueryTerm(msgspec.Struct, frozen=True):
@@ -51,15 +72,22 @@ class QueryTerm(msgspec.Struct, frozen=True):
     def n_words(self) -> int:
         return max(len(self.parts), 1)
 
+    @property
+    def stems(self) -> list[str]:
+        """The stems that stand for the term, phrases left out."""
+        return list(dict.fromkeys(a.stem for a in self.alternatives if not a.is_phrase))
+
 
 class Query(msgspec.Struct, frozen=True):
     """A query as the engines search it.
 
-    text: as typed, trimmed; '' browses
+    text: as typed, trimmed, without signs; '' browses
     words: the words of the text, folded
     terms: in the order of the words
     did_you_mean: the whole query with its misspelt words replaced, None if there are none
     rule_ids: rules whose synonyms are among the alternatives
+    required: phrases that each document must contain
+    excluded: phrases that no document may contain
     """
 
     text: str
@@ -67,6 +95,23 @@ class Query(msgspec.Struct, frozen=True):
     terms: tuple[QueryTerm, ...] = ()
     did_you_mean: str | None = None
     rule_ids: tuple[str, ...] = ()
+    required: tuple[Phrase, ...] = ()
+    excluded: tuple[Phrase, ...] = ()
+
+    @property
+    def phrase_alternatives(self) -> list[PhraseAlternative]:
+        """The phrases among the alternatives, each once for neighbouring terms that it stands for."""
+        found: list[PhraseAlternative] = []
+        for position, term in enumerate(self.terms):
+            for alternative in term.alternatives:
+                if alternative.is_phrase:
+                    phrase = Phrase(tuple(alternative.stem.split()))
+                    before = next((f for f in found if (f.phrase, f.positions[-1]) == (phrase, position - 1)), None)
+                    if before is not None:
+                        found.remove(before)
+                    positions = (*before.positions, position) if before is not None else (position,)
+                    found.append(PhraseAlternative(phrase, positions, alternative.weight))
+        return found
 
     @property
     def required_positions(self) -> list[int]:

@@ -17,7 +17,7 @@ class Synonym(msgspec.Struct, frozen=True):
 
     phrase: stems of the phrase, in order
     words: the words that mean the same
-    compound: these words written as one, '' if they are not written so
+    compound: these words written as one, '' if they are never written so
     one_way: whether the phrase is no synonym of the words
     """
 

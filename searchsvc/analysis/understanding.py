@@ -1,6 +1,7 @@
 """Understand a query: find the words of the index that each of its words may stand for. Pure.
 
-split into words; a compound that documents contain is one term
+read signs: "phrases" and -excluded words
+->  split into words; a compound that documents contain is one term
 ->  each word: itself, what it is the beginning or a misspelling of, or the two words it is made of
 ->  neighbours written as one word  ->  synonyms  ->  stop words
 """
@@ -15,7 +16,8 @@ import msgspec
 from searchsvc.analysis.alternatives import alternatives_of, exact, more_frequent
 from searchsvc.analysis.analyzer import Analysis, Compound, analyze_query
 from searchsvc.analysis.lexicon import Lexicon
-from searchsvc.analysis.query import Alternative, Query, QueryTerm
+from searchsvc.analysis.query import Alternative, Phrase, Query, QueryTerm
+from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
 
@@ -48,13 +50,21 @@ def understand(
     typing: whether the last word may be unfinished
     typos: whether words may be misspelt
     """
-    analysis = analyze_query(text)
+    typed = read_query(text)
+    analysis = analyze_query(typed.text)
     words = analysis.words[:MAX_QUERY_TERMS]
     terms, corrected = _terms(words, analysis, lexicon, typing=typing, typos=typos)
     terms = _with_neighbours_joined(terms, lexicon)[:MAX_QUERY_TERMS]
     terms, rule_ids = _with_synonyms(terms, synonyms, lexicon)
-    did_you_mean = " ".join(corrected) if corrected != words else None
-    return Query(text.strip(), tuple(words), tuple(_with_stop_words(terms)), did_you_mean, rule_ids)
+    return Query(
+        text=typed.text,
+        words=tuple(words),
+        terms=tuple(_with_stop_words(terms)),
+        did_you_mean=" ".join(corrected) if corrected != words else None,
+        rule_ids=rule_ids,
+        required=tuple(_phrase(words) for phrase in typed.phrases if (words := analyze_query(phrase).words)),
+        excluded=tuple(phrase for words in typed.excluded for phrase in _spellings(analyze_query(words))),
+    )
 
 
 def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing: bool, typos: bool) -> _Terms:
@@ -155,7 +165,7 @@ def _with_synonyms(
 ) -> tuple[list[QueryTerm], tuple[str, ...]]:
     """Return the terms with their synonyms, and the ids of the rules that added some.
 
-    A phrase is represented by its rarest word; 4k and wi-fi by their compound if documents contain it.
+    Several words are a phrase; 4k and wi-fi are one word if documents contain it.
     """
     terms, rule_ids = list(terms), dict[str, None]()
     stems = [_meant(term) for term in terms]
@@ -164,20 +174,30 @@ def _with_synonyms(
             end = start + len(synonym.phrase)
             if tuple(stems[start:end]) != synonym.phrase:
                 continue
-            word = synonym.compound
-            if not word or not lexicon.count(stem(word)):
-                word = min(synonym.words, key=lambda candidate: (lexicon.count(stem(candidate)), candidate))
-            if not lexicon.count(stem(word)):
+            words = [synonym.compound] if lexicon.count(stem(synonym.compound)) else synonym.words
+            stems_of_words = [stem(word) for word in words]
+            if not all(map(lexicon.count, stems_of_words)):
                 continue
             rule_ids[synonym.rule_id] = None
+            added = Alternative(" ".join(stems_of_words), " ".join(words), SYNONYM_WEIGHT, "synonym")
             for position in range(start, end):
-                terms[position] = _added(terms[position], Alternative(stem(word), word, SYNONYM_WEIGHT, "synonym"))
+                terms[position] = _added(terms[position], added)
     return terms, tuple(rule_ids)
 
 
 def _meant(term: QueryTerm) -> str:
     """Return the stem of a term, or of what it is corrected to."""
     return term.correction.stem if term.correction is not None else stem(term.word)
+
+
+def _phrase(words: Sequence[str]) -> Phrase:
+    return Phrase(tuple(map(stem, words[:MAX_QUERY_TERMS])))
+
+
+def _spellings(analysis: Analysis) -> list[Phrase]:
+    """Return the words of a text as a phrase, and as one word if they are written so."""
+    compounds = _texts_of(0, len(analysis.words), analysis)
+    return [_phrase(words) for words in (analysis.words, *([compound] for compound in compounds)) if words]
 
 
 def _with_stop_words(terms: Sequence[QueryTerm]) -> list[QueryTerm]:

@@ -14,6 +14,7 @@ import msgspec
 
 from events.types import RankingShown
 from searchsvc.analysis.analyzer import normalized
+from searchsvc.analysis.query_syntax import read_query
 from searchsvc.behavior.redaction import REDACTED
 
 MAX_QUERIES: Final = 10_000
@@ -55,10 +56,10 @@ class QueryCounts:
         return (query for counts in list(self._counts.values()) for query in list(counts.values()))
 
     def add(self, ranking: RankingShown) -> None:
-        """Count the query of a ranking, if it is the first page of a complete query that found something."""
+        """Count the query of a ranking, if it is complete, without signs, and its first page shows something."""
         text = " ".join(ranking.query.split())
         excluded = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
-        if excluded or not 0 < len(text) <= MAX_QUERY_CHARS:
+        if excluded or not 0 < len(text) <= MAX_QUERY_CHARS or read_query(text).has_signs:
             return
         key = normalized(text)
         if not key:

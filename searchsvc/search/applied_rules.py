@@ -10,6 +10,7 @@ import msgspec
 
 from events.errors import InvalidInput
 from searchsvc.analysis.query import Query
+from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.protocol import EngineSnapshot
@@ -101,7 +102,7 @@ def apply_rules_without_query(
 
 def _typed_stems(query: str) -> tuple[Stems, ...]:
     """Return what patterns are compared with: the query's stems, no stems for browsing, nothing for mere signs."""
-    stems = stems_of(query)
+    stems = stems_of(read_query(query).text)
     return (stems,) if stems or not query.strip() else ()
 
 

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.highlight import Highlighter
+from searchsvc.analysis.query_syntax import read_query
 from searchsvc.engines.retrieval import Retrieved
 from searchsvc.rules.directives import Effect
 from searchsvc.search import ranking
@@ -94,7 +95,7 @@ def assemble_answer(
         terms=[
             TermInfo.from_term(term, position in retrieved.unmatched_terms) for position, term in enumerate(query.terms)
         ],
-        did_you_mean=query.did_you_mean,
+        did_you_mean=_did_you_mean(prepared),
         vector_trust=round(retrieved.vector_trust, 3) if retrieval.vector is not None else None,
         took_ms=prepared.laps.total(),
         applied_seq=prepared.state.control.seq,
@@ -109,6 +110,12 @@ def assemble_answer(
         experiment=request.experiment or None,
         degraded=retrieval.degraded,
     )
+
+
+def _did_you_mean(prepared: PreparedSearch) -> str | None:
+    """Return the corrected query with the signs of the typed one."""
+    corrected = prepared.query.did_you_mean
+    return read_query(prepared.request.query).with_signs(corrected) if corrected is not None else None
 
 
 def _relaxations(prepared: PreparedSearch, retrieved: Retrieved) -> list[Relaxation]:

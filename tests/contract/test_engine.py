@@ -11,6 +11,9 @@ import pytest
 
 from benchmarks.oracle import OracleSnapshot
 from events.errors import InvalidInput
+from searchsvc.analysis.query import Operator, Query
+from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.synonyms import Synonym
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.opensearch.node import Node
@@ -83,11 +86,11 @@ def retrieve(reading: Reading, query: str = "", seed: int | None = None, k: int 
     )
 
 
-def retrieve_by_rules(reading: Reading, query: str = "", **members: Any) -> Retrieved:
+def retrieve_by_rules(reading: Reading, query: str | Query = "", **members: Any) -> Retrieved:
     """Retrieve with members that rules set, and others that no request has."""
     return reading.retrieve(
         Retrieval(
-            query=understand(query, reading.snapshot.lexicon),
+            query=understand(query, reading.snapshot.lexicon) if isinstance(query, str) else query,
             field_boosts={"title": 3.0, "text": 1.0},
             signal_weights=np.array([1.0], np.float32),
             window=10,
@@ -146,6 +149,15 @@ def counts(facet: Facet) -> dict[str, int]:
         ("rainjacket", "auto", {"4"}),
         ("jack", "auto", {"4"}),
         ("!!!", "auto", set()),
+        ('"running shoe"', "auto", {"1", "2"}),
+        ('"shoes running"', "auto", set()),
+        ('red "running shoes"', "any", {"1", "2"}),
+        ('"red wool" road', "auto", {"3"}),
+        ('"rain jacket mx-5000"', "all", {"4"}),
+        ("red -socks", "any", {"1", "5"}),
+        ('shoes -"wet rock"', "auto", {"1", "3"}),
+        ("-red -mx-5000", "auto", {"2", "6"}),
+        ("red -zzzzz", "all", {"1", "3", "5"}),
         ("", "auto", {"1", "2", "3", "4", "5", "6"}),
     ],
 )
@@ -155,6 +167,34 @@ def test_a_query_matches_the_documents_with_its_words(
     retrieved = retrieve(reading, query, operator=operator)
     assert set(ids(reading, retrieved.keyword)) == expected
     assert retrieved.total == len(expected)
+
+
+def test_a_synonym_of_several_words_is_a_phrase(reading: Reading) -> None:
+    """It stands for every word that it is a synonym of, and a document has it only where its words are neighbours."""
+    pairs = {"trainers": "running shoes", "wool footwear": "shoes for the road", "dry coat": "rain jacket"}
+    synonyms = {
+        stem(of.split()[0]): [Synonym("r", tuple(map(stem, of.split())), tuple(to.split()))] for of, to in pairs.items()
+    }
+
+    def retrieved(text: str, operator: Operator = "all") -> tuple[Retrieved, Query]:
+        query = understand(text, reading.snapshot.lexicon, lambda first: synonyms.get(first, ()), typos=False)
+        return retrieve_by_rules(reading, query=query, operator=operator), query
+
+    for text, expected in (
+        ("trainers", {"1", "2"}),
+        ("red trainers", {"1"}),
+        ("wool footwear", {"1"}),
+        ("dry coat", {"4"}),
+        ('"trainers"', set()),
+    ):
+        assert set(ids(reading, retrieved(text)[0].keyword)) == expected, text
+    found, query = retrieved("wool footwear", "any")
+    assert set(ids(reading, found.keyword)) == {"1", "3"}
+    features = reading.text_features(slots_of(reading, "1", "3"), query)
+    assert features.all_terms.tolist() == [1.0, 0.0]
+    assert features.phrase.tolist() == features.proximity.tolist() == [1.0, 0.0]
+    assert features.coverage[0] == pytest.approx(1.0)
+    assert features.bm25[0, 0] == 0.0 < features.bm25[0, 1]
 
 
 def test_the_operator_and_words_that_no_document_has_are_reported(reading: Reading) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.oracle import OracleSnapshot
-from events.rules import BoostAction, Conditions, FilterAction, HideAction, PinAction, QueryPattern, Rule
+from events.rules import BoostAction, Conditions, FilterAction, HideAction, PinAction, QueryPattern, Rule, SynonymAction
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import Delete, EngineSnapshot, Upsert
 from searchsvc.engines.retrieval import FacetRequest
@@ -37,7 +37,8 @@ WORDS = (
     "inch",
     "wifi",
 )
-TYPED = (*WORDS, "sheo", "raim", "bluee", "zzz", "wi-fi", "rainboot", "of", "mx 500")
+SIGNED = ('"red shoes"', '"mx-500"', "-boot", '-"rain red"', "-wi-fi")
+TYPED = (*WORDS, "sheo", "raim", "bluee", "zzz", "wi-fi", "rainboot", "of", "mx 500", *SIGNED)
 words = st.lists(st.sampled_from(WORDS), max_size=5).map(" ".join)
 documents = st.builds(
     lambda number, title, text, votes, brand, tags: upsert(
@@ -78,6 +79,7 @@ actions = st.one_of(
     st.builds(HideAction, st.integers(0, 30).map(lambda i: f"d{i}")),
     st.builds(lambda text: HideAction(filter=text), clause),
     st.builds(FilterAction, clause),
+    st.builds(lambda words: SynonymAction(words), st.sampled_from((("boot", "rain shoe"), ("red shoe", "blue boot")))),
     st.builds(BoostAction, st.sampled_from((0.5, 2.0, 5.0)), st.one_of(st.just(""), clause), signal=st.just("")),
     st.builds(BoostAction, st.sampled_from((0.5, 2.0, 5.0)), st.one_of(st.just(""), clause), st.just("votes")),
 )

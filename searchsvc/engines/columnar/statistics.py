@@ -44,6 +44,8 @@ def statistics_of(
 ) -> QueryStatistics:
     """Compute the statistics of a query. A term is as frequent as its most frequent alternative.
 
+    A phrase is taken to be as frequent as its rarest word, the most it can be.
+
     document_frequencies: (n_fields, n_terms of the index)
     """
     n_fields = document_frequencies.shape[0]
@@ -57,7 +59,14 @@ def statistics_of(
         if len(first) < len(positions):
             largest = np.maximum.reduceat(largest, first, axis=1)
         frequencies[[positions[i] for i in first], :-1] = largest.T
-        frequencies[:, -1] = frequencies.max(axis=1)
+    for phrase in query.phrase_alternatives:
+        terms = [lexicon.term(stem) for stem in phrase.phrase.stems]
+        known = [term for term in terms if term is not None]
+        if len(known) == len(terms):
+            of_phrase = document_frequencies[:, known].min(axis=1)
+            for position in phrase.positions:
+                frequencies[position, :-1] = np.maximum(frequencies[position, :-1], of_phrase)
+    frequencies[:, -1] = frequencies.max(axis=1, initial=0)
     idf = np.where(frequencies, inverse_document_frequency(frequencies, n_documents), 0.0)
     term_idf = idf[:, -1]
     ceiling = (K1 + 1.0) * float(term_idf.sum())

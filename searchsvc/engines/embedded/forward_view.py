@@ -11,7 +11,7 @@ from searchsvc.analysis.query import Query
 from searchsvc.engines.columnar.lexicon_view import LexiconView
 from searchsvc.engines.columnar.statistics import K1, QueryStatistics, statistics_of, words_hash
 from searchsvc.engines.embedded.kernels import features
-from searchsvc.engines.embedded.kernels.structs import ForwardArrays, LengthNorm, QueryPlan
+from searchsvc.engines.embedded.kernels.structs import ForwardArrays, LengthNorm, PhraseArrays, QueryPlan
 from searchsvc.engines.retrieval import TextFeatures
 from tuning.arrays import AnyArray, IntArray
 
@@ -36,10 +36,11 @@ class ForwardView(msgspec.Struct, frozen=True):
     def statistics(self, query: Query) -> QueryStatistics:
         return statistics_of(query, self.lexicon, self.document_frequencies, self.n_live)
 
-    def plan(self, query: Query, statistics: QueryStatistics) -> QueryPlan | None:
+    def plan(self, query: Query, statistics: QueryStatistics, phrases: PhraseArrays) -> QueryPlan | None:
         """Return what text features of a query look for, or None if no document contains any of its terms.
 
         statistics: of the query
+        phrases: that stand for its terms
         """
         if statistics.ceiling <= 0.0:
             return None
@@ -61,6 +62,7 @@ class ForwardView(msgspec.Struct, frozen=True):
             idf_shares=statistics.term_idf * share,
             required=np.array(required, np.int64),
             widths=np.array([term.n_words for term in query.terms], np.int64),
+            phrases=phrases,
         )
 
     def features(self, slots: IntArray, plan: QueryPlan | None) -> TextFeatures:

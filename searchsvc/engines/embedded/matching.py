@@ -28,10 +28,12 @@ class QueryTerms(msgspec.Struct, frozen=True):
     """A query as an index sees it: how rare its terms are, and what to look for in documents.
 
     plan: None if no document contains any term
+    passing: (n_slots,) which slots have the phrases that the query requires and none that it excludes; None for all
     """
 
     statistics: QueryStatistics
     plan: QueryPlan | None
+    passing: BoolArray | None
 
 
 class KeywordMatches(msgspec.Struct, frozen=True):
@@ -74,6 +76,11 @@ class Matcher:
         for query_spans in self._spans:
             # Also of stop words: a document need not contain them, but scores by them.
             set_term_bits(query_spans.run.arrays.entries, query_spans.spans, self._term_bits)
+        self._with_phrase = np.empty(0, np.int64)
+        if terms.plan is not None and len(terms.plan.phrases.slots):
+            phrases = terms.plan.phrases
+            np.bitwise_or.at(self._term_bits, phrases.slots, np.uint32(1) << phrases.terms.astype(np.uint32))
+            self._with_phrase = np.unique(phrases.slots)
 
     def matches(self, allowed: BoolArray, operator: RequestedOperator) -> KeywordMatches:
         """Find the matching documents. allowed: (n_slots,) live and in the scope.
@@ -109,6 +116,11 @@ class Matcher:
             self._add_scores(self._spans, factors, matches.mask, slots, scores)
         else:
             slots = self._score_best(matches, boosts, factors, k, scores)
+        phrased = self._with_phrase[matches.mask[self._with_phrase]]
+        if len(phrased):
+            # The postings do not tell how often they contain the phrases.
+            scores[phrased] = self._forward.features(phrased, self._terms.plan).bm25 @ boosts
+            slots = np.union1d(slots, phrased)
         return slots, scores[slots]
 
     def _score_best(

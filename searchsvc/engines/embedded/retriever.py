@@ -65,13 +65,11 @@ class MatchSet(msgspec.Struct, frozen=True):
 class Retriever:
     """Answers one `Reading.retrieve`.
 
-    terms: the query's terms; None if the query has no text
+    terms: the query's terms
     executor: runs the vector leg while this thread runs the keyword leg; None runs one after the other
     """
 
-    def __init__(
-        self, views: IndexViews, request: Retrieval, terms: QueryTerms | None, executor: Executor | None
-    ) -> None:
+    def __init__(self, views: IndexViews, request: Retrieval, terms: QueryTerms, executor: Executor | None) -> None:
         self._views = views
         self._request = request
         self._terms = terms
@@ -149,7 +147,7 @@ class Retriever:
 
     def _look_up_terms(self) -> Matcher | None:
         views = self._views
-        if self._terms is None:
+        if not self._request.query.text:
             return None
         return Matcher(views.postings, views.forward, self._request.query, self._terms, len(views.live))
 
@@ -161,7 +159,7 @@ class Retriever:
         if self._request.excluded_slot is not None:
             scope = scope.copy()
             scope[self._request.excluded_slot] = False
-        return scope
+        return scope if self._terms.passing is None else scope & self._terms.passing
 
     def _pinned(self, allowed: BoolArray) -> IntArray:
         """Return the slots of the pinned documents that exist and are allowed, ascending."""

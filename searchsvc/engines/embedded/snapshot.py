@@ -15,6 +15,7 @@ from events.settings import IndexSettings
 from searchsvc.analysis.query import Query
 from searchsvc.engines.columnar.lexicon_view import LexiconView
 from searchsvc.engines.embedded.matching import QueryTerms
+from searchsvc.engines.embedded.phrases import phrase_arrays, with_phrases
 from searchsvc.engines.embedded.retriever import Retriever
 from searchsvc.engines.embedded.views import IndexViews
 from searchsvc.engines.filters import Filter
@@ -92,9 +93,11 @@ class EmbeddedSnapshot:
         if terms is None:
             if len(self._cached_terms) >= MAX_CACHED_QUERIES:
                 self._cached_terms = {}
-            forward = self.views.forward
-            statistics = forward.statistics(query)
-            terms = self._cached_terms[query] = QueryTerms(statistics, forward.plan(query, statistics))
+            postings, forward = self.views.postings, self.views.forward
+            statistics, phrases = forward.statistics(query), phrase_arrays(query, postings, forward)
+            plan = forward.plan(query, statistics, phrases)
+            terms = QueryTerms(statistics, plan, with_phrases(query, postings, forward))
+            self._cached_terms[query] = terms
         return terms
 
 
@@ -110,7 +113,7 @@ class EmbeddedReading:
         return self._snapshot
 
     def retrieve(self, request: Retrieval) -> Retrieved:
-        terms = self._snapshot.query_terms(request.query) if request.query.text else None
+        terms = self._snapshot.query_terms(request.query)
         return Retriever(self._views, request, terms, self._snapshot.concurrent_executor).run()
 
     def text_features(self, slots: IntArray, query: Query) -> TextFeatures:

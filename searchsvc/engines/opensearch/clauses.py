@@ -28,13 +28,9 @@ def ids_clause(ids: Sequence[str]) -> Clause:
     return {"terms": {"id": list(ids)}}
 
 
-def filter_clauses(conditions: Sequence[Filter | None], excluded_id: str | None) -> list[Clause]:
-    """Return the clauses that every hit must match.
-
-    conditions: filters to pass; None is no filter
-    excluded_id: id of a document to leave out
-    """
-    clauses = [LIVE, *(filter_clause(condition) for condition in conditions if condition is not None)]
+def scope_clauses(scope: Filter | None, excluded_id: str | None) -> list[Clause]:
+    """Return the clauses that every document of a scope matches. excluded_id: id of a document to leave out"""
+    clauses = [LIVE, *([filter_clause(scope)] if scope is not None else [])]
     if excluded_id is not None:
         clauses.append({"bool": {"must_not": [{"term": {"id": excluded_id}}]}})
     return clauses

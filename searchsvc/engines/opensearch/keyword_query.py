@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from searchsvc.analysis.query import Operator, Query, QueryTerm, RequestedOperator
+from searchsvc.analysis.query import Operator, Phrase, Query, QueryTerm, RequestedOperator
 from searchsvc.engines.columnar.statistics import QueryStatistics
 from searchsvc.engines.opensearch.clauses import EVERYTHING, NOTHING, Clause, any_of
 from searchsvc.engines.opensearch.mapping import SAME_POSITION
@@ -47,7 +47,7 @@ def query_clauses(
     """
     in_index = statistics.in_index.tolist()
     positions = [position for position, _ in enumerate(query.terms) if in_index[position]]
-    contains = {position: {"match": {"all": _alternatives(query.terms[position])}} for position in positions}
+    contains = {position: _contains(query.terms[position]) for position in positions}
     by_field = [
         [
             _bm25_clause(query.terms[position], field, float(idf), rarity)
@@ -64,7 +64,7 @@ def query_clauses(
     named += _term_clauses(query, contains)
     for position in range(len(query.terms) - 1):
         if in_index[position] and in_index[position + 1]:
-            named.append(_pair_clause(query, position))
+            named += _pair_clauses(query, position)
     if query.words:
         named.append({"term": {"title": {"value": title_key(query.words), "_name": "title"}}})
     return QueryClauses(
@@ -73,6 +73,18 @@ def query_clauses(
         score={"bool": {"should": score}},
         named={"bool": {"should": [EVERYTHING, *named]}},
     )
+
+
+def phrase_clause(phrase: Phrase) -> Clause:
+    """Return the clause that matches documents with a phrase."""
+    return {"match_phrase": {"all": " ".join(phrase.stems)}}
+
+
+def phrase_clauses(query: Query) -> list[Clause]:
+    """Return the clauses that every hit must match: the phrases that a query requires, and none that it excludes."""
+    excluded = [phrase_clause(phrase) for phrase in query.excluded]
+    required = [phrase_clause(phrase) for phrase in query.required]
+    return [*required, {"bool": {"must_not": excluded}}] if excluded else required
 
 
 def keyword_query(clauses: QueryClauses, operator: RequestedOperator, filters: Sequence[Clause]) -> Clause:
@@ -108,10 +120,14 @@ def _term_clauses(query: Query, contains: dict[int, Clause]) -> list[Clause]:
     return clauses
 
 
-def _pair_clause(query: Query, position: int) -> Clause:
-    """Return the named clause whose score tells how near a term and the next one come in a hit."""
-    words = f"{_alternatives(query.terms[position])} {_alternatives(query.terms[position + 1])}"
-    return named_clause(pair_name(position), [{"match_phrase": {"all": {"query": words, "slop": PAIR_SLOP}}}])
+def _pair_clauses(query: Query, position: int) -> list[Clause]:
+    """Return the named clause whose score tells how near a term and the next one come in a hit, if they can."""
+    both = [p.phrase for p in query.phrase_alternatives if {position, position + 1} <= set(p.positions)]
+    clauses = [phrase_clause(phrase) for phrase in both]
+    words = [_alternatives(term) for term in query.terms[position : position + 2]]
+    if all(words):
+        clauses.append({"match_phrase": {"all": {"query": " ".join(words), "slop": PAIR_SLOP}}})
+    return [named_clause(pair_name(position), clauses)] if clauses else []
 
 
 def _bm25_clause(term: QueryTerm, field: int, idf: float, rarity: Callable[[str, int], float]) -> Clause:
@@ -123,18 +139,32 @@ def _bm25_clause(term: QueryTerm, field: int, idf: float, rarity: Callable[[str,
     by_weight: dict[float, dict[str, float]] = {}
     for alternative in term.alternatives:
         own_idf = rarity(alternative.stem, field)
-        if own_idf > 0.0:
+        if own_idf > 0.0 and not alternative.is_phrase:
             by_weight.setdefault(alternative.weight, {})[alternative.stem] = own_idf
     matches = [
         # The node takes a group for as rare as its most frequent stem.
         {"query": SAME_POSITION.join(group), "boost": weight * idf / min(group.values())}
         for weight, group in by_weight.items()
     ]
-    return _best_of([{"match": {f"text.{field}": match}} for match in matches])
+    clauses: list[Clause] = [{"match": {f"text.{field}": match}} for match in matches]
+    for alternative in term.alternatives:
+        if alternative.is_phrase:
+            # The node takes a phrase for as rare as all of its words together.
+            own_idf = sum(rarity(stem, field) for stem in alternative.stem.split())
+            match = {"query": alternative.stem, "boost": alternative.weight * idf / max(own_idf, 1e-9)}
+            clauses.append({"match_phrase": {f"text.{field}": match}})
+    return _best_of(clauses)
+
+
+def _contains(term: QueryTerm) -> Clause:
+    """Return the clause that matches documents with a term."""
+    words: list[Clause] = [{"match": {"all": _alternatives(term)}}] if term.stems else []
+    phrases = [Phrase(tuple(a.stem.split())) for a in term.alternatives if a.is_phrase]
+    return any_of([*words, *map(phrase_clause, phrases)])
 
 
 def _alternatives(term: QueryTerm) -> str:
-    return SAME_POSITION.join(dict.fromkeys(alternative.stem for alternative in term.alternatives))
+    return SAME_POSITION.join(term.stems)
 
 
 def _best_of(clauses: Sequence[Clause]) -> Clause:

@@ -54,6 +54,8 @@ class OpenSearchReading:
         statistics = self._statistics(request.query)
         planned = plan(state, request, statistics, vector, excluded_id)
         requests = bodies(planned)
+        if self._query is not None and self._query is not request.query:
+            self._hits.clear_named()
         by_name = dict(zip(requests, self._search(list(requests.values())), strict=True))
         self._query, self._grouped_by, self._test_filters = request.query, request.distinct, planned.tested
         read = RetrievalReplies(

@@ -28,12 +28,18 @@ from searchsvc.engines.opensearch.clauses import (
     among_query,
     any_of,
     filter_clause,
-    filter_clauses,
     ids_clause,
     nearest_query,
+    scope_clauses,
 )
 from searchsvc.engines.opensearch.facets import facet_aggregation, facet_paths
-from searchsvc.engines.opensearch.keyword_query import QueryClauses, keyword_query, match_clause, query_clauses
+from searchsvc.engines.opensearch.keyword_query import (
+    QueryClauses,
+    keyword_query,
+    match_clause,
+    phrase_clauses,
+    query_clauses,
+)
 from searchsvc.engines.opensearch.named_scores import filter_name, with_test_filters
 from searchsvc.engines.opensearch.ordering import browse_sort, sort_clauses
 from searchsvc.engines.opensearch.state import IndexState
@@ -66,7 +72,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     clauses: of the query; their named clauses also test `tested`
     vector: (dimension,) of the query, None without a vector leg
-    scope: what every document of the match set must match
+    scope: what every document of the match set must match: the scope and the query's phrases
     filters: what every hit must match: the scope and the filters
     tested: filters of which each hit reports whether it passes: those the search will ask about, then those of this
         retrieval
@@ -107,6 +113,7 @@ def plan(
     lacks_terms = not all(statistics.in_index[position] for position in request.query.required_positions)
     if not request.has_keyword_leg or (request.operator == "all" and lacks_terms):
         clauses = msgspec.structs.replace(clauses, all_terms=None, any_term=None)
+    always = [*scope_clauses(request.scope, excluded_id), *phrase_clauses(request.query)]
     other_filters = {
         i: others
         for i, facet in enumerate(request.facets)
@@ -119,13 +126,10 @@ def plan(
         request=request,
         clauses=msgspec.structs.replace(clauses, named=with_test_filters(clauses.named, tested)),
         vector=vector,
-        scope=filter_clauses((request.scope,), excluded_id),
-        filters=filter_clauses((request.scope, request.filters), excluded_id),
+        scope=always,
+        filters=_and(always, request.filters),
         tested=tested,
-        facet_filters={
-            i: FacetFilters(filter_clauses((request.scope, others), excluded_id), _name(others))
-            for i, others in other_filters.items()
-        },
+        facet_filters={i: FacetFilters(_and(always, others), _name(others)) for i, others in other_filters.items()},
     )
 
 
@@ -145,6 +149,10 @@ def bodies(plan: Plan) -> dict[str, Body]:
     for i, facet_filters in plan.facet_filters.items():
         all_bodies[f"facet.{i}"] = _facet_body(plan, facet_filters.clauses, i)
     return all_bodies
+
+
+def _and(clauses: Sequence[Clause], condition: Filter | None) -> list[Clause]:
+    return [*clauses, *([filter_clause(condition)] if condition is not None else [])]
 
 
 def _name(condition: Filter | None) -> str:

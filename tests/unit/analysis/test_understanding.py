@@ -132,13 +132,28 @@ def test_a_synonym_with_digits_or_hyphens_is_one_word_if_documents_contain_it() 
     assert alternatives(with_rules("mouse", phrases)) == [["mouse", "synonym:dv7", "synonym:wifi"]]
 
 
-def test_a_phrase_has_synonyms_and_is_represented_by_its_rarest_word() -> None:
+def test_a_synonym_of_several_words_is_a_phrase_and_has_synonyms() -> None:
     phrases = rules(tv=SynonymAction(words=("television", "flat screen")))
     assert alternatives(with_rules("flat screen", phrases)) == [
         ["flat", "synonym:television"],
         ["screen", "synonym:television"],
     ]
-    assert alternatives(with_rules("television", phrases)) == [["television", "synonym:screen"]]
+    assert alternatives(with_rules("television", phrases)) == [["television", "synonym:flat screen"]]
+    (alternative,) = with_rules("television", phrases).phrase_alternatives
+    assert (alternative.phrase.stems, alternative.positions) == (("flat", "screen"), (0,))
+
+
+def test_a_phrase_with_a_word_that_no_document_has_is_no_synonym() -> None:
+    phrases = rules(tv=SynonymAction(words=("television", "qqqq screen")))
+    assert alternatives(with_rules("television", phrases)) == [["television"]]
+
+
+def test_signs_ask_for_phrases_and_exclude_words() -> None:
+    query = understand('television -"flat screen" "red laptop" -wi-fi', LEXICON)
+    assert query.text == "television red laptop"
+    assert query.words == ("television", "red", "laptop")
+    assert [phrase.stems for phrase in query.required] == [("red", "laptop")]
+    assert [phrase.stems for phrase in query.excluded] == [("flat", "screen"), ("wi", "fi"), ("wifi",)]
 
 
 def test_a_rule_counts_only_while_it_is_enabled_and_within_its_window() -> None:

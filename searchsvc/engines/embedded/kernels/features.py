@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from searchsvc.engines.embedded.kernels.structs import ForwardArrays, LengthNorm, QueryPlan
+from searchsvc.engines.embedded.kernels.structs import ForwardArrays, LengthNorm, PhraseArrays, QueryPlan
 from tuning.arrays import AnyArray, FloatArray
 from tuning.compiled import compiled
 
@@ -33,7 +33,8 @@ def text_features(
     """
 
     starts, words, fields, positions, lengths, titles = forward
-    plan_words, plan_starts, plan_terms, weights, title, factors, idf_shares, required, widths = plan
+    plan_words, plan_starts, plan_terms, weights, title, factors, idf_shares, required, widths, _ = plan
+    phrases: PhraseArrays = plan.phrases
     slopes, constant = norm
     n_terms, n_fields, n_required = idf_shares.shape[0], lengths.shape[1], required.sum()
     frequencies = np.zeros((n_fields, n_terms), np.float64)
@@ -101,6 +102,23 @@ def text_features(
                 field_2, position_2, term_2 = field_1, position_1, term_1
                 field_1, position_1, term_1 = field, position, term
 
+    def find_phrases(slot: int) -> None:
+        """Find the phrases in one slot."""
+        row, high = 0, phrases.slots.shape[0]
+        while row < high:
+            middle = (row + high) // 2
+            if phrases.slots[middle] < slot:
+                row = middle + 1
+            else:
+                high = middle
+        while row < phrases.slots.shape[0] and phrases.slots[row] == slot:
+            term = phrases.terms[row]
+            frequencies[phrases.fields[row], term] += phrases.frequencies[row]
+            contained[term] = True
+            if phrases.goes_on[row]:
+                adjacent[term], nearness[term] = True, 1.0
+            row += 1
+
     def bm25_of(slot: int, field: int) -> float:
         length_norm = constant + slopes[field] * float(lengths[slot, field])
         bm25 = 0.0
@@ -113,6 +131,7 @@ def text_features(
     touched = touch_rows()
     for i in range(slots.shape[0]):
         find_terms(slots[i])
+        find_phrases(slots[i])
         n_held, coverage, phrase, proximity = 0, 0.0, 0.0, 0.0
         for term in range(n_terms):
             if contained[term]:

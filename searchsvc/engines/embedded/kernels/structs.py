@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, NamedTuple
 
+import numpy as np
+
 from tuning.arrays import AnyArray, ScoreArray
 
 
@@ -80,6 +82,30 @@ class ForwardArrays(NamedTuple):
     titles: Annotated[AnyArray, "u8[1]"]
 
 
+class PhraseArrays(NamedTuple):
+    """Phrases that stand for terms of a query: a row for each field of a slot that contains one, and term.
+
+    slots: (n,) in ascending order
+    fields: (n,) column numbers of the searchable fields
+    terms: (n,) position of the query term that the phrase stands for
+    frequencies: (n,) how often the phrase is there, times its weight
+    goes_on: (n,) whether it also stands for the next term
+    """
+
+    slots: Annotated[AnyArray, "i8[1]"]
+    fields: Annotated[AnyArray, "i8[1]"]
+    terms: Annotated[AnyArray, "i8[1]"]
+    frequencies: Annotated[ScoreArray, "f8[1]"]
+    goes_on: Annotated[AnyArray, "b1[1]"]
+
+
+def no_phrases() -> PhraseArrays:
+    """Return the arrays of a query whose terms no phrase stands for."""
+    return PhraseArrays(
+        np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0, np.bool_)
+    )
+
+
 class QueryPlan(NamedTuple):
     """What text features of a query look for in a document.
 
@@ -92,6 +118,7 @@ class QueryPlan(NamedTuple):
     idf_shares: (n_terms,) each term's share of the query's idf
     required: (n_terms,) 1 for a term that the feature all_terms requires, else 0
     widths: (n_terms,) how many words each term is made of
+    phrases: that stand for its terms
     """
 
     words: Annotated[AnyArray, "i4[1]"]
@@ -103,3 +130,4 @@ class QueryPlan(NamedTuple):
     idf_shares: Annotated[ScoreArray, "f8[1]"]
     required: Annotated[AnyArray, "i8[1]"]
     widths: Annotated[AnyArray, "i8[1]"]
+    phrases: PhraseArrays

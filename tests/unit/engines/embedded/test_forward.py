@@ -9,6 +9,7 @@ from searchsvc.analysis.analyzer import analyze
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.embedded.forward import MAX_POSITION, ForwardIndex
 from searchsvc.engines.embedded.forward_view import ForwardView
+from searchsvc.engines.embedded.kernels.structs import no_phrases
 from searchsvc.engines.embedded.postings import MAX_FREQUENCY, MAX_LENGTH
 from searchsvc.engines.retrieval import TextFeatures
 
@@ -21,7 +22,7 @@ def index(*documents: tuple[str, str]) -> ForwardIndex:
 
 def features(view: ForwardView, text: str, *slots: int) -> TextFeatures:
     query = understand(text, view.lexicon)
-    return view.features(np.array(slots, np.int64), view.plan(query, view.statistics(query)))
+    return view.features(np.array(slots, np.int64), view.plan(query, view.statistics(query), no_phrases()))
 
 
 def test_postings_say_how_often_each_field_contains_each_term() -> None:
@@ -65,7 +66,7 @@ def test_features_of_a_title_that_is_the_query() -> None:
 def test_features_of_a_query_that_nothing_matches_are_zero() -> None:
     view = index(("red shoe", "")).view()
     query = understand("qqqqqq", view.lexicon)
-    assert view.plan(query, view.statistics(query)) is None
+    assert view.plan(query, view.statistics(query), no_phrases()) is None
     text_features = features(view, "qqqqqq", 0)
     assert not text_features.bm25.any()
     assert text_features.coverage.tolist() == [0.0]

@@ -14,6 +14,7 @@ from searchsvc.engines.embedded.kernels.structs import (
     QueryPlan,
     RunArrays,
     Spans,
+    no_phrases,
 )
 from searchsvc.engines.embedded.postings import Run
 
@@ -148,6 +149,7 @@ def test_text_features_of_a_small_document() -> None:
         idf_shares=np.array([0.75, 0.25]),
         required=np.array([1, 1]),
         widths=np.array([1, 1]),
+        phrases=no_phrases(),
     )
     text = np.empty((2, 2 + features.N_QUERY_FEATURES), np.float32)
     features.text_features(np.array([0, 1]), forward, plan, NORM, 8, text)
@@ -177,6 +179,7 @@ def test_words_past_the_window_are_not_near() -> None:
             idf_shares=np.full(2, 0.5),
             required=np.zeros(2, np.int64),
             widths=np.ones(2, np.int64),
+            phrases=no_phrases(),
         )
         text = np.empty((1, 1 + features.N_QUERY_FEATURES), np.float32)
         features.text_features(np.array([0]), forward, plan, LengthNorm(np.array([0.1]), 0.3), 2, text)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from searchsvc.engines.filters import parse_filter
-from searchsvc.engines.opensearch.clauses import LIVE, among_query, any_of, filter_clause, filter_clauses, nearest_query
+from searchsvc.engines.opensearch.clauses import LIVE, among_query, any_of, filter_clause, nearest_query, scope_clauses
 from tests.factories import vector
 
 
@@ -42,12 +42,12 @@ def test_a_filter_is_translated(text: str, clause: dict[str, Any]) -> None:
 
 def test_every_hit_must_be_live_and_not_excluded() -> None:
     condition = parse_filter("id:1")
-    assert filter_clauses((None, condition), "7") == [
+    assert scope_clauses(condition, "7") == [
         LIVE,
         {"terms": {"id": ["1"]}},
         {"bool": {"must_not": [{"term": {"id": "7"}}]}},
     ]
-    assert filter_clauses((None,), None) == [LIVE]
+    assert scope_clauses(None, None) == [LIVE]
 
 
 def test_any_of_one_clause_is_that_clause() -> None:
