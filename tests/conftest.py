@@ -26,7 +26,6 @@ from searchsvc.runtime.config import DEFAULT_MODEL
 from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch
 from tests.running import RunningService
-from tests.waiting import NEVER_DEGRADED
 
 # No example has a deadline: the machine may be doing something else.
 settings.register_profile("searchsvc", deadline=None)
@@ -161,7 +160,7 @@ async def event_log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A running service with the sample catalogue in index `shop`."""
-    running = RunningService(tmp_path_factory.mktemp("service") / "data", environment=NEVER_DEGRADED)
+    running = RunningService(tmp_path_factory.mktemp("service") / "data")
     import_documents(running.url, "shop", sample_catalogue(N_SAMPLE))
     yield running
     running.stop()

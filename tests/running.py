@@ -17,14 +17,28 @@ from pathlib import Path
 from typing import IO, Final
 
 from benchmarks import running
+from benchmarks.checkout import Checkout
 from searchsvc.cli import main
 
+NEVER_DEGRADED: Final = {"SEARCHSVC_SEARCH_VECTOR_DEADLINE_MS": "60000"}
 FORKING: Final = multiprocessing.get_context("forkserver")
 FORKING.set_forkserver_preload(["tests.preloaded"])
 
 
 class RunningService(running.RunningService):
-    """The same as that of the benchmarks, forked."""
+    """The same as that of the benchmarks, forked. It answers late rather than without the vector leg."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        *,
+        ready_timeout_s: float = running.START_TIMEOUT_S,
+        checkout: Checkout | None = None,
+    ) -> None:
+        whole = {**NEVER_DEGRADED, **(environment or {})}
+        super().__init__(data_dir, port, whole, ready_timeout_s=ready_timeout_s, checkout=checkout)
 
     def _launch(self, words: Sequence[str], environment: Mapping[str, str]) -> running.Process:
         # The linker reads its variable at the start of a process only.

@@ -10,8 +10,6 @@ from typing import Final, TypeVar
 # Generous: the machine may be doing something else.
 LIMIT_S: Final = 180.0
 CHECK_EVERY_S: Final = 0.05
-# The environment of a service that answers late rather than without the vector leg.
-NEVER_DEGRADED: Final = {"SEARCHSVC_SEARCH_VECTOR_DEADLINE_MS": "60000"}
 
 T = TypeVar("T")
 

@@ -15,7 +15,6 @@ from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.factories import call
 from tests.running import RunningService
-from tests.waiting import NEVER_DEGRADED
 
 SHOP = "/v1/indexes/shop"
 DRAFT = f"{SHOP}/drafts/spring"
@@ -23,7 +22,7 @@ DRAFT = f"{SHOP}/drafts/spring"
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("drafts") / "data", environment=NEVER_DEGRADED)
+    running = RunningService(tmp_path_factory.mktemp("drafts") / "data")
     import_documents(running.url, "shop", sample_catalogue(120))
     yield running
     running.stop()

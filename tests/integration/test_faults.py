@@ -25,7 +25,7 @@ from tests.command_line import run
 from tests.conftest import need
 from tests.integration.test_events import tail
 from tests.running import RunningService
-from tests.waiting import NEVER_DEGRADED, wait_for
+from tests.waiting import wait_for
 
 Start = Callable[..., RunningService]
 MAX_RESTART_DELAY_S = 0.4
@@ -205,7 +205,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_answers_507_and_recovers_by_itself(small_disk: Path) -> None:
-    service = RunningService(small_disk / "data", environment=NEVER_DEGRADED)
+    service = RunningService(small_disk / "data")
     try:
         import_documents(service.url, "shop", sample_catalogue(30))
 

@@ -14,11 +14,10 @@ from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.factories import call
 from tests.running import RunningService
-from tests.waiting import NEVER_DEGRADED, wait_for
+from tests.waiting import wait_for
 
 SHOP = "/v1/indexes/shop"
 ENVIRONMENT = {
-    **NEVER_DEGRADED,
     "SEARCHSVC_LEARNING_SETTLE_S": "0.2",
     "SEARCHSVC_BEHAVIOR_MAX_EVENTS_PER_S": "1000000",
 }

@@ -42,7 +42,7 @@ from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert,
 from tests.opensearch import OpenSearchNode, without_plugins
 from tests.proxy import proxy
 from tests.running import RunningService
-from tests.waiting import NEVER_DEGRADED, wait_for
+from tests.waiting import wait_for
 from tuning.arrays import FloatArray
 
 Change = Upsert | Delete
@@ -525,7 +525,7 @@ def bare(opensearch: OpenSearchNode) -> Iterator[OpenSearchNode]:
 
 def test_the_service_searches_the_vectors_if_the_node_cannot(bare: OpenSearchNode, start_service: Start) -> None:
     address = {"SEARCHSVC_OPENSEARCH_URL": bare.url, "SEARCHSVC_OPENSEARCH_PREFIX": "bare"}
-    far, near = start_service("far", **address, **NEVER_DEGRADED), start_service("near", **NEVER_DEGRADED)
+    far, near = start_service("far", **address), start_service("near")
     for service in (far, near):
         import_documents(service.url, "shop", sample_catalogue(90))
     request = {"query": "running shoes", "filters": "price:[20 TO 500]", "explain": True}
@@ -536,7 +536,7 @@ def test_the_service_searches_the_vectors_if_the_node_cannot(bare: OpenSearchNod
     assert any(hit["explanation"]["vector_rank"] for hit in answers[0]["hits"])
     # A restarted service reads the vectors from the node.
     far.kill()
-    far = start_service("far", **address, **NEVER_DEGRADED)
+    far = start_service("far", **address)
     restarted = far.call("POST", "/v1/indexes/shop/search", request)[1]
     assert [hit["id"] for hit in restarted["hits"]] == [hit["id"] for hit in answers[0]["hits"]]
     result = CliRunner().invoke(doctor, ["--url", far.url, "--data-dir", str(far.data_dir), "--json"], env=address)

@@ -13,14 +13,13 @@ from searchsvc.search.query_ids import new_query_id
 from tests.command_line import run
 from tests.factories import NOW, call
 from tests.running import RunningService
-from tests.waiting import NEVER_DEGRADED
 
 SHOP = "/v1/indexes/shop"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("receipts") / "data", environment=NEVER_DEGRADED)
+    running = RunningService(tmp_path_factory.mktemp("receipts") / "data")
     import_documents(running.url, "shop", sample_catalogue(120))
     yield running
     running.stop()

@@ -14,14 +14,13 @@ from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.factories import call
 from tests.running import RunningService
-from tests.waiting import NEVER_DEGRADED
 
 SHOP = "/v1/indexes/shop"
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    running = RunningService(tmp_path_factory.mktemp("time-travel") / "data", environment=NEVER_DEGRADED)
+    running = RunningService(tmp_path_factory.mktemp("time-travel") / "data")
     import_documents(running.url, "shop", sample_catalogue(120))
     yield running
     running.stop()

@@ -24,7 +24,7 @@ from searchsvc.search.query_ids import new_query_id
 from tests.command_line import run
 from tests.factories import call
 from tests.running import RunningService
-from tests.waiting import NEVER_DEGRADED, wait_for
+from tests.waiting import wait_for
 
 SHOP = "/v1/indexes/shop"
 # Of the lamps, the second is far better liked than the first.
@@ -35,7 +35,7 @@ N_LAMPS = 6000
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    running = RunningService(tmp_path_factory.mktemp("what-if") / "data", environment=NEVER_DEGRADED)
+    running = RunningService(tmp_path_factory.mktemp("what-if") / "data")
     import_documents(running.url, "shop", sample_catalogue(120))
     for request in (
         {"query": "speaker"},
