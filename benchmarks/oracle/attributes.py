@@ -4,26 +4,41 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from searchsvc.engines.dates import epoch_seconds
 from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
 from searchsvc.engines.protocol import Upsert
 from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue
+from searchsvc.engines.values import (
+    AttributeValue,
+    Number,
+    Reading,
+    canonical_number,
+    collation_key,
+    equal_keys,
+    kinds_of,
+    normal,
+    number_text,
+    read_text,
+    value_key,
+)
 
-Value = str | float
 
-
-def values_of(document: Upsert, field: str) -> list[Value]:
-    """Return the distinct short values of an attribute: numbers as floats, booleans as `true` and `false`."""
+def values_of(document: Upsert, field: str) -> list[AttributeValue]:
+    """Return the distinct short values of an attribute; booleans are the texts `true` and `false`."""
     values = _members(document.members, field.split("."))
     spelled = ("true" if value is True else "false" if value is False else value for value in values)
     short = [
-        float(value) if isinstance(value, int | float) else value
+        canonical_number(value) if isinstance(value, int | float) else normal(value)
         for value in spelled
         if isinstance(value, str | int | float) and value != ""
     ]
     return list(dict.fromkeys(short))
+
+
+def kinds_of_attribute(documents: Iterable[Upsert], field: str) -> frozenset[str]:
+    """Return the kinds of all values of an attribute."""
+    return frozenset(kind for document in documents for value in values_of(document, field) for kind in kinds_of(value))
 
 
 def _members(value: object, path: Sequence[str]) -> list[object]:
@@ -38,35 +53,31 @@ def _members(value: object, path: Sequence[str]) -> list[object]:
     return _members(value[whole], []) if whole in value else _members(value.get(name), rest)
 
 
-def passes(document: Upsert, condition: Filter | None) -> bool:
-    """Return whether a document passes a filter; every document passes None."""
+def passes(document: Upsert, condition: Filter | None, kinds: Callable[[str], frozenset[str]]) -> bool:
+    """Return whether a document passes a filter; every document passes None. kinds: of the values of an attribute"""
     match condition:
         case None:
             return True
         case Not(part=part):
-            return not passes(document, part)
+            return not passes(document, part, kinds)
         case AllOf(parts=parts):
-            return all(passes(document, part) for part in parts)
+            return all(passes(document, part, kinds) for part in parts)
         case AnyOf(parts=parts):
-            return any(passes(document, part) for part in parts)
+            return any(passes(document, part, kinds) for part in parts)
         case Is(field="id", values=ids):
             return document.id in ids
         case Exists(field=field):
             return bool(values_of(document, field))
         case Is(field=field, values=allowed):
-            texts = {text.casefold() for text in allowed}
-            numbers = {number for text in allowed if (number := _number(text)) is not None}
-            return any(
-                value.casefold() in texts if isinstance(value, str) else value in numbers
-                for value in values_of(document, field)
-            )
-        case Range():
-            return _is_in_range(values_of(document, condition.field), condition)
+            keys = {key for text in allowed for key in equal_keys(text, kinds(field))}
+            return any(value_key(value) in keys for value in values_of(document, field))
+        case Range(field=field):
+            return _is_in_range(values_of(document, field), condition, Reading.of_kinds(kinds(field)))
 
 
-def _is_in_range(values: Sequence[Value], limits: Range) -> bool:
+def _is_in_range(values: Sequence[AttributeValue], limits: Range, reading: Reading) -> bool:
     for value in values:
-        number = epoch_seconds(value) if isinstance(value, str) else None if limits.dates else value
+        number = _date(value) if limits.dates else _number(value, reading)
         if number is not None:
             above = number >= limits.low if limits.low_included else number > limits.low
             below = number <= limits.high if limits.high_included else number < limits.high
@@ -75,40 +86,58 @@ def _is_in_range(values: Sequence[Value], limits: Range) -> bool:
     return False
 
 
-def sort_values(documents: Mapping[int, Upsert], field: str, *, descending: bool) -> dict[int, float]:
-    """Return a number to sort each slot by, infinity for a document without the attribute.
+def sort_values(
+    documents: Mapping[int, Upsert], field: str, kinds: frozenset[str], *, descending: bool
+) -> dict[int, float]:
+    """Return a number to sort each slot by, infinity for a document without the attribute."""
+    reading = Reading.of_kinds(kinds)
 
-    Sorts by numbers if any of the documents has one, else by dates, else by the order of the texts.
-    """
+    def order(value: AttributeValue) -> tuple[object, ...]:
+        number = _number(value, reading)
+        if number is not None:
+            return (0, number)
+        return (1, _date(value)) if reading.dates else (2, collation_key(str(value)), value_key(value))
+
     values = {slot: values_of(document, field) for slot, document in documents.items()}
-    texts = {slot: [value for value in row if isinstance(value, str)] for slot, row in values.items()}
-    ordered = sorted({text for row in texts.values() for text in row}, key=lambda text: (text.casefold(), text))
-    numbers = {slot: [value for value in row if isinstance(value, float)] for slot, row in values.items()}
-    dates = {
-        slot: [moment for text in row if (moment := epoch_seconds(text)) is not None] for slot, row in texts.items()
-    }
-    positions = {slot: [float(ordered.index(text)) for text in row] for slot, row in texts.items()}
-    chosen = next((kind for kind in (numbers, dates, positions) if any(kind.values())), numbers)
+    ordered = sorted({order(value) for row in values.values() for value in row})
     sign = -1 if descending else 1
-    return {slot: min((sign * number for number in row), default=math.inf) for slot, row in chosen.items()}
+    return {
+        slot: min((sign * float(ordered.index(order(value))) for value in row), default=math.inf)
+        for slot, row in values.items()
+    }
 
 
-def facet(documents: Sequence[Upsert], field: str, max_values: int) -> Facet:
-    """Count the values of an attribute, most frequent first."""
-    values = [value for document in documents for value in values_of(document, field)]
-    counts = Counter(_text(value) for value in values)
-    counted = sorted((FacetValue(text, n) for text, n in counts.items()), key=lambda entry: (-entry.count, entry.value))
-    numbers = [value for value in values if isinstance(value, float)]
+def facet(documents: Sequence[Upsert], field: str, max_values: int, kinds: frozenset[str]) -> Facet:
+    """Count the documents that have each value of an attribute, equal ones together, most frequent first.
+
+    It is written as in most of these documents. kinds: of the values of all documents
+    """
+    reading, values = Reading.of_kinds(kinds), [values_of(document, field) for document in documents]
+    spellings = Counter((_key(value, reading), _text(value)) for row in values for value in row)
+    usual: dict[str, str] = {}
+    for (key, text), _ in sorted(spellings.items(), key=lambda item: (-item[1], item[0][1])):
+        usual.setdefault(key, text)
+    counts = Counter(key for row in values for key in {_key(value, reading) for value in row})
+    counted = [FacetValue(usual[key], n) for key, n in counts.items()]
+    counted.sort(key=lambda entry: (-entry.count, entry.value))
+    numbers = [float(n) for row in values for value in row if (n := _number(value, reading)) is not None]
     stats = FacetStats(min(numbers), max(numbers), sum(numbers) / len(numbers), sum(numbers)) if numbers else None
     return Facet(counted[:max_values], len(counted), stats)
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+def _number(value: AttributeValue, reading: Reading) -> Number | None:
+    if isinstance(value, str):
+        return read_text(value).amount if reading.amounts else None
+    return value
 
 
-def _text(value: Value) -> str:
-    return value if isinstance(value, str) else str(int(value)) if value.is_integer() else repr(value)
+def _date(value: AttributeValue) -> float | None:
+    return read_text(value).moment if isinstance(value, str) else None
+
+
+def _key(value: AttributeValue, reading: Reading) -> str:
+    return str(read_text(str(value)).truth) if reading.truths else value_key(value)
+
+
+def _text(value: AttributeValue) -> str:
+    return value if isinstance(value, str) else number_text(value)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import msgspec
 import numpy as np
 
-from benchmarks.oracle.attributes import facet, passes, sort_values, values_of
+from benchmarks.oracle.attributes import facet, kinds_of_attribute, passes, sort_values, values_of
 from benchmarks.oracle.lexicon import OracleLexicon
 from benchmarks.oracle.texts import OracleTexts
 from events.digest import DocumentsDigest
@@ -18,6 +18,7 @@ from searchsvc.engines import signals
 from searchsvc.engines.filters import Filter, without_field
 from searchsvc.engines.protocol import Upsert
 from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved, TextFeatures
+from searchsvc.engines.values import value_key
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
 FIRST_PAGE = 10
@@ -113,9 +114,8 @@ class OracleSnapshot:
         groups = []
         for slot in slots.tolist():
             values = values_of(self.documents[slot], field)
-            texts = [value for value in values if isinstance(value, str)]
             # A document without the attribute is a group of its own.
-            value = texts[0] if texts else values[0] if values else ("ungrouped", slot)
+            value = value_key(values[0]) if values else ("ungrouped", slot)
             groups.append(numbers.setdefault(value, len(numbers)))
         return np.array(groups, np.int64)
 
@@ -141,7 +141,10 @@ class OracleSnapshot:
         return next((slot for slot, document in enumerate(self.documents) if document.id == document_id), None)
 
     def _passes(self, slot: int, condition: Filter | None) -> bool:
-        return passes(self.documents[slot], condition)
+        return passes(self.documents[slot], condition, self._kinds)
+
+    def _kinds(self, field: str) -> frozenset[str]:
+        return kinds_of_attribute(self.documents, field)
 
     def _match(
         self, query: Query, allowed: list[int], requested: RequestedOperator
@@ -208,7 +211,9 @@ class OracleSnapshot:
         order = sorted(slots, key=lambda slot: self.documents[slot].id)
         documents = {slot: self.documents[slot] for slot in order}
         for key in reversed(request.sort):
-            order.sort(key=sort_values(documents, key.field, descending=key.descending).__getitem__)
+            order.sort(
+                key=sort_values(documents, key.field, self._kinds(key.field), descending=key.descending).__getitem__
+            )
         return order
 
     def _facet(self, facet_request: FacetRequest, request: Retrieval, match_set: list[int], answer: list[int]) -> Facet:
@@ -217,7 +222,8 @@ class OracleSnapshot:
         counted = answer
         if facet_request.disjunctive and filters != request.filters:
             counted = [slot for slot in match_set if self._passes(slot, filters)]
-        return facet([self.documents[slot] for slot in counted], facet_request.field, facet_request.max_values)
+        documents = [self.documents[slot] for slot in counted]
+        return facet(documents, facet_request.field, facet_request.max_values, self._kinds(facet_request.field))
 
 
 def _quantised(vector: FloatArray) -> FloatArray:

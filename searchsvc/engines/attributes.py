@@ -9,6 +9,7 @@ from rapidfuzz import process
 
 from events.errors import InvalidInput
 from searchsvc.engines.filters import Filter, Range, clauses
+from searchsvc.engines.values import AttributeValue, canonical_number, normal
 
 # Longer texts are prose: to be searched, not to be chosen from a list.
 MAX_VALUE_CHARS: Final = 200
@@ -24,8 +25,6 @@ _N_SIMILAR: Final = 3
 _MIN_SIMILARITY: Final = 60
 _N_EXAMPLES: Final = 10
 _LARGEST: Final = 1e300
-
-AttributeValue = str | float
 
 
 def attributes_of(
@@ -76,19 +75,6 @@ def families(members: Mapping[str, object], names: Sequence[str]) -> list[str]:
     return sorted(values)[:MAX_FAMILIES]
 
 
-def parse_number(text: str) -> float | None:
-    """Return the number that a text spells, or None."""
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def number_text(number: float) -> str:
-    """Return a number as people write it: 3, not 3.0."""
-    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
-
-
 def check_filter(
     condition: Filter, field: str, names: Collection[str], has_range_values: Callable[[Range], bool]
 ) -> None:
@@ -133,8 +119,8 @@ def _attribute_value(value: object) -> AttributeValue | None:
         case bool():
             return "true" if value else "false"
         case int() | float():
-            return float(value) if abs(value) < _LARGEST else None
+            return canonical_number(value) if abs(value) < _LARGEST else None
         case str():
-            return value if 0 < len(value) <= MAX_VALUE_CHARS and not value.startswith("\0") else None
+            return normal(value) if 0 < len(value) <= MAX_VALUE_CHARS and not value.startswith("\0") else None
         case _:
             return None

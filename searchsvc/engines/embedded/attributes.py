@@ -13,38 +13,55 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.engines.attributes import AttributeValue, attributes_of, number_text
+from searchsvc.engines.attributes import attributes_of
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.texts import StoredTexts, Texts
-from searchsvc.engines.dates import epoch_seconds
 from searchsvc.engines.embedded.attributes_view import AttributesView
 from searchsvc.engines.embedded.ids import IdsView
+from searchsvc.engines.values import (
+    AttributeValue,
+    TextReadings,
+    collation_key,
+    is_number_text,
+    normal,
+    number_text,
+    read_text,
+    value_key,
+)
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 # Numbers are stored among the texts, after a character that no text begins with.
 _NUMBER: Final = "\0"
+_NO_READINGS: Final = TextReadings(None, None, None)
 
 
 class StoredAttribute(msgspec.Struct, frozen=True):
     """One attribute, or several one after another, as plain arrays.
 
     texts: the distinct values, by code
-    numbers: (n_values,) each value as a number, nan if it is none
-    dates: (n_values,) each value as a date in seconds since 1970, nan if it is none
+    numbers: (n_values,) each number, nan for a text
+    amounts: (n_values,) each text as an amount, nan for what is none: see `searchsvc.engines.values`
+    dates: (n_values,) each text as a date in seconds since 1970, nan for what is none
+    truths: (n_values,) each text as 1 for yes, 0 for no, -1 for what is neither
+    keys: (n_values,) the first code that has an equal value
     slots: (n,) slot of each pair
     codes: (n,) code of each pair
     """
 
     texts: StoredTexts
     numbers: AnyArray
+    amounts: AnyArray
     dates: AnyArray
+    truths: AnyArray
+    keys: AnyArray
     slots: AnyArray
     codes: AnyArray
 
     @staticmethod
     def empty() -> StoredAttribute:
         numbers, codes = np.empty(0), np.empty(0, np.int32)
-        return StoredAttribute(StoredTexts.empty(), numbers, numbers, codes, codes)
+        truths = np.empty(0, np.int8)
+        return StoredAttribute(StoredTexts.empty(), numbers, numbers, numbers, truths, codes, codes, codes)
 
 
 class StoredAttributes(msgspec.Struct, frozen=True):
@@ -72,7 +89,10 @@ class StoredAttributes(msgspec.Struct, frozen=True):
                 hashes=np.concatenate([attribute.texts.hashes for attribute in attributes]),
             ),
             numbers=np.concatenate([attribute.numbers for attribute in attributes]),
+            amounts=np.concatenate([attribute.amounts for attribute in attributes]),
             dates=np.concatenate([attribute.dates for attribute in attributes]),
+            truths=np.concatenate([attribute.truths for attribute in attributes]),
+            keys=np.concatenate([attribute.keys for attribute in attributes]),
             slots=np.concatenate([attribute.slots for attribute in attributes]),
             codes=np.concatenate([attribute.codes for attribute in attributes]),
         )
@@ -86,7 +106,10 @@ class StoredAttributes(msgspec.Struct, frozen=True):
             attributes[name] = StoredAttribute(
                 StoredTexts(joined.texts.letters[letters], joined.texts.ends[values], joined.texts.hashes[values]),
                 joined.numbers[values],
+                joined.amounts[values],
                 joined.dates[values],
+                joined.truths[values],
+                joined.keys[values],
                 joined.slots[pairs],
                 joined.codes[pairs],
             )
@@ -103,12 +126,16 @@ class Attribute:
         stored = stored or StoredAttribute.empty()
         self._texts = Texts(stored.texts)
         self._numbers = Column(np.float64, rows=stored.numbers)
+        self._amounts = Column(np.float64, rows=stored.amounts)
         self._dates = Column(np.float64, rows=stored.dates)
+        self._truths = Column(np.int8, rows=stored.truths)
+        self._keys = Column(np.int32, rows=stored.keys)
         self._slots = Column(np.int32, rows=stored.slots)
         self._codes = Column(np.int32, rows=stored.codes)
         self._new_values: list[AttributeValue] = []
         self._new_pairs: list[tuple[int, int]] = []
-        # The ranks of that many values: see `alphabetical_ranks`.
+        self._new_keys: list[int] = []
+        # The ranks of that many values: see `text_ranks`.
         self._ranks: tuple[int, ScoreArray] = 0, np.empty(0)
 
     def add(self, slot: int, value: AttributeValue) -> None:
@@ -117,17 +144,22 @@ class Attribute:
         code = self._texts.add(_as_text(value))
         if code == n_before:
             self._new_values.append(value)
+            self._new_keys.append(min(self.codes_of(value)))
         self._new_pairs.append((slot, code))
 
     def commit(self) -> None:
         """Extend the columns by what was added. Values come before the pairs that refer to them."""
-        values = self._new_values
-        self._dates.extend(np.array([_date_seconds(value) for value in values], np.float64))
-        self._numbers.extend(np.array([value if isinstance(value, float) else np.nan for value in values], np.float64))
+        readings = [read_text(value) if isinstance(value, str) else _NO_READINGS for value in self._new_values]
+        self._keys.extend(np.array(self._new_keys, np.int32))
+        self._amounts.extend(np.array([_or_nan(reading.amount) for reading in readings]))
+        self._dates.extend(np.array([_or_nan(reading.moment) for reading in readings]))
+        self._truths.extend(np.array([-1 if r.truth is None else int(r.truth) for r in readings], np.int8))
+        numbers = [np.nan if isinstance(value, str) else float(value) for value in self._new_values]
+        self._numbers.extend(np.array(numbers, np.float64))
         pairs = np.array(self._new_pairs, np.int32).reshape(-1, 2)
         self._codes.extend(pairs[:, 1])
         self._slots.extend(pairs[:, 0])
-        self._new_values, self._new_pairs = [], []
+        self._new_values, self._new_keys, self._new_pairs = [], [], []
 
     def pairs(self, n_slots: int) -> tuple[AnyArray, AnyArray]:
         """Return the slots and codes of the pairs of the first n_slots slots."""
@@ -141,35 +173,66 @@ class Attribute:
         return self._numbers.view()
 
     @property
+    def amounts(self) -> AnyArray:
+        return self._amounts.view()
+
+    @property
     def dates(self) -> AnyArray:
         return self._dates.view()
+
+    @property
+    def truths(self) -> AnyArray:
+        return self._truths.view()
+
+    @property
+    def keys(self) -> AnyArray:
+        return self._keys.view()
 
     def text(self, code: int) -> str:
         """Return a value as people write it: 3, not 3.0."""
         text: str = self._texts[code]
-        return number_text(float(text[1:])) if text.startswith(_NUMBER) else text
+        return text.removeprefix(_NUMBER)
 
     def first(self, codes: AnyArray, n: int) -> AnyArray:
         """Return the codes of the n values that are first as texts, and a few more."""
         return self._texts.first(codes, n)
 
     def codes_of(self, value: AttributeValue) -> Sequence[int]:
-        """Return the codes of a number, or of a text in any case."""
-        return self._texts.numbers_ignoring_case(_as_text(value))
+        """Return the codes of the values that equal a value."""
+        if not isinstance(value, str):
+            return [*self._same_text(_as_text(value)), *self._same_text(number_text(value))]
+        text = normal(value)
+        return [*self._same_text(text), *(self._same_text(_NUMBER + text) if is_number_text(text) else ())]
 
-    def alphabetical_ranks(self) -> ScoreArray:
-        """Return (n_values,) the position of each text among all texts, without regard to case; inf for a number."""
+    def text_ranks(self) -> ScoreArray:
+        """Return (n_values,) the position of each text among all in order, one for equal texts; inf for a number."""
         n, ranks = len(self.numbers), self._ranks
         if ranks[0] != n:
-            values = [(text.casefold(), text, code) for code, text in enumerate(self._texts[:n])]
-            texts = sorted(value for value in values if not value[1].startswith(_NUMBER))
+            keys = self.keys[:n].tolist()
+            texts = [(collation_key(text), keys[c], c) for c, text in enumerate(self._texts[:n]) if text[:1] != _NUMBER]
             by_code = np.full(n, np.inf)
-            by_code[[code for _, _, code in texts]] = np.arange(len(texts))
+            first: dict[int, tuple[bytes, str]] = {}
+            for order, key, _ in texts:
+                first.setdefault(key, (order, value_key(self._texts[key])))
+            position = {key: i for i, (key, _) in enumerate(sorted(first.items(), key=lambda item: item[1]))}
+            by_code[[code for _, _, code in texts]] = [position[key] for _, key, _ in texts]
             self._ranks = ranks = n, by_code
         return ranks[1]
 
     def store(self) -> StoredAttribute:
-        return StoredAttribute(self._texts.store(), self.numbers, self.dates, self._slots.view(), self._codes.view())
+        return StoredAttribute(
+            texts=self._texts.store(),
+            numbers=self.numbers,
+            amounts=self.amounts,
+            dates=self.dates,
+            truths=self.truths,
+            keys=self.keys,
+            slots=self._slots.view(),
+            codes=self._codes.view(),
+        )
+
+    def _same_text(self, text: str) -> Sequence[int]:
+        return self._texts.numbers_ignoring_case(text)
 
 
 class Attributes:
@@ -208,9 +271,8 @@ class Attributes:
 
 def _as_text(value: AttributeValue) -> str:
     """Return a text that is different for different values: 3 is not "3"."""
-    return value if isinstance(value, str) else f"{_NUMBER}{value!r}"
+    return value if isinstance(value, str) else _NUMBER + number_text(value)
 
 
-def _date_seconds(value: AttributeValue) -> float:
-    timestamp_s = epoch_seconds(value) if isinstance(value, str) else None
-    return np.nan if timestamp_s is None else timestamp_s
+def _or_nan(number: float | None) -> float:
+    return np.nan if number is None else number

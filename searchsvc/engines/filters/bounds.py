@@ -6,8 +6,9 @@ import math
 
 import msgspec
 
-from searchsvc.engines.dates import DAY_S, epoch_seconds
+from searchsvc.engines.dates import DAY_S
 from searchsvc.engines.filters.tree import Range
+from searchsvc.engines.values import parse_number, read_text
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -23,15 +24,14 @@ class Bound(msgspec.Struct, frozen=True):
 
 
 def parse_bound(text: str) -> Bound | None:
-    """Parse a finite number or a date. Returns None for any other text."""
-    timestamp_s = epoch_seconds(text)
-    if timestamp_s is not None:
-        return Bound(timestamp_s, True, DAY_S if len(text) == len("2020-01-01") else 0.0)
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return Bound(number) if math.isfinite(number) else None
+    """Parse a finite number, a date or an amount with a currency. Returns None for any other text."""
+    number = parse_number(text)
+    if number is not None:
+        return Bound(number)
+    readings = read_text(text)
+    if readings.moment is not None:
+        return Bound(readings.moment, True, DAY_S if len(text) <= len("2020-01-01") else 0.0)
+    return Bound(readings.amount) if readings.amount is not None else None
 
 
 def range_between(field: str, low: Bound | None, high: Bound | None, low_included: bool, high_included: bool) -> Range:

@@ -12,12 +12,13 @@ import numpy as np
 from events.errors import Unavailable
 from events.settings import IndexSettings
 from searchsvc.engines.opensearch import mapping, replies
+from searchsvc.engines.opensearch.attribute_columns import CountedKinds
 from searchsvc.engines.opensearch.clauses import REFUSED
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.opensearch.snapshot import OpenSearchSnapshot
 from searchsvc.engines.opensearch.state import IndexState
-from searchsvc.engines.opensearch.stored_documents import analyses_of, attribute_kinds, distinct_words
+from searchsvc.engines.opensearch.stored_documents import analyses_of, distinct_words
 from searchsvc.engines.opensearch.stored_index import StoredIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectors
 from searchsvc.engines.opensearch.vocabulary import Vocabulary
@@ -45,7 +46,7 @@ class OpenSearchEngine:
         self._knn = knn
         self._vocabulary = Vocabulary(len(settings.searchable))
         self._vectors = self._no_vectors()
-        self._attribute_kinds: dict[str, frozenset[str]] = {}
+        self._attribute_kinds = CountedKinds()
         self._progress = replies.Progress(vector_sum=[0.0] * self.dimension)
         self._refusals: dict[str, str] = {}
         self._has_tombstones = True
@@ -151,9 +152,8 @@ class OpenSearchEngine:
         if self._vectors is not None:
             vectors = [(u.id, u.vector) for u in upserts if u.vector is not None and u.vector.any()]
             self._vectors.change([source.id for source in write.removed], vectors)
-        for upsert in upserts:
-            for name, kinds in attribute_kinds(upsert.members).items():
-                self._attribute_kinds[name] = self._attribute_kinds.get(name, frozenset()) | kinds
+        self._attribute_kinds.add((msgspec.json.decode(source.document) for source in write.removed), -1)
+        self._attribute_kinds.add(upsert.members for upsert in upserts)
         remaining = {name: reason for name, reason in self._refusals.items() if name not in write.seqs}
         self._refusals = dict(list((remaining | write.refusals).items())[-MAX_REFUSALS:])
 
@@ -193,7 +193,7 @@ class OpenSearchEngine:
             catalog_seq=self._progress.catalog_seq,
             digest=self._progress.digest,
             vocabulary=self._vocabulary.view(),
-            attribute_kinds=dict(self._attribute_kinds),
+            attribute_kinds=self._attribute_kinds.view(),
             vector_sum=np.array(self._progress.vector_sum),
             vectors=self._vectors.view() if self._vectors is not None else None,
             refusals=self._refusals,

@@ -2,70 +2,169 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from searchsvc.engines.opensearch import replies
+from searchsvc.engines.opensearch.attribute_columns import (
+    NUMBER,
+    AttributeKinds,
+    column,
+    kinds_of_attribute,
+    prefix,
+    values_of,
+    with_prefix,
+)
 from searchsvc.engines.opensearch.clauses import Clause
-from searchsvc.engines.opensearch.mapping import attribute_path
 from searchsvc.engines.retrieval import Facet, FacetRequest, FacetStats, FacetValue
+from searchsvc.engines.values import Reading, number_of_key, read_text
 
 # The node counts distinct values exactly up to this many.
 PRECISION_THRESHOLD: Final = 40_000
 # Each shard reports more values than are needed, so that a value that is frequent in all is counted by each.
 SHARD_FACTOR: Final = 10
 MIN_SHARD_SIZE: Final = 1000
+# Spellings to report for each value, so that the usual one of each is among them.
+SPELLINGS_FACTOR: Final = 2
+MIN_SPELLINGS: Final = 50
+
+# The numbers of an attribute, from letters that order as they do: see `searchsvc.engines.values.number_key`.
+_NUMBERS_SCRIPT: Final = """
+List numbers = new ArrayList();
+int start = params.prefix.length();
+for (def value : doc[params.column]) {
+  if (value.startsWith(params.prefix)) {
+    long bits = Long.parseUnsignedLong(value.substring(start, start + 16), 16);
+    numbers.add(Double.longBitsToDouble(bits < 0 ? bits ^ Long.MIN_VALUE : ~bits));
+  }
+}
+return numbers;
+"""
+_KEYS_SCRIPT: Final = """
+List keys = new ArrayList();
+for (def value : doc[params.column]) { if (value.startsWith(params.prefix)) { keys.add(value); } }
+return keys;
+"""
 
 FieldValues = Mapping[str, Sequence[str | float | bool]]
 
 
 def facet_aggregation(
-    request: FacetRequest, n_more: int, matching: Clause, *, has_numbers: bool, n_shards: int = 1
+    request: FacetRequest, n_more: int, matching: Clause, kinds: AttributeKinds, *, n_shards: int = 1
 ) -> Clause:
     """Return the aggregation that counts the values of an attribute.
 
     n_more: values to report beyond those requested
     matching: which of the hits to count
-    has_numbers: whether any document has a number in the attribute
+    kinds: of the values of each attribute
     """
-    path = attribute_path(request.field, "v")
-    size = max(request.max_values + n_more, 1)
-    order = [{"_count": "desc"}, {"_key": "asc"}]
-    each_shard = {"shard_size": max(SHARD_FACTOR * size, MIN_SHARD_SIZE)} if n_shards > 1 else {}
+    name, size = request.field, max(request.max_values + n_more, 1)
     counts: Clause = {
-        "values": {"terms": {"field": path, "size": size, "order": order, **each_shard}},
-        "n_values": {"cardinality": {"field": path, "precision_threshold": PRECISION_THRESHOLD}},
+        "values": _most_frequent("v", name, size, n_shards),
+        "spellings": _most_frequent("s", name, SPELLINGS_FACTOR * size + MIN_SPELLINGS, n_shards),
+        "n_values": {"cardinality": {**_distinct(name, kinds), "precision_threshold": PRECISION_THRESHOLD}},
     }
-    if has_numbers:
-        counts["stats"] = {"stats": {"field": attribute_path(request.field, "n")}}
+    numbers = _numbers(name, kinds)
+    if numbers is not None:
+        script = {"source": _NUMBERS_SCRIPT, "params": {"column": numbers[0], "prefix": numbers[1]}}
+        counts["stats"] = {"stats": {"script": script}}
     return {"filter": matching, "aggs": counts}
 
 
 def facet_paths(request: FacetRequest) -> list[str]:
     """Return the fields that each hit must report, so that `facet` can count it."""
-    return [attribute_path(request.field, kind) for kind in ("v", "n")]
+    return [column(kind, request.field) for kind in "vsno"]
 
 
-def facet(request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues]) -> Facet:
+def facet(
+    request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues], kinds: AttributeKinds
+) -> Facet:
     """Return the counts of the match set.
 
     counted: what the node counted
     uncounted: fields of the documents of the match set that it did not count
+    kinds: of the values of each attribute
     """
-    counts = {bucket.key: bucket.doc_count for bucket in counted.values.buckets}
-    n_new = 0
-    numbers: list[float] = []
-    value_path, number_path = facet_paths(request)
+    name, numbers = request.field, list[float]()
+    counts = Counter(_by_key(name, counted.values))
+    spellings = Counter(_by_key(name, counted.spellings))
+    n_listed = len(counts)
+    source = _numbers(name, kinds)
     for fields in uncounted:
-        for value in fields.get(value_path, ()):
-            n_new += value not in counts
-            counts[str(value)] = counts.get(str(value), 0) + 1
-        numbers += [float(number) for number in fields.get(number_path, ())]
-    is_complete = not counted.values.sum_other_doc_count
-    n_values = len(counts) if is_complete else int(counted.n_values.value or 0) + n_new
-    values = [FacetValue(value, count) for value, count in counts.items()]
+        counts.update(values_of(name, map(str, fields.get(column("v", name), ()))))
+        spellings.update(values_of(name, map(str, fields.get(column("s", name), ()))))
+        if source is not None:
+            path, start = source
+            found = [str(value) for value in fields.get(path, ()) if str(value).startswith(start)]
+            numbers += [number_of_key(value[len(start) :]) for value in found]
+    n_values = len(counts)
+    if counted.values.sum_other_doc_count:
+        n_values = int(counted.n_values.value or 0) + len(counts) - n_listed
+    if Reading.of_kinds(kinds_of_attribute(kinds, name)).truths:
+        counts, spellings = _by_truth(counts), _spellings_by_truth(spellings)
+        n_values = len(counts)
+    usual: dict[str, str] = {}
+    for spelling, _ in sorted(spellings.items(), key=lambda item: (-item[1], item[0])):
+        key, _, text = spelling.partition("\0")
+        usual.setdefault(key, text)
+    values = [FacetValue(usual.get(key, key), count) for key, count in counts.items()]
     values.sort(key=lambda value: (-value.count, value.value))
     return Facet(values[: request.max_values], n_values, _stats(counted.stats, numbers))
+
+
+def _most_frequent(kind: str, name: str, size: int, n_shards: int) -> Clause:
+    order = [{"_count": "desc"}, {"_key": "asc"}]
+    each_shard = {"shard_size": max(SHARD_FACTOR * size, MIN_SHARD_SIZE)} if n_shards > 1 else {}
+    return {
+        "terms": {
+            "field": column(kind, name),
+            "include": with_prefix(name),
+            "size": size,
+            "order": order,
+            **each_shard,
+        }
+    }
+
+
+def _distinct(name: str, kinds: AttributeKinds) -> Clause:
+    """Return what the node counts distinct values of: a column, if no other attribute is in it."""
+    path = column("v", name)
+    if all(column("v", other) != path for other in kinds if other != name):
+        return {"field": path}
+    return {"script": {"source": _KEYS_SCRIPT, "params": {"column": path, "prefix": prefix(name)}}}
+
+
+def _numbers(name: str, kinds: AttributeKinds) -> tuple[str, str] | None:
+    """Return the column that has the numbers of an attribute, and what they begin with; None if it has none."""
+    of_name = kinds_of_attribute(kinds, name)
+    if Reading.of_kinds(of_name).amounts:
+        return column("n", name), prefix(name)
+    return (column("o", name), prefix(name) + NUMBER) if "number" in of_name else None
+
+
+def _by_key(name: str, terms: replies.Terms) -> dict[str, int]:
+    start = len(prefix(name))
+    return {bucket.key[start:]: bucket.doc_count for bucket in terms.buckets}
+
+
+def _by_truth(counts: Counter[str]) -> Counter[str]:
+    by_truth: Counter[str] = Counter()
+    for key, n in counts.items():
+        by_truth[_truth_key(key)] += n
+    return by_truth
+
+
+def _spellings_by_truth(spellings: Counter[str]) -> Counter[str]:
+    by_truth: Counter[str] = Counter()
+    for spelling, n in spellings.items():
+        key, _, text = spelling.partition("\0")
+        by_truth[f"{_truth_key(key)}\0{text}"] += n
+    return by_truth
+
+
+def _truth_key(key: str) -> str:
+    return "true" if read_text(key).truth else "false"
 
 
 def _stats(counted: replies.Stats | None, numbers: Sequence[float]) -> FacetStats | None:

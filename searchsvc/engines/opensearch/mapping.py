@@ -3,10 +3,7 @@
 Texts are analyzed by the service (`searchsvc.analysis.analyzer`) and sent as stems separated by spaces, so both engines
 find the same words. Stems at the same position (a word and the compounds that begin there) are joined by `|`.
 
-An attribute can have values of several kinds at once:
-
-    a.<name>.v  its values as text       a.<name>.f  its texts, casefolded       a.<name>.n  its numbers
-    a.<name>.d  its dates, in seconds    a.<name>.s  its texts as they sort      a.<name>.g  its first value
+Attributes are in columns of their own: see `searchsvc.engines.opensearch.attribute_columns`.
 
 A deleted document stays as a tombstone that is not `live`, so that an older version of it never comes back. One more
 document, which is not live either, records how much of CATALOG the index contains.
@@ -16,13 +13,13 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any, Final
-from urllib.parse import quote, unquote
 
 from events.settings import IndexSettings
 from searchsvc.engines.columnar.statistics import K1, B
+from searchsvc.engines.opensearch.attribute_columns import COLUMN_KINDS, KINDS, N_COLUMNS
 
 # Part of an index's fingerprint: an index with another schema, or with words found otherwise in texts, is rebuilt.
-SCHEMA: Final = 9
+SCHEMA: Final = 10
 # Joins the stems at one position.
 SAME_POSITION: Final = "|"
 # Our analyzer on the node.
@@ -31,7 +28,6 @@ STEMS: Final = "stems"
 FIELD_GAP: Final = 100
 # The node takes ids of up to 512 bytes.
 MAX_ID_BYTES: Final = 500
-MAX_FIELDS: Final = 10_000
 MAX_TOKEN_CHARS: Final = 1000
 PROGRESS_ID: Final = "progress"
 VECTOR: Final = "vector"
@@ -47,7 +43,6 @@ def index_body(
     dimension: of vectors, 0 without any
     knn: whether the node searches the vectors; otherwise it only stores them
     """
-    kinds = {"v": "keyword", "f": "keyword", "s": "keyword", "g": "keyword", "n": "double", "d": "double"}
     # A node without the plugin does not know the setting.
     vector_settings = {"knn": True} if dimension and knn else {}
     return {
@@ -57,7 +52,6 @@ def index_body(
                 "number_of_replicas": n_replicas,
                 "refresh_interval": "-1",
                 **vector_settings,
-                "mapping.total_fields.limit": MAX_FIELDS,
                 "similarity": {
                     "default": {"type": "BM25", "k1": K1, "b": B},
                     "nearness": {"type": "scripted", "script": {"source": "return query.boost * doc.freq;"}},
@@ -71,9 +65,6 @@ def index_body(
             # Other fields are derived from the document; the node would read them again with each hit.
             "_source": {"includes": ["id", "document", "bytes", "live", "state", "refused"]},
             "properties": _properties(settings, dimension if knn else 0),
-            "dynamic_templates": [
-                {kind: {"path_match": f"a.*.{kind}", "mapping": {"type": type_}}} for kind, type_ in kinds.items()
-            ],
         },
     }
 
@@ -82,20 +73,6 @@ def node_id(document_id: str) -> str:
     """Return the id that the node uses for a document. It is never `PROGRESS_ID`."""
     encoded = document_id.encode()
     return f"d{document_id}" if len(encoded) < MAX_ID_BYTES else f"h{hashlib.sha256(encoded).hexdigest()}"
-
-
-def attribute_path(name: str, kind: str) -> str:
-    """Return the field of one kind of values of an attribute."""
-    return f"a.{encode_name(name)}.{kind}"
-
-
-def encode_name(name: str) -> str:
-    """Return an attribute's name as the node takes it: without dots and stars, and never empty."""
-    return "m" + quote(name, safe="").replace(".", "%2E").replace("*", "%2A")
-
-
-def decode_name(encoded: str) -> str:
-    return unquote(encoded[1:])
 
 
 def _analysis() -> dict[str, Any]:
@@ -135,7 +112,8 @@ def _properties(settings: IndexSettings, knn_dimension: int) -> dict[str, Any]:
         "words": {"type": "keyword"},
         "stems": {"type": "keyword"},
         "signals": {"properties": {str(column): signal for column, _ in enumerate(settings.signals)}},
-        "a": {"type": "object", "dynamic": True},
+        KINDS: {"type": "keyword"},
+        "a": {"properties": {f"{kind}{i}": {"type": "keyword"} for kind in COLUMN_KINDS for i in range(N_COLUMNS)}},
     }
     if knn_dimension:
         method = {"name": "hnsw", "engine": "lucene", "space_type": "innerproduct"}

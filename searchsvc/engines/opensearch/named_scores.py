@@ -21,6 +21,7 @@ import numpy as np
 
 from searchsvc.analysis.query import Query
 from searchsvc.engines.filters import Filter
+from searchsvc.engines.opensearch.attribute_columns import AttributeKinds
 from searchsvc.engines.opensearch.clauses import Clause, filter_clause
 from tuning.arrays import BoolArray, ScoreArray
 
@@ -64,10 +65,11 @@ def filter_name(condition: Filter) -> str:
     return f"filter.{hashlib.blake2b(repr(condition).encode(), digest_size=8).hexdigest()}"
 
 
-def with_test_filters(named: Clause, conditions: Sequence[Filter]) -> Clause:
-    """Add a named clause for each filter that the search will ask about."""
+def with_test_filters(named: Clause, conditions: Sequence[Filter], kinds: AttributeKinds) -> Clause:
+    """Add a named clause for each filter that the search will ask about. kinds: of the values of each attribute"""
     tests = [
-        {"bool": {"filter": [filter_clause(condition)], "_name": filter_name(condition)}} for condition in conditions
+        {"bool": {"filter": [filter_clause(condition, kinds)], "_name": filter_name(condition)}}
+        for condition in conditions
     ]
     return {"bool": {"should": [*named["bool"]["should"], *tests]}} if tests else named
 

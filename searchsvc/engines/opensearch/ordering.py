@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from searchsvc.engines.dates import DAY_S
+from searchsvc.engines.opensearch.attribute_columns import (
+    NUMBER,
+    TEXT,
+    AttributeKinds,
+    column,
+    kinds_of_attribute,
+    prefix,
+)
 from searchsvc.engines.opensearch.clauses import Clause
-from searchsvc.engines.opensearch.mapping import attribute_path
 from searchsvc.engines.retrieval import SortKey
+from searchsvc.engines.values import Reading
 
+# The first or the last value of an attribute; a document without one comes last.
+_ORDER_SCRIPT: Final = """
+for (def part : params.parts) {
+  String found = null;
+  for (def value : doc[part.column]) {
+    if (value.startsWith(part.prefix)) {
+      found = value;
+      if (!params.last) { break; }
+    }
+  }
+  if (found != null) { return part.before + found.substring(part.prefix.length()); }
+}
+return params.last ? "" : "~";
+"""
 # The weighted sum of `searchsvc.engines.signals.values`.
 _BROWSE_SCRIPT: Final = """
 double sum = 0;
@@ -24,23 +46,31 @@ return sum;
 """
 
 
-def sort_clauses(keys: Sequence[SortKey], attribute_kinds: Mapping[str, frozenset[str]]) -> list[Clause]:
+def sort_clauses(keys: Sequence[SortKey], kinds: AttributeKinds) -> list[Clause]:
     """Return the order by attributes, then by id.
 
-    An attribute sorts by its numbers if it has any, else by its dates, else by its texts; of several values the one
-    that comes first counts.
+    Numbers come before texts; of several values the one that comes first counts.
 
-    attribute_kinds: kinds of values of each attribute, see `searchsvc.engines.opensearch.mapping`
+    kinds: of the values of each attribute
     """
     clauses: list[Clause] = []
     for key in keys:
-        kinds = attribute_kinds.get(key.field, frozenset())
-        kind = next((kind for kind in ("n", "d", "s") if kind in kinds), "s")
-        unmapped_type = "keyword" if kind == "s" else "double"
-        order, mode = ("desc", "max") if key.descending else ("asc", "min")
-        options = {"order": order, "mode": mode, "missing": "_last", "unmapped_type": unmapped_type}
-        clauses.append({attribute_path(key.field, kind): options})
+        parts = _parts(key.field, Reading.of_kinds(kinds_of_attribute(kinds, key.field)))
+        parameters = {"parts": parts if not key.descending else parts[::-1], "last": key.descending}
+        order = "desc" if key.descending else "asc"
+        script = {"source": _ORDER_SCRIPT, "params": parameters}
+        clauses.append({"_script": {"type": "string", "script": script, "order": order}})
     return [*clauses, {"id": "asc"}]
+
+
+def _parts(name: str, reading: Reading) -> list[dict[str, str]]:
+    """Return where the values of an attribute stand in order: columns, what they begin with, and what goes before."""
+    if reading.amounts:
+        return [{"column": column("n", name), "prefix": prefix(name), "before": NUMBER}]
+    if reading.dates:
+        numbers = {"column": column("o", name), "prefix": prefix(name) + NUMBER, "before": NUMBER}
+        return [numbers, {"column": column("d", name), "prefix": prefix(name), "before": TEXT}]
+    return [{"column": column("o", name), "prefix": prefix(name), "before": ""}]
 
 
 def browse_sort(weights: Sequence[float], scales: Sequence[float], timestamp_s: float) -> list[Clause]:

@@ -13,6 +13,7 @@ from searchsvc.engines import signals
 from searchsvc.engines.columnar.statistics import QueryStatistics
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.opensearch import mapping, replies
+from searchsvc.engines.opensearch.attribute_columns import column, values_of
 from searchsvc.engines.opensearch.clauses import EVERYTHING, Clause, ids_clause
 from searchsvc.engines.opensearch.columns import Columns, from_base64
 from searchsvc.engines.opensearch.hits import Hits, ReportedHit
@@ -100,7 +101,9 @@ class OpenSearchReading:
     def passes(self, slots: IntArray, condition: Filter) -> BoolArray:
         if condition not in self._test_filters:
             self._test_filters = (*self._test_filters, condition)
-            tests = with_test_filters({"bool": {"should": [EVERYTHING]}}, self._test_filters)
+            tests = with_test_filters(
+                {"bool": {"should": [EVERYTHING]}}, self._test_filters, self._state.attribute_kinds
+            )
             self._look_up(ids_clause(self._hits.ids(slots)), tests, len(slots))
         name = filter_name(condition)
         return np.array([name in hit.named for hit in self._hits.select(slots)], np.bool_)
@@ -194,5 +197,5 @@ class OpenSearchReading:
 
 
 def _group_value(hit: ReportedHit, field: str) -> object:
-    values = hit.fields.get(mapping.attribute_path(field, "g"))
+    values = values_of(field, map(str, hit.fields.get(column("g", field), ())))
     return values[0] if values else None

@@ -85,6 +85,7 @@ class Aggregation(msgspec.Struct):
 
     doc_count: int
     values: Terms = msgspec.field(default_factory=lambda: Terms([]))
+    spellings: Terms = msgspec.field(default_factory=lambda: Terms([]))
     n_values: Value = msgspec.field(default_factory=lambda: Value(0.0))
     stats: Stats | None = None
 

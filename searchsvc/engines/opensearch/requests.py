@@ -20,6 +20,7 @@ from searchsvc.analysis.query import Operator
 from searchsvc.engines.columnar.statistics import QueryStatistics
 from searchsvc.engines.filters import Filter, without_field
 from searchsvc.engines.opensearch import mapping
+from searchsvc.engines.opensearch.attribute_columns import AttributeKinds, column
 from searchsvc.engines.opensearch.clauses import (
     EVERYTHING,
     LIVE,
@@ -113,7 +114,8 @@ def plan(
     lacks_terms = not all(statistics.in_index[position] for position in request.query.required_positions)
     if not request.has_keyword_leg or (request.operator == "all" and lacks_terms):
         clauses = msgspec.structs.replace(clauses, all_terms=None, any_term=None)
-    always = [*scope_clauses(request.scope, excluded_id), *phrase_clauses(request.query)]
+    kinds = state.attribute_kinds
+    always = [*scope_clauses(request.scope, kinds, excluded_id), *phrase_clauses(request.query)]
     other_filters = {
         i: others
         for i, facet in enumerate(request.facets)
@@ -124,12 +126,14 @@ def plan(
     return Plan(
         state=state,
         request=request,
-        clauses=msgspec.structs.replace(clauses, named=with_test_filters(clauses.named, tested)),
+        clauses=msgspec.structs.replace(clauses, named=with_test_filters(clauses.named, tested, kinds)),
         vector=vector,
         scope=always,
-        filters=_and(always, request.filters),
+        filters=_and(always, request.filters, kinds),
         tested=tested,
-        facet_filters={i: FacetFilters(_and(always, others), _name(others)) for i, others in other_filters.items()},
+        facet_filters={
+            i: FacetFilters(_and(always, others, kinds), _name(others)) for i, others in other_filters.items()
+        },
     )
 
 
@@ -144,15 +148,15 @@ def bodies(plan: Plan) -> dict[str, Body]:
     if request.pinned_ids:
         all_bodies["pinned"] = among_body(plan, request.pinned_ids, plan.scope)
     if request.boosted is not None:
-        filters = [*plan.filters, filter_clause(request.boosted)]
+        filters = [*plan.filters, filter_clause(request.boosted, plan.state.attribute_kinds)]
         all_bodies["boosted"] = _ordered_body(plan, filters, request.k)
     for i, facet_filters in plan.facet_filters.items():
         all_bodies[f"facet.{i}"] = _facet_body(plan, facet_filters.clauses, i)
     return all_bodies
 
 
-def _and(clauses: Sequence[Clause], condition: Filter | None) -> list[Clause]:
-    return [*clauses, *([filter_clause(condition)] if condition is not None else [])]
+def _and(clauses: Sequence[Clause], condition: Filter | None, kinds: AttributeKinds) -> list[Clause]:
+    return [*clauses, *([filter_clause(condition, kinds)] if condition is not None else [])]
 
 
 def _name(condition: Filter | None) -> str:
@@ -205,7 +209,7 @@ def reported(facets: Sequence[FacetRequest], group: str | None, n: int = MAX_WIN
     fields = ["id", mapping.COLUMNS]
     fields += [mapping.SHORT] if n <= MAX_WITH_DOCUMENTS else []
     fields += [path for facet in facets for path in facet_paths(facet)]
-    fields += [mapping.attribute_path(group, "g")] if group is not None else []
+    fields += [column("g", group)] if group is not None else []
     # Stored fields cost more to read than columns.
     return {"stored_fields": "_none_", "docvalue_fields": fields, "track_total_hits": True}
 
@@ -260,13 +264,12 @@ def _facet_body(plan: Plan, filters: list[Clause], i: int) -> Body:
 def _facet_aggregations(plan: Plan, i: int) -> dict[str, Clause]:
     """Count a facet for both operators: which one the search matches by is known only from the reply."""
     facet = plan.request.facets[i]
-    has_numbers = "n" in plan.state.attribute_kinds.get(facet.field, frozenset())
     n_more = plan.request.k if plan.request.vector is not None else 0
     matching = {"all": plan.clauses.all_terms or NOTHING, "any": EVERYTHING}
     if not plan.request.query.text:
         matching = {"all": EVERYTHING}
     n_shards = plan.state.index.n_shards
     return {
-        f"{operator}.{i}": facet_aggregation(facet, n_more, clause, has_numbers=has_numbers, n_shards=n_shards)
+        f"{operator}.{i}": facet_aggregation(facet, n_more, clause, plan.state.attribute_kinds, n_shards=n_shards)
         for operator, clause in matching.items()
     }

@@ -152,7 +152,8 @@ class RetrievalReplies:
             reply = self._replies[f"facet.{i}"]
             uncounted = self._not_matched(self._passing(all_others, filters.name), operator)
         fields = [hit.fields for hit in self._hits.select(uncounted)]
-        return facet(self._plan.request.facets[i], reply.aggregations[f"{operator}.{i}"], fields)
+        kinds = self._plan.state.attribute_kinds
+        return facet(self._plan.request.facets[i], reply.aggregations[f"{operator}.{i}"], fields, kinds)
 
     def _sorted(self, operator: Operator, others: IntArray) -> IntArray:
         """Return the match set in the order of the sort keys. The vector leg must be known for it: one more request."""

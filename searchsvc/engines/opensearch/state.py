@@ -10,9 +10,11 @@ from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.engines.attributes import check_filter
 from searchsvc.engines.filters import Filter, Range
+from searchsvc.engines.opensearch.attribute_columns import AttributeKinds, kinds_of_attribute
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectorsView
 from searchsvc.engines.opensearch.vocabulary import VocabularyView
+from searchsvc.engines.values import Reading
 from tuning.arrays import ScoreArray
 
 
@@ -21,7 +23,7 @@ class IndexState(msgspec.Struct, frozen=True):
 
     dimension: of the vectors, 0 without any
     vocabulary: its words and how many documents have each
-    attribute_kinds: kinds of values of each attribute, see `searchsvc.engines.opensearch.mapping`
+    attribute_kinds: kinds of values of each attribute, see `searchsvc.engines.values.kinds_of`
     vector_sum: (dimension,) sum of all vectors
     vectors: the vectors, if the service searches them instead of the node
     refusals: see `searchsvc.engines.protocol.EngineSnapshot`
@@ -33,7 +35,7 @@ class IndexState(msgspec.Struct, frozen=True):
     catalog_seq: int
     digest: DocumentsDigest
     vocabulary: VocabularyView
-    attribute_kinds: Mapping[str, frozenset[str]]
+    attribute_kinds: AttributeKinds
     vector_sum: ScoreArray
     vectors: ServiceVectorsView | None
     refusals: Mapping[str, str]
@@ -48,4 +50,5 @@ class IndexState(msgspec.Struct, frozen=True):
             check_filter(condition, field, self.attribute_kinds, self._has_values)
 
     def _has_values(self, condition: Range) -> bool:
-        return ("d" if condition.dates else "n") in self.attribute_kinds[condition.field]
+        kinds = kinds_of_attribute(self.attribute_kinds, condition.field)
+        return "date" in kinds if condition.dates else "number" in kinds or Reading.of_kinds(kinds).amounts

@@ -13,11 +13,10 @@ from searchsvc.analysis.analyzer import Analysis, analyze
 from searchsvc.analysis.document_text import field_text
 from searchsvc.analysis.stemming import stem
 from searchsvc.engines import signals
-from searchsvc.engines.attributes import AttributeValue, attributes_of, number_text
 from searchsvc.engines.columnar.statistics import words_hash
-from searchsvc.engines.dates import epoch_seconds
+from searchsvc.engines.opensearch.attribute_columns import KINDS, attribute_columns, document_kinds
 from searchsvc.engines.opensearch.columns import Columns, pack_vector
-from searchsvc.engines.opensearch.mapping import COLUMNS, SAME_POSITION, SHORT, VECTOR, encode_name
+from searchsvc.engines.opensearch.mapping import COLUMNS, SAME_POSITION, SHORT, VECTOR
 from searchsvc.engines.protocol import Upsert
 
 # A longer document is read for a page only: each candidate would report it.
@@ -55,7 +54,8 @@ def stored_document(
         "words": sorted(set().union(*words)),
         "stems": sorted({f"{column}:{stem(word)}" for column, of_field in enumerate(words) for word in of_field}),
         "signals": {str(column): float(value) for column, value in enumerate(signal_row) if not np.isnan(value)},
-        "a": {encode_name(name): _values_by_kind(values) for name, values in attributes_of(upsert.members)},
+        KINDS: document_kinds(upsert.members),
+        "a": attribute_columns(upsert.members),
         COLUMNS: Columns(len(settings.signals), dimension).packed(signal_row, upsert.vector),
     }
     if len(upsert.text) <= MAX_SHORT_BYTES:
@@ -97,29 +97,3 @@ def position_tokens(analysis: Analysis) -> Iterator[str]:
 def title_key(words: Sequence[str]) -> str:
     """Return the key by which titles with the same words are found."""
     return f"{words_hash(words):016x}"
-
-
-def attribute_kinds(members: Mapping[str, object]) -> dict[str, frozenset[str]]:
-    """Return the kinds of values of each attribute of a document."""
-    return {name: frozenset(_values_by_kind(values)) for name, values in attributes_of(members)}
-
-
-def _values_by_kind(values: Sequence[AttributeValue]) -> dict[str, Any]:
-    distinct = list(dict.fromkeys(values))
-    texts = [value for value in distinct if isinstance(value, str)]
-    numbers = [value for value in distinct if isinstance(value, float)]
-    by_kind: dict[str, list[Any]] = {
-        "v": [value if isinstance(value, str) else number_text(value) for value in distinct],
-        "f": list(dict.fromkeys(text.casefold() for text in texts)),
-        "n": numbers,
-        "d": [timestamp_s for text in texts if (timestamp_s := epoch_seconds(text)) is not None],
-        "s": [f"{text.casefold()}\0{text}" for text in texts],
-        "g": [_group_key(distinct)],
-    }
-    return {kind: of_kind for kind, of_kind in by_kind.items() if of_kind}
-
-
-def _group_key(values: Sequence[AttributeValue]) -> str:
-    """Return the first text, or else the first number, with a mark of which it is."""
-    texts = [value for value in values if isinstance(value, str)]
-    return f"t{texts[0]}" if texts else f"n{values[0]!r}"

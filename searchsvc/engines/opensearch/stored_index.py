@@ -10,6 +10,7 @@ import numpy as np
 
 from events.digest import DocumentsDigest
 from searchsvc.engines.opensearch import mapping, replies
+from searchsvc.engines.opensearch.attribute_columns import KINDS, CountedKinds
 from searchsvc.engines.opensearch.clauses import LIVE, REFUSED
 from searchsvc.engines.opensearch.columns import from_base64, unpack_vectors
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
@@ -37,11 +38,9 @@ class StoredIndex:
         """Return the progress that the last write recorded."""
         return self._index.documents([mapping.PROGRESS_ID], ["state"])[0].source.state
 
-    def attribute_kinds(self) -> dict[str, frozenset[str]]:
-        """Return the kinds of values of each attribute, see `searchsvc.engines.opensearch.mapping`."""
-        mappings = self._index.call("GET", "/_mapping", dict[str, replies.MappingOf])
-        attributes = mappings[self._index.name].mappings.properties.get("a", replies.Properties()).properties
-        return {mapping.decode_name(name): frozenset(kinds.properties) for name, kinds in attributes.items()}
+    def attribute_kinds(self) -> CountedKinds:
+        """Return how many documents have values of each kind in each attribute."""
+        return CountedKinds(self.counts(KINDS))
 
     def refusals(self, n: int) -> dict[str, str]:
         """Return why the node refused documents, by id; at most n of them."""

@@ -30,3 +30,23 @@ def count_values(slots: AnyArray, codes: AnyArray, matching: AnyArray, counts: A
     """
     for i in range(slots.shape[0]):
         counts[codes[i]] += matching[slots[i]]
+
+
+@compiled("i4[1] i4[1] i4[1] b1[1] i8[1]! i4[1]!")
+def count_keys(
+    slots: AnyArray, codes: AnyArray, keys: AnyArray, matching: AnyArray, counts: AnyArray, last: AnyArray
+) -> None:
+    """Count the matching slots that have any of the values with a key.
+
+    slots: (n,) slot of each pair, ascending
+    codes: (n,) code of each pair
+    keys: (n_codes,) key of each code
+    matching: (n_slots,)
+    counts: (n_codes,) by key, added to
+    last: (n_codes,) of -1, written to: the last slot that was counted for a key
+    """
+    for i in range(slots.shape[0]):
+        slot, key = slots[i], keys[codes[i]]
+        if matching[slot] and last[key] != slot:
+            counts[key] += 1
+            last[key] = slot

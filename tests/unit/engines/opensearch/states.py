@@ -9,6 +9,7 @@ from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.opensearch.state import IndexState
 from searchsvc.engines.opensearch.vocabulary import Vocabulary
+from searchsvc.engines.values import kinds_of
 from tests.factories import DIMENSION, SETTINGS
 
 
@@ -23,7 +24,11 @@ def state_on(node: Node) -> IndexState:
         catalog_seq=3,
         digest=DocumentsDigest().changed([b"1", b"2", b"3"], []),
         vocabulary=vocabulary.view(),
-        attribute_kinds={"brand": frozenset("vfs"), "votes": frozenset("vn"), "made": frozenset("vd")},
+        attribute_kinds={
+            "brand": frozenset(kinds_of("HP")),
+            "votes": frozenset(kinds_of(5)),
+            "made": frozenset(kinds_of("2020-01-01")),
+        },
         vector_sum=np.zeros(DIMENSION),
         vectors=None,
         refusals={},

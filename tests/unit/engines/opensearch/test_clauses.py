@@ -7,47 +7,56 @@ from typing import Any
 import pytest
 
 from searchsvc.engines.filters import parse_filter
+from searchsvc.engines.opensearch.attribute_columns import column, number_in_order
 from searchsvc.engines.opensearch.clauses import LIVE, among_query, any_of, filter_clause, nearest_query, scope_clauses
+from searchsvc.engines.values import kinds_of, number_key
 from tests.factories import vector
+
+BRAND, MADE, PRICE = column("v", "brand"), column("d", "made"), column("o", "price")
+EXISTS = {"terms": {"kinds": ["brand\0number", "brand\0text"]}}
+KINDS = {"price": frozenset(kinds_of(3)), "cost": frozenset(kinds_of("1,5 €")), "stock": frozenset(kinds_of("yes"))}
 
 
 @pytest.mark.parametrize(
     ("text", "clause"),
     [
-        ("brand:HP", {"terms": {"a.mbrand.f": ["hp"]}}),
-        (
-            "size:41",
-            {
-                "bool": {
-                    "should": [{"terms": {"a.msize.f": ["41"]}}, {"terms": {"a.msize.n": [41.0]}}],
-                    "minimum_should_match": 1,
-                }
-            },
-        ),
-        ("size:nan", {"terms": {"a.msize.f": ["nan"]}}),
+        ("brand:HP", {"terms": {BRAND: ["brand\0hp"]}}),
+        ("price:7.0", {"terms": {column("v", "price"): ["price\x007.0", "price\x007"]}}),
+        ("brand:(a OR A OR b)", {"terms": {BRAND: ["brand\0a", "brand\0b"]}}),
         ("id:(A7 OR b9)", {"terms": {"id": ["A7", "b9"]}}),
-        ("brand:*", {"exists": {"field": "a.mbrand.v"}}),
-        ("NOT brand:*", {"bool": {"must_not": [{"exists": {"field": "a.mbrand.v"}}]}}),
-        ("price:[1 TO 5}", {"range": {"a.mprice.n": {"gte": 1.0, "lt": 5.0}}}),
-        ("price>1", {"range": {"a.mprice.n": {"gt": 1.0}}}),
-        ("made<=1970-01-02", {"range": {"a.mmade.d": {"lt": 172800.0}}}),
-        ("a:* b:*", {"bool": {"filter": [{"exists": {"field": "a.ma.v"}}, {"exists": {"field": "a.mb.v"}}]}}),
+        ("brand:*", EXISTS),
+        ("NOT brand:*", {"bool": {"must_not": [EXISTS]}}),
+        (
+            "price:[1 TO 5}",
+            {"range": {PRICE: {"gte": number_in_order("price", 1), "lt": number_in_order("price", 5)}}},
+        ),
+        ("price>1", {"range": {PRICE: {"gt": number_in_order("price", 1), "lt": "price\x001"}}}),
+        ("price<=1", {"range": {PRICE: {"gte": "price\x000", "lte": number_in_order("price", 1)}}}),
+        ("cost>1", {"range": {column("n", "cost"): {"gt": f"cost\0{number_key(1)}", "lt": "cost\1"}}}),
+        ("made<=1970-01-02", {"range": {MADE: {"gte": "made\0", "lt": f"made\0{number_key(172_800)}"}}}),
+        ("brand:* brand:*", {"bool": {"filter": [EXISTS, EXISTS]}}),
     ],
 )
 def test_a_filter_is_translated(text: str, clause: dict[str, Any]) -> None:
     condition = parse_filter(text)
     assert condition is not None
-    assert filter_clause(condition) == clause
+    assert filter_clause(condition, KINDS) == clause
+
+
+def test_yes_is_true_in_an_attribute_of_nothing_else() -> None:
+    condition = parse_filter("stock:true")
+    assert condition is not None
+    assert "stock\0yes" in filter_clause(condition, KINDS)["terms"][column("v", "stock")]
 
 
 def test_every_hit_must_be_live_and_not_excluded() -> None:
     condition = parse_filter("id:1")
-    assert scope_clauses(condition, "7") == [
+    assert scope_clauses(condition, {}, "7") == [
         LIVE,
         {"terms": {"id": ["1"]}},
         {"bool": {"must_not": [{"term": {"id": "7"}}]}},
     ]
-    assert scope_clauses(None, None) == [LIVE]
+    assert scope_clauses(None, {}, None) == [LIVE]
 
 
 def test_any_of_one_clause_is_that_clause() -> None:

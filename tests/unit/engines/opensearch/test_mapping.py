@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 from searchsvc.engines.opensearch.mapping import (
     MAX_ID_BYTES,
     PROGRESS_ID,
-    attribute_path,
-    decode_name,
-    encode_name,
     index_body,
     node_id,
 )
 from tests.factories import DIMENSION, SETTINGS
-
-
-@pytest.mark.parametrize("name", ["brand", "a.b", "", ".", "*", "größe", "a b/c"])
-def test_any_attribute_name_can_be_encoded(name: str) -> None:
-    encoded = encode_name(name)
-    assert decode_name(encoded) == name
-    assert encoded
-    assert not set(encoded) & set(".*")
-    assert attribute_path(name, "v") == f"a.{encoded}.v"
 
 
 def test_the_id_on_the_node_is_never_too_long_nor_that_of_the_progress() -> None:

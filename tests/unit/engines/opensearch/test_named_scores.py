@@ -6,6 +6,7 @@ import numpy as np
 
 from searchsvc.analysis.query import Query, QueryTerm
 from searchsvc.engines.filters import Exists, parse_filter
+from searchsvc.engines.opensearch.clauses import filter_clause
 from searchsvc.engines.opensearch.named_scores import (
     TERMS_PER_SCORE,
     filter_name,
@@ -46,7 +47,7 @@ def test_each_test_filter_is_a_named_clause() -> None:
     named = {"bool": {"should": [named_clause("bm25.0", [])]}}
     condition = parse_filter("brand:*")
     assert condition is not None
-    assert with_test_filters(named, ()) == named
-    (_, test) = with_test_filters(named, (condition,))["bool"]["should"]
-    assert test == {"bool": {"filter": [{"exists": {"field": "a.mbrand.v"}}], "_name": filter_name(condition)}}
+    assert with_test_filters(named, (), {}) == named
+    (_, test) = with_test_filters(named, (condition,), {})["bool"]["should"]
+    assert test == {"bool": {"filter": [filter_clause(condition, {})], "_name": filter_name(condition)}}
     assert filter_name(condition) not in {filter_name(Exists("x")), filter_name(Exists("brands"))}

@@ -9,6 +9,7 @@ import numpy as np
 
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import parse_filter
+from searchsvc.engines.opensearch.attribute_columns import column
 from searchsvc.engines.opensearch.requests import (
     MAX_WINDOW,
     MAX_WITH_DOCUMENTS,
@@ -69,7 +70,7 @@ def test_the_window_contains_every_candidate_and_those_that_trust_is_judged_by()
 def test_documents_come_with_hits_only_if_a_page_may_show_them() -> None:
     few, many = reported((), None, MAX_WITH_DOCUMENTS), reported((), "brand", MAX_WITH_DOCUMENTS + 1)
     assert few["docvalue_fields"] == ["id", "columns", "short"]
-    assert many["docvalue_fields"] == ["id", "columns", "a.mbrand.g"]
+    assert many["docvalue_fields"] == ["id", "columns", column("g", "brand")]
 
 
 def test_without_text_signals_order_and_every_facet_counts_everything() -> None:
@@ -83,4 +84,5 @@ def test_the_match_set_is_sorted_with_documents_of_the_other_legs() -> None:
     body = sorted_body(plan, "any", ["7"])
     match_set = body["query"]["bool"]["filter"][-2]["bool"]["should"]
     assert match_set == [plan.clauses.any_term, {"terms": {"id": ["7"]}}]
-    assert list(body["sort"][0]) == ["a.mvotes.n"]
+    (part,) = body["sort"][0]["_script"]["script"]["params"]["parts"]
+    assert part["column"] == column("o", "votes")

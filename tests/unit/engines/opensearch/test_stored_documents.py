@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from searchsvc.analysis.analyzer import analyze
+from searchsvc.engines.opensearch.attribute_columns import attribute_columns, document_kinds
 from searchsvc.engines.opensearch.columns import from_base64
 from searchsvc.engines.opensearch.stored_documents import (
     MAX_SHORT_BYTES,
     analyses_of,
-    attribute_kinds,
     distinct_words,
     position_tokens,
     stored_document,
@@ -27,9 +27,8 @@ def test_a_document_is_stored_with_its_stems_attributes_and_columns() -> None:
     assert stored["words"] == ["7", "dv", "dv7", "running", "shoes"]
     assert stored["stems"] == ["0:run", "0:shoe", "1:7", "1:dv", "1:dv7"]
     assert stored["signals"] == {"0": 0.5}
-    assert stored["a"]["mvotes"] == {"v": ["5"], "n": [5.0], "g": ["n5.0"]}
-    assert stored["a"]["mbrand"] == {"v": ["HP"], "f": ["hp"], "s": ["hp\0HP"], "g": ["tHP"]}
-    assert stored["a"]["mmade"]["d"] == [86_400.0]
+    assert stored["a"] == attribute_columns(document.members)
+    assert stored["kinds"] == document_kinds(document.members)
     assert from_base64(stored["short"]) == document.text
     assert len(stored["vector"]) == DIMENSION
 
@@ -57,8 +56,3 @@ def test_words_and_compounds_share_their_first_position() -> None:
 
 def test_titles_with_the_same_words_have_the_same_key() -> None:
     assert title_key(["red", "shoe"]) == title_key(["red", "shoe"]) != title_key(["redshoe"])
-
-
-def test_an_attribute_may_have_values_of_several_kinds() -> None:
-    kinds = attribute_kinds({"id": "1", "size": [41, "L"], "made": "2020-01-01", "none": None})
-    assert kinds == {"size": frozenset("vfsng"), "made": frozenset("vfsdg")}

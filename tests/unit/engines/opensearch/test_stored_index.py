@@ -52,10 +52,14 @@ def test_counts_of_all_pages_are_joined() -> None:
     assert stored(answer).counts("words") == {"red": 2, "shoe": 2}
 
 
-def test_kinds_and_refusals_are_read_from_mapping_and_tombstones() -> None:
-    mapping: dict[str, Any] = {"properties": {"a": {"properties": {"mbrand": {"properties": {"v": {}, "f": {}}}}}}}
-    kinds = stored(lambda *_: {"shop-v1": {"mappings": mapping}}).attribute_kinds()
-    assert kinds == {"brand": frozenset("vf")}
+def test_kinds_are_counted_and_refusals_are_read_from_tombstones() -> None:
+    def answer(method: str, path: str, body: Any) -> Any:
+        keys = ["brand\0text", "brand\0no date", "votes\0number"]
+        buckets = [{"key": {"key": key}, "doc_count": 2} for key in keys]
+        return {**WHOLE, "aggregations": {"terms": {"buckets": buckets, "after_key": None}}}
+
+    kinds = stored(answer).attribute_kinds().view()
+    assert kinds == {"brand": {"text", "no date"}, "votes": {"number"}}
     refused = {"_source": {"id": "x", "refused": "too long"}}
     assert stored(lambda *_: {**WHOLE, "hits": {"hits": [refused]}}).refusals(5) == {"x": "too long"}
 

@@ -1,0 +1,257 @@
+"""One attribute as a snapshot reads it: what its values are equal to, and how they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from searchsvc.engines.embedded.kernels.attributes import count_keys, count_values
+from searchsvc.engines.filters import Exists, Is, Range
+from searchsvc.engines.retrieval import FacetValue
+from searchsvc.engines.values import LARGEST_EXACT, AttributeValue, Reading, is_number_text, parse_number, read_text
+from tuning.arrays import AnyArray, BoolArray, IntArray, ScoreArray
+
+
+class AttributeValues(Protocol):
+    """What is read of one attribute: see `attributes.Attribute`. The writer may be ahead."""
+
+    @property
+    def numbers(self) -> AnyArray: ...
+    @property
+    def amounts(self) -> AnyArray: ...
+    @property
+    def dates(self) -> AnyArray: ...
+    @property
+    def truths(self) -> AnyArray: ...
+    @property
+    def keys(self) -> AnyArray: ...
+    def pairs(self, n_slots: int) -> tuple[AnyArray, AnyArray]: ...
+    def text(self, code: int) -> str: ...
+    def first(self, codes: AnyArray, n: int) -> AnyArray: ...
+    def codes_of(self, value: AttributeValue) -> Sequence[int]: ...
+    def text_ranks(self) -> ScoreArray: ...
+
+
+class AttributeReading:
+    """The values of one attribute in one snapshot. Arrays of n_values are by code.
+
+    live: (n_slots,) texts that only other slots have do not decide how texts are read
+    """
+
+    def __init__(self, values: AttributeValues, live: BoolArray) -> None:
+        self._values = values
+        self._live = live
+        self.slots, self.codes = values.pairs(len(live))
+        # Values come before the pairs that refer to them, so this is enough for all pairs.
+        self._n_values = len(values.numbers)
+
+    @cached_property
+    def numbers(self) -> ScoreArray:
+        """(n_values,) each value as a number, nan if it is none."""
+        numbers = self._own_numbers
+        amounts = self._values.amounts[: self._n_values]
+        return np.where(np.isnan(numbers), amounts, numbers) if self._reading.amounts else numbers
+
+    @cached_property
+    def dates(self) -> ScoreArray:
+        """(n_values,) each value as a date in seconds since 1970, nan if it is none."""
+        dates: ScoreArray = self._values.dates[: self._n_values]
+        return dates
+
+    @cached_property
+    def order(self) -> ScoreArray:
+        """(n_values,) numbers in the order of the values: numbers before dates or texts."""
+        numbers, is_number = self.numbers, ~np.isnan(self.numbers)
+        if is_number.all() and not len(self._large):
+            return numbers
+        if not is_number.any() and self._reading.dates:
+            return self.dates
+        rank = self._number_ranks(np.flatnonzero(is_number))
+        others = self.dates if self._reading.dates else self._values.text_ranks()[: self._n_values]
+        is_other = ~is_number & np.isfinite(others)
+        _, ranks = np.unique(others[is_other], return_inverse=True)
+        order = np.full(self._n_values, np.inf)
+        order[is_number] = rank
+        order[is_other] = ranks + np.count_nonzero(is_number)
+        return order
+
+    def passing(self, clause: Is | Range | Exists) -> BoolArray:
+        """Return (n_values,) which values pass a comparison."""
+        match clause:
+            case Exists():
+                return np.ones(self._n_values, np.bool_)
+            case Is(values=values):
+                passing = np.zeros(self._n_values, np.bool_)
+                for value in values:
+                    passing |= self._equal(value)
+                return passing
+            case Range(dates=True):
+                return _in_range(self.dates, clause)
+            case Range():
+                within = _in_range(self.numbers, clause)
+                for code in self._large:
+                    within[code] = _contains(clause, self._exact(code))
+                return within
+
+    def count(self, matching: BoolArray) -> tuple[ScoreArray, AnyArray]:
+        """Return the numbers among the values of matching slots, ascending, and how many slots have each.
+
+        matching: (n_slots,)
+        """
+        counts = self._counts(matching)
+        counted = np.flatnonzero((counts > 0) & ~np.isnan(self.numbers))
+        counted = counted[np.argsort(self.numbers[counted])]
+        return self.numbers[counted], counts[counted]
+
+    def most_frequent(self, matching: BoolArray, n: int) -> tuple[list[FacetValue], int]:
+        """Count equal values of matching slots together.
+
+        matching: (n_slots,)
+
+        Returns the n most frequent, as most of the slots write them; equal counts by value; and how many there are.
+        """
+        counts = self._counts(matching)
+        spelled = np.flatnonzero(counts)
+        keys = self._equal_values
+        if (keys[spelled] != spelled).any():
+            of_keys = np.zeros(self._n_values, np.int64)
+            last = np.full(self._n_values, -1, np.int32)
+            count_keys(self.slots, self.codes, keys, matching, of_keys, last)
+            spelled = self._usual_spellings(spelled, counts)
+            counts = of_keys[keys]
+        candidates = spelled
+        if 0 < n < len(spelled):
+            positive = counts[spelled]
+            least = -np.partition(-positive, n - 1)[n - 1]
+            more = spelled[positive > least]
+            candidates = np.concatenate([more, self._values.first(spelled[positive == least], n - len(more))])
+        elif n <= 0:
+            candidates = spelled[:0]
+        values = [FacetValue(self._values.text(code), int(counts[code])) for code in candidates.tolist()]
+        return sorted(values, key=lambda value: (-value.count, value.value))[:n], len(spelled)
+
+    def groups(self) -> IntArray:
+        """Return (n_slots,) the first value of each slot as a number; each slot without one has a number of its own."""
+        groups = -1 - np.arange(len(self._live), dtype=np.int64)
+        # Backwards, so that the first value of a slot is written last.
+        groups[self.slots[::-1]] = self._equal_values[self.codes[::-1]]
+        return groups
+
+    @cached_property
+    def _own_numbers(self) -> ScoreArray:
+        numbers: ScoreArray = self._values.numbers[: self._n_values]
+        return numbers
+
+    @cached_property
+    def _reading(self) -> Reading:
+        is_text = np.isnan(self._own_numbers)
+        values = self._values
+        readable = (
+            ~np.isnan(values.amounts[: self._n_values]),
+            ~np.isnan(values.dates[: self._n_values]),
+            values.truths[: self._n_values] >= 0,
+        )
+        kinds = {"text"} if is_text.any() else set()
+        kinds |= {"number"} if self._has(~is_text) else set()
+        for kind, of_kind in zip(("no amount", "no date", "no truth"), readable, strict=True):
+            # Without a readable text it does not matter which unreadable ones are in use.
+            if not of_kind.any() or self._has(is_text & ~of_kind):
+                kinds.add(kind)
+        return Reading.of_kinds(kinds)
+
+    def _has(self, values: BoolArray) -> bool:
+        """Whether any live slot has any of some values. values: (n_values,)"""
+        return bool(values.any()) and bool((values & self._in_use).any())
+
+    @cached_property
+    def _in_use(self) -> BoolArray:
+        """(n_values,) which values live slots have."""
+        in_use = np.zeros(self._n_values, np.bool_)
+        in_use[self.codes[self._live[self.slots]]] = True
+        return in_use
+
+    @cached_property
+    def _equal_values(self) -> AnyArray:
+        """(n_values,) one code for all values that are equal."""
+        keys: AnyArray = self._values.keys[: self._n_values]
+        if self._reading.truths:
+            truths = self._values.truths[: self._n_values]
+            keys = keys.copy()
+            for truth in (0, 1):
+                codes = np.flatnonzero(truths == truth)
+                keys[codes] = codes[:1]
+        return keys
+
+    @cached_property
+    def _large(self) -> list[int]:
+        """Codes of the numbers that floats may not tell apart."""
+        large: list[int] = np.flatnonzero(np.abs(self._own_numbers) >= LARGEST_EXACT).tolist()
+        return large
+
+    def _exact(self, code: int) -> int | float:
+        number = parse_number(self._values.text(code))
+        return number if number is not None else float(self._own_numbers[code])
+
+    def _number_ranks(self, codes: AnyArray) -> AnyArray:
+        """Return (n,) the positions of some numbers among them in order, equal ones at the same."""
+        _, ranks = np.unique(self.numbers[codes], return_inverse=True)
+        if not len(self._large):
+            return ranks
+        exact = {code: self._exact(code) for code in self._large}
+        values = [exact.get(code, self.numbers[code]) for code in codes.tolist()]
+        position = {value: i for i, value in enumerate(sorted(set(values)))}
+        return np.array([position[value] for value in values])
+
+    def _equal(self, value: str) -> BoolArray:
+        """Return (n_values,) which values equal what a filter names.
+
+        It names a number also in another way, such as 7.0, unless the attribute has texts.
+        """
+        truth = read_text(value).truth
+        if truth is not None and self._reading.truths:
+            of_truth: BoolArray = self._values.truths[: self._n_values] == truth
+            return of_truth
+        codes = list(self._values.codes_of(value))
+        number = parse_number(value)
+        if number is not None and not is_number_text(value) and not np.isnan(self._own_numbers).any():
+            codes += self._values.codes_of(number)
+        equal = np.zeros(self._n_values, np.bool_)
+        equal[[code for code in codes if code < self._n_values]] = True
+        return equal
+
+    def _counts(self, matching: BoolArray) -> AnyArray:
+        """Return (n_values,) how many matching slots have each value. matching: (n_slots,)"""
+        counts = np.zeros(self._n_values, np.int64)
+        count_values(self.slots, self.codes, matching, counts)
+        return counts
+
+    def _usual_spellings(self, spelled: AnyArray, counts: AnyArray) -> AnyArray:
+        """Return of equal values the code of the one that most slots have; of equally frequent ones the first text.
+
+        spelled: (n,) codes that are counted
+        counts: (n_values,)
+        """
+        keys = self._equal_values[spelled]
+        several = np.isin(keys, keys[np.flatnonzero(np.bincount(keys, minlength=1)[keys] > 1)])
+        by_key: dict[int, list[int]] = {}
+        for code, key in zip(spelled[several].tolist(), keys[several].tolist(), strict=True):
+            by_key.setdefault(key, []).append(code)
+        usual = [min(codes, key=lambda c: (-counts[c], self._values.text(c))) for codes in by_key.values()]
+        return np.concatenate([spelled[~several], np.array(usual, spelled.dtype)])
+
+
+def _in_range(compared: ScoreArray, limits: Range) -> BoolArray:
+    # nan compares as false.
+    above = compared >= limits.low if limits.low_included else compared > limits.low
+    below = compared <= limits.high if limits.high_included else compared < limits.high
+    within: BoolArray = above & below
+    return within
+
+
+def _contains(limits: Range, number: int | float) -> bool:
+    above = number >= limits.low if limits.low_included else number > limits.low
+    below = number <= limits.high if limits.high_included else number < limits.high
+    return above and below
