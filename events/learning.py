@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from events.errors import require, require_window
-from events.settings import FIELD_NAME
+from events.settings import FIELD_NAME_LIMIT, is_field_name
 
 Mode = Literal["off", "suggest", "automatic"]
 Stage = Literal["gate", "ramp"]
@@ -151,7 +151,7 @@ def check_learning(learning: Learning) -> None:
     n = len(learning.families)
     require(n <= MAX_FAMILIES, "families", n, f"at most {MAX_FAMILIES} members")
     for i, name in enumerate(learning.families):
-        require(FIELD_NAME.fullmatch(name) is not None, f"families[{i}]", name, FIELD_NAME.pattern)
+        require(is_field_name(name), f"families[{i}]", name, FIELD_NAME_LIMIT)
         require(name not in learning.families[:i], f"families[{i}]", name, "each member once")
     _check_judgments(learning.judgments)
     require(len(learning.frozen) <= MAX_CHARS, "frozen", learning.frozen, f"at most {MAX_CHARS} characters")

@@ -6,18 +6,24 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from events.errors import require
 
 INDEX_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
-FIELD_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_.-]{0,127}$")
+_FIELD_NAME: Final = re.compile(r"[^\x00-\x1f\x7f\s*](?:[^\x00-\x1f\x7f*]{0,126}[^\x00-\x1f\x7f\s*])?")
+FIELD_NAME_LIMIT: Final = "1 to 128 characters, none of them * or a control character, and no space at either end"
 MAX_SEARCHABLE_FIELDS = 16
 MAX_SIGNALS = 16
 
 Transform = Literal["identity", "log1p", "inverse", "decay", "boolean"]
+
+
+def is_field_name(name: str) -> bool:
+    """Return whether a member of documents can be named in settings and weights."""
+    return _FIELD_NAME.fullmatch(name) is not None
 
 
 class SearchableField(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -97,7 +103,7 @@ def check_settings(settings: IndexSettings) -> None:
     require(1 <= n_fields <= MAX_SEARCHABLE_FIELDS, "searchable", n_fields, f"1 to {MAX_SEARCHABLE_FIELDS} fields")
     names = [field.name for field in settings.searchable]
     for i, name in enumerate(names):
-        require(FIELD_NAME.fullmatch(name) is not None, f"searchable[{i}].name", name, FIELD_NAME.pattern)
+        require(is_field_name(name), f"searchable[{i}].name", name, FIELD_NAME_LIMIT)
         require(name not in names[:i], f"searchable[{i}].name", name, "each name once")
     require(settings.title in names, "title", settings.title, f"one of {', '.join(names)}")
     embedding = settings.embedding
@@ -108,7 +114,7 @@ def check_settings(settings: IndexSettings) -> None:
     require(n_signals <= MAX_SIGNALS, "signals", n_signals, f"at most {MAX_SIGNALS}")
     members = [signal.field for signal in settings.signals]
     for i, signal in enumerate(settings.signals):
-        require(FIELD_NAME.fullmatch(signal.field) is not None, f"signals[{i}].field", signal.field, FIELD_NAME.pattern)
+        require(is_field_name(signal.field), f"signals[{i}].field", signal.field, FIELD_NAME_LIMIT)
         require(signal.field not in members[:i], f"signals[{i}].field", signal.field, "each field once")
         positive = 0.0 < signal.scale < float("inf")
         require(positive, f"signals[{i}].scale", signal.scale, "a finite number above 0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,7 @@ class ImportReport(msgspec.Struct):
 
     accepted: documents that were stored.
     refused: lines that were not; their numbers count from 1 in the file.
+    readings: members of which all texts are read as numbers, dates, or true and false.
     warnings: what is odd about stored documents.
     not_searchable: ids of stored documents that a cluster refused, with the reasons.
     created: settings of the index, if the import created it.
@@ -49,6 +50,7 @@ class ImportReport(msgspec.Struct):
     index: str
     accepted: int = 0
     refused: list[RefusedDocument] = []
+    readings: list[DocumentWarning] = []
     warnings: list[DocumentWarning] = []
     not_searchable: dict[str, str] = {}
     created: IndexSettings | None = None
@@ -104,7 +106,8 @@ def import_documents(url: str, index: str, source: Path | Iterable[bytes]) -> Im
                 msgspec.structs.replace(refused, line=refused.line + first_line - 1) for refused in answer.refused
             ]
             report.created = report.created or answer.created
-            report.warnings += answer.warnings
+            report.readings = _each_member_once([*report.readings, *answer.readings])
+            report.warnings = _each_member_once([*report.warnings, *answer.warnings])
             catalog_seq = max(catalog_seq, answer.catalog_seq)
             progress(report.accepted, None)
         _wait_until_searchable(client, catalog_seq, report, progress)
@@ -177,6 +180,10 @@ def _show_progress() -> Iterator[Progress]:
         yield update
 
 
+def _each_member_once(warnings: Sequence[DocumentWarning]) -> list[DocumentWarning]:
+    return list({warning.field: warning for warning in reversed(warnings)}.values())[::-1]
+
+
 def _print_report(report: ImportReport) -> None:
     if report.created is not None:
         click.echo(f"created index {report.index} with settings inferred from the data:")
@@ -185,6 +192,8 @@ def _print_report(report: ImportReport) -> None:
     click.echo(
         f"{report.accepted} documents searchable in {report.seconds:.1f} s ({rate:.0f}/s), {report.n_refused} refused"
     )
+    for reading in report.readings[:MAX_SHOWN_REFUSALS]:
+        click.echo(f"  {reading.message}")
     for warning in report.warnings[:MAX_SHOWN_REFUSALS]:
         click.echo(f"  warning: {warning.message}", err=True)
     for refused in report.refused[:MAX_SHOWN_REFUSALS]:

@@ -14,7 +14,8 @@ from typing import Final
 import msgspec
 
 from events.errors import InvalidInput
-from events.settings import FIELD_NAME, Embedding, IndexSettings, SearchableField, Signal
+from events.settings import Embedding, IndexSettings, SearchableField, Signal, is_field_name
+from searchsvc.engines.values import is_number_text, read_text
 
 TITLE_NAMES: Final = ("title", "name", "product_name", "product_title", "headline", "label", "subject")
 POPULARITY_WORDS: Final = frozenset(
@@ -32,9 +33,12 @@ MAX_SIGNAL_FIELDS: Final = 3
 MIN_YEAR: Final = 1800
 MAX_YEAR: Final = 2200
 MAX_NUMBER: Final = 1e300
+# Shares of texts from which a member is not searched.
+MAX_ADDRESSES: Final = 0.5
+MAX_READABLE: Final = 0.8
 
 _ADDRESS: Final = re.compile(r"^(https?://|//|data:|/)\S*$")
-_DATE: Final = re.compile(r"^\d{4}-\d{2}-\d{2}([T ].*)?$")
+_SEPARATORS: Final = " _.-"
 
 
 class _Member(msgspec.Struct):
@@ -63,7 +67,7 @@ def infer_settings(documents: Sequence[Mapping[str, object]]) -> IndexSettings:
     title = _title(single)
     names = _most_present(single, title, MAX_FIELDS - len(prefixes) - len(years))
     fields = [SearchableField(name) for name in (*names, *years)]
-    fields += [SearchableField(prefix.rstrip("_.-"), (prefix + "*",)) for prefix in prefixes]
+    fields += [SearchableField(prefix.rstrip(_SEPARATORS), (prefix + "*",)) for prefix in prefixes]
     prose = [name for name in names if not _holds_codes(single[name])]
     embedded = sorted(prose, key=lambda name: (name != title, _mean_chars(single[name]) > SHORT_TEXT_CHARS))
     popularity = [_signal(name, m) for name, m in members.items() if _shows_popularity(name, m, n_documents)]
@@ -98,11 +102,11 @@ def _collect_members(documents: Sequence[Mapping[str, object]]) -> dict[str, _Me
 
 
 def _is_searchable(name: str, member: _Member, n_documents: int) -> bool:
-    """Return whether a member is text in enough documents, and neither an address nor a date."""
+    """Return whether a member is text in enough documents, and not addresses, dates, prices, or yes and no."""
     texts = member.texts
-    if not texts or len(texts) < member.n_documents / 2 or not FIELD_NAME.fullmatch(name):
+    if not texts or len(texts) < member.n_documents / 2 or not is_field_name(name):
         return False
-    if _matching_share(texts, _ADDRESS) > 0.5 or _matching_share(texts, _DATE) > 0.8:
+    if _matching_share(texts, _ADDRESS) > MAX_ADDRESSES or sum(map(_is_no_prose, texts)) > MAX_READABLE * len(texts):
         return False
     return member.n_documents >= MIN_PRESENCE * n_documents or _prefixes(name) != []
 
@@ -129,14 +133,15 @@ def _group_prefixes(members: Mapping[str, _Member]) -> list[str]:
 
 
 def _prefixes(name: str) -> list[str]:
-    return [name[: match.end()] for match in re.finditer(r"[_.-]", name) if match.end() < len(name)]
+    return [name[: match.end()] for match in re.finditer(f"[{_SEPARATORS}]", name) if match.end() < len(name)]
 
 
 def _title(members: Mapping[str, _Member]) -> str:
     """Return the member that is the title: by a usual name, else the short text that differs most."""
+    usual = {re.sub("[ -]", "_", name.lower()): name for name in reversed(list(members))}
     for name in TITLE_NAMES:
-        if name in members:
-            return name
+        if name in usual:
+            return usual[name]
     return max(
         members,
         key=lambda name: (
@@ -160,14 +165,14 @@ def _holds_codes(member: _Member) -> bool:
 
 def _shows_popularity(name: str, member: _Member, n_documents: int) -> bool:
     """Return whether a member is named after popularity and is a number, never negative, in half of the documents."""
-    is_named = POPULARITY_WORDS & set(re.split(r"[_.-]", name.lower()))
+    is_named = POPULARITY_WORDS & set(re.split(f"[{_SEPARATORS}]", name.lower()))
     is_common = len(member.numbers) >= max(n_documents / 2, 1)
     return bool(is_named) and is_common and min(member.numbers) >= 0 and max(member.numbers) > 0
 
 
 def _shows_stock(name: str, documents: Sequence[Mapping[str, object]]) -> bool:
     """Return whether a member is named after stock and is true or false in at least half of the documents."""
-    if name.lower().replace("-", "_") not in STOCK_NAMES:
+    if re.sub("[ -]", "_", name.lower()) not in STOCK_NAMES:
         return False
     return sum(isinstance(document.get(name), bool) for document in documents) >= max(len(documents) / 2, 1)
 
@@ -178,6 +183,11 @@ def _signal(name: str, member: _Member) -> Signal:
     if largest <= 10:
         return Signal(name, "identity", largest)
     return Signal(name, "log1p", round(math.log1p(largest), 4))
+
+
+def _is_no_prose(text: str) -> bool:
+    """Whether a text is a date, a price, or yes or no. A plain number may be an article number."""
+    return any(reading is not None for reading in read_text(text)) and not is_number_text(text)
 
 
 def _matching_share(texts: Sequence[str], pattern: re.Pattern[str]) -> float:

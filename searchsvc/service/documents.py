@@ -36,6 +36,7 @@ from searchsvc.indexing.documents import (
 )
 from searchsvc.indexing.inference import infer_settings
 from searchsvc.indexing.merging import merged
+from searchsvc.indexing.texts_read import texts_read
 from searchsvc.state.serving import Serving
 from searchsvc.state.serving_state import ServingState
 
@@ -58,6 +59,7 @@ class DocumentsWritten(msgspec.Struct, frozen=True):
     refused: documents that were not, with the reason, by line
     catalog_seq: every accepted document is searchable once the index has applied this CATALOG sequence
     created: settings of the index if these documents created it; null otherwise
+    readings: members of which all texts are read as numbers, dates, or true and false
     warnings: what is odd about accepted documents, such as a new member that is not searched
     """
 
@@ -65,6 +67,7 @@ class DocumentsWritten(msgspec.Struct, frozen=True):
     refused: list[RefusedDocument]
     catalog_seq: int
     created: IndexSettings | None = None
+    readings: list[DocumentWarning] = []
     warnings: list[DocumentWarning] = []
 
 
@@ -130,9 +133,14 @@ class Documents:
         entries = await asyncio.to_thread(_entries, control, fitting)
         seq = await self._append(entries)
         new_members = await asyncio.to_thread(self._new_members, index, fitting)
-        warnings = [] if created is not None else unsearched(new_members, control.settings)
+        read = await asyncio.to_thread(texts_read, (document.members for document in fitting))
         return DocumentsWritten(
-            len(fitting), sorted(refused, key=lambda document: document.line), seq, created, warnings
+            accepted=len(fitting),
+            refused=sorted(refused, key=lambda document: document.line),
+            catalog_seq=seq,
+            created=created,
+            readings=read.readings,
+            warnings=[*([] if created is not None else unsearched(new_members, control.settings)), *read.warnings],
         )
 
     async def patch(self, index: str, body: bytes) -> DocumentsWritten:

@@ -9,11 +9,18 @@ from events.errors import InvalidInput
 from events.settings import Embedding, IndexSettings, SearchableField, Signal, check_index_name, check_settings
 
 
+def test_fields_may_be_named_in_any_script() -> None:
+    names = ("Product Name", "名前", "größe", "a", "x" * 128)
+    check_settings(IndexSettings(tuple(map(SearchableField, names)), "名前"))
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"searchable": ()}, "searchable"),
-        ({"searchable": (SearchableField("a b"),)}, "searchable[0].name"),
+        ({"searchable": (SearchableField("a\nb"),)}, "searchable[0].name"),
+        ({"searchable": (SearchableField("a "),)}, "searchable[0].name"),
+        ({"searchable": (SearchableField("a*"),)}, "searchable[0].name"),
         ({"searchable": (SearchableField("t"), SearchableField("t"))}, "searchable[1].name"),
         ({"title": "x"}, "title"),
         ({"embedding": Embedding(())}, "embedding.fields"),

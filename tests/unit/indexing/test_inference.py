@@ -57,3 +57,21 @@ def test_years_in_most_documents_are_searched() -> None:
 def test_without_a_usual_name_the_title_is_the_short_text_that_differs_most() -> None:
     documents = [{"id": str(i), "kind": "book", "heading": f"Book {i}", "text": f"{i} " * 100} for i in range(10)]
     assert infer_settings(documents).title == "heading"
+
+
+def test_members_are_inferred_whatever_they_are_called_and_prices_are_not_searched() -> None:
+    documents: list[dict[str, object]] = [
+        {
+            "id": str(i),
+            "Product Name": f"lamp {i}",
+            "名前": "ランプ",
+            "price": "1,299.00 €",
+            "day": "31.12.2026",
+            "in stock": "yes",
+            "sku": f"1000{i}",
+        }
+        for i in range(20)
+    ]
+    settings = infer_settings(documents)
+    assert [field.name for field in settings.searchable] == ["Product Name", "名前", "sku"]
+    assert settings.title == "Product Name"
