@@ -16,6 +16,13 @@ INDEX_NAME = re.compile(r"^[a-z0-9][a-z0-9_-]{0,63}$")
 _FIELD_NAME: Final = re.compile(r"[^\x00-\x1f\x7f\s*](?:[^\x00-\x1f\x7f*]{0,126}[^\x00-\x1f\x7f\s*])?")
 FIELD_NAME_LIMIT: Final = "1 to 128 characters, none of them * or a control character, and no space at either end"
 MAX_SEARCHABLE_FIELDS = 16
+MAX_WORDS: Final = 1000
+MAX_WORD_CHARS: Final = 64
+# Those that words can be stemmed in: codes of ISO 639-1.
+_LANGUAGES: Final = """
+    ar ca cs da de el en eo es et eu fa fi fr ga hi hu hy id it lt nb ne nl nn no pl pt ro ru sr st sv ta tr yi
+"""
+LANGUAGES: Final = frozenset(_LANGUAGES.split())
 MAX_SIGNALS = 16
 
 Transform = Literal["identity", "log1p", "inverse", "decay", "boolean"]
@@ -66,6 +73,19 @@ class Embedding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_chars: int = 120
 
 
+class Typos(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How typing errors are tolerated in words that no document has.
+
+    one_from: letters from which one error is tolerated
+    two_from: letters from which two are
+    exact: words that are never taken for misspelt
+    """
+
+    one_from: int = 3
+    two_from: int = 8
+    exact: tuple[str, ...] = ()
+
+
 RetrievalMode = Literal["hybrid", "keyword", "vector"]
 
 
@@ -75,6 +95,9 @@ class IndexSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     title: the searchable field that names a document to a person; it has the largest default weight
     embedding: None switches vector search off
     retrieval: how documents match where a search does not say so; unset for `hybrid`
+    languages: codes of ISO 639-1; unset for words of every script, with English stems and stop words
+    typos: how typing errors are tolerated; false if they are not; unset for the defaults
+    stop_words: words that a document need not have, in place of those of the languages; unset for theirs
     """
 
     searchable: tuple[SearchableField, ...]
@@ -83,11 +106,14 @@ class IndexSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signals: tuple[Signal, ...] = ()
     # Unset rather than a default: an event without it keeps its bytes.
     retrieval: RetrievalMode | msgspec.UnsetType = msgspec.UNSET
+    languages: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    typos: bool | Typos | msgspec.UnsetType = msgspec.UNSET
+    stop_words: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     @property
     def indexed(self) -> IndexSettings:
         """What an index is built by: the same without what only searches read."""
-        return msgspec.structs.replace(self, retrieval=msgspec.UNSET)
+        return msgspec.structs.replace(self, retrieval=msgspec.UNSET, typos=msgspec.UNSET, stop_words=msgspec.UNSET)
 
 
 def check_index_name(name: str) -> str:
@@ -95,6 +121,21 @@ def check_index_name(name: str) -> str:
     limit = "1 to 64 of a-z, 0-9, _ and -, not starting with _ or -"
     require(INDEX_NAME.fullmatch(name) is not None, "index", name, limit)
     return name
+
+
+def _check_words(settings: IndexSettings) -> None:
+    languages = settings.languages or ()
+    for i, code in enumerate(languages):
+        require(code in LANGUAGES, f"languages[{i}]", code, f"one of {', '.join(sorted(LANGUAGES))}")
+        require(code not in languages[:i], f"languages[{i}]", code, "each language once")
+    stop_words = settings.stop_words or ()
+    require(len(stop_words) <= MAX_WORDS, "stop_words", len(stop_words), f"at most {MAX_WORDS}")
+    if isinstance(settings.typos, Typos):
+        one, two = settings.typos.one_from, settings.typos.two_from
+        require(1 <= one <= two, "typos.one_from", one, "from 1 to two_from")
+        require(two <= MAX_WORD_CHARS, "typos.two_from", two, f"at most {MAX_WORD_CHARS}")
+        n_exact = len(settings.typos.exact)
+        require(n_exact <= MAX_WORDS, "typos.exact", n_exact, f"at most {MAX_WORDS}")
 
 
 def check_settings(settings: IndexSettings) -> None:
@@ -110,6 +151,7 @@ def check_settings(settings: IndexSettings) -> None:
     if embedding is not None:
         require(bool(embedding.fields), "embedding.fields", 0, "at least one field, or embedding null")
         require(1 <= embedding.max_chars <= 2000, "embedding.max_chars", embedding.max_chars, "1 to 2000")
+    _check_words(settings)
     n_signals = len(settings.signals)
     require(n_signals <= MAX_SIGNALS, "signals", n_signals, f"at most {MAX_SIGNALS}")
     members = [signal.field for signal in settings.signals]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from searchsvc.analysis.lexicon import SimilarWord
-from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.languages import DEFAULT, Languages
+from searchsvc.analysis.lexicon import MIN_PART, SimilarWord
 
 
 class OracleLexicon:
     """All words of an index.
 
     frequencies: stem -> number of documents that contain it, in the field that has most
+    languages: of the index
     """
 
-    def __init__(self, words: set[str], frequencies: Mapping[str, int]) -> None:
+    def __init__(self, words: set[str], frequencies: Mapping[str, int], languages: Languages = DEFAULT) -> None:
+        self.languages = languages
         self.words = words
         self.frequencies = frequencies
 
@@ -25,7 +27,7 @@ class OracleLexicon:
         """Return the words within max_edits of a word, nearest first."""
         near = [candidate for candidate in self.words if abs(len(candidate) - len(word)) <= max_edits]
         similar = [
-            SimilarWord(candidate, n_edits, self.count(stem(candidate)))
+            SimilarWord(candidate, n_edits, self._count(candidate))
             for candidate in near
             if (n_edits := edits(word, candidate)) <= max_edits
         ]
@@ -34,8 +36,22 @@ class OracleLexicon:
     def completions(self, prefix: str, n: int) -> list[SimilarWord]:
         """Return the n most frequent words that begin with a prefix and are longer."""
         longer = [word for word in self.words if word.startswith(prefix) and word != prefix]
-        matches = [SimilarWord(word, 0, self.count(stem(word))) for word in longer]
+        matches = [SimilarWord(word, 0, self._count(word)) for word in longer]
         return sorted(matches, key=lambda match: (-match.frequency, match.word))[:n]
+
+    def compounds(self, word: str, n: int) -> list[SimilarWord]:
+        """Return the n most frequent words that begin or end with a word, and are longer by a part of their own."""
+        stem = self.languages.stem
+        found = [
+            SimilarWord(candidate, 0, self._count(candidate))
+            for candidate in self.words
+            if (candidate.startswith(word) and len(candidate) >= len(word) + MIN_PART)
+            or (stem(candidate).endswith(stem(word)) and len(stem(candidate)) >= len(stem(word)) + MIN_PART)
+        ]
+        return sorted(found, key=lambda match: (-match.frequency, match.word))[:n]
+
+    def _count(self, word: str) -> int:
+        return self.count(self.languages.stem(word))
 
 
 def edits(first: str, second: str) -> int:

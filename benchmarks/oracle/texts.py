@@ -16,8 +16,8 @@ from benchmarks.oracle.lexicon import OracleLexicon
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Analysis, analyze
 from searchsvc.analysis.document_text import field_text
+from searchsvc.analysis.languages import Languages
 from searchsvc.analysis.query import Phrase, Query, QueryTerm
-from searchsvc.analysis.stemming import stem
 from searchsvc.engines.protocol import Upsert
 from searchsvc.engines.retrieval import TextFeatures
 from tuning.arrays import IntArray
@@ -30,7 +30,7 @@ class OracleTexts:
     """The analysed searchable fields of all documents."""
 
     def __init__(self, documents: Sequence[Upsert], settings: IndexSettings) -> None:
-        self.settings = settings
+        self.settings, self.languages = settings, Languages.of_index(settings)
         self.n_documents, self.n_fields = len(documents), len(settings.searchable)
         self.analyses = [[analyze(field_text(d.members, field)) for field in settings.searchable] for d in documents]
         self.tokens = [[_tokens(analysis) for analysis in fields] for fields in self.analyses]
@@ -39,7 +39,7 @@ class OracleTexts:
     def _frequencies(self) -> list[Counter[str]]:
         """Per field: stem -> number of documents that contain it."""
         return [
-            Counter(s for fields in self.tokens for s in {stem(word) for word, _ in fields[i]})
+            Counter(s for fields in self.tokens for s in {self.languages.stem(word) for word, _ in fields[i]})
             for i in range(self.n_fields)
         ]
 
@@ -54,7 +54,8 @@ class OracleTexts:
     @cached_property
     def lexicon(self) -> OracleLexicon:
         words = {word for fields in self.tokens for field in fields for word, _ in field}
-        return OracleLexicon(words, {s: max(f[s] for f in self._frequencies) for f in self._frequencies for s in f})
+        frequencies = {s: max(f[s] for f in self._frequencies) for f in self._frequencies for s in f}
+        return OracleLexicon(words, frequencies, self.languages)
 
     def features(self, slots: IntArray, query: Query) -> TextFeatures:
         fields = range(self.n_fields)
@@ -95,10 +96,11 @@ class OracleTexts:
     def tf(self, slot: int, field: int, term: QueryTerm) -> float:
         """Return how often a term is in a field of a document, its alternatives by their weight."""
         tokens = self.tokens[slot][field]
-        return sum(a.weight * len(_starts(Phrase(tuple(a.stem.split())), tokens)) for a in term.alternatives)
+        phrases = [(a.weight, Phrase(tuple(a.stem.split()))) for a in term.alternatives]
+        return sum(weight * len(_starts(phrase, tokens, self.languages)) for weight, phrase in phrases)
 
     def contains(self, slot: int, phrase: Phrase) -> bool:
-        return any(_starts(phrase, tokens) for tokens in self.tokens[slot])
+        return any(_starts(phrase, tokens, self.languages) for tokens in self.tokens[slot])
 
     def _bm25(self, slot: int, field: int, query: Query, total: float) -> float:
         """Return BM25 of one field, over what a field with every term could reach. total: sum of the terms' idf."""
@@ -124,7 +126,7 @@ class OracleTexts:
                 (position, number)
                 for word, position in field
                 for number, term in enumerate(query.terms)
-                if _contains(term, word)
+                if _contains(term, word, self.languages)
             ]
             for step in (1, 2):
                 for (position, term), (later, other) in zip(occurrences, occurrences[step:], strict=False):
@@ -144,16 +146,16 @@ def _tokens(analysis: Analysis) -> list[tuple[str, int]]:
     return words + [(compound.text, compound.start) for compound in analysis.compounds]
 
 
-def _starts(phrase: Phrase, tokens: list[tuple[str, int]]) -> list[int]:
+def _starts(phrase: Phrase, tokens: list[tuple[str, int]], languages: Languages) -> list[int]:
     """Return the positions at which a phrase begins, once for each token that it can begin with."""
-    stems = {(stem(word), position) for word, position in tokens}
+    stems = {(languages.stem(word), position) for word, position in tokens}
     return [
         position
         for word, position in tokens
-        if stem(word) == phrase.stems[0]
+        if languages.stem(word) == phrase.stems[0]
         and all((stemmed, position + i) in stems for i, stemmed in enumerate(phrase.stems))
     ]
 
 
-def _contains(term: QueryTerm, word: str) -> bool:
-    return any(alternative.stem == stem(word) for alternative in term.alternatives)
+def _contains(term: QueryTerm, word: str, languages: Languages) -> bool:
+    return any(alternative.stem == languages.stem(word) for alternative in term.alternatives)

@@ -12,9 +12,9 @@ import msgspec
 from events.errors import require
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Span, spans
+from searchsvc.analysis.languages import Languages
 from searchsvc.analysis.markup import shown, without_markup
 from searchsvc.analysis.query import Query
-from searchsvc.analysis.stemming import stem
 
 MAX_MEMBERS: Final = 64
 # Reading a longer text costs more than the search.
@@ -61,11 +61,12 @@ class Highlighter:
         names = [field.name for field in settings.searchable]
         for i, name in enumerate(options.fields):
             require(name in names, f"highlight.fields[{i}]", name, f"one of {', '.join(names)}")
+        self._stem = Languages.of_index(settings).stem
         terms = [term for term in query.terms if not term.optional]
         self._stems = {stemmed for term in terms for stemmed in term.stems}
         self._phrases = [alternative.phrase.stems for alternative in query.phrase_alternatives]
         # The compound 14inch is also written 14 inch.
-        self._stems |= {stem(part) for term in terms for part in term.parts}
+        self._stems |= {self._stem(part) for term in terms for part in term.parts}
         self._members = tuple(
             member
             for field in settings.searchable
@@ -92,7 +93,7 @@ class Highlighter:
 
     def _matching(self, runs: Sequence[Span]) -> list[int]:
         """Return the positions of the runs that hold a word of the query, or one of a phrase that stands for some."""
-        stems = [{stem(word) for word in run.words} for run in runs]
+        stems = [{self._stem(word) for word in run.words} for run in runs]
         matching = {i for i, of_run in enumerate(stems) if not self._stems.isdisjoint(of_run)}
         for phrase in self._phrases:
             for start in range(len(runs) - len(phrase) + 1):

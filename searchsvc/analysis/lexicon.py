@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+from searchsvc.analysis.languages import Languages
+
+# Letters that a compound has at least besides one of its words.
+MIN_PART: Final = 3
+# Letters of an ending at most.
+MAX_ENDING: Final = 4
 
 
 class SimilarWord(NamedTuple):
@@ -18,7 +25,10 @@ class SimilarWord(NamedTuple):
 
 
 class Lexicon(Protocol):
-    """The words of one engine snapshot, folded as `searchsvc.analysis.folding` folds them."""
+    """The words of one engine snapshot, folded as `searchsvc.analysis.folding` folds them. languages: of the index"""
+
+    @property
+    def languages(self) -> Languages: ...
 
     def count(self, term: str) -> int:
         """Return how many live documents have a term, in the field that has it most often."""
@@ -33,4 +43,8 @@ class Lexicon(Protocol):
 
     def completions(self, prefix: str, n: int) -> list[SimilarWord]:
         """Return the n most frequent words that are longer than a prefix and begin with it."""
+        ...
+
+    def compounds(self, word: str, n: int) -> list[SimilarWord]:
+        """Return the n most frequent words that begin or end with a word, by their stems, and are `MIN_PART` longer."""
         ...

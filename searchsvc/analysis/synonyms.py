@@ -9,7 +9,7 @@ import msgspec
 from events.index_control import StoredRule
 from events.rules import SynonymAction
 from searchsvc.analysis.analyzer import Analysis, analyze
-from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.languages import DEFAULT, Languages
 
 
 class Synonym(msgspec.Struct, frozen=True):
@@ -38,8 +38,9 @@ def no_synonyms(first_stem: str) -> Sequence[Synonym]:
     return ()
 
 
-def synonyms_of(stored: StoredRule) -> Iterator[Synonym]:
-    """Yield the synonyms of a rule, in its order."""
+def synonyms_of(stored: StoredRule, languages: Languages = DEFAULT) -> Iterator[Synonym]:
+    """Yield the synonyms of a rule, in its order. languages: of the index"""
+    stem = languages.stem
     for action in stored.rule.actions:
         if not isinstance(action, SynonymAction):
             continue

@@ -8,29 +8,25 @@ read signs: "phrases" and -excluded words
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
 
-from searchsvc.analysis.alternatives import alternatives_of, exact, more_frequent
+from searchsvc.analysis.alternatives import Tolerance, alternatives_of, exact, more_frequent
 from searchsvc.analysis.analyzer import Analysis, Compound, analyze_query
 from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import Alternative, Phrase, Query, QueryTerm
 from searchsvc.analysis.query_syntax import read_query
-from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
 
 MAX_QUERY_TERMS: Final = 32
 MIN_SPLIT_CHARS: Final = 2
 JOINED_WEIGHT: Final = 0.9
 SYNONYM_WEIGHT: Final = 0.9
+TOLERANT: Final = Tolerance()
 
-_STOP_WORDS: Final = """
-    a an and are as at be but by for from how i in into is it its me my no not of on or s so that the their then there
-    these they this to was what when where which who will with you your
-"""
-STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
+Stem = Callable[[str], str]
 
 
 class _Terms(NamedTuple):
@@ -41,33 +37,43 @@ class _Terms(NamedTuple):
 
 
 def understand(
-    text: str, lexicon: Lexicon, synonyms: SynonymLookup = no_synonyms, *, typing: bool = False, typos: bool = True
+    text: str,
+    lexicon: Lexicon,
+    synonyms: SynonymLookup = no_synonyms,
+    *,
+    typing: bool = False,
+    tolerance: Tolerance | None = TOLERANT,
+    stop_words: Collection[str] | None = None,
 ) -> Query:
     """Return a query whose terms have their alternatives in the index.
 
     lexicon: words of the engine snapshot that is searched
     synonyms: synonyms in force
     typing: whether the last word may be unfinished
-    typos: whether words may be misspelt
+    tolerance: how far words may be misspelt; None if they may not
+    stop_words: folded words that a document need not have; None for those of the index's languages
     """
+    stem = lexicon.languages.stem
     typed = read_query(text)
     analysis = analyze_query(typed.text)
     words = analysis.words[:MAX_QUERY_TERMS]
-    terms, corrected = _terms(words, analysis, lexicon, typing=typing, typos=typos)
+    terms, corrected = _terms(words, analysis, lexicon, typing=typing, tolerance=tolerance)
     terms = _with_neighbours_joined(terms, lexicon)[:MAX_QUERY_TERMS]
     terms, rule_ids = _with_synonyms(terms, synonyms, lexicon)
     return Query(
         text=typed.text,
         words=tuple(words),
-        terms=tuple(_with_stop_words(terms)),
+        terms=tuple(_with_stop_words(terms, lexicon.languages.stop_words if stop_words is None else stop_words)),
         did_you_mean=" ".join(corrected) if corrected != words else None,
         rule_ids=rule_ids,
-        required=tuple(_phrase(words) for phrase in typed.phrases if (words := analyze_query(phrase).words)),
-        excluded=tuple(phrase for words in typed.excluded for phrase in _spellings(analyze_query(words))),
+        required=tuple(_phrase(words, stem) for phrase in typed.phrases if (words := analyze_query(phrase).words)),
+        excluded=tuple(phrase for words in typed.excluded for phrase in _spellings(analyze_query(words), stem)),
     )
 
 
-def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing: bool, typos: bool) -> _Terms:
+def _terms(
+    words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing: bool, tolerance: Tolerance | None
+) -> _Terms:
     compounds = _indexed_compounds(analysis, len(words), lexicon)
     terms: list[QueryTerm] = []
     corrected: list[str] = []
@@ -77,32 +83,32 @@ def _terms(words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing
         if compound is not None:
             parts = tuple(words[position : compound.end])
             same = dict.fromkeys(_texts_of(compound.start, compound.end, analysis))
-            found = tuple(exact(text) for text in same if lexicon.count(stem(text)))
+            found = tuple(exact(text, lexicon) for text in same if _count(text, lexicon))
             terms.append(QueryTerm(compound.text, found, parts=parts))
             corrected += parts
             position = compound.end
             continue
         word = words[position]
-        tolerant = typos and not _is_in_model_number(position, analysis)
+        tolerated = None if _is_in_model_number(position, analysis) else tolerance
         position += 1
         is_last = position == len(words)
-        alternatives = alternatives_of(word, lexicon, is_last=is_last, typing=is_last and typing, typos=tolerant)
+        alternatives = alternatives_of(word, lexicon, is_last=is_last, typing=is_last and typing, tolerance=tolerated)
         alternatives += tuple(_of_number(position - 1, analysis, lexicon))
         halves = () if alternatives else _split(word, lexicon)
         if halves:
-            terms += [QueryTerm(half, (exact(half),)) for half in halves]
+            terms += [QueryTerm(half, (exact(half, lexicon),)) for half in halves]
             corrected += halves
         else:
             terms.append(QueryTerm(word, alternatives))
-            corrected.append(_spelt(terms[-1], lexicon if tolerant else None))
+            corrected.append(_spelt(terms[-1], lexicon, tolerated))
     return _Terms(terms, corrected)
 
 
-def _spelt(term: QueryTerm, lexicon: Lexicon | None) -> str:
-    """Return how a word is probably meant to be spelt. lexicon: None if it is not misspelt"""
+def _spelt(term: QueryTerm, lexicon: Lexicon, tolerance: Tolerance | None) -> str:
+    """Return how a word is probably meant to be spelt. tolerance: None if it is not misspelt"""
     if term.correction is not None:
         return term.correction.word
-    return (more_frequent(term.word, lexicon) if lexicon is not None else "") or term.word
+    return (more_frequent(term.word, lexicon, tolerance) if tolerance is not None else "") or term.word
 
 
 def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> dict[int, Compound]:
@@ -112,7 +118,7 @@ def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> di
     its unit is one in any case: `5 TB` does not find 5 discs of 1 TB.
     """
     several = [c for c in analysis.compounds if c.end <= n_words and c.end - c.start > 1]
-    indexed = [c for c in several if c.is_measure or lexicon.count(stem(c.text))]
+    indexed = [c for c in several if c.is_measure or _count(c.text, lexicon)]
     taken: set[int] = set()
     chosen: dict[int, Compound] = {}
     for compound in sorted(indexed, key=lambda c: (c.start - c.end, c.start)):
@@ -144,7 +150,7 @@ def _split(word: str, lexicon: Lexicon) -> tuple[str, ...]:
     best: tuple[str, ...] = ()
     best_count = 0
     for cut in range(MIN_SPLIT_CHARS, len(word) - MIN_SPLIT_CHARS + 1):
-        rarer_count = min(lexicon.count(stem(word[:cut])), lexicon.count(stem(word[cut:])))
+        rarer_count = min(_count(word[:cut], lexicon), _count(word[cut:], lexicon))
         if rarer_count > best_count:
             best, best_count = (word[:cut], word[cut:]), rarer_count
     return best
@@ -154,9 +160,10 @@ def _with_neighbours_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[Qu
     """Let two neighbours written as one word stand for each of them: `note book` also finds notebook."""
     for position in range(len(terms) - 1):
         text = terms[position].word + terms[position + 1].word
-        if lexicon.count(stem(text)):
+        if _count(text, lexicon):
+            joined = Alternative(lexicon.languages.stem(text), text, JOINED_WEIGHT, "compound")
             for neighbour in (position, position + 1):
-                terms[neighbour] = _added(terms[neighbour], Alternative(stem(text), text, JOINED_WEIGHT, "compound"))
+                terms[neighbour] = _added(terms[neighbour], joined)
     return terms
 
 
@@ -168,7 +175,8 @@ def _with_synonyms(
     Several words are a phrase; 4k and wi-fi are one word if documents contain it.
     """
     terms, rule_ids = list(terms), dict[str, None]()
-    stems = [_meant(term) for term in terms]
+    stem = lexicon.languages.stem
+    stems = [_meant(term, stem) for term in terms]
     for start in range(len(terms)):
         for synonym in synonyms(stems[start]):
             end = start + len(synonym.phrase)
@@ -185,26 +193,31 @@ def _with_synonyms(
     return terms, tuple(rule_ids)
 
 
-def _meant(term: QueryTerm) -> str:
+def _meant(term: QueryTerm, stem: Stem) -> str:
     """Return the stem of a term, or of what it is corrected to."""
     return term.correction.stem if term.correction is not None else stem(term.word)
 
 
-def _phrase(words: Sequence[str]) -> Phrase:
+def _phrase(words: Sequence[str], stem: Stem) -> Phrase:
     return Phrase(tuple(map(stem, words[:MAX_QUERY_TERMS])))
 
 
-def _spellings(analysis: Analysis) -> list[Phrase]:
+def _spellings(analysis: Analysis, stem: Stem) -> list[Phrase]:
     """Return the words of a text as a phrase, and as one word if they are written so."""
     compounds = _texts_of(0, len(analysis.words), analysis)
-    return [_phrase(words) for words in (analysis.words, *([compound] for compound in compounds)) if words]
+    return [_phrase(words, stem) for words in (analysis.words, *([compound] for compound in compounds)) if words]
 
 
-def _with_stop_words(terms: Sequence[QueryTerm]) -> list[QueryTerm]:
+def _with_stop_words(terms: Sequence[QueryTerm], stop_words: Collection[str]) -> list[QueryTerm]:
     """Make stop words optional, unless the query has nothing else."""
-    if all(term.word in STOP_WORDS for term in terms):
+    if all(term.word in stop_words for term in terms):
         return list(terms)
-    return [msgspec.structs.replace(term, optional=term.word in STOP_WORDS) for term in terms]
+    return [msgspec.structs.replace(term, optional=term.word in stop_words) for term in terms]
+
+
+def _count(word: str, lexicon: Lexicon) -> int:
+    """Return how many documents have a word."""
+    return lexicon.count(lexicon.languages.stem(word))
 
 
 def _added(term: QueryTerm, alternative: Alternative) -> QueryTerm:

@@ -106,7 +106,7 @@ def check_no_synonym_cycle(stored: StoredRule, book: Rulebook) -> None:
         if not isinstance(action, SynonymAction) or action.words:
             continue
         for j, phrase in enumerate(action.of):
-            start = stems_of(phrase)
+            start = stems_of(phrase, book.languages)
             cycle = _find_cycle(start, book)
             if cycle is not None:
                 shown = " -> ".join(" ".join(stems) for stems in [*cycle, start])

@@ -9,7 +9,7 @@ import msgspec
 
 from events.rules import Conditions, PatternType
 from searchsvc.analysis.analyzer import analyze_query
-from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.languages import DEFAULT, Languages
 from searchsvc.engines.filters import AllOf, AnyOf, Filter, Is, Not, parse_filter
 
 # Closer patterns go first.
@@ -19,9 +19,9 @@ NO_PATTERN: Final = len(CLOSENESS)
 Stems = tuple[str, ...]
 
 
-def stems_of(text: str) -> Stems:
-    """Return the stems of a text's words, as searches compare them."""
-    return tuple(stem(word) for word in analyze_query(text).words)
+def stems_of(text: str, languages: Languages = DEFAULT) -> Stems:
+    """Return the stems of a text's words, as searches compare them. languages: of the index"""
+    return tuple(map(languages.stem, analyze_query(text).words))
 
 
 def filter_conjuncts(condition: Filter | None) -> frozenset[Filter]:
@@ -101,10 +101,10 @@ class PreparedConditions(msgspec.Struct, frozen=True):
     experiment: str
 
     @staticmethod
-    def prepare(conditions: Conditions) -> PreparedConditions:
-        """Prepare conditions. Raises InvalidInput if their filter cannot be parsed."""
+    def prepare(conditions: Conditions, languages: Languages = DEFAULT) -> PreparedConditions:
+        """Prepare conditions. Raises InvalidInput if their filter cannot be parsed. languages: of the index"""
         return PreparedConditions(
-            patterns=tuple(PreparedPattern(pattern.type, stems_of(pattern.text)) for pattern in conditions.patterns),
+            patterns=tuple(PreparedPattern(p.type, stems_of(p.text, languages)) for p in conditions.patterns),
             tags=frozenset(conditions.context),
             scope=filter_conjuncts(parse_filter(conditions.scope, "conditions.scope")),
             filters=filter_conjuncts(parse_filter(conditions.filters, "conditions.filters")),

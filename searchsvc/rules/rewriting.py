@@ -7,6 +7,7 @@ from typing import Final
 
 from events.rules import RemoveWordsAction, ReplaceWordsAction
 from searchsvc.analysis.analyzer import spans
+from searchsvc.analysis.languages import DEFAULT, Languages
 from searchsvc.rules.conditions import Stems, stems_of
 from searchsvc.rules.directives import Effect, action_name
 from searchsvc.rules.rulebook import PreparedRule
@@ -15,7 +16,7 @@ from searchsvc.rules.rulebook import PreparedRule
 MAX_REWRITTEN_CHARS: Final = 512
 
 
-def rewrite_query(text: str, fired: Sequence[PreparedRule]) -> tuple[str, list[Effect]]:
+def rewrite_query(text: str, fired: Sequence[PreparedRule], languages: Languages = DEFAULT) -> tuple[str, list[Effect]]:
     """Replace and remove words as rules ask for, in order of precedence: each sees what those before it left.
 
     Returns the text that is searched, and what each action did.
@@ -26,10 +27,14 @@ def rewrite_query(text: str, fired: Sequence[PreparedRule]) -> tuple[str, list[E
             before = text
             match action:
                 case ReplaceWordsAction(of=phrase, to=replacement):
-                    text = _replace_phrase(text, stems_of(phrase), replacement) if phrase else replacement
+                    text = (
+                        _replace_phrase(text, stems_of(phrase, languages), replacement, languages)
+                        if phrase
+                        else replacement
+                    )
                 case RemoveWordsAction(words=words):
                     for word in words:
-                        remaining = _replace_phrase(text, stems_of(word), "")
+                        remaining = _replace_phrase(text, stems_of(word, languages), "", languages)
                         text = remaining if stems_of(remaining) else text
                 case _:
                     continue
@@ -40,9 +45,9 @@ def rewrite_query(text: str, fired: Sequence[PreparedRule]) -> tuple[str, list[E
     return text, effects
 
 
-def _replace_phrase(text: str, phrase: Stems, replacement: str) -> str:
+def _replace_phrase(text: str, phrase: Stems, replacement: str, languages: Languages) -> str:
     """Replace every place of a text where the stems of a phrase follow each other."""
-    tokens = [(span.start, span.end, stems_of(text[span.start : span.end])) for span in spans(text)]
+    tokens = [(span.start, span.end, stems_of(text[span.start : span.end], languages)) for span in spans(text)]
     parts, copied_to, i = list[str](), 0, 0
     while i < len(tokens):
         n = _n_matching_tokens(tokens[i:], phrase)

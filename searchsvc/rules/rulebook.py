@@ -16,7 +16,7 @@ import msgspec
 
 from events.index_control import IndexControl, StoredRule, StoredSegment
 from events.rules import Conditions, Rule, SynonymAction, filters_of
-from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.languages import DEFAULT, Languages
 from searchsvc.analysis.synonyms import Synonym, SynonymLookup, synonyms_of
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.rules.condition_lookup import ConditionLookup
@@ -49,10 +49,10 @@ class PreparedRule(msgspec.Struct, frozen=True):
     ends: datetime
 
     @staticmethod
-    def prepare(stored: StoredRule) -> PreparedRule:
-        """Prepare a rule. Raises InvalidInput if a filter cannot be parsed."""
+    def prepare(stored: StoredRule, languages: Languages = DEFAULT) -> PreparedRule:
+        """Prepare a rule. Raises InvalidInput if a filter cannot be parsed. languages: of the index"""
         rule = stored.rule
-        conditions = PreparedConditions.prepare(rule.conditions)
+        conditions = PreparedConditions.prepare(rule.conditions, languages)
         parsed = ((path, parse_filter(text, path)) for path, text in filters_of(rule))
         filters = {path: condition for path, condition in parsed if condition is not None}
         # One number, because a search may have to sort hundreds of rules.
@@ -68,9 +68,12 @@ class Rulebook:
 
     Rules that are only synonyms for every search are not looked up by their conditions: there may be thousands, and the
     query's words tell which of them matter.
+
+    languages: of the index
     """
 
-    def __init__(self) -> None:
+    def __init__(self, languages: Languages = DEFAULT) -> None:
+        self.languages = languages
         self.rules: Mapping[str, StoredRule] = {}
         self.segments: Mapping[str, StoredSegment] = {}
         self._segment_lookup = ConditionLookup()
@@ -91,19 +94,23 @@ class Rulebook:
             return self
         removed = [stored for name, stored in self.rules.items() if not _is_same(rules.get(name), stored)]
         added = [stored for name, stored in rules.items() if not _is_same(self.rules.get(name), stored)]
-        prepared = {stored.id: PreparedRule.prepare(stored) for stored in added if not _is_only_synonyms(stored.rule)}
+        conditional = [stored for stored in added if not _is_only_synonyms(stored.rule)]
+        prepared = {stored.id: PreparedRule.prepare(stored, self.languages) for stored in conditional}
         removed_ids = [stored.id for stored in removed if stored.id in self._prepared]
-        book = Rulebook()
+        book = Rulebook(self.languages)
         book.rules = rules
         book._prepared = {name: rule for name, rule in self._prepared.items() if name not in removed_ids} | prepared
         book._lookup = self._lookup.with_changes(
             removed_ids, {name: rule.conditions for name, rule in prepared.items()}
         )
-        book._synonyms = _update_synonyms(self._synonyms, removed, added)
+        book._synonyms = _update_synonyms(self._synonyms, removed, added, self.languages)
         book.segments, book._segment_lookup = segments, self._segment_lookup
         if segments is not self.segments:
             enabled = {name: stored.segment for name, stored in segments.items() if stored.segment.enabled}
-            conditions = {name: PreparedConditions.prepare(segment.conditions) for name, segment in enabled.items()}
+            conditions = {
+                name: PreparedConditions.prepare(segment.conditions, self.languages)
+                for name, segment in enabled.items()
+            }
             book._segment_lookup = ConditionLookup().with_changes((), conditions)
         return book
 
@@ -138,7 +145,7 @@ class Rulebook:
         """Return the phrases that enabled rules take for this one, but not the other way round."""
         synonyms = self._synonyms.get(phrase[0], ()) if phrase else ()
         return [
-            tuple(map(stem, synonym.words))
+            tuple(map(self.languages.stem, synonym.words))
             for synonym in synonyms
             if synonym.phrase == phrase and synonym.one_way and self.rules[synonym.rule_id].rule.enabled
         ]
@@ -168,10 +175,12 @@ class Rulebooks:
     def get(self, index: IndexControl) -> Rulebook:
         """Return the book of an index."""
         books = self._books.get(index.name, ())
+        languages = Languages.of_index(index.settings)
+        books = tuple(book for book in books if book.languages == languages)
         for book in books:
             if book.rules is index.rules and book.segments is index.segments:
                 return book
-        book = (books[0] if books else Rulebook()).with_rules(index.rules, index.segments)
+        book = (books[0] if books else Rulebook(languages)).with_rules(index.rules, index.segments)
         self._books[index.name] = (book, *books[: MAX_BOOKS - 1])
         return book
 
@@ -191,16 +200,19 @@ def _is_only_synonyms(rule: Rule) -> bool:
 
 
 def _update_synonyms(
-    before: Mapping[str, tuple[Synonym, ...]], removed: Sequence[StoredRule], added: Sequence[StoredRule]
+    before: Mapping[str, tuple[Synonym, ...]],
+    removed: Sequence[StoredRule],
+    added: Sequence[StoredRule],
+    languages: Languages,
 ) -> dict[str, tuple[Synonym, ...]]:
     """Return the synonyms by the stem of the first word of their phrase, without some rules and with others."""
     after = dict(before)
     removed_ids = {stored.id for stored in removed}
-    for first_stem in {synonym.phrase[0] for stored in removed for synonym in synonyms_of(stored)}:
+    for first_stem in {synonym.phrase[0] for stored in removed for synonym in synonyms_of(stored, languages)}:
         after[first_stem] = tuple(synonym for synonym in after[first_stem] if synonym.rule_id not in removed_ids)
     new: dict[str, list[Synonym]] = defaultdict(list)
     for stored in added:
-        for synonym in synonyms_of(stored):
+        for synonym in synonyms_of(stored, languages):
             new[synonym.phrase[0]].append(synonym)
     for first_stem, synonyms in new.items():
         after[first_stem] = (*after.get(first_stem, ()), *synonyms)

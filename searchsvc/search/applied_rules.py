@@ -9,9 +9,13 @@ from typing import Final
 import msgspec
 
 from events.errors import InvalidInput
+from events.settings import IndexSettings, Typos
+from searchsvc.analysis.alternatives import Tolerance
+from searchsvc.analysis.folding import fold
+from searchsvc.analysis.languages import Languages
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.query_syntax import read_query
-from searchsvc.analysis.understanding import understand
+from searchsvc.analysis.understanding import TOLERANT, understand
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rules.conditions import SearchContext, Stems, filter_conjuncts, stems_of
@@ -57,6 +61,7 @@ class AppliedRules(msgspec.Struct, frozen=True):
 def apply_rules(
     snapshot: EngineSnapshot,
     book: Rulebook,
+    settings: IndexSettings,
     request: SearchRequest,
     filters: SearchFilters,
     now: datetime,
@@ -65,23 +70,38 @@ def apply_rules(
 
     A corrected query counts as typed: rules whose patterns match only the correction fire too. No rule fires because of
     what another rule made of the query.
+
+    settings: of the index, as CONTROL has them.
     """
-    context = _context(request, filters, _typed_stems(request.query))
+    languages = book.languages
+
+    def understood(text: str, fired: Sequence[PreparedRule]) -> Query:
+        stop_words = settings.stop_words
+        return understand(
+            text,
+            snapshot.lexicon,
+            book.synonyms_for(fired, now),
+            typing=request.typing,
+            tolerance=_tolerance(settings) if request.typos else None,
+            stop_words=None if stop_words is msgspec.UNSET else frozenset(map(fold, stop_words)),
+        )
+
+    context = _context(request, filters, _typed_stems(request.query, languages))
     fired = book.find_rules(context, now)
-    text, effects = rewrite_query(request.query, fired)
-    query = _understand(text, snapshot, book, fired, request, now)
+    text, effects = rewrite_query(request.query, fired, languages)
+    query = understood(text, fired)
     correction = query.did_you_mean
     if text != request.query:
-        correction = _understand(request.query, snapshot, book, fired, request, now).did_you_mean
+        correction = understood(request.query, fired).did_you_mean
     if correction:
-        context = msgspec.structs.replace(context, queries=(*context.queries, stems_of(correction)))
+        context = msgspec.structs.replace(context, queries=(*context.queries, stems_of(correction, languages)))
         fired_ids = {rule.stored.id for rule in fired}
         more = [rule for rule in book.find_rules(context, now) if rule.stored.id not in fired_ids]
         if more:
             fired = sort_by_precedence([*fired, *more])
-            corrected, effects = rewrite_query(correction, fired)
+            corrected, effects = rewrite_query(correction, fired, languages)
             changed = corrected != correction
-            again = _understand(corrected if changed else text, snapshot, book, fired, request, now)
+            again = understood(corrected if changed else text, fired)
             did_you_mean = corrected if changed else again.did_you_mean or correction
             query = msgspec.structs.replace(again, did_you_mean=did_you_mean)
     return _applied(query, context, fired, effects, snapshot, request)
@@ -100,9 +120,9 @@ def apply_rules_without_query(
     return _applied(query, context, book.find_rules(context, now), [], snapshot, request)
 
 
-def _typed_stems(query: str) -> tuple[Stems, ...]:
+def _typed_stems(query: str, languages: Languages) -> tuple[Stems, ...]:
     """Return what patterns are compared with: the query's stems, no stems for browsing, nothing for mere signs."""
-    stems = stems_of(read_query(query).text)
+    stems = stems_of(read_query(query).text, languages)
     return (stems,) if stems or not query.strip() else ()
 
 
@@ -117,16 +137,12 @@ def _context(request: SearchRequest, filters: SearchFilters, queries: tuple[Stem
     )
 
 
-def _understand(
-    text: str,
-    snapshot: EngineSnapshot,
-    book: Rulebook,
-    fired: Sequence[PreparedRule],
-    request: SearchRequest,
-    now: datetime,
-) -> Query:
-    synonyms = book.synonyms_for(fired, now)
-    return understand(text, snapshot.lexicon, synonyms, typing=request.typing, typos=request.typos)
+def _tolerance(settings: IndexSettings) -> Tolerance | None:
+    """Return how far words may be misspelt; None if the index tolerates no errors."""
+    typos = settings.typos
+    if isinstance(typos, Typos):
+        return Tolerance(typos.one_from, typos.two_from, frozenset(map(fold, typos.exact)))
+    return None if typos is False else TOLERANT
 
 
 def _applied(

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 from events.errors import require
-from searchsvc.analysis.stemming import stem
-from searchsvc.analysis.understanding import STOP_WORDS
 from searchsvc.behavior.query_counts import QueryCount, QueryCounts
 from searchsvc.execution.load import SearchLoad
 from searchsvc.runtime.limits import MAX_QUERY_CHARS
@@ -61,7 +59,9 @@ class Completions:
 
         def is_known(query: QueryCount) -> bool:
             """Whether documents have every word. With others, it was misspelt, or found something by chance."""
-            return all(word in STOP_WORDS or lexicon.count(stem(word)) for word in query.key.split())
+            languages = lexicon.languages
+            words = query.key.split()
+            return all(word in languages.stop_words or lexicon.count(languages.stem(word)) for word in words)
 
         counts = self._queries.matching(index, typed, limit, is_known)
         queries = [Suggestion(count.text, "query", count.count) for count in counts]

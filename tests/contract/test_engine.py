@@ -177,7 +177,7 @@ def test_a_synonym_of_several_words_is_a_phrase(reading: Reading) -> None:
     }
 
     def retrieved(text: str, operator: Operator = "all") -> tuple[Retrieved, Query]:
-        query = understand(text, reading.snapshot.lexicon, lambda first: synonyms.get(first, ()), typos=False)
+        query = understand(text, reading.snapshot.lexicon, lambda first: synonyms.get(first, ()), tolerance=None)
         return retrieve_by_rules(reading, query=query, operator=operator), query
 
     for text, expected in (

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.languages import DEFAULT, Languages
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.lexicon_view import LexiconColumns, LexiconView, WordsByTerm
 from searchsvc.engines.columnar.texts import StoredTexts, Texts
@@ -55,10 +55,12 @@ class Lexicon:
     """The writer's side.
 
     stored: the words of a snapshot on disk
+    languages: of the index
     """
 
-    def __init__(self, stored: StoredLexicon | None = None) -> None:
+    def __init__(self, stored: StoredLexicon | None = None, languages: Languages = DEFAULT) -> None:
         stored = stored or StoredLexicon.empty()
+        self._languages = languages
         self.words = Texts(stored.words)
         # Most words are their own stem, above all article numbers. Only other stems are kept here.
         self._stems = stored.stems
@@ -91,11 +93,11 @@ class Lexicon:
         self._recent[word] = number
         if number < n_before:
             return number
-        stemmed = stem(word)
+        stemmed = self._languages.stem(word)
         term = self._stems.get(stemmed, -1)
         if term < 0 and stemmed != word:
             stem_as_word = self.words.number(stemmed)
-            is_term = stem_as_word is not None and stem(stemmed) == stemmed
+            is_term = stem_as_word is not None and self._languages.stem(stemmed) == stemmed
             term = self.term_of_word(stem_as_word) if stem_as_word is not None and is_term else -1
         if term < 0:
             term = self._n_terms
@@ -147,7 +149,7 @@ class Lexicon:
             lengths=self._lengths.view(),
             in_order=self._in_order,
         )
-        return LexiconView(columns, document_frequencies, live)
+        return LexiconView(columns, document_frequencies, live, self._languages)
 
     def store(self) -> StoredLexicon:
         """Return all words as plain arrays."""

@@ -12,9 +12,10 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-from searchsvc.analysis.lexicon import SimilarWord
+from searchsvc.analysis.languages import DEFAULT, Languages
+from searchsvc.analysis.lexicon import MAX_ENDING, MIN_PART, SimilarWord
 from searchsvc.analysis.query import Query
-from searchsvc.analysis.stemming import stem
+from searchsvc.engines.columnar import kernels
 from searchsvc.engines.columnar.texts import Texts
 from searchsvc.engines.columnar.word_keys import BEGINNING_BYTES, beginning, signature
 from tuning.arrays import AnyArray, BoolArray
@@ -72,9 +73,13 @@ class LexiconView:
 
     document_frequencies: (n_fields, n_terms) of live documents
     live: (n_words,) which words live documents contain
+    languages: of the index
     """
 
-    def __init__(self, columns: LexiconColumns, document_frequencies: AnyArray, live: BoolArray) -> None:
+    def __init__(
+        self, columns: LexiconColumns, document_frequencies: AnyArray, live: BoolArray, languages: Languages = DEFAULT
+    ) -> None:
+        self.languages = languages
         self._columns = columns
         self._frequencies = document_frequencies
         self._live = live
@@ -127,6 +132,28 @@ class LexiconView:
         completions = [SimilarWord(columns.words[number], 0, count) for number, count in pairs]
         return sorted(completions, key=lambda word: (-word.frequency, word.word))[:n]
 
+    def compounds(self, word: str, n: int) -> list[SimilarWord]:
+        """Return the n most frequent words that begin or end with a word, by their stems, and are `MIN_PART` longer."""
+        stemmed, columns = self.languages.stem(word), self._columns
+        letters, ends = self._letters
+        may_be = np.zeros(self._n_words, np.bool_)
+        beginning, ending = (np.frombuffer(text.encode(), np.uint8) for text in (word, stemmed))
+        kernels.affixed(letters, ends, beginning, ending, MAX_ENDING, may_be)
+        found = []
+        for number in np.flatnonzero(may_be & self._live).tolist():
+            candidate = columns.words[number]
+            begins = candidate.startswith(word) and len(candidate) >= len(word) + MIN_PART
+            whole = self.languages.stem(candidate)
+            if begins or (whole.endswith(stemmed) and len(whole) >= len(stemmed) + MIN_PART):
+                found.append(SimilarWord(candidate, 0, self._count(number)))
+        return sorted(found, key=lambda word: (-word.frequency, word.word))[:n]
+
+    @cached_property
+    def _letters(self) -> tuple[AnyArray, AnyArray]:
+        """(n_bytes,) all words one after another, and (n_words,) where each ends."""
+        stored = self._columns.words.store()
+        return stored.letters, stored.ends[: self._n_words]
+
     def alternatives(self, query: Query) -> list[IndexedAlternative]:
         """Return the alternatives of a query's terms that are terms of the index, in the order of the query's terms."""
         return [
@@ -146,7 +173,7 @@ class LexiconView:
         result = term if term < self._n_terms else None
         if result is None:
             word = self._columns.words.number(stemmed)
-            if word is not None and word < self._n_words and stem(stemmed) == stemmed:
+            if word is not None and word < self._n_words and self.languages.stem(stemmed) == stemmed:
                 result = int(self._columns.term_of[word])
         if len(cache) > MAX_CACHED_STEMS:
             self._cached_terms, self._cached_counts = {}, {}

@@ -15,6 +15,7 @@ from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import analyze
 from searchsvc.analysis.document_text import field_text
+from searchsvc.analysis.languages import Languages
 from searchsvc.engines import signals
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.quantized import StoredVectors
@@ -82,7 +83,9 @@ class EmbeddedEngine:
         folder.mkdir(parents=True, exist_ok=True)
         self.documents = DocumentFile(folder / "documents", stored.document_ends if stored else None)
         title = [field.name for field in settings.searchable].index(settings.title)
-        self._forward = ForwardIndex(len(settings.searchable), title, stored.forward if stored else None)
+        self._forward = ForwardIndex(
+            len(settings.searchable), title, stored.forward if stored else None, Languages.of_index(settings)
+        )
         self._postings = Postings(stored.postings if stored else None)
         self._attributes = Attributes(stored.attributes if stored else None)
         self._vectors: VectorIndex | None = None

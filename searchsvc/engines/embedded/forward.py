@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.analyzer import Analysis
+from searchsvc.analysis.languages import DEFAULT, Languages
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.lexicon import Lexicon, StoredLexicon
 from searchsvc.engines.columnar.statistics import K1, B, words_hash
@@ -66,13 +67,16 @@ class ForwardIndex:
 
     title: column of the title
     stored: the slots of a snapshot on disk
+    languages: of the index
     """
 
-    def __init__(self, n_fields: int, title: int, stored: StoredForward | None = None) -> None:
+    def __init__(
+        self, n_fields: int, title: int, stored: StoredForward | None = None, languages: Languages = DEFAULT
+    ) -> None:
         self._n_fields = n_fields
         self._title = title
         stored = stored or StoredForward.empty(n_fields)
-        self._lexicon = Lexicon(stored.lexicon)
+        self._lexicon = Lexicon(stored.lexicon, languages)
         self._starts = Column(np.int64, rows=stored.arrays.starts)
         self._words = Column(np.int32, rows=stored.arrays.words)
         self._fields = Column(np.uint8, rows=stored.arrays.fields)

@@ -11,6 +11,7 @@ import numpy as np
 
 from events.errors import Unavailable
 from events.settings import IndexSettings
+from searchsvc.analysis.languages import Languages
 from searchsvc.engines.opensearch import mapping, replies
 from searchsvc.engines.opensearch.attribute_columns import CountedKinds
 from searchsvc.engines.opensearch.clauses import REFUSED
@@ -44,7 +45,7 @@ class OpenSearchEngine:
         self._settings = settings
         self.dimension = dimension if settings.embedding is not None else 0
         self._knn = knn
-        self._vocabulary = Vocabulary(len(settings.searchable))
+        self._vocabulary = Vocabulary(len(settings.searchable), Languages.of_index(settings))
         self._vectors = self._no_vectors()
         self._attribute_kinds = CountedKinds()
         self._progress = replies.Progress(vector_sum=[0.0] * self.dimension)
@@ -175,7 +176,7 @@ class OpenSearchEngine:
     def _restored_vocabulary(self, stored: StoredIndex) -> Vocabulary:
         words, stems = stored.counts("words"), stored.counts("stems")
         by_field = {(int(key.partition(":")[0]), key.partition(":")[2]): n for key, n in stems.items()}
-        vocabulary = Vocabulary(len(self._settings.searchable))
+        vocabulary = Vocabulary(len(self._settings.searchable), Languages.of_index(self._settings))
         vocabulary.restore(words, by_field, self._progress.digest.count)
         return vocabulary
 

@@ -11,7 +11,7 @@ import numpy as np
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Analysis, analyze
 from searchsvc.analysis.document_text import field_text
-from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.languages import Languages
 from searchsvc.engines import signals
 from searchsvc.engines.columnar.statistics import words_hash
 from searchsvc.engines.opensearch.attribute_columns import KINDS, attribute_columns, document_kinds
@@ -42,7 +42,8 @@ def stored_document(
     title = [field.name for field in settings.searchable].index(settings.title)
     signal_row = signals.stored(settings.signals, [upsert.members])[0]
     words = [distinct_words(analysis) for analysis in analyses]
-    texts = [" ".join(position_tokens(analysis)) for analysis in analyses]
+    languages = Languages.of_index(settings)
+    texts = [" ".join(position_tokens(analysis, languages)) for analysis in analyses]
     document: dict[str, Any] = {
         "id": upsert.id,
         "live": True,
@@ -52,7 +53,9 @@ def stored_document(
         "all": texts,
         "title": title_key(analyses[title].words),
         "words": sorted(set().union(*words)),
-        "stems": sorted({f"{column}:{stem(word)}" for column, of_field in enumerate(words) for word in of_field}),
+        "stems": sorted(
+            {f"{column}:{languages.stem(word)}" for column, of_field in enumerate(words) for word in of_field}
+        ),
         "signals": {str(column): float(value) for column, value in enumerate(signal_row) if not np.isnan(value)},
         KINDS: document_kinds(upsert.members),
         "a": attribute_columns(upsert.members),
@@ -85,13 +88,13 @@ def distinct_words(analysis: Analysis) -> set[str]:
     return {*analysis.words, *(compound.text for compound in analysis.compounds)}
 
 
-def position_tokens(analysis: Analysis) -> Iterator[str]:
+def position_tokens(analysis: Analysis, languages: Languages) -> Iterator[str]:
     """Yield the stems at each position: of the word, and of the compounds that begin there."""
     compounds: dict[int, list[str]] = {}
     for compound in analysis.compounds:
-        compounds.setdefault(compound.start, []).append(stem(compound.text))
+        compounds.setdefault(compound.start, []).append(languages.stem(compound.text))
     for position, word in enumerate(analysis.words):
-        yield SAME_POSITION.join([stem(word), *compounds.get(position, ())])
+        yield SAME_POSITION.join([languages.stem(word), *compounds.get(position, ())])
 
 
 def title_key(words: Sequence[str]) -> str:

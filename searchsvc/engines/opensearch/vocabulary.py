@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from searchsvc.analysis.languages import DEFAULT, Languages
 from searchsvc.analysis.query import Query
 from searchsvc.engines.columnar.lexicon import Lexicon
 from searchsvc.engines.columnar.lexicon_view import LexiconView
@@ -19,11 +20,15 @@ from tuning.arrays import AnyArray
 
 
 class Vocabulary:
-    """The writer's side. n_fields: searchable fields, in the order of the settings."""
+    """The writer's side.
 
-    def __init__(self, n_fields: int) -> None:
+    n_fields: searchable fields, in the order of the settings
+    languages: of the index
+    """
+
+    def __init__(self, n_fields: int, languages: Languages = DEFAULT) -> None:
         self._n_fields = n_fields
-        self._lexicon = Lexicon()
+        self._lexicon = Lexicon(languages=languages)
         self._word_counts = np.zeros(0, np.int64)
         self._document_frequencies = np.zeros((n_fields, 0), np.int32)
         self._n_live = 0

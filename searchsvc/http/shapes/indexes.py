@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from events.settings import Embedding, IndexSettings, RetrievalMode, SearchableField, Signal
+from events.settings import IndexSettings
 from searchsvc.indexing.rebuild import RebuildStatus
 from searchsvc.service.indexes import ServedIndex
 
 
-class IndexInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings of an index, as in `events.settings.IndexSettings`, and the reason for them."""
+class IndexInput(IndexSettings, frozen=True, forbid_unknown_fields=True):
+    """The settings of an index, and the reason for them."""
 
-    searchable: tuple[SearchableField, ...]
-    title: str
-    embedding: Embedding | None = None
-    signals: tuple[Signal, ...] = ()
-    retrieval: RetrievalMode | msgspec.UnsetType = msgspec.UNSET
     reason: str = ""
 
     def settings(self) -> IndexSettings:
         """Return the settings without the reason."""
-        return IndexSettings(self.searchable, self.title, self.embedding, self.signals, self.retrieval)
+        return IndexSettings(**{name: getattr(self, name) for name in IndexSettings.__struct_fields__})
 
 
 class IndexInfo(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from searchsvc.analysis.alternatives import (
     MAX_CORRECTIONS,
     PREFIX_WEIGHT,
     TYPO_WEIGHTS,
+    Tolerance,
     alternatives_of,
     more_frequent,
 )
@@ -22,7 +23,9 @@ def lexicon(**counts: int) -> OracleLexicon:
 def weights(
     word: str, words: OracleLexicon, *, is_last: bool = False, typing: bool = False, typos: bool = True
 ) -> dict[str, float]:
-    alternatives = alternatives_of(word, words, is_last=is_last, typing=typing, typos=typos)
+    alternatives = alternatives_of(
+        word, words, is_last=is_last, typing=typing, tolerance=Tolerance() if typos else None
+    )
     return {alternative.word: alternative.weight for alternative in alternatives}
 
 
@@ -44,10 +47,10 @@ def test_longer_words_may_have_more_typing_errors(word: str, expected: dict[str,
 
 def test_a_word_that_a_document_has_is_not_corrected_but_a_frequent_one_is_offered() -> None:
     assert weights("hose", lexicon(hose=1, house=9000)) == {"hose": 1.0}
-    assert more_frequent("hose", lexicon(hose=2, house=90)) == "house"
-    assert more_frequent("hose", lexicon(hose=2, house=40)) == ""
-    assert more_frequent("hose", lexicon(hose=3, house=900)) == ""
-    assert more_frequent("nose", lexicon(house=900)) == ""
+    assert more_frequent("hose", lexicon(hose=2, house=90), Tolerance()) == "house"
+    assert more_frequent("hose", lexicon(hose=2, house=40), Tolerance()) == ""
+    assert more_frequent("hose", lexicon(hose=3, house=900), Tolerance()) == ""
+    assert more_frequent("nose", lexicon(house=900), Tolerance()) == ""
 
 
 def test_an_unknown_last_word_is_completed_and_a_known_one_while_the_user_types() -> None:

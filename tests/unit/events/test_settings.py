@@ -6,7 +6,15 @@ import msgspec
 import pytest
 
 from events.errors import InvalidInput
-from events.settings import Embedding, IndexSettings, SearchableField, Signal, check_index_name, check_settings
+from events.settings import (
+    Embedding,
+    IndexSettings,
+    SearchableField,
+    Signal,
+    Typos,
+    check_index_name,
+    check_settings,
+)
 
 
 def test_fields_may_be_named_in_any_script() -> None:
@@ -41,3 +49,27 @@ def test_invalid_settings_are_refused_by_field(change: dict[str, object], field:
 def test_index_names_that_are_not_a_subject_token_are_refused(name: str) -> None:
     with pytest.raises(InvalidInput):
         check_index_name(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"languages": ("xx",)}, "languages[0]"),
+        ({"languages": ("de", "de")}, "languages[1]"),
+        ({"typos": Typos(0)}, "typos.one_from"),
+        ({"typos": Typos(9, 8)}, "typos.one_from"),
+        ({"typos": Typos(3, 999)}, "typos.two_from"),
+        ({"stop_words": ("x",) * 2000}, "stop_words"),
+    ],
+)
+def test_invalid_words_are_refused_by_field(change: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_settings(msgspec.structs.replace(IndexSettings((SearchableField("t"),), "t"), **change))
+    assert refused.value.field == field
+
+
+def test_an_index_is_not_built_anew_for_what_only_searches_read() -> None:
+    plain = IndexSettings((SearchableField("t"),), "t")
+    tuned = msgspec.structs.replace(plain, retrieval="keyword", typos=False, stop_words=("x",))
+    assert tuned.indexed == plain.indexed
+    assert msgspec.structs.replace(plain, languages=("de",)).indexed != plain.indexed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from searchsvc.analysis.analyzer import analyze
+from searchsvc.analysis.languages import DEFAULT
 from searchsvc.engines.opensearch.attribute_columns import attribute_columns, document_kinds
 from searchsvc.engines.opensearch.columns import from_base64
 from searchsvc.engines.opensearch.stored_documents import (
@@ -50,7 +51,7 @@ def test_a_tombstone_tells_why_a_document_was_refused() -> None:
 
 def test_words_and_compounds_share_their_first_position() -> None:
     analysis = analyze('17" wi-fi')
-    assert list(position_tokens(analysis)) == ["17|17inch", "inch", "wi|wifi", "fi"]
+    assert list(position_tokens(analysis, DEFAULT)) == ["17|17inch", "inch", "wi|wifi", "fi"]
     assert distinct_words(analysis) == {"17", "inch", "17inch", "wi", "fi", "wifi"}
 
 
