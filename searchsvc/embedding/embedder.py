@@ -24,7 +24,7 @@ UNWRITABLE: Final = "\ue000"
 # Words that are remembered as known or unknown.
 MAX_KNOWN_WORDS: Final = 20_000
 # Documents that a thread encodes at a time.
-BATCH: Final = 16
+BATCH: Final = 8
 
 
 class Embedder:

@@ -1,7 +1,7 @@
 """The protocol of a search engine.
 
-One indexing thread writes to an `Engine`. Each write makes the next `EngineSnapshot`, which is immutable and shared by
-all searches. A search opens a `Reading` of one snapshot and reads from nothing else:
+The indexing thread of an index writes to its `Engine`. Each write makes the next `EngineSnapshot`, which is immutable
+and shared by all searches. A search opens a `Reading` of one snapshot and reads from nothing else:
 
     engine.apply(changes, catalog_seq)  ->  EngineSnapshot  ->  reading()  ->  Reading.retrieve(...)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import msgspec
 
@@ -13,9 +15,12 @@ from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.protocol import Delete, Upsert
 from tuning.arrays import FloatArray
 
+# Texts after which those of another index have their turn: about a tenth of a second.
+TURN: Final = 16
+
 
 class DocumentEncoder:
-    """Encodes documents. For the indexing thread.
+    """Encodes documents, for many threads: they take turns, so that a long import delays no other index.
 
     dimension: of the model's vectors.
     digest: of the model.
@@ -26,18 +31,15 @@ class DocumentEncoder:
         self._cache = cache
         self.dimension = embedder.dimension
         self.digest = embedder.digest
+        # Takes turns in the order in which they were asked for, which a lock would not.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="document-encoder")
 
     def encode(self, texts: Sequence[str]) -> list[FloatArray]:
         """Return the (dimension,) vector of each text."""
-        distinct = list(dict.fromkeys(texts))
-        vectors = self._cache.get(distinct)
-        missing = [text for text in distinct if text not in vectors]
-        if missing:
-            encoded = self._embedder.encode_documents(missing)
-            self._cache.put(missing, encoded)
-            # In the precision that the cache returns, so that a rebuilt index is equal to the last bit.
-            vectors.update(zip(missing, half_precision(encoded), strict=True))
-        return [vectors[text] for text in texts]
+        vectors: list[FloatArray] = []
+        for start in range(0, len(texts), TURN):
+            vectors += self._thread.submit(self._encode, texts[start : start + TURN]).result()
+        return vectors
 
     def add_vectors(self, changes: Sequence[Upsert | Delete], embedding: Embedding) -> Sequence[Upsert | Delete]:
         """Return the same changes, each upsert whose document has a text to encode with its vector."""
@@ -49,3 +51,14 @@ class DocumentEncoder:
         vectors = self.encode([text for _, text in texts])
         with_vector = {id(u): msgspec.structs.replace(u, vector=v) for (u, _), v in zip(texts, vectors, strict=True)}
         return [with_vector.get(id(change), change) for change in changes]
+
+    def _encode(self, texts: Sequence[str]) -> list[FloatArray]:
+        distinct = list(dict.fromkeys(texts))
+        vectors = self._cache.get(distinct)
+        missing = [text for text in distinct if text not in vectors]
+        if missing:
+            encoded = self._embedder.encode_documents(missing)
+            self._cache.put(missing, encoded)
+            # In the precision that the cache returns, so that a rebuilt index is equal to the last bit.
+            vectors.update(zip(missing, half_precision(encoded), strict=True))
+        return [vectors[text] for text in texts]

@@ -44,7 +44,6 @@ class Indexer:
 
     control: the index as CONTROL has it.
     encoder: None if documents get no vectors.
-    thread: the one thread on which engines are written.
     engine: the engine that is searched; None before it is open.
     failure: why `run` does not go on; '' while it does.
     write_lock: held while the index is opened, and while documents are written and served. A rebuild takes it to
@@ -59,7 +58,6 @@ class Indexer:
         event_log: EventLog,
         serving: Serving,
         encoder: DocumentEncoder | None,
-        thread: ThreadPoolExecutor,
     ) -> None:
         self.control = control
         self.storage = storage
@@ -70,7 +68,8 @@ class Indexer:
         self._log = event_log
         self._serving = serving
         self._encoder = encoder
-        self._thread = thread
+        # The engines of this index are written on it. Other indexes have others, and go on whatever this one does.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"indexing-{control.name}")
         self._n_unsaved = 0
         self._cut: NeighbourCut | None = None
 
@@ -98,6 +97,10 @@ class Indexer:
             self.engine = None
             if save:
                 await self.run_on_thread(self._save)
+
+    def end_thread(self) -> None:
+        """End the thread, after `close`."""
+        self._thread.shutdown(wait=False)
 
     async def was_built_from_this_log(self, engine: Engine) -> bool:
         """See `Engine.was_built_from`. Raises Unavailable."""

@@ -61,7 +61,8 @@ class Indexers:
         self._serving = serving
         self._encoder = encoder
         self._compare = compare
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="indexing")
+        # Deletes what indexes leave behind.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="index-storage")
         self._running: dict[str, _RunningIndexer] = {}
 
     @property
@@ -128,7 +129,7 @@ class Indexers:
 
     def _start(self, control: IndexControl) -> None:
         storage = self._indexes.storage(control)
-        indexer = Indexer(control, storage, self._log, self._serving, self._encoder, self._thread)
+        indexer = Indexer(control, storage, self._log, self._serving, self._encoder)
         task = asyncio.create_task(self._supervise(indexer), name=f"indexer {control.name}")
         self._running[control.name] = _RunningIndexer(indexer, task, control)
 
@@ -175,6 +176,7 @@ class Indexers:
         except Exception:
             # A full disk, for instance. The other indexes must be stopped and started all the same.
             log.exception("index %s could not be saved; the next start reads it from the log", name)
+        running.indexer.end_thread()
 
     async def _supervise(self, indexer: Indexer) -> None:
         """Run an indexer, and open its index again after each error."""

@@ -29,7 +29,7 @@ from searchsvc.cli.operate import doctor
 from searchsvc.cli.reindex import reindex
 from searchsvc.cli.repair import repair
 from searchsvc.cli.sample import sample_catalogue
-from searchsvc.engines.filters import parse_filter
+from searchsvc.engines.filters import Range, parse_filter
 from searchsvc.engines.opensearch import mapping
 from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.indexes import OpenSearchIndexes, OpenSearchStorage
@@ -37,7 +37,7 @@ from searchsvc.engines.opensearch.mapping import PROGRESS_ID
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.opensearch.stored_documents import MAX_SHORT_BYTES
 from searchsvc.engines.protocol import Delete, Upsert
-from searchsvc.engines.retrieval import FacetRequest, Retrieval
+from searchsvc.engines.retrieval import FacetRequest, Retrieval, SortKey
 from tests.factories import DIMENSION, NOW, SETTINGS, opensearch_engine, upsert, vector
 from tests.opensearch import OpenSearchNode, without_plugins
 from tests.proxy import proxy
@@ -251,19 +251,53 @@ def test_a_refused_document_is_named_and_does_not_stop_the_others(node: Node) ->
     storage = indexes(node).storage(index_control())
     engine = storage.open()
     engine.apply(numbered(upsert("a", "red shoe", seed=1), upsert("c", "old green shoe", seed=2)), 2)
-    # The node refuses names of this length.
-    refused: dict[str, Any] = {"n" * 60_000: 1}
-    bad = upsert("c", "green shoe", seed=4, **refused)
+    # The node refuses vectors of another length.
+    bad = msgspec.structs.replace(upsert("c", "green shoe", seed=4), vector=np.ones(DIMENSION + 1, np.float32))
     changes = [upsert("b", "blue shoe", seed=3), bad, upsert("d", "hat", seed=5)]
     engine.apply([msgspec.structs.replace(change, seq=3 + position) for position, change in enumerate(changes)], 5)
     engine.maintain()
     for state in (engine.snapshot(), storage.open().snapshot()):
         assert (state.catalog_seq, state.n_documents, list(state.refusals)) == (5, 3, ["c"])
-        assert "exceeds the maximum allowed" in state.refusals["c"]
+        assert "dimension mismatch" in state.refusals["c"]
         assert [state.reading().find(name) is not None for name in "abcd"] == [True, True, False, True]
         assert (state.lexicon.count("green"), state.lexicon.count("hat")) == (0, 1)
     engine.apply([msgspec.structs.replace(upsert("c", "green shoe", seed=4), seq=6)], 6)
     assert (engine.snapshot().n_documents, dict(engine.snapshot().refusals)) == (4, {})
+
+
+def test_a_catalogue_with_thousands_of_names_is_taken_whole(node: Node) -> None:
+    """Each name filters, counts and sorts, whatever it is and wherever it came first."""
+    storage = indexes(node).storage(index_control())
+    engine = storage.open()
+    names = [f"attr {j} · {'x' * (j % 30)}" for j in range(20_000)]
+    documents = []
+    for first in range(0, len(names), 100):
+        members: dict[str, object] = {names[j]: j for j in range(first, first + 100)}
+        documents.append(upsert(f"d{first}", "red shoe", "", first, **members))
+    for first in range(0, len(documents), 50):
+        batch = [msgspec.structs.replace(d, seq=first + i + 1) for i, d in enumerate(documents[first : first + 50])]
+        engine.apply(batch, first + len(batch))
+    for snapshot in (engine.snapshot(), storage.open().snapshot()):
+        assert (snapshot.n_documents, dict(snapshot.refusals)) == (len(documents), {})
+        assert snapshot.state.attribute_kinds.keys() >= set(names)
+        for j in (0, 7777, len(names) - 1):
+            name = names[j]
+            request = Retrieval(
+                query=understand("", snapshot.lexicon),
+                vector=None,
+                field_boosts={},
+                signal_weights=np.zeros(1, np.float32),
+                k=10,
+                window=10,
+                filters=Range(name, j, j),
+                facets=(FacetRequest(name),),
+                sort=(SortKey(name),),
+            )
+            found = snapshot.reading().retrieve(request)
+            facet = found.facets[name]
+            assert (found.total, [(v.value, v.count) for v in facet.values], facet.n_values) == (1, [(str(j), 1)], 1)
+            assert facet.stats is not None
+            assert (facet.stats.min, facet.stats.max) == (j, j)
 
 
 def test_an_index_that_was_built_from_another_log_is_recognised(node: Node) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -31,7 +30,7 @@ async def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp
     for save in (False, True):
         folder = tmp_path / str(save)
         stored = EmbeddedStorage(folder, SETTINGS, dimension=DIMENSION)
-        indexer = Indexer(index, stored, log, Serving(), None, ThreadPoolExecutor(1))
+        indexer = Indexer(index, stored, log, Serving(), None)
         indexer.engine = stored.open()
         await indexer.read_into(indexer.engine)
         await indexer.close(save=save)
