@@ -56,6 +56,7 @@ bench: $(VENV)/dev  ## the figures of docs/explanation/benchmarks.md, written to
 	$(BIN)/searchsvc bench events $(DATA)/electronics --json benchmarks/results/events-electronics.json
 	$(BIN)/searchsvc bench recovery $(DATA)/electronics --json benchmarks/results/recovery-electronics.json
 	$(BIN)/searchsvc bench propagation --json benchmarks/results/propagation.json
+	$(BIN)/searchsvc bench isolation --json benchmarks/results/isolation.json
 	$(BIN)/searchsvc bench rules --json benchmarks/results/rules.json
 
 TUNING := $(BIN)/searchsvc bench tuning $(DATA)/learning-to-rank/movies.npz --learner default

@@ -1,4 +1,4 @@
-"""`bench events`, `recovery` and `propagation`: how fast events, starts and changes are."""
+"""`bench events`, `recovery`, `propagation` and `isolation`: how fast events, starts and changes are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from benchmarks import events as events_benchmark
+from benchmarks import isolation as isolation_benchmark
 from benchmarks import propagation as propagation_benchmark
 from benchmarks import recovery as recovery_benchmark
 from benchmarks.cli import options
@@ -53,4 +54,14 @@ def propagation(json_file: Path | None, services: int, changes: int, documents: 
     options.show(result, propagation_benchmark.print_result, json_file)
 
 
-COMMANDS = (events, recovery, propagation)
+@click.command()
+@options.json_file
+@click.option("--documents", default=5000, show_default=True, help="Documents of the import.")
+@click.option("--changes", default=100, show_default=True, help="Changes before the import.")
+def isolation(json_file: Path | None, documents: int, changes: int) -> None:
+    """Measure how long a change of one index, and a new index, wait while another takes documents."""
+    result = isolation_benchmark.measure(n_documents=documents, n_quiet=changes, say=options.say)
+    options.show(result, isolation_benchmark.print_result, json_file)
+
+
+COMMANDS = (events, recovery, propagation, isolation)

@@ -10,7 +10,20 @@ import msgspec
 import numpy as np
 import pytest
 
-from benchmarks import against, events, gate, latency, live, propagation, recovery, relevance, rules, scale, tuning
+from benchmarks import (
+    against,
+    events,
+    gate,
+    isolation,
+    latency,
+    live,
+    propagation,
+    recovery,
+    relevance,
+    rules,
+    scale,
+    tuning,
+)
 from benchmarks.running import START_TIMEOUT_S
 from events.errors import InvalidInput
 from searchsvc.cli.sample import sample_catalogue
@@ -164,6 +177,15 @@ def test_rules_measures_matching_and_ranking() -> None:
     rules.print_result(result)
     assert result["n_fired_most"] > 0
     assert all(figures.n >= 20 for figures in result["latency_ms"].values())
+
+
+def test_isolation_measures_changes_before_and_during_an_import() -> None:
+    result = isolation.measure(n_documents=200, n_quiet=3, say=silent)
+    isolation.print_result(result)
+    assert result["quiet_ms"].n == 3
+    assert result["change_ms"].n >= 1
+    assert result["new_index_ms"].n >= 1
+    assert len(result["checks"]) == 2
 
 
 def test_propagation_measures_every_service() -> None:

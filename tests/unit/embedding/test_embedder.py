@@ -28,7 +28,7 @@ def test_documents_keep_their_order_and_are_encoded_as_if_each_was_the_only_one(
     texts = [TEXTS[i % 3] + " more" * (i % 5) for i in range(40)]
     reported: list[int] = []
     together = embedder.encode_documents(texts, reported.append)
-    assert reported == [16, 32, 40]
+    assert reported == [8, 16, 24, 32, 40]
     np.testing.assert_array_equal(together, [embedder.encode_documents([text])[0] for text in texts])
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1.0, atol=1e-5)
 
