@@ -42,7 +42,7 @@ test-quick: $(VENV)/dev  ## unit, property and golden tests
 test-faults: $(VENV)/dev tools  ## faults, random requests and the log's model, ROUNDS=10 times as long as in `make test`
 	SEARCHSVC_TEST_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/integration/test_faults.py \
 		tests/integration/test_damage.py tests/integration/test_clocks_and_writers.py \
-		tests/integration/test_fuzz.py tests/property/test_log_machine.py
+		tests/integration/test_fuzz.py tests/property/test_log_machine.py tests/property/test_facet_laws.py
 
 lint: $(VENV)/dev  ## style, types and import direction
 	$(BIN)/ruff check .

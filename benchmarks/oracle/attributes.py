@@ -16,11 +16,13 @@ from searchsvc.engines.values import (
     canonical_number,
     collation_key,
     equal_keys,
+    has_words_beginning_with,
     kinds_of,
     normal,
     number_text,
     read_text,
     value_key,
+    words_of,
 )
 
 
@@ -107,10 +109,12 @@ def sort_values(
     }
 
 
-def facet(documents: Sequence[Upsert], field: str, max_values: int, kinds: frozenset[str]) -> Facet:
+def facet(documents: Sequence[Upsert], field: str, max_values: int, kinds: frozenset[str], query: str = "") -> Facet:
     """Count the documents that have each value of an attribute, equal ones together, most frequent first.
 
     It is written as in most of these documents. kinds: of the values of all documents
+
+    query: only values that have a word which begins with it
     """
     reading, values = Reading.of_kinds(kinds), [values_of(document, field) for document in documents]
     spellings = Counter((_key(value, reading), _text(value)) for row in values for value in row)
@@ -118,10 +122,15 @@ def facet(documents: Sequence[Upsert], field: str, max_values: int, kinds: froze
     for (key, text), _ in sorted(spellings.items(), key=lambda item: (-item[1], item[0][1])):
         usual.setdefault(key, text)
     counts = Counter(key for row in values for key in {_key(value, reading) for value in row})
-    counted = [FacetValue(usual[key], n) for key, n in counts.items()]
+    counted = [
+        FacetValue(usual[key], n)
+        for key, n in counts.items()
+        if not words_of(query) or has_words_beginning_with(usual[key], words_of(query))
+    ]
     counted.sort(key=lambda entry: (-entry.count, entry.value))
     numbers = [float(n) for row in values for value in row if (n := _number(value, reading)) is not None]
     stats = FacetStats(min(numbers), max(numbers), sum(numbers) / len(numbers), sum(numbers)) if numbers else None
+    stats = None if words_of(query) else stats
     return Facet(counted[:max_values], len(counted), stats)
 
 

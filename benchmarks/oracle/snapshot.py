@@ -82,6 +82,9 @@ class OracleSnapshot:
         boosted = [] if request.boosted is None else [slot for slot in by_score if self._passes(slot, request.boosted)]
         window = len(answer) if request.window is None else max(request.k, request.window, FIRST_PAGE)
         order = self._sorted(sorted(answer), request) if request.sort else by_score
+        if request.after_id is not None:
+            by_id = sorted(answer, key=lambda slot: self.documents[slot].id)
+            order = [slot for slot in by_id if self.documents[slot].id > request.after_id]
         cosines = self.cosines(np.array(nearest, np.int64), vector) if vector is not None else np.empty(0, np.float32)
         return Retrieved(
             keyword=np.array(order[:window], np.int64),
@@ -222,8 +225,10 @@ class OracleSnapshot:
         counted = answer
         if facet_request.disjunctive and filters != request.filters:
             counted = [slot for slot in match_set if self._passes(slot, filters)]
-        documents = [self.documents[slot] for slot in counted]
-        return facet(documents, facet_request.field, facet_request.max_values, self._kinds(facet_request.field))
+        documents, kinds = [self.documents[slot] for slot in counted], self._kinds(facet_request.field)
+        values = facet(documents, facet_request.field, facet_request.max_values, kinds, facet_request.query)
+        in_ranges = [sum(self._passes(slot, within) for slot in counted) for within in facet_request.range_filters()]
+        return values.with_ranges(facet_request.ranges, in_ranges)
 
 
 def _quantised(vector: FloatArray) -> FloatArray:

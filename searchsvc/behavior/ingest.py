@@ -90,7 +90,9 @@ class IngestConsumer:
     async def _record(self, record: Record) -> None:
         """Store the event of a message, in BEHAVIOR if it is valid, else in DEAD. Raises Unavailable."""
         try:
-            await self._writer.append([self._checked(record)])
+            interaction = self._checked(record)
+            if interaction is not None:
+                await self._writer.append([interaction])
         except InvalidInput as refusal:
             if refusal.field == "index":
                 await self._require_current_control()
@@ -108,8 +110,8 @@ class IngestConsumer:
         if last_seq > self._control().seq:
             raise Unavailable(f"CONTROL ends at {last_seq}, but {self._control().seq} is served")
 
-    def _checked(self, record: Record) -> InteractionRecorded:
-        """Return the interaction to record. Raises InvalidInput."""
+    def _checked(self, record: Record) -> InteractionRecorded | None:
+        """Return the interaction to record, None if it is internal. Raises InvalidInput."""
         index = record.subject.partition(".")[2]
         self._control().index(index)
         try:
@@ -119,7 +121,7 @@ class IngestConsumer:
         if event.index not in ("", index):
             reason = f"index is {event.index[:80]!r} in a message on {record.subject}; leave it out there"
             raise InvalidInput(reason, field="index", value=event.index, limit=index)
-        return check_interaction(
+        interaction = check_interaction(
             event,
             index=index,
             now=record.timestamp,
@@ -128,6 +130,7 @@ class IngestConsumer:
             rankings=self._rankings,
             pseudonym=partial(self._keyring.pseudonym, now=record.timestamp),
         )
+        return None if event.internal else interaction
 
     async def _refuse(self, record: Record, refusal: InvalidInput) -> None:
         """Put a message into DEAD, without its user's token."""

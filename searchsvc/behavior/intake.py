@@ -35,6 +35,7 @@ class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timestamp: RFC 3339; the time of receipt if absent.
     value: money, grade or dwell time, depending on `type`; for feedback from -1 (the document does not belong there)
         to 1 (it does).
+    internal: it is no shopper's, but a test: it is checked and answered as others, and not stored.
     """
 
     type: InteractionType
@@ -46,6 +47,7 @@ class EventInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user_token: str = ""
     timestamp: datetime | None = None
     value: float | None = None
+    internal: bool = False
 
 
 class EventsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -9,7 +9,7 @@ answer is what of it passes the filters, and facets count that; so choosing a fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -17,6 +17,7 @@ import numpy as np
 
 from searchsvc.analysis.query import Operator, Query, RequestedOperator
 from searchsvc.engines.filters import Filter
+from searchsvc.engines.filters.json_form import parse_json
 from tuning.arrays import FloatArray, IntArray
 
 # Operator `auto` requires all words if at least this many documents contain them all, and any word otherwise.
@@ -30,15 +31,37 @@ class SortKey(msgspec.Struct, frozen=True):
     descending: bool = False
 
 
+class FacetRange(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A range of numbers or dates, with bounds as in filters. In an answer, `count` documents have a value in it."""
+
+    low: int | float | str | None = msgspec.field(name="from", default=None)
+    high: int | float | str | None = msgspec.field(name="to", default=None)
+    above: int | float | str | None = None
+    below: int | float | str | None = None
+    count: int | None = None
+
+
 class FacetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Count the values of an attribute.
 
     disjunctive: ignore the filters on this attribute, so that the other values a shopper could choose are counted too
+    ranges: count documents in these ranges, too
+    query: count only values that have a word which begins with this
     """
 
     field: str
     max_values: int = 20
     disjunctive: bool = False
+    ranges: tuple[FacetRange, ...] = ()
+    query: str = ""
+
+    def range_filters(self, path: str = "ranges") -> list[Filter]:
+        """Return the filters that a document of each range passes. Raises InvalidInput. path: of the ranges"""
+        filters: list[Filter] = []
+        for i, bounds in enumerate(self.ranges):
+            members = {name: value for name, value in msgspec.to_builtins(bounds).items() if value is not None}
+            filters.append(parse_json({"field": self.field, **members}, f"{path}[{i}]"))
+        return filters
 
 
 class Retrieval(msgspec.Struct, frozen=True):
@@ -65,6 +88,7 @@ class Retrieval(msgspec.Struct, frozen=True):
     pinned_ids: ids of documents that belong to the match set without matching, if they are in the scope
     boosted: the k best matches that pass this filter are retrieved as well
     test_filters: filters that `Reading.passes` will be asked about
+    after_id: order by id, and leave out what does not come after this one; '' leaves out nothing
     """
 
     query: Query
@@ -86,6 +110,7 @@ class Retrieval(msgspec.Struct, frozen=True):
     pinned_ids: tuple[str, ...] = ()
     boosted: Filter | None = None
     test_filters: tuple[Filter, ...] = ()
+    after_id: str | None = None
 
     def query_vector(self) -> FloatArray | None:
         """Return the query's vector; compute it if `vector` is a function."""
@@ -99,8 +124,8 @@ def _no_slots() -> IntArray:
 class Retrieved(msgspec.Struct, frozen=True):
     """What an engine found: the documents of the match set that pass the filters.
 
-    keyword: slots of at least max(window, k) documents of the keyword leg, best first; with `sort`, slots of all
-        documents in that order
+    keyword: slots of at least max(window, k) documents of the keyword leg, best first; with `sort` or `after_id`,
+        slots of all documents in that order
     nearest: slots of the vector leg, nearest first
     cosines: (n_nearest,) their cosines with the query
     vector_trust: how far cosines tell what the query is about, in [0, 1]; at 0 the vector leg finds nothing
@@ -145,17 +170,24 @@ class FacetStats(msgspec.Struct, frozen=True):
     sum: float
 
 
-class Facet(msgspec.Struct, frozen=True):
+class Facet(msgspec.Struct, frozen=True, omit_defaults=True):
     """The values of one attribute over the match set.
 
     values: most frequent first, equal counts by value
     n_values: number of distinct values, also those beyond `values`
-    stats: None if the attribute has no numbers
+    stats: None if the attribute has no numbers, or only some of its values were asked for
+    ranges: the requested ranges with their counts
     """
 
     values: list[FacetValue]
     n_values: int
     stats: FacetStats | None
+    ranges: list[FacetRange] = []
+
+    def with_ranges(self, ranges: Sequence[FacetRange], counts: Sequence[int]) -> Facet:
+        """Return the facet with counted ranges."""
+        counted = [msgspec.structs.replace(bounds, count=n) for bounds, n in zip(ranges, counts, strict=True)]
+        return msgspec.structs.replace(self, ranges=counted)
 
 
 class TextFeatures(msgspec.Struct, frozen=True):

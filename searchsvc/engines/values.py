@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 
 import regex
 
+from searchsvc.analysis.analyzer import analyze
 from searchsvc.analysis.numbers import read_number
 from searchsvc.engines.dates import epoch_seconds
 
@@ -122,6 +123,18 @@ def equal_keys(value: str, kinds: Collection[str]) -> list[str]:
         return [word for word, of_word in _TRUTHS.items() if of_word == truth]
     number = parse_number(value) if "text" not in kinds else None
     return [value_key(value), *([number_text(number)] if number is not None else [])]
+
+
+@lru_cache(maxsize=100_000)
+def words_of(text: str) -> str:
+    """Return the words of a value, folded, with spaces between them and one in front; '' if it has none."""
+    words = analyze(text).words
+    return f" {' '.join(words)}" if words else ""
+
+
+def has_words_beginning_with(text: str, beginning: str) -> bool:
+    """Return whether neighbouring words of a value begin with some words. beginning: as `words_of` returns them"""
+    return beginning in words_of(text)
 
 
 def number_key(number: Number) -> str:

@@ -148,6 +148,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     redirect: where a rule sends the shopper instead.
     user_data: data of rules for the website.
     experiment: as in the request.
+    cursor: of the next hits of an export; null for other searches and at its end.
     degraded: missing parts: `vector` if the encoder failed or was late, `shards` if some of a cluster's did not answer,
         `last_known` if nothing could be searched and this is an earlier answer.
     """
@@ -176,6 +177,7 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     redirect: str | None
     user_data: list[object]
     experiment: str | None
+    cursor: str | None
     degraded: list[str]
 
 

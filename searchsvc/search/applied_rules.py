@@ -162,7 +162,7 @@ def _applied(
 
     directives = combine_actions(fired, is_valid) if fired else Directives()
     all_effects = [*effects, *directives.effects]
-    if request.sort:
+    if request.has_own_order:
         all_effects += [
             Effect(boost.rule, boost.action, factor=boost.factor, note=SORTED) for boost in directives.boosts
         ]

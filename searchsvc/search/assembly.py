@@ -18,6 +18,7 @@ from searchsvc.search.boosts_and_pins import pin_effects
 from searchsvc.search.candidates import Candidates
 from searchsvc.search.ordering import RankedCandidates
 from searchsvc.search.prepared_search import PreparedSearch
+from searchsvc.search.request import SearchRequest, cursor_after
 from searchsvc.search.retrieval import SearchRetrieval
 from searchsvc.search.warnings import warnings_of
 
@@ -108,8 +109,15 @@ def assemble_answer(
         redirect=directives.redirect,
         user_data=list(directives.user_data),
         experiment=request.experiment or None,
+        cursor=_next_cursor(request, page),
         degraded=retrieval.degraded,
     )
+
+
+def _next_cursor(request: SearchRequest, page: AnsweredPage) -> str | None:
+    """Return the cursor of the next hits of an export; None if there are none, or it is no export."""
+    is_full = bool(page.hits) and len(page.hits) == request.limit
+    return cursor_after(page.hits[-1].id) if request.cursor and is_full else None
 
 
 def _did_you_mean(prepared: PreparedSearch) -> str | None:

@@ -54,7 +54,7 @@ def collect_candidates(prepared: PreparedSearch, retrieval: SearchRetrieval, k: 
     If the request sorts, or browses and nothing is boosted, the retrieved order is final; pinned documents come first.
     """
     request, reading, retrieved = prepared.request, prepared.reading, retrieval.retrieved
-    if request.sort or not (prepared.query.text or prepared.is_boosted):
+    if request.has_own_order or not (prepared.query.text or prepared.is_boosted):
         selection = _keep_order(reading, retrieved, request)
     else:
         selection = _unite_legs_and_tail(reading, retrieved, request, k)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from events.errors import require
+from events.errors import InvalidInput, require
 from events.point_in_time import parse_point_in_time
 from events.rules import MAX_NAME_CHARS, MAX_TAGS
 from events.settings import IndexSettings, RetrievalMode
@@ -19,10 +20,13 @@ from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 MAX_WINDOW: Final = 1000
 MAX_FACETS: Final = 50
 MAX_FACET_VALUES: Final = 1000
+MAX_FACET_RANGES: Final = 100
 MAX_SORT_KEYS: Final = 5
 MAX_TAG_CHARS: Final = 64
 MAX_HIGHLIGHT_WORDS: Final = 1000
 
+
+FIRST_CURSOR: Final = "*"
 
 T = TypeVar("T")
 
@@ -60,6 +64,9 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user_segment: segment of the shopper, for conditions of rules.
     experiment: arm of an experiment, for conditions of rules.
     user_token: pseudonym of the shopper.
+    internal: it is no shopper's, but a test or a preview: it is not logged, and nothing is left to chance.
+    cursor: export: hits in the order of their ids, as many as there are. '*' begins; the answer has the cursor of the
+        next hits. A document that is there all the while comes exactly once.
     as_of: search by the rules and weights of a CONTROL sequence or of a time (RFC 3339 with its zone), over today's
         documents. Such an answer is not shown to shoppers and is not logged.
     draft: search as if this draft was published; not logged either.
@@ -87,6 +94,8 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user_segment: str = ""
     experiment: str = ""
     user_token: str = ""
+    internal: bool = False
+    cursor: str = ""
     as_of: int | str | None = None
     draft: str = ""
     min_seq: int = 0
@@ -101,11 +110,22 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Number of hits that the answer needs, counted from rank 1."""
         return self.offset + self.limit
 
+    @property
+    def has_own_order(self) -> bool:
+        """Whether the request orders the hits, and not their scores."""
+        return bool(self.sort or self.cursor)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the answer is shown to a shopper, and so is logged."""
+        return not (self.internal or self.cursor)
+
     def check(self) -> None:
         """Raise InvalidInput naming the first member that is out of its limits."""
         require(len(self.query) <= MAX_QUERY_CHARS, "query", self.query, f"at most {MAX_QUERY_CHARS} characters")
         require(not (self.query and self.like), "like", self.like, "a query or a document to be like, not both")
         self._check_page()
+        self._check_cursor()
         self._check_context()
         self._check_versions()
         self._check_facets_and_sort()
@@ -116,6 +136,12 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(0 <= self.offset <= MAX_WINDOW, "offset", self.offset, f"0 to {MAX_WINDOW}")
         limit = f"offset + limit at most {MAX_WINDOW}, here {self.window}"
         require(self.window <= MAX_WINDOW, "offset", self.offset, limit)
+
+    def _check_cursor(self) -> None:
+        if self.cursor:
+            excluded = [name for name in ("offset", "sort", "distinct", "like") if getattr(self, name)]
+            require(not excluded, "cursor", self.cursor, f"a cursor or {' and '.join(excluded)}, not both")
+            parse_cursor(self.cursor)
 
     def _check_context(self) -> None:
         limit = f"at most {MAX_TOKEN_CHARS} characters"
@@ -138,6 +164,11 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         limit = f"1 to {MAX_FACET_VALUES}"
         for i, facet in enumerate(self.facet_requests()):
             require(1 <= facet.max_values <= MAX_FACET_VALUES, f"facets[{i}].max_values", facet.max_values, limit)
+            n_ranges = len(facet.ranges)
+            require(n_ranges <= MAX_FACET_RANGES, f"facets[{i}].ranges", n_ranges, f"at most {MAX_FACET_RANGES}")
+            facet.range_filters(f"facets[{i}].ranges")
+            longest = f"at most {MAX_QUERY_CHARS} characters"
+            require(len(facet.query) <= MAX_QUERY_CHARS, f"facets[{i}].query", facet.query, longest)
         keys = _listed(self.sort)
         require(len(keys) <= MAX_SORT_KEYS, "sort", len(keys), f"at most {MAX_SORT_KEYS} keys")
         for i, key in enumerate(keys):
@@ -175,6 +206,10 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the facets, with defaults where only a name was given."""
         return tuple(FacetRequest(facet) if isinstance(facet, str) else facet for facet in _listed(self.facets))
 
+    def after_id(self) -> str | None:
+        """Return the id after which an export goes on, '' for its beginning; None if this is no export."""
+        return parse_cursor(self.cursor) if self.cursor else None
+
     def returned_fields(self) -> tuple[str, ...]:
         """Return the members that hits have; () for all."""
         return tuple(_listed(self.fields))
@@ -189,6 +224,22 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if isinstance(self.highlight, HighlightInput):
             return self.highlight
         return HighlightInput() if self.highlight else None
+
+
+def cursor_after(document_id: str) -> str:
+    """Return the cursor of an export that goes on after a document."""
+    return base64.urlsafe_b64encode(document_id.encode("utf-8", "surrogatepass")).decode()
+
+
+def parse_cursor(cursor: str) -> str:
+    """Return the id after which an export goes on, '' for its beginning. Raises InvalidInput."""
+    if cursor == FIRST_CURSOR:
+        return ""
+    try:
+        return base64.b64decode(cursor, b"-_", validate=True).decode("utf-8", "surrogatepass")
+    except ValueError as error:
+        limit = f"{FIRST_CURSOR!r}, or the cursor of an answer"
+        raise InvalidInput(f"cursor is none; allowed: {limit}", field="cursor", value=cursor, limit=limit) from error
 
 
 def _listed(value: list[T] | str) -> list[T] | list[str]:

@@ -66,6 +66,7 @@ def _engine_request(
         filters=prepared.filters.refined,
         facets=request.facet_requests(),
         sort=request.sort_keys(),
+        after_id=request.after_id(),
         distinct=request.distinct or None,
         timestamp_s=timestamp_s,
         scope=both(prepared.filters.scope, directives.scope),

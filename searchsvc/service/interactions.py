@@ -63,20 +63,24 @@ class Interactions:
         """
         self._admit(len(events))
         check = self._checker()
-        records, refused = list[InteractionRecorded](), list[RefusedEvent]()
+        records, ids, refused = list[InteractionRecorded](), list[str](), list[RefusedEvent]()
         for position, event in enumerate(events):
             if isinstance(event, RefusedEvent):
                 refused.append(event)
                 continue
             try:
-                records.append(check(event))
+                record = check(event)
             except InvalidInput as error:
                 if on_error == "refuse":
                     raise _refusal(position, len(events), error) from error
                 refused.append(RefusedEvent(position, error.field, error.message))
+                continue
+            ids.append(record.id)
+            if not event.internal:
+                records.append(record)
         if records:
             await self._writer.append(records)
-        return EventsRecorded([record.id for record in records], refused)
+        return EventsRecorded(ids, refused)
 
     def _admit(self, n_events: int) -> None:
         """Raise Overloaded, or TooLarge for a batch that is empty or too long."""

@@ -81,7 +81,7 @@ class Searches:
         self._drafts = drafts
 
     async def search(self, index: str, request: SearchRequest) -> SearchOutcome:
-        """Search an index. A search `as_of` a moment, or with a draft, is not logged.
+        """Search an index. A search that is no shopper's, is `as_of` a moment or with a draft is not logged.
 
         Raises InvalidInput, NotFound, and Unavailable if the index is being built or too many searches wait.
         """
@@ -95,7 +95,8 @@ class Searches:
                 drafted = await self._drafts.control_with(index, request.draft)
                 return await self._rehearser.search(drafted, state, index, request)
             outcome = await self._search_or_last_known(state, index, request)
-        self._ranking_log.record(outcome.shown, request.user_token)
+        if request.is_shown:
+            self._ranking_log.record(outcome.shown, request.user_token)
         return outcome
 
     async def _state_with_writes(self, index: str, request: SearchRequest) -> ServingState:
@@ -138,10 +139,10 @@ class Searches:
         ranking_id, control = new_query_id(now), state.control.index(index)
         trial, learning, token = control.trial, control.learning, request.user_token
         drawn = None
-        if trial is not None:
+        if trial is not None and request.is_shown:
             unit = self._ranking_log.keyring.user(token, now).keyed_hash(trial.id) if token else ranking_id
             drawn = draw_weights(trial, unit, request.query)
-        may_explore = learning.mode == "automatic" and not request.offset
+        may_explore = learning.mode == "automatic" and not request.offset and request.is_shown
         return SearchJob(
             state=state,
             index=index,

@@ -18,7 +18,7 @@ from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.protocol import EngineSnapshot, Reading, Upsert
-from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved, SortKey
+from searchsvc.engines.retrieval import Facet, FacetRange, FacetRequest, Retrieval, Retrieved, SortKey
 from searchsvc.search.request import SearchRequest
 from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
 from tuning.arrays import IntArray
@@ -355,6 +355,50 @@ def test_choosing_a_value_gives_its_count(mixed: EngineSnapshot, field: str, exp
     assert facet.n_values == len(expected)
     for value, count in expected.items():
         assert retrieve(mixed.reading(), filters={"field": field, "is": value}).total == count
+
+
+def test_values_are_counted_that_have_a_word(mixed: EngineSnapshot) -> None:
+    def found(field: str, query: str) -> dict[str, int]:
+        facet = retrieve(mixed.reading(), facets=[FacetRequest(field, query=query)]).facets[field]
+        assert (facet.n_values, facet.stats) == (len(facet.values), None)
+        return counts(facet)
+
+    assert found("color", "R") == {"Red": 4}
+    assert found("color", "cafe") == {"Caf\u00e9": 2}
+    assert found("price", "299") == {}
+    assert found("price", "1,2") == {}
+    assert found("name", "ec") == {"éclair": 1}
+    assert found("n", "90") == {str(2**53): 1, str(2**53 + 1): 1}
+    assert counts(retrieve(mixed.reading(), facets=[FacetRequest("lot", query=" ! ")]).facets["lot"]) == {"1": 2}
+
+
+def test_documents_are_counted_in_ranges_and_choosing_one_gives_its_count(readable: EngineSnapshot) -> None:
+    ranges = (FacetRange(high=12.5), FacetRange(low="12.5", below=100), FacetRange(above="100 €"), FacetRange(high=1))
+    days = (FacetRange(below="2026-02-01"), FacetRange(low="1.2.2026"))
+    asked = [FacetRequest("price", ranges=ranges), FacetRequest("day", ranges=days)]
+    for query, filters in (("", ""), ("a", ""), ("a", "NOT stock:no")):
+        retrieved = retrieve(readable.reading(), query, facets=asked, filters=filters)
+        for request in asked:
+            for bounds, counted in zip(request.ranges, retrieved.facets[request.field].ranges, strict=True):
+                chosen = {"field": request.field, **msgspec.to_builtins(bounds)}
+                both = {"all": [chosen, {"not": {"field": "stock", "is": "no"}}]} if filters else chosen
+                assert retrieve(readable.reading(), query, filters=both).total == counted.count, (query, bounds)
+    facets = retrieve(readable.reading(), facets=asked).facets
+    assert [within.count for within in facets["price"].ranges] == [2, 3, 1, 0]
+    assert [within.count for within in facets["day"].ranges] == [1, 3]
+
+
+def test_an_export_goes_on_after_any_document(reading: Reading) -> None:
+    """In the order of the ids, whether the documents match by words or by meaning."""
+    for query, seed in (("", None), ("red", None), ("red", 4)):
+        together = retrieve_by_rules(reading, query, vector=vector(seed) if seed is not None else None, after_id="")
+        expected = sorted(ids(reading, together.keyword))
+        assert ids(reading, together.keyword) == expected
+        assert together.total == len(expected)
+        for after in ("1", "2", "25", "5", "zz"):
+            rest = retrieve_by_rules(reading, query, vector=vector(seed) if seed is not None else None, after_id=after)
+            assert ids(reading, rest.keyword) == [name for name in expected if name > after]
+            assert rest.total == together.total
 
 
 def test_yes_and_true_are_one_value_and_prices_have_statistics(readable: EngineSnapshot) -> None:

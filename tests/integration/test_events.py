@@ -78,6 +78,22 @@ def test_a_click_over_http_and_one_over_nats_are_joined_to_their_query(service: 
     assert "rank 2 of 'board game'" in text
 
 
+def test_an_internal_event_is_checked_and_not_stored(service: RunningService) -> None:
+    event = {"type": "click", "document_id": "1", "internal": True}
+    over_http = {**event, "index": "shop"}
+    sent = [{**over_http, "id": "internal-http"}, {**over_http, "id": "stored", "internal": False}]
+    status, answer = service.call("POST", "/v1/events", {"events": sent})
+    assert (status, answer["ids"]) == (202, ["internal-http", "stored"])
+    status, refused = service.call("POST", "/v1/events", {"events": [{**over_http, "rank": 0}]})
+    assert (status, refused["field"]) == (400, "events[0].rank")
+    publish(service, "shop", json.dumps({**event, "id": "internal-nats"}).encode())
+    publish(service, "shop", json.dumps({**event, "id": "stored-nats", "internal": False}).encode())
+    assert tailed(service, "stored-nats")
+    text = command("events", "tail", "--data-dir", str(service.data_dir), "--json", "--no-follow", "-n", "500")
+    assert '"stored"' in text
+    assert "internal-" not in text
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.command_line import run
@@ -276,3 +277,52 @@ def test_rules_from_the_command_line(service: RunningService, tmp_path: Path) ->
     assert "has no rule" in searchsvc("delete", "shop", "third", status=1)
     for name in ("laps", "one"):
         searchsvc("delete", "shop", name)
+
+
+def ndjson(documents: list[dict[str, Any]]) -> bytes:
+    return b"\n".join(map(msgspec.json.encode, documents))
+
+
+def test_an_export_has_every_match_once_while_documents_change(http: Calling) -> None:
+    index = "/v1/indexes/exported"
+    documents = [{"id": f"d{n:04}", "title": f"lamp {n}"} for n in range(1200)]
+    status, written = http("POST", f"{index}/documents", raw=ndjson(documents))
+    assert (status, written["accepted"]) == (200, 1200)
+    request = {"query": "lamp", "retrieval": "keyword", "limit": 500, "cursor": "*", "fields": ["title"]}
+    first = {**request, "min_catalog_seq": written["catalog_seq"]}
+    wait_for(lambda: http("POST", f"{index}/search", first)[0] == 200, "the documents")
+    exported = list[str]()
+    for page in range(9):
+        status, answer = http("POST", f"{index}/search", request)
+        assert status == 200, answer
+        exported += [hit["id"] for hit in answer["hits"]]
+        if answer["cursor"] is None:
+            break
+        # One that was exported goes, one is moved in front, and one comes that is still to be exported.
+        changes = [{"id": f"a{page}", "title": "lamp"}, {"id": f"z{page}", "title": "lamp"}]
+        seq = http("POST", f"{index}/documents", raw=ndjson(changes))[1]["catalog_seq"]
+        request = {**request, "cursor": answer["cursor"], "min_catalog_seq": seq}
+    assert exported == [*(document["id"] for document in documents), "z0", "z1"]
+    for wrong in ({"cursor": "?"}, {"cursor": "*", "sort": ["title:asc"]}, {"cursor": "*", "offset": 5}):
+        status, refused = http("POST", f"{index}/search", wrong)
+        assert (status, refused["field"]) == (400, "cursor"), refused
+
+
+def test_a_search_that_is_no_shoppers_is_not_logged(http: Calling) -> None:
+    shown, internal = (http("POST", SEARCH, {"query": "lamp", "internal": each})[1] for each in (False, True))
+    assert [hit["id"] for hit in internal["hits"]] == [hit["id"] for hit in shown["hits"]]
+    wait_for(lambda: http("GET", f"/v1/receipts/{shown['query_id']}")[0] == 200, "the receipt of the first")
+    assert http("GET", f"/v1/receipts/{internal['query_id']}")[0] == 404
+
+
+def test_a_facet_has_ranges_and_is_searched(http: Calling) -> None:
+    facets = [{"field": "price", "ranges": [{"to": 50}, {"above": 50, "to": 100}, {"above": 100}]}]
+    status, answer = http("POST", SEARCH, {"query": "black", "facets": [*facets, {"field": "brand", "query": "nor"}]})
+    assert status == 200, answer
+    ranges = answer["facets"]["price"]["ranges"]
+    assert sum(within["count"] for within in ranges) == answer["total"] > 0
+    assert ranges[1].keys() == {"above", "to", "count"}
+    assert all(value["value"].lower().startswith("nor") for value in answer["facets"]["brand"]["values"])
+    wrong = {"facets": [{"field": "price", "ranges": [{"to": "dear"}]}]}
+    status, refused = http("POST", SEARCH, wrong)
+    assert (status, refused["field"]) == (400, "facets[0].ranges[0].to"), refused

@@ -11,7 +11,16 @@ import numpy as np
 from searchsvc.engines.embedded.kernels.attributes import count_keys, count_values
 from searchsvc.engines.filters import Exists, Is, Range
 from searchsvc.engines.retrieval import FacetValue
-from searchsvc.engines.values import LARGEST_EXACT, AttributeValue, Reading, is_number_text, parse_number, read_text
+from searchsvc.engines.values import (
+    LARGEST_EXACT,
+    AttributeValue,
+    Reading,
+    has_words_beginning_with,
+    is_number_text,
+    parse_number,
+    read_text,
+    words_of,
+)
 from tuning.arrays import AnyArray, BoolArray, IntArray, ScoreArray
 
 
@@ -106,15 +115,20 @@ class AttributeReading:
         counted = counted[np.argsort(self.numbers[counted])]
         return self.numbers[counted], counts[counted]
 
-    def most_frequent(self, matching: BoolArray, n: int) -> tuple[list[FacetValue], int]:
+    def most_frequent(self, matching: BoolArray, n: int, query: str = "") -> tuple[list[FacetValue], int]:
         """Count equal values of matching slots together.
 
         matching: (n_slots,)
+        query: count only values that have a word which begins with it
 
         Returns the n most frequent, as most of the slots write them; equal counts by value; and how many there are.
         """
         counts = self._counts(matching)
         spelled = np.flatnonzero(counts)
+        beginning = words_of(query)
+        if beginning:
+            has_word = [has_words_beginning_with(self._values.text(code), beginning) for code in spelled.tolist()]
+            spelled = spelled[np.array(has_word, np.bool_)]
         keys = self._equal_values
         if (keys[spelled] != spelled).any():
             of_keys = np.zeros(self._n_values, np.int64)

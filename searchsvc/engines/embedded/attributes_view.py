@@ -12,6 +12,7 @@ from searchsvc.engines.embedded.ids import IdsView
 from searchsvc.engines.embedded.kernels.attributes import mark_slots
 from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
 from searchsvc.engines.retrieval import Facet, FacetStats
+from searchsvc.engines.values import words_of
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 
@@ -61,16 +62,17 @@ class AttributesView:
         values = (reading.dates if condition.dates else reading.numbers) if reading is not None else np.empty(0)
         return not len(values) or not np.isnan(values).all()
 
-    def facet(self, name: str, matching: BoolArray, max_values: int) -> Facet:
+    def facet(self, name: str, matching: BoolArray, max_values: int, query: str = "") -> Facet:
         """Count how many matching slots have each value of an attribute.
 
         matching: (n_slots,)
+        query: count only values that have a word which begins with it
         """
         reading = self._read(name)
         if reading is None:
             return Facet([], 0, None)
-        values, n_values = reading.most_frequent(matching, max_values)
-        return Facet(values, n_values, _stats(*reading.count(matching)))
+        values, n_values = reading.most_frequent(matching, max_values, query)
+        return Facet(values, n_values, None if words_of(query) else _stats(*reading.count(matching)))
 
     def sort_key(self, name: str, slots: AnyArray, descending: bool) -> ScoreArray:
         """Return (n,) a key by which slots sort ascending; slots without a value come last.

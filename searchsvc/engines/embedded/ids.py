@@ -99,6 +99,16 @@ class IdsView(Sequence[str]):
         document_id: str = self._texts[self._of_slot.item(slot)]
         return document_id
 
+    def are_after(self, document_id: str, slots: AnyArray) -> BoolArray:
+        """Return (n,) which slots have ids that come after an id. slots: (n,)"""
+        ((first, second),) = id_keys([document_id]).tolist()
+        keys = self.keys[slots]
+        same_first = keys[:, 0] == np.uint64(first)
+        after: BoolArray = (keys[:, 0] > np.uint64(first)) | (same_first & (keys[:, 1] > np.uint64(second)))
+        for i in np.flatnonzero(same_first & (keys[:, 1] == np.uint64(second))).tolist():
+            after[i] = self[int(slots[i])] > document_id
+        return after
+
     def slot(self, document_id: str, live: BoolArray) -> int | None:
         """Return the slot of a document, or None. live: (n_slots,) of the snapshot."""
         number = self._texts.number(document_id)

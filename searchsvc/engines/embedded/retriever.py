@@ -89,7 +89,9 @@ class Retriever:
                 answer = self._nearest_passing(match_set, scope & passing)
                 is_fallback = bool(answer.mask.any())
             ordered = self._best(answer, n)
-        if request.sort:
+        if request.after_id is not None:
+            ordered = self._after(request.after_id, answer.mask, n)
+        elif request.sort:
             ordered = self._sorted(answer.mask, n)
         neighbours, keyword = answer.neighbours, answer.keyword
         matcher = self._matcher
@@ -192,6 +194,12 @@ class Retriever:
         keys = [attributes.sort_key(key.field, slots, key.descending) for key in self._request.sort]
         return self._first(slots, keys, n)
 
+    def _after(self, document_id: str, match_set: BoolArray, n: int | None) -> IntArray:
+        """Return the n first documents by id, of those that come after a document."""
+        slots = np.flatnonzero(match_set)
+        slots = slots[self._views.ids.are_after(document_id, slots)] if document_id else slots
+        return self._first(slots, [np.zeros(len(slots))], n)
+
     def _first(self, slots: AnyArray, keys: Sequence[AnyArray], n: int | None) -> IntArray:
         """Return the n first slots by ascending keys, then by id. n: None for all."""
         ordered: IntArray = slots[first_positions(slots, keys, self._views.ids, len(slots) if n is None else n)]
@@ -245,7 +253,10 @@ class Retriever:
             counted = match_set.mask
             if other_filters is not None:
                 counted = counted & self._views.attributes.mask(other_filters)
-        return self._views.attributes.facet(facet.field, counted, facet.max_values)
+        attributes = self._views.attributes
+        counts = attributes.facet(facet.field, counted, facet.max_values, facet.query)
+        in_ranges = [np.count_nonzero(attributes.mask(within) & counted) for within in facet.range_filters()]
+        return counts.with_ranges(facet.ranges, list(map(int, in_ranges)))
 
 
 def _union(mask: BoolArray, *more: IntArray) -> BoolArray:

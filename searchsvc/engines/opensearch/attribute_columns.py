@@ -6,6 +6,7 @@ attribute has its place in one of `N_COLUMNS` columns by its name, and each valu
     v  what is equal          name, key                      o  the order    name, 0 + number or 1 + collation of a text
     s  how it is written      name, key, text                n  amounts      name, number
     g  the first value        name, key                      d  dates        name, number
+    w  its words              name, words, key, text
 
 Numbers are letters that order as the numbers do, see `searchsvc.engines.values.number_key`. The field `KINDS` has each
 name with the kinds of its values, see `searchsvc.engines.values.kinds_of`.
@@ -31,10 +32,11 @@ from searchsvc.engines.values import (
     number_text,
     read_text,
     value_key,
+    words_of,
 )
 
 N_COLUMNS: Final = 64
-COLUMN_KINDS: Final = "vsognd"
+COLUMN_KINDS: Final = "vsogndw"
 KINDS: Final = "kinds"
 NUMBER: Final = "0"
 TEXT: Final = "1"
@@ -66,12 +68,17 @@ def after_prefix(name: str) -> str:
 
 def with_prefix(pattern_name: str) -> str:
     """Return a regular expression of the node for all values of an attribute."""
-    return re.sub(r"([^\w\0])", r"\\\1", prefix(pattern_name)) + ".*"
+    return f"{_escaped(prefix(pattern_name))}.*"
 
 
 def kinds_of_attribute(kinds: AttributeKinds, name: str) -> frozenset[str]:
     """Return the kinds of values of one attribute. kinds: of all"""
     return kinds.get(prefix(name).removesuffix(_END), frozenset())
+
+
+def with_words(name: str, beginning: str) -> str:
+    """Return a regular expression for the values that have words beginning with others: see `values.words_of`."""
+    return f"{with_prefix(name)}{_escaped(beginning)}.*"
 
 
 def number_in_order(name: str, number: Number) -> str:
@@ -125,15 +132,24 @@ class CountedKinds:
         return {name: frozenset(kinds) for name, kinds in by_name.items()}
 
 
+def _escaped(text: str) -> str:
+    return re.sub(r"([^\w\0 ])", r"\\\1", text)
+
+
 def _by_kind(name: str, values: Sequence[AttributeValue]) -> dict[str, list[str]]:
     start, distinct = prefix(name), list(dict.fromkeys(values))
     by_kind: dict[str, list[str]] = {kind: [] for kind in COLUMN_KINDS}
     by_kind["g"].append(start + value_key(distinct[0]))
     for value in distinct:
         key = value_key(value)
+        is_new = start + key not in by_kind["v"]
         by_kind["v"].append(start + key)
+        text = value if isinstance(value, str) else number_text(value)
+        by_kind["s"].append(f"{start}{key}{_END}{text}")
+        if is_new:
+            # Once for a document, so that adding up spellings counts it once.
+            by_kind["w"].append(f"{start}{words_of(text)}{_END}{key}{_END}{text}")
         if isinstance(value, str):
-            by_kind["s"].append(f"{start}{key}{_END}{value}")
             by_kind["o"].append(f"{start}{TEXT}{collation_key(value).hex()}{_END}{key}")
             readings = read_text(value)
             if readings.amount is not None:
@@ -141,7 +157,6 @@ def _by_kind(name: str, values: Sequence[AttributeValue]) -> dict[str, list[str]
             if readings.moment is not None:
                 by_kind["d"].append(start + number_key(readings.moment))
         else:
-            by_kind["s"].append(f"{start}{key}{_END}{number_text(value)}")
             by_kind["o"].append(number_in_order(name, value))
             by_kind["n"].append(start + number_key(value))
     return {kind: texts for kind, texts in by_kind.items() if texts}

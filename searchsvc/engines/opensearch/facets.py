@@ -15,10 +15,11 @@ from searchsvc.engines.opensearch.attribute_columns import (
     prefix,
     values_of,
     with_prefix,
+    with_words,
 )
-from searchsvc.engines.opensearch.clauses import Clause
+from searchsvc.engines.opensearch.clauses import Clause, filter_clause
 from searchsvc.engines.retrieval import Facet, FacetRequest, FacetStats, FacetValue
-from searchsvc.engines.values import Reading, number_of_key, read_text
+from searchsvc.engines.values import Reading, number_of_key, read_text, words_of
 
 # The node counts distinct values exactly up to this many.
 PRECISION_THRESHOLD: Final = 40_000
@@ -28,6 +29,9 @@ MIN_SHARD_SIZE: Final = 1000
 # Spellings to report for each value, so that the usual one of each is among them.
 SPELLINGS_FACTOR: Final = 2
 MIN_SPELLINGS: Final = 50
+MAX_TRUTHS: Final = 100
+# Values that are looked through for words, as they are written.
+MIN_WITH_WORDS: Final = 1000
 
 # The numbers of an attribute, from letters that order as they do: see `searchsvc.engines.values.number_key`.
 _NUMBERS_SCRIPT: Final = """
@@ -60,9 +64,19 @@ def facet_aggregation(
     kinds: of the values of each attribute
     """
     name, size = request.field, max(request.max_values + n_more, 1)
+    if Reading.of_kinds(kinds_of_attribute(kinds, name)).truths:
+        # Yes in any language is one value.
+        size = max(size, MAX_TRUTHS)
+    within = {str(i): filter_clause(condition, kinds) for i, condition in enumerate(request.range_filters())}
+    ranges: Clause = {"ranges": {"filters": {"filters": within}}} if within else {}
+    beginning = words_of(request.query)
+    if beginning:
+        terms = _most_frequent("w", name, max(size, MIN_WITH_WORDS), n_shards, with_words(name, beginning))
+        return {"filter": matching, "aggs": {"values": terms, **ranges}}
     counts: Clause = {
-        "values": _most_frequent("v", name, size, n_shards),
-        "spellings": _most_frequent("s", name, SPELLINGS_FACTOR * size + MIN_SPELLINGS, n_shards),
+        **ranges,
+        "values": _most_frequent("v", name, size, n_shards, with_prefix(name)),
+        "spellings": _most_frequent("s", name, SPELLINGS_FACTOR * size + MIN_SPELLINGS, n_shards, with_prefix(name)),
         "n_values": {"cardinality": {**_distinct(name, kinds), "precision_threshold": PRECISION_THRESHOLD}},
     }
     numbers = _numbers(name, kinds)
@@ -74,18 +88,53 @@ def facet_aggregation(
 
 def facet_paths(request: FacetRequest) -> list[str]:
     """Return the fields that each hit must report, so that `facet` can count it."""
-    return [column(kind, request.field) for kind in "vsno"]
+    return [column(kind, request.field) for kind in ("w" if request.query else "vsno")]
 
 
 def facet(
-    request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues], kinds: AttributeKinds
+    request: FacetRequest,
+    counted: replies.Aggregation,
+    uncounted: Sequence[FieldValues],
+    kinds: AttributeKinds,
+    uncounted_in_ranges: Sequence[int] = (),
 ) -> Facet:
     """Return the counts of the match set.
 
     counted: what the node counted
     uncounted: fields of the documents of the match set that it did not count
     kinds: of the values of each attribute
+    uncounted_in_ranges: how many of these documents are in each range
     """
+    found = (
+        _with_words(request, counted, uncounted)
+        if words_of(request.query)
+        else _values(request, counted, uncounted, kinds)
+    )
+    in_ranges = [counted.ranges.buckets[str(i)].doc_count + n for i, n in enumerate(uncounted_in_ranges)]
+    return found.with_ranges(request.ranges, in_ranges)
+
+
+def _with_words(request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues]) -> Facet:
+    """Return the counts of the values that have the words that were asked for."""
+    name, beginning = request.field, words_of(request.query)
+    texts = Counter(_by_key(name, counted.values))
+    for fields in uncounted:
+        found = values_of(name, map(str, fields.get(column("w", name), ())))
+        texts.update(text for text in found if beginning in text.partition("\0")[0])
+    counts, usual = Counter[str](), dict[str, str]()
+    for text, n in sorted(texts.items(), key=lambda item: (-item[1], item[0])):
+        _, key, spelling = text.split("\0", 2)
+        counts[key] += n
+        usual.setdefault(key, spelling)
+    values = [FacetValue(usual[key], n) for key, n in counts.items()]
+    values.sort(key=lambda value: (-value.count, value.value))
+    return Facet(values[: request.max_values], len(counts), None)
+
+
+def _values(
+    request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues], kinds: AttributeKinds
+) -> Facet:
+    """Return the counts of all values."""
     name, numbers = request.field, list[float]()
     counts = Counter(_by_key(name, counted.values))
     spellings = Counter(_by_key(name, counted.spellings))
@@ -113,13 +162,13 @@ def facet(
     return Facet(values[: request.max_values], n_values, _stats(counted.stats, numbers))
 
 
-def _most_frequent(kind: str, name: str, size: int, n_shards: int) -> Clause:
+def _most_frequent(kind: str, name: str, size: int, n_shards: int, pattern: str) -> Clause:
     order = [{"_count": "desc"}, {"_key": "asc"}]
     each_shard = {"shard_size": max(SHARD_FACTOR * size, MIN_SHARD_SIZE)} if n_shards > 1 else {}
     return {
         "terms": {
             "field": column(kind, name),
-            "include": with_prefix(name),
+            "include": pattern,
             "size": size,
             "order": order,
             **each_shard,

@@ -80,6 +80,14 @@ class Stats(msgspec.Struct):
     sum: float
 
 
+class Counted(msgspec.Struct):
+    doc_count: int
+
+
+class Filtered(msgspec.Struct):
+    buckets: dict[str, Counted] = {}
+
+
 class Aggregation(msgspec.Struct):
     """The documents that match a filter, and the counts of a facet among them."""
 
@@ -88,6 +96,7 @@ class Aggregation(msgspec.Struct):
     spellings: Terms = msgspec.field(default_factory=lambda: Terms([]))
     n_values: Value = msgspec.field(default_factory=lambda: Value(0.0))
     stats: Stats | None = None
+    ranges: Filtered = msgspec.field(default_factory=Filtered)
 
 
 class Shards(msgspec.Struct):

@@ -122,7 +122,8 @@ def plan(
         if facet.disjunctive and (others := without_field(request.filters, facet.field)) != request.filters
     }
     own = [condition for condition in (request.filters, *other_filters.values()) if condition is not None]
-    tested = tuple(dict.fromkeys((*request.test_filters, *own)))
+    in_ranges = (within for facet in request.facets for within in facet.range_filters())
+    tested = tuple(dict.fromkeys((*request.test_filters, *own, *in_ranges)))
     return Plan(
         state=state,
         request=request,
@@ -184,10 +185,11 @@ def sorted_body(plan: Plan, operator: Operator, other_ids: Sequence[str]) -> Bod
     """
     request = plan.request
     matching = match_clause(plan.clauses, operator) if request.query.text else EVERYTHING
+    after: list[Clause] = [{"range": {"id": {"gt": request.after_id}}}] if request.after_id else []
     match_set = any_of([matching, ids_clause(other_ids)])
     return {
         **reported((), request.distinct, plan.window),
-        "query": {"bool": {"filter": [*plan.filters, match_set, plan.clauses.named]}},
+        "query": {"bool": {"filter": [*plan.filters, *after, match_set, plan.clauses.named]}},
         "sort": sort_clauses(request.sort, plan.state.attribute_kinds),
         "size": plan.window,
     }

@@ -12,6 +12,7 @@ from searchsvc.engines.opensearch import replies
 from searchsvc.engines.opensearch.facets import facet
 from searchsvc.engines.opensearch.hits import Hits
 from searchsvc.engines.opensearch.keyword_query import ALL_TERMS_LIFT
+from searchsvc.engines.opensearch.named_scores import filter_name
 from searchsvc.engines.opensearch.requests import Plan, sorted_body
 from searchsvc.engines.opensearch.vector_leg import Search, VectorLeg
 from searchsvc.engines.retrieval import FULL_PAGE, Facet, Retrieved
@@ -75,7 +76,7 @@ class RetrievalReplies:
             for i, facet_request in enumerate(request.facets)
         }
         return Retrieved(
-            keyword=self._sorted(operator, others) if request.sort else keyword,
+            keyword=self._sorted(operator, others) if request.sort or request.after_id is not None else keyword,
             nearest=nearest.slots,
             cosines=nearest.cosines,
             vector_trust=nearest.trust,
@@ -153,7 +154,12 @@ class RetrievalReplies:
             uncounted = self._not_matched(self._passing(all_others, filters.name), operator)
         fields = [hit.fields for hit in self._hits.select(uncounted)]
         kinds = self._plan.state.attribute_kinds
-        return facet(self._plan.request.facets[i], reply.aggregations[f"{operator}.{i}"], fields, kinds)
+        request = self._plan.request.facets[i]
+        passing = [
+            [filter_name(within) in hit.named for hit in self._hits.select(uncounted)]
+            for within in request.range_filters()
+        ]
+        return facet(request, reply.aggregations[f"{operator}.{i}"], fields, kinds, list(map(sum, passing)))
 
     def _sorted(self, operator: Operator, others: IntArray) -> IntArray:
         """Return the match set in the order of the sort keys. The vector leg must be known for it: one more request."""

@@ -74,6 +74,7 @@ def answer(document_ids: list[str]) -> SearchAnswer:
         redirect=None,
         user_data=[],
         experiment=None,
+        cursor=None,
         degraded=[],
     )
 

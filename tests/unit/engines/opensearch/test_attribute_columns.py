@@ -36,7 +36,7 @@ def test_values_of_any_name_are_found_again(name: str) -> None:
 
 def test_thousands_of_names_need_few_columns() -> None:
     members: dict[str, object] = {"id": "1", **{f"attribute {i}": i for i in range(20_000)}}
-    assert len(attribute_columns(members)) == len("vsogn") * N_COLUMNS
+    assert len(attribute_columns(members)) == len("vsognw") * N_COLUMNS
 
 
 def test_the_values_of_a_member_stand_by_kind() -> None:
