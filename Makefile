@@ -52,6 +52,8 @@ lint: $(VENV)/dev  ## style, types and import direction
 
 bench: $(VENV)/dev  ## the figures of docs/explanation/benchmarks.md, written to benchmarks/results/
 	$(BIN)/searchsvc bench relevance $(DATA)/movies --reference --json benchmarks/results/relevance-movies.json
+	for name in electronics movies; do $(BIN)/searchsvc bench neighbours $(DATA)/$$name \
+		--paraphrases benchmarks/paraphrases/$$name.txt --json benchmarks/results/neighbours-$$name.json; done
 	$(BIN)/searchsvc bench latency $(DATA)/electronics --json benchmarks/results/latency-electronics.json
 	$(BIN)/searchsvc bench events $(DATA)/electronics --json benchmarks/results/events-electronics.json
 	$(BIN)/searchsvc bench recovery $(DATA)/electronics --json benchmarks/results/recovery-electronics.json

@@ -1,4 +1,4 @@
-"""`bench relevance`, `engines` and `cluster`: how good the answers are, on either engine and while a node is away."""
+"""`bench relevance`, `neighbours`, `engines` and `cluster`: how good the answers are, also while a node is away."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import rich_click as click
 
 from benchmarks import cluster as cluster_benchmark
 from benchmarks import engines as engines_benchmark
+from benchmarks import neighbours as neighbours_benchmark
 from benchmarks import relevance as relevance_benchmark
 from benchmarks.cli import options
 
@@ -32,6 +33,16 @@ def relevance(
         collection, n_queries=queries, reference=reference, save_run=save_run, against=against, say=options.say
     )
     options.show(result, relevance_benchmark.print_result, json_file)
+
+
+@click.command()
+@options.collection
+@options.json_file
+@click.option("--paraphrases", type=click.Path(path_type=Path), help="File of queries in other words, one a line.")
+def neighbours(collection: Path, json_file: Path | None, paraphrases: Path | None) -> None:
+    """Measure what has no answer in the judged COLLECTION and gets one, and what loses its answer in other words."""
+    result = neighbours_benchmark.measure(collection, paraphrases=paraphrases, say=options.say)
+    options.show(result, neighbours_benchmark.print_result, json_file)
 
 
 @click.command()
@@ -89,4 +100,4 @@ def cluster(
     options.show(result, cluster_benchmark.print_result, json_file)
 
 
-COMMANDS = (relevance, engines, cluster)
+COMMANDS = (relevance, neighbours, engines, cluster)

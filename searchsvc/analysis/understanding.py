@@ -22,6 +22,9 @@ from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
 
 MAX_QUERY_TERMS: Final = 32
 MIN_SPLIT_CHARS: Final = 2
+# A query of so many words is a sentence. If more of its words are unknown, it is in another language.
+SENTENCE_FROM: Final = 4
+MAX_UNKNOWN_SHARE: Final = 0.25
 JOINED_WEIGHT: Final = 0.9
 SYNONYM_WEIGHT: Final = 0.9
 TOLERANT: Final = Tolerance()
@@ -75,6 +78,11 @@ def _terms(
     words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing: bool, tolerance: Tolerance | None
 ) -> _Terms:
     compounds = _indexed_compounds(analysis, len(words), lexicon)
+    n_unknown = len(words) - _n_known(words, compounds, lexicon)
+    # In a sentence of another language nothing is misspelt or unfinished.
+    is_foreign = len(words) >= SENTENCE_FROM and n_unknown > MAX_UNKNOWN_SHARE * len(words)
+    if is_foreign:
+        tolerance = None
     terms: list[QueryTerm] = []
     corrected: list[str] = []
     position = 0
@@ -91,10 +99,10 @@ def _terms(
         word = words[position]
         tolerated = None if _is_in_model_number(position, analysis) else tolerance
         position += 1
-        is_last = position == len(words)
+        is_last = position == len(words) and not is_foreign
         alternatives = alternatives_of(word, lexicon, is_last=is_last, typing=is_last and typing, tolerance=tolerated)
         alternatives += tuple(_of_number(position - 1, analysis, lexicon))
-        halves = () if alternatives else _split(word, lexicon)
+        halves = () if alternatives or n_unknown > 1 else _split(word, lexicon)
         if halves:
             terms += [QueryTerm(half, (exact(half, lexicon),)) for half in halves]
             corrected += halves
@@ -102,6 +110,12 @@ def _terms(
             terms.append(QueryTerm(word, alternatives))
             corrected.append(_spelt(terms[-1], lexicon, tolerated))
     return _Terms(terms, corrected)
+
+
+def _n_known(words: Sequence[str], compounds: dict[int, Compound], lexicon: Lexicon) -> int:
+    """Return how many words documents have, as they are or as parts of a compound."""
+    in_compounds = {i for compound in compounds.values() for i in range(compound.start, compound.end)}
+    return sum(i in in_compounds or _count(word, lexicon) > 0 for i, word in enumerate(words))
 
 
 def _spelt(term: QueryTerm, lexicon: Lexicon, tolerance: Tolerance | None) -> str:

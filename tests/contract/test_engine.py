@@ -361,10 +361,10 @@ def test_values_are_counted_that_have_a_word(mixed: EngineSnapshot) -> None:
     def found(field: str, query: str) -> dict[str, int]:
         facet = retrieve(mixed.reading(), facets=[FacetRequest(field, query=query)]).facets[field]
         assert (facet.n_values, facet.stats) == (len(facet.values), None)
-        return counts(facet)
+        return {value.casefold(): count for value, count in counts(facet).items()}
 
-    assert found("color", "R") == {"Red": 4}
-    assert found("color", "cafe") == {"Caf\u00e9": 2}
+    assert found("color", "R") == {"red": 4}
+    assert found("color", "cafe") == {"caf\u00e9": 2}
     assert found("price", "299") == {}
     assert found("price", "1,2") == {}
     assert found("name", "ec") == {"éclair": 1}

@@ -17,6 +17,7 @@ from benchmarks import (
     isolation,
     latency,
     live,
+    neighbours,
     propagation,
     recovery,
     relevance,
@@ -186,6 +187,16 @@ def test_isolation_measures_changes_before_and_during_an_import() -> None:
     assert result["change_ms"].n >= 1
     assert result["new_index_ms"].n >= 1
     assert len(result["checks"]) == 2
+
+
+def test_neighbours_measures_what_is_let_in_and_kept(collection: Path, tmp_path: Path) -> None:
+    (tmp_path / "paraphrases.txt").write_text("music while running\nsee in the dark\n")
+    result = neighbours.measure(collection, paraphrases=tmp_path / "paraphrases.txt", say=silent)
+    neighbours.print_result(result)
+    assert msgspec.json.encode(result)
+    assert (result["paraphrases"], result["judged"], len(result["frontier"])) == (2, 30, 4)
+    cuts = [row["cut"] for row in result["frontier"]]
+    assert cuts == sorted(cuts)
 
 
 def test_propagation_measures_every_service() -> None:
