@@ -167,3 +167,18 @@ def test_a_rule_counts_only_while_it_is_enabled_and_within_its_window() -> None:
     assert understand("laptop", LEXICON, synonyms(by_window, NOW)).rule_ids == ()
     assert understand("laptop", LEXICON, synonyms(by_window, NOW + hour)).rule_ids == ("later",)
     assert understand("laptop", LEXICON, synonyms(by_window, NOW - hour)).rule_ids == ("past",)
+
+
+def test_a_sentence_of_another_language_is_left_as_it_is() -> None:
+    """Its words are near to some of the catalogue's, and a few of them are there."""
+    known, unknown = "wireless printer", "qqwireless qqprinter laptob"
+    assert understand(f"{known} laptob", LEXICON).did_you_mean == f"{known} laptop"
+    assert understand(f"wireless laptop {known} laptob", LEXICON).did_you_mean is not None
+    sentence = understand(f"{known} {unknown}", LEXICON)
+    assert sentence.did_you_mean is None
+    assert [bool(term.alternatives) for term in sentence.terms] == [True, True, False, False, False]
+
+
+def test_an_unknown_word_is_two_words_only_if_all_others_are_known() -> None:
+    assert [term.word for term in understand("wirelessprinter", LEXICON).terms] == ["wireless", "printer"]
+    assert [term.word for term in understand("wirelessprinter qqqqqq", LEXICON).terms] == ["wirelessprinter", "qqqqqq"]
