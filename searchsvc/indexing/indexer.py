@@ -136,11 +136,11 @@ class Indexer:
         self.control, self.storage, self.engine = control, storage, engine
         self._n_unsaved = 0
 
-    async def serve_snapshot(self) -> None:
-        """Let searches use everything that is written so far."""
+    async def serve_snapshot(self, *, is_quiet: bool = False) -> None:
+        """Let searches use everything that is written so far. is_quiet: see `NeighbourCut.update`"""
         if self.engine is not None:
             snapshot = self.engine.snapshot()
-            cut = await self.run_on_thread(partial(self._neighbour_cut, snapshot))
+            cut = await self.run_on_thread(partial(self._neighbour_cut, snapshot, is_quiet=is_quiet))
             await self._serving.set_snapshot(self.control.name, self.control.created_seq, snapshot, cut)
 
     async def run_on_thread(self, work: Callable[[], T]) -> T:
@@ -225,6 +225,8 @@ class Indexer:
             if done and self._n_unsaved >= SAVE_AFTER:
                 await self.run_on_thread(self._save)
                 await self.run_on_thread(malloc.trim)
+        if self._cut is not None and self._cut.n_measured != engine.snapshot().n_documents:
+            await self.serve_snapshot(is_quiet=True)
 
     def _apply(self, batch: Sequence[Record]) -> None:
         engine = self.engine
@@ -256,13 +258,13 @@ class Indexer:
             return changes
         return self._encoder.add_vectors(changes, settings.embedding)
 
-    def _neighbour_cut(self, snapshot: EngineSnapshot) -> float:
+    def _neighbour_cut(self, snapshot: EngineSnapshot, *, is_quiet: bool) -> float:
         if snapshot.settings.embedding is None or self._encoder is None:
             return 0.0
         if self._cut is None:
             self._cut = NeighbourCut(self._encoder.encode(probe_texts()))
         try:
-            return self._cut.update(snapshot)
+            return self._cut.update(snapshot, is_quiet=is_quiet)
         except Unavailable:
             return self._cut.value  # measured again with the next snapshot
 

@@ -45,11 +45,21 @@ class NeighbourCut:
         self._measured: tuple[str, int] | None = None
         self.value = 0.0
 
-    def update(self, snapshot: EngineSnapshot) -> float:
-        """Return the cut of a snapshot. Raises Unavailable if the engine does not answer."""
+    @property
+    def n_measured(self) -> int:
+        """How many documents there were at the last measurement."""
+        return self._measured[1] if self._measured is not None else 0
+
+    def update(self, snapshot: EngineSnapshot, *, is_quiet: bool = False) -> float:
+        """Return the cut of a snapshot. Raises Unavailable if the engine does not answer.
+
+        is_quiet: no documents come, so that there is time to measure it if their number is another at all: it must not
+            depend on how many came at a time
+        """
         n = snapshot.n_documents
         generation, n_measured = self._measured or ("", 0)
-        if snapshot.generation != generation or not n_measured / GROWTH < n < max(n_measured, 1) * GROWTH:
+        has_grown = n != n_measured if is_quiet else not n_measured / GROWTH < n < max(n_measured, 1) * GROWTH
+        if snapshot.generation != generation or has_grown:
             self.value = measure_cut(snapshot, self._probes)
             self._measured = snapshot.generation, n
         return self.value
