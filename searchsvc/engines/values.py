@@ -138,12 +138,12 @@ def has_words_beginning_with(text: str, beginning: str) -> bool:
 
 
 def number_key(number: Number) -> str:
-    """Return letters that order as numbers do, whole ones exactly up to 1e300."""
+    """Return letters that order as numbers do, whole ones exactly as far as `number_text` writes all their digits."""
     as_float = float(number)
     (bits,) = struct.unpack(">Q", struct.pack(">d", as_float + 0.0))
     bits = bits ^ 0xFFFF_FFFF_FFFF_FFFF if bits >> 63 else bits | 1 << 63
     rest = int(number) - int(as_float) if isinstance(number, int) and abs(number) > LARGEST_EXACT else 0
-    # Beyond 2 ** 63 the rest may need more digits; such numbers order by their floats.
+    # Up to 2 ** 84 the rest has no more digits; beyond, numbers order by their floats.
     return f"{bits:016x}{min(max(rest, -(2**31)), 2**31 - 1) + 2**31:08x}"
 
 

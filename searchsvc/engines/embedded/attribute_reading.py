@@ -10,15 +10,14 @@ import numpy as np
 
 from searchsvc.engines.embedded.kernels.attributes import count_keys, count_values
 from searchsvc.engines.filters import Exists, Is, Range
-from searchsvc.engines.retrieval import FacetValue
+from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue
 from searchsvc.engines.values import (
     LARGEST_EXACT,
     AttributeValue,
     Reading,
+    equal_keys,
     has_words_beginning_with,
-    is_number_text,
     parse_number,
-    read_text,
     words_of,
 )
 from tuning.arrays import AnyArray, BoolArray, IntArray, ScoreArray
@@ -105,30 +104,21 @@ class AttributeReading:
                     within[code] = _contains(clause, self._exact(code))
                 return within
 
-    def count(self, matching: BoolArray) -> tuple[ScoreArray, AnyArray]:
-        """Return the numbers among the values of matching slots, ascending, and how many slots have each.
+    def facet(self, matching: BoolArray, n: int, query: str = "") -> Facet:
+        """Count equal values of matching slots together, each as most of the slots write it.
 
         matching: (n_slots,)
-        """
-        counts = self._counts(matching)
-        counted = np.flatnonzero((counts > 0) & ~np.isnan(self.numbers))
-        counted = counted[np.argsort(self.numbers[counted])]
-        return self.numbers[counted], counts[counted]
-
-    def most_frequent(self, matching: BoolArray, n: int, query: str = "") -> tuple[list[FacetValue], int]:
-        """Count equal values of matching slots together.
-
-        matching: (n_slots,)
+        n: how many of the most frequent values to list
         query: count only values that have a word which begins with it
-
-        Returns the n most frequent, as most of the slots write them; equal counts by value; and how many there are.
         """
-        counts = self._counts(matching)
+        counts = np.zeros(self._n_values, np.int64)
+        count_values(self.slots, self.codes, matching, counts)
         spelled = np.flatnonzero(counts)
         beginning = words_of(query)
         if beginning:
             has_word = [has_words_beginning_with(self._values.text(code), beginning) for code in spelled.tolist()]
             spelled = spelled[np.array(has_word, np.bool_)]
+        stats = None if beginning else _stats(self.numbers, counts)
         keys = self._equal_values
         if (keys[spelled] != spelled).any():
             of_keys = np.zeros(self._n_values, np.int64)
@@ -145,7 +135,8 @@ class AttributeReading:
         elif n <= 0:
             candidates = spelled[:0]
         values = [FacetValue(self._values.text(code), int(counts[code])) for code in candidates.tolist()]
-        return sorted(values, key=lambda value: (-value.count, value.value))[:n], len(spelled)
+        values.sort(key=lambda value: (-value.count, value.value))
+        return Facet(values[:n], len(spelled), stats)
 
     def groups(self) -> IntArray:
         """Return (n_slots,) the first value of each slot as a number; each slot without one has a number of its own."""
@@ -161,6 +152,11 @@ class AttributeReading:
 
     @cached_property
     def _reading(self) -> Reading:
+        return Reading.of_kinds(self._kinds)
+
+    @cached_property
+    def _kinds(self) -> set[str]:
+        """What decides how texts are read: see `searchsvc.engines.values.kinds_of`."""
         is_text = np.isnan(self._own_numbers)
         values = self._values
         readable = (
@@ -168,13 +164,13 @@ class AttributeReading:
             ~np.isnan(values.dates[: self._n_values]),
             values.truths[: self._n_values] >= 0,
         )
-        kinds = {"text"} if is_text.any() else set()
+        kinds = {"text"} if is_text.all() or self._has(is_text) else set()
         kinds |= {"number"} if self._has(~is_text) else set()
         for kind, of_kind in zip(("no amount", "no date", "no truth"), readable, strict=True):
             # Without a readable text it does not matter which unreadable ones are in use.
             if not of_kind.any() or self._has(is_text & ~of_kind):
                 kinds.add(kind)
-        return Reading.of_kinds(kinds)
+        return kinds
 
     def _has(self, values: BoolArray) -> bool:
         """Whether any live slot has any of some values. values: (n_values,)"""
@@ -220,27 +216,11 @@ class AttributeReading:
         return np.array([position[value] for value in values])
 
     def _equal(self, value: str) -> BoolArray:
-        """Return (n_values,) which values equal what a filter names.
-
-        It names a number also in another way, such as 7.0, unless the attribute has texts.
-        """
-        truth = read_text(value).truth
-        if truth is not None and self._reading.truths:
-            of_truth: BoolArray = self._values.truths[: self._n_values] == truth
-            return of_truth
-        codes = list(self._values.codes_of(value))
-        number = parse_number(value)
-        if number is not None and not is_number_text(value) and not np.isnan(self._own_numbers).any():
-            codes += self._values.codes_of(number)
+        """Return (n_values,) which values equal what a filter names: see `searchsvc.engines.values.equal_keys`."""
+        codes = [code for key in equal_keys(value, self._kinds) for code in self._values.codes_of(key)]
         equal = np.zeros(self._n_values, np.bool_)
         equal[[code for code in codes if code < self._n_values]] = True
         return equal
-
-    def _counts(self, matching: BoolArray) -> AnyArray:
-        """Return (n_values,) how many matching slots have each value. matching: (n_slots,)"""
-        counts = np.zeros(self._n_values, np.int64)
-        count_values(self.slots, self.codes, matching, counts)
-        return counts
 
     def _usual_spellings(self, spelled: AnyArray, counts: AnyArray) -> AnyArray:
         """Return of equal values the code of the one that most slots have; of equally frequent ones the first text.
@@ -249,12 +229,28 @@ class AttributeReading:
         counts: (n_values,)
         """
         keys = self._equal_values[spelled]
-        several = np.isin(keys, keys[np.flatnonzero(np.bincount(keys, minlength=1)[keys] > 1)])
+        several = np.bincount(keys)[keys] > 1
         by_key: dict[int, list[int]] = {}
         for code, key in zip(spelled[several].tolist(), keys[several].tolist(), strict=True):
             by_key.setdefault(key, []).append(code)
         usual = [min(codes, key=lambda c: (-counts[c], self._values.text(c))) for codes in by_key.values()]
         return np.concatenate([spelled[~several], np.array(usual, spelled.dtype)])
+
+
+def _stats(numbers: ScoreArray, counts: AnyArray) -> FacetStats | None:
+    """Return statistics of the counted numbers, or None if there are none.
+
+    numbers: (n_values,) each value as a number, nan if it is none
+    counts: (n_values,) matching documents with each value
+    """
+    counted = np.flatnonzero((counts > 0) & ~np.isnan(numbers))
+    if not len(counted):
+        return None
+    # In the order of the values, so that the sum does not depend on the order of the documents.
+    counted = counted[np.argsort(numbers[counted])]
+    values, weights = numbers[counted], counts[counted]
+    total = float((values * weights).sum())
+    return FacetStats(float(values[0]), float(values[-1]), total / int(weights.sum()), total)
 
 
 def _in_range(compared: ScoreArray, limits: Range) -> BoolArray:

@@ -11,8 +11,7 @@ from searchsvc.engines.embedded.attribute_reading import AttributeReading, Attri
 from searchsvc.engines.embedded.ids import IdsView
 from searchsvc.engines.embedded.kernels.attributes import mark_slots
 from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
-from searchsvc.engines.retrieval import Facet, FacetStats
-from searchsvc.engines.values import words_of
+from searchsvc.engines.retrieval import Facet
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 
@@ -69,10 +68,7 @@ class AttributesView:
         query: count only values that have a word which begins with it
         """
         reading = self._read(name)
-        if reading is None:
-            return Facet([], 0, None)
-        values, n_values = reading.most_frequent(matching, max_values, query)
-        return Facet(values, n_values, None if words_of(query) else _stats(*reading.count(matching)))
+        return reading.facet(matching, max_values, query) if reading is not None else Facet([], 0, None)
 
     def sort_key(self, name: str, slots: AnyArray, descending: bool) -> ScoreArray:
         """Return (n,) a key by which slots sort ascending; slots without a value come last.
@@ -102,15 +98,3 @@ class AttributesView:
         if reading is None and (values := self._by_name.get(name)) is not None:
             reading = self._readings[name] = AttributeReading(values, self._live)
         return reading
-
-
-def _stats(numbers: ScoreArray, counts: AnyArray) -> FacetStats | None:
-    """Return statistics of numbers, or None if there are none.
-
-    numbers: (n,) ascending, so that the sum does not depend on the order of the documents
-    counts: (n,) matching documents with each
-    """
-    if not len(numbers):
-        return None
-    total = float((numbers * counts).sum())
-    return FacetStats(float(numbers[0]), float(numbers[-1]), total / int(counts.sum()), total)
