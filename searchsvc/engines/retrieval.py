@@ -18,6 +18,7 @@ import numpy as np
 from searchsvc.analysis.query import Operator, Query, RequestedOperator
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.filters.json_form import parse_json
+from searchsvc.engines.values import words_of
 from tuning.arrays import FloatArray, IntArray
 
 # Operator `auto` requires all words if at least this many documents contain them all, and any word otherwise.
@@ -54,6 +55,11 @@ class FacetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     disjunctive: bool = False
     ranges: tuple[FacetRange, ...] = ()
     query: str = ""
+
+    @property
+    def words(self) -> str:
+        """The words that a listed value has: see `searchsvc.engines.values.words_of`; '' for any."""
+        return words_of(self.query)
 
     def range_filters(self, path: str = "ranges") -> list[Filter]:
         """Return the filters that a document of each range passes. Raises InvalidInput. path: of the ranges"""

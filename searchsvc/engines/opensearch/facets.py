@@ -19,7 +19,7 @@ from searchsvc.engines.opensearch.attribute_columns import (
 )
 from searchsvc.engines.opensearch.clauses import Clause, filter_clause
 from searchsvc.engines.retrieval import Facet, FacetRequest, FacetStats, FacetValue
-from searchsvc.engines.values import Reading, number_of_key, read_text, words_of
+from searchsvc.engines.values import Reading, number_of_key, read_text
 
 # The node counts distinct values exactly up to this many.
 PRECISION_THRESHOLD: Final = 40_000
@@ -69,9 +69,8 @@ def facet_aggregation(
         size = max(size, MAX_TRUTHS)
     within = {str(i): filter_clause(condition, kinds) for i, condition in enumerate(request.range_filters())}
     ranges: Clause = {"ranges": {"filters": {"filters": within}}} if within else {}
-    beginning = words_of(request.query)
-    if beginning:
-        terms = _most_frequent("w", name, max(size, MIN_WITH_WORDS), n_shards, with_words(name, beginning))
+    if request.words:
+        terms = _most_frequent("w", name, max(size, MIN_WITH_WORDS), n_shards, with_words(name, request.words))
         return {"filter": matching, "aggs": {"values": terms, **ranges}}
     counts: Clause = {
         **ranges,
@@ -88,7 +87,7 @@ def facet_aggregation(
 
 def facet_paths(request: FacetRequest) -> list[str]:
     """Return the fields that each hit must report, so that `facet` can count it."""
-    return [column(kind, request.field) for kind in ("w" if request.query else "vsno")]
+    return [column(kind, request.field) for kind in ("w" if request.words else "vsno")]
 
 
 def facet(
@@ -105,18 +104,14 @@ def facet(
     kinds: of the values of each attribute
     uncounted_in_ranges: how many of these documents are in each range
     """
-    found = (
-        _with_words(request, counted, uncounted)
-        if words_of(request.query)
-        else _values(request, counted, uncounted, kinds)
-    )
+    found = _with_words(request, counted, uncounted) if request.words else _values(request, counted, uncounted, kinds)
     in_ranges = [counted.ranges.buckets[str(i)].doc_count + n for i, n in enumerate(uncounted_in_ranges)]
     return found.with_ranges(request.ranges, in_ranges)
 
 
 def _with_words(request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues]) -> Facet:
     """Return the counts of the values that have the words that were asked for."""
-    name, beginning = request.field, words_of(request.query)
+    name, beginning = request.field, request.words
     texts = Counter(_by_key(name, counted.values))
     for fields in uncounted:
         found = values_of(name, map(str, fields.get(column("w", name), ())))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from searchsvc.engines.opensearch.attribute_columns import N_COLUMNS, column, number_in_order
-from searchsvc.engines.opensearch.facets import MIN_SHARD_SIZE, FieldValues, facet, facet_aggregation
+from searchsvc.engines.opensearch.facets import MIN_SHARD_SIZE, FieldValues, facet, facet_aggregation, facet_paths
 from searchsvc.engines.opensearch.replies import Aggregation, Bucket, Stats, Terms, Value
 from searchsvc.engines.retrieval import FacetRequest, FacetStats, FacetValue
 from searchsvc.engines.values import kinds_of
@@ -44,6 +44,15 @@ def test_yes_and_no_are_two_values_however_they_are_written() -> None:
     kinds = {"stock": frozenset({*kinds_of("yes"), *kinds_of("no")})}
     counted = facet(FacetRequest("stock"), Aggregation(6, terms, spellings, Value(3.0)), [], kinds)
     assert counted.values == [FacetValue("Yes", 5), FacetValue("no", 1)]
+
+
+def test_a_query_without_words_asks_for_all_values() -> None:
+    plain, signs = FacetRequest("brand"), FacetRequest("brand", query=" ! ")
+    assert facet_paths(signs) == facet_paths(plain)
+    assert facet_aggregation(signs, 0, {"match_all": {}}, KINDS) == facet_aggregation(
+        plain, 0, {"match_all": {}}, KINDS
+    )
+    assert facet_paths(FacetRequest("brand", query="a")) == [column("w", "brand")]
 
 
 def test_shards_report_more_values_than_are_requested() -> None:
