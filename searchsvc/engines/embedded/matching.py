@@ -28,12 +28,10 @@ class QueryTerms(msgspec.Struct, frozen=True):
     """A query as an index sees it: how rare its terms are, and what to look for in documents.
 
     plan: None if no document contains any term
-    passing: (n_slots,) which slots have the phrases that the query requires and none that it excludes; None for all
     """
 
     statistics: QueryStatistics
     plan: QueryPlan | None
-    passing: BoolArray | None
 
 
 class KeywordMatches(msgspec.Struct, frozen=True):

@@ -48,7 +48,7 @@ def find_phrase(phrase: Phrase, postings: PostingsView, forward: ForwardView) ->
     return PhraseCounts(slots[contained], counts[contained])
 
 
-def with_phrases(query: Query, postings: PostingsView, forward: ForwardView) -> BoolArray | None:
+def slots_with_phrases(query: Query, postings: PostingsView, forward: ForwardView) -> BoolArray | None:
     """Return (n_slots,) which slots contain all phrases that a query requires and none that it excludes.
 
     None if it has no such phrases.

@@ -11,6 +11,7 @@ import numpy as np
 
 from searchsvc.engines.embedded.matching import KeywordMatches, Matcher, QueryTerms
 from searchsvc.engines.embedded.order import first_positions
+from searchsvc.engines.embedded.phrases import slots_with_phrases
 from searchsvc.engines.embedded.views import IndexViews
 from searchsvc.engines.filters import without_field
 from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved
@@ -161,7 +162,8 @@ class Retriever:
         if self._request.excluded_slot is not None:
             scope = scope.copy()
             scope[self._request.excluded_slot] = False
-        return scope if self._terms.passing is None else scope & self._terms.passing
+        with_phrases = slots_with_phrases(self._request.query, self._views.postings, self._views.forward)
+        return scope if with_phrases is None else scope & with_phrases
 
     def _pinned(self, allowed: BoolArray) -> IntArray:
         """Return the slots of the pinned documents that exist and are allowed, ascending."""

@@ -15,7 +15,7 @@ from events.settings import IndexSettings
 from searchsvc.analysis.query import Query
 from searchsvc.engines.columnar.lexicon_view import LexiconView
 from searchsvc.engines.embedded.matching import QueryTerms
-from searchsvc.engines.embedded.phrases import phrase_arrays, with_phrases
+from searchsvc.engines.embedded.phrases import phrase_arrays
 from searchsvc.engines.embedded.retriever import Retriever
 from searchsvc.engines.embedded.views import IndexViews
 from searchsvc.engines.filters import Filter
@@ -95,9 +95,7 @@ class EmbeddedSnapshot:
                 self._cached_terms = {}
             postings, forward = self.views.postings, self.views.forward
             statistics, phrases = forward.statistics(query), phrase_arrays(query, postings, forward)
-            plan = forward.plan(query, statistics, phrases)
-            terms = QueryTerms(statistics, plan, with_phrases(query, postings, forward))
-            self._cached_terms[query] = terms
+            terms = self._cached_terms[query] = QueryTerms(statistics, forward.plan(query, statistics, phrases))
         return terms
 
 
