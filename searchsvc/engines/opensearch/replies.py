@@ -184,14 +184,6 @@ class CompositeSearched(FromShards):
     aggregations: dict[str, Composite]
 
 
-class Kind(msgspec.Struct):
-    properties: dict[str, msgspec.Raw] = {}
-
-
-class Properties(msgspec.Struct):
-    properties: dict[str, Kind] = {}
-
-
 class Meta(msgspec.Struct):
     """What the service noted in the mapping.
 
@@ -204,7 +196,6 @@ class Meta(msgspec.Struct):
 
 
 class Mapping(msgspec.Struct):
-    properties: dict[str, Properties] = {}
     meta: Meta = msgspec.field(name="_meta", default_factory=Meta)
 
 
