@@ -73,17 +73,17 @@ def apply_rules(
 
     settings: of the index, as CONTROL has them.
     """
-    languages = book.languages
+    languages, tolerance = book.languages, _tolerance(settings) if request.typos else None
+    stop_words = None if settings.stop_words is msgspec.UNSET else frozenset(map(fold, settings.stop_words))
 
     def understood(text: str, fired: Sequence[PreparedRule]) -> Query:
-        stop_words = settings.stop_words
         return understand(
             text,
             snapshot.lexicon,
             book.synonyms_for(fired, now),
             typing=request.typing,
-            tolerance=_tolerance(settings) if request.typos else None,
-            stop_words=None if stop_words is msgspec.UNSET else frozenset(map(fold, stop_words)),
+            tolerance=tolerance,
+            stop_words=stop_words,
         )
 
     context = _context(request, filters, _typed_stems(request.query, languages))

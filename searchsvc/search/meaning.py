@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Final
 
 from searchsvc.analysis.query import Query, QueryTerm
+from searchsvc.analysis.understanding import SENTENCE_FROM
 
 # Single letters and ideograms are in most vocabularies, and say little.
 MIN_WORD_CHARS: Final = 2
 # Of the words of a query, stop words left out: known to the index, as they are or corrected, or to the model.
 MIN_KNOWN_SHARE: Final = 0.5
-# A query of more words is a sentence. Names in it make up a small part, so most words must be known to the model.
-SENTENCE_FROM: Final = 4
+# Names make up a small part of a sentence, so most of its words must be known to the model.
 MIN_SHARE_OF_SENTENCE: Final = 0.75
 
 
