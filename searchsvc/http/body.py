@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, get_args
@@ -14,11 +15,11 @@ from typing import Any, Final, TypeVar, get_args
 import msgspec
 
 from events.errors import InvalidInput, TooLarge
-from searchsvc.http.refusals import refusal, value_at
+from searchsvc.http.refusals import FINITE, refusal, value_at
 
 T = TypeVar("T")
 
-FINITE: Final = "a finite number"
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 class Body:
@@ -46,7 +47,7 @@ class Body:
         except msgspec.ValidationError as error:
             raise refusal(str(error), _parse_leniently(data), self.kind) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            _refuse_not_finite(data)
+            _refuse_what_json_has_not(data)
             reason = str(error) or "nested too deeply"
             raise InvalidInput(f"the body is not JSON: {reason}", limit="JSON") from error
 
@@ -84,22 +85,31 @@ def _parse_leniently(data: bytes) -> object:
         return None
 
 
-def _refuse_not_finite(data: bytes) -> None:
-    """Raise InvalidInput naming the first NaN or Infinity: not JSON, but some printers write them."""
+def _refuse_what_json_has_not(data: bytes) -> None:
+    """Raise InvalidInput naming the first value that is not JSON, but that some printers write.
+
+    That is NaN, Infinity, or half of a pair of surrogates.
+    """
     body = _parse_leniently(data)
-    path = _path_of_not_finite(body, "")
+    path = _path_of_odd_value(body, "")
     if path is not None:
         value = value_at(body, path)
+        if isinstance(value, str):
+            shown = value.encode("ascii", "backslashreplace").decode()
+            limit = "whole characters: a surrogate such as \\ud83d is one half of a pair"
+            raise InvalidInput(f"{path} is {shown[:90]!r}; allowed: {limit}", field=path, value=shown, limit=limit)
         raise InvalidInput(f"{path} is {value}; allowed: {FINITE}", field=path, value=value, limit=FINITE)
 
 
-def _path_of_not_finite(value: object, path: str) -> str | None:
+def _path_of_odd_value(value: object, path: str) -> str | None:
     if isinstance(value, float) and not math.isfinite(value):
+        return path
+    if isinstance(value, str) and _SURROGATE.search(value):
         return path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, item in items:
         item_path = f"{path}[{key}]" if isinstance(value, list) else f"{path}.{key}".lstrip(".")
-        inner = _path_of_not_finite(item, item_path)
+        inner = _path_of_odd_value(item, item_path)
         if inner is not None:
             return inner
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from typing import Any, Final
@@ -11,6 +12,9 @@ import msgspec
 from events.errors import InvalidInput
 
 MAX_SHOWN_CHARS: Final = 90
+# Stands in msgspec's paths for the name of a member of an object that may have any.
+ANY_NAME: Final = "[...]"
+FINITE: Final = "a finite number"
 TYPE_NAMES: Final = {
     "int": "an integer",
     "float": "a number",
@@ -18,13 +22,18 @@ TYPE_NAMES: Final = {
     "bool": "true or false",
     "object": "an object",
     "array": "an array",
+    "null": "null",
     "datetime": "a time as in RFC 3339",
 }
+
+# What msgspec says of values that are of the right type.
+MESSAGES: Final = {"Number out of range": FINITE, "Invalid RFC3339 encoded datetime": TYPE_NAMES["datetime"]}
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<name>[^`]*)`")
 _MISSING = re.compile(r"Object missing required field `(?P<name>[^`]*)`")
 _EXPECTED = re.compile(r"Expected (?P<limit>.+?)(, got .*)?$")
+_TYPES = re.compile("`([^`]*)`")
 _LISTS: Final = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
 
 
@@ -37,6 +46,8 @@ def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
     """
     match = _PATH.search(message)
     path, text = match["path"] if match else "", _PATH.sub("", message)
+    if ANY_NAME in path:
+        path = _with_names(path, message, sent, kind)
     for pattern, limit, reason in (
         (_UNKNOWN, "a known member", "is not known here"),
         (_MISSING, "required", "is missing"),
@@ -46,11 +57,11 @@ def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
             field = f"{path}.{member['name']}".lstrip(".")
             return InvalidInput(f"{field} {reason}", field=field, value=value_at(sent, field), limit=limit)
     expected = _EXPECTED.search(text)
-    limit = _in_words(expected["limit"] if expected else text)
+    limit = _in_words(expected["limit"]) if expected else MESSAGES.get(text, text)
     if text.startswith(("Invalid enum value", "Invalid value")):
         limit = _choices(kind, path)
     value = value_at(sent, path)
-    shown = json.dumps(value)[:MAX_SHOWN_CHARS] if value is not None else "null"
+    shown = json.dumps(value if path else sent)[:MAX_SHOWN_CHARS]
     return InvalidInput(f"{path or 'the body'} is {shown}; allowed: {limit}", field=path, value=value, limit=limit)
 
 
@@ -71,11 +82,43 @@ def value_at(sent: object, path: str) -> object:
     return None
 
 
+def _with_names(path: str, message: str, sent: object, kind: type[Any]) -> str:
+    """Return a path with the names of the members for which msgspec writes dots: of several, the first that is wrong.
+
+    message, sent, kind: as in `refusal`
+    """
+    while ANY_NAME in path:
+        before, _, after = path.partition(ANY_NAME)
+        request = copy.deepcopy(sent)
+        members = value_at(request, before)
+        if not isinstance(members, dict):
+            return path
+        for name, value in list(members.items()):
+            members.clear()
+            members[name] = value
+            if _is_refused(request, kind, message):
+                path = f"{before}.{name}{after}"
+                break
+        else:
+            return path
+    return path
+
+
+def _is_refused(request: object, kind: type[Any], message: str) -> bool:
+    try:
+        msgspec.convert(request, kind)
+    except msgspec.ValidationError as error:
+        return str(error) == message
+    return False
+
+
 def _in_words(limit: str) -> str:
     """Return what was expected, without the names of types."""
-    for name, words in TYPE_NAMES.items():
-        limit = limit.replace(f"`{name}`", words).replace(f"`{name} | null`", f"{words} or null")
-    return limit.replace("`", "")
+
+    def words(match: re.Match[str]) -> str:
+        return " or ".join(TYPE_NAMES.get(name, name) for name in match[1].split(" | "))
+
+    return _TYPES.sub(words, limit)
 
 
 def _choices(kind: type[Any], path: str) -> str:
@@ -90,7 +133,7 @@ def _choices(kind: type[Any], path: str) -> str:
         items = [member.item_type for member in types if isinstance(member, _LISTS)]
         types = [member for inner in (items if name == "*" else fields) for member in _members(inner)]
     literals = [member for member in types if isinstance(member, msgspec.inspect.LiteralType)]
-    return " or ".join(str(value) for literal in literals for value in literal.values)
+    return " or ".join(str(value) or '""' for literal in literals for value in literal.values)
 
 
 def _members(kind: msgspec.inspect.Type) -> list[msgspec.inspect.Type]:

@@ -83,11 +83,12 @@ class Interactions:
         return EventsRecorded(ids, refused)
 
     def _admit(self, n_events: int) -> None:
-        """Raise Overloaded, or TooLarge for a batch that is empty or too long."""
+        """Raise Overloaded, InvalidInput for an empty batch, or TooLarge for one that is too long."""
         self._allowance.take(n_events)
         if not 1 <= n_events <= MAX_BATCH:
             limit = f"1 to {MAX_BATCH} events"
-            raise TooLarge(f"{n_events} events; allowed: {limit}", field="events", value=n_events, limit=limit)
+            error = TooLarge if n_events else InvalidInput
+            raise error(f"{n_events} events; allowed: {limit}", field="events", value=n_events, limit=limit)
 
     def _checker(self) -> Callable[[EventInput], InteractionRecorded]:
         """Return what checks each event of one batch. It raises InvalidInput, and NotFound for an unknown index."""

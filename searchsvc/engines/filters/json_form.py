@@ -38,7 +38,11 @@ def parse_json(source: object, path: str, depth: int = 0) -> Filter:
 
 
 def _comparison(members: dict[str, object], path: str) -> Filter:
-    field = members.pop("field", None)
+    if "field" not in members:
+        raise invalid(
+            path, f"an object with {', '.join(members) or 'nothing'}", "an object with all, any, not or field"
+        )
+    field = members.pop("field")
     if not isinstance(field, str) or not field:
         raise invalid(f"{path}.field", field, "the name of a member")
     if set(members) == {"is"}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -21,6 +22,10 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     names: list[str] = []
     limit: int = 10
     anything: object = None
+    prices: dict[str, dict[str, float]] = {}
+    shown: bool | Item = False
+    since: datetime | None = None
+    order: Literal["up", "down", ""] = ""
 
 
 BODY = Body(Order, max_bytes=20_000)
@@ -38,12 +43,31 @@ BODY = Body(Order, max_bytes=20_000)
         (b'{"items":', "", "JSON"),
         (b"\xff", "", "JSON"),
         (b'{"anything":' + b"[" * 10_000, "", "JSON"),
+        (b'{"items":[{"kind":"view","value":1e999}]}', "items[0].value", "a finite number"),
+        (b'{"prices":{"a":{"eur":1},"b.c":{"eur":2,"usd":"3"}}}', "prices.b.c.usd", "a number"),
+        (b'{"prices":{"a":3}}', "prices.a", "an object"),
+        (b'{"shown":3}', "shown", "true or false or an object"),
+        (b'{"since":3}', "since", "a time as in RFC 3339 or null"),
+        (b'{"since":"yesterday"}', "since", "a time as in RFC 3339"),
+        (b'{"order":"left"}', "order", '"" or down or up'),
     ],
 )
 def test_a_wrong_body_is_refused_naming_field_and_limit(data: bytes, field: str, limit: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         BODY.decode(data)
     assert (refused.value.field, refused.value.limit) == (field, limit)
+
+
+def test_half_a_surrogate_pair_is_named() -> None:
+    with pytest.raises(InvalidInput, match=r"names\[1\] is 'a\\\\ud800'; allowed: whole characters") as refused:
+        BODY.decode(rb'{"names":["x","a\ud800"]}')
+    assert refused.value.field == "names[1]"
+
+
+def test_the_body_itself_is_shown() -> None:
+    for data, shown in ((b"[]", r"\[\]"), (b"[1, 2]", r"\[1, 2\]"), (b"null", "null"), (b'"x"', '"x"')):
+        with pytest.raises(InvalidInput, match=f"the body is {shown}; allowed: an object"):
+            BODY.decode(data)
 
 
 def test_a_long_body_is_refused_and_an_empty_one_is_an_empty_object() -> None:
