@@ -46,10 +46,13 @@ def attributes_of(
             if depth < MAX_NESTING:
                 yield from attributes_of(member, f"{prefix}{name}.", depth + 1)
             continue
-        items = member if isinstance(member, list) else [member]
-        if depth < MAX_NESTING:
-            yield from _of_objects(items, f"{prefix}{name}.", depth + 1)
-        values = [value for item in items if (value := _attribute_value(item)) is not None]
+        if isinstance(member, list):
+            if depth < MAX_NESTING:
+                yield from _of_objects(member, f"{prefix}{name}.", depth + 1)
+            values = [value for item in member if (value := _attribute_value(item)) is not None]
+        else:
+            value = _attribute_value(member)
+            values = [value] if value is not None else []
         if values:
             yield prefix + name, values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
-from searchsvc.analysis.analyzer import analyze
+from searchsvc.analysis.analyzer import Analysis, analyze
 from searchsvc.analysis.document_text import field_text
 from searchsvc.analysis.languages import Languages
 from searchsvc.engines import signals
@@ -115,17 +115,16 @@ class EmbeddedEngine:
         last = {change.id: change for change in changes}
         upserts = [change for change in last.values() if isinstance(change, Upsert)]
         dead = [slot for document_id in last if (slot := self._ids.slot(document_id)) is not None]
-        removed = [bytes(self._snapshot.views.documents.read(slot)) for slot in dead]
-        self._digest = self._digest.changed([upsert.text for upsert in upserts], removed)
-        for slot in dead:
-            self._forward.remove(slot)
+        removed = {slot: bytes(self._snapshot.views.documents.read(slot)) for slot in dead}
+        self._digest = self._digest.changed([upsert.text for upsert in upserts], list(removed.values()))
+        self._forward.remove(dead)
         if self._vectors is not None:
             self._vectors.remove(dead)
         live = self._live.view().copy()
         live[dead] = False
         self._live = Column(np.bool_, rows=live)
         if upserts:
-            self._append(upserts)
+            self._append(upserts, removed)
         # Last: readers of the previous snapshot look up documents in the same table during the writes above.
         for document_id, change in last.items():
             if isinstance(change, Delete):
@@ -178,11 +177,10 @@ class EmbeddedEngine:
             attributes=self._attributes.store(),
         )
 
-    def _append(self, upserts: list[Upsert]) -> None:
-        """Write documents to the next slots."""
+    def _append(self, upserts: list[Upsert], removed: Mapping[int, bytes]) -> None:
+        """Write documents to the next slots. removed: those that they replace, by slot"""
         members = [upsert.members for upsert in upserts]
-        fields = [[analyze(field_text(document, field)) for field in self._settings.searchable] for document in members]
-        terms, entries = self._forward.add(fields)
+        terms, entries = self._forward.add([self._words(upsert, removed) for upsert in upserts])
         self.documents.append([upsert.text for upsert in upserts])
         self._signals.extend(signals.stored(self._settings.signals, members))
         self._live.extend(np.ones(len(upserts), np.bool_))
@@ -192,6 +190,17 @@ class EmbeddedEngine:
             self._vectors.extend(_vector_rows(upserts, self.dimension))
         # Last: a reader that finds a document by its id finds all of it.
         self._ids.append([upsert.id for upsert in upserts])
+
+    def _words(self, upsert: Upsert, removed: Mapping[int, bytes]) -> list[Analysis] | int:
+        """Return the analyzed fields of a document, or the slot that it replaces if that has the same texts."""
+        texts = self._texts(upsert.members)
+        slot = self._ids.slot(upsert.id)
+        if slot is not None and self._texts(msgspec.json.decode(removed[slot])) == texts:
+            return slot
+        return [analyze(text) for text in texts]
+
+    def _texts(self, document: Mapping[str, object]) -> list[str]:
+        return [field_text(document, field) for field in self._settings.searchable]
 
     def _new_snapshot(self, catalog_seq: int) -> EmbeddedSnapshot:
         live, ids = self._live.view(), self._ids.view()

@@ -6,9 +6,8 @@ lengths count live documents only, so scores do not depend on dead slots or merg
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -62,6 +61,30 @@ class StoredForward(msgspec.Struct, frozen=True):
         )
 
 
+class _SlotRows(NamedTuple):
+    """What the forward index has of one slot.
+
+    words, fields, positions: (n,) of its words and compounds
+    lengths: words of each field
+    title: see `words_hash`
+    """
+
+    words: AnyArray
+    fields: AnyArray
+    positions: AnyArray
+    lengths: Sequence[int]
+    title: int
+
+
+class _Postings(NamedTuple):
+    """How often fields contain terms: by row, field and term. Each (n,)"""
+
+    rows: AnyArray
+    fields: AnyArray
+    terms: AnyArray
+    frequencies: AnyArray
+
+
 class ForwardIndex:
     """The writer's side. Fields are columns 0 to n_fields - 1, in the order of the index settings.
 
@@ -88,70 +111,92 @@ class ForwardIndex:
         self._total_lengths = np.array(stored.total_lengths)
         self._n_live = stored.n_live
 
-    def add(self, documents: Sequence[Sequence[Analysis]]) -> tuple[AnyArray, Entries]:
+    def add(self, documents: Sequence[Sequence[Analysis] | int]) -> tuple[AnyArray, Entries]:
         """Append documents as the next slots.
 
-        documents: the analyzed fields of each
+        documents: the analyzed fields of each, or a slot with the same words
 
         Returns their postings: (n,) the term of each entry, and the entries.
         """
-        rows = self._append_words(documents)
-        lengths = np.array([[len(analysis.words) for analysis in fields] for fields in documents], np.int32)
-        self._lengths.extend(lengths.reshape(len(documents), self._n_fields))
-        self._titles.extend(np.array([words_hash(fields[self._title].words) for fields in documents], np.uint64))
+        rows = [self._rows_of(d) if isinstance(d, int) else self._new_rows(d) for d in documents]
+        first_slot = len(self._lengths)
         self._lexicon.commit()
+        words = _joined([row.words for row in rows], np.int32)
+        lengths = np.array([row.lengths for row in rows], np.int32).reshape(len(rows), self._n_fields)
+        self._starts.extend(len(self._words) + np.cumsum([len(row.words) for row in rows], dtype=np.int64))
+        self._words.extend(words)
+        self._fields.extend(_joined([row.fields for row in rows], np.uint8))
+        self._positions.extend(_joined([row.positions for row in rows], np.uint16))
+        self._lengths.extend(lengths)
+        self._titles.extend(np.array([row.title for row in rows], np.uint64))
+        self._count(words, 1)
         self._reserve_terms()
-        terms, slots, fields, frequencies, field_lengths = np.array(rows, np.int64).reshape(-1, 5).T
-        np.add.at(self._document_frequencies, (fields, terms), 1)
+        postings = self._postings_of(rows, words)
+        np.add.at(self._document_frequencies, (postings.fields, postings.terms), 1)
         self._total_lengths += lengths.sum(axis=0)
-        self._n_live += len(documents)
+        self._n_live += len(rows)
         entries = Entries(
-            slots=slots.astype(np.int32),
-            fields=fields.astype(np.uint8),
-            frequencies=frequencies.astype(np.uint8),
-            lengths=field_lengths.astype(np.uint16),
+            slots=(first_slot + postings.rows).astype(np.int32),
+            fields=postings.fields.astype(np.uint8),
+            frequencies=np.minimum(postings.frequencies, MAX_FREQUENCY).astype(np.uint8),
+            lengths=np.minimum(lengths[postings.rows, postings.fields], MAX_LENGTH).astype(np.uint16),
         )
-        return terms, entries
+        return postings.terms, entries
 
-    def _append_words(self, documents: Sequence[Sequence[Analysis]]) -> list[tuple[int, int, int, int, int]]:
-        """Append the words of documents; return their postings: term, slot, field, frequency, field length."""
+    def _new_rows(self, analyses: Sequence[Analysis]) -> _SlotRows:
+        """Return the rows of a document, and add its words to the lexicon."""
         words: list[int] = []
         fields: list[int] = []
         positions: list[int] = []
-        ends: list[int] = []
-        postings: list[tuple[int, int, int, int, int]] = []
-        for slot, analyses in enumerate(documents, start=len(self._lengths)):
-            for field, analysis in enumerate(analyses):
-                numbers = [self._lexicon.add(word) for word in analysis.words]
-                numbers += [self._lexicon.add(compound.text) for compound in analysis.compounds]
-                words += numbers
-                positions += [*range(len(analysis.words)), *(compound.start for compound in analysis.compounds)]
-                fields += [field] * len(numbers)
-                length = min(len(analysis.words), MAX_LENGTH)
-                for term, n in Counter(self._lexicon.term_of_word(number) for number in numbers).items():
-                    postings.append((term, slot, field, min(n, MAX_FREQUENCY), length))
-            ends.append(len(words))
-        self._starts.extend(len(self._words) + np.array(ends, np.int64))
-        self._words.extend(np.array(words, np.int32))
-        self._fields.extend(np.array(fields, np.uint8))
-        self._positions.extend(np.minimum(np.array(positions, np.int64), MAX_POSITION).astype(np.uint16))
-        n_words = max(len(self._lexicon.words), len(self._word_counts))
-        counts = np.bincount(np.array(words, np.int64), minlength=n_words)
-        counts[: len(self._word_counts)] += self._word_counts
-        self._word_counts = counts
-        return postings
+        for field, analysis in enumerate(analyses):
+            words += [self._lexicon.add(word) for word in analysis.words]
+            words += [self._lexicon.add(compound.text) for compound in analysis.compounds]
+            positions += [*range(len(analysis.words)), *(compound.start for compound in analysis.compounds)]
+            fields += [field] * (len(words) - len(fields))
+        return _SlotRows(
+            words=np.array(words, np.int32),
+            fields=np.array(fields, np.uint8),
+            positions=np.minimum(np.array(positions, np.int64), MAX_POSITION).astype(np.uint16),
+            lengths=[len(analysis.words) for analysis in analyses],
+            title=words_hash(analyses[self._title].words),
+        )
 
-    def remove(self, slot: int) -> None:
-        """Subtract a live slot from the statistics. Its rows stay."""
+    def _rows_of(self, slot: int) -> _SlotRows:
         start, end = self._starts.view()[slot : slot + 2]
-        words = self._words.view()[start:end]
-        np.subtract.at(self._word_counts, words, 1)
-        terms = self._lexicon.terms_of(words)
-        fields = self._fields.view()[start:end].astype(np.int64)
-        distinct = np.unique(np.stack([fields, terms]), axis=1)
-        self._document_frequencies[distinct[0], distinct[1]] -= 1
-        self._total_lengths -= self._lengths.view()[slot]
-        self._n_live -= 1
+        return _SlotRows(
+            words=self._words.view()[start:end],
+            fields=self._fields.view()[start:end],
+            positions=self._positions.view()[start:end],
+            lengths=self._lengths.view()[slot].tolist(),
+            title=self._titles.view().item(slot),
+        )
+
+    def _postings_of(self, rows: Sequence[_SlotRows], words: AnyArray) -> _Postings:
+        """Return the postings of some rows. words: (n,) those of all rows, in their order"""
+        shape = len(rows), self._n_fields, max(self._lexicon.n_terms, 1)
+        row_of = np.repeat(np.arange(len(rows)), [len(row.words) for row in rows])
+        field_of = _joined([row.fields for row in rows], np.uint8)
+        places = np.ravel_multi_index((row_of, field_of, self._lexicon.terms_of(words)), shape)
+        distinct, frequencies = np.unique(places, return_counts=True)
+        of, fields, terms = np.unravel_index(distinct, shape)
+        return _Postings(of, fields, terms, frequencies)
+
+    def _count(self, words: AnyArray, change: int) -> None:
+        """Count words once more, or once less. change: 1 or -1"""
+        counts = np.zeros(max(len(self._lexicon.words), len(self._word_counts)), np.int64)
+        counts[: len(self._word_counts)] = self._word_counts
+        np.add.at(counts, words, change)
+        self._word_counts = counts
+
+    def remove(self, slots: Sequence[int]) -> None:
+        """Subtract live slots from the statistics. Their rows stay."""
+        rows = [self._rows_of(slot) for slot in slots]
+        words = _joined([row.words for row in rows], np.int32)
+        self._count(words, -1)
+        postings = self._postings_of(rows, words)
+        np.subtract.at(self._document_frequencies, (postings.fields, postings.terms), 1)
+        self._total_lengths -= self._lengths.view()[np.array(slots, np.int64)].sum(axis=0)
+        self._n_live -= len(rows)
 
     def view(self) -> ForwardView:
         """Return what searches read."""
@@ -193,3 +238,7 @@ class ForwardIndex:
             larger = np.zeros((self._n_fields, 2 * self._lexicon.n_terms), np.int32)
             larger[:, :n_columns] = self._document_frequencies
             self._document_frequencies = larger
+
+
+def _joined(rows: Sequence[AnyArray], kind: type[np.generic]) -> AnyArray:
+    return np.concatenate([np.empty(0, kind), *rows])

@@ -65,6 +65,23 @@ def test_maintenance_changes_no_score(tmp_path: Path) -> None:
     assert after.catalog_seq == before.catalog_seq
 
 
+def test_a_document_is_found_by_its_texts_of_now_whatever_else_changed(tmp_path: Path) -> None:
+    index = engine(tmp_path, [upsert("1", "red shoe", price=1), upsert("2", "red hat", price=2)])
+    index.apply([upsert("1", "red shoe", price=3)], 3)
+    same_texts = index.snapshot()
+    index.apply([upsert("1", "blue shoe", price=3)], 4)
+    for snapshot, title in ((same_texts, "red shoe"), (index.snapshot(), "blue shoe")):
+        fresh = engine(tmp_path / title, [upsert("2", "red hat", price=2), upsert("1", title, price=3)]).snapshot()
+        for text in ("red", "blue shoe", "hat"):
+            scores = []
+            for built in (snapshot, fresh):
+                reading = built.reading()
+                slots = np.array([reading.find("1"), reading.find("2")])
+                scores.append(reading.text_features(slots, understand(text, built.lexicon)).bm25)
+            np.testing.assert_array_equal(scores[0], scores[1])
+            assert snapshot.lexicon.count(text.split()[0]) == fresh.lexicon.count(text.split()[0])
+
+
 def test_a_snapshot_remembers_the_terms_of_a_bounded_number_of_queries(tmp_path: Path) -> None:
     snapshot = engine(tmp_path, [upsert("1", "red")]).snapshot()
     query = understand("red", snapshot.lexicon)

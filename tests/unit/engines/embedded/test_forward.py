@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -43,7 +44,7 @@ def test_long_fields_are_clipped() -> None:
 
 def test_a_removed_document_no_longer_counts() -> None:
     forward = index(("red shoe", "x"), ("red hat", "y z"))
-    forward.remove(1)
+    forward.remove([1])
     alone, both = index(("red shoe", "x")), forward
     query = understand("red shoe", alone.view().lexicon)
     old, new = (forward.view().statistics(query) for forward in (both, alone))
@@ -81,3 +82,19 @@ def test_a_reopened_index_gives_the_same_features_and_takes_more() -> None:
     assert reopened.view().lexicon.count("hat") == 1
     assert reopened.store().n_live == 3
     assert len(features(reopened.view(), "red hat", 2).bm25) == 1
+
+
+def test_a_document_with_the_words_of_a_slot_is_as_if_it_was_analyzed() -> None:
+    texts = "Red shoes, red: 3.0 TB wi-fi", "shoe"
+    forward = index(texts, ("blue", "hat"))
+    copied_terms, copied = forward.add([0])
+    terms, analyzed = forward.add([[analyze(text) for text in texts]])
+    assert copied_terms.tolist() == terms.tolist()
+    for name in ("fields", "frequencies", "lengths"):
+        assert getattr(copied, name).tolist() == getattr(analyzed, name).tolist()
+    assert set(copied.slots.tolist()) == {2}
+    view = forward.view()
+    for query in ("red shoes", "3tb", "wifi", "red shoes, red: 3.0 TB wi-fi"):
+        found = features(view, query, 2, 3)
+        for name, column in msgspec.structs.asdict(found).items():
+            assert (column[0] == column[1]).all(), (query, name)
