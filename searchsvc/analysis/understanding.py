@@ -22,14 +22,29 @@ from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
 
 MAX_QUERY_TERMS: Final = 32
 MIN_SPLIT_CHARS: Final = 2
-# A query of so many words is a sentence. If more of its words are unknown, it is in another language.
+# A query of so many words is a sentence. If several of them are unknown, and so many, it is in another language.
 SENTENCE_FROM: Final = 4
-MAX_UNKNOWN_SHARE: Final = 0.25
+FOREIGN_FROM_SHARE: Final = 0.25
 JOINED_WEIGHT: Final = 0.9
 SYNONYM_WEIGHT: Final = 0.9
 TOLERANT: Final = Tolerance()
 
 Stem = Callable[[str], str]
+
+
+class _Guessing(NamedTuple):
+    """What may be guessed of the words of a query.
+
+    tolerance: how far one may be misspelt; None if it may not
+    completes: whether the last may be unfinished
+    splits: whether one may be two words of the index
+    joins: whether two may be one word of the index
+    """
+
+    tolerance: Tolerance | None
+    completes: bool = True
+    splits: bool = True
+    joins: bool = True
 
 
 class _Terms(NamedTuple):
@@ -60,9 +75,12 @@ def understand(
     typed = read_query(text)
     analysis = analyze_query(typed.text)
     words = analysis.words[:MAX_QUERY_TERMS]
-    terms, corrected = _terms(words, analysis, lexicon, typing=typing, tolerance=tolerance)
-    terms = _with_neighbours_joined(terms, lexicon)[:MAX_QUERY_TERMS]
-    terms, rule_ids = _with_synonyms(terms, synonyms, lexicon)
+    compounds = _indexed_compounds(analysis, len(words), lexicon)
+    guessing = _guessing(words, compounds, lexicon, tolerance)
+    terms, corrected = _terms(words, analysis, compounds, lexicon, guessing, typing=typing)
+    if guessing.joins:
+        terms = _with_neighbours_joined(terms, lexicon)
+    terms, rule_ids = _with_synonyms(terms[:MAX_QUERY_TERMS], synonyms, lexicon)
     return Query(
         text=typed.text,
         words=tuple(words),
@@ -74,15 +92,25 @@ def understand(
     )
 
 
-def _terms(
-    words: Sequence[str], analysis: Analysis, lexicon: Lexicon, *, typing: bool, tolerance: Tolerance | None
-) -> _Terms:
-    compounds = _indexed_compounds(analysis, len(words), lexicon)
+def _guessing(
+    words: Sequence[str], compounds: dict[int, Compound], lexicon: Lexicon, tolerance: Tolerance | None
+) -> _Guessing:
+    """Return what may be guessed. tolerance: the most that words may be misspelt"""
     n_unknown = len(words) - _n_known(words, compounds, lexicon)
-    # In a sentence of another language nothing is misspelt or unfinished.
-    is_foreign = len(words) >= SENTENCE_FROM and n_unknown > MAX_UNKNOWN_SHARE * len(words)
-    if is_foreign:
-        tolerance = None
+    if len(words) >= SENTENCE_FROM and n_unknown > 1 and n_unknown >= FOREIGN_FROM_SHARE * len(words):
+        return _Guessing(None, completes=False, splits=False, joins=False)
+    return _Guessing(tolerance, splits=n_unknown <= 1)
+
+
+def _terms(
+    words: Sequence[str],
+    analysis: Analysis,
+    compounds: dict[int, Compound],
+    lexicon: Lexicon,
+    guessing: _Guessing,
+    *,
+    typing: bool,
+) -> _Terms:
     terms: list[QueryTerm] = []
     corrected: list[str] = []
     position = 0
@@ -97,12 +125,12 @@ def _terms(
             position = compound.end
             continue
         word = words[position]
-        tolerated = None if _is_in_model_number(position, analysis) else tolerance
+        tolerated = None if _is_in_model_number(position, analysis) else guessing.tolerance
         position += 1
-        is_last = position == len(words) and not is_foreign
+        is_last = position == len(words) and guessing.completes
         alternatives = alternatives_of(word, lexicon, is_last=is_last, typing=is_last and typing, tolerance=tolerated)
         alternatives += tuple(_of_number(position - 1, analysis, lexicon))
-        halves = () if alternatives or n_unknown > 1 else _split(word, lexicon)
+        halves = _split(word, lexicon) if guessing.splits and not alternatives else ()
         if halves:
             terms += [QueryTerm(half, (exact(half, lexicon),)) for half in halves]
             corrected += halves
@@ -171,10 +199,15 @@ def _split(word: str, lexicon: Lexicon) -> tuple[str, ...]:
 
 
 def _with_neighbours_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[QueryTerm]:
-    """Let two neighbours written as one word stand for each of them: `note book` also finds notebook."""
+    """Let two neighbours written as one word stand for each of them: `note book` also finds notebook.
+
+    A word that is rarer than both of them is not meant: `de terror con fantasmas` asks for no Terrorcon.
+    """
     for position in range(len(terms) - 1):
-        text = terms[position].word + terms[position + 1].word
-        if _count(text, lexicon):
+        both = terms[position].word, terms[position + 1].word
+        text = "".join(both)
+        count = _count(text, lexicon)
+        if count and count >= min(_count(word, lexicon) for word in both):
             joined = Alternative(lexicon.languages.stem(text), text, JOINED_WEIGHT, "compound")
             for neighbour in (position, position + 1):
                 terms[neighbour] = _added(terms[neighbour], joined)

@@ -41,6 +41,8 @@ WORDS = {
     "inch": 20,
     "17inch": 10,
     "wifi": 4,
+    "flatscreen": 9,
+    "drivehouse": 14,
 }
 LEXICON = OracleLexicon(set(WORDS), {stem(word): n for word, n in WORDS.items()})
 
@@ -69,6 +71,8 @@ def alternatives(query: Query) -> list[list[str]]:
         ("tel mouse", [[], ["mouse"]], None),
         ("harddrive", [["hard"], ["drive"]], "hard drive"),
         ("note book", [["compound:notebook"], ["compound:notebook"]], None),
+        ("flat screen", [["flat", "compound:flatscreen"], ["screen", "compound:flatscreen"]], None),
+        ("drive house", [["drive"], ["house"]], None),
         ("dv7", [["dv7"]], None),
         ("dv-7", [["dv7"]], None),
         ('17"', [["17inch"]], None),
@@ -177,6 +181,11 @@ def test_a_sentence_of_another_language_is_left_as_it_is() -> None:
     sentence = understand(f"{known} {unknown}", LEXICON)
     assert sentence.did_you_mean is None
     assert [bool(term.alternatives) for term in sentence.terms] == [True, True, False, False, False]
+    # Two of eight are, one of four is not: that is a typing error.
+    assert understand(f"{known} mouse house the hard laptob qqprinter", LEXICON).did_you_mean is None
+    assert understand(f"{known} mouse laptob", LEXICON).did_you_mean == f"{known} mouse laptop"
+    # Nor are two of its words one.
+    assert alternatives(understand("qqwireless qqprinter flat screen", LEXICON))[2:] == [["flat"], ["screen"]]
 
 
 def test_an_unknown_word_is_two_words_only_if_all_others_are_known() -> None:
