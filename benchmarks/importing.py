@@ -56,7 +56,7 @@ def import_collection(service: RunningService, index: str, folder: Path) -> Impo
             catalog_seq = max(catalog_seq, int(answer["catalog_seq"] or 0))
             n_sent += len(chunk)
         documents = _accepted(file, refused)
-        _await_searchable(connection, index, catalog_seq)
+        await_searchable(connection, index, catalog_seq)
     seconds = time.perf_counter() - started
     _, info = service.call("GET", f"/v1/indexes/{index}")
     return Imported(documents, refused, seconds, info["settings"], catalog_seq)
@@ -122,7 +122,8 @@ def _accepted(file: Path, refused: Mapping[int, str]) -> list[dict[str, Any]]:
     return list(documents.values())
 
 
-def _await_searchable(connection: HTTPConnection, index: str, catalog_seq: int) -> None:
+def await_searchable(connection: HTTPConnection, index: str, catalog_seq: int) -> None:
+    """Wait until searches see a CATALOG sequence. Raises BenchmarkFailed if nothing moves."""
     applied, changed = -1, time.monotonic()
     while applied < catalog_seq:
         status, answer = call(connection, "POST", f"/v1/indexes/{index}/search", {"query": "", "limit": 1})

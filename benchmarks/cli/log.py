@@ -1,4 +1,4 @@
-"""`bench events`, `recovery`, `propagation` and `isolation`: how fast events, starts and changes are."""
+"""`bench events`, `recovery`, `propagation`, `isolation` and `updates`: how fast events, starts and changes are."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from benchmarks import events as events_benchmark
 from benchmarks import isolation as isolation_benchmark
 from benchmarks import propagation as propagation_benchmark
 from benchmarks import recovery as recovery_benchmark
+from benchmarks import updates as updates_benchmark
 from benchmarks.cli import options
 
 
@@ -64,4 +65,14 @@ def isolation(json_file: Path | None, documents: int, changes: int) -> None:
     options.show(result, isolation_benchmark.print_result, json_file)
 
 
-COMMANDS = (events, recovery, propagation, isolation)
+@click.command()
+@options.collection
+@options.json_file
+@click.option("--rounds", default=3, show_default=True, help="How often each document is changed.")
+def updates(collection: Path, json_file: Path | None, rounds: int) -> None:
+    """Measure how many partial updates of COLLECTION's documents are stored, and searchable, in a second."""
+    result = updates_benchmark.measure(collection, n_rounds=rounds, say=options.say)
+    options.show(result, updates_benchmark.print_result, json_file)
+
+
+COMMANDS = (events, recovery, propagation, isolation, updates)

@@ -24,6 +24,7 @@ from benchmarks import (
     rules,
     scale,
     tuning,
+    updates,
 )
 from benchmarks.running import START_TIMEOUT_S
 from events.errors import InvalidInput
@@ -187,6 +188,13 @@ def test_isolation_measures_changes_before_and_during_an_import() -> None:
     assert result["change_ms"].n >= 1
     assert result["new_index_ms"].n >= 1
     assert len(result["checks"]) == 2
+
+
+def test_updates_measures_changes_that_are_stored_and_searchable(collection: Path) -> None:
+    result = updates.measure(collection, n_rounds=2, say=silent)
+    updates.print_result(result)
+    rates = zip(result["stored_per_s"], result["searchable_per_s"], strict=True)
+    assert [stored >= searchable > 0 for stored, searchable in rates] == [True, True]
 
 
 def test_neighbours_measures_what_is_let_in_and_kept(collection: Path, tmp_path: Path) -> None:
