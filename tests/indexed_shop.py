@@ -103,6 +103,7 @@ class GatedIndexes:
 
     about_to_adopt: set when an index is about to be adopted.
     may_adopt: it waits for this.
+    may_open: an index waits for this before it is opened.
     full: names of indexes that cannot be saved.
     saved: names of indexes that were saved.
     """
@@ -110,7 +111,9 @@ class GatedIndexes:
     def __init__(self, folder: Path) -> None:
         self._indexes = EmbeddedIndexes(folder, "", 0)
         self.about_to_adopt, self.may_adopt = threading.Event(), threading.Event()
+        self.may_open = threading.Event()
         self.may_adopt.set()
+        self.may_open.set()
         self.full: set[str] = set()
         self.saved: list[str] = []
 
@@ -133,6 +136,7 @@ class _GatedStorage:
         self._storage = storage
 
     def open(self) -> Engine:
+        assert self._gate.may_open.wait(TIMEOUT_S)
         return self._storage.open()
 
     def create(self) -> Engine:

@@ -3,7 +3,8 @@
     bm25.<field>    BM25 of one searchable field, divided by the query's ceiling; about [0, 1]
     exact_title     1 if the title is the query, word for word
     all_terms       1 if the document holds every word of the query that any document holds, except stop words
-    coverage        the share of the query's idf whose terms the document holds, in any field; [0, 1]
+    coverage        the share of the query's idf whose terms the document holds, in any field; [0, 1]; a term counts
+                    a little less where the document has only another inflection: shoe for shoes
     phrase          the share of the query's adjacent words that are adjacent, in order, in one field; [0, 1]
     proximity       the same for words near each other; nearer words count more; [0, 1]
     rr.keyword      1 / rank in the keyword leg; 0 where it did not retrieve the candidate

@@ -24,6 +24,7 @@ from tuning.arrays import IntArray
 
 K1, B = 1.2, 0.75
 MAX_GAP = 8
+INFLECTED_COVERAGE = 0.95
 
 
 class OracleTexts:
@@ -72,9 +73,11 @@ class OracleTexts:
                 for holds_term, is_known_term, term in zip(holds, is_known, query.terms, strict=True)
                 if is_known_term and not term.optional
             ]
-            coverage = (
-                sum(idf for idf, holds_term in zip(idfs, holds, strict=True) if holds_term) / total if total else 0.0
-            )
+            covered = [
+                (1.0 if self._has_word(slot, term) else INFLECTED_COVERAGE) if holds_term else 0.0
+                for holds_term, term in zip(holds, query.terms, strict=True)
+            ]
+            coverage = sum(idf * share for idf, share in zip(idfs, covered, strict=True)) / total if total else 0.0
             words = tuple(self.analyses[slot][title].words)
             exact = bool(total) and words == query.words and bool(words)
             pairs = [self._pair(slot, query, first) for first in range(len(query.terms) - 1)]
@@ -101,6 +104,14 @@ class OracleTexts:
 
     def contains(self, slot: int, phrase: Phrase) -> bool:
         return any(_starts(phrase, tokens, self.languages) for tokens in self.tokens[slot])
+
+    def _has_word(self, slot: int, term: QueryTerm) -> bool:
+        """Whether a document has a word or a phrase of a term as it is written, in any field."""
+        words = {word for tokens in self.tokens[slot] for word, _ in tokens}
+        return any(
+            self.contains(slot, Phrase(tuple(a.stem.split()))) if a.is_phrase else a.word in words
+            for a in term.alternatives
+        )
 
     def _bm25(self, slot: int, field: int, query: Query, total: float) -> float:
         """Return BM25 of one field, over what a field with every term could reach. total: sum of the terms' idf."""

@@ -202,7 +202,7 @@ class TextFeatures(msgspec.Struct, frozen=True):
     bm25: (n, n_searchable) BM25 of each field, as a share of the most that the query could earn in one field
     exact_title: (n,) 1 if the title is the query, word by word
     all_terms: (n,) 1 if the document contains every query term that is in the index and is no stop word
-    coverage: (n,) share of the query's idf that the document contains
+    coverage: (n,) share of the query's idf that the document contains, a little less for another inflection of a word
     phrase: (n,) share of the query's neighbouring terms that are neighbours in the document
     proximity: (n,) how near they come to each other, in [0, 1]
     """

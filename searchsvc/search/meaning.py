@@ -16,7 +16,7 @@ from searchsvc.analysis.understanding import SENTENCE_FROM
 MIN_WORD_CHARS: Final = 2
 # Of the words of a query, stop words left out: known to the index, as they are or corrected, or to the model.
 MIN_KNOWN_SHARE: Final = 0.5
-# Names make up a small part of a sentence, so most of its words must be known to the model.
+# Names make up a small part of a sentence, so if any word is unknown, most of them must be known to the model.
 MIN_SHARE_OF_SENTENCE: Final = 0.75
 
 
@@ -30,7 +30,9 @@ def has_meaning(query: Query, knows: Callable[[str], bool]) -> bool:
     n_known = sum(bool(term.alternatives) or known for term, known in zip(terms, in_model, strict=True))
     if not n_known or n_known < MIN_KNOWN_SHARE * len(terms):
         return False
-    return len(terms) < SENTENCE_FROM or sum(in_model) >= MIN_SHARE_OF_SENTENCE * len(terms)
+    if len(terms) < SENTENCE_FROM or n_known == len(terms):
+        return True
+    return sum(in_model) >= MIN_SHARE_OF_SENTENCE * len(terms)
 
 
 def _is_in_model(term: QueryTerm, knows: Callable[[str], bool]) -> bool:

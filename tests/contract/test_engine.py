@@ -531,6 +531,16 @@ def test_features_measure_how_documents_match_a_query(reading: Reading) -> None:
     assert measured["bm25"][0][0] > measured["bm25"][2][0] > measured["bm25"][4][0] == 0
 
 
+def test_the_word_itself_covers_more_than_another_inflection(build: Build) -> None:
+    reading = build(
+        (upsert("1", "red shoe"), upsert("2", "red shoes"), upsert("3", "red", "blue shoe for shoes"))
+    ).reading()
+    for query, expected in (("shoes", [0.95, 1, 1]), ("shoe", [1, 0.95, 1]), ("shooes", [0.95, 1, 1])):
+        assert features(reading, query, "1", "2", "3")["coverage"] == pytest.approx(expected), query
+    one, two, three = features(reading, "red shoes", "1", "2", "3")["coverage"]
+    assert 0.95 < one < two == three == pytest.approx(1.0)
+
+
 def test_a_corrected_word_counts_less_than_the_word_itself(reading: Reading) -> None:
     right, wrong = features(reading, "jacket", "4"), features(reading, "jaket", "4")
     assert right["bm25"][0][0] > wrong["bm25"][0][0] > 0

@@ -205,7 +205,7 @@ BAD_REQUESTS = [
         "events[0].rank",
         "1 or more",
     ),
-    ("no events", "POST", "/v1/events", b'{"events":[]}', 413, "events", "1000"),
+    ("no events", "POST", "/v1/events", b'{"events":[]}', 400, "events", "1 to 1000"),
     ("bad index name", "POST", "/v1/indexes/Shop!/documents", b'{"id":"1","t":"x"}', 400, "index", "a-z"),
     ("nothing to infer from", "POST", "/v1/indexes/new/documents", b"{}", 400, "documents", "NDJSON"),
     ("bad settings", "PUT", "/v1/indexes/new", b'{"searchable":[{"name":"t"}],"title":"u"}', 400, "title", "one of t"),
@@ -438,7 +438,7 @@ def test_of_a_batch_the_events_that_are_right_are_taken_if_the_sender_says_so(ht
     assert all(event["message"] for event in answer["refused"])
     assert http("POST", "/v1/events", {"events": events})[0] == 400
     assert http("POST", "/v1/events", {"events": [right], "on_error": "ignore"})[1]["field"] == "on_error"
-    assert http("POST", "/v1/events", {"events": [], "on_error": "skip"})[0] == 413
+    assert http("POST", "/v1/events", {"events": [], "on_error": "skip"})[0] == 400
     status, answer = http("POST", "/v1/events", {"events": [7], "on_error": "skip"})
     assert (status, answer["accepted"]) == (202, 0)
 

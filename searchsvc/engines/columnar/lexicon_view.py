@@ -180,6 +180,11 @@ class LexiconView:
         self._cached_terms[stemmed] = result
         return result
 
+    def word_number(self, word: str) -> int | None:
+        """Return the number of a word, or None if no document ever had it."""
+        number = self._columns.words.number(word)
+        return number if number is not None and number < self._n_words else None
+
     def word_numbers(self, term: int) -> list[int]:
         """Return the numbers of the words of a term."""
         words, starts = self._columns.by_term.words, self._columns.by_term.starts

@@ -15,6 +15,8 @@ from tuning.arrays import AnyArray, ScoreArray
 
 K1: Final = 1.2
 B: Final = 0.75
+# What a term counts for in coverage where a document has only another word of its stem: shoe for shoes.
+INFLECTED_COVERAGE: Final = 0.95
 
 
 class QueryStatistics(msgspec.Struct, frozen=True):

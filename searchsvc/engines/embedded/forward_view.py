@@ -9,7 +9,7 @@ import numpy as np
 
 from searchsvc.analysis.query import Query
 from searchsvc.engines.columnar.lexicon_view import LexiconView
-from searchsvc.engines.columnar.statistics import K1, QueryStatistics, statistics_of, words_hash
+from searchsvc.engines.columnar.statistics import INFLECTED_COVERAGE, K1, QueryStatistics, statistics_of, words_hash
 from searchsvc.engines.embedded.kernels import features
 from searchsvc.engines.embedded.kernels.structs import ForwardArrays, LengthNorm, PhraseArrays, QueryPlan
 from searchsvc.engines.retrieval import TextFeatures
@@ -49,6 +49,11 @@ class ForwardView(msgspec.Struct, frozen=True):
             for alternative in statistics.alternatives
             for word in self.lexicon.word_numbers(alternative.term)
         )
+        meant = {
+            (self.lexicon.word_number(alternative.word), position)
+            for position, term in enumerate(query.terms)
+            for alternative in term.alternatives
+        }
         first = [i for i, (word, _, _) in enumerate(rows) if not i or word != rows[i - 1][0]]
         in_index, share = statistics.in_index.tolist(), (K1 + 1.0) / statistics.ceiling
         required = [in_index[position] and not term.optional for position, term in enumerate(query.terms)]
@@ -57,6 +62,7 @@ class ForwardView(msgspec.Struct, frozen=True):
             starts=np.array([*first, len(rows)], np.int64),
             terms=np.array([position for _, position, _ in rows], np.int64),
             weights=np.array([weight for _, _, weight in rows], np.float64),
+            coverages=np.array([1.0 if row[:2] in meant else INFLECTED_COVERAGE for row in rows], np.float64),
             title=words_hash(query.words),
             factors=statistics.idf * share,
             idf_shares=statistics.term_idf * share,

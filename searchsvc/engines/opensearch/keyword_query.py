@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -11,7 +11,7 @@ from searchsvc.analysis.query import Operator, Phrase, Query, QueryTerm, Request
 from searchsvc.engines.columnar.statistics import QueryStatistics
 from searchsvc.engines.opensearch.clauses import EVERYTHING, NOTHING, Clause, any_of
 from searchsvc.engines.opensearch.mapping import SAME_POSITION
-from searchsvc.engines.opensearch.named_scores import TERMS_PER_SCORE, named_clause, pair_name, terms_name
+from searchsvc.engines.opensearch.named_scores import TERMS_PER_SCORE, named_clause, pair_name, terms_name, words_name
 from searchsvc.engines.opensearch.stored_documents import title_key
 
 # Added to the score of documents that contain every required term, so that they come above all others. It is small
@@ -61,7 +61,8 @@ def query_clauses(
         {"bool": {"should": clauses, "boost": field_boosts[field]}} for field, clauses in enumerate(by_field) if clauses
     ]
     named = [named_clause(f"bm25.{field}", clauses) for field, clauses in enumerate(by_field) if clauses]
-    named += _term_clauses(query, contains)
+    named += _bit_clauses(contains, terms_name)
+    named += _bit_clauses({position: _has_words(query.terms[position]) for position in positions}, words_name)
     for position in range(len(query.terms) - 1):
         if in_index[position] and in_index[position + 1]:
             named += _pair_clauses(query, position)
@@ -106,18 +107,22 @@ def match_clause(clauses: QueryClauses, operator: Operator) -> Clause:
     return (clauses.all_terms if operator == "all" else clauses.any_term) or NOTHING
 
 
-def _term_clauses(query: Query, contains: dict[int, Clause]) -> list[Clause]:
-    """Return named clauses whose scores tell the terms that a hit contains: a bit for each."""
-    clauses = []
-    for first in range(0, len(query.terms), TERMS_PER_SCORE):
+def _bit_clauses(clauses: Mapping[int, Clause], name: Callable[[int], str]) -> list[Clause]:
+    """Return named clauses whose scores tell which clauses a hit matches: a bit for each.
+
+    clauses: by the position of a term
+    name: returns the name of the score that begins at a position
+    """
+    named = []
+    for first in range(0, max(clauses, default=-1) + 1, TERMS_PER_SCORE):
         bits = [
             {"constant_score": {"filter": clause, "boost": float(2 ** (position - first))}}
-            for position, clause in contains.items()
+            for position, clause in clauses.items()
             if first <= position < first + TERMS_PER_SCORE
         ]
         if bits:
-            clauses.append(named_clause(terms_name(first), bits))
-    return clauses
+            named.append(named_clause(name(first), bits))
+    return named
 
 
 def _pair_clauses(query: Query, position: int) -> list[Clause]:
@@ -161,6 +166,13 @@ def _contains(term: QueryTerm) -> Clause:
     words: list[Clause] = [{"match": {"all": _alternatives(term)}}] if term.stems else []
     phrases = [Phrase(tuple(a.stem.split())) for a in term.alternatives if a.is_phrase]
     return any_of([*words, *map(phrase_clause, phrases)])
+
+
+def _has_words(term: QueryTerm) -> Clause:
+    """Return the clause that matches documents with a word or phrase of a term as it is written."""
+    words = [alternative.word for alternative in term.alternatives if not alternative.is_phrase]
+    phrases = [Phrase(tuple(a.stem.split())) for a in term.alternatives if a.is_phrase]
+    return any_of([*([{"terms": {"words": words}}] if words else []), *map(phrase_clause, phrases)])
 
 
 def _alternatives(term: QueryTerm) -> str:

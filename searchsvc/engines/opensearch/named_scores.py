@@ -5,6 +5,7 @@ evaluates each of them for each hit, so there are as few as possible:
 
     bm25.<field>        BM25 of the query in one field
     terms.<position>    which terms the hit contains: a bit for the term at this position and for each after it
+    words.<position>    the same, of terms that it contains as they are written and not in another inflection
     pair.<position>     how near the term at this position and the next one come
     title               matches if the title is the query
     filter.<digest>     matches if the hit passes a filter that the search will ask about
@@ -36,6 +37,7 @@ class MatchedTerms(msgspec.Struct, frozen=True):
     bm25: (n, n_fields)
     title: (n,) whether the title is the query
     terms: (n, n_terms) which terms each hit contains
+    words: (n, n_terms) which of them as they are written
     phrases: (n,) share of the query's neighbouring terms that are neighbours in the hit
     nearness: (n,) how near they come, in [0, 1]
     """
@@ -43,6 +45,7 @@ class MatchedTerms(msgspec.Struct, frozen=True):
     bm25: ScoreArray
     title: BoolArray
     terms: BoolArray
+    words: BoolArray
     phrases: ScoreArray
     nearness: ScoreArray
 
@@ -54,6 +57,10 @@ def named_clause(name: str, clauses: Sequence[Clause]) -> Clause:
 
 def terms_name(first: int) -> str:
     return f"terms.{first}"
+
+
+def words_name(first: int) -> str:
+    return f"words.{first}"
 
 
 def pair_name(position: int) -> str:
@@ -80,6 +87,7 @@ def score_names(query: Query, n_fields: int) -> list[str]:
         *(f"bm25.{field}" for field in range(n_fields)),
         "title",
         *(terms_name(first) for first in range(0, len(query.terms), TERMS_PER_SCORE)),
+        *(words_name(first) for first in range(0, len(query.terms), TERMS_PER_SCORE)),
         *(pair_name(position) for position in range(len(query.terms) - 1)),
     ]
 
@@ -94,10 +102,17 @@ def matched_terms(table: ScoreArray, query: Query, n_fields: int) -> MatchedTerm
     """
     n_terms, n_pairs = len(query.terms), max(len(query.terms) - 1, 0)
     first_terms, first_pair = n_fields + 1, table.shape[1] - n_pairs
-    bits = table[:, first_terms:first_pair].astype(np.int64)
-    terms = np.array([bits[:, i // TERMS_PER_SCORE] >> i % TERMS_PER_SCORE & 1 for i in range(n_terms)], np.bool_).T
+    first_words = (first_terms + first_pair) // 2
+    terms = _bits(table[:, first_terms:first_words], n_terms)
+    words = _bits(table[:, first_words:first_pair], n_terms)
     pairs = table[:, first_pair:]
     lengths = np.array([term.n_words for term in query.terms[:n_pairs]])
     phrases = (pairs * lengths >= _ALMOST_ONE).sum(axis=1) / max(n_pairs, 1)
     nearness = np.minimum(pairs, 1.0).sum(axis=1) / max(n_pairs, 1)
-    return MatchedTerms(table[:, :n_fields], table[:, n_fields] > 0.0, terms, phrases, nearness)
+    return MatchedTerms(table[:, :n_fields], table[:, n_fields] > 0.0, terms, words, phrases, nearness)
+
+
+def _bits(scores: ScoreArray, n: int) -> BoolArray:
+    """Return (n_hits, n) the bits of scores, `TERMS_PER_SCORE` in each."""
+    bits = scores.astype(np.int64)
+    return np.array([bits[:, i // TERMS_PER_SCORE] >> i % TERMS_PER_SCORE & 1 for i in range(n)], np.bool_).T

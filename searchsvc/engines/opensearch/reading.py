@@ -10,7 +10,7 @@ import numpy as np
 from events.errors import Unavailable
 from searchsvc.analysis.query import Operator, Query
 from searchsvc.engines import signals
-from searchsvc.engines.columnar.statistics import QueryStatistics
+from searchsvc.engines.columnar.statistics import INFLECTED_COVERAGE, QueryStatistics
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.opensearch import mapping, replies
 from searchsvc.engines.opensearch.attribute_columns import column, values_of
@@ -78,12 +78,13 @@ class OpenSearchReading:
             return TextFeatures.zeros(len(slots), len(self._state.settings.searchable))
         matched, required = self._matched(slots, query), self._required(query)
         total = float(statistics.term_idf.sum())
+        covered = np.where(matched.words, 1.0, np.where(matched.terms, INFLECTED_COVERAGE, 0.0))
         has_all = np.all(matched.terms[:, required], axis=1, keepdims=True)[:, 0] & bool(required)
         return TextFeatures(
             bm25=(matched.bm25 / total).astype(np.float32),
             exact_title=matched.title.astype(np.float32),
             all_terms=has_all.astype(np.float32),
-            coverage=(matched.terms @ statistics.term_idf / total).astype(np.float32),
+            coverage=(covered @ statistics.term_idf / total).astype(np.float32),
             phrase=matched.phrases.astype(np.float32),
             proximity=matched.nearness.astype(np.float32),
         )

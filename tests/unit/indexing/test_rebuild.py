@@ -107,12 +107,15 @@ async def test_an_index_whose_answers_differ_is_refused_unless_forced(tmp_path: 
 
 
 async def test_a_rebuild_that_is_not_possible_names_the_reason(tmp_path: Path) -> None:
-    shop = IndexedShop(tmp_path)
+    indexes = GatedIndexes(tmp_path)
+    shop = IndexedShop(tmp_path, indexes=indexes)
     with pytest.raises(NotFound, match="no index 'shop'"):
         shop.indexers.rebuild("shop")
+    indexes.may_open.clear()
     await shop.configure(SETTINGS)
     with pytest.raises(Unavailable, match="being built"):
         shop.indexers.rebuild("shop")
+    indexes.may_open.set()
     before = await shop.served(await shop.write("1", title="red shoe"))
     shop.indexers.rebuild("shop", previous=True)
     status = await shop.rebuilt()

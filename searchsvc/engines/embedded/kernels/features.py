@@ -33,12 +33,13 @@ def text_features(
     """
 
     starts, words, fields, positions, lengths, titles = forward
-    plan_words, plan_starts, plan_terms, weights, title, factors, idf_shares, required, widths, _ = plan
+    plan_words, plan_starts, plan_terms, weights, coverages, title, factors, idf_shares, required, widths, _ = plan
     phrases: PhraseArrays = plan.phrases
     slopes, constant = norm
     n_terms, n_fields, n_required = idf_shares.shape[0], lengths.shape[1], required.sum()
     frequencies = np.zeros((n_fields, n_terms), np.float64)
-    contained = np.zeros(n_terms, np.bool_)
+    # How much of each term the slot covers; 0 for one that it does not contain.
+    covered = np.zeros(n_terms, np.float64)
     # Of each term and the next: whether they are neighbours as in the query, and 1 / their least distance.
     adjacent = np.zeros(n_terms, np.bool_)
     nearness = np.zeros(n_terms, np.float64)
@@ -78,7 +79,7 @@ def text_features(
     def find_terms(slot: int) -> None:
         """Find the query's terms in one slot. Compares each occurrence with the last two before it."""
         frequencies[:] = 0.0
-        contained[:] = False
+        covered[:] = 0.0
         adjacent[:] = False
         nearness[:] = 0.0
         field_1, position_1, term_1 = -1, -1, -9
@@ -94,7 +95,7 @@ def text_features(
             for i in range(plan_starts[index], plan_starts[index + 1]):
                 term = int(plan_terms[i])
                 frequencies[field, term] += weights[i]
-                contained[term] = True
+                covered[term] = max(covered[term], coverages[i])
                 if field_1 == field:
                     compare(term, position, term_1, position_1)
                 if field_2 == field:
@@ -114,7 +115,7 @@ def text_features(
         while row < phrases.slots.shape[0] and phrases.slots[row] == slot:
             term = phrases.terms[row]
             frequencies[phrases.fields[row], term] += phrases.frequencies[row]
-            contained[term] = True
+            covered[term] = 1.0
             if phrases.goes_on[row]:
                 adjacent[term], nearness[term] = True, 1.0
             row += 1
@@ -134,8 +135,8 @@ def text_features(
         find_phrases(slots[i])
         n_held, coverage, phrase, proximity = 0, 0.0, 0.0, 0.0
         for term in range(n_terms):
-            if contained[term]:
-                coverage += idf_shares[term]
+            if covered[term] > 0.0:
+                coverage += idf_shares[term] * covered[term]
                 n_held += required[term]
         for term in range(n_terms - 1):
             phrase += adjacent[term] / (n_terms - 1)

@@ -113,6 +113,7 @@ class QueryPlan(NamedTuple):
     starts: (n_words + 1,) words[i] stands for the query terms `terms[starts[i] : starts[i + 1]]`
     terms: (n,) positions of query terms
     weights: (n,) weight of the alternative, (0, 1]
+    coverages: (n,) how much of the term a document covers that has the word, (0, 1]
     title: hash of the query's words
     factors: (n_terms, n_fields) what BM25 is multiplied by
     idf_shares: (n_terms,) each term's share of the query's idf
@@ -125,6 +126,7 @@ class QueryPlan(NamedTuple):
     starts: Annotated[AnyArray, "i8[1]"]
     terms: Annotated[AnyArray, "i8[1]"]
     weights: Annotated[ScoreArray, "f8[1]"]
+    coverages: Annotated[ScoreArray, "f8[1]"]
     title: Annotated[int, "u8"]
     factors: Annotated[ScoreArray, "f8[2]"]
     idf_shares: Annotated[ScoreArray, "f8[1]"]

@@ -144,6 +144,7 @@ def test_text_features_of_a_small_document() -> None:
         starts=np.array([0, 1, 2]),
         terms=np.array([0, 1]),
         weights=np.array([1.0, 0.5]),
+        coverages=np.array([1.0, 0.8]),
         title=77,
         factors=np.array([[1.0, 2.0], [3.0, 4.0]]),
         idf_shares=np.array([0.75, 0.25]),
@@ -155,7 +156,7 @@ def test_text_features_of_a_small_document() -> None:
     features.text_features(np.array([0, 1]), forward, plan, NORM, 8, text)
     norms = NORM.constant + NORM.slopes * [3, 2]
     bm25 = [1 / (1 + norms[0]) + 3 * 0.5 / (0.5 + norms[0]), 2 / (1 + norms[1]) + 4 * 0.5 / (0.5 + norms[1])]
-    np.testing.assert_allclose(text[0], [*bm25, 1, 1, 1, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(text[0], [*bm25, 1, 1, 0.95, 1, 1], rtol=1e-6)
     np.testing.assert_array_equal(text[1], 0.0)
 
 
@@ -174,6 +175,7 @@ def test_words_past_the_window_are_not_near() -> None:
             starts=np.array([0, 1, 2]),
             terms=np.array([0, 1]),
             weights=np.ones(2),
+            coverages=np.ones(2),
             title=5,
             factors=np.ones((2, 1)),
             idf_shares=np.full(2, 0.5),

@@ -49,7 +49,7 @@ def test_fields_are_boosted_and_named_once_for_each_part_of_the_query() -> None:
     _, clauses = clauses_of("red road")
     assert [field["bool"]["boost"] for field in clauses.score["bool"]["should"]] == [3.0, 1.0]
     names = [clause["bool"]["_name"] for clause in clauses.named["bool"]["should"] if "bool" in clause]
-    assert names == ["bm25.0", "bm25.1", "terms.0", "pair.0"]
+    assert names == ["bm25.0", "bm25.1", "terms.0", "words.0", "pair.0"]
     assert clauses.named["bool"]["should"][-1]["term"]["title"]["_name"] == "title"
 
 

@@ -23,12 +23,13 @@ def query_of(*words: str) -> Query:
 
 def test_scores_are_read_by_name() -> None:
     query = query_of("red", "running", "shoes")
-    assert score_names(query, 2) == ["bm25.0", "bm25.1", "title", "terms.0", "pair.0", "pair.1"]
-    table = np.array([[1.5, 0.5, 1.0, 7.0, 1.0, 2.5], [0.0, 0.0, 0.0, 5.0, 0.25, 0.0]])
+    assert score_names(query, 2) == ["bm25.0", "bm25.1", "title", "terms.0", "words.0", "pair.0", "pair.1"]
+    table = np.array([[1.5, 0.5, 1.0, 7.0, 3.0, 1.0, 2.5], [0.0, 0.0, 0.0, 5.0, 4.0, 0.25, 0.0]])
     matched = matched_terms(table, query, 2)
     assert matched.bm25.tolist() == [[1.5, 0.5], [0.0, 0.0]]
     assert matched.title.tolist() == [True, False]
     assert matched.terms.tolist() == [[True, True, True], [True, False, True]]
+    assert matched.words.tolist() == [[True, True, False], [False, False, True]]
     assert matched.phrases.tolist() == [1.0, 0.0]
     assert matched.nearness.tolist() == [1.0, 0.125]
 
