@@ -1,8 +1,8 @@
-"""How many prices and stocks change in a second?
+"""How many documents can change their price and stock in a second?
 
-Question   how many partial updates a second are stored, and how many are searchable, in batches over HTTP.
+Question   partial updates in batches over HTTP: how many a second are stored, and how many are stored and searchable.
 Data       a collection. Each round changes the price and the stock of every document.
-Baseline   the import of the same documents, which encodes each.
+Baseline   the import of the same documents, each of which is encoded.
 Command    searchsvc bench updates ../shared/data/electronics
 """
 
@@ -30,7 +30,7 @@ MIN_STORED_PER_S: Final = 2000.0
 
 
 def measure(folder: Path, *, n_rounds: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Change documents round by round; return the result as it is written to JSON.
+    """Change all documents in each round; return the result as it is written to JSON.
 
     n_rounds: how often each document is changed
     """
@@ -65,7 +65,7 @@ def measure(folder: Path, *, n_rounds: int, say: Callable[[str], None]) -> dict[
         "imported_per_s": round(len(ids) / imported.seconds, 1),
         "stored_per_s": [round(rate, 1) for rate in stored],
         "searchable_per_s": [round(rate, 1) for rate in searchable],
-        "checks": [_check("stored a second, median of the rounds", float(np.median(stored)))],
+        "checks": [_check("changes stored a second, median of the rounds", float(np.median(stored)))],
     }
 
 

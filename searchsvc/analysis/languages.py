@@ -39,6 +39,7 @@ _ENGLISH_STOP_WORDS: Final = """
     a an and are as at be but by for from how i in into is it its me my no not of on or s so that the their then there
     these they this to was what when where which who will with you your
 """
+_ENGLISH: Final = (ENGLISH_CODE,)
 # Languages whose list is another's.
 _LIST_OF: Final = {"nn": "nb", "no": "nb"}
 _WITHOUT_LIST: Final = frozenset(("eo", "et", "eu", "ga", "hy", "lt", "ne", "sr", "st", "ta", "yi"))
@@ -51,7 +52,8 @@ class Languages(msgspec.Struct, frozen=True):
 
     def stem(self, word: str) -> str:
         """Return the stem of a folded word; the word itself if it has a digit."""
-        return stemming.stem(word) if self.codes in ((), (ENGLISH_CODE,)) else _stem(word, self.codes)
+        codes = self.codes
+        return stemming.stem(word) if not codes or codes == _ENGLISH else _stem(word, codes)
 
     @property
     def stop_words(self) -> frozenset[str]:

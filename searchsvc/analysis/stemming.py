@@ -39,13 +39,9 @@ _IRREGULAR: Final = {
 }
 
 
+@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """Return the English stem of a folded word; the word itself if it has a digit or a letter beyond ASCII."""
-    return _stem(word)
-
-
-@lru_cache(maxsize=20_000)
-def _stem(word: str) -> str:
     if len(word) < _MIN_CHARS or word[-1] not in _LAST_LETTERS or not word.isalpha() or not word.isascii():
         return word
     if word in _IRREGULAR:

@@ -22,7 +22,8 @@ from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
 
 MAX_QUERY_TERMS: Final = 32
 MIN_SPLIT_CHARS: Final = 2
-# A query of so many words is a sentence. If several of them are unknown, and so many, it is in another language.
+# From so many words on, a query is a sentence. One in which two or more words are unknown, and at least this share of
+# all, is in another language: nothing in it is guessed.
 SENTENCE_FROM: Final = 4
 FOREIGN_FROM_SHARE: Final = 0.25
 JOINED_WEIGHT: Final = 0.9
@@ -35,10 +36,10 @@ Stem = Callable[[str], str]
 class _Guessing(NamedTuple):
     """What may be guessed of the words of a query.
 
-    tolerance: how far one may be misspelt; None if it may not
-    completes: whether the last may be unfinished
-    splits: whether one may be two words of the index
-    joins: whether two may be one word of the index
+    tolerance: how far a word may be misspelt; None if it may not
+    completes: whether the last word may be unfinished
+    splits: whether a word may be two words of the index
+    joins: whether two adjacent words may be one word of the index
     """
 
     tolerance: Tolerance | None
@@ -95,7 +96,7 @@ def understand(
 def _guessing(
     words: Sequence[str], compounds: dict[int, Compound], lexicon: Lexicon, tolerance: Tolerance | None
 ) -> _Guessing:
-    """Return what may be guessed. tolerance: the most that words may be misspelt"""
+    """Return what may be guessed. tolerance: that the search asked for"""
     n_unknown = len(words) - _n_known(words, compounds, lexicon)
     if len(words) >= SENTENCE_FROM and n_unknown > 1 and n_unknown >= FOREIGN_FROM_SHARE * len(words):
         return _Guessing(None, completes=False, splits=False, joins=False)
@@ -141,7 +142,7 @@ def _terms(
 
 
 def _n_known(words: Sequence[str], compounds: dict[int, Compound], lexicon: Lexicon) -> int:
-    """Return how many words documents have, as they are or as parts of a compound."""
+    """Return how many of a query's words are in the index, alone or in a compound."""
     in_compounds = {i for compound in compounds.values() for i in range(compound.start, compound.end)}
     return sum(i in in_compounds or _count(word, lexicon) > 0 for i, word in enumerate(words))
 
@@ -201,7 +202,7 @@ def _split(word: str, lexicon: Lexicon) -> tuple[str, ...]:
 def _with_neighbours_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[QueryTerm]:
     """Let two neighbours written as one word stand for each of them: `note book` also finds notebook.
 
-    A word that is rarer than both of them is not meant: `de terror con fantasmas` asks for no Terrorcon.
+    It is left out if it is rarer than both of them: `de terror con fantasmas` asks for no Terrorcon.
     """
     for position in range(len(terms) - 1):
         both = terms[position].word, terms[position + 1].word

@@ -12,7 +12,7 @@ import msgspec
 from events.errors import InvalidInput
 
 MAX_SHOWN_CHARS: Final = 90
-# Stands in msgspec's paths for the name of a member of an object that may have any.
+# What msgspec writes in a path in place of the key of a dict.
 ANY_NAME: Final = "[...]"
 FINITE: Final = "a finite number"
 TYPE_NAMES: Final = {
@@ -26,7 +26,7 @@ TYPE_NAMES: Final = {
     "datetime": "a time as in RFC 3339",
 }
 
-# What msgspec says of values that are of the right type.
+# Messages of msgspec about a value and not its type, and the limit that we name instead.
 MESSAGES: Final = {"Number out of range": FINITE, "Invalid RFC3339 encoded datetime": TYPE_NAMES["datetime"]}
 
 _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
@@ -40,9 +40,9 @@ _LISTS: Final = (msgspec.inspect.ListType, msgspec.inspect.VarTupleType)
 def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
     """Return the error for a request that does not fit its struct.
 
-    message: msgspec's
+    message: the error message of msgspec
     sent: the request, decoded leniently
-    kind: the struct
+    kind: the struct that the request should fit
     """
     match = _PATH.search(message)
     path, text = match["path"] if match else "", _PATH.sub("", message)
@@ -68,7 +68,7 @@ def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
 def value_at(sent: object, path: str) -> object:
     """Return the value at a path such as `a.b[0].c`; None if there is none.
 
-    Names may contain dots, so the longest name that fits counts.
+    Names may contain dots, so the longest name that matches is used.
     """
     if not path:
         return sent if not isinstance(sent, dict | list) else None
@@ -83,7 +83,7 @@ def value_at(sent: object, path: str) -> object:
 
 
 def _with_names(path: str, message: str, sent: object, kind: type[Any]) -> str:
-    """Return a path with the names of the members for which msgspec writes dots: of several, the first that is wrong.
+    """Return a path with real keys in place of `ANY_NAME`: of several, the first that alone gives the same error.
 
     message, sent, kind: as in `refusal`
     """
@@ -96,7 +96,7 @@ def _with_names(path: str, message: str, sent: object, kind: type[Any]) -> str:
         for name, value in list(members.items()):
             members.clear()
             members[name] = value
-            if _is_refused(request, kind, message):
+            if _has_error(request, kind, message):
                 path = f"{before}.{name}{after}"
                 break
         else:
@@ -104,7 +104,7 @@ def _with_names(path: str, message: str, sent: object, kind: type[Any]) -> str:
     return path
 
 
-def _is_refused(request: object, kind: type[Any], message: str) -> bool:
+def _has_error(request: object, kind: type[Any], message: str) -> bool:
     try:
         msgspec.convert(request, kind)
     except msgspec.ValidationError as error:

@@ -1,4 +1,4 @@
-"""Change members of a document and leave the others as they are, byte for byte. Pure.
+"""Change members of a document and leave its other members as they are, byte for byte. Pure.
 
 Source: JSON Merge Patch, https://www.rfc-editor.org/rfc/rfc7396.
 """
@@ -17,7 +17,7 @@ _encoder: Final = msgspec.json.Encoder()
 def merged(document: bytes, changes: Mapping[str, object]) -> bytes:
     """Return a document with changed members.
 
-    changes: new values by member; null takes a member away, and an object changes the members of the one that is there
+    changes: new values by member; null takes a member away, and an object is merged into the one that is there
     """
     members: dict[str, object] = dict(_members.decode(document))
     for name, value in changes.items():

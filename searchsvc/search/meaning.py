@@ -1,6 +1,6 @@
-"""Whether a query says something that the model can know: only then does it have neighbours. Pure.
+"""Decide whether the model can understand a query: only then it has neighbours. Pure.
 
-A model gives a vector to anything, and some documents are nearest to it: to nonsense and to another language as well.
+A model gives every text a vector, also nonsense and other languages, and something is always nearest to it.
 See docs/decisions/neighbours.md.
 """
 
@@ -14,9 +14,10 @@ from searchsvc.analysis.understanding import SENTENCE_FROM
 
 # Single letters and ideograms are in most vocabularies, and say little.
 MIN_WORD_CHARS: Final = 2
-# Of the words of a query, stop words left out: known to the index, as they are or corrected, or to the model.
+# At least this share of the words, stop words left out, must be known: to the index, as they are or corrected, or to
+# the model.
 MIN_KNOWN_SHARE: Final = 0.5
-# Names make up a small part of a sentence, so if any word is unknown, most of them must be known to the model.
+# In a sentence with an unknown word, the model must know at least this share: few words of a sentence are names.
 MIN_SHARE_OF_SENTENCE: Final = 0.75
 
 

@@ -7,8 +7,8 @@
     rank      weighted score -> boosts -> order -> pins -> interleaving or exploration
     assemble  hits -> the answer, and `RankingShown` for the log
 
-Runs on one thread from end to end: the legs are shorter than a hand-over between threads (see
-docs/decisions/one-thread-a-search.md). `searchsvc.execution` chooses the thread and keeps the deadline.
+In an index of usual size one thread runs both legs: they are shorter than a hand-over between threads (see
+docs/decisions/one-thread-a-search.md). `searchsvc.execution` chooses the threads and keeps the deadline.
 """
 
 from __future__ import annotations

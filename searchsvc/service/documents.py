@@ -42,7 +42,7 @@ from searchsvc.state.serving_state import ServingState
 
 # The server holds one atomic batch in memory until it commits.
 MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
-# How often a change is made anew because another wrote the document meanwhile.
+# How often a change is tried because another writer was first.
 PATCH_ATTEMPTS: Final = 8
 PATCH_RETRY_S: Final = 0.02
 # A round deletes at least ten thousand documents.
@@ -189,7 +189,7 @@ class Documents:
             try:
                 seq = await self._append(patched.entries)
             except Conflict:
-                # Another wrote one of them meanwhile. Its change stays.
+                # Another writer changed one of them first. That change stays, and ours is made on top of it.
                 await asyncio.sleep(attempt * PATCH_RETRY_S)
                 continue
             return DocumentsWritten(patched.n_lines, patched.refused, seq)

@@ -1,7 +1,7 @@
 """The forward index: the words of each slot, field by field. Text features of candidates are computed from it.
 
-It is read for candidates only, so it costs the same in a large index and a small one. Document frequencies and average
-lengths count live documents only, so scores do not depend on dead slots or merges.
+A search reads the rows of its candidates only, so the cost does not grow with the index. Document frequencies and
+average lengths count live documents only, so scores do not depend on dead slots or merges.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ class StoredForward(msgspec.Struct, frozen=True):
         )
 
 
-class _SlotRows(NamedTuple):
-    """What the forward index has of one slot.
+class _SlotEntries(NamedTuple):
+    """The entries of one slot, field by field: its words, then its compounds.
 
-    words, fields, positions: (n,) of its words and compounds
+    words, fields, positions: (n,) of the entries
     lengths: words of each field
     title: see `words_hash`
     """
@@ -77,9 +77,12 @@ class _SlotRows(NamedTuple):
 
 
 class _Postings(NamedTuple):
-    """How often fields contain terms: by row, field and term. Each (n,)"""
+    """How often each field of each document contains each of its terms. Four arrays of (n,)
 
-    rows: AnyArray
+    documents: positions of the documents in the batch
+    """
+
+    documents: AnyArray
     fields: AnyArray
     terms: AnyArray
     frequencies: AnyArray
@@ -114,9 +117,9 @@ class ForwardIndex:
     def add(self, documents: Sequence[Sequence[Analysis] | int]) -> tuple[AnyArray, Entries]:
         """Append documents as the next slots.
 
-        documents: the analyzed fields of each, or a slot with the same words
+        documents: the analyzed fields of each, or the slot whose words are copied
 
-        Returns their postings: (n,) the term of each entry, and the entries.
+        Returns their postings: the terms (n,), and in the same order the entries.
         """
         rows = [self._rows_of(d) if isinstance(d, int) else self._new_rows(d) for d in documents]
         first_slot = len(self._lengths)
@@ -136,14 +139,14 @@ class ForwardIndex:
         self._total_lengths += lengths.sum(axis=0)
         self._n_live += len(rows)
         entries = Entries(
-            slots=(first_slot + postings.rows).astype(np.int32),
+            slots=(first_slot + postings.documents).astype(np.int32),
             fields=postings.fields.astype(np.uint8),
             frequencies=np.minimum(postings.frequencies, MAX_FREQUENCY).astype(np.uint8),
-            lengths=np.minimum(lengths[postings.rows, postings.fields], MAX_LENGTH).astype(np.uint16),
+            lengths=np.minimum(lengths[postings.documents, postings.fields], MAX_LENGTH).astype(np.uint16),
         )
         return postings.terms, entries
 
-    def _new_rows(self, analyses: Sequence[Analysis]) -> _SlotRows:
+    def _new_rows(self, analyses: Sequence[Analysis]) -> _SlotEntries:
         """Return the rows of a document, and add its words to the lexicon."""
         words: list[int] = []
         fields: list[int] = []
@@ -153,7 +156,7 @@ class ForwardIndex:
             words += [self._lexicon.add(compound.text) for compound in analysis.compounds]
             positions += [*range(len(analysis.words)), *(compound.start for compound in analysis.compounds)]
             fields += [field] * (len(words) - len(fields))
-        return _SlotRows(
+        return _SlotEntries(
             words=np.array(words, np.int32),
             fields=np.array(fields, np.uint8),
             positions=np.minimum(np.array(positions, np.int64), MAX_POSITION).astype(np.uint16),
@@ -161,9 +164,9 @@ class ForwardIndex:
             title=words_hash(analyses[self._title].words),
         )
 
-    def _rows_of(self, slot: int) -> _SlotRows:
+    def _rows_of(self, slot: int) -> _SlotEntries:
         start, end = self._starts.view()[slot : slot + 2]
-        return _SlotRows(
+        return _SlotEntries(
             words=self._words.view()[start:end],
             fields=self._fields.view()[start:end],
             positions=self._positions.view()[start:end],
@@ -171,18 +174,18 @@ class ForwardIndex:
             title=self._titles.view().item(slot),
         )
 
-    def _postings_of(self, rows: Sequence[_SlotRows], words: AnyArray) -> _Postings:
-        """Return the postings of some rows. words: (n,) those of all rows, in their order"""
+    def _postings_of(self, rows: Sequence[_SlotEntries], words: AnyArray) -> _Postings:
+        """Return the postings of some rows. words: (n,) of all of them, one after another"""
         shape = len(rows), self._n_fields, max(self._lexicon.n_terms, 1)
         row_of = np.repeat(np.arange(len(rows)), [len(row.words) for row in rows])
         field_of = _joined([row.fields for row in rows], np.uint8)
         places = np.ravel_multi_index((row_of, field_of, self._lexicon.terms_of(words)), shape)
         distinct, frequencies = np.unique(places, return_counts=True)
-        of, fields, terms = np.unravel_index(distinct, shape)
-        return _Postings(of, fields, terms, frequencies)
+        documents, fields, terms = np.unravel_index(distinct, shape)
+        return _Postings(documents, fields, terms, frequencies)
 
     def _count(self, words: AnyArray, change: int) -> None:
-        """Count words once more, or once less. change: 1 or -1"""
+        """Add to the count of each word. change: 1 or -1"""
         counts = np.zeros(max(len(self._lexicon.words), len(self._word_counts)), np.int64)
         counts[: len(self._word_counts)] = self._word_counts
         np.add.at(counts, words, change)
