@@ -51,7 +51,7 @@ def import_collection(service: RunningService, index: str, folder: Path) -> Impo
     started = time.perf_counter()
     with closing(service.connection()) as connection:
         for chunk in _chunks(lines(file)):
-            answer = _send(connection, index, b"".join(chunk))
+            answer = send_documents(connection, "POST", index, b"".join(chunk))
             refused |= {n_sent + entry["line"]: str(entry["reason"]) for entry in answer["refused"]}
             catalog_seq = max(catalog_seq, int(answer["catalog_seq"] or 0))
             n_sent += len(chunk)
@@ -97,14 +97,15 @@ def _chunks(documents: Iterable[bytes]) -> Iterator[list[bytes]]:
         yield chunk
 
 
-def _send(connection: HTTPConnection, index: str, body: bytes) -> dict[str, Any]:
-    connection.request("POST", f"/v1/indexes/{index}/documents", body)
+def send_documents(connection: HTTPConnection, method: str, index: str, body: bytes) -> dict[str, Any]:
+    """Write documents (POST) or change them (PATCH). Raises InvalidInput and BenchmarkFailed."""
+    connection.request(method, f"/v1/indexes/{index}/documents", body)
     response = connection.getresponse()
     answer: dict[str, Any] = msgspec.json.decode(response.read())
     if 400 <= response.status < 500:
         raise InvalidInput(f"the documents are refused: {answer.get('detail', answer)}", field="collection")
     if response.status != 200:
-        raise BenchmarkFailed(f"the import was answered {response.status}: {answer}")
+        raise BenchmarkFailed(f"the documents were answered {response.status}: {answer}")
     return answer
 
 

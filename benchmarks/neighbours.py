@@ -202,7 +202,8 @@ def _stems(text: str) -> set[str]:
 
 
 def _stems_and_compounds(text: str) -> set[str]:
-    return _stems(text) | {compound.text for compound in analyze(text).compounds}
+    analysis = analyze(text)
+    return {DEFAULT.stem(word) for word in (*analysis.words, *(compound.text for compound in analysis.compounds))}
 
 
 def _without_its_words(index: _Searched, query: str, retrieval: RetrievalMode = "hybrid") -> int:

@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.errors import BenchmarkFailed
-from benchmarks.importing import await_searchable, import_collection
+from benchmarks.importing import await_searchable, import_collection, send_documents
 from benchmarks.running import RunningService
 
 INDEX: Final = "bench"
@@ -85,11 +85,9 @@ def _patch(connection: HTTPConnection, ids: Sequence[str], rng: np.random.Genera
         for name, price, stock in zip(ids, prices, stocks, strict=True)
     )
     body = b"\n".join(map(msgspec.json.encode, changes))
-    connection.request("PATCH", f"/v1/indexes/{INDEX}/documents", body)
-    response = connection.getresponse()
-    answer = msgspec.json.decode(response.read())
-    if response.status != 200 or answer["accepted"] != len(ids):
-        raise BenchmarkFailed(f"the changes were answered {response.status}: {str(answer)[:500]}")
+    answer = send_documents(connection, "PATCH", INDEX, body)
+    if answer["refused"]:
+        raise BenchmarkFailed(f"{len(answer['refused'])} changes were refused, the first: {answer['refused'][0]}")
     return int(answer["catalog_seq"])
 
 

@@ -108,10 +108,7 @@ class OracleTexts:
     def _has_word(self, slot: int, term: QueryTerm) -> bool:
         """Whether a document has a word or a phrase of a term as it is written, in any field."""
         words = {word for tokens in self.tokens[slot] for word, _ in tokens}
-        return any(
-            self.contains(slot, Phrase(tuple(a.stem.split()))) if a.is_phrase else a.word in words
-            for a in term.alternatives
-        )
+        return any(a.word in words for a in term.alternatives) or any(self.contains(slot, p) for p in term.phrases)
 
     def _bm25(self, slot: int, field: int, query: Query, total: float) -> float:
         """Return BM25 of one field, over what a field with every term could reach. total: sum of the terms' idf."""

@@ -77,6 +77,11 @@ class QueryTerm(msgspec.Struct, frozen=True):
         """The stems that stand for the term, phrases left out."""
         return list(dict.fromkeys(a.stem for a in self.alternatives if not a.is_phrase))
 
+    @property
+    def phrases(self) -> list[Phrase]:
+        """The phrases that stand for the term."""
+        return [Phrase(tuple(a.stem.split())) for a in self.alternatives if a.is_phrase]
+
 
 class Query(msgspec.Struct, frozen=True):
     """A query as the engines search it.

@@ -5,6 +5,10 @@ from __future__ import annotations
 import copy
 import json
 import re
+from bisect import bisect_left
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -61,7 +65,8 @@ def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
     if text.startswith(("Invalid enum value", "Invalid value")):
         limit = _choices(kind, path)
     value = value_at(sent, path)
-    shown = json.dumps(value if path else sent)[:MAX_SHOWN_CHARS]
+    # Piece by piece, because the value may be as large as the body.
+    shown = "".join(islice(json.JSONEncoder().iterencode(value if path else sent), MAX_SHOWN_CHARS))[:MAX_SHOWN_CHARS]
     return InvalidInput(f"{path or 'the body'} is {shown}; allowed: {limit}", field=path, value=value, limit=limit)
 
 
@@ -83,7 +88,7 @@ def value_at(sent: object, path: str) -> object:
 
 
 def _with_names(path: str, message: str, sent: object, kind: type[Any]) -> str:
-    """Return a path with real keys in place of `ANY_NAME`: of several, the first that alone gives the same error.
+    """Return a path with real keys in place of `ANY_NAME`: of several, the first that is wrong.
 
     message, sent, kind: as in `refusal`
     """
@@ -91,17 +96,31 @@ def _with_names(path: str, message: str, sent: object, kind: type[Any]) -> str:
         before, _, after = path.partition(ANY_NAME)
         request = copy.deepcopy(sent)
         members = value_at(request, before)
-        if not isinstance(members, dict):
+        name = _first_wrong(members, partial(_has_error, request, kind, message))
+        if name is None:
             return path
-        for name, value in list(members.items()):
-            members.clear()
-            members[name] = value
-            if _has_error(request, kind, message):
-                path = f"{before}.{name}{after}"
-                break
-        else:
-            return path
+        path = f"{before}.{name}{after}"
     return path
+
+
+def _first_wrong(members: object, has_error: Callable[[], bool]) -> str | None:
+    """Return the name of the first member that is wrong; None if none is.
+
+    members: of an object in the request; members are taken out of it
+    has_error: whether the request has the error now
+    """
+    if not isinstance(members, dict):
+        return None
+    items = list(members.items())
+
+    def has_error_up_to(position: int) -> bool:
+        members.clear()
+        members.update(items[: position + 1])
+        return has_error()
+
+    # Members are decoded in order, so the request has the error from the first wrong one on.
+    first = bisect_left(range(len(items)), True, key=has_error_up_to)
+    return items[first][0] if first < len(items) else None
 
 
 def _has_error(request: object, kind: type[Any], message: str) -> bool:

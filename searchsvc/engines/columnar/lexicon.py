@@ -22,7 +22,6 @@ from tuning.arrays import AnyArray, BoolArray
 # and than this share of all.
 UNSORTED_MIN: Final = 1024
 UNSORTED_SHARE: Final = 0.02
-MAX_RECENT: Final = 50_000
 
 
 class StoredLexicon(msgspec.Struct, frozen=True):
@@ -70,8 +69,6 @@ class Lexicon:
         self._beginnings = Column(np.uint64, rows=stored.beginnings)
         self._lengths = Column(np.uint8, rows=stored.lengths)
         self._new_terms: list[int] = []
-        # Numbers of words that were added lately: documents repeat words, and looking one up costs ten times as much.
-        self._recent: dict[str, int] = {}
         # The words of each term: those up to the last sorting, and a list of those added since.
         self._by_term = WordsByTerm.from_terms(self._term_of.view())
         self._added_by_term: dict[int, list[int]] = {}
@@ -83,14 +80,8 @@ class Lexicon:
 
     def add(self, word: str) -> int:
         """Return the number of a word; add it if it is new."""
-        recent = self._recent.get(word)
-        if recent is not None:
-            return recent
         n_before = len(self.words)
         number = self.words.add(word)
-        if len(self._recent) == MAX_RECENT:
-            self._recent.clear()
-        self._recent[word] = number
         if number < n_before:
             return number
         stemmed = self._languages.stem(word)

@@ -172,8 +172,8 @@ class LexiconView:
         term = self._columns.stems.get(stemmed, self._n_terms)
         result = term if term < self._n_terms else None
         if result is None:
-            word = self._columns.words.number(stemmed)
-            if word is not None and word < self._n_words and self.languages.stem(stemmed) == stemmed:
+            word = self.word_number(stemmed)
+            if word is not None and self.languages.stem(stemmed) == stemmed:
                 result = int(self._columns.term_of[word])
         if len(cache) > MAX_CACHED_STEMS:
             self._cached_terms, self._cached_counts = {}, {}

@@ -23,6 +23,8 @@ MIN_TABLE_SIZE: Final = 8
 MAX_LOAD: Final = 0.6
 # Bytes of the texts that are compared at once, to find the first in alphabetical order.
 KEY_BYTES: Final = 8
+# Texts that were added lately are remembered with their numbers, unless there are more than this number.
+MAX_RECENT: Final = 50_000
 # As many texts or fewer are not narrowed down by their bytes: the caller compares them one by one.
 MAX_UNFILTERED_TEXTS: Final = 64
 
@@ -59,6 +61,8 @@ class Texts(Sequence[str]):
         # Made on first use: of thousands of attributes few are ever filtered by.
         self._table: AnyArray | None = None
         self._making_table = threading.Lock()
+        # For the writer: documents repeat words and values, and looking one up costs ten times as much.
+        self._recent: dict[str, int] = {}
 
     def __len__(self) -> int:
         return self._n_stored + len(self._ends)
@@ -80,9 +84,17 @@ class Texts(Sequence[str]):
 
     def add(self, text: str) -> int:
         """Return the number of a text; add it if it is new."""
-        existing = self.number(text)
-        if existing is not None:
-            return existing
+        number = self._recent.get(text)
+        if number is None:
+            number = self.number(text)
+            if number is None:
+                number = self._append(text)
+            if len(self._recent) == MAX_RECENT:
+                self._recent.clear()
+            self._recent[text] = number
+        return number
+
+    def _append(self, text: str) -> int:
         number = len(self)
         self._letters += _encode(text)
         self._ends.append(len(self._letters))

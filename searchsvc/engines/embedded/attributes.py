@@ -32,8 +32,6 @@ from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
 # Numbers are stored among the texts, after a character that no text begins with.
 _NUMBER: Final = "\0"
-# Values of an attribute that are remembered with their codes.
-MAX_RECENT: Final = 10_000
 _NO_READINGS: Final = TextReadings(None, None, None)
 
 
@@ -137,16 +135,16 @@ class Attribute:
         self._new_values: list[AttributeValue] = []
         self._new_pairs: list[tuple[int, int]] = []
         self._new_keys: list[int] = []
-        # Codes of values that were added lately: documents repeat values, and looking one up costs ten times as much.
-        self._recent: dict[AttributeValue, int] = {}
         # The ranks of that many values: see `text_ranks`.
         self._ranks: tuple[int, ScoreArray] = 0, np.empty(0)
 
     def add(self, slot: int, value: AttributeValue) -> None:
         """Give a slot a value. Slots ascend. Readers see it after `commit`."""
-        code = self._recent.get(value)
-        if code is None:
-            code = self._code_of(value)
+        n_before = len(self._texts)
+        code = self._texts.add(_as_text(value))
+        if code == n_before:
+            self._new_values.append(value)
+            self._new_keys.append(min(self.codes_of(value)))
         self._new_pairs.append((slot, code))
 
     def commit(self) -> None:
@@ -157,18 +155,6 @@ class Attribute:
         self._codes.extend(pairs[:, 1])
         self._slots.extend(pairs[:, 0])
         self._new_pairs = []
-
-    def _code_of(self, value: AttributeValue) -> int:
-        """Return the code of a value; add it if it is new."""
-        n_before = len(self._texts)
-        code = self._texts.add(_as_text(value))
-        if code == n_before:
-            self._new_values.append(value)
-            self._new_keys.append(min(self.codes_of(value)))
-        if len(self._recent) == MAX_RECENT:
-            self._recent.clear()
-        self._recent[value] = code
-        return code
 
     def _commit_values(self) -> None:
         readings = [read_text(value) if isinstance(value, str) else _NO_READINGS for value in self._new_values]

@@ -121,7 +121,7 @@ class ForwardIndex:
 
         Returns their postings: the terms (n,), and in the same order the entries.
         """
-        rows = [self._rows_of(d) if isinstance(d, int) else self._new_rows(d) for d in documents]
+        rows = [self._stored_entries(d) if isinstance(d, int) else self._new_entries(d) for d in documents]
         first_slot = len(self._lengths)
         self._lexicon.commit()
         words = _joined([row.words for row in rows], np.int32)
@@ -146,8 +146,8 @@ class ForwardIndex:
         )
         return postings.terms, entries
 
-    def _new_rows(self, analyses: Sequence[Analysis]) -> _SlotEntries:
-        """Return the rows of a document, and add its words to the lexicon."""
+    def _new_entries(self, analyses: Sequence[Analysis]) -> _SlotEntries:
+        """Return the entries of a document, and add its words to the lexicon."""
         words: list[int] = []
         fields: list[int] = []
         positions: list[int] = []
@@ -164,7 +164,7 @@ class ForwardIndex:
             title=words_hash(analyses[self._title].words),
         )
 
-    def _rows_of(self, slot: int) -> _SlotEntries:
+    def _stored_entries(self, slot: int) -> _SlotEntries:
         start, end = self._starts.view()[slot : slot + 2]
         return _SlotEntries(
             words=self._words.view()[start:end],
@@ -193,7 +193,7 @@ class ForwardIndex:
 
     def remove(self, slots: Sequence[int]) -> None:
         """Subtract live slots from the statistics. Their rows stay."""
-        rows = [self._rows_of(slot) for slot in slots]
+        rows = [self._stored_entries(slot) for slot in slots]
         words = _joined([row.words for row in rows], np.int32)
         self._count(words, -1)
         postings = self._postings_of(rows, words)

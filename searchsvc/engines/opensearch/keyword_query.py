@@ -164,15 +164,13 @@ def _bm25_clause(term: QueryTerm, field: int, idf: float, rarity: Callable[[str,
 def _contains(term: QueryTerm) -> Clause:
     """Return the clause that matches documents with a term."""
     words: list[Clause] = [{"match": {"all": _alternatives(term)}}] if term.stems else []
-    phrases = [Phrase(tuple(a.stem.split())) for a in term.alternatives if a.is_phrase]
-    return any_of([*words, *map(phrase_clause, phrases)])
+    return any_of([*words, *map(phrase_clause, term.phrases)])
 
 
 def _has_words(term: QueryTerm) -> Clause:
     """Return the clause that matches documents with a word or phrase of a term as it is written."""
     words = [alternative.word for alternative in term.alternatives if not alternative.is_phrase]
-    phrases = [Phrase(tuple(a.stem.split())) for a in term.alternatives if a.is_phrase]
-    return any_of([*([{"terms": {"words": words}}] if words else []), *map(phrase_clause, phrases)])
+    return any_of([*([{"terms": {"words": words}}] if words else []), *map(phrase_clause, term.phrases)])
 
 
 def _alternatives(term: QueryTerm) -> str:

@@ -46,6 +46,7 @@ BODY = Body(Order, max_bytes=20_000)
         (b'{"items":[{"kind":"view","value":1e999}]}', "items[0].value", "a finite number"),
         (b'{"prices":{"a":{"eur":1},"b.c":{"eur":2,"usd":"3"}}}', "prices.b.c.usd", "a number"),
         (b'{"prices":{"a":3}}', "prices.a", "an object"),
+        (b'{"prices":{"a":{},"[...]":3,"c":4}}', "prices.[...]", "an object"),
         (b'{"shown":3}', "shown", "true or false or an object"),
         (b'{"since":3}', "since", "a time as in RFC 3339 or null"),
         (b'{"since":"yesterday"}', "since", "a time as in RFC 3339"),
@@ -62,6 +63,22 @@ def test_half_a_surrogate_pair_is_named() -> None:
     with pytest.raises(InvalidInput, match=r"names\[1\] is 'a\\\\ud800'; allowed: whole characters") as refused:
         BODY.decode(rb'{"names":["x","a\ud800"]}')
     assert refused.value.field == "names[1]"
+
+
+def test_of_many_members_the_first_wrong_one_is_named_without_trying_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    conversions: list[object] = []
+    convert = msgspec.convert
+
+    def counted(request: object, kind: type[Order]) -> object:
+        conversions.append(kind)
+        return convert(request, kind)
+
+    monkeypatch.setattr(msgspec, "convert", counted)
+    members = ",".join(f'"m{i}":{{}}' if i not in (700, 800) else f'"m{i}":3' for i in range(1000))
+    with pytest.raises(InvalidInput) as refused:
+        BODY.decode(b'{"prices":{%s}}' % members.encode())
+    assert refused.value.field == "prices.m700"
+    assert 1 <= len(conversions) <= 12
 
 
 def test_the_body_itself_is_shown() -> None:
