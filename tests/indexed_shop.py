@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import msgspec
@@ -19,7 +19,7 @@ from events.streams import catalog_subject
 from events.types import ControlEvent, DocumentDeleted, DocumentUpserted, IndexConfigured, IndexDeleted
 from searchsvc.behavior.query_counts import QueryCounts
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
-from searchsvc.engines.protocol import Delete, Engine, EngineSnapshot, Indexes, IndexStorage, Upsert
+from searchsvc.engines.protocol import Engine, EngineSnapshot, Indexes, IndexStorage
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.indexing.rebuild import CompareSnapshots, RebuildStatus
 from searchsvc.rehearsal.canaries import Canaries
@@ -156,5 +156,5 @@ class _GatedStorage:
         self._gate.saved.append(self._name)
         self._storage.save()
 
-    def compact(self, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> Engine | None:
-        return self._storage.compact(encode)
+    def compact(self) -> Engine | None:
+        return self._storage.compact()

@@ -10,7 +10,7 @@ Adapters: `searchsvc.engines.embedded` and `searchsvc.engines.opensearch`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -245,10 +245,8 @@ class IndexStorage(Protocol):
         """Store the engine's newest snapshot."""
         ...
 
-    def compact(self, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> Engine | None:
-        """Rebuild the current engine if most of it is deleted documents.
-
-        encode: adds vectors to upserts
+    def compact(self) -> Engine | None:
+        """Replace the current engine by one without deleted documents, if they are most of it.
 
         Returns the new engine, or None if the current one stays.
         """

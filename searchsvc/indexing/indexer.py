@@ -232,7 +232,9 @@ class Indexer:
         engine = self.engine
         if engine is not None:
             self._write(engine, batch)
-            self.engine = self.storage.compact(partial(self._add_vectors, engine.settings)) or engine
+            compacted = self.storage.compact()
+            if compacted is not None:
+                self.engine, self._n_unsaved = compacted, 0
 
     def _write(self, engine: Engine, records: Sequence[Record]) -> None:
         """Write the records that an engine does not hold yet.

@@ -6,13 +6,18 @@ Reads come from the page cache and take no lock.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from searchsvc.engines.columnar.columns import Column
 from tuning.arrays import AnyArray
+
+# Name of the file.
+DOCUMENTS: Final = "documents"
 
 
 class DocumentFile:
@@ -39,6 +44,12 @@ class DocumentFile:
             raise OSError(f"wrote {n_written} of {len(data)} bytes to {self.path}")
         ends = self.size_bytes + np.cumsum([len(document) for document in documents], dtype=np.int64)
         self._ends.extend(ends)
+
+    def copy(self, slots: Sequence[int], path: Path) -> None:
+        """Write the documents of some slots to another file, one after another."""
+        view = self.view()
+        with path.open("wb") as file:
+            file.writelines(view.read(slot) for slot in slots)
 
     def view(self) -> DocumentView:
         return DocumentView(self._file, self._ends.view())

@@ -21,7 +21,7 @@ from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.quantized import StoredVectors
 from searchsvc.engines.columnar.vectors import VectorIndex
 from searchsvc.engines.embedded.attributes import Attributes, StoredAttributes
-from searchsvc.engines.embedded.documents import DocumentFile
+from searchsvc.engines.embedded.documents import DOCUMENTS, DocumentFile
 from searchsvc.engines.embedded.forward import ForwardIndex, StoredForward
 from searchsvc.engines.embedded.ids import Ids, StoredIds
 from searchsvc.engines.embedded.kernels.structs import RunArrays
@@ -81,7 +81,7 @@ class EmbeddedEngine:
         self.dimension = dimension if settings.embedding is not None else 0
         self.generation = generation
         folder.mkdir(parents=True, exist_ok=True)
-        self.documents = DocumentFile(folder / "documents", stored.document_ends if stored else None)
+        self.documents = DocumentFile(folder / DOCUMENTS, stored.document_ends if stored else None)
         title = [field.name for field in settings.searchable].index(settings.title)
         self._forward = ForwardIndex(
             len(settings.searchable), title, stored.forward if stored else None, Languages.of_index(settings)

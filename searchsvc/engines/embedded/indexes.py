@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -14,10 +14,8 @@ from events.index_control import IndexControl
 from events.settings import IndexSettings
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.engine import EmbeddedEngine
-from searchsvc.engines.protocol import Delete, Engine, Upsert
+from searchsvc.engines.protocol import Engine
 
-# Documents that are written at once when an index is compacted.
-BATCH: Final = 256
 # Vector legs of large indexes that run at the same time; others wait.
 N_VECTOR_THREADS: Final = 2
 log = logging.getLogger(__name__)
@@ -94,22 +92,13 @@ class EmbeddedStorage:
         if self._engine is not None:
             storage.save(self._engine, self._folder, self._model)
 
-    def compact(self, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> EmbeddedEngine | None:
+    def compact(self) -> EmbeddedEngine | None:
         engine = self._engine
-        return self.rebuild(engine, encode) if engine is not None and engine.is_worth_compacting else None
-
-    def rebuild(
-        self, engine: EmbeddedEngine, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]
-    ) -> EmbeddedEngine:
-        """Write the documents of an engine to one without dead slots, and make that the current one."""
-        views = engine.snapshot().views
-        self._engine = rebuilt = self.create()
-        slots = engine.live_slots().tolist()
-        for start in range(0, len(slots), BATCH):
-            texts = [bytes(views.documents.read(slot)) for slot in slots[start : start + BATCH]]
-            rebuilt.apply(encode([Upsert.from_json(text) for text in texts]), views.catalog_seq)
-        storage.drop_others(self._folder, rebuilt.generation)
-        return rebuilt
+        if engine is None or not engine.is_worth_compacting:
+            return None
+        compacted = storage.compact(engine, self._folder, self._executor)
+        self.adopt(compacted)
+        return compacted
 
     def _open_newest(self) -> EmbeddedEngine:
         for snapshot in storage.snapshots(self._folder):

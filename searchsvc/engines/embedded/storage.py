@@ -21,6 +21,8 @@ import numpy as np
 from events.errors import Corrupt
 from events.settings import IndexSettings
 from events.snapshot import sync
+from searchsvc.engines.embedded.compaction import compacted
+from searchsvc.engines.embedded.documents import DOCUMENTS
 from searchsvc.engines.embedded.engine import EmbeddedEngine, StoredEngine
 from searchsvc.engines.embedded.manifest import MANIFEST, SCHEMA, Manifest, read_manifest, require_unchanged, sha256
 from searchsvc.engines.embedded.stored_files import load_stored, save_stored
@@ -86,15 +88,28 @@ def load(
     for name, digest in manifest.files.items():
         require_unchanged(snapshot / name, digest)
     work = work_folder(folder, manifest.generation)
-    require_unchanged(work / "documents", manifest.documents_sha256, manifest.documents_bytes)
+    require_unchanged(work / DOCUMENTS, manifest.documents_sha256, manifest.documents_bytes)
     stored, base = load_stored(StoredEngine, snapshot), vector_base(snapshot)
     return EmbeddedEngine(work, settings, manifest.dimension, manifest.generation, stored, base, executor)
 
 
 def create(folder: Path, settings: IndexSettings, dimension: int, executor: Executor | None = None) -> EmbeddedEngine:
     """Create an engine without documents, of a new generation. executor: see `EmbeddedEngine`."""
-    generation = uuid.uuid4().hex[:12]
+    generation = _new_generation()
     return EmbeddedEngine(work_folder(folder, generation), settings, dimension, generation, executor=executor)
+
+
+def compact(engine: EmbeddedEngine, folder: Path, executor: Executor | None = None) -> EmbeddedEngine:
+    """Create an engine with the documents of another and without dead slots. For the writer's thread.
+
+    executor: see `EmbeddedEngine`
+    """
+    generation = _new_generation()
+    work = work_folder(folder, generation)
+    work.mkdir(parents=True)
+    engine.documents.copy(engine.live_slots().tolist(), work / DOCUMENTS)
+    stored = compacted(engine.store())
+    return EmbeddedEngine(work, engine.settings, engine.dimension, generation, stored, executor=executor)
 
 
 def snapshots(folder: Path) -> list[Path]:
@@ -130,7 +145,7 @@ def stored_documents(folder: Path) -> dict[str, bytes]:
             manifest = read_manifest(snapshot)
             for name in ("live.npy", "document_ends.npy"):
                 require_unchanged(snapshot / name, manifest.files[name])
-            file = work_folder(folder, manifest.generation) / "documents"
+            file = work_folder(folder, manifest.generation) / DOCUMENTS
             require_unchanged(file, manifest.documents_sha256, manifest.documents_bytes)
             content = file.read_bytes()
             ends = np.load(snapshot / "document_ends.npy").tolist()
@@ -162,6 +177,10 @@ def has_snapshot(folder: Path, generation: str) -> bool:
 def work_folder(folder: Path, generation: str) -> Path:
     """Return the folder that the engine of a generation writes to."""
     return folder / f"work-{generation}"
+
+
+def _new_generation() -> str:
+    return uuid.uuid4().hex[:12]
 
 
 def _is_of(snapshot: Path, generation: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
@@ -26,7 +26,7 @@ from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.engine import OpenSearchEngine
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.opensearch.status import has_knn
-from searchsvc.engines.protocol import Delete, Engine, Upsert
+from searchsvc.engines.protocol import Engine
 
 # An index whose shards are not allocated by then is red; opening it is tried again.
 NEW_INDEX_TIMEOUT: Final = "5s"
@@ -146,9 +146,8 @@ class OpenSearchStorage:
     def save(self) -> None:
         """Do nothing: the node stores each write."""
 
-    def compact(self, encode: Callable[[list[Upsert]], Sequence[Upsert | Delete]]) -> None:
+    def compact(self) -> None:
         """Do nothing: the node merges its segments itself."""
-        del encode
 
     def _create(self, knn: bool) -> OpenSearchEngine:
         number = max(map(_number, self._concrete_indexes()), default=0) + 1

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from events.errors import NotFound
-from searchsvc.analysis.understanding import understand
 from searchsvc.engines.embedded import storage
+from searchsvc.engines.embedded.engine import COMPACT_MIN
 from searchsvc.engines.embedded.indexes import EmbeddedStorage
 from searchsvc.engines.protocol import Delete
-from tests.factories import DIMENSION, SETTINGS, engine, upsert
+from tests.factories import DIMENSION, SETTINGS, upsert
 
 
 def stored(folder: Path) -> EmbeddedStorage:
@@ -49,21 +48,21 @@ def test_an_adopted_engine_is_the_only_one_left(tmp_path: Path) -> None:
 def test_an_index_with_few_dead_slots_stays(tmp_path: Path) -> None:
     index = stored(tmp_path)
     index.open().apply([upsert("1", "red")], 1)
-    assert index.compact(list) is None
+    assert index.compact() is None
 
 
-def test_compaction_drops_dead_slots_and_keeps_every_answer(tmp_path: Path) -> None:
-    index = engine(tmp_path, [upsert(str(i), f"red shoe {i}", seed=i, votes=i) for i in range(30)])
-    index.apply([Delete(str(i)) for i in range(0, 30, 2)], 31)
-    before = index.snapshot()
-    after = stored(tmp_path).rebuild(index, list).snapshot()
-    assert (after.n_documents, after.catalog_seq) == (15, 31)
-    assert after.generation != before.generation
-    query = understand("red 29", after.lexicon)
-    for document_id in ("1", "29"):
-        old, new = (
-            snapshot.reading().text_features(np.array([snapshot.reading().find(document_id)]), query)
-            for snapshot in (before, after)
-        )
-        np.testing.assert_array_equal(old.bm25, new.bm25)
-    assert after.reading().find("2") is None
+def test_a_compacted_index_is_stored_before_the_old_one_is_dropped(tmp_path: Path) -> None:
+    index = stored(tmp_path)
+    opened = index.open()
+    opened.apply([upsert(str(i), "red") for i in range(COMPACT_MIN + 2)], 8)
+    opened.apply([Delete(str(i)) for i in range(COMPACT_MIN + 1)], 13)
+    compacted = index.compact()
+    assert compacted is not None
+    assert compacted.live_slots().tolist() == [0]
+    assert compacted.generation != opened.generation
+    assert [path.name for path in tmp_path.glob("work-*")] == [f"work-{compacted.generation}"]
+    reopened = stored(tmp_path).open()
+    snapshot, reading = reopened.snapshot(), reopened.snapshot().reading()
+    assert (snapshot.generation, snapshot.catalog_seq, snapshot.n_documents) == (compacted.generation, 13, 1)
+    last = upsert(str(COMPACT_MIN + 1), "red")
+    assert reading.read([reading.find(last.id) or 0]) == [msgspec.Raw(last.text)]

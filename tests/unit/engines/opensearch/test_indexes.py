@@ -54,5 +54,5 @@ def test_a_new_index_gets_the_next_number_after_those_of_its_own_name() -> None:
 def test_the_node_stores_and_merges_by_itself() -> None:
     opened, node = storage(lambda *_: None)
     opened.save()
-    opened.compact(lambda upserts: upserts)
+    opened.compact()
     assert node.requests == []
