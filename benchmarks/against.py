@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks import paired, report
 from benchmarks.answers import Difference, differences
 from benchmarks.checkout import Checkout
+from benchmarks.collection import documents_file
 from benchmarks.importing import Imported, import_collection
 from benchmarks.inprocess import facet_fields
 from benchmarks.paired import Comparison
@@ -84,6 +85,7 @@ def measure(folder: Path, other: Path, *, n_queries: int, n_runs: int, say: Call
     """
     require(n_queries >= 1, "queries", n_queries, "1 or more")
     require(n_runs >= 1, "runs", n_runs, "1 or more")
+    documents_file(folder)  # before services are started
     checkouts = dict(zip(SIDES, (Checkout.of_this_process(), Checkout.in_folder(other)), strict=True))
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         imported = _fill(checkouts, Path(scratch), folder, say)

@@ -28,6 +28,7 @@ import numpy as np
 from benchmarks import inprocess, report
 from benchmarks.bare import BareParts
 from benchmarks.errors import BenchmarkFailed
+from benchmarks.collection import documents_file
 from benchmarks.importing import Imported, import_collection, saved
 from benchmarks.queries import WARM_UP, sample_queries, warm_up_size
 from benchmarks.reference import Reference
@@ -70,6 +71,7 @@ def measure(folder: Path, plan: Plan, say: Callable[[str], None]) -> dict[str, A
     """
     for name in ("n_queries", "n_load", "n_changes", "n_restarts"):
         require(getattr(plan, name) >= 1, name.removeprefix("n_"), getattr(plan, name), "1 or more")
+    documents_file(folder)  # before a service is started
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         data_dir = Path(scratch) / "data"
         service = RunningService(data_dir)

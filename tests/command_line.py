@@ -31,7 +31,7 @@ class Done(NamedTuple):
 
 def run(*words: str, stdin: str | bytes | None = None, **environment: str) -> Done:
     """Run a command in this process, or in one of its own if it serves: that changes what the process shares."""
-    if words[0] in SERVING:
+    if words[0] in SERVING and "--help" not in words:
         return run_process(*words, **environment)
     result = CliRunner().invoke(main, words, input=stdin, env=environment)
     if result.exception is not None and not isinstance(result.exception, SystemExit):

@@ -40,6 +40,7 @@ SHARING = {
         "tests/contract/test_engine.py",
         "tests/integration/test_opensearch.py",
         "tests/integration/test_opensearch_faults.py",
+        "tests/property/test_facet_laws.py",
     ),
     "the service": (
         "tests/e2e/test_storefront.py",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from rapidfuzz import process
@@ -79,17 +79,22 @@ def families(members: Mapping[str, object], names: Sequence[str]) -> list[str]:
 
 
 def check_filter(
-    condition: Filter, field: str, names: Collection[str], has_range_values: Callable[[Range], bool]
+    condition: Filter,
+    field: str,
+    names: Iterable[str],
+    has_attribute: Callable[[str], bool],
+    has_range_values: Callable[[Range], bool],
 ) -> None:
     """Raise InvalidInput as `searchsvc.engines.protocol.EngineSnapshot.check_filter` says.
 
-    names: the attributes that documents have
+    names: the attributes that documents have, for the message
+    has_attribute: whether any document has an attribute
     has_range_values: whether an attribute has values of the kind that a range needs
     """
     for clause in clauses(condition):
         if clause.field == "id":
             continue
-        if clause.field not in names:
+        if not has_attribute(clause.field):
             raise unknown_attribute(clause.field, list(names), field)
         if isinstance(clause, Range) and not has_range_values(clause):
             raise no_range_values(clause.field, field, dates=clause.dates)

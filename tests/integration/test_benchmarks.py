@@ -30,6 +30,8 @@ from benchmarks.running import START_TIMEOUT_S
 from events.errors import InvalidInput
 from searchsvc.cli.sample import sample_catalogue
 
+N_DOCUMENTS = 300
+
 
 def silent(_: str) -> None:
     """Take a benchmark's progress and print nothing."""
@@ -38,7 +40,7 @@ def silent(_: str) -> None:
 @pytest.fixture
 def collection(tmp_path: Path) -> Path:
     """A judged collection: the sample catalogue, with titles as queries, each relevant to its own product."""
-    documents = list(sample_catalogue(1100))
+    documents = list(sample_catalogue(N_DOCUMENTS))
     (tmp_path / "docs.jsonl").write_bytes(b"".join(documents))
     products = [msgspec.json.decode(line) for line in documents[:30]]
     queries = [json.dumps({"id": f"q{p['id']}", "text": p["title"]}) for p in products]
@@ -144,10 +146,10 @@ def test_latency_against_the_same_checkout_finds_the_same_answers(tmp_path: Path
 
 def test_scale_measures_each_size_and_reads_vectors_from_a_folder(collection: Path) -> None:
     vectors = collection / "vectors"
-    plan = scale.Plan(sizes=(2400, 1200), n_queries=10, n_searches=20, n_upserts=3, vectors=vectors)
+    plan = scale.Plan(sizes=(600, 300), n_queries=10, n_searches=20, n_upserts=3, vectors=vectors)
     result = scale.measure(collection, plan, silent)
     scale.print_result(result)
-    assert [row["documents"] for row in result["table"]] == [1200, 2400]
+    assert [row["documents"] for row in result["table"]] == [300, 600]
     for row in result["table"]:
         assert row["search_ms"]["cold"].n == row["search_ms"]["filtered"].n == 10
         assert row["upsert_to_searchable_ms"].n == 3
@@ -158,7 +160,7 @@ def test_scale_measures_each_size_and_reads_vectors_from_a_folder(collection: Pa
 
 
 def test_events_measures_what_is_stored_and_how_long_searches_take() -> None:
-    result = events.measure(None, n_events=2_000, n_documents=1100, seconds=0.5, rounds=1, say=silent)
+    result = events.measure(None, n_events=2_000, n_documents=N_DOCUMENTS, seconds=0.5, rounds=1, say=silent)
     events.print_result(result)
     assert (result["accepted_but_missing"], result["stored_more_than_once"]) == (0, 0)
     assert result["accepted"] >= 2_000

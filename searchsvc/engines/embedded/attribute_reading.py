@@ -57,6 +57,12 @@ class AttributeReading:
         self._n_values = len(values.numbers)
 
     @cached_property
+    def live_codes(self) -> IntArray:
+        """The codes of the pairs of live slots."""
+        codes: IntArray = self.codes[self._live[self.slots]]
+        return codes
+
+    @cached_property
     def numbers(self) -> ScoreArray:
         """(n_values,) each value as a number, nan if it is none."""
         numbers = self._own_numbers

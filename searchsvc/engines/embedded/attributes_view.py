@@ -53,13 +53,20 @@ class AttributesView:
 
     def check(self, condition: Filter, field: str) -> None:
         """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
-        if self._n_slots:
-            check_filter(condition, field, self._by_name, self._has_values)
+        if self._live.any():
+            names = (name for name in self._by_name if self._has_attribute(name))
+            check_filter(condition, field, names, self._has_attribute, self._has_range_values)
 
-    def _has_values(self, condition: Range) -> bool:
+    def _has_attribute(self, name: str) -> bool:
+        reading = self._read(name)
+        return reading is not None and len(reading.live_codes) > 0
+
+    def _has_range_values(self, condition: Range) -> bool:
         reading = self._read(condition.field)
-        values = (reading.dates if condition.dates else reading.numbers) if reading is not None else np.empty(0)
-        return not len(values) or not np.isnan(values).all()
+        if reading is None:
+            return False
+        values = reading.dates if condition.dates else reading.numbers
+        return bool(np.isfinite(values[reading.live_codes]).any())
 
     def facet(self, name: str, matching: BoolArray, max_values: int, query: str = "") -> Facet:
         """Count how many matching slots have each value of an attribute.

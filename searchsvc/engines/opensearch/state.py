@@ -47,7 +47,7 @@ class IndexState(msgspec.Struct, frozen=True):
     def check_filter(self, condition: Filter, field: str) -> None:
         """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
         if self.attribute_kinds or self.n_documents:
-            check_filter(condition, field, self.attribute_kinds, self._has_values)
+            check_filter(condition, field, self.attribute_kinds, self.attribute_kinds.__contains__, self._has_values)
 
     def _has_values(self, condition: Range) -> bool:
         kinds = kinds_of_attribute(self.attribute_kinds, condition.field)
