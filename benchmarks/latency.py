@@ -27,8 +27,8 @@ import numpy as np
 
 from benchmarks import inprocess, report
 from benchmarks.bare import BareParts
-from benchmarks.errors import BenchmarkFailed
 from benchmarks.collection import documents_file
+from benchmarks.errors import BenchmarkFailed
 from benchmarks.importing import Imported, import_collection, saved
 from benchmarks.queries import WARM_UP, sample_queries, warm_up_size
 from benchmarks.reference import Reference

@@ -95,7 +95,7 @@ class App:
         node = open_node(config, shutdown)
         keyring = await open_keyring(config, shutdown)
         behavior_state = BehaviorState(
-            n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events
+            n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events, reader=keyring
         )
         search = open_search(config, log, node, embedder, shutdown)
         indexers = open_indexers(config, log, search, behavior_state, encoder, shutdown)

@@ -25,7 +25,7 @@ from events.types import BehaviorEvent, InteractionRecorded
 from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 # Names of the snapshot's parts that are not the state's.
 LEARNT: Final = "learnt"
 UNFINISHED: Final = "unfinished"

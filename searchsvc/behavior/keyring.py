@@ -161,6 +161,17 @@ class Keyring:
             row = self._reader.execute("SELECT key FROM users WHERE pseudonym = ?", [pseudonym]).fetchone()
         return User(pseudonym, row[0]) if row is not None else None
 
+    def opened(self, ranking: RankingShown) -> RankingShown | None:
+        """Return a ranking with its query and request readable; None if its user is erased or forgotten.
+
+        Raises Corrupt if it was not sealed under their key.
+        """
+        return open_ranking(ranking, self.by_pseudonym(ranking.user) if ranking.sealed_query else None)
+
+    def query_hash(self, words: str) -> str:
+        """Return a hash that is the same for the same words, and tells nothing about them without this file."""
+        return base64.urlsafe_b64encode(hmac.digest(self._secret, b"query\0" + words.encode(), "sha256")[:12]).decode()
+
     async def ensure_stored(self) -> None:
         """Wait until every user that was returned is on disk. Raises Unavailable."""
         if self._unsaved:

@@ -1,39 +1,61 @@
-"""How often shoppers made each query, for suggestions. Pure.
+"""How often shoppers made each query, and how many of them, for suggestions. Pure.
 
-Queries are counted from the log. Queries tied to a shopper are sealed there and are never counted; those of fewer than
-`MIN_COUNT` rankings are never suggested.
+A query is suggested once `MIN_USERS` users made it. What only users with a token made is a keyed hash until then. Users
+without a token cannot be told apart, so all of them count as one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
+from events.errors import Corrupt
 from events.types import RankingShown
 from searchsvc.analysis.analyzer import normalized
 from searchsvc.analysis.query_syntax import read_query
 from searchsvc.behavior.redaction import REDACTED
 
 MAX_QUERIES: Final = 10_000
-MIN_COUNT: Final = 5
+MIN_USERS: Final = 5
 MAX_QUERY_CHARS: Final = 100
 
 
-class QueryCount(msgspec.Struct, array_like=True, gc=False):
-    """One query and its count.
+class RankingReader(Protocol):
+    """Reads queries that are sealed, and hashes them."""
 
-    key: the query's words, folded.
-    text: the query as it was first typed.
+    def opened(self, ranking: RankingShown) -> RankingShown | None:
+        """Return a ranking with its query readable, or None if nobody can read it any more. Raises Corrupt."""
+        ...
+
+    def query_hash(self, words: str) -> str:
+        """Return a hash that is the same for the same words, and tells nothing about them without a secret."""
+        ...
+
+
+class QueryCount(msgspec.Struct, array_like=True, gc=False):
+    """One query and who made it.
+
+    hashed: keyed hash of its words.
     count: rankings of this query that showed documents.
+    users: pseudonyms of the first who made it, at most `MIN_USERS`; '' stands for all who are not named.
+    key: its words, folded; '' as long as only users with a token made it, and too few.
+    text: the query as it was typed; '' like `key`.
     """
 
     index: str
-    key: str
-    text: str
-    count: int
+    hashed: str
+    count: int = 0
+    users: list[str] = []
+    key: str = ""
+    text: str = ""
+
+    @property
+    def is_common(self) -> bool:
+        """Whether enough users made it to show it to others."""
+        return len(self.users) >= MIN_USERS
 
 
 class QueryCounts:
@@ -42,37 +64,52 @@ class QueryCounts:
     When an index has more than `size` queries, all its counts are halved and zeros dropped, so that old queries fade.
     `add` is for the event loop; `matching` is for any thread.
 
-    counts: counts to start from.
+    reader: None counts only queries that are not sealed.
     size: queries to keep for each index.
     """
 
-    def __init__(self, counts: Iterable[QueryCount] = (), *, size: int = MAX_QUERIES) -> None:
+    def __init__(self, reader: RankingReader | None = None, *, size: int = MAX_QUERIES) -> None:
+        self._reader = reader or _PlainReader()
         self._size = size
+        # By index and hash.
         self._counts: dict[str, dict[str, QueryCount]] = {}
-        for query in counts:
-            self._counts.setdefault(query.index, {})[query.key] = query
 
     def __iter__(self) -> Iterator[QueryCount]:
         return (query for counts in list(self._counts.values()) for query in list(counts.values()))
 
+    def restore(self, counts: Iterable[QueryCount]) -> None:
+        """Start from these counts."""
+        self._counts = {}
+        for query in counts:
+            self._counts.setdefault(query.index, {})[query.hashed] = query
+
     def add(self, ranking: RankingShown) -> None:
         """Count the query of a ranking, if it is complete, without signs, and its first page shows something."""
-        text = " ".join(ranking.query.split())
-        excluded = ranking.typing or ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
+        text = "" if ranking.typing else " ".join(self._query(ranking).split())
+        excluded = ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
         if excluded or not 0 < len(text) <= MAX_QUERY_CHARS or read_query(text).has_signs:
             return
         key = normalized(text)
         if not key:
             return
-        counts = self._counts.setdefault(ranking.index, {})
-        query = counts.get(key)
-        if query is not None:
-            query.count += 1
-            return
-        counts[key] = QueryCount(ranking.index, key, text, 1)
+        hashed, counts = self._reader.query_hash(key), self._counts.setdefault(ranking.index, {})
+        query = counts.setdefault(hashed, QueryCount(ranking.index, hashed))
+        query.count += 1
+        if not query.is_common and ranking.user not in query.users:
+            query.users.append(ranking.user)
+        if not query.text and (query.is_common or not ranking.user):
+            query.key, query.text = key, text
         if len(counts) > self._size:
-            halved = {key: QueryCount(q.index, key, q.text, q.count // 2) for key, q in counts.items()}
-            self._counts[ranking.index] = {key: query for key, query in halved.items() if query.count}
+            halved = {name: msgspec.structs.replace(query, count=query.count // 2) for name, query in counts.items()}
+            self._counts[ranking.index] = {name: query for name, query in halved.items() if query.count}
+
+    def _query(self, ranking: RankingShown) -> str:
+        """Return the query of a ranking, '' if nobody can read it any more."""
+        try:
+            opened = self._reader.opened(ranking)
+        except Corrupt:
+            return ""
+        return opened.query if opened is not None else ""
 
     def matching(
         self, index: str, prefix: str, n: int, accept: Callable[[QueryCount], bool] = lambda query: True
@@ -88,8 +125,16 @@ class QueryCounts:
             return []
         inner = f" {key}"
         counts = list(self._counts.get(index, {}).values())
-        matches = [
-            query for query in counts if query.count >= MIN_COUNT and (query.key.startswith(key) or inner in query.key)
-        ]
+        matches = [query for query in counts if query.is_common and (query.key.startswith(key) or inner in query.key)]
         matches.sort(key=lambda query: (not query.key.startswith(key), -query.count, query.key))
         return list(islice(filter(accept, matches), n))
+
+
+class _PlainReader:
+    """Reads what is not sealed. Its hash is the words themselves."""
+
+    def opened(self, ranking: RankingShown) -> RankingShown | None:
+        return None if ranking.sealed_query else ranking
+
+    def query_hash(self, words: str) -> str:
+        return words

@@ -10,7 +10,7 @@ import msgspec
 
 from events.errors import Corrupt
 from events.types import BehaviorEvent, InteractionRecorded
-from searchsvc.behavior.query_counts import QueryCount, QueryCounts
+from searchsvc.behavior.query_counts import QueryCount, QueryCounts, RankingReader
 from searchsvc.behavior.recent_rankings import RankingSummary, RecentRankings
 from searchsvc.behavior.stored_events import StoredEventIds
 
@@ -24,13 +24,14 @@ class BehaviorState:
 
     n_rankings: rankings to keep.
     n_events: ids of stored interactions to keep, at least.
+    reader: see `QueryCounts`.
     """
 
-    def __init__(self, *, n_rankings: int, n_events: int) -> None:
+    def __init__(self, *, n_rankings: int, n_events: int, reader: RankingReader | None = None) -> None:
         self.seq = 0
         self.rankings = RecentRankings(n_rankings)
         self.event_ids = StoredEventIds(n_events)
-        self.query_counts = QueryCounts()
+        self.query_counts = QueryCounts(reader)
         self._acknowledged: OrderedDict[str, None] = OrderedDict()
 
     def has_stored(self, event_id: str) -> bool:
@@ -70,11 +71,12 @@ class BehaviorState:
         """Start from the state that `parts` returned at message `seq`. Raises Corrupt if it is not such a state."""
         try:
             rankings = _rankings_decoder.decode_lines(parts["rankings"])
-            self.query_counts = QueryCounts(_queries_decoder.decode_lines(parts["queries"]))
+            queries = _queries_decoder.decode_lines(parts["queries"])
             self.event_ids.restore(parts["events"])
         except (KeyError, msgspec.DecodeError) as error:
             raise Corrupt(f"no state of BEHAVIOR: {error}") from error
         self.rankings.restore(rankings)
+        self.query_counts.restore(queries)
         self.seq = seq
 
     def _add(self, event: BehaviorEvent, seq: int) -> bool:

@@ -59,7 +59,7 @@ class Canaries:
         )
 
     def _frequent_queries(self, index: str) -> list[str]:
-        counts = [count for count in self._queries if count.index == index]
+        counts = [count for count in self._queries if count.index == index and count.text]
         counts.sort(key=lambda count: (-count.count, count.key))
         return [count.text for count in counts[:N_QUERIES]]
 

@@ -18,7 +18,7 @@ import msgspec
 from events.control import ControlState
 from events.errors import Unavailable
 from events.types import RankingShown
-from searchsvc.behavior.keyring import Keyring, open_ranking
+from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.redaction import REDACTED
 from searchsvc.rehearsal.rehearser import CompareSearches
 from searchsvc.search.request import SearchRequest
@@ -150,8 +150,7 @@ class RepeatedSearches:
         """Return the requests of rankings whose query may be read. Reads the keyring: not for the event loop."""
         requests = []
         for ranking in rankings:
-            user = self._keyring.by_pseudonym(ranking.user) if ranking.sealed_query else None
-            opened = open_ranking(ranking, user)
+            opened = self._keyring.opened(ranking)
             if opened is not None and opened.query and not REDACTED.search(opened.query + opened.request):
                 request = SearchRequest.from_log(opened.query, opened.request)
                 if not (request.sort or request.distinct or request.like):

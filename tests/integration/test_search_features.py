@@ -112,8 +112,8 @@ def test_a_misspelt_query_finds_what_was_meant_and_says_so(http: Calling) -> Non
 
 
 def test_suggestions_are_queries_that_were_made_and_titles(http: Calling) -> None:
-    for _ in range(5):
-        assert http("POST", SEARCH, {"query": "Robot Vacuum quiet"})[1]["hits"]
+    for user in range(5):
+        assert http("POST", SEARCH, {"query": "Robot Vacuum quiet", "user_token": f"shopper {user}"})[1]["hits"]
     suggest = "/v1/indexes/shop/suggest?q=robot%20v"
     wait_for(lambda: http("GET", suggest)[1]["suggestions"][0]["kind"] == "query", "the query among the suggestions")
     _, answer = http("GET", "/v1/indexes/shop/suggest?q=robot%20v&limit=5")

@@ -10,7 +10,7 @@ from events.codec import decode_behavior
 from events.errors import Gone, NotFound
 from events.log import EventLog, first_stored_since
 from events.types import RankingShown
-from searchsvc.behavior.keyring import Keyring, open_ranking
+from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.rehearsal.receipts.located_ranking import LocatedRanking
 from searchsvc.runtime.clock import Clock
@@ -108,7 +108,7 @@ class RankingFinder:
         return None
 
     def _opened(self, shown: RankingShown, seq: int, position: int) -> LocatedRanking:
-        opened = open_ranking(shown, self._keyring.by_pseudonym(shown.user) if shown.sealed_query else None)
+        opened = self._keyring.opened(shown)
         if opened is None:
             return LocatedRanking(shown, seq, position, None)
         return LocatedRanking(opened, seq, position, opened.query)

@@ -9,7 +9,7 @@ import pytest
 
 from events.errors import Corrupt
 from events.types import BehaviorEvent
-from searchsvc.behavior.query_counts import MIN_COUNT, QueryCount
+from searchsvc.behavior.query_counts import MIN_USERS
 from searchsvc.behavior.state import BehaviorState
 from tests.factories import click, ranking
 
@@ -32,13 +32,14 @@ def test_a_restored_state_equals_the_saved_one() -> None:
 
 def test_query_counts_are_restored_and_each_ranking_counts_once() -> None:
     state = BehaviorState(n_rankings=10, n_events=10)
-    for number in range(MIN_COUNT):
-        shown = msgspec.structs.replace(ranking(f"q{number}"), query="red shoe")
+    for number in range(MIN_USERS):
+        shown = msgspec.structs.replace(ranking(f"q{number}"), query="red shoe", user=f"u{number}")
         state.fold([shown, shown], number + 1)
     restored = BehaviorState(n_rankings=10, n_events=10)
     restored.restore(parts_of(state), state.seq)
-    expected = [QueryCount("shop", "red shoe", "red shoe", MIN_COUNT)]
-    assert restored.query_counts.matching("shop", "r", 5) == expected
+    assert [(query.text, query.count) for query in restored.query_counts.matching("shop", "r", 5)] == [
+        ("red shoe", MIN_USERS)
+    ]
 
 
 def test_an_acknowledged_event_is_stored_and_still_new_when_its_message_is_folded() -> None:
