@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -22,6 +23,7 @@ MAX_CHARS: Final = 20_000
 # For all hits of one search together: nothing is highlighted beyond it.
 MAX_CHARS_A_SEARCH: Final = 500_000
 ELLIPSIS: Final = "…"
+_TAG_NAME: Final = re.compile(r"<([A-Za-z][\w-]*)")
 
 
 class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -29,14 +31,21 @@ class HighlightInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     fields: searchable fields to highlight; empty for all
     pre: tag before each word
-    post: tag after each word
+    post: what comes after each word; None for the tags that end those of `pre`
     words: length of a snippet in words; 0 for the whole text
     """
 
     fields: list[str] = []
     pre: str = "<em>"
-    post: str = "</em>"
+    post: str | None = None
     words: int = 30
+
+    def after(self) -> str:
+        """Return what comes after each word: `</b></i>` for `<i><b class="x">`; what is no tag ends with itself."""
+        if self.post is not None:
+            return self.post
+        names = _TAG_NAME.findall(self.pre)
+        return "".join(f"</{name}>" for name in reversed(names)) if names else self.pre
 
 
 class Highlight(msgspec.Struct, frozen=True):
@@ -113,7 +122,7 @@ class Highlighter:
 
     def _snippet(self, text: str, runs: Sequence[Span], offsets: Sequence[tuple[int, int]]) -> str:
         window_start, window_end = _window(text, runs, offsets, self._options.words)
-        pre, post = self._options.pre, self._options.post
+        pre, post = self._options.pre, self._options.after()
         parts = [f"{ELLIPSIS} " if window_start else ""]
         position = window_start
         for start, end in offsets:

@@ -10,6 +10,7 @@ import math
 import re
 from codecs import BOM_UTF8
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
@@ -55,7 +56,7 @@ class Body:
 def decode_query(kind: type[T], parameters: Mapping[str, list[str]]) -> T:
     """Decode a URL's query string, where every value is text.
 
-    parameters: by name, every value that was sent; a list is sent with commas, or as several values
+    parameters: by name, every value that was sent; a list is sent with commas, as several values, or as JSON
 
     Raises InvalidInput.
     """
@@ -65,11 +66,18 @@ def decode_query(kind: type[T], parameters: Mapping[str, list[str]]) -> T:
             raise InvalidInput(f"{name} is sent {len(values)} times", field=name, value=len(values), limit="once")
     members: dict[str, object] = {name: values[0] for name, values in parameters.items()}
     for name in lists & set(members):
-        members[name] = [item for value in parameters[name] for item in value.split(",") if item]
+        members[name] = [item for value in parameters[name] for item in _items(value)]
     try:
         return msgspec.convert(members, kind, strict=False)
     except msgspec.ValidationError as error:
         raise refusal(str(error), members, kind) from error
+
+
+def _items(value: str) -> list[object]:
+    if value.startswith("["):
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(value, type=list)
+    return [item for item in value.split(",") if item]
 
 
 def _is_list(kind: Any) -> bool:

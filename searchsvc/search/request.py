@@ -179,7 +179,7 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _check_highlight(self) -> None:
         highlight = self.highlighting()
         if highlight is not None:
-            for name, tag in (("pre", highlight.pre), ("post", highlight.post)):
+            for name, tag in (("pre", highlight.pre), ("post", highlight.post or "")):
                 require(len(tag) <= MAX_TAG_CHARS, f"highlight.{name}", tag, f"at most {MAX_TAG_CHARS} characters")
             limit = f"0 to {MAX_HIGHLIGHT_WORDS}"
             require(0 <= highlight.words <= MAX_HIGHLIGHT_WORDS, "highlight.words", highlight.words, limit)

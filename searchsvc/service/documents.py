@@ -85,10 +85,16 @@ class DocumentsDeleted(msgspec.Struct, frozen=True):
 
 
 class _Patched(NamedTuple):
-    """Changed documents. n_lines: lines that changed them"""
+    """Changed documents, and the lines that change none."""
 
     entries: list[Entry]
-    n_lines: int
+    refused: list[RefusedDocument]
+
+
+class _BatchPatched(NamedTuple):
+    """The result of changing a batch of documents. seq: CATALOG sequence of the last change"""
+
+    seq: int
     refused: list[RefusedDocument]
 
 
@@ -132,16 +138,7 @@ class Documents:
                 refused.append(unfit)
         entries = await asyncio.to_thread(_entries, control, fitting)
         seq = await self._append(entries)
-        new_members = await asyncio.to_thread(self._new_members, index, fitting)
-        read = await asyncio.to_thread(texts_read, (document.members for document in fitting))
-        return DocumentsWritten(
-            accepted=len(fitting),
-            refused=sorted(refused, key=lambda document: document.line),
-            catalog_seq=seq,
-            created=created,
-            readings=read.readings,
-            warnings=[*([] if created is not None else unsearched(new_members, control.settings)), *read.warnings],
-        )
+        return await self._written(control, fitting, refused, seq, created)
 
     async def patch(self, index: str, body: bytes) -> DocumentsWritten:
         """Change members of documents: every line of `body` (NDJSON) has an id, and what changes.
@@ -152,13 +149,15 @@ class Documents:
         control = self._serving.current.control.index(index)
         results = await asyncio.to_thread(_parse, body)
         refused = [result for result in results if isinstance(result, RefusedDocument)]
-        seq, n_accepted = 0, 0
+        seq = 0
         changes = [result for result in results if isinstance(result, AcceptedDocument)]
         for batch in _batches_by_id(changes):
             written = await self._patch_batch(control, batch)
-            seq, n_accepted = max(seq, written.catalog_seq), n_accepted + written.accepted
+            seq = max(seq, written.seq)
             refused += written.refused
-        return DocumentsWritten(n_accepted, sorted(refused, key=lambda document: document.line), seq)
+        refused_lines = {document.line for document in refused}
+        accepted = [change for change in changes if change.line not in refused_lines]
+        return await self._written(control, accepted, refused, seq)
 
     async def patch_one(self, index: str, document_id: str, body: bytes) -> int:
         """Change members of one document; return the CATALOG sequence of the change.
@@ -175,11 +174,11 @@ class Documents:
             if refused.reason == NO_DOCUMENT:
                 raise _no_document(index, document_id)
             raise InvalidInput(refused.reason, field="document", value=document_id)
-        return written.catalog_seq
+        return written.seq
 
     async def _patch_batch(
         self, control: IndexControl, changes: Mapping[str, Sequence[AcceptedDocument]]
-    ) -> DocumentsWritten:
+    ) -> _BatchPatched:
         """Change up to a batch of documents. changes: in order, by id"""
         subjects = {name: catalog_subject(control.name, control.created_seq, name) for name in changes}
         for attempt in range(PATCH_ATTEMPTS):
@@ -192,7 +191,7 @@ class Documents:
                 # Another writer changed one of them first. That change stays, and ours is made on top of it.
                 await asyncio.sleep(attempt * PATCH_RETRY_S)
                 continue
-            return DocumentsWritten(patched.n_lines, patched.refused, seq)
+            return _BatchPatched(seq, patched.refused)
         raise Unavailable(f"others write the same documents of {control.name} all the time", retry_after_s=1.0)
 
     async def delete(self, index: str, document_id: str) -> int:
@@ -236,6 +235,26 @@ class Documents:
         """Read a document as it was written. Raises NotFound if it is not served."""
         _, document = await self._find(index, document_id)
         return document
+
+    async def _written(
+        self,
+        control: IndexControl,
+        accepted: Sequence[AcceptedDocument],
+        refused: Sequence[RefusedDocument],
+        catalog_seq: int,
+        created: IndexSettings | None = None,
+    ) -> DocumentsWritten:
+        """Return the result of writing documents. accepted: what was sent of those that were"""
+        new_members = await asyncio.to_thread(self._new_members, control.name, accepted)
+        read = await asyncio.to_thread(texts_read, (document.members for document in accepted))
+        return DocumentsWritten(
+            accepted=len(accepted),
+            refused=sorted(refused, key=lambda document: document.line),
+            catalog_seq=catalog_seq,
+            created=created,
+            readings=read.readings,
+            warnings=[*([] if created is not None else unsearched(new_members, control.settings)), *read.warnings],
+        )
 
     def _new_members(self, index: str, documents: Sequence[AcceptedDocument]) -> list[str]:
         """Return the members with words that no document of the index had, as far as is known here."""
@@ -314,26 +333,25 @@ def _patched(
     control: IndexControl, changes: Mapping[str, Sequence[AcceptedDocument]], newest: Mapping[str, Record]
 ) -> _Patched:
     """Make the changes to the newest versions of the documents. newest: messages of CATALOG by document id"""
-    entries, n_lines, refused = list[Entry](), 0, list[RefusedDocument]()
+    entries, refused = list[Entry](), list[RefusedDocument]()
     for name, lines in changes.items():
         record = newest.get(name)
         event = decode_catalog(record.data) if record is not None else None
         if record is None or not isinstance(event, DocumentUpserted):
             refused += [RefusedDocument(line.line, NO_DOCUMENT, name) for line in lines]
             continue
-        text, n_changes = bytes(event.document), 0
+        text, is_changed = bytes(event.document), False
         for line in lines:
             document = parse_document(line.line, merged(text, line.members))
             unfit = document if isinstance(document, RefusedDocument) else check_signals(document, control.settings)
             if unfit is not None:
                 refused.append(unfit)
             elif isinstance(document, AcceptedDocument):
-                text, n_changes = document.text, n_changes + 1
-        if n_changes:
+                text, is_changed = document.text, True
+        if is_changed:
             upserted = encode(DocumentUpserted(index=control.name, id=name, document=msgspec.Raw(text)))
             entries.append(Entry(record.subject, upserted, uuid.uuid4().hex, record.seq))
-            n_lines += n_changes
-    return _Patched(entries, n_lines, refused)
+    return _Patched(entries, refused)
 
 
 def _deletion(control: IndexControl, document_id: str) -> Entry:

@@ -365,7 +365,17 @@ def test_many_documents_are_changed_at_once_and_wrong_lines_are_named(http: Call
     body = {"filters": "price:7", "min_catalog_seq": answer["catalog_seq"], "limit": 1, "sort": ["id:asc"]}
     found = http("POST", "/v1/indexes/many/search", body)[1]
     assert found["total"] == 1500
-    assert http("GET", "/v1/indexes/many/documents/d0")[1] == {"id": "d0", "title": "lamp", "price": 7, "stock": 1}
+    changed = http("PATCH", "/v1/indexes/many/documents", {"id": "d0", "until": "31.12.2026", "note": "a new text"})[1]
+    assert [reading["field"] for reading in changed["readings"]] == ["until"]
+    assert "note" in [warning["field"] for warning in changed["warnings"]]
+    assert http("GET", "/v1/indexes/many/documents/d0")[1] == {
+        "id": "d0",
+        "title": "lamp",
+        "price": 7,
+        "stock": 1,
+        "until": "31.12.2026",
+        "note": "a new text",
+    }
 
 
 def test_of_writers_who_change_one_document_at_once_none_loses_its_change(service: RunningService) -> None:

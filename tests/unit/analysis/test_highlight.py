@@ -74,6 +74,21 @@ def test_the_text_that_is_highlighted_is_bounded() -> None:
     assert sum(bool(highlighter.highlight(document)) for _ in range(40)) == 25
 
 
+@pytest.mark.parametrize(
+    ("pre", "post", "marked"),
+    [
+        ("<mark class='x'>", None, "<mark class='x'>shoe</mark>"),
+        ("<i><b>", None, "<i><b>shoe</b></i>"),
+        ("**", None, "**shoe**"),
+        ("<b>", "", "<b>shoe"),
+        ("", None, "shoe"),
+        ("<b>", "</B>", "<b>shoe</B>"),
+    ],
+)
+def test_a_word_ends_with_the_tags_that_it_begins_with(pre: str, post: str | None, marked: str) -> None:
+    assert highlights("red shoe", pre=pre, post=post)["title"].snippet == f"red {marked}"
+
+
 def test_an_unknown_field_is_refused() -> None:
     with pytest.raises(InvalidInput, match="one of title, text"):
         Highlighter(SHOE, SETTINGS, HighlightInput(fields=["nope"]))

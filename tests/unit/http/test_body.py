@@ -93,9 +93,10 @@ def test_a_long_body_is_refused_and_an_empty_one_is_an_empty_object() -> None:
     assert BODY.decode(b"") == Order()
 
 
-def test_a_query_string_has_lists_with_commas_or_several_values() -> None:
+def test_a_query_string_has_lists_with_commas_several_values_or_as_json() -> None:
     query = decode_query(Order, {"limit": ["3"], "names": ["a,b", "c"]})
     assert (query.limit, query.names) == (3, ["a", "b", "c"])
+    assert decode_query(Order, {"names": ['["a,b","c"]', "d", "[e"]}).names == ["a,b", "c", "d", "[e"]
     for parameters, field, limit in (
         ({"limit": ["1", "2"]}, "limit", "once"),
         ({"limit": ["x"]}, "limit", "an integer"),
