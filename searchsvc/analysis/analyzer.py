@@ -47,6 +47,8 @@ UNITS: Final = frozenset(_UNITS.split()) | _UNIT_NAMES.keys()
 # Of digits that a space parts.
 THOUSANDS_CHARS: Final = 3
 _PIECE: Final = re.compile(r"\S+")
+# M8x4: a dimension with a side of several words has this many tokens, or more.
+MIN_SIDES_TOKENS: Final = 4
 # Longer pieces are hardly ever met again.
 MAX_CACHED_CHARS: Final = 40
 # Most pieces are one word with punctuation around it.
@@ -115,18 +117,18 @@ def analyze(text: str) -> Analysis:
     before: Number | None = None
     before_start = 0
     for part in spaced(text).split():
-        piece = _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
+        its_words, its_compounds, first, number = _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
         n = len(words)
-        number, start = piece.number, n + len(piece.words) - 1
+        start = n + len(its_words) - 1
         if before is not None:
-            across = _across(before, piece.first, before_start, n)
+            across = _across(before, first, before_start, n)
             compounds += across
-            if across and not across[0].is_measure and number is not None and len(piece.words) == 1:
+            if across and not across[0].is_measure and number is not None and len(its_words) == 1:
                 # Of 1 500 ml, the unit belongs to 1500.
                 number, start = Number(across[0].text, across[0].text), before_start
-        if piece.compounds:
-            compounds += [c._replace(start=c.start + n, end=c.end + n) for c in piece.compounds]
-        words += piece.words
+        if its_compounds:
+            compounds += [Compound(begin + n, end + n, of, measure) for begin, end, of, measure in its_compounds]
+        words += its_words
         before, before_start = number, start
     return Analysis(words, compounds)
 
@@ -183,7 +185,7 @@ def _read_piece(text: str) -> _Piece:
         start = len(words)
         for run in chain:
             for token in run:
-                if last is not None and last.number is not None:
+                if last is not None and last.number is not None and token.word in UNITS:
                     between = text[last.end : token.start]
                     compounds += _measure(last.number, token.word, between, len(words) - 1, len(words))
                 if token.number is not None:
@@ -192,11 +194,13 @@ def _read_piece(text: str) -> _Piece:
                 first, last = first or token, token
             if len(run) > 1 and not _is_measure(run):
                 compounds += _of_words(_whole(run), len(words) - len(run), len(words))
-                compounds += _sides(run, len(words) - len(run))
+                compounds += _sides(run, len(words) - len(run)) if len(run) >= MIN_SIDES_TOKENS else []
         if len(chain) > 1 and not _is_measure([token for run in chain for token in run]):
             compounds += _of_words(_joined(chain, text), start, len(words))
-    beginning = first.word if first is not None and is_unseen(text[: first.start]) else ""
-    number = last.number if last is not None and is_unseen(text[last.end :]) else None
+    if first is None or last is None:
+        return _Piece((), (), "", None)
+    beginning = first.word if first.start == 0 or is_unseen(text[: first.start]) else ""
+    number = last.number if last.number is not None and is_unseen(text[last.end :]) else None
     return _Piece(tuple(words), tuple(compounds), beginning, number)
 
 
@@ -221,13 +225,16 @@ def _chains(text: str) -> Iterator[Chain]:
     end = -1
     for token in tokens(text):
         gap = token.start - end
-        if chain and (gap == 0 or is_unseen(text[end : token.start])):
+        if not chain:
+            chain = [[token]]
+        elif gap == 0:
             chain[-1].append(token)
-        elif gap == 1 and chain and text[end] in CONNECTORS:
+        elif gap == 1 and text[end] in CONNECTORS:
             chain.append([token])
+        elif is_unseen(text[end : token.start]):
+            chain[-1].append(token)
         else:
-            if chain:
-                yield chain
+            yield chain
             chain = [[token]]
         end = token.end
     if chain:

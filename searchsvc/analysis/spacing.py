@@ -17,6 +17,7 @@ _QUOTES: Final = re.compile('["“”„«»]')
 _CLOSING: Final = frozenset('"”“»')
 # 1 1/2, 1 ½ and 17 " with a space before the last part.
 _MIXED: Final = re.compile(rf"(?<![\d/.,-])(\d{{1,2}})\s(?=\d{{1,2}}/\d{{1,2}}(?![\d/])|[{FRACTION_SIGNS}])")
+_MARK: Final = re.compile("[\"”“»″']")
 _MARKED_NUMBER: Final = re.compile(rf"[\d{FRACTION_SIGNS}]\s?[\"”“»″\']")
 _SPACED_MARK: Final = re.compile(r"(?<=\d)\s(?=(?:\'\'|[\"”″])(?!\w))")
 # Thousands with spaces at which no line breaks.
@@ -31,8 +32,9 @@ def spaced(text: str) -> str:
     """
     if not text.isascii():
         text = text.translate(_PLAIN)
-    text = _DIMENSION.sub(rf"{FILLER}\1{FILLER}", text)
-    if _MARKED_NUMBER.search(text):
+    if "x" in text or "X" in text:
+        text = _DIMENSION.sub(rf"{FILLER}\1{FILLER}", text)
+    if _MARK.search(text) and _MARKED_NUMBER.search(text):
         text = _SPACED_MARK.sub("-", _without_closing_quotes(text))
     if not text.isascii():
         text = _SPACED_THOUSANDS.sub(lambda match: _FIXED_SPACE.sub("’", match[0]), text)

@@ -72,20 +72,27 @@ def tokens(text: str) -> Iterator[Token]:
     text: as `searchsvc.analysis.spacing` returns it
     """
     for match in (_ASCII if text.isascii() else _UNICODE).finditer(text):
-        kind, start = match.lastgroup, match.start()
+        kind, (start, end) = match.lastgroup, match.span()
         if kind == "word":
-            if _is_inch(match[0], text, start):
-                yield Token(start, match.end(), INCH)
-            else:
-                yield from _words(match[0], start)
+            word = match[0]
+            if end - start == len("in") and _is_inch(word, text, start):
+                yield Token(start, end, INCH)
+            elif not word.isascii():
+                yield from _words(word, start)
+            elif end - start <= MAX_WORD_CHARS:
+                yield Token(start, end, word.lower())
         elif kind == "number":
-            yield from _numbers(match[0], start)
+            number = read_number(match[0])
+            if number is None:
+                yield from _several_numbers(match[0], start)
+            elif len(number.word) <= MAX_WORD_CHARS:
+                yield Token(start, end, number.word, number)
         elif kind == "inch":
-            yield Token(start, match.end(), INCH)
+            yield Token(start, end, INCH)
         elif kind == "fraction":
             yield from _fraction(match[0], start)
         else:
-            yield Token(start, match.end(), _TONES.sub("", fold(match[0])))
+            yield Token(start, end, _TONES.sub("", fold(match[0])))
 
 
 def _is_inch(word: str, text: str, start: int) -> bool:
@@ -95,10 +102,6 @@ def _is_inch(word: str, text: str, start: int) -> bool:
 
 
 def _words(run: str, start: int) -> Iterator[Token]:
-    if run.isascii():
-        if len(run) <= MAX_WORD_CHARS:
-            yield Token(start, start + len(run), run.lower())
-        return
     # What is not seen continues a word, and does not end it.
     parts = segments(_UNSEEN_AT_END.sub("", run))
     for part in parts:
@@ -108,12 +111,7 @@ def _words(run: str, start: int) -> Iterator[Token]:
         start += len(part)
 
 
-def _numbers(text: str, start: int) -> Iterator[Token]:
-    number = read_number(text)
-    if number is not None:
-        if len(number.word) <= MAX_WORD_CHARS:
-            yield Token(start, start + len(text), number.word, number)
-        return
+def _several_numbers(text: str, start: int) -> Iterator[Token]:
     for digits in _DIGITS.finditer(text):
         number = read_number(digits[0])
         if number is not None and len(number.word) <= MAX_WORD_CHARS:
@@ -125,5 +123,4 @@ def _fraction(text: str, start: int) -> Iterator[Token]:
     if number is not None:
         yield Token(start, start + len(text), number.word, number)
         return
-    for digits in _DIGITS.finditer(text):
-        yield from _numbers(digits[0], start + digits.start())
+    yield from _several_numbers(text, start)
