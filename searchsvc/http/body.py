@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar, get_args
 import msgspec
 
 from events.errors import InvalidInput, TooLarge
-from searchsvc.http.refusals import FINITE, refusal, value_at
+from searchsvc.http.validation_errors import FINITE, refusal, value_at
 
 T = TypeVar("T")
 
