@@ -119,7 +119,7 @@ def measure(folder: Path, *, paraphrases: Path | None, say: Callable[[str], None
         say("searching")
         n_nonsense = [len(index.hits(query)) for query in nonsense]
         strangers = [_without_its_words(index, query) for query in FOREIGN]
-        kept = index.share_with_hits(others)
+        kept_share = index.share_with_hits(others)
         say("taking the words of judged queries out of the documents that answer them")
         changed = _without_words(documents, judged)
         rows = [i for i, (new, old) in enumerate(zip(changed, documents, strict=True)) if new is not old]
@@ -141,14 +141,14 @@ def measure(folder: Path, *, paraphrases: Path | None, say: Callable[[str], None
         "nonsense_with_hits": sum(map(bool, n_nonsense)),
         "foreign_hits_without_their_words": sum(strangers),
         "paraphrases": len(others),
-        "paraphrases_kept": round(kept, 3),
+        "paraphrases_kept": round(kept_share, 3),
         "judged": len(judged),
         "judged_kept": round(kept_judged, 3),
         "frontier": frontier,
         "checks": [
             _none("texts without meaning that have hits", sum(map(bool, n_nonsense))),
             _none("hits of foreign sentences without any of their words", sum(strangers)),
-            *([_most("paraphrases that have hits", kept)] if others else []),
+            *([_most("paraphrases that have hits", kept_share)] if others else []),
             _most("judged queries that keep hits without their words", kept_judged),
         ],
     }
@@ -236,12 +236,12 @@ def _without_words(documents: Sequence[AcceptedDocument], queries: Sequence[Judg
 
 def _remaining(text: str, words: set[str]) -> str:
     """Return a text without some words. words: their stems"""
-    kept, end = list[str](), 0
+    rest, end = list[str](), 0
     for span in spans(text):
         if not words.isdisjoint(map(DEFAULT.stem, span.words)):
-            kept.append(text[end : span.start])
+            rest.append(text[end : span.start])
             end = span.end
-    return " ".join("".join([*kept, text[end:]]).split())
+    return " ".join("".join([*rest, text[end:]]).split())
 
 
 def _frontier(

@@ -42,13 +42,13 @@ class OracleLexicon:
     def compounds(self, word: str, n: int) -> list[SimilarWord]:
         """Return the n most frequent words that begin or end with a word, and are longer by a part of their own."""
         stem = self.languages.stem
-        found = [
+        similar = [
             SimilarWord(candidate, 0, self._count(candidate))
             for candidate in self.words
             if (candidate.startswith(word) and len(candidate) >= len(word) + MIN_PART)
             or (stem(candidate).endswith(stem(word)) and len(stem(candidate)) >= len(stem(word)) + MIN_PART)
         ]
-        return sorted(found, key=lambda match: (-match.frequency, match.word))[:n]
+        return sorted(similar, key=lambda match: (-match.frequency, match.word))[:n]
 
     def _count(self, word: str) -> int:
         return self.count(self.languages.stem(word))

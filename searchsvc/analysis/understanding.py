@@ -120,8 +120,8 @@ def _terms(
         if compound is not None:
             parts = tuple(words[position : compound.end])
             same = dict.fromkeys(_texts_of(compound.start, compound.end, analysis))
-            found = tuple(exact(text, lexicon) for text in same if _count(text, lexicon))
-            terms.append(QueryTerm(compound.text, found, parts=parts))
+            alternatives = tuple(exact(text, lexicon) for text in same if _count(text, lexicon))
+            terms.append(QueryTerm(compound.text, alternatives, parts=parts))
             corrected += parts
             position = compound.end
             continue

@@ -139,14 +139,14 @@ class LexiconView:
         may_be = np.zeros(self._n_words, np.bool_)
         beginning, ending = (np.frombuffer(text.encode(), np.uint8) for text in (word, stemmed))
         kernels.affixed(letters, ends, beginning, ending, MAX_ENDING, may_be)
-        found = []
+        words = []
         for number in np.flatnonzero(may_be & self._live).tolist():
             candidate = columns.words[number]
             begins = candidate.startswith(word) and len(candidate) >= len(word) + MIN_PART
             whole = self.languages.stem(candidate)
             if begins or (whole.endswith(stemmed) and len(whole) >= len(stemmed) + MIN_PART):
-                found.append(SimilarWord(candidate, 0, self._count(number)))
-        return sorted(found, key=lambda word: (-word.frequency, word.word))[:n]
+                words.append(SimilarWord(candidate, 0, self._count(number)))
+        return sorted(words, key=lambda word: (-word.frequency, word.word))[:n]
 
     @cached_property
     def _letters(self) -> tuple[AnyArray, AnyArray]:

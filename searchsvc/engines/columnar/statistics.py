@@ -63,9 +63,9 @@ def statistics_of(
         frequencies[[positions[i] for i in first], :-1] = largest.T
     for phrase in query.phrase_alternatives:
         terms = [lexicon.term(stem) for stem in phrase.phrase.stems]
-        known = [term for term in terms if term is not None]
-        if len(known) == len(terms):
-            of_phrase = document_frequencies[:, known].min(axis=1)
+        existing = [term for term in terms if term is not None]
+        if len(existing) == len(terms):
+            of_phrase = document_frequencies[:, existing].min(axis=1)
             for position in phrase.positions:
                 frequencies[position, :-1] = np.maximum(frequencies[position, :-1], of_phrase)
     frequencies[:, -1] = frequencies.max(axis=1, initial=0)

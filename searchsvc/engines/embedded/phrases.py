@@ -32,18 +32,18 @@ def find_phrase(phrase: Phrase, postings: PostingsView, forward: ForwardView) ->
     """Find a phrase of at most 32 words in all slots."""
     n_fields = forward.arrays.lengths.shape[1]
     terms = [forward.lexicon.term(stem) for stem in phrase.stems]
-    known = [term for term in terms if term is not None]
-    if len(known) < len(terms):
+    existing = [term for term in terms if term is not None]
+    if len(existing) < len(terms):
         return PhraseCounts(np.empty(0, np.int64), np.empty((0, n_fields), np.uint8))
-    slots = _with_all(known, postings, len(forward.arrays.lengths))
+    slots = _with_all(existing, postings, len(forward.arrays.lengths))
     places: dict[int, int] = {}
-    for place, term in enumerate(known):
+    for place, term in enumerate(existing):
         for word in forward.lexicon.word_numbers(term):
             places[word] = places.get(word, 0) | 1 << place
     words = sorted(places)
     counts = np.zeros((len(slots), n_fields), np.uint8)
     bits = np.array([places[word] for word in words], np.uint32)
-    count_phrases(slots, forward.arrays, np.array(words, np.int32), bits, len(known), counts)
+    count_phrases(slots, forward.arrays, np.array(words, np.int32), bits, len(existing), counts)
     contained = counts.any(axis=1)
     return PhraseCounts(slots[contained], counts[contained])
 
@@ -69,10 +69,10 @@ def phrase_arrays(query: Query, postings: PostingsView, forward: ForwardView) ->
     """Find the phrases that stand for terms of a query."""
     rows = []
     for alternative in query.phrase_alternatives:
-        found = find_phrase(alternative.phrase, postings, forward)
-        places, fields = np.nonzero(found.counts)
+        occurrences = find_phrase(alternative.phrase, postings, forward)
+        places, fields = np.nonzero(occurrences.counts)
         for position in alternative.positions:
-            slots, weighted = found.slots[places], alternative.weight * found.counts[places, fields]
+            slots, weighted = occurrences.slots[places], alternative.weight * occurrences.counts[places, fields]
             goes_on = np.full(len(slots), position != alternative.positions[-1])
             rows.append((slots, fields, np.full(len(slots), position), weighted, goes_on))
     if not rows:

@@ -40,8 +40,8 @@ class Neighbours(msgspec.Struct, frozen=True):
 
     def within(self, allowed: BoolArray) -> Neighbours:
         """Return those of the neighbours that are allowed. allowed: (n_slots,)."""
-        kept = allowed[self.slots]
-        return Neighbours(self.vector, self.slots[kept], self.cosines[kept], self.trust)
+        mask = allowed[self.slots]
+        return Neighbours(self.vector, self.slots[mask], self.cosines[mask], self.trust)
 
 
 class MatchSet(msgspec.Struct, frozen=True):

@@ -103,10 +103,10 @@ def attribute_columns(members: Mapping[str, object]) -> dict[str, list[str]]:
 
 def document_kinds(members: Mapping[str, object]) -> list[str]:
     """Return the kinds of values of each attribute of a document, each after its name."""
-    found = (
+    names = (
         prefix(name) + kind for name, values in attributes_of(members) for value in values for kind in kinds_of(value)
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(names))
 
 
 class CountedKinds:

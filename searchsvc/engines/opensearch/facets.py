@@ -104,9 +104,9 @@ def facet(
     kinds: of the values of each attribute
     uncounted_in_ranges: how many of these documents are in each range
     """
-    found = _with_words(request, counted, uncounted) if request.words else _values(request, counted, uncounted, kinds)
+    facet = _with_words(request, counted, uncounted) if request.words else _values(request, counted, uncounted, kinds)
     in_ranges = [counted.ranges.buckets[str(i)].doc_count + n for i, n in enumerate(uncounted_in_ranges)]
-    return found.with_ranges(request.ranges, in_ranges)
+    return facet.with_ranges(request.ranges, in_ranges)
 
 
 def _with_words(request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues]) -> Facet:
@@ -114,8 +114,8 @@ def _with_words(request: FacetRequest, counted: replies.Aggregation, uncounted: 
     name, beginning = request.field, request.words
     texts = Counter(_by_key(name, counted.values))
     for fields in uncounted:
-        found = values_of(name, map(str, fields.get(column("w", name), ())))
-        texts.update(text for text in found if beginning in text.partition("\0")[0])
+        of_hit = values_of(name, map(str, fields.get(column("w", name), ())))
+        texts.update(text for text in of_hit if beginning in text.partition("\0")[0])
     counts, usual = Counter[str](), dict[str, str]()
     for text, n in sorted(texts.items(), key=lambda item: (-item[1], item[0])):
         _, key, spelling = text.split("\0", 2)
@@ -140,8 +140,8 @@ def _values(
         spellings.update(values_of(name, map(str, fields.get(column("s", name), ()))))
         if source is not None:
             path, start = source
-            found = [str(value) for value in fields.get(path, ()) if str(value).startswith(start)]
-            numbers += [number_of_key(value[len(start) :]) for value in found]
+            keys = [str(value) for value in fields.get(path, ()) if str(value).startswith(start)]
+            numbers += [number_of_key(value[len(start) :]) for value in keys]
     n_values = len(counts)
     if counted.values.sum_other_doc_count:
         n_values = int(counted.n_values.value or 0) + len(counts) - n_listed

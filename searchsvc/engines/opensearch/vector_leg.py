@@ -53,8 +53,8 @@ class NearestHits(msgspec.Struct, frozen=True):
 
     def only(self, slots: IntArray) -> NearestHits:
         """Return those that are among some slots."""
-        kept = np.isin(self.slots, slots)
-        return NearestHits(self.slots[kept], self.cosines[kept], self.trust)
+        mask = np.isin(self.slots, slots)
+        return NearestHits(self.slots[mask], self.cosines[mask], self.trust)
 
     def without(self, slots: IntArray) -> NearestHits:
         """Return those that are not among some slots."""
@@ -107,8 +107,8 @@ class VectorLeg:
         else:
             body = among_body(plan, self._nearest_passing(vectors, vector, plan.filters, MAX_FALLBACK), plan.filters)
         hits = self._search([body])[0].hits.hits
-        found = self._nearest_first(self._hits.add(hits), vector, MAX_FALLBACK)
-        return NearestHits(found.slots, found.cosines, trust)
+        nearest = self._nearest_first(self._hits.add(hits), vector, MAX_FALLBACK)
+        return NearestHits(nearest.slots, nearest.cosines, trust)
 
     def _nearest_first(self, slots: IntArray, vector: FloatArray, k: int) -> NearestHits:
         """Return the k nearest that are near enough, equally near ones by id."""

@@ -27,16 +27,16 @@ def count_phrases(
     for slot in slots:
         longest = max(longest, starts[slot + 1] - starts[slot])
     # The words of the phrase in one slot: entries, and the places where they can stand in it.
-    found = np.empty(longest, np.int64)
+    entries_of = np.empty(longest, np.int64)
     at = np.empty(longest, np.uint32)
 
     def find_words(slot: int) -> int:
-        """Write what a slot has of the phrase to found and at; return the number."""
+        """Write what a slot has of the phrase to entries_of and at; return the number."""
         n = 0
         for entry in range(starts[slot], starts[slot + 1]):
             index = np.searchsorted(words, row_words[entry])
             if index < words.shape[0] and words[index] == row_words[entry]:
-                found[n], at[n] = entry, places[index]
+                entries_of[n], at[n] = entry, places[index]
                 n += 1
         return n
 
@@ -45,8 +45,8 @@ def count_phrases(
         for i in range(n):
             if (
                 at[i] >> np.uint32(place) & np.uint32(1)
-                and fields[found[i]] == field
-                and positions[found[i]] == position
+                and fields[entries_of[i]] == field
+                and positions[entries_of[i]] == position
             ):
                 return True
         return False
@@ -55,7 +55,7 @@ def count_phrases(
         n = find_words(slots[row])
         for i in range(n):
             if at[i] & np.uint32(1):
-                field, position, place = int(fields[found[i]]), int(positions[found[i]]), 1
+                field, position, place = int(fields[entries_of[i]]), int(positions[entries_of[i]]), 1
                 while place < n_words and stands(place, field, position + place, n):
                     place += 1
                 if place == n_words and counts[row, field] < 255:
