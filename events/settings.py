@@ -110,6 +110,14 @@ class IndexSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     typos: bool | Typos | msgspec.UnsetType = msgspec.UNSET
     stop_words: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
+    def searches(self, member: str) -> bool:
+        """Return whether a searchable field is made from a member of documents, or of what it holds."""
+        sources = (source for field in self.searchable for source in field.members)
+        return any(
+            member.startswith(source[:-1]) if source.endswith("*") else f"{source}.".startswith(f"{member}.")
+            for source in sources
+        )
+
     @property
     def indexed(self) -> IndexSettings:
         """What an index is built by: the same without what only searches read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from searchsvc.analysis.languages import DEFAULT, Languages
-from searchsvc.analysis.lexicon import MIN_PART, SimilarWord
+from searchsvc.analysis.lexicon import MIN_PART, SimilarWord, ends_with, in_order
 
 
 class OracleLexicon:
@@ -24,14 +24,16 @@ class OracleLexicon:
         return self.frequencies.get(term, 0)
 
     def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
-        """Return the words within max_edits of a word, nearest first."""
-        near = [candidate for candidate in self.words if abs(len(candidate) - len(word)) <= max_edits]
-        similar = [
-            SimilarWord(candidate, n_edits, self._count(candidate))
-            for candidate in near
-            if (n_edits := edits(word, candidate)) <= max_edits
-        ]
-        return sorted(similar, key=lambda match: (match.edits, -match.frequency, match.word))
+        """Return the words that are within max_edits of a word, themselves or by their stems, nearest first."""
+        stem = self.languages.stem
+        direct, by_stem = list[SimilarWord](), list[SimilarWord]()
+        for candidate in self.words:
+            stems = [stem(candidate)] if stem(candidate) not in self.words else []
+            of_stem = min(edits(stem(word), text) for text in (candidate, *stems))
+            for similar, n_edits in ((direct, edits(word, candidate)), (by_stem, of_stem)):
+                if n_edits <= max_edits:
+                    similar.append(SimilarWord(candidate, n_edits, self._count(candidate)))
+        return in_order(direct, by_stem)
 
     def completions(self, prefix: str, n: int) -> list[SimilarWord]:
         """Return the n most frequent words that begin with a prefix and are longer."""
@@ -41,12 +43,11 @@ class OracleLexicon:
 
     def compounds(self, word: str, n: int) -> list[SimilarWord]:
         """Return the n most frequent words that begin or end with a word, and are longer by a part of their own."""
-        stem = self.languages.stem
         similar = [
             SimilarWord(candidate, 0, self._count(candidate))
             for candidate in self.words
             if (candidate.startswith(word) and len(candidate) >= len(word) + MIN_PART)
-            or (stem(candidate).endswith(stem(word)) and len(stem(candidate)) >= len(stem(word)) + MIN_PART)
+            or ends_with(candidate, self.languages.stem(word), self.languages)
         ]
         return sorted(similar, key=lambda match: (-match.frequency, match.word))[:n]
 

@@ -81,7 +81,8 @@ def more_frequent(word: str, lexicon: Lexicon, tolerance: Tolerance) -> str:
     count = lexicon.count(lexicon.languages.stem(word))
     if not 0 < count < SUSPICIOUS_BELOW or not tolerance.allowed_edits(word):
         return ""
-    similar = [candidate for candidate in lexicon.similar(word, 1) if candidate.word.isalpha()]
+    stop_words = lexicon.languages.stop_words
+    similar = [c for c in lexicon.similar(word, 1) if c.word.isalpha() and c.word not in stop_words]
     return next((c.word for c in similar if c.edits == 1 and c.frequency >= SUSPICIOUS_RATIO * count), "")
 
 
@@ -89,7 +90,10 @@ def _corrections(word: str, lexicon: Lexicon, tolerance: Tolerance) -> list[Alte
     """Return what a word that no document contains may be a misspelling of."""
     similar = [c for c in lexicon.similar(word, tolerance.allowed_edits(word)) if c.word.isalpha()]
     nearest = [candidate for candidate in similar if candidate.edits == similar[0].edits]
-    return [_alternative(c, TYPO_WEIGHTS[c.edits], "typo", lexicon) for c in nearest[:MAX_CORRECTIONS]]
+    alternatives = [_alternative(c, TYPO_WEIGHTS[c.edits], "typo", lexicon) for c in nearest]
+    return list({alternative.stem: alternative for alternative in reversed(alternatives)}.values())[::-1][
+        :MAX_CORRECTIONS
+    ]
 
 
 def _alternative(similar: SimilarWord, weight: float, kind: AlternativeKind, lexicon: Lexicon) -> Alternative:

@@ -33,16 +33,23 @@ _UNITS: Final = """
     inch gb tb mb kb ghz mhz khz hz mm cm m km ml cl l g kg mg w kw v mv a ma ah mah wh mp dpi ppm rpm fps bit
     pin oz lb ft
 """
-# How a unit is written in compounds.
-_UNIT_NAMES: Final = {
-    "inches": INCH,
-    "zoll": INCH,
-    **dict.fromkeys(("watt", "watts"), "w"),
-    **dict.fromkeys(("volt", "volts"), "v"),
-    **dict.fromkeys(("gram", "grams", "gramm"), "g"),
-    **dict.fromkeys(("liter", "litre", "liters", "litres"), "l"),
-    **dict.fromkeys(("meter", "metre", "meters", "metres"), "m"),
+# How else they are written. Compounds have them in one spelling.
+_SPELLINGS: Final = {
+    INCH: "inches zoll pouce pouces",
+    "mm": "millimeter millimeters millimetre millimetres мм",
+    "cm": "centimeter centimeters centimetre centimetres см",
+    "m": "meter meters metre metres",
+    "ft": "foot feet",
+    "ml": "milliliter milliliters millilitre millilitres мл",
+    "l": "liter liters litre litres",
+    "g": "gram grams gramm gramme grammes",
+    "kg": "kilogram kilograms kilogramm kilo kilos кг",
+    "lb": "lbs pound pounds",
+    "oz": "ounce ounces",
+    "w": "watt watts вт",
+    "v": "volt volts",
 }
+_UNIT_NAMES: Final = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
 UNITS: Final = frozenset(_UNITS.split()) | _UNIT_NAMES.keys()
 # Of digits that a space parts.
 THOUSANDS_CHARS: Final = 3

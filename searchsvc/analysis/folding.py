@@ -7,9 +7,11 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
+# Persian and Arabic keyboards have other code points for the same letters; others are often written for each other.
+_SAME_LETTERS: Final = {"\u06a9": "\u0643", "\u06cc": "\u064a", "\u0649": "\u064a", "\u0629": "\u0647"}
 # These are no base letter with a mark, so decomposing does not change them. The last is the Arabic stretch letter.
 _LETTERS: Final = str.maketrans(
-    {"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i", "\u0640": ""}
+    {"ø": "o", "đ": "d", "ł": "l", "æ": "ae", "œ": "oe", "þ": "th", "ð": "d", "ı": "i", "\u0640": "", **_SAME_LETTERS}
 )
 # Marks that writers may leave out: accents of Latin, Greek and Cyrillic, Hebrew points, Arabic vowels. Vowel signs of
 # Indic scripts, Thai tone marks and the voicing of kana make another word.

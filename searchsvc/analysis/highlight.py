@@ -13,6 +13,7 @@ import msgspec
 from events.errors import require
 from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Span, spans
+from searchsvc.analysis.document_text import member_value
 from searchsvc.analysis.languages import Languages
 from searchsvc.analysis.markup import shown, without_markup
 from searchsvc.analysis.query import Query
@@ -114,7 +115,7 @@ class Highlighter:
         for pattern in self._members:
             names = [n for n in members if n.startswith(pattern[:-1])] if pattern.endswith("*") else [pattern]
             for name in names:
-                match members.get(name):
+                match member_value(members, name):
                     case str() as text:
                         yield name, text
                     case list() as items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple, Protocol
 
 from searchsvc.analysis.languages import Languages
@@ -10,6 +11,18 @@ from searchsvc.analysis.languages import Languages
 MIN_PART: Final = 3
 # Letters of an ending at most.
 MAX_ENDING: Final = 4
+
+
+def ends_with(word: str, stem: str, languages: Languages) -> bool:
+    """Whether a longer word ends with the word of a stem, in any inflection: Gartenschere with Schere.
+
+    The longer word may lose more to its own stem, so its end is also looked at by itself.
+    """
+    whole = languages.stem(word)
+    if whole.endswith(stem) and len(whole) >= len(stem) + MIN_PART:
+        return True
+    start = word.rfind(stem)
+    return start >= MIN_PART and languages.stem(word[start:]) == stem
 
 
 class SimilarWord(NamedTuple):
@@ -22,6 +35,20 @@ class SimilarWord(NamedTuple):
     word: str
     edits: int
     frequency: int
+
+
+def in_order(direct: Iterable[SimilarWord], by_stem: Iterable[SimilarWord]) -> list[SimilarWord]:
+    """Return similar words once each: nearest first, then the most frequent, then those that are similar as such.
+
+    by_stem: words whose stem is similar to that of the other
+    """
+    ranked = [
+        (word.edits, -word.frequency, rest, word.word, word) for rest, of in enumerate((direct, by_stem)) for word in of
+    ]
+    distinct: dict[str, SimilarWord] = {}
+    for *_, word in sorted(ranked):
+        distinct.setdefault(word.word, word)
+    return list(distinct.values())
 
 
 class Lexicon(Protocol):

@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
-# Longer lists of either are cut.
-MAX_PHRASES: Final = 8
-
 _SIGNED: Final = re.compile(
     r"""(?<!\S)(?P<minus>[-\u2013\u2212])?
     (?:["\u201c\u201d\u201e\u00ab](?P<quoted>\S(?:.*?\S)??)["\u201c\u201d\u00bb](?=[\s,.;:!?)]|$)
@@ -55,4 +52,4 @@ def read_query(text: str) -> TypedQuery:
         return f" {words} "
 
     text = " ".join(_SIGNED.sub(without_signs, text).split())
-    return TypedQuery(text, tuple(phrases[:MAX_PHRASES]), tuple(excluded[:MAX_PHRASES]))
+    return TypedQuery(text, tuple(phrases), tuple(excluded))

@@ -22,6 +22,8 @@ _MARKED_NUMBER: Final = re.compile(rf"[\d{FRACTION_SIGNS}]\s?[\"”“»″\']")
 _SPACED_MARK: Final = re.compile(r"(?<=\d)\s(?=(?:\'\'|[\"”″])(?!\w))")
 # Thousands with spaces at which no line breaks.
 _SPACED_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:[\u00a0\u2009\u202f]\d{3})+(?!\d)")
+# Between Hebrew letters a quotation mark is the sign of an abbreviation.
+_HEBREW_MARK: Final = re.compile("(?<=[\u05d0-\u05ea\u05b0-\u05c7])[\"'](?=[\u05d0-\u05ea])")
 _FIXED_SPACE: Final = re.compile(r"[\u00a0\u2009\u202f]")
 
 
@@ -31,7 +33,7 @@ def spaced(text: str) -> str:
     So 1 1/2 is 1-1/2, and the mark behind "iphone 15" does not look like an inch mark.
     """
     if not text.isascii():
-        text = text.translate(_PLAIN)
+        text = _HEBREW_MARK.sub(lambda match: "\u05f4" if match[0] == '"' else "\u05f3", text.translate(_PLAIN))
     if "x" in text or "X" in text:
         text = _DIMENSION.sub(rf"{FILLER}\1{FILLER}", text)
     if _MARK.search(text) and _MARKED_NUMBER.search(text):

@@ -40,6 +40,7 @@ _UNICODE: Final = regex.compile(
     |(?P<word>{_LETTERS})
     |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,'’٬٫]\d+)*)
     |(?P<inch>(?<=[\d{FRACTION_SIGNS}])-?(?:''|["”″]))
+    |(?P<square>[\u3371-\u337a\u3380-\u33df\u2103\u2109])
     |(?P<emoji>{_FLAG}|{_EMOJI}{_JOINED_EMOJI})""",
     regex.VERBOSE,
 )
@@ -91,6 +92,9 @@ def tokens(text: str) -> Iterator[Token]:
             yield Token(start, end, INCH)
         elif kind == "fraction":
             yield from _fraction(match[0], start)
+        elif kind == "square":
+            # Several letters as one character, such as ㎏ and ℃.
+            yield Token(start, end, fold(match[0]).replace("°", ""))
         else:
             yield Token(start, end, _TONES.sub("", fold(match[0])))
 

@@ -22,6 +22,8 @@ from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
 
 MAX_QUERY_TERMS: Final = 32
 MIN_SPLIT_CHARS: Final = 2
+# The letters of a model number, such as M8x40; those of iphone15 are a word.
+MAX_MODEL_LETTERS: Final = 3
 # From so many words on, a query is a sentence. One in which two or more words are unknown, and at least this share of
 # all, is in another language: nothing in it is guessed.
 SENTENCE_FROM: Final = 4
@@ -151,6 +153,8 @@ def _spelt(term: QueryTerm, lexicon: Lexicon, tolerance: Tolerance | None) -> st
     """Return how a word is probably meant to be spelt. tolerance: None if it is not misspelt"""
     if term.correction is not None:
         return term.correction.word
+    if term.word in lexicon.languages.stop_words:
+        return term.word
     return (more_frequent(term.word, lexicon, tolerance) if tolerance is not None else "") or term.word
 
 
@@ -158,18 +162,32 @@ def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> di
     """Return the compounds that are one term of the query, by first position; of overlapping ones the longest.
 
     These are the ones that documents contain: so dv7-1211ea does not find every product with a 7 in it. A number with
-    its unit is one in any case: `5 TB` does not find 5 discs of 1 TB.
+    its unit is one in any case: `5 TB` does not find 5 discs of 1 TB. So is what is left of a model number that no
+    document has: T36 does not find T11.
     """
     several = [c for c in analysis.compounds if c.end <= n_words and c.end - c.start > 1]
     indexed = [c for c in several if c.is_measure or _count(c.text, lexicon)]
+    unknown = [c for c in several if _is_unknown_model(analysis.words[c.start : c.end], lexicon)]
     taken: set[int] = set()
     chosen: dict[int, Compound] = {}
-    for compound in sorted(indexed, key=lambda c: (c.start - c.end, c.start)):
+    for compound in [*_longest_first(indexed), *_longest_first(unknown)]:
         positions = range(compound.start, compound.end)
         if taken.isdisjoint(positions):
             taken.update(positions)
             chosen[compound.start] = compound
     return chosen
+
+
+def _longest_first(compounds: Sequence[Compound]) -> list[Compound]:
+    return sorted(compounds, key=lambda c: (c.start - c.end, c.start))
+
+
+def _is_unknown_model(words: Sequence[str], lexicon: Lexicon) -> bool:
+    """Whether words written as one are a model number, such as T36, with a number that no document has."""
+    letters = [word for word in words if word.isalpha()]
+    numbers = [word for word in words if not word.isalpha()]
+    is_model = bool(letters) and all(len(word) <= MAX_MODEL_LETTERS for word in letters)
+    return is_model and not all(_count(word, lexicon) for word in numbers)
 
 
 def _of_number(position: int, analysis: Analysis, lexicon: Lexicon) -> list[Alternative]:
@@ -189,7 +207,9 @@ def _is_in_model_number(position: int, analysis: Analysis) -> bool:
 
 
 def _split(word: str, lexicon: Lexicon) -> tuple[str, ...]:
-    """Split a word into two words of the index, as frequent as possible. Returns () if it is not made of two."""
+    """Split letters into two words of the index, as frequent as possible. Returns () if they are not made of two."""
+    if not word.isalpha():
+        return ()
     best: tuple[str, ...] = ()
     best_count = 0
     for cut in range(MIN_SPLIT_CHARS, len(word) - MIN_SPLIT_CHARS + 1):

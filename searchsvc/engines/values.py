@@ -206,8 +206,11 @@ def _amount(text: str) -> float | None:
     if match is None:
         return None
     digits = _SPACED_GROUP.sub("’", match["number"])
+    has_currency = any(character.isalpha() or unicodedata.category(character) == "Sc" for character in text)
     starts_with_zero = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
     number = read_number(digits) if not starts_with_zero and not any(space in digits for space in _SPACES) else None
-    if number is None or number.also:
+    if number is None or (number.also and not has_currency):
         return None
-    return -float(number.value) if match["sign"] in ("-", "\u2212") else float(number.value)
+    # Money has no three decimals: 1.299 € are thousands.
+    value = float(number.also or number.value)
+    return -value if match["sign"] in ("-", "\u2212") else value

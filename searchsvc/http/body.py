@@ -67,6 +67,8 @@ def decode_query(kind: type[T], parameters: Mapping[str, list[str]]) -> T:
     members: dict[str, object] = {name: values[0] for name, values in parameters.items()}
     for name in lists & set(members):
         members[name] = [item for value in parameters[name] for item in _items(value)]
+    for name in _object_members(kind) & set(members):
+        members[name] = _decoded_object(members[name])
     try:
         return msgspec.convert(members, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -78,6 +80,24 @@ def _items(value: str) -> list[object]:
         with suppress(msgspec.DecodeError):
             return msgspec.json.decode(value, type=list)
     return [item for item in value.split(",") if item]
+
+
+def _decoded_object(value: object) -> object:
+    """Return the object that a text is as JSON, or the text."""
+    if isinstance(value, str) and value.startswith("{"):
+        with suppress(msgspec.DecodeError):
+            return msgspec.json.decode(value)
+    return value
+
+
+def _object_members(kind: Any) -> set[str]:
+    """Return the names of members that take objects, maybe among others."""
+    return {field.encode_name for field in msgspec.structs.fields(kind) if _is_object(field.type)}
+
+
+def _is_object(kind: Any) -> bool:
+    is_struct = isinstance(kind, type) and issubclass(kind, msgspec.Struct)
+    return is_struct or getattr(kind, "__origin__", None) is dict or any(map(_is_object, get_args(kind)))
 
 
 def _is_list(kind: Any) -> bool:

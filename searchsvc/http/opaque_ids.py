@@ -9,6 +9,8 @@ from urllib.parse import quote, unquote
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+# The last part of the path of deletions by list and by filter.
+DELETIONS: Final = "delete"
 _DOCUMENT: Final = re.compile(rb"(/v1/indexes/[^/]+/documents/)(.+)", re.DOTALL)
 
 
@@ -23,8 +25,11 @@ class OpaqueIds:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match = _DOCUMENT.fullmatch(scope["raw_path"]) if scope["type"] == ScopeType.HTTP else None
-        if match is not None:
-            scope["path"] = unquote(match[1]) + quote(unquote(match[2]), safe="")
+        if match is not None and scope["type"] == ScopeType.HTTP:
+            part = quote(unquote(match[2]), safe="")
+            # No route but that of deletions: a document may be called so, too.
+            is_document = part == DELETIONS and scope["method"] != "POST"
+            scope["path"] = unquote(match[1]) + (f"%{ord(part[0]):x}{part[1:]}" if is_document else part)
         await self._app(scope, receive, send)
 
 

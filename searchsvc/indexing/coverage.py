@@ -27,12 +27,9 @@ class DocumentWarning(msgspec.Struct, frozen=True):
 
 def unsearched(names_with_words: Iterable[str], settings: IndexSettings) -> list[DocumentWarning]:
     """Return a warning for each member that is new to an index and belongs to no searchable field."""
-    searched = [member for field in settings.searchable for member in field.members]
-    names = {member for member in searched if not member.endswith("*")}
-    prefixes = tuple(member[:-1] for member in searched if member.endswith("*"))
-    found = (name for name in names_with_words if name not in names and not name.startswith(prefixes))
+    unsearched_names = (name for name in names_with_words if not settings.searches(name))
     message = "is new to this index and is not searched; a field of `searchable` may name it"
-    return [DocumentWarning(name, f"{name} {message}") for name in islice(found, MAX_WARNINGS)]
+    return [DocumentWarning(name, f"{name} {message}") for name in islice(unsearched_names, MAX_WARNINGS)]
 
 
 def members_with_words(documents: Iterable[Mapping[str, object]]) -> list[str]:

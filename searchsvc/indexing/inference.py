@@ -9,13 +9,15 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 import msgspec
 
 from events.errors import InvalidInput
-from events.settings import Embedding, IndexSettings, SearchableField, Signal, is_field_name
+from events.settings import MAX_SEARCHABLE_FIELDS, Embedding, IndexSettings, SearchableField, Signal, is_field_name
 from searchsvc.engines.values import is_number_text, read_text
+from searchsvc.indexing.coverage import MAX_WARNINGS, DocumentWarning
 
 TITLE_NAMES: Final = ("title", "name", "product_name", "product_title", "headline", "label", "subject")
 POPULARITY_WORDS: Final = frozenset(
@@ -23,7 +25,6 @@ POPULARITY_WORDS: Final = frozenset(
     | {"views", "likes", "downloads"}
 )
 STOCK_NAMES: Final = frozenset({"in_stock", "instock", "is_in_stock", "available", "is_available"})
-MAX_FIELDS: Final = 10
 # From this many text members under one prefix, they become one field: people do not weigh a thousand attributes singly.
 MIN_GROUP_MEMBERS: Final = 8
 # Share of the documents that a field must be in.
@@ -65,7 +66,7 @@ def infer_settings(documents: Sequence[Mapping[str, object]]) -> IndexSettings:
             "no member of the documents holds text to search", field="documents", limit="at least one text"
         )
     title = _title(single)
-    names = _most_present(single, title, MAX_FIELDS - len(prefixes) - len(years))
+    names = _most_present(single, title, MAX_SEARCHABLE_FIELDS - len(prefixes) - len(years))
     fields = [SearchableField(name) for name in (*names, *years)]
     fields += [SearchableField(prefix.rstrip(_SEPARATORS), (prefix + "*",)) for prefix in prefixes]
     prose = [name for name in names if not _holds_codes(single[name])]
@@ -78,6 +79,35 @@ def infer_settings(documents: Sequence[Mapping[str, object]]) -> IndexSettings:
         embedding=Embedding(tuple(embedded or [title])),
         signals=(*popularity[:MAX_SIGNAL_FIELDS], *stock[:1]),
     )
+
+
+def left_out(documents: Sequence[Mapping[str, object]], settings: IndexSettings) -> list[DocumentWarning]:
+    """Return a warning for each member with texts that inferred settings do not search.
+
+    documents: the sample that they were inferred from
+    """
+    members = _collect_members(documents)
+    texts = [name for name, member in members.items() if _is_searchable(name, member, len(documents))]
+    full = f"is not searched: more documents have other members, and at most {MAX_SEARCHABLE_FIELDS} are"
+    objects = "holds objects and is not searched; a field of `searchable` may name it, or a member of it as {}"
+    reasons = {name: full for name in texts if not settings.searches(name)}
+    reasons |= {name: objects.format(path) for name, path in _paths_of_objects(documents).items()}
+    return [DocumentWarning(name, f"{name} {reason}") for name, reason in islice(reasons.items(), MAX_WARNINGS)]
+
+
+def _paths_of_objects(documents: Sequence[Mapping[str, object]]) -> dict[str, str]:
+    """Return an example of a text in objects, such as `variants.colour`, by the member that holds them."""
+    paths: dict[str, str] = {}
+    for document in documents:
+        for name, value in document.items():
+            if name in paths:
+                continue
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, Mapping):
+                    inner = next((key for key, text in item.items() if isinstance(text, str) and text), None)
+                    paths |= {name: f"{name}.{inner}"} if inner is not None else {}
+                    break
+    return paths
 
 
 def _collect_members(documents: Sequence[Mapping[str, object]]) -> dict[str, _Member]:
@@ -129,7 +159,7 @@ def _group_prefixes(members: Mapping[str, _Member]) -> list[str]:
         overlaps = any(prefix.startswith(earlier) or earlier.startswith(prefix) for earlier in prefixes)
         if n >= MIN_GROUP_MEMBERS and not overlaps:
             prefixes.append(prefix)
-    return prefixes[: MAX_FIELDS // 2]
+    return prefixes[: MAX_SEARCHABLE_FIELDS // 2]
 
 
 def _prefixes(name: str) -> list[str]:

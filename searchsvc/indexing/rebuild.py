@@ -191,8 +191,12 @@ class Rebuild:
         """Compare both indexes. Raises RebuildRefused if they differ too much."""
         status = self.status
         self._enter("comparing")
-        current = self._current_engine().snapshot()
-        status.comparison = await asyncio.to_thread(self._compare, status.index, current, engine.snapshot())
+        async with self._indexer.write_lock:
+            # Both with the same documents: a change of one of them is no difference.
+            current = self._current_engine()
+            await self._catch_up(current, engine)
+            before, after = current.snapshot(), engine.snapshot()
+        status.comparison = await asyncio.to_thread(self._compare, status.index, before, after)
         self._require_alike(status.comparison)
 
     async def _swap(self, engine: Engine) -> None:
@@ -200,9 +204,7 @@ class Rebuild:
         indexer, status = self._indexer, self.status
         async with indexer.write_lock:
             current = self._current_engine()
-            with suppress(LaterVersion):
-                await indexer.read_into(current)
-                await indexer.read_into(engine)
+            await self._catch_up(current, engine)
             n_before, n_after = current.snapshot().n_documents, engine.snapshot().n_documents
             if status.comparison is not None:
                 status.comparison = msgspec.structs.replace(
@@ -213,6 +215,12 @@ class Rebuild:
                 log.warning("index %s held other documents than the log: %d, now %d", status.index, n_before, n_after)
             # Adopting deletes the files of the current index, so a cancellation must not come in between.
             await finish_whole(self._take_over(engine))
+
+    async def _catch_up(self, *engines: Engine) -> None:
+        """Write to engines what CATALOG has after what they hold. The caller holds `write_lock`."""
+        with suppress(LaterVersion):
+            for engine in engines:
+                await self._indexer.read_into(engine)
 
     async def _take_over(self, engine: Engine) -> None:
         await self._indexer.run_on_thread(lambda: self._storage.adopt(engine))

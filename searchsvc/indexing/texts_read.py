@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -37,21 +37,30 @@ class _Member(msgspec.Struct):
     n_texts: int = 0
 
 
-def texts_read(documents: Iterable[Mapping[str, object]]) -> TextsRead:
-    """Return how texts of documents are read that are not written as programs write numbers, dates and booleans."""
+def texts_read(
+    documents: Iterable[Mapping[str, object]], has_ranges: Callable[[str, bool], bool] = lambda name, dates: False
+) -> TextsRead:
+    """Return how texts of documents are read that are not written as programs write numbers, dates and booleans.
+
+    has_ranges: whether a member has numbers so far in the index, or dates
+    """
     read, unread = list[DocumentWarning](), list[DocumentWarning]()
     for name, member in _members(documents).items():
         reading = Reading.of_kinds(member.kinds)
         for meaning, is_read in zip(_MEANINGS, reading, strict=True):
-            example, count = member.examples.get(meaning), member.counts.get(meaning, 0)
-            if example is None:
-                continue
-            if is_read:
+            example, other = member.examples.get(meaning), member.examples.get(f"no {meaning}")
+            count = member.counts.get(meaning, 0)
+            if is_read and example is not None:
                 message = f"texts of {name}, such as {example!r}, are read as {_MEANINGS[meaning]}"
                 read.append(DocumentWarning(name, message))
-            elif count >= MEANT_SHARE * member.n_texts and f"no {meaning}" in member.kinds:
-                others = f"{member.n_texts - count} texts of {name}, such as {member.examples[f'no {meaning}']!r},"
+            elif is_read or other is None:
+                continue
+            elif example is not None and count >= MEANT_SHARE * member.n_texts:
+                others = f"{member.n_texts - count} texts of {name}, such as {other!r},"
                 message = f"{others} cannot be read as {_MEANINGS[meaning]}, so none is, as {example!r} could be"
+                unread.append(DocumentWarning(name, message))
+            elif meaning != "truth" and not any(reading) and has_ranges(name, meaning == "date"):
+                message = f"{name} has {_MEANINGS[meaning]}; as {other!r} cannot be read so, no text of it is"
                 unread.append(DocumentWarning(name, message))
     return TextsRead(read[:MAX_WARNINGS], unread[:MAX_WARNINGS])
 

@@ -22,7 +22,7 @@ from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.analysis.query import Query
 from searchsvc.changes.author import Author
 from searchsvc.changes.commands import Commands
-from searchsvc.engines.filters import Exists, Filter
+from searchsvc.engines.filters import Exists, Filter, Range
 from searchsvc.engines.protocol import EngineSnapshot, Reading
 from searchsvc.engines.retrieval import Retrieval
 from searchsvc.indexing.coverage import DocumentWarning, members_with_words, unsearched
@@ -34,7 +34,7 @@ from searchsvc.indexing.documents import (
     parse_document,
     parse_documents,
 )
-from searchsvc.indexing.inference import infer_settings
+from searchsvc.indexing.inference import infer_settings, left_out
 from searchsvc.indexing.merging import merged
 from searchsvc.indexing.texts_read import texts_read
 from searchsvc.state.serving import Serving
@@ -246,14 +246,21 @@ class Documents:
     ) -> DocumentsWritten:
         """Return the result of writing documents. accepted: what was sent of those that were"""
         new_members = await asyncio.to_thread(self._new_members, control.name, accepted)
-        read = await asyncio.to_thread(texts_read, (document.members for document in accepted))
+        members = [document.members for document in accepted]
+        snapshot = self._serving.current.snapshots.get(control.name)
+        has_ranges = partial(_has_ranges, snapshot) if snapshot is not None else lambda name, dates: False
+        read = await asyncio.to_thread(texts_read, members, has_ranges)
+        if created is not None:
+            not_searched = await asyncio.to_thread(left_out, members, created)
+        else:
+            not_searched = unsearched(new_members, control.settings)
         return DocumentsWritten(
             accepted=len(accepted),
             refused=sorted(refused, key=lambda document: document.line),
             catalog_seq=catalog_seq,
             created=created,
             readings=read.readings,
-            warnings=[*([] if created is not None else unsearched(new_members, control.settings)), *read.warnings],
+            warnings=[*not_searched, *read.warnings],
         )
 
     def _new_members(self, index: str, documents: Sequence[AcceptedDocument]) -> list[str]:
@@ -305,6 +312,15 @@ class Documents:
 def _has_member(snapshot: EngineSnapshot, name: str) -> bool:
     try:
         snapshot.check_filter(Exists(name), "documents")
+    except InvalidInput:
+        return False
+    return snapshot.n_documents > 0
+
+
+def _has_ranges(snapshot: EngineSnapshot, name: str, dates: bool) -> bool:
+    """Return whether a member has numbers, or dates."""
+    try:
+        snapshot.check_filter(Range(name, dates=dates), "documents")
     except InvalidInput:
         return False
     return snapshot.n_documents > 0

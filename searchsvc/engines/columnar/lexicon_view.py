@@ -13,7 +13,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from searchsvc.analysis.languages import DEFAULT, Languages
-from searchsvc.analysis.lexicon import MAX_ENDING, MIN_PART, SimilarWord
+from searchsvc.analysis.lexicon import MAX_ENDING, MIN_PART, SimilarWord, ends_with, in_order
 from searchsvc.analysis.query import Query
 from searchsvc.engines.columnar import kernels
 from searchsvc.engines.columnar.texts import Texts
@@ -98,17 +98,55 @@ class LexiconView:
         return count
 
     def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
-        """Return the words within a number of edits, nearest first, then the most frequent."""
+        """Return the words within a number of edits, nearest first, then the most frequent.
+
+        Words are also compared by their stems: labtop is one edit from laptops.
+        """
         if not self._n_words:
             return []
-        n_different = np.bitwise_count(self._columns.signatures ^ np.uint64(signature(word)))
-        lengths = self._columns.lengths.view(np.int8)
-        near = (n_different <= 2 * max_edits) & (np.abs(lengths - len(word)) <= max_edits) & self._live
+        stemmed = self.languages.stem(word)
+        direct = self._similar(word, max_edits, is_stem=stemmed == word)
+        by_stem = self._of_similar_stems(stemmed, max_edits)
+        if stemmed != word:
+            by_stem += self._similar(stemmed, max_edits, is_stem=True)
+        return in_order(direct, by_stem)
+
+    def _similar(self, word: str, max_edits: int, *, is_stem: bool) -> list[SimilarWord]:
+        """Return the words within a number of edits. is_stem: also those of a stem that no document has as a word"""
+        columns = self._columns
+        mask = self._counts[columns.term_of] > 0 if is_stem else self._live
+        n_different = np.bitwise_count(columns.signatures ^ np.uint64(signature(word)))
+        lengths = columns.lengths.view(np.int8)
+        near = (n_different <= 2 * max_edits) & (np.abs(lengths - len(word)) <= max_edits) & mask
         numbers = np.flatnonzero(near).tolist()
-        choices = [self._columns.words[number] for number in numbers]
+        choices = [columns.words[number] for number in numbers]
         matches = process.extract(word, choices, scorer=OSA.distance, score_cutoff=max_edits, limit=None)
-        similar = [SimilarWord(choice, int(edits), self._count(numbers[i])) for choice, edits, i in matches]
-        return sorted(similar, key=lambda word: (word.edits, -word.frequency, word.word))
+        similar: list[SimilarWord] = []
+        for choice, edits, i in matches:
+            if self._live[numbers[i]]:
+                similar.append(SimilarWord(choice, int(edits), self._count(numbers[i])))
+            elif self.languages.stem(choice) == choice:
+                similar += self._of_term(int(columns.term_of[numbers[i]]), int(edits))
+        return similar
+
+    def _of_similar_stems(self, stemmed: str, max_edits: int) -> list[SimilarWord]:
+        """Return the words of stems that are within a number of edits of another, and are no words themselves."""
+        stems = self._columns.stems
+        matches = process.extract(stemmed, list(stems), scorer=OSA.distance, score_cutoff=max_edits, limit=None)
+        return [
+            similar
+            for stem, edits, _ in matches
+            if not self._is_word(stem)
+            for similar in self._of_term(stems[stem], int(edits))
+        ]
+
+    def _of_term(self, term: int, edits: int) -> list[SimilarWord]:
+        numbers = self.word_numbers(term) if term < self._n_terms else []
+        return [SimilarWord(self._columns.words[n], edits, self._count(n)) for n in numbers if self._live[n]]
+
+    def _is_word(self, text: str) -> bool:
+        number = self._columns.words.number(text)
+        return number is not None and number < self._n_words and bool(self._live[number])
 
     def completions(self, prefix: str, n: int) -> list[SimilarWord]:
         """Return the n most frequent longer words that begin with a prefix."""
@@ -143,8 +181,7 @@ class LexiconView:
         for number in np.flatnonzero(may_be & self._live).tolist():
             candidate = columns.words[number]
             begins = candidate.startswith(word) and len(candidate) >= len(word) + MIN_PART
-            whole = self.languages.stem(candidate)
-            if begins or (whole.endswith(stemmed) and len(whole) >= len(stemmed) + MIN_PART):
+            if begins or ends_with(candidate, stemmed, self.languages):
                 words.append(SimilarWord(candidate, 0, self._count(number)))
         return sorted(words, key=lambda word: (-word.frequency, word.word))[:n]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from searchsvc.analysis.query_syntax import MAX_PHRASES, TypedQuery, read_query
+from searchsvc.analysis.query_syntax import TypedQuery, read_query
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,6 @@ def test_another_text_gets_the_same_signs() -> None:
     )
 
 
-def test_only_the_first_phrases_count() -> None:
-    assert len(read_query(" ".join(f'"a{i} b"' for i in range(20))).phrases) == MAX_PHRASES
+def test_every_sign_counts() -> None:
+    assert len(read_query(" ".join(f'"a{i} b"' for i in range(20))).phrases) == 20
+    assert read_query("brass " + " ".join(f"-w{i}" for i in range(50))).excluded[-1] == "w49"

@@ -47,7 +47,10 @@ NUMBERS = st.one_of(
         ("$-5", -5.0),
         ("99,- €", 99.0),
         # It may be 1299 or 1.299.
-        ("1.299 €", None),
+        ("1.299", None),
+        # Money has no three decimals.
+        ("1.299 €", 1299.0),
+        ("-1,299 USD", -1299.0),
         ("007", None),
         ("12-14", None),
         ("1.2.3", None),
