@@ -10,7 +10,7 @@ also 3, and 3.500 also 3500. Words are folded (`searchsvc.analysis.folding`). Th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final, NamedTuple
@@ -50,7 +50,10 @@ _SPELLINGS: Final = {
     "v": "volt volts",
 }
 _UNIT_NAMES: Final = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
-UNITS: Final = frozenset(_UNITS.split()) | _UNIT_NAMES.keys()
+# Areas and volumes: 20 m2 is no length.
+POWERS: Final = ("2", "3")
+_POWERS: Final = {unit + power for unit in ("mm", "cm", "m", "km", "ft", INCH) for power in POWERS}
+UNITS: Final = frozenset(_UNITS.split()) | _UNIT_NAMES.keys() | _POWERS
 # Of digits that a space parts.
 THOUSANDS_CHARS: Final = 3
 _PIECE: Final = re.compile(r"\S+")
@@ -106,37 +109,46 @@ Chain = list[Run]
 class _Piece(NamedTuple):
     """The words of a piece of text without spaces.
 
-    first: its first word, if it begins the piece; else ''
+    first: its first word, if it begins the piece; else ''. Of m2 it is both words
     number: the number at its end, if one ends the piece
+    dimension: the run that ends the piece, if it is one such as 5x10, and how many words it has
     """
 
     words: tuple[str, ...]
     compounds: tuple[Compound, ...]
     first: str
     number: Number | None
+    dimension: tuple[str, int] | None = None
 
 
 def analyze(text: str) -> Analysis:
     """Return the words and compounds of a text."""
     words: list[str] = []
     compounds: list[Compound] = []
-    # The number before a space, and the position of its first word.
+    # The number before a space, the position of its first word, and the dimension that it ends.
     before: Number | None = None
     before_start = 0
+    before_dimension: tuple[str, int] | None = None
     for part in spaced(text).split():
-        its_words, its_compounds, first, number = _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
+        its_words, its_compounds, first, number, dimension = (
+            _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
+        )
         n = len(words)
         start = n + len(its_words) - 1
         if before is not None:
-            across = _across(before, first, before_start, n)
-            compounds += across
-            if across and not across[0].is_measure and number is not None and len(its_words) == 1:
-                # Of 1 500 ml, the unit belongs to 1500.
-                number, start = Number(across[0].text, across[0].text), before_start
+            if first in UNITS:
+                end = n + (1 if its_words[0] == first else 2)
+                compounds += _across(before, before_dimension, first, _Place(before_start, n, end))
+            elif number is not None and len(its_words) == 1:
+                thousands = _thousands(before, number, before_start, n)
+                compounds += thousands
+                if thousands:
+                    # Of 1 500 ml, the unit belongs to 1500.
+                    number, start = Number(thousands[0].text, thousands[0].text), before_start
         if its_compounds:
             compounds += [Compound(begin + n, end + n, of, measure) for begin, end, of, measure in its_compounds]
         words += its_words
-        before, before_start = number, start
+        before, before_start, before_dimension = number, start, dimension
     return Analysis(words, compounds)
 
 
@@ -188,13 +200,17 @@ def _read_piece(text: str) -> _Piece:
     compounds: list[Compound] = []
     first: Token | None = None
     last: Token | None = None
+    begins_with, dimension = "", None
     for chain in _chains(text):
         start = len(words)
         for run in chain:
-            for token in run:
+            for i, token in enumerate(run):
+                power = _power(token, run[i + 1 : i + 2])
                 if last is not None and last.number is not None and token.word in UNITS:
-                    between = text[last.end : token.start]
-                    compounds += _measure(last.number, token.word, between, len(words) - 1, len(words))
+                    between, n = text[last.end : token.start], len(words)
+                    measures = _measure(last.number, token.word + power, between, n - 1, n)
+                    compounds += [c._replace(end=c.end + 1) for c in measures] if power else measures
+                begins_with = begins_with or token.word + power
                 if token.number is not None:
                     compounds += [Compound(len(words), len(words) + 1, other) for other in _also(token.number)]
                 words.append(token.word)
@@ -202,28 +218,60 @@ def _read_piece(text: str) -> _Piece:
             if len(run) > 1 and not _is_measure(run):
                 compounds += _of_words(_whole(run), len(words) - len(run), len(words))
                 compounds += _sides(run, len(words) - len(run)) if len(run) >= MIN_SIDES_TOKENS else []
+            dimension = (_whole(run), len(run)) if _is_dimension(run) else None
         if len(chain) > 1 and not _is_measure([token for run in chain for token in run]):
             compounds += _of_words(_joined(chain, text), start, len(words))
     if first is None or last is None:
         return _Piece((), (), "", None)
-    beginning = first.word if first.start == 0 or is_unseen(text[: first.start]) else ""
+    beginning = begins_with if first.start == 0 or is_unseen(text[: first.start]) else ""
     number = last.number if last.number is not None and is_unseen(text[last.end :]) else None
-    return _Piece(tuple(words), tuple(compounds), beginning, number)
+    return _Piece(tuple(words), tuple(compounds), beginning, number, dimension if number is not None else None)
 
 
-def _across(number: Number, after: str, start: int, position: int) -> list[Compound]:
-    """Return what a number is together with the word after the space: 1 TB, or 1 500.
+def _power(unit: Token, after: Sequence[Token]) -> str:
+    """Return the 2 of m2, or ''. after: the token that stands right after a word, if one does"""
+    return after[0].word if after and after[0].word in POWERS and unit.word + after[0].word in _POWERS else ""
 
-    start: position of the number's first word
-    position: of the word after it
+
+def _is_dimension(run: Run) -> bool:
+    """Whether a run is two sizes or more, without a unit, such as 5x10."""
+    return len(run) > 2 and run[-1].number is not None and run[-2].word == "x" and run[-3].number is not None
+
+
+class _Place(NamedTuple):
+    """Where a number and the unit behind a space are: positions of their first words, and after the last."""
+
+    start: int
+    unit: int
+    end: int
+
+
+def _across(number: Number, dimension: tuple[str, int] | None, unit: str, place: _Place) -> list[Compound]:
+    """Return what a number is together with the unit behind the space: 1 TB, and 5x10 cm.
+
+    dimension: that the number ends: see `_Piece`
     """
-    if after.isdecimal():
-        word = number.word
-        if len(after) == THOUSANDS_CHARS and len(word) <= THOUSANDS_CHARS and word.isdecimal() and word[0] != "0":
-            return [Compound(start, position + 1, word + after)]
-        return []
     # `3 a day`: with a space, a is hardly ever the ampere.
-    return _measure(number, after, " ", start, position) if after != "a" else []
+    measures = _measure(number, unit, " ", place.start, place.unit) if unit != "a" else []
+    compounds = [measure._replace(end=place.end) for measure in measures]
+    if measures and dimension is not None:
+        sizes, n_words = dimension
+        compounds += _of_words(sizes + _UNIT_NAMES.get(unit, unit), place.unit - n_words, place.end)
+    return compounds
+
+
+def _thousands(number: Number, after: Number, start: int, position: int) -> list[Compound]:
+    """Return the number that two with a space between them are: 1 500, or 1 299.99.
+
+    number: the first, which may have been two itself: of 1 000 000 it is 1000
+    start: position of its first word
+    position: of the word of the second
+    """
+    word, whole = number.word, after.value.partition(".")[0]
+    is_group = len(whole) == THOUSANDS_CHARS and word.isdecimal() and word[0] != "0"
+    if is_group and (len(word) <= THOUSANDS_CHARS or start < position - 1):
+        return [Compound(start, position + 1, word + after.value)]
+    return []
 
 
 def _chains(text: str) -> Iterator[Chain]:
@@ -267,13 +315,15 @@ def _measure(number: Number, unit: str, between: str, start: int, position: int)
 
 
 def _sides(run: Run, position: int) -> list[Compound]:
-    """Return both sides of a dimension, if they have several words: m8 of M8x40. position: of the first word"""
+    """Return the parts of a dimension with several words: m8 of M8x40, 5x10 of 5x10cm. position: of the first word"""
+    whole = _of_words(_whole(run[:-1]), position, position + len(run) - 1) if _is_dimension(run[:-1]) else []
+    whole = whole if run[-1].word in UNITS else []
     places = [i for i in range(1, len(run) - 1) if run[i].word == "x" and run[i - 1].number and run[i + 1].number]
     bounds = [-1, *places, len(run)] if places else []
     sides = [(before + 1, after) for before, after in pairwise(bounds) if after - before > 2]
     sides = [(start, end) for start, end in sides if not _is_measure(run[start:end])]
-    whole = ((_whole(run[start:end]), position + start, position + end) for start, end in sides)
-    return [compound for side in whole for compound in _of_words(*side)]
+    joined = ((_whole(run[start:end]), position + start, position + end) for start, end in sides)
+    return [*whole, *(compound for side in joined for compound in _of_words(*side))]
 
 
 def _whole(run: Run) -> str:

@@ -40,10 +40,11 @@ class SimilarWord(NamedTuple):
 def in_order(direct: Iterable[SimilarWord], by_stem: Iterable[SimilarWord]) -> list[SimilarWord]:
     """Return similar words once each: nearest first, then the most frequent, then those that are similar as such.
 
-    by_stem: words whose stem is similar to that of the other
+    by_stem: words whose stem is similar to that of the other; a stem that is the same as such is one edit away
     """
+    others = (word._replace(edits=max(word.edits, 1)) for word in by_stem)
     ranked = [
-        (word.edits, -word.frequency, rest, word.word, word) for rest, of in enumerate((direct, by_stem)) for word in of
+        (word.edits, -word.frequency, rest, word.word, word) for rest, of in enumerate((direct, others)) for word in of
     ]
     distinct: dict[str, SimilarWord] = {}
     for *_, word in sorted(ranked):

@@ -22,7 +22,7 @@ from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.analysis.query import Query
 from searchsvc.changes.author import Author
 from searchsvc.changes.commands import Commands
-from searchsvc.engines.filters import Exists, Filter, Range
+from searchsvc.engines.filters import Exists, Filter, Range, excludes
 from searchsvc.engines.protocol import EngineSnapshot, Reading
 from searchsvc.engines.retrieval import Retrieval
 from searchsvc.indexing.coverage import DocumentWarning, members_with_words, unsearched
@@ -77,11 +77,13 @@ class DocumentsDeleted(msgspec.Struct, frozen=True):
     deleted: number of documents
     missing: ids of documents that were not there
     catalog_seq: CATALOG sequence of the last deletion; 0 without any
+    warnings: what is odd about the filter
     """
 
     deleted: int
     missing: list[str]
     catalog_seq: int
+    warnings: list[DocumentWarning] = []
 
 
 class _Patched(NamedTuple):
@@ -214,17 +216,24 @@ class Documents:
     async def delete_matching(self, index: str, condition: Filter) -> DocumentsDeleted:
         """Delete the documents that pass a filter. Waits until searches no longer find them.
 
-        Raises NotFound, InvalidInput for a member that no document has, and Unavailable if the index is being built, or
-        documents that pass are written all the time.
+        A member that no document has matches none, and is warned of: what was deleted once may be asked for again.
+
+        Raises NotFound, InvalidInput for such a member in a filter that excludes something, as that may pass all, and
+        Unavailable if the index is being built, or documents that pass are written all the time.
         """
         control, state = self._serving.current.control.index(index), self._serving.current
-        state.snapshot(index).check_filter(condition, "filter")
-        n_deleted, seq = 0, 0
+        n_deleted, seq, warnings = 0, 0, list[DocumentWarning]()
+        try:
+            state.snapshot(index).check_filter(condition, "filter")
+        except InvalidInput as error:
+            if excludes(condition):
+                raise
+            warnings.append(DocumentWarning("filter", str(error)))
         for _ in range(MAX_DELETE_ROUNDS):
             reading = state.snapshot(index).reading()
             ids = await asyncio.get_running_loop().run_in_executor(self._threads, _passing, reading, condition)
             if not ids:
-                return DocumentsDeleted(n_deleted, [], seq)
+                return DocumentsDeleted(n_deleted, [], seq, warnings)
             seq = await self._append([_deletion(control, name) for name in ids])
             n_deleted += len(ids)
             is_applied = partial(_has_applied, index, seq)

@@ -429,9 +429,12 @@ def test_documents_are_deleted_by_their_ids_and_by_a_filter(http: Calling) -> No
     assert (status, answer["deleted"]) == (200, 10)
     years = http("POST", "/v1/indexes/shrinking/search", {"limit": 50, "fields": "year"})[1]["hits"]
     assert sorted(hit["document"]["year"] for hit in years) == [2000, *range(2003, 2020)]
-    for wrong in ({}, {"ids": ["a"], "filter": "year>1"}, {"filter": "month>3"}, {"filter": "year>"}, {"ids": "a"}):
+    for wrong in ({}, {"ids": ["a"], "filter": "year>1"}, {"filter": "NOT month:3"}, {"filter": "year>"}, {"ids": "a"}):
         assert http("POST", f"{path}/delete", wrong)[0] == 400
     assert http("POST", "/v1/indexes/none/documents/delete", {"ids": ["a"]})[0] == 404
+    status, answer = http("POST", f"{path}/delete", {"filter": "month>3"})
+    assert (status, answer["deleted"]) == (200, 0)
+    assert "month" in answer["warnings"][0]["message"]
 
 
 def test_of_a_batch_the_events_that_are_right_are_taken_if_the_sender_says_so(http: Calling) -> None:

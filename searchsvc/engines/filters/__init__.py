@@ -27,6 +27,7 @@ from searchsvc.engines.filters.tree import (
     Range,
     both,
     clauses,
+    excludes,
     without_field,
 )
 
@@ -41,6 +42,7 @@ __all__ = [
     "Range",
     "both",
     "clauses",
+    "excludes",
     "parse_filter",
     "without_field",
 ]

@@ -75,6 +75,17 @@ def clauses(condition: Filter) -> Iterator[Comparison]:
                 yield from clauses(part)
 
 
+def excludes(condition: Filter) -> bool:
+    """Return whether a filter has a negation, so that documents without a value may pass."""
+    match condition:
+        case Not():
+            return True
+        case AllOf(parts=parts) | AnyOf(parts=parts):
+            return any(map(excludes, parts))
+        case _:
+            return False
+
+
 def both(first: Filter | None, second: Filter | None) -> Filter | None:
     """Return the filter that a document passes if it passes both; None is passed by all."""
     if first is None or second is None:

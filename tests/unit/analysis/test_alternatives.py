@@ -45,6 +45,16 @@ def test_longer_words_may_have_more_typing_errors(word: str, expected: dict[str,
     assert weights(word, lexicon(mouse=9, television=9), typos=False) == {k: v for k, v in expected.items() if v == 1.0}
 
 
+def test_a_word_is_corrected_to_another_inflection_of_the_word_meant() -> None:
+    words = lexicon(laptops=9, tables=5, shirt=3, shirts=3, nurs=2)
+    assert weights("labtop", words) == {"laptops": TYPO_WEIGHTS[1]}
+    assert weights("tabel", words) == {"tables": TYPO_WEIGHTS[1]}
+    # Of one stem, the word that is nearest as such stands for all.
+    assert weights("shrit", words) == {"shirt": TYPO_WEIGHTS[1]}
+    # The stem of the word is a word with another stem.
+    assert weights("nurses", words) == {"nurs": TYPO_WEIGHTS[1]}
+
+
 def test_a_word_that_a_document_has_is_not_corrected_but_a_frequent_one_is_offered() -> None:
     assert weights("hose", lexicon(hose=1, house=9000)) == {"hose": 1.0}
     assert more_frequent("hose", lexicon(hose=2, house=90), Tolerance()) == "house"

@@ -14,6 +14,16 @@ def test_field_text_joins_members_and_prefixes() -> None:
     assert embedding_text(document, Embedding(("tags", "none", "attr_x"), 3)) == "a, . c"
 
 
+def test_a_field_may_be_made_from_members_of_objects() -> None:
+    document = {
+        "variants": [{"sku": "a-1", "size": {"eu": 41}}, {"sku": "a-2"}, "other"],
+        "maker": {"name": "Acme"},
+        "maker.city": "Bern",
+    }
+    names = ("variants.sku", "variants.size.eu", "maker.name", "maker.city", "maker.none", "none.name")
+    assert field_text(document, SearchableField("all", names)) == "a-1 a-2 41 Acme Bern"
+
+
 def test_what_is_nested_too_deep_and_numbers_without_end_have_no_text() -> None:
     nested: Any = "deep"
     for _ in range(MAX_NESTING + 1):

@@ -43,6 +43,7 @@ WORDS = {
     "wifi": 4,
     "mousehouse": 40,
     "drivehouse": 14,
+    "computers": 7,
 }
 LEXICON = OracleLexicon(set(WORDS), {stem(word): n for word, n in WORDS.items()})
 
@@ -66,6 +67,15 @@ def alternatives(query: Query) -> list[list[str]]:
         ("moose", [["typo:mouse"]], "mouse"),
         ("teh", [["typo:the"]], "the"),
         ("dvx7", [[], ["7"]], None),
+        # A number that no document has is not made of two, and so is no model.
+        ("7117", [[]], None),
+        ("dv36", [[]], None),
+        ("mx-500 mouse", [[], ["mouse"]], None),
+        ("laptop36", [["laptop"], []], None),
+        ("hte", [["typo:the"]], "the"),
+        # The index has only their plural.
+        ("comptuer", [["typo:computers"]], "computers"),
+        ("compuers", [["typo:computers"]], "computers"),
         ("hose", [["hose"]], "house"),
         ("tel", [["prefix:television"]], None),
         ("tel mouse", [[], ["mouse"]], None),

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from events.errors import InvalidInput, TooLarge
+from searchsvc.analysis.highlight import HighlightInput
 from searchsvc.http.body import Body, decode_query
+from searchsvc.search.request import SearchRequest
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,6 +107,14 @@ def test_a_query_string_has_lists_with_commas_several_values_or_as_json() -> Non
         with pytest.raises(InvalidInput) as refused:
             decode_query(Order, parameters)
         assert (refused.value.field, refused.value.limit) == (field, limit)
+
+
+def test_a_query_string_has_objects_as_json() -> None:
+    query = decode_query(SearchRequest, {"query": ["{x"], "filters": ['{"field": "a", "is": "x"}'], "scope": ["a:1"]})
+    assert (query.query, query.filters, query.scope) == ("{x", {"field": "a", "is": "x"}, "a:1")
+    marked = decode_query(SearchRequest, {"highlight": ['{"fields": ["title"]}']}).highlight
+    assert marked == HighlightInput(fields=["title"])
+    assert decode_query(SearchRequest, {"highlight": ["true"]}).highlight is True
 
 
 def test_a_byte_order_mark_before_the_body_is_no_part_of_it() -> None:

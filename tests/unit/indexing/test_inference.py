@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from events.errors import InvalidInput
-from events.settings import SearchableField, check_settings
+from events.settings import MAX_SEARCHABLE_FIELDS, SearchableField, check_settings
 from searchsvc.cli.sample import sample_catalogue
-from searchsvc.indexing.inference import infer_settings
+from searchsvc.indexing.inference import infer_settings, left_out
 
 
 def test_settings_of_the_sample_catalogue_are_the_ones_a_person_would_write() -> None:
@@ -42,6 +42,24 @@ def test_many_sparse_attributes_become_one_field_and_rare_numbers_no_signal() ->
     settings = infer_settings(documents)
     assert settings.searchable == (SearchableField("title"), SearchableField("attr_t", ("attr_t_*",)))
     assert settings.signals == ()
+
+
+def test_what_is_not_searched_is_named() -> None:
+    documents = [
+        {"id": str(n), "title": "lamp", "url": "https://x.example/1", "variants": [{"n": 1, "colour": "red"}]}
+        | {f"text{letter}": f"word {letter}" for letter in "abcdefghijklmnopq"}
+        for n in range(9)
+    ]
+    settings = infer_settings(documents)
+    assert len(settings.searchable) == MAX_SEARCHABLE_FIELDS
+    warnings = {warning.field: warning.message for warning in left_out(documents, settings)}
+    assert warnings == {
+        "textp": "textp is not searched: more documents have other members, and at most 16 are",
+        "textq": "textq is not searched: more documents have other members, and at most 16 are",
+        "variants": "variants holds objects and is not searched; a field of `searchable` may name it, or a member of "
+        "it as variants.colour",
+    }
+    assert left_out(documents[:1], settings) == left_out(documents, settings)
 
 
 def test_documents_without_text_give_no_settings() -> None:

@@ -58,6 +58,28 @@ async def test_a_new_index_replaces_the_old_and_holds_what_was_written_meanwhile
     await restarted.indexers.close()
 
 
+async def test_both_indexes_are_compared_with_the_same_documents(tmp_path: Path) -> None:
+    compared: list[tuple[EngineSnapshot, EngineSnapshot]] = []
+
+    def keep(index: str, before: EngineSnapshot, after: EngineSnapshot) -> RebuildComparison:
+        compared.append((before, after))
+        return alike(index, before, after)
+
+    shop = IndexedShop(tmp_path, keep)
+    await shop.configure(SETTINGS)
+    for number in range(600):
+        seq = await shop.write(str(number), title=f"red shoe {number}")
+    await shop.served(seq)
+    status = shop.indexers.rebuild("shop")
+    while status.phase == "reading":
+        await shop.write("1", title=f"blue hat {seq}")
+        await asyncio.sleep(0)
+    await shop.rebuilt()
+    ((before, after),) = compared
+    assert before.digest == after.digest
+    await shop.indexers.close()
+
+
 async def test_changed_settings_build_a_new_index_while_the_old_one_is_searched_and_written(tmp_path: Path) -> None:
     may_finish = asyncio.Event()
     loop = asyncio.get_running_loop()

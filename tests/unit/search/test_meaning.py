@@ -23,6 +23,10 @@ VOCABULARY = frozenset(WORDS.split())
         ("qwrtzpsd", False),
         ("???", False),
         ("7734", False),
+        # Numbers and measures are meant exactly, also those that documents have.
+        ("12mm", False),
+        ("40", False),
+        ("12mm printer", True),
         ("x", False),
         ("printer qwrtzpsd", True),
         ("printer qwrtzpsd wrtzpsdq", False),
@@ -36,6 +40,6 @@ VOCABULARY = frozenset(WORDS.split())
     ],
 )
 def test_a_query_has_neighbours_if_enough_of_its_words_are_known(tmp_path: Path, query: str, expected: bool) -> None:
-    documents = [upsert("1", "zorbo mango papaya"), *(upsert(f"p{i}", "papaya mango") for i in range(3))]
+    documents = [upsert("1", "zorbo mango papaya 12 mm 40"), *(upsert(f"p{i}", "papaya mango") for i in range(3))]
     lexicon = engine(tmp_path, documents).snapshot().lexicon
     assert has_meaning(understand(query, lexicon), VOCABULARY.__contains__) is expected
