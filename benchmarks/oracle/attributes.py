@@ -16,6 +16,7 @@ from searchsvc.engines.values import (
     canonical_number,
     collation_key,
     equal_keys,
+    has_dates,
     has_words_beginning_with,
     kinds_of,
     normal,
@@ -74,10 +75,13 @@ def passes(document: Upsert, condition: Filter | None, kinds: Callable[[str], fr
             keys = {key for text in allowed for key in equal_keys(text, kinds(field))}
             return any(value_key(value) in keys for value in values_of(document, field))
         case Range(field=field):
-            return _is_in_range(values_of(document, field), condition, Reading.of_kinds(kinds(field)))
+            return _is_in_range(values_of(document, field), condition, kinds(field))
 
 
-def _is_in_range(values: Sequence[AttributeValue], limits: Range, reading: Reading) -> bool:
+def _is_in_range(values: Sequence[AttributeValue], limits: Range, kinds: frozenset[str]) -> bool:
+    if limits.dates and not has_dates(kinds):
+        return False
+    reading = Reading.of_kinds(kinds)
     for value in values:
         number = _date(value) if limits.dates else _number(value, reading)
         if number is not None:

@@ -12,10 +12,15 @@ from itertools import islice
 from typing import Any, Final
 
 import msgspec
+from rapidfuzz import process
 
 from events.errors import InvalidInput
 
 MAX_SHOWN_CHARS: Final = 90
+# Of more known members, only those are named that an unknown one may be meant as.
+MAX_LISTED: Final = 12
+N_SIMILAR: Final = 3
+MIN_SIMILARITY: Final = 60
 # What msgspec writes in a path in place of the key of a dict.
 ANY_NAME: Final = "[...]"
 FINITE: Final = "a finite number"
@@ -52,14 +57,15 @@ def refusal(message: str, sent: object, kind: type[Any]) -> InvalidInput:
     path, text = match["path"] if match else "", _PATH.sub("", message)
     if ANY_NAME in path:
         path = _with_names(path, message, sent, kind)
-    for pattern, limit, reason in (
-        (_UNKNOWN, "a known member", "is not known here"),
-        (_MISSING, "required", "is missing"),
-    ):
-        member = pattern.search(text)
-        if member:
-            field = f"{path}.{member['name']}".lstrip(".")
-            return InvalidInput(f"{field} {reason}", field=field, value=value_at(sent, field), limit=limit)
+    unknown, missing = _UNKNOWN.search(text), _MISSING.search(text)
+    if unknown:
+        field = f"{path}.{unknown['name']}".lstrip(".")
+        limit = _known_members(kind, path, unknown["name"])
+        message = f"{field} is not known here; allowed: {limit}"
+        return InvalidInput(message, field=field, value=value_at(sent, field), limit=limit)
+    if missing:
+        field = f"{path}.{missing['name']}".lstrip(".")
+        return InvalidInput(f"{field} is missing", field=field, value=None, limit="required")
     expected = _EXPECTED.search(text)
     limit = _in_words(expected["limit"]) if expected else MESSAGES.get(text, text)
     if text.startswith(("Invalid enum value", "Invalid value")):
@@ -142,17 +148,34 @@ def _in_words(limit: str) -> str:
 
 def _choices(kind: type[Any], path: str) -> str:
     """Return the values allowed for the literal, or for the tag, at a path such as `events[0].type`."""
+    outer, _, name = path.rpartition(".")
+    structs = [member for member in _types_at(kind, outer) if isinstance(member, msgspec.inspect.StructType)]
+    tags = [str(struct.tag) for struct in structs if struct.tag_field == name]
+    if tags:
+        return " or ".join(tags)
+    literals = [member for member in _types_at(kind, path) if isinstance(member, msgspec.inspect.LiteralType)]
+    return " or ".join(str(value) or '""' for literal in literals for value in literal.values)
+
+
+def _known_members(kind: type[Any], path: str, name: str) -> str:
+    """Return the members of the object at a path; of many, those that are most similar to a name."""
+    structs = [member for member in _types_at(kind, path) if isinstance(member, msgspec.inspect.StructType)]
+    names = list(dict.fromkeys(field.encode_name for struct in structs for field in struct.fields))
+    if len(names) > MAX_LISTED:
+        similar = process.extract(name, names, limit=N_SIMILAR, score_cutoff=MIN_SIMILARITY)
+        names = [known for known, _, _ in similar]
+    return ", ".join(names) or "a known member"
+
+
+def _types_at(kind: type[Any], path: str) -> list[msgspec.inspect.Type]:
+    """Return the types that a value may have at a path such as `events[0]`."""
     types = _members(msgspec.inspect.type_info(kind))
     for name in re.findall(r"[^.\[\]]+", re.sub(r"\[[^\]]*\]", "[*]", path)):
         structs = [member for member in types if isinstance(member, msgspec.inspect.StructType)]
-        tags = [str(struct.tag) for struct in structs if struct.tag_field == name]
-        if tags:
-            return " or ".join(tags)
         fields = [field.type for struct in structs for field in struct.fields if field.encode_name == name]
         items = [member.item_type for member in types if isinstance(member, _LISTS)]
         types = [member for inner in (items if name == "*" else fields) for member in _members(inner)]
-    literals = [member for member in types if isinstance(member, msgspec.inspect.LiteralType)]
-    return " or ".join(str(value) or '""' for literal in literals for value in literal.values)
+    return types
 
 
 def _members(kind: msgspec.inspect.Type) -> list[msgspec.inspect.Type]:

@@ -71,9 +71,9 @@ class AttributeReading:
 
     @cached_property
     def dates(self) -> ScoreArray:
-        """(n_values,) each value as a date in seconds since 1970, nan if it is none."""
+        """(n_values,) each value as a date in seconds since 1970, nan if it is none, or not every text is one."""
         dates: ScoreArray = self._values.dates[: self._n_values]
-        return dates
+        return dates if "no date" not in self._kinds else np.full(self._n_values, np.nan)
 
     @cached_property
     def order(self) -> ScoreArray:
