@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from searchsvc.analysis.languages import Languages
@@ -37,19 +37,17 @@ class SimilarWord(NamedTuple):
     frequency: int
 
 
-def in_order(direct: Iterable[SimilarWord], by_stem: Iterable[SimilarWord]) -> list[SimilarWord]:
-    """Return similar words once each: nearest first, then the most frequent, then those that are similar as such.
+def in_order(direct: Sequence[SimilarWord], by_stem: Iterable[SimilarWord]) -> list[SimilarWord]:
+    """Return similar words once each, nearest first, then the most frequent.
 
-    by_stem: words whose stem is similar to that of the other; a stem that is the same as such is one edit away
+    by_stem: words whose stem is similar to that of the other; they count if they are nearer than all that are similar
+        as such. A stem that is the same is one edit away
     """
+    nearest = min((word.edits for word in direct), default=None)
     others = (word._replace(edits=max(word.edits, 1)) for word in by_stem)
-    ranked = [
-        (word.edits, -word.frequency, rest, word.word, word) for rest, of in enumerate((direct, others)) for word in of
-    ]
-    distinct: dict[str, SimilarWord] = {}
-    for *_, word in sorted(ranked):
-        distinct.setdefault(word.word, word)
-    return list(distinct.values())
+    words = {word: None for word in others if nearest is None or word.edits < nearest} | dict.fromkeys(direct)
+    ranked = sorted(words, key=lambda word: (word.edits, -word.frequency, word.word))
+    return list({word.word: word for word in reversed(ranked)}.values())[::-1]
 
 
 class Lexicon(Protocol):
