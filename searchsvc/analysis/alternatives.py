@@ -90,10 +90,11 @@ def _corrections(word: str, lexicon: Lexicon, tolerance: Tolerance) -> list[Alte
     """Return what a word that no document contains may be a misspelling of."""
     similar = [c for c in lexicon.similar(word, tolerance.allowed_edits(word)) if c.word.isalpha()]
     nearest = [candidate for candidate in similar if candidate.edits == similar[0].edits]
-    alternatives = [_alternative(c, TYPO_WEIGHTS[c.edits], "typo", lexicon) for c in nearest]
-    return list({alternative.stem: alternative for alternative in reversed(alternatives)}.values())[::-1][
-        :MAX_CORRECTIONS
-    ]
+    corrections: dict[str, Alternative] = {}
+    for candidate in nearest:
+        correction = _alternative(candidate, TYPO_WEIGHTS[candidate.edits], "typo", lexicon)
+        corrections.setdefault(correction.stem, correction)
+    return list(corrections.values())[:MAX_CORRECTIONS]
 
 
 def _alternative(similar: SimilarWord, weight: float, kind: AlternativeKind, lexicon: Lexicon) -> Alternative:

@@ -316,8 +316,8 @@ def _measure(number: Number, unit: str, between: str, start: int, position: int)
 
 def _sides(run: Run, position: int) -> list[Compound]:
     """Return the parts of a dimension with several words: m8 of M8x40, 5x10 of 5x10cm. position: of the first word"""
-    whole = _of_words(_whole(run[:-1]), position, position + len(run) - 1) if _is_dimension(run[:-1]) else []
-    whole = whole if run[-1].word in UNITS else []
+    sizes = run[:-1] if run[-1].word in UNITS and _is_dimension(run[:-1]) else []
+    whole = _of_words(_whole(sizes), position, position + len(sizes)) if sizes else []
     places = [i for i in range(1, len(run) - 1) if run[i].word == "x" and run[i - 1].number and run[i + 1].number]
     bounds = [-1, *places, len(run)] if places else []
     sides = [(before + 1, after) for before, after in pairwise(bounds) if after - before > 2]

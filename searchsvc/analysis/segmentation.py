@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
-from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import Final
 
@@ -19,8 +18,8 @@ _KATAKANA: Final = "\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9f"
 # Katakana apart: a dictionary has names such as 東京タワー as one word, which 東京 would not find.
 _RUN: Final = re.compile(rf"[{_KATAKANA}]+|(?:(?![{_KATAKANA}])[{SEGMENTED}])+|[^{SEGMENTED}]+")
 _SEGMENTED: Final = re.compile(rf"[{SEGMENTED}]")
-# A letter and the marks of kana that make another letter of it.
-_LETTER: Final = re.compile("(?s:.)[\u3099\u309a]?")
+# The marks of kana, such as that of ガ, where they are written apart.
+_VOICING: Final = re.compile("[\u3099\u309a]")
 _UTF16: Final = "utf-16-le"
 
 
@@ -41,22 +40,28 @@ def segments(word: str) -> list[str]:
     """Return the words that a run of letters is made of: itself, if its script has spaces."""
     if word.isascii() or not _SEGMENTED.search(word):
         return [word]
-    composed = unicodedata.normalize("NFC", word)
-    if composed != word:
-        return _in_text(segments(composed), word)
+    letters = _letters(word)
+    composed = "".join(unicodedata.normalize("NFC", letter) if len(letter) > 1 else letter for letter in letters)
     parts: list[str] = []
-    for run in _RUN.findall(word):
+    for run in _RUN.findall(composed):
         parts += _words(run) if _SEGMENTED.match(run) else [run]
-    return parts
-
-
-def _in_text(parts: Sequence[str], text: str) -> list[str]:
-    """Return the parts of a text as it was before its marks were composed with their letters."""
-    letters = _LETTER.findall(text)
-    if len(letters) != sum(map(len, parts)):
-        return [text]
+    if composed == word:
+        return parts
     ends = [0, *accumulate(map(len, parts))]
     return ["".join(letters[start:end]) for start, end in pairwise(ends)]
+
+
+def _letters(text: str) -> list[str]:
+    """Return the code points of a text, kana with the marks that make other kana of them."""
+    if not _VOICING.search(text):
+        return list(text)
+    letters: list[str] = []
+    for character in text:
+        if letters and _VOICING.match(character) and len(unicodedata.normalize("NFC", letters[-1] + character)) == 1:
+            letters[-1] += character
+        else:
+            letters.append(character)
+    return letters
 
 
 def _words(run: str) -> list[str]:

@@ -68,7 +68,7 @@ def decode_query(kind: type[T], parameters: Mapping[str, list[str]]) -> T:
     for name in lists & set(members):
         members[name] = [item for value in parameters[name] for item in _items(value)]
     for name in _object_members(kind) & set(members):
-        members[name] = _decoded_object(members[name])
+        members[name] = _decoded(members[name], "{")
     try:
         return msgspec.convert(members, kind, strict=False)
     except msgspec.ValidationError as error:
@@ -76,15 +76,13 @@ def decode_query(kind: type[T], parameters: Mapping[str, list[str]]) -> T:
 
 
 def _items(value: str) -> list[object]:
-    if value.startswith("["):
-        with suppress(msgspec.DecodeError):
-            return msgspec.json.decode(value, type=list)
-    return [item for item in value.split(",") if item]
+    decoded = _decoded(value, "[")
+    return decoded if isinstance(decoded, list) else [item for item in value.split(",") if item]
 
 
-def _decoded_object(value: object) -> object:
-    """Return the object that a text is as JSON, or the text."""
-    if isinstance(value, str) and value.startswith("{"):
+def _decoded(value: object, opening: str) -> object:
+    """Return what a text that begins so is as JSON; any other value as it is."""
+    if isinstance(value, str) and value.startswith(opening):
         with suppress(msgspec.DecodeError):
             return msgspec.json.decode(value)
     return value

@@ -22,7 +22,7 @@ from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.analysis.query import Query
 from searchsvc.changes.author import Author
 from searchsvc.changes.commands import Commands
-from searchsvc.engines.filters import Exists, Filter, Range, excludes
+from searchsvc.engines.filters import Comparison, Exists, Filter, Range, excludes
 from searchsvc.engines.protocol import EngineSnapshot, Reading
 from searchsvc.engines.retrieval import Retrieval
 from searchsvc.indexing.coverage import DocumentWarning, members_with_words, unsearched
@@ -257,8 +257,9 @@ class Documents:
         new_members = await asyncio.to_thread(self._new_members, control.name, accepted)
         members = [document.members for document in accepted]
         snapshot = self._serving.current.snapshots.get(control.name)
-        has_ranges = partial(_has_ranges, snapshot) if snapshot is not None else lambda name, dates: False
-        read = await asyncio.to_thread(texts_read, members, has_ranges)
+        read = await asyncio.to_thread(
+            texts_read, members, lambda name, dates: _holds(snapshot, Range(name, dates=dates))
+        )
         if created is not None:
             not_searched = await asyncio.to_thread(left_out, members, created)
         else:
@@ -278,7 +279,7 @@ class Documents:
         seen = self._seen_members.setdefault(index, set())
         unseen = [name for name in names if name not in seen]
         snapshot = self._serving.current.snapshots.get(index)
-        new = [name for name in unseen if snapshot is None or not _has_member(snapshot, name)]
+        new = [name for name in unseen if not _holds(snapshot, Exists(name))]
         if len(seen) < MAX_SEEN_MEMBERS:
             seen.update(unseen)
         return new
@@ -318,21 +319,15 @@ class Documents:
             return await self._log.append_batch("CATALOG", batch)
 
 
-def _has_member(snapshot: EngineSnapshot, name: str) -> bool:
+def _holds(snapshot: EngineSnapshot | None, condition: Comparison) -> bool:
+    """Return whether documents have a member, or the numbers or dates that a range of it needs. snapshot: None: no"""
+    if snapshot is None or not snapshot.n_documents:
+        return False
     try:
-        snapshot.check_filter(Exists(name), "documents")
+        snapshot.check_filter(condition, "documents")
     except InvalidInput:
         return False
-    return snapshot.n_documents > 0
-
-
-def _has_ranges(snapshot: EngineSnapshot, name: str, dates: bool) -> bool:
-    """Return whether a member has numbers, or dates."""
-    try:
-        snapshot.check_filter(Range(name, dates=dates), "documents")
-    except InvalidInput:
-        return False
-    return snapshot.n_documents > 0
+    return True
 
 
 def _parse(body: bytes) -> list[AcceptedDocument | RefusedDocument]:

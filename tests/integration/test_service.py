@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.running import call
@@ -321,6 +321,7 @@ def test_many_searches_at_once_all_answer(service: RunningService) -> None:
         unique=True,
     )
 )
+@example(["delete", "DELETE", "%64elete"])
 def test_any_text_is_an_id_and_touches_no_other_document(http: Calling, ids: list[str]) -> None:
     lines = b"\n".join(msgspec.json.encode({"id": one, "title": f"document {n}"}) for n, one in enumerate(ids))
     status, answer = http("POST", "/v1/indexes/ids/documents", raw=lines)

@@ -106,6 +106,8 @@ class LexiconView:
             return []
         stemmed = self.languages.stem(word)
         direct = self._similar(word, max_edits, is_stem=stemmed == word)
+        if any(similar.edits <= 1 for similar in direct):
+            return in_order(direct, ())
         by_stem = self._of_similar_stems(stemmed, max_edits)
         if stemmed != word:
             by_stem += self._similar(stemmed, max_edits, is_stem=True)

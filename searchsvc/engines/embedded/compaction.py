@@ -96,8 +96,8 @@ def _forward(stored: StoredForward, slots: _Kept) -> tuple[StoredForward, _Kept]
 def _lexicon(stored: StoredLexicon, words: _Kept, terms: _Kept) -> StoredLexicon:
     stems = {stem: int(terms.new[term]) for stem, term in stored.stems.items() if terms.has[term]}
     # Any other stem is a word, the first of its term. It must be found although the word goes.
-    all_terms, first_words = np.unique(stored.term_of, return_index=True)
-    loses_stem = terms.has[all_terms] & ~words.has[first_words]
+    _, first_words = np.unique(stored.term_of, return_index=True)
+    loses_stem = terms.has & ~words.has[first_words]
     loses_stem[list(stored.stems.values())] = False
     texts = Texts(stored.words)
     stems |= {texts[first_words[term]]: int(terms.new[term]) for term in np.flatnonzero(loses_stem).tolist()}
