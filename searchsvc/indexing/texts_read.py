@@ -84,6 +84,8 @@ def _members(documents: Iterable[Mapping[str, object]]) -> dict[str, _Member]:
 
 def _short_values(document: Mapping[str, object]) -> Iterator[tuple[str, str | int | float]]:
     for name, value in document.items():
+        if name == "id":
+            continue
         for item in value if isinstance(value, list) else (value,):
             if isinstance(item, bool):
                 yield name, "true" if item else "false"

@@ -39,8 +39,8 @@ def test_an_import_says_what_it_could_not_read() -> None:
 
 def test_a_text_that_ends_the_reading_of_its_member_is_named() -> None:
     read = texts_read(
-        [{"price": "call us", "day": "soon", "title": "lamp"}, {"price": 5}],
-        lambda name, dates: (name, dates) in {("price", False), ("day", True)},
+        [{"id": "a", "price": "call us", "day": "soon", "title": "lamp"}, {"id": "b", "price": 5}],
+        lambda name, dates: (name, dates) in {("price", False), ("day", True), ("id", False)},
     )
     assert [warning.message for warning in read.warnings] == [
         "price has numbers; as 'call us' cannot be read so, no text of it is",
