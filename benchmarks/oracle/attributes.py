@@ -16,7 +16,6 @@ from searchsvc.engines.values import (
     canonical_number,
     collation_key,
     equal_keys,
-    has_dates,
     has_words_beginning_with,
     kinds_of,
     normal,
@@ -79,7 +78,7 @@ def passes(document: Upsert, condition: Filter | None, kinds: Callable[[str], fr
 
 
 def _is_in_range(values: Sequence[AttributeValue], limits: Range, kinds: frozenset[str]) -> bool:
-    if limits.dates and not has_dates(kinds):
+    if limits.dates and "no date" in kinds:
         return False
     reading = Reading.of_kinds(kinds)
     for value in values:

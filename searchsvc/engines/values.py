@@ -179,11 +179,6 @@ class Reading(NamedTuple):
         return Reading(amounts=amounts, dates=not amounts and "no date" not in kinds)
 
 
-def has_dates(kinds: Collection[str]) -> bool:
-    """Return whether every text of an attribute can be read as a date. kinds: `kinds_of` all of its values"""
-    return "date" in kinds and "no date" not in kinds
-
-
 def kinds_of(value: AttributeValue) -> tuple[str, ...]:
     """Return what of a value decides about the reading of its attribute."""
     if not isinstance(value, str):

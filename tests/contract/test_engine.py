@@ -242,8 +242,8 @@ MIXED = (
     upsert("4", "a", name=1917, color=["Blue", "red", "Red"], n=4223372036854775807, price="12.50", day="2026-02-01"),
     upsert("5", "a", name=["Mike", 3], color="Caf\u00e9", n=4223372036854775806, price="free", stock="maybe"),
     upsert("6", "a", name="Bravo", color="Cafe\u0301", version="3.10", lot=1),
-    upsert("7", "a", color="Stra\u00dfe", version="3.1", lot="1"),
-    upsert("8", "a", color="STRASSE", version=3.1),
+    upsert("7", "a", color="Stra\u00dfe", version="3.1", lot="1", due="soon"),
+    upsert("8", "a", color="STRASSE", version=3.1, due="2026-03-01"),
 )
 
 
@@ -286,6 +286,9 @@ def passing(snapshot: EngineSnapshot, filters: Any) -> str:
         ("stock:true", "3"),
         ("day>=2026-02-01", "134"),
         ("day:[01.01.2026 TO 28.02.2026]", "234"),
+        # Not every text is a date, so none is.
+        ("due<2030-01-01", ""),
+        ("due:2026-03-01", "8"),
     ],
 )
 def test_values_of_several_kinds_are_compared_by_one_rule(mixed: EngineSnapshot, filters: Any, expected: str) -> None:

@@ -18,7 +18,7 @@ from searchsvc.engines.opensearch.attribute_columns import (
     prefix,
 )
 from searchsvc.engines.opensearch.mapping import VECTOR
-from searchsvc.engines.values import Reading, equal_keys, has_dates, number_key
+from searchsvc.engines.values import Reading, equal_keys, number_key
 from tuning.arrays import FloatArray
 
 Clause = dict[str, Any]
@@ -89,7 +89,7 @@ def among_query(ids: Sequence[str], filters: Sequence[Clause], named: Clause) ->
 def _range_clause(condition: Range, kinds: frozenset[str]) -> Clause:
     """Return the clause of a range. kinds: of the values of its attribute"""
     name = condition.field
-    if condition.dates and not has_dates(kinds):
+    if condition.dates and "no date" in kinds:
         return NOTHING
     if condition.dates or Reading.of_kinds(kinds).amounts:
         path, start, end = column("d" if condition.dates else "n", name), prefix(name), after_prefix(name)

@@ -14,7 +14,7 @@ from searchsvc.engines.opensearch.attribute_columns import AttributeKinds, kinds
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectorsView
 from searchsvc.engines.opensearch.vocabulary import VocabularyView
-from searchsvc.engines.values import Reading, has_dates
+from searchsvc.engines.values import Reading
 from tuning.arrays import ScoreArray
 
 
@@ -51,4 +51,6 @@ class IndexState(msgspec.Struct, frozen=True):
 
     def _has_values(self, condition: Range) -> bool:
         kinds = kinds_of_attribute(self.attribute_kinds, condition.field)
-        return has_dates(kinds) if condition.dates else "number" in kinds or Reading.of_kinds(kinds).amounts
+        if condition.dates:
+            return "date" in kinds and "no date" not in kinds
+        return "number" in kinds or Reading.of_kinds(kinds).amounts

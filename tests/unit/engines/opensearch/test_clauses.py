@@ -8,13 +8,23 @@ import pytest
 
 from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.opensearch.attribute_columns import column, number_in_order
-from searchsvc.engines.opensearch.clauses import LIVE, among_query, any_of, filter_clause, nearest_query, scope_clauses
+from searchsvc.engines.opensearch.clauses import (
+    LIVE,
+    NOTHING,
+    among_query,
+    any_of,
+    filter_clause,
+    nearest_query,
+    scope_clauses,
+)
 from searchsvc.engines.values import kinds_of, number_key
 from tests.factories import vector
 
 BRAND, MADE, PRICE = column("v", "brand"), column("d", "made"), column("o", "price")
 EXISTS = {"terms": {"kinds": ["brand\0number", "brand\0text"]}}
-KINDS = {"price": frozenset(kinds_of(3)), "cost": frozenset(kinds_of("1,5 €")), "stock": frozenset(kinds_of("yes"))}
+KINDS = {"price": frozenset(kinds_of(3)), "cost": frozenset(kinds_of("1,5 €")), "stock": frozenset(kinds_of("yes"))} | {
+    "day": frozenset([*kinds_of("2026-01-05"), *kinds_of("soon")])
+}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,8 @@ KINDS = {"price": frozenset(kinds_of(3)), "cost": frozenset(kinds_of("1,5 €"))
         ("price<=1", {"range": {PRICE: {"gte": "price\x000", "lte": number_in_order("price", 1)}}}),
         ("cost>1", {"range": {column("n", "cost"): {"gt": f"cost\0{number_key(1)}", "lt": "cost\1"}}}),
         ("made<=1970-01-02", {"range": {MADE: {"gte": "made\0", "lt": f"made\0{number_key(172_800)}"}}}),
+        # A range over the dates among other texts would be one of a part of the documents.
+        ("day<=1970-01-02", NOTHING),
         ("brand:* brand:*", {"bool": {"filter": [EXISTS, EXISTS]}}),
     ],
 )
