@@ -15,7 +15,7 @@ from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.analysis.query import Operator, Query, RequestedOperator
 from searchsvc.engines import signals
-from searchsvc.engines.filters import Filter, without_field
+from searchsvc.engines.filters import Comparison, Filter, without_field
 from searchsvc.engines.protocol import Upsert
 from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved, TextFeatures
 from searchsvc.engines.values import value_key
@@ -102,6 +102,9 @@ class OracleSnapshot:
             pinned=np.array([slot for slot in pinned if slot in set(answer)], np.int64),
             boosted=np.array(boosted[: request.k], np.int64),
         )
+
+    def holds(self, clause: Comparison) -> bool:
+        return any(values_of(document, clause.field) for document in self.documents)
 
     def check_filter(self, condition: Filter, field: str) -> None:
         return

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from rapidfuzz import process
 
 from events.errors import InvalidInput
-from searchsvc.engines.filters import Filter, Range, clauses
+from searchsvc.engines.filters import Comparison, Exists, Filter, Range, clauses
 from searchsvc.engines.values import AttributeValue, canonical_number, normal
 
 # Longer texts are prose: to be searched, not to be chosen from a list.
@@ -79,25 +79,19 @@ def families(members: Mapping[str, object], names: Sequence[str]) -> list[str]:
 
 
 def check_filter(
-    condition: Filter,
-    field: str,
-    names: Iterable[str],
-    has_attribute: Callable[[str], bool],
-    has_range_values: Callable[[Range], bool],
+    condition: Filter, field: str, names: Callable[[], Sequence[str]], holds: Callable[[Comparison], bool]
 ) -> None:
     """Raise InvalidInput as `searchsvc.engines.protocol.EngineSnapshot.check_filter` says.
 
-    names: the attributes that documents have, for the message
-    has_attribute: whether any document has an attribute
-    has_range_values: whether an attribute has values of the kind that a range needs
+    names: gives the attributes that documents have, for the message
+    holds: as `searchsvc.engines.protocol.EngineSnapshot.holds`
     """
     for clause in clauses(condition):
-        if clause.field == "id":
+        if clause.field == "id" or holds(clause):
             continue
-        if not has_attribute(clause.field):
-            raise unknown_attribute(clause.field, list(names), field)
-        if isinstance(clause, Range) and not has_range_values(clause):
+        if isinstance(clause, Range) and holds(Exists(clause.field)):
             raise no_range_values(clause.field, field, dates=clause.dates)
+        raise unknown_attribute(clause.field, names(), field)
 
 
 def unknown_attribute(name: str, existing: Sequence[str], field: str) -> InvalidInput:

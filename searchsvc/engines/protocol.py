@@ -21,7 +21,7 @@ from events.index_control import IndexControl
 from events.settings import IndexSettings
 from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import Query
-from searchsvc.engines.filters import Filter
+from searchsvc.engines.filters import Comparison, Filter
 from searchsvc.engines.retrieval import Retrieval, Retrieved, TextFeatures
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
@@ -67,6 +67,10 @@ class EngineSnapshot(Protocol):
 
     @property
     def lexicon(self) -> Lexicon: ...
+
+    def holds(self, clause: Comparison) -> bool:
+        """Return whether documents have the attribute of a clause, with values of the kind that a range needs."""
+        ...
 
     def check_filter(self, condition: Filter, field: str) -> None:
         """Check that documents have the attributes that a filter names.

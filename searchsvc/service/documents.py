@@ -321,13 +321,7 @@ class Documents:
 
 def _holds(snapshot: EngineSnapshot | None, condition: Comparison) -> bool:
     """Return whether documents have a member, or the numbers or dates that a range of it needs. snapshot: None: no"""
-    if snapshot is None or not snapshot.n_documents:
-        return False
-    try:
-        snapshot.check_filter(condition, "documents")
-    except InvalidInput:
-        return False
-    return True
+    return snapshot is not None and bool(snapshot.n_documents) and snapshot.holds(condition)
 
 
 def _parse(body: bytes) -> list[AcceptedDocument | RefusedDocument]:

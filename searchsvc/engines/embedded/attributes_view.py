@@ -10,7 +10,7 @@ from searchsvc.engines.attributes import check_filter
 from searchsvc.engines.embedded.attribute_reading import AttributeReading, AttributeValues
 from searchsvc.engines.embedded.ids import IdsView
 from searchsvc.engines.embedded.kernels.attributes import mark_slots
-from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
+from searchsvc.engines.filters import AllOf, AnyOf, Comparison, Exists, Filter, Is, Not, Range
 from searchsvc.engines.retrieval import Facet
 from tuning.arrays import AnyArray, BoolArray, ScoreArray
 
@@ -54,19 +54,21 @@ class AttributesView:
     def check(self, condition: Filter, field: str) -> None:
         """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
         if self._live.any():
-            names = (name for name in self._by_name if self._has_attribute(name))
-            check_filter(condition, field, names, self._has_attribute, self._has_range_values)
+            check_filter(condition, field, self._names, self.holds)
 
-    def _has_attribute(self, name: str) -> bool:
-        reading = self._read(name)
-        return reading is not None and len(reading.live_codes) > 0
-
-    def _has_range_values(self, condition: Range) -> bool:
-        reading = self._read(condition.field)
-        if reading is None:
+    def holds(self, clause: Comparison) -> bool:
+        """See `searchsvc.engines.protocol.EngineSnapshot.holds`."""
+        reading = self._read(clause.field)
+        if reading is None or not len(reading.live_codes):
             return False
-        values = reading.dates if condition.dates else reading.numbers
+        if not isinstance(clause, Range):
+            return True
+        values = reading.dates if clause.dates else reading.numbers
         return bool(np.isfinite(values[reading.live_codes]).any())
+
+    def _names(self) -> list[str]:
+        # The writer adds names meanwhile, so they are copied first.
+        return [name for name in list(self._by_name) if self.holds(Exists(name))]
 
     def facet(self, name: str, matching: BoolArray, max_values: int, query: str = "") -> Facet:
         """Count how many matching slots have each value of an attribute.

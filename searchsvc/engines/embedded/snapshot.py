@@ -18,7 +18,7 @@ from searchsvc.engines.embedded.matching import QueryTerms
 from searchsvc.engines.embedded.phrases import phrase_arrays
 from searchsvc.engines.embedded.retriever import Retriever
 from searchsvc.engines.embedded.views import IndexViews
-from searchsvc.engines.filters import Filter
+from searchsvc.engines.filters import Comparison, Filter
 from searchsvc.engines.retrieval import Retrieval, Retrieved, TextFeatures
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
@@ -80,6 +80,9 @@ class EmbeddedSnapshot:
     @property
     def lexicon(self) -> LexiconView:
         return self.views.forward.lexicon
+
+    def holds(self, clause: Comparison) -> bool:
+        return self.views.attributes.holds(clause)
 
     def check_filter(self, condition: Filter, field: str) -> None:
         self.views.attributes.check(condition, field)

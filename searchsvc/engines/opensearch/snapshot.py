@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.engines.columnar.lexicon_view import LexiconView
-from searchsvc.engines.filters import Filter
+from searchsvc.engines.filters import Comparison, Filter
 from searchsvc.engines.opensearch.reading import OpenSearchReading
 from searchsvc.engines.opensearch.state import IndexState
 
@@ -57,6 +57,9 @@ class OpenSearchSnapshot:
     @property
     def lexicon(self) -> LexiconView:
         return self.state.vocabulary.lexicon
+
+    def holds(self, clause: Comparison) -> bool:
+        return self.state.holds(clause)
 
     def check_filter(self, condition: Filter, field: str) -> None:
         self.state.check_filter(condition, field)

@@ -9,7 +9,7 @@ import msgspec
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.engines.attributes import check_filter
-from searchsvc.engines.filters import Filter, Range
+from searchsvc.engines.filters import Comparison, Filter, Range
 from searchsvc.engines.opensearch.attribute_columns import AttributeKinds, kinds_of_attribute
 from searchsvc.engines.opensearch.concrete import ConcreteIndex
 from searchsvc.engines.opensearch.vectors import ServiceVectorsView
@@ -47,10 +47,13 @@ class IndexState(msgspec.Struct, frozen=True):
     def check_filter(self, condition: Filter, field: str) -> None:
         """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
         if self.attribute_kinds or self.n_documents:
-            check_filter(condition, field, self.attribute_kinds, self.attribute_kinds.__contains__, self._has_values)
+            check_filter(condition, field, lambda: list(self.attribute_kinds), self.holds)
 
-    def _has_values(self, condition: Range) -> bool:
-        kinds = kinds_of_attribute(self.attribute_kinds, condition.field)
-        if condition.dates:
+    def holds(self, clause: Comparison) -> bool:
+        """See `searchsvc.engines.protocol.EngineSnapshot.holds`."""
+        if not isinstance(clause, Range) or clause.field not in self.attribute_kinds:
+            return clause.field in self.attribute_kinds
+        kinds = kinds_of_attribute(self.attribute_kinds, clause.field)
+        if clause.dates:
             return "date" in kinds and "no date" not in kinds
         return "number" in kinds or Reading.of_kinds(kinds).amounts
