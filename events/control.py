@@ -18,7 +18,15 @@ from events.edits import SetWeights
 from events.errors import Corrupt, NotFound
 from events.hinges import feature_of, is_hinge
 from events.index_control import EditedIndex, IndexControl, Stamp, WeightsChange
-from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConfigured, IndexDeleted, Skipped
+from events.types import (
+    ChangePublished,
+    ChangeRefused,
+    ControlEvent,
+    IndexConfigured,
+    IndexDeleted,
+    MessageLost,
+    Skipped,
+)
 
 # How many published drafts of an index are remembered, in case DRAFTS still has one of them.
 MAX_PUBLISHED: Final = 1000
@@ -81,7 +89,7 @@ def fold(state: ControlState, event: ControlEvent | Skipped, seq: int) -> Contro
                 indexes[event.index] = _edited(current, event, seq)
         case IndexDeleted():
             indexes.pop(event.index, None)
-        case ChangeRefused():
+        case ChangeRefused() | MessageLost():
             pass
     return msgspec.structs.replace(state, seq=seq, indexes=MappingProxyType(indexes))
 

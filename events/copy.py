@@ -21,13 +21,14 @@ from events.errors import Corrupt, LaterVersion
 from events.log import Record
 
 COPY_NAME: Final = "control.ndjson"
+REMEDY: Final = "`searchsvc events repair` puts CONTROL together from this file and the log"
 
 
 class ControlCopy:
     """`DATA/control.ndjson`, opened for appending.
 
-    An incomplete last line was never confirmed and is cut off. Raises Corrupt, naming the line, if the file
-    contradicts itself.
+    An incomplete last line was never confirmed and is cut off. Raises Corrupt, naming the line and the remedy, if the
+    file contradicts itself.
 
     seq: of its last message; 0 while it is empty
     state: CONTROL when the copy was opened; it is served until the log can be reached
@@ -44,12 +45,15 @@ class ControlCopy:
         content = path.read_bytes()
         complete = content[: content.rfind(b"\n") + 1]
         self.state = ControlState()
-        for archived in read_archive(path, complete):
-            self._chains.append(archived.chain)
-            self._times.append(max(self._times[-1], archived.timestamp))
-            if self.state.seq == archived.seq - 1:
-                with suppress(LaterVersion):
-                    self.state = fold_message(self.state, bytes(archived.data), archived.seq)
+        try:
+            for archived in read_archive(path, complete):
+                self._chains.append(archived.chain)
+                self._times.append(max(self._times[-1], archived.timestamp))
+                if self.state.seq == archived.seq - 1:
+                    with suppress(LaterVersion):
+                        self.state = fold_message(self.state, bytes(archived.data), archived.seq)
+        except Corrupt as error:
+            raise Corrupt(f"{error}; {REMEDY}") from error
         for line in complete.splitlines(keepends=True):
             if line.strip():
                 self._ends.append(self._ends[-1] + len(line))
@@ -65,7 +69,9 @@ class ControlCopy:
         """Append a message durably, or compare it with its copy. Raises Corrupt if they differ."""
         if record.seq <= self.seq:
             if self._chains[record.seq] != chain:
-                raise Corrupt(f"CONTROL {record.seq} differs from its copy in {self.path}: it was changed or lost")
+                raise Corrupt(
+                    f"CONTROL {record.seq} differs from its copy in {self.path}: it was changed or lost; {REMEDY}"
+                )
             return
         if record.seq != self.seq + 1:
             raise Corrupt(f"CONTROL {record.seq} came after {self.seq}: the messages between are missing")
@@ -82,7 +88,7 @@ class ControlCopy:
         with self.path.open("rb") as file:
             file.seek(self._ends[after])
             content = file.read(self._ends[to] - self._ends[after])
-        return [read_line(line) for line in content.splitlines()]
+        return [read_line(line) for line in content.split(b"\n") if line]
 
     def seq_at(self, timestamp: datetime) -> int:
         """Return the sequence of the last message stored by a time; 0 for none."""

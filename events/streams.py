@@ -64,6 +64,10 @@ def control_subject(index: str) -> str:
     return f"control.{index}"
 
 
+# Of what replaces a lost message of CONTROL.
+LOST_SUBJECT: Final = "control.lost"
+
+
 def draft_subject(index: str, draft: str) -> str:
     """One subject a draft: only its newest form is kept."""
     return f"drafts.{index}.{subject_token(draft)}"

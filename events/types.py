@@ -4,6 +4,7 @@ A tag names an event's meaning and version; neither ever changes for a tag.
 
 CONTROL   IndexConfigured, IndexDeleted, ChangePublished   settings and ranking changes, by people and by the tuner
           ChangeRefused                                    a change that a policy did not allow
+          MessageLost                                      put by a repair in the place of an unreadable message
 DRAFTS    DraftSaved, DraftDeleted                         changes that are not published
 CATALOG   DocumentUpserted, DocumentDeleted                documents
 BEHAVIOR  BehaviorBatch of RankingShown and InteractionRecorded
@@ -97,7 +98,17 @@ class ChangeRefused(ControlFields, frozen=True, kw_only=True, tag="change_refuse
     skippable: bool = True
 
 
-ControlEvent = IndexConfigured | IndexDeleted | ChangePublished | ChangeRefused
+class MessageLost(ControlFields, frozen=True, kw_only=True, tag="message_lost.v1"):
+    """Stands in the place of a message that a repair could not read, so that later ones keep their sequences.
+
+    index: ''
+    reason: why it could not be read
+    """
+
+    skippable: bool = True
+
+
+ControlEvent = IndexConfigured | IndexDeleted | ChangePublished | ChangeRefused | MessageLost
 
 
 class Approval(msgspec.Struct, frozen=True):

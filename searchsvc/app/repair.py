@@ -1,13 +1,17 @@
 """Rebuild a damaged log from everything that is left of it.
 
-CONTROL comes from its copy, other streams from what the store can still read, and documents that are missing there from
-saved indexes. The damaged store is moved aside.
+CONTROL comes from its copy and the store, other streams from what the store can still read, and documents that are
+missing there from saved indexes. The damaged store, and a damaged copy of CONTROL, are moved aside. There is always a
+way forward: what nothing can read any more is listed, and left out.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -15,13 +19,16 @@ from typing import BinaryIO, Final
 import msgspec
 
 from events import server
-from events.archive import archive_line
+from events.archive import archive_line, read_line
+from events.chain import GENESIS, link
 from events.codec import decode_behavior, decode_catalog, decode_dead, decode_draft, decode_signal, encode
-from events.control import ControlState
-from events.copy import COPY_NAME, ControlCopy, read_archive
+from events.control import ControlState, fold_message
+from events.copy import COPY_NAME, read_archive
 from events.digest import CatalogFold
-from events.errors import Corrupt, InvalidInput, LaterVersion
+from events.errors import Corrupt, LaterVersion
 from events.log import EventLog, Record
+from events.salvage import copied_messages, salvage_control
+from events.snapshot import sync
 from events.streams import StreamName, catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, Skipped
 from searchsvc.app.archives import DERIVED_FOLDERS, Counts, delete_derived, import_archive
@@ -32,7 +39,8 @@ from searchsvc.runtime.config import Config
 
 # Holds the path of what was read, from before the store is moved aside until the new one is complete.
 INTERRUPTED_REPAIR: Final = "repairing"
-# CONTROL comes from its copy. INGEST is left out: the positions of its consumers are lost with the store.
+# CONTROL is put together by `events.salvage`. INGEST is left out: the positions of its consumers are lost with the
+# store.
 SALVAGED_STREAMS: Final[dict[StreamName, Callable[[bytes], object]]] = {
     "DRAFTS": decode_draft,
     "CATALOG": decode_catalog,
@@ -40,6 +48,8 @@ SALVAGED_STREAMS: Final[dict[StreamName, Callable[[bytes], object]]] = {
     "SIGNALS": decode_signal,
     "DEAD": decode_dead,
 }
+
+log = logging.getLogger(__name__)
 
 
 class RepairReport(msgspec.Struct):
@@ -62,7 +72,7 @@ class RepairReport(msgspec.Struct):
 def repair_log(config: Config) -> RepairReport:
     """Rebuild the log of a stopped service. Blocks. An interrupted repair is continued.
 
-    Raises Unavailable if the service is running; Corrupt or InvalidInput if the copy of CONTROL cannot replace it.
+    Raises Unavailable if the service is running.
     """
     data = config.data_path
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -80,6 +90,7 @@ def repair_log(config: Config) -> RepairReport:
         for _ in read_archive(archive):  # raises before anything is changed
             pass
         marker.write_text(str(archive))
+    _replace_copy(data / COPY_NAME, archive, data / f"control-damaged-{stamp}.ndjson")
     (data / "nats").rename(damaged_store)
     delete_derived(data, list(DERIVED_FOLDERS))
     with own_server(config) as nats_server:
@@ -96,21 +107,53 @@ async def _import(config: Config, nats: server.NatsServer | None, archive: Path)
 
 async def _salvage(config: Config, nats: server.NatsServer, file: Path, report: RepairReport) -> None:
     """Write everything that can be read to an archive."""
-    copy = ControlCopy(config.data_path / COPY_NAME)
     catalog = CatalogFold()
+    async with writing_log(config, nats) as event_log:
+        await _check_checkpoints(config, event_log, report)
+        with file.open("wb") as output:
+            control = await _salvage_control(config.data_path / COPY_NAME, event_log, output, report)
+            for stream, decode in SALVAGED_STREAMS.items():
+                await _salvage_stream(event_log, stream, decode, catalog, output, report)
+            for record in _missing_documents(config, control, catalog):
+                output.write(archive_line(record))
+                report.n_documents += 1
+
+
+async def _salvage_control(copy: Path, event_log: EventLog, output: BinaryIO, report: RepairReport) -> ControlState:
+    """Write CONTROL, as far as its copy and the store have it, to an archive, and return its state."""
+    copied = copied_messages(copy.read_bytes()) if copy.exists() else {}
+    stored: dict[int, Record] = {}
     try:
-        async with writing_log(config, nats) as event_log:
-            await _require_complete_copy(event_log, copy)
-            await _check_checkpoints(config, event_log, report)
-            with file.open("wb") as output:
-                output.write(copy.path.read_bytes())
-                for stream, decode in SALVAGED_STREAMS.items():
-                    await _salvage_stream(event_log, stream, decode, catalog, output, report)
-                for record in _missing_documents(config, copy.state, catalog):
-                    output.write(archive_line(record))
-                    report.n_documents += 1
-    finally:
-        copy.close()
+        async for record in event_log.read("CONTROL"):
+            stored[record.seq] = record
+    except Corrupt as error:
+        # What is missing is listed only if the copy lacks it too.
+        log.warning("CONTROL in the store: %s", error)
+    state, chain = ControlState(), GENESIS
+    for record, loss in salvage_control(copied, stored, datetime.now(UTC)):
+        report.lost += [loss] if loss else []
+        chain = link(chain, record.data)
+        output.write(archive_line(record, chain))
+        if state.seq == record.seq - 1:
+            with suppress(LaterVersion):
+                state = fold_message(state, record.data, record.seq)
+    return state
+
+
+def _replace_copy(copy: Path, archive: Path, damaged: Path) -> None:
+    """Put CONTROL as the archive has it in the place of its copy. A copy that differs is kept as `damaged`."""
+    lines = (line + b"\n" for line in archive.read_bytes().split(b"\n") if line)
+    complete = b"".join(line for line in lines if read_line(line).stream == "CONTROL")
+    if copy.exists() and copy.read_bytes() == complete:
+        return
+    if copy.exists() and not damaged.exists():
+        shutil.copyfile(copy, damaged)
+    partial = copy.with_suffix(".partial")
+    partial.touch(mode=0o600)
+    partial.write_bytes(complete)
+    sync(partial)
+    partial.rename(copy)
+    sync(copy.parent)
 
 
 async def _salvage_stream(
@@ -157,18 +200,6 @@ async def _check_checkpoints(config: Config, event_log: EventLog, report: Repair
             await require_saved_checkpoint(config.data_path, checkpoint, event_log)
         except Corrupt as error:
             report.lost.append(str(error))
-
-
-async def _require_complete_copy(event_log: EventLog, copy: ControlCopy) -> None:
-    """Raise InvalidInput if CONTROL holds more than its copy, which then cannot replace it."""
-    last_seq = (await event_log.position("CONTROL")).last_seq
-    if last_seq > copy.seq:
-        raise InvalidInput(
-            f"CONTROL ends at {last_seq}, but {copy.path} ends at {copy.seq}: start the service once, so that the copy "
-            "follows",
-            field=COPY_NAME,
-            value=copy.seq,
-        )
 
 
 def _missing_documents(config: Config, control: ControlState, catalog: CatalogFold) -> Iterator[Record]:

@@ -17,8 +17,9 @@ from searchsvc.cli.output import describe_counts, print_json
 def repair(data_dir: str | None, config_file: Path | None, as_json: bool) -> None:
     """Rebuild the log of a stopped service after a loss was reported.
 
-    CONTROL comes from its copy, everything else from what the store can still read, and documents that are missing
-    there from the saved indexes. The damaged store is moved aside, not deleted; what is lost for good is listed.
+    CONTROL comes from its copy and the store, everything else from what the store can still read, and documents that
+    are missing there from the saved indexes. What is damaged is moved aside, not deleted; what is lost for good is
+    listed.
     Messages get new sequences, so indexes are rebuilt at the next start (vectors are not encoded again).
     """
     config = load_log_config(config_file, data_dir)

@@ -1,6 +1,8 @@
 """Follows CONTROL into the serving state.
 
 the copy on disk  ->  replayed from the log, the copy completed  ->  followed: first the copy, then what is served
+
+A message that is no event reaches neither the copy nor what is served.
 """
 
 from __future__ import annotations
@@ -8,10 +10,11 @@ from __future__ import annotations
 import asyncio
 
 from events.chain import GENESIS, link
+from events.codec import decode_control
 from events.control import ControlState, fold_message
-from events.copy import ControlCopy
+from events.copy import REMEDY, ControlCopy
 from events.errors import Corrupt, LaterVersion
-from events.log import EventLog
+from events.log import EventLog, Record
 from searchsvc.state.serving import Serving
 
 
@@ -41,6 +44,8 @@ class ControlFollower:
         state, last_seq, chain, reason = ControlState(), 0, GENESIS, ""
         async for record in self._log.read("CONTROL"):
             last_seq, chain = record.seq, link(chain, record.data)
+            if record.seq > self._copy.seq:
+                _require_event(record)
             self._copy.confirm(record, chain)
             if state.seq == record.seq - 1:
                 try:
@@ -50,7 +55,7 @@ class ControlFollower:
         if last_seq < self._copy.seq:
             raise Corrupt(
                 f"CONTROL ends at {last_seq}, but {self._copy.path} holds {self._copy.seq}: the messages between are "
-                f"lost. `searchsvc events import {self._copy.path}` puts them back"
+                f"lost. {REMEDY}"
             )
         await self._serving.set_control(state)
         self.structure_changed.set()
@@ -60,12 +65,23 @@ class ControlFollower:
         """Follow CONTROL until cancelled. Raises LaterVersion and Corrupt."""
         async for record in self._log.follow("CONTROL", after=self._serving.current.control.seq):
             before = self._serving.current.control
+            _require_event(record)
             after = fold_message(before, record.data, record.seq)
             # The copy first: nothing may be served that could not be restored.
             await asyncio.to_thread(self._copy.confirm, record, after.chain)
             await self._serving.set_control(after)
             if _structure(before) != _structure(after):
                 self.structure_changed.set()
+
+
+def _require_event(record: Record) -> None:
+    """Raise Corrupt, with the remedy, if a message is no event."""
+    try:
+        decode_control(record.data)
+    except LaterVersion:
+        return
+    except Corrupt as error:
+        raise Corrupt(f"CONTROL {record.seq}: {error}; `searchsvc events repair` makes a log without it") from error
 
 
 def _structure(state: ControlState) -> dict[str, tuple[int, int]]:

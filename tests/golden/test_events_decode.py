@@ -25,6 +25,7 @@ from events.types import (
     IndexConfigured,
     IndexDeleted,
     InteractionRecorded,
+    MessageLost,
     QueryBehaviorLearnt,
     RankingShown,
 )
@@ -35,6 +36,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "index_deleted.v1": codec.decode_control,
     "change_published.v1": codec.decode_control,
     "change_refused.v1": codec.decode_control,
+    "message_lost.v1": codec.decode_control,
     "draft_saved.v1": codec.decode_draft,
     "draft_deleted.v1": codec.decode_draft,
     "document_upserted.v1": codec.decode_catalog,
@@ -51,6 +53,7 @@ WRITTEN = (
     IndexDeleted,
     ChangePublished,
     ChangeRefused,
+    MessageLost,
     DraftSaved,
     DraftDeleted,
     DocumentUpserted,

@@ -110,7 +110,7 @@ def lose_block(stream: Path, _: random.Random) -> None:
 
 def damaged(golden: Golden, folder: Path, stream: str, damage: Damage, rng: random.Random) -> Path:
     shutil.copytree(golden.folder, folder)
-    damage(folder / "nats" / "jetstream" / "$G" / "streams" / stream, rng)
+    damage(folder / "nats" / "jetstream" / "LOG" / "streams" / stream, rng)
     return folder
 
 
@@ -176,7 +176,7 @@ def test_damage_to_the_store_loses_nothing_silently(
 def test_a_damaged_log_is_repaired_from_all_that_is_left(stopped: Golden, tmp_path: Path) -> None:
     folder = tmp_path / "data"
     shutil.copytree(stopped.folder, folder)
-    streams = folder / "nats" / "jetstream" / "$G" / "streams"
+    streams = folder / "nats" / "jetstream" / "LOG" / "streams"
     for name, damage in (("CONTROL", truncate), ("CATALOG", flip_a_bit), ("BEHAVIOR", flip_a_bit)):
         damage(streams / name, random.Random(name))
     repaired = run("events", "repair", "--data-dir", str(folder))
@@ -194,6 +194,68 @@ def test_a_damaged_log_is_repaired_from_all_that_is_left(stopped: Golden, tmp_pa
     verified = run("events", "verify", "--data-dir", str(folder), "--url", service.url)
     assert verified.status == 0, verified.stdout
     assert run("events", "repair", "--data-dir", str(folder)).status == 1, "a running service is left alone"
+    service.stop()
+
+
+def append_control(folder: Path, *messages: bytes) -> None:
+    """Write to CONTROL of a stopped service, as another program with the service's account could."""
+    nats = server.start(folder)
+
+    async def write() -> None:
+        log = await connect(nats.address.url, user="service", password=nats.service_password)
+        for message in messages:
+            await log.append("CONTROL", Entry("control.shop", message))
+        await log.close()
+
+    asyncio.run(write())
+    nats.stop()
+
+
+def test_bytes_in_control_that_are_no_event_are_named_not_copied_and_repaired(stopped: Golden, tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(stopped.folder, folder)
+    copy = (folder / "control.ndjson").read_bytes()
+    append_control(folder, b'{"stream":"INGEST","seq":1}', b"junk")
+    refused = run("serve", "--data-dir", str(folder), "--port", "0", COLUMNS="400")
+    assert refused.status == 1
+    assert f"CONTROL {N_CHANGES + 2}" in refused.stderr
+    assert "events repair" in refused.stderr
+    assert (folder / "control.ndjson").read_bytes() == copy
+
+    repaired = run("events", "repair", "--data-dir", str(folder))
+    assert repaired.status == 0, repaired.stderr
+    assert f"lost: CONTROL {N_CHANGES + 2}" in repaired.stdout
+    assert f"lost: CONTROL {N_CHANGES + 3}" in repaired.stdout
+    service = RunningService(folder)
+    change = {"weights": {"cosine": 0.25}, "reason": "it goes on"}
+    assert service.call("PUT", "/v1/indexes/shop/weights", change)[1]["seq"] == N_CHANGES + 4
+    kinds = [entry["kind"] for entry in service.call("GET", "/v1/audit?limit=100")[1]["entries"]]
+    assert kinds.count("message_lost") == 2
+    verified = run("events", "verify", "--data-dir", str(folder), "--url", service.url)
+    assert verified.status == 0, verified.stdout
+    service.stop()
+
+
+@pytest.mark.parametrize("damage", ["a byte in the middle", "cut", "gone"])
+def test_a_damaged_copy_of_control_is_put_together_from_the_log(stopped: Golden, tmp_path: Path, damage: str) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(stopped.folder, folder)
+    copy = folder / "control.ndjson"
+    content = bytearray(copy.read_bytes())
+    if damage == "a byte in the middle":
+        content[len(content) // 2] ^= 1
+    copy.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+    if damage == "gone":
+        copy.unlink()
+    if damage == "a byte in the middle":
+        started = run("serve", "--data-dir", str(folder), "--port", "0", COLUMNS="400")
+        assert (started.status, "events repair" in started.stderr) == (1, True), started.stderr
+    repaired = run("events", "repair", "--data-dir", str(folder))
+    assert repaired.status == 0, repaired.stderr
+    assert "lost: CONTROL" not in repaired.stdout
+    service = RunningService(folder)
+    state = service.call("GET", "/v1/state")[1]
+    assert (state["chain"], state["control_hash"]) == (stopped.state["chain"], stopped.state["control_hash"])
     service.stop()
 
 
@@ -219,7 +281,7 @@ def test_repair_takes_unusual_messages_and_continues_after_an_interruption(tmp_p
 
     asyncio.run(write())
     nats.stop()
-    shutil.rmtree(folder / "nats" / "jetstream" / "$G" / "streams" / "BEHAVIOR")
+    shutil.rmtree(folder / "nats" / "jetstream" / "LOG" / "streams" / "BEHAVIOR")
     repaired = run("events", "repair", "--data-dir", str(folder))
     assert (repaired.status, "CATALOG 3" in repaired.stdout) == (0, True), repaired
     assert "lost: BEHAVIOR" in repaired.stdout
