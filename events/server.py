@@ -18,12 +18,18 @@ import msgspec
 
 from events import server_process
 from events.errors import Corrupt, Unavailable
-from events.server_process import Account, Role, ServerAddress
+from events.server_process import Account, Role, ServerAddress, ServerSettings
 from events.store_lock import lock_store
+from events.tasks import end
 
 # A server that hangs is killed after this time; what it acknowledged is on disk.
 STOP_TIMEOUT_S: Final = 4.0
 SUPERVISE_EVERY_S: Final = 0.02
+# How often a server that runs is asked whether it answers, how long it may take, and after how many checks in a row
+# without an answer it is killed.
+CHECK_EVERY_S: Final = 1.0
+ANSWER_TIMEOUT_S: Final = 2.0
+MAX_SILENT_CHECKS: Final = 4
 # A server that lived this long ended by accident and is started again at once.
 STEADY_S: Final = 5.0
 FIRST_DELAY_S: Final = 0.1
@@ -42,14 +48,14 @@ class NatsServer:
 
     def __init__(self, data_dir: Path, *, port: int = -1, ingest_password: str = "") -> None:
         self._data_dir = data_dir
-        self._ports = (port, -1)
         self._lock = lock_store(data_dir)
         self._process: subprocess.Popen[bytes] | None = None
-        self._accounts: dict[Role, Account] = {
+        accounts: dict[Role, Account] = {
             "service": Account("service", secrets.token_urlsafe(24)),
             "reader": Account("reader", secrets.token_urlsafe(24)),
             "ingest": Account("ingest", ingest_password or secrets.token_urlsafe(24)),
         }
+        self._settings = ServerSettings(data_dir, accounts, port, -1, f"/{secrets.token_urlsafe(24)}")
         self._address: ServerAddress | None = None
 
     @property
@@ -58,6 +64,13 @@ class NatsServer:
         if self._address is None:
             raise Unavailable("nats-server has not come up yet")
         return self._address
+
+    def service_password(self) -> str:
+        """Return the password of the account `service`, for signing in to the server as it runs now.
+
+        Raises ConnectionRefusedError if another process listens in its place.
+        """
+        return self.address.password("service")()
 
     @property
     def running(self) -> bool:
@@ -75,15 +88,15 @@ class NatsServer:
         The server ends with the calling thread, which has to live as long as the service. `await_answer` waits until it
         answers. Raises Unavailable if there is no binary.
         """
-        self._process = server_process.spawn(self._data_dir, self._lock, self._accounts, *self._ports)
+        self._process = server_process.spawn(self._settings, self._lock)
 
     def await_answer(self) -> None:
         """Block until the server answers. Raises Unavailable, or Corrupt if it does not fsync, and ends it then."""
         if self._process is None:
             raise Unavailable("nats-server was not started")
-        self._address = server_process.wait_for_answer(self._data_dir, self._process, self._accounts)
+        self._address = server_process.wait_for_answer(self._settings, self._process)
         client, monitor = (urlsplit(url).port or -1 for url in (self._address.url, self._address.monitor_url))
-        self._ports = (client, monitor)
+        self._settings = msgspec.structs.replace(self._settings, port=client, monitor_port=monitor)
 
     def healthy(self) -> bool:
         """Return whether the server reports that it can store. Blocks for up to a second."""
@@ -93,10 +106,27 @@ class NatsServer:
         except (OSError, urllib.error.URLError):
             return False
 
+    def answers(self) -> bool:
+        """Return whether the server answers at all, well or not. Blocks for up to `ANSWER_TIMEOUT_S`."""
+        monitor = f"{self.address.monitor_url}/healthz?js-server-only=true"
+        try:
+            with urllib.request.urlopen(monitor, timeout=ANSWER_TIMEOUT_S):  # noqa: S310 - our own child
+                return True
+        except urllib.error.HTTPError:
+            return True
+        except (OSError, urllib.error.URLError):
+            return False
+
     def terminate(self) -> None:
         """Ask the server to end; `supervise` starts it again."""
         if self._process is not None:
             self._process.terminate()
+
+    def kill(self) -> None:
+        """End a server that does not answer; `supervise` starts it again. What it acknowledged is on disk."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
 
     def stop(self) -> None:
         """End the server (SIGTERM, then SIGKILL) and release the lock. Safe to call twice."""
@@ -124,15 +154,40 @@ async def supervise(server: NatsServer, report: Callable[[str], None]) -> None:
             server.spawn()
             await asyncio.to_thread(server.await_answer)
             report("")
-            while server.running:  # noqa: ASYNC110 - a process ends without telling the loop
-                await asyncio.sleep(SUPERVISE_EVERY_S)
-            reason = f"nats-server ended with {server.end_report}"
+            reason = await _watch(server, report)
         except (Unavailable, Corrupt, OSError) as error:
             reason = str(error)
         delay_s = 0.0 if time.monotonic() - started > STEADY_S else min(max(2 * delay_s, FIRST_DELAY_S), MAX_DELAY_S)
         log.error("%s; it is started again in %g s", reason, delay_s)
         report(reason)
         await asyncio.sleep(delay_s)
+
+
+async def _watch(server: NatsServer, report: Callable[[str], None]) -> str:
+    """Wait until the server has ended, and return why. One that hangs is ended."""
+    hanging = asyncio.create_task(_kill_if_it_hangs(server, report), name="nats-server watch")
+    try:
+        while server.running:  # noqa: ASYNC110 - a process ends without telling the loop
+            await asyncio.sleep(SUPERVISE_EVERY_S)
+    finally:
+        await end([hanging])
+    hung = "hung and was killed" if hanging.done() and not hanging.cancelled() else "ended"
+    return f"nats-server {hung} with {server.end_report}"
+
+
+async def _kill_if_it_hangs(server: NatsServer, report: Callable[[str], None]) -> None:
+    """Kill the server once it has not answered `MAX_SILENT_CHECKS` times in a row."""
+    n_silent = 0
+    while n_silent < MAX_SILENT_CHECKS:
+        await asyncio.sleep(CHECK_EVERY_S)
+        if await asyncio.to_thread(server.answers):
+            if n_silent:
+                report("")
+            n_silent = 0
+        else:
+            n_silent += 1
+            report(f"nats-server (process {server.address.pid}) does not answer")
+    await asyncio.to_thread(server.kill)
 
 
 def start(data_dir: Path, *, port: int = -1, ingest_password: str = "") -> NatsServer:

@@ -16,8 +16,10 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import urlsplit
 
 import msgspec
+import psutil
 
 from events.errors import Corrupt, Unavailable
 from events.store_lock import StoreLock
@@ -29,6 +31,10 @@ START_TIMEOUT_S: Final = 20.0
 MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
 PR_SET_PDEATHSIG: Final = 1
 LOG_NAME: Final = "nats-server.log"
+# NATS accounts: names that are the same in one are apart from those in another.
+DEFAULT_ACCOUNT: Final = "$G"
+LOG_ACCOUNT: Final = "LOG"
+INGEST_ACCOUNT: Final = "INGEST"
 
 
 class Account(msgspec.Struct, frozen=True):
@@ -41,7 +47,9 @@ class Account(msgspec.Struct, frozen=True):
 class ServerAddress(msgspec.Struct, frozen=True):
     """Content of `DATA/nats.json`: where the server listens, and one account a role.
 
-    `service` may do everything, `reader` may read the streams, `ingest` may publish on `ingest.>` and nothing else.
+    `service` may do everything, `reader` may read the streams, `ingest` may publish on `ingest.*` and nothing else.
+
+    monitor_url: secret too: whoever has it may look at the server
     """
 
     url: str
@@ -49,17 +57,45 @@ class ServerAddress(msgspec.Struct, frozen=True):
     pid: int
     accounts: dict[Role, Account]
 
+    def password(self, role: Role) -> Callable[[], str]:
+        """Return what gives the password of a role at the moment of signing in.
 
-def spawn(
-    data_dir: Path, lock: StoreLock, accounts: dict[Role, Account], port: int, monitor_port: int
-) -> subprocess.Popen[bytes]:
-    """Start the server and record that it holds the lock. It chooses a port given as -1."""
+        It raises ConnectionRefusedError if another process listens where the server did.
+        """
+
+        def checked() -> str:
+            if not listens(self.pid, urlsplit(self.url).port or 0):
+                raise ConnectionRefusedError(f"nats-server (process {self.pid}) does not listen at {self.url}")
+            return self.accounts[role].password
+
+        return checked
+
+
+class ServerSettings(msgspec.Struct, frozen=True):
+    """What the configuration file of the server says.
+
+    port: to listen on; -1 takes a free one
+    monitor_port: of monitoring; -1 takes a free one
+    monitor_path: first part of every path of monitoring, which asks for no password: it is the secret
+    """
+
+    data_dir: Path
+    accounts: dict[Role, Account]
+    port: int
+    monitor_port: int
+    monitor_path: str
+
+
+def spawn(settings: ServerSettings, lock: StoreLock) -> subprocess.Popen[bytes]:
+    """Start the server and record that it holds the lock."""
+    data_dir = settings.data_dir
     (data_dir / "run").mkdir(exist_ok=True, mode=0o700)
+    _move_old_store(data_dir / "nats" / "jetstream")
     for stale in (data_dir / "run").glob("nats-server_*.ports"):
         stale.unlink()
     config = data_dir / "run" / "nats-server.conf"
     config.touch(mode=0o600)
-    config.write_text(server_config(data_dir, accounts, port, monitor_port))
+    config.write_text(server_config(settings))
     with (data_dir / LOG_NAME).open("ab") as output:
         process = subprocess.Popen(
             [find_binary(), "-c", str(config)],
@@ -76,54 +112,78 @@ def spawn(
     return process
 
 
-def wait_for_answer(data_dir: Path, process: subprocess.Popen[bytes], accounts: dict[Role, Account]) -> ServerAddress:
+def wait_for_answer(settings: ServerSettings, process: subprocess.Popen[bytes]) -> ServerAddress:
     """Return the address of a server once it answers, and write it to `nats.json`.
 
     Kills the server if it does not answer or does not fsync: raises Unavailable or Corrupt.
     """
     try:
-        url, monitor_url = _wait_for_ports(data_dir, process)
+        url, monitor_url = _wait_for_ports(settings, process)
         _require_fsync(monitor_url)
     except BaseException:
         process.kill()
         process.wait()
         raise
-    address = ServerAddress(url, monitor_url, process.pid, accounts)
-    path = data_dir / "nats.json"
+    address = ServerAddress(url, monitor_url, process.pid, settings.accounts)
+    path = settings.data_dir / "nats.json"
     path.touch(mode=0o600)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(address), indent=1))
     return address
 
 
-def server_config(data_dir: Path, accounts: dict[Role, Account], port: int, monitor_port: int = -1) -> str:
-    """Return the content of the configuration file. One setting a line: several on a line do not parse."""
+def server_config(settings: ServerSettings) -> str:
+    """Return the content of the configuration file. One setting a line: several on a line do not parse.
+
+    `ingest` is in a NATS account of its own, which sees one thing of the log: the service `ingest.*`. The server gives
+    such a request a reply subject of its own, so that an acknowledgement reaches the publisher and no stream.
+    """
 
     def user(role: Role, permissions: str) -> str:
-        account = accounts[role]
+        account = settings.accounts[role]
         return f"{{ user: {account.user}, password: {json.dumps(account.password)}{permissions} }}"
 
     api = ("INFO", "STREAM.INFO.*", "STREAM.NAMES", "CONSUMER.CREATE.>", "CONSUMER.INFO.>", "DIRECT.GET.>")
     # A reader that could acknowledge messages of INGEST would take them from the service.
     acks = (f"$JS.ACK.{stream}.>" for stream in STREAMS if stream != "INGEST")
     reading = ", ".join(f'"{subject}"' for subject in (*(f"$JS.API.{call}" for call in api), *acks))
+    (ingest,) = STREAMS["INGEST"].subjects
     return f"""\
-listen: "127.0.0.1:{port}"
-http: "127.0.0.1:{monitor_port}"
+listen: "127.0.0.1:{settings.port}"
+http: "127.0.0.1:{settings.monitor_port}"
+http_base_path: {json.dumps(settings.monitor_path)}
 server_name: searchsvc
-ports_file_dir: {json.dumps(str(data_dir / "run"))}
+ports_file_dir: {json.dumps(str(settings.data_dir / "run"))}
 max_payload: {MAX_PAYLOAD_BYTES}
 jetstream {{
-  store_dir: {json.dumps(str(data_dir / "nats"))}
+  store_dir: {json.dumps(str(settings.data_dir / "nats"))}
   sync_interval: always
 }}
-authorization {{
-  users: [
-    {user("service", "")}
-    {user("reader", f', permissions: {{ publish: [{reading}], subscribe: ["_INBOX_reader.>"] }}')}
-    {user("ingest", ', permissions: { publish: ["ingest.>"], subscribe: ["_INBOX.>", "_INBOX_ingest.>"] }')}
-  ]
+accounts {{
+  {LOG_ACCOUNT} {{
+    jetstream: enabled
+    users: [
+      {user("service", "")}
+      {user("reader", f', permissions: {{ publish: [{reading}], subscribe: ["_INBOX_reader.>"] }}')}
+    ]
+    exports: [ {{ service: "{ingest}", accounts: [{INGEST_ACCOUNT}] }} ]
+  }}
+  {INGEST_ACCOUNT} {{
+    users: [
+      {user("ingest", f', permissions: {{ publish: ["{ingest}"], subscribe: ["_INBOX.>", "_INBOX_ingest.>"] }}')}
+    ]
+    imports: [ {{ service: {{ account: {LOG_ACCOUNT}, subject: "{ingest}" }} }} ]
+  }}
 }}
 """
+
+
+def listens(pid: int, port: int) -> bool:
+    """Return whether a process listens on a TCP port."""
+    try:
+        connections = psutil.Process(pid).net_connections("tcp")
+    except psutil.Error:
+        return False
+    return any(open_.status == psutil.CONN_LISTEN and open_.laddr.port == port for open_ in connections)
 
 
 def find_binary() -> str:
@@ -145,7 +205,15 @@ def _require_fsync(monitor_url: str) -> None:
         raise Corrupt("nats-server does not fsync every write (sync_always): what it acknowledges may be lost")
 
 
-def _wait_for_ports(data_dir: Path, process: subprocess.Popen[bytes]) -> tuple[str, str]:
+def _move_old_store(jetstream: Path) -> None:
+    """Take over the streams of a server that kept them in its default account."""
+    before, now = jetstream / DEFAULT_ACCOUNT, jetstream / LOG_ACCOUNT
+    if before.exists() and not now.exists():
+        before.rename(now)
+
+
+def _wait_for_ports(settings: ServerSettings, process: subprocess.Popen[bytes]) -> tuple[str, str]:
+    data_dir = settings.data_dir
     ports = data_dir / "run" / f"nats-server_{process.pid}.ports"
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
@@ -153,7 +221,7 @@ def _wait_for_ports(data_dir: Path, process: subprocess.Popen[bytes]) -> tuple[s
             raise Unavailable(f"nats-server ended at once with status {process.returncode}: {last_log_lines(data_dir)}")
         try:
             addresses = json.loads(ports.read_bytes())
-            monitor = str(addresses["monitoring"][0])
+            monitor = f"{addresses['monitoring'][0]}{settings.monitor_path}"
             # The server only: `ensure_streams` looks after its streams, and adopts one that lost its metadata.
             healthy = f"{monitor}/healthz?js-server-only=true"
             with urllib.request.urlopen(healthy, timeout=1):  # noqa: S310 - our own child on loopback

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 import nats
@@ -13,9 +13,12 @@ from nats.js import JetStreamContext
 from events.jetstream.connection import Connection, close_quietly, translate
 
 T = TypeVar("T")
+Password = str | Callable[[], str]
 
 TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 5
+# A server that does not answer two pings counts as lost.
+PING_EVERY_S: Final = 5
 # A refused sign-in is reported as its reason or as a closed connection: keep the first few distinct errors.
 MAX_ERRORS: Final = 5
 
@@ -29,9 +32,10 @@ class Session:
         self.connection = Connection()
         self._errors: list[str] = []
 
-    async def connect(self, url: str, *, user: str = "", password: str = "", role: str = "service") -> None:
+    async def connect(self, url: str, *, user: str = "", password: Password = "", role: str = "service") -> None:
         """Try until the server answers and accepts the credentials. Call it once; `connect_errors` says why it waits.
 
+        password: or what gives it whenever the client signs in; an OSError from it ends that attempt
         role: prefix of this connection's reply subjects, so that no role can read another's replies
         """
 
@@ -47,6 +51,7 @@ class Session:
                 name=f"searchsvc-{role}",
                 inbox_prefix=f"_INBOX_{role}".encode(),
                 connect_timeout=CONNECT_TIMEOUT_S,
+                ping_interval=PING_EVERY_S,
                 reconnect_time_wait=0.05,  # type: ignore[arg-type]  # it sleeps for as long
                 max_reconnect_attempts=-1,
                 allow_reconnect=True,

@@ -14,14 +14,14 @@ from searchsvc.runtime.config import Config
 async def reading_log(config: Config) -> AsyncIterator[JetStreamEventLog]:
     """Connect to the log of a running service, to read it. Raises Unavailable, and Corrupt for another format."""
     nats = config.nats
-    url, user, password = nats.url, nats.user, nats.password
-    if not url:
+    if nats.url:
+        event_log = await connect(nats.url, user=nats.user, password=nats.password, role="reader")
+    else:
         address = server.read_address(config.data_path)
-        account = address.accounts["reader"]
-        url, user, password = address.url, account.user, account.password
-    event_log = await connect(url, user=user, password=password, role="reader")
+        user = address.accounts["reader"].user
+        event_log = await connect(address.url, user=user, password=address.password("reader"), role="reader")
     try:
-        if config.nats.url:
+        if nats.url:
             await event_log.require_format()
         yield event_log
     finally:
@@ -50,11 +50,11 @@ async def writing_log(config: Config, nats: server.NatsServer | None) -> AsyncIt
 
     nats: what `own_server` yields.
     """
-    url, user, password = config.nats.url, config.nats.user, config.nats.password
-    if nats is not None:
-        account = nats.address.accounts["service"]
-        url, user, password = nats.address.url, account.user, account.password
-    event_log = await connect(url, user=user, password=password)
+    if nats is None:
+        event_log = await connect(config.nats.url, user=config.nats.user, password=config.nats.password)
+    else:
+        user = nats.address.accounts["service"].user
+        event_log = await connect(nats.address.url, user=user, password=nats.service_password)
     try:
         await event_log.ensure_streams(replicas=config.nats.replicas or event_log.default_replicas)
         yield event_log

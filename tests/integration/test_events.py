@@ -6,16 +6,21 @@ import asyncio
 import json
 import time
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import nats
 import pytest
 
+from benchmarks.running import event_log
 from events.server import read_address
+from events.streams import STREAMS
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.running import RunningService
-from tests.waiting import wait_for
+from tests.waiting import wait_for, wait_for_async
 
 
 def command(*words: str) -> str:
@@ -136,6 +141,40 @@ async def test_the_ingest_account_can_publish_events_and_nothing_else(service: R
         messages = [await refused.get() for _ in range(4)]
     await client.close()
     assert sum("permissions violation" in message.lower() for message in messages) == 4
+
+
+@pytest.mark.anyio
+async def test_what_the_ingest_account_names_as_reply_reaches_no_stream(service: RunningService) -> None:
+    """The server acknowledges to the subject that a message names as its reply, and asks for no permission then."""
+    service.call("PUT", "/v1/indexes/shop", {"searchable": [{"name": "title"}], "title": "title"})
+    address = read_address(service.data_dir)
+    account = address.accounts["ingest"]
+    async with event_log(service) as log:
+        before = {stream: await log.position(stream) for stream in STREAMS}
+        client = await nats.connect(address.url, user=account.user, password=account.password)
+        payload = json.dumps({"type": "view", "document_id": "1"}).encode()
+        subjects = [f"{name.lower()}.shop" for name in STREAMS] + ["catalog.shop.1.x", "drafts.shop.x"]
+        for subject in [*subjects, "$JS.API.STREAM.PURGE.DRAFTS", "$JS.API.STREAM.DELETE.DRAFTS"]:
+            await client.publish("ingest.shop", payload, reply=subject)
+            await client.publish("ingest.shop", payload, headers={"Nats-Trace-Dest": subject})
+        acknowledged = await client.jetstream().publish("ingest.shop", payload)
+        await client.close()
+        assert acknowledged.stream == "INGEST"
+        await wait_for_async(lambda: service.call("GET", "/health/ready")[1]["outbox"]["written"], "the views")
+        after = {stream: await log.position(stream) for stream in STREAMS}
+    assert after["INGEST"].last_seq - before["INGEST"].last_seq > len(subjects), "every reply was allowed"
+    for stream in ("CONTROL", "CATALOG", "DRAFTS", "SIGNALS"):
+        assert after[stream].last_seq == before[stream].last_seq, stream
+    assert service.call("GET", "/health/ready")[1]["status"] == "ready"
+
+
+def test_the_servers_monitoring_answers_only_who_knows_its_path(service: RunningService) -> None:
+    monitor = urlsplit(read_address(service.data_dir).monitor_url)
+    for path in ("/", "/varz", "/connz", "/jsz", "/healthz"):
+        with pytest.raises(HTTPError, match="404"):
+            urlopen(f"http://{monitor.netloc}{path}", timeout=30)
+    with urlopen(f"{monitor.geturl()}/healthz", timeout=30) as answer:
+        assert answer.status == 200
 
 
 def test_a_click_whose_ranking_never_comes_waits_and_is_then_in_dead(start_service: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -10,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from benchmarks.running import RUN
 from events import server, store_lock
 from events.errors import Unavailable
+from events.jetstream.event_log import connect
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run, run_process
@@ -102,6 +105,7 @@ def test_an_orphaned_server_is_ended_before_another_one_opens_the_store(tmp_path
     holder = """
 import sys, time
 from pathlib import Path
+from urllib.parse import urlsplit
 from events import server
 running = server.start(Path(sys.argv[1]))
 print(running.address.pid, flush=True)
@@ -132,6 +136,27 @@ def test_the_child_fsyncs_every_write_and_keeps_its_secrets(tmp_path: Path) -> N
     finally:
         running.stop()
     assert not running.running
+
+
+@pytest.mark.anyio
+async def test_another_process_on_the_childs_port_is_recognised_and_told_nothing(tmp_path: Path) -> None:
+    running = await asyncio.to_thread(server.start, tmp_path)
+    address = running.address
+    running.stop()
+    told = bytearray()
+
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"X","version":"2.15.1","auth_required":true,"headers":true,"nonce":"abc"}\r\n')
+        await writer.drain()
+        while piece := await reader.read(4096):
+            told.extend(piece)
+        writer.close()
+
+    impostor = await asyncio.start_server(listen, "127.0.0.1", urlsplit(address.url).port)
+    with pytest.raises(Unavailable, match="does not listen"):
+        await connect(address.url, user="service", password=running.service_password)
+    impostor.close()
+    assert told == b""
 
 
 def test_import_reports_refused_lines_and_ends_with_3(service: RunningService, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ class LogMachine(RuleBasedStateMachine):
         while self.nats.running:
             pass
         if lose_metadata_of:
-            (self.folder / "nats" / "jetstream" / "$G" / "streams" / lose_metadata_of / "meta.inf").unlink()
+            (self.folder / "nats" / "jetstream" / "LOG" / "streams" / lose_metadata_of / "meta.inf").unlink()
         self.nats.spawn()
         self.nats.await_answer()
         self.runner.run(self._reconnected())
