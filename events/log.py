@@ -93,6 +93,14 @@ class EventLog(Protocol):
 
     async def position(self, stream: StreamName) -> Position: ...
 
+    async def last_seq(self, stream: StreamName, subject: str) -> int:
+        """Return the sequence of the newest message of a subject, wildcards allowed; 0 if there is none."""
+        ...
+
+    async def n_waiting(self, stream: StreamName, durable: str) -> int:
+        """Return how many messages of a stream a durable consumer has not been handed yet; 0 if there is none."""
+        ...
+
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         """Return the message at `seq`; None if there is none, or none any more."""
         ...

@@ -64,6 +64,13 @@ class MemoryEventLog:
         first = records[0].seq if records else self._last[stream] + 1
         return Position(self._last[stream], first, len(records), self._created)
 
+    async def last_seq(self, stream: StreamName, subject: str) -> int:
+        return max((record.seq for record in self._matching(stream, 0, subject)), default=0)
+
+    async def n_waiting(self, stream: StreamName, durable: str) -> int:
+        consumer = self._consumers.get((stream, durable))
+        return len(self._deliverable(stream, consumer)) if consumer is not None else 0
+
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         return next((record for record in self._records[stream] if record.seq == seq), None)
 

@@ -9,7 +9,7 @@ from typing import Final
 from events.errors import Unavailable
 from events.jetstream.appending import Appender
 from events.jetstream.reading import Delivery, Reader
-from events.jetstream.session import CONNECT_TIMEOUT_S, Session
+from events.jetstream.session import CONNECT_TIMEOUT_S, Password, Session
 from events.jetstream.streams import ServerStreams
 from events.log import Entry, Position, Record
 from events.streams import StreamName
@@ -34,7 +34,7 @@ class JetStreamEventLog:
         self._appender = Appender(self._session, self._streams, before_append)
         self._reader = Reader(self._session, self._streams, redeliver_after_s)
 
-    async def connect(self, url: str, *, user: str = "", password: str = "", role: str = "service") -> None:
+    async def connect(self, url: str, *, user: str = "", password: Password = "", role: str = "service") -> None:
         """Try until the server answers and accepts the credentials: see `Session.connect`."""
         await self._session.connect(url, user=user, password=password, role=role)
 
@@ -73,6 +73,12 @@ class JetStreamEventLog:
     async def position(self, stream: StreamName) -> Position:
         return await self._streams.position(stream)
 
+    async def last_seq(self, stream: StreamName, subject: str) -> int:
+        return await self._streams.last_seq(stream, subject)
+
+    async def n_waiting(self, stream: StreamName, durable: str) -> int:
+        return await self._streams.n_waiting(stream, durable)
+
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         return await self._streams.get(stream, seq)
 
@@ -96,7 +102,7 @@ async def connect(
     url: str,
     *,
     user: str = "",
-    password: str = "",
+    password: Password = "",
     role: str = "service",
     redeliver_after_s: float = REDELIVER_AFTER_S,
 ) -> JetStreamEventLog:

@@ -92,6 +92,26 @@ class ServerStreams:
         created = info.created or datetime.fromtimestamp(0, UTC)
         return Position(info.state.last_seq, info.state.first_seq, info.state.messages, created)
 
+    async def last_seq(self, stream: StreamName, subject: str) -> int:
+        purpose = f"looking for the newest {subject} of {stream}"
+        try:
+            found = await self._session.connection.call(self._session.js.get_last_msg(stream, subject), purpose)
+        except nats.js.errors.NotFoundError:
+            return 0
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, purpose) from error
+        return found.seq or 0
+
+    async def n_waiting(self, stream: StreamName, durable: str) -> int:
+        purpose = f"looking at {durable} of {stream}"
+        try:
+            found = await self._session.connection.call(self._session.js.consumer_info(stream, durable), purpose)
+        except nats.js.errors.NotFoundError:
+            return 0
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, purpose) from error
+        return found.num_pending or 0
+
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         purpose = f"looking at {stream} {seq}"
         try:

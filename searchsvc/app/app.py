@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from events import data_folder
@@ -23,9 +24,11 @@ from searchsvc.app.log_connection import LogConnection
 from searchsvc.app.log_parts import LogParts, open_log
 from searchsvc.app.log_watch import LogWatch
 from searchsvc.app.model import load_model
+from searchsvc.app.promises import INDEXERS, IndexerPromises, follower_promise, ingest_promise, writer_promise
 from searchsvc.app.repair import INTERRUPTED_REPAIR
 from searchsvc.app.search_parts import open_indexers, open_node, open_search
 from searchsvc.app.shutdown import Shutdown
+from searchsvc.app.watchdog import Watchdog
 from searchsvc.app.wiring import open_services
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.state import BehaviorState
@@ -120,24 +123,42 @@ class App:
         behavior: BehaviorParts,
         indexers: Indexers,
     ) -> None:
-        """Start what follows the streams of the log."""
+        """Start what follows the streams of the log, and what watches that it does."""
         run, learners = self._background.run, behavior.learners
 
-        async def once_reached(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-            await connection.reached
-            await work()
+        def once_reached(part: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], Coroutine[Any, Any, None]]:
+            async def wait_and_run() -> None:
+                # Shielded: the part may be ended and started again, the connection is made once.
+                await asyncio.shield(connection.reached)
+                await part()
 
-        run(once_reached(log.control.run), "control")
-        run(upkeep.reconcile_indexers(log.control, indexers), "indexers")
-        run(behavior.follower.run(), "behavior")
-        if behavior.worker is not None:
-            run(behavior.worker.run(), "worker")
-        if learners is not None:
-            run(once_reached(lambda: learners.run(behavior.follower.caught_up)), "learners")
+            return wait_and_run
+
         republish = learners.republish if learners is not None else None
-        run(once_reached(SignalsFollower(log.event_log, log.serving, republish).run), "signals")
+        signals = SignalsFollower(log.event_log, log.serving, republish)
+        scheduler = Scheduler(log.event_log, changes.drafts)
+        run(once_reached(log.control.run), "control")
+        run(partial(upkeep.reconcile_indexers, log.control, indexers), INDEXERS)
+        run(behavior.follower.run, "behavior")
+        if behavior.worker is not None:
+            run(behavior.worker.run, "worker")
+        if learners is not None:
+            run(once_reached(partial(learners.run, behavior.follower.caught_up)), "learners")
+        run(once_reached(signals.run), "signals")
         run(once_reached(behavior.ingest.run), "ingest")
-        run(once_reached(Scheduler(log.event_log, changes.drafts).run), "scheduler")
+        run(once_reached(scheduler.run), "scheduler")
+
+        follower = partial(follower_promise, self._background, log.event_log)
+        promises = [
+            follower("control", "CONTROL", lambda: log.serving.current.control.seq),
+            follower("behavior", "BEHAVIOR", lambda: behavior.state.seq),
+            follower("signals", "SIGNALS", lambda: signals.seq),
+            follower("scheduler", "DRAFTS", lambda: scheduler.seq),
+            ingest_promise(self._background, log.event_log, behavior.ingest),
+            writer_promise(behavior.writer),
+        ]
+        of_indexers = IndexerPromises(log.event_log, indexers)
+        run(Watchdog(self._notes, lambda: [*promises, *of_indexers()]).run, "watchdog")
 
     def _keep_up(
         self,
@@ -150,7 +171,8 @@ class App:
     ) -> None:
         """Start what looks after the service."""
         run, notes, caught_up = self._background.run, self._notes, behavior.follower.caught_up
-        run(watch.run(), "log watch")
-        run(upkeep.watch_disk(log.disk, log.nats, notes), "disk watch")
-        run(upkeep.forget_users(keyring), "keyring")
-        run(upkeep.announce_ready(notes, log.serving, indexers, caught_up, connection.without_log), "ready")
+        run(watch.run, "log watch")
+        run(partial(upkeep.watch_disk, log.disk, log.nats, notes), "disk watch")
+        run(partial(upkeep.forget_users, keyring), "keyring")
+        ready = partial(upkeep.announce_ready, notes, log.serving, indexers, caught_up, connection.without_log)
+        run(ready, "ready")

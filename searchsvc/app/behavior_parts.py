@@ -103,7 +103,8 @@ def start_writing(behavior: BehaviorParts, watch: LogWatch, shutdown: Shutdown) 
 
     async def save_checkpoint() -> None:
         # A log that hangs is not waited for: the next start compares with an older checkpoint then.
-        await asyncio.wait_for(watch.save(), CHECKPOINT_TIMEOUT_S)
+        async with asyncio.timeout(CHECKPOINT_TIMEOUT_S):
+            await watch.save()
 
     shutdown.add(save_checkpoint)
     shutdown.add(behavior.follower.save)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from functools import partial
 from typing import Final
 
 from events import server
 from events.errors import Unavailable
 from events.jetstream.event_log import JetStreamEventLog
+from events.jetstream.session import Password
 from searchsvc.app.background import BackgroundTasks
 from searchsvc.app.health import HealthNotes
 from searchsvc.runtime.config import NatsConfig
@@ -85,15 +87,15 @@ class LogConnection:
                 await asyncio.sleep(RETRY_S)
                 self._notes.note("log", "")
 
-    async def _address(self) -> tuple[str, str, str]:
+    async def _address(self) -> tuple[str, str, Password]:
         """Return URL, user and password of the server. Starts our own and waits until it answers."""
         if self._nats is None:
             return self._config.url, self._config.user, self._config.password
         # Started on this thread, which lives as long as the process: the child ends with the thread that started it.
-        self._background.run(server.supervise(self._nats, self._note_server), "nats-server")
+        self._background.run(partial(server.supervise, self._nats, self._note_server), "nats-server")
         await self._server_up.wait()
-        account = self._nats.address.accounts["service"]
-        return self._nats.address.url, account.user, account.password
+        address = self._nats.address
+        return address.url, address.accounts["service"].user, self._nats.service_password
 
     def _note_server(self, reason: str) -> None:
         """Note why our own server does not answer; '' once it does."""

@@ -18,6 +18,7 @@ from events.errors import Corrupt, Unavailable
 from events.log import EventLog
 from events.snapshot import Checkpoint, Snapshots, require_checkpoint, take_checkpoint
 from events.streams import STREAMS, StreamName
+from events.tasks import run_together
 
 SCHEMA: Final = 1
 CHECKPOINT_EVERY_S: Final = 10.0
@@ -58,10 +59,8 @@ class LogWatch:
         await self._compare_with_last_start()
         self._is_whole = True
         try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._save_checkpoints())
-                tasks.create_task(self._read_through())
-        except BaseExceptionGroup:
+            await run_together(self._save_checkpoints(), self._read_through())
+        except Exception:
             self._is_whole = False
             raise
 

@@ -50,7 +50,11 @@ async def reconcile_indexers(control: ControlFollower, indexers: Indexers) -> No
     while True:
         await control.structure_changed.wait()
         control.structure_changed.clear()
-        await indexers.reconcile()
+        try:
+            await indexers.reconcile()
+        except BaseException:
+            control.structure_changed.set()  # it is tried again
+            raise
 
 
 async def announce_ready(

@@ -19,6 +19,7 @@ import msgspec
 from events.control import ControlState
 from events.errors import InvalidInput, Unavailable
 from events.log import Delivery, EventLog, Record
+from events.tasks import Spawned
 from events.types import EventRefused, InteractionRecorded
 from searchsvc.behavior.dead_letters import store_refusal
 from searchsvc.behavior.intake import EventInput, check_interaction
@@ -53,6 +54,7 @@ class IngestConsumer:
     """Consumes INGEST, shared with the other services on the same server. `run` goes on until it is cancelled.
 
     control: returns CONTROL as it is served now.
+    n_handled: messages handled since the start, or left to be delivered again.
     """
 
     def __init__(
@@ -69,13 +71,14 @@ class IngestConsumer:
         self._keyring = keyring
         self._control = control
         self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self.n_handled = 0
 
     async def run(self) -> None:
         """Handle deliveries, up to `MAX_IN_FLIGHT` at once."""
-        async with asyncio.TaskGroup() as tasks:
+        async with Spawned() as handling:
             async for delivery in self._log.consume("INGEST", DURABLE):
                 await self._slots.acquire()
-                tasks.create_task(self._handle(delivery))
+                handling.start(self._handle(delivery), f"ingest {delivery.record.seq}")
 
     async def _handle(self, delivery: Delivery) -> None:
         """Record or refuse one delivery, then acknowledge it; without an acknowledgement it is delivered again."""
@@ -85,6 +88,7 @@ class IngestConsumer:
         except Unavailable as error:
             log.warning("ingest message %d waits: %s", delivery.record.seq, error)
         finally:
+            self.n_handled += 1
             self._slots.release()
 
     async def _record(self, record: Record) -> None:

@@ -119,6 +119,11 @@ class BehaviorWriter:
         """Counts of the outbox now."""
         return OutboxCounts(len(self._rankings), self._n_written, self._n_shed)
 
+    @property
+    def n_waiting(self) -> int:
+        """How many rankings and interactions wait to be written."""
+        return len(self._rankings) + len(self._pending)
+
     async def run(self) -> None:
         """Write until `close` was called and nothing waits."""
         while not (self._closing and not self._rankings and not self._requests):
@@ -138,7 +143,8 @@ class BehaviorWriter:
         """Let rankings gather, which no caller waits for. Returns whether it is time to write them."""
         self._wake.clear()
         try:
-            await asyncio.wait_for(self._wake.wait(), LINGER_S if self._rankings else None)
+            async with asyncio.timeout(LINGER_S if self._rankings else None):
+                await self._wake.wait()
         except TimeoutError:
             return True
         return False

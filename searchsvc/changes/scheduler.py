@@ -14,6 +14,7 @@ from typing import Final
 from events.codec import decode_draft
 from events.errors import Corrupt, LaterVersion, Unavailable
 from events.log import EventLog, Record
+from events.tasks import Spawned, run_together
 from events.types import DraftSaved, Skipped
 from searchsvc.changes.draft import Draft, draft_of
 from searchsvc.changes.drafts import Drafts
@@ -32,6 +33,7 @@ class Scheduler:
     event_log: where DRAFTS is followed
     drafts: publishes a draft, or records in it why that failed
     clock: the current time
+    seq: the last sequence of DRAFTS that was read
     """
 
     def __init__(self, event_log: EventLog, drafts: Drafts, clock: Clock = utc_now) -> None:
@@ -40,12 +42,11 @@ class Scheduler:
         self._clock = clock
         self._scheduled: dict[tuple[str, str], Draft] = {}
         self._changed = asyncio.Event()
+        self.seq = 0
 
     async def run(self) -> None:
         """Follow DRAFTS and publish what is due, until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._follow())
-            tasks.create_task(self._publish_due())
+        await run_together(self._follow(), self._publish_due())
 
     def observe(self, record: Record) -> None:
         """Take over the schedule that a message of DRAFTS gives its draft, or ends."""
@@ -93,14 +94,15 @@ class Scheduler:
     async def _follow(self) -> None:
         async for record in self._log.follow("DRAFTS"):
             self.observe(record)
+            self.seq = record.seq
 
     async def _publish_due(self) -> None:
         """Publish each due draft in a task of its own, so that one that has to wait delays no other."""
-        async with asyncio.TaskGroup() as tasks:
+        async with Spawned() as publishing:
             while True:
                 self._changed.clear()
                 for draft in self.take_due():
-                    tasks.create_task(self.publish(draft), name=f"publish draft {draft.id}")
+                    publishing.start(self.publish(draft), f"publish draft {draft.id}")
                 try:
                     async with asyncio.timeout(self._sleep_s()):
                         await self._changed.wait()

@@ -9,8 +9,10 @@ from typing import Final
 
 import rich_click as click
 
+from events.errors import SearchsvcError
 from events.log import EventLog, Record
 from events.streams import StreamName
+from events.tasks import Spawned
 from searchsvc.app.log_clients import reading_log
 from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
 from searchsvc.cli.dead import dead, replay
@@ -102,14 +104,20 @@ async def _recent(
 
 async def _follow(event_log: EventLog, positions: dict[StreamName, int]) -> AsyncIterator[Record]:
     """Yield the messages of several streams after these positions, as they come."""
-    queue: asyncio.Queue[Record] = asyncio.Queue(QUEUE_SIZE)
+    queue: asyncio.Queue[Record | SearchsvcError] = asyncio.Queue(QUEUE_SIZE)
 
     async def pump(name: StreamName) -> None:
-        async for record in event_log.follow(name, after=positions[name]):
-            await queue.put(record)
+        try:
+            async for record in event_log.follow(name, after=positions[name]):
+                await queue.put(record)
+        except SearchsvcError as error:
+            await queue.put(error)
 
-    async with asyncio.TaskGroup() as tasks:
+    async with Spawned() as pumps:
         for name in positions:
-            tasks.create_task(pump(name))
+            pumps.start(pump(name), f"follow {name}")
         while True:
-            yield await queue.get()
+            item = await queue.get()
+            if isinstance(item, SearchsvcError):
+                raise item
+            yield item

@@ -24,6 +24,7 @@ class DocumentEncoder:
 
     dimension: of the model's vectors.
     digest: of the model.
+    n_texts: texts that got a vector since the start.
     """
 
     def __init__(self, embedder: Embedder, cache: VectorCache) -> None:
@@ -31,6 +32,7 @@ class DocumentEncoder:
         self._cache = cache
         self.dimension = embedder.dimension
         self.digest = embedder.digest
+        self.n_texts = 0
         # Takes turns in the order in which they were asked for, which a lock would not.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="document-encoder")
 
@@ -61,4 +63,5 @@ class DocumentEncoder:
             self._cache.put(missing, encoded)
             # In the precision that the cache returns, so that a rebuilt index is equal to the last bit.
             vectors.update(zip(missing, half_precision(encoded), strict=True))
+        self.n_texts += len(texts)
         return [vectors[text] for text in texts]

@@ -20,6 +20,7 @@ from events.index_control import IndexControl
 from events.log import EventLog, Record
 from events.settings import IndexSettings
 from events.streams import catalog_filter
+from events.tasks import run_together
 from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.engines.protocol import Delete, Engine, EngineSnapshot, IndexStorage, Upsert
 from searchsvc.indexing.encoder import DocumentEncoder
@@ -48,6 +49,7 @@ class Indexer:
     failure: why `run` does not go on; '' while it does.
     write_lock: held while the index is opened, and while documents are written and served. A rebuild takes it to
         replace the engine.
+    is_on_thread: whether its thread works for it now.
     n_opened: how often the index was opened. Work begun before the last time may be based on an engine that is gone.
     """
 
@@ -65,6 +67,7 @@ class Indexer:
         self.failure = ""
         self.write_lock = asyncio.Lock()
         self.n_opened = 0
+        self.is_on_thread = False
         self._log = event_log
         self._serving = serving
         self._encoder = encoder
@@ -84,9 +87,7 @@ class Indexer:
             engine = await self._open()
         self.failure = ""
         queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read(queue, engine.snapshot().catalog_seq))
-            tasks.create_task(self._write_batches(queue))
+        await run_together(self._read(queue, engine.snapshot().catalog_seq), self._write_batches(queue))
 
     async def close(self, *, save: bool = True) -> None:
         """Release the engine, after `run` has ended.
@@ -145,7 +146,15 @@ class Indexer:
 
     async def run_on_thread(self, work: Callable[[], T]) -> T:
         """Run a function on the indexing thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+        def marked() -> T:
+            self.is_on_thread = True
+            try:
+                return work()
+            finally:
+                self.is_on_thread = False
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, marked)
 
     @property
     def _subject(self) -> str:

@@ -46,6 +46,8 @@ class Indexers:
 
     encoder: None if documents get no vectors.
     compare: compares a rebuilt index with the one it replaces.
+    current_step: what `reconcile` does now; '' while nothing is to be done
+    n_steps: steps that `reconcile` has done since the start
     """
 
     def __init__(
@@ -64,6 +66,13 @@ class Indexers:
         # Deletes what indexes leave behind.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="index-storage")
         self._running: dict[str, _RunningIndexer] = {}
+        self.current_step = ""
+        self.n_steps = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the indexes that have an indexer."""
+        return list(self._running)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -73,21 +82,45 @@ class Indexers:
     async def reconcile(self) -> None:
         """Start, rebuild and end indexers, so that they match the current CONTROL state."""
         controls = self._serving.current.control.indexes
-        await self._follow_changes(controls)
-        for name, control in controls.items():
-            if name not in self._running:
-                self._start(control)
-        drop = partial(self._indexes.drop_others, list(controls.values()))
         try:
+            await self._follow_changes(controls)
+            for name, control in controls.items():
+                if name not in self._running:
+                    self._start(control)
+            self._begin_step("deleting what indexes left behind")
+            drop = partial(self._indexes.drop_others, list(controls.values()))
             await asyncio.get_running_loop().run_in_executor(self._thread, drop)
         except SearchsvcError as error:
             # A cluster refuses it while it takes a snapshot, for instance.
             log.warning("the stored indexes that are not in use remain until the next change: %s", error)
+        finally:
+            self._begin_step("")
 
     def indexer(self, name: str) -> Indexer | None:
         """Return the running indexer of an index, or None."""
         running = self._running.get(name)
         return running.indexer if running is not None else None
+
+    def progress(self, name: str) -> object:
+        """Return what changes as long as an index's documents are written: it compares equal while they are not."""
+        running = self._running.get(name)
+        if running is None or running.indexer.engine is None:
+            return None
+        n_texts = self._encoder.n_texts if self._encoder is not None else 0
+        return running.indexer.n_opened, running.indexer.engine.snapshot().catalog_seq, n_texts
+
+    def is_busy(self, name: str) -> bool:
+        """Return whether the thread of an index works."""
+        running = self._running.get(name)
+        return running is not None and running.indexer.is_on_thread
+
+    async def restart(self, name: str) -> None:
+        """Open an index again and go on from what it holds."""
+        running = self._running.get(name)
+        if running is not None:
+            await end([running.task])
+            await running.indexer.close(save=False)
+            running.task = asyncio.create_task(self._supervise(running.indexer), name=f"indexer {name}")
 
     def rebuild(self, name: str, *, previous: bool = False, force: bool = False) -> RebuildStatus:
         """Start to rebuild an index beside the one in use; return the status, also of a rebuild that is running.
@@ -118,6 +151,7 @@ class Indexers:
     async def _follow_changes(self, controls: Mapping[str, IndexControl]) -> None:
         """Stop the indexers of indexes that are gone, and rebuild those whose settings changed."""
         for name, running in list(self._running.items()):
+            self._begin_step(f"following the change of index {name}")
             control = controls.get(name)
             if control is None or control.created_seq != running.control.created_seq:
                 await self._stop(name, save=False)
@@ -126,6 +160,10 @@ class Indexers:
                     await self._change_settings(running, control)
                 else:
                     await self._stop(name, save=False)
+
+    def _begin_step(self, step: str) -> None:
+        self.current_step = step
+        self.n_steps += 1
 
     def _start(self, control: IndexControl) -> None:
         storage = self._indexes.storage(control)
@@ -184,20 +222,20 @@ class Indexers:
         while True:
             try:
                 await indexer.run()
-            except* LaterVersion as group:
-                log.error("index %s stops: %s", name, group.exceptions[0])
+            except LaterVersion as error:
+                log.error("index %s stops: %s", name, error)
                 await indexer.serve_snapshot()
                 # Last: the start is over once each index is served or has failed.
-                indexer.failure = str(group.exceptions[0])
+                indexer.failure = str(error)
                 await asyncio.Event().wait()
-            except* Unavailable as group:
-                indexer.failure = reason = str(group.exceptions[0])
+            except Unavailable as error:
+                indexer.failure = reason = str(error)
                 if reason != last_reason:
                     log.warning("index %s waits: %s", name, reason)
                 last_reason = reason
-            except* Exception as group:
+            except Exception as error:
                 # An engine may raise anything. The index is reported as failed and serves its last snapshot.
-                indexer.failure = str(group.exceptions[0])
+                indexer.failure = str(error) or type(error).__name__
                 log.exception("index %s failed; opening it again", name)
             # After an error a batch may be half written: start again from the last good snapshot and the log.
             await indexer.close(save=False)

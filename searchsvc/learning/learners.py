@@ -115,6 +115,7 @@ class Learners:
         caught_up: set once all events that the log held at the start were handed over.
         """
         self._time.use_clock_after(caught_up)
+        self._queue.open()
         try:
             while True:
                 await asyncio.sleep(EVERY_S)

@@ -64,6 +64,10 @@ class EventQueue:
         self._room.set()
         return events
 
+    def open(self) -> None:
+        """Note that learning goes on."""
+        self._closed = False
+
     def close(self) -> None:
         """Note that learning has ended: nothing blocks from now on."""
         self._closed = True

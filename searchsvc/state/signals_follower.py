@@ -11,6 +11,7 @@ import msgspec
 from events.codec import decode_signal
 from events.errors import Unavailable
 from events.log import EventLog
+from events.tasks import run_together
 from events.types import ExplorationLearnt, QueryBehaviorLearnt, SignalEvent, Skipped
 from searchsvc.state.serving import Serving
 from searchsvc.state.serving_state import BehaviorValue, IndexBehavior
@@ -55,13 +56,14 @@ class SignalsFollower:
         self._seq = 0
         self._caught_up: Callable[[], None] | None = caught_up
 
+    @property
+    def seq(self) -> int:
+        """The last sequence of SIGNALS that was read."""
+        return self._seq
+
     async def run(self) -> None:
         """Follow SIGNALS until cancelled."""
-        publishing = asyncio.create_task(self._publish(), name="publish signals")
-        try:
-            await self._read()
-        finally:
-            publishing.cancel()
+        await run_together(self._read(), self._publish())
 
     async def _read(self) -> None:
         while True:

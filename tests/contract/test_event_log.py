@@ -172,6 +172,28 @@ async def test_a_durable_consumer_is_handed_again_what_it_did_not_acknowledge(ev
     assert last[0].record.data == b"3", "what was acknowledged is not handed out again"
 
 
+async def test_what_a_durable_consumer_was_not_handed_yet_is_counted(event_log: EventLog) -> None:
+    assert await event_log.n_waiting("INGEST", "worker") == 0
+    await event_log.append("INGEST", Entry("ingest.shop", b"0"))
+    consuming = event_log.consume("INGEST", "worker")
+    (first,) = await take(consuming, 1, timeout_s=120.0)
+    assert await event_log.n_waiting("INGEST", "worker") == 0, "handed out, and not acknowledged"
+    for i in range(3):
+        await event_log.append("INGEST", Entry("ingest.shop", f"{i}".encode()))
+    assert await event_log.n_waiting("INGEST", "worker") == 3
+    await first.ack()
+
+
+async def test_the_newest_sequence_of_a_subject_is_found(event_log: EventLog) -> None:
+    assert await event_log.last_seq("CATALOG", "catalog.shop.1.*") == 0
+    entries = [Entry(f"catalog.{index}.1.{i}", b"x") for index in ("shop", "other") for i in range(3)]
+    await event_log.append_batch("CATALOG", entries)
+    assert await event_log.last_seq("CATALOG", "catalog.shop.1.*") == 3
+    assert await event_log.last_seq("CATALOG", "catalog.other.1.*") == 6
+    assert await event_log.last_seq("CATALOG", "catalog.shop.1.0") == 1
+    assert await event_log.last_seq("CATALOG", "catalog.shop.2.*") == 0
+
+
 async def test_a_slow_reader_gets_every_message_of_a_long_stream(event_log: EventLog) -> None:
     for first in range(0, 4000, 500):
         entries = [Entry(f"catalog.shop.1.{i}", b"x" * 1000) for i in range(first, first + 500)]

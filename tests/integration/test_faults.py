@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from tests.integration.test_events import tail
 from tests.running import RunningService
 from tests.waiting import wait_for
 
+ROUNDS = int(os.environ.get("SEARCHSVC_TEST_ROUNDS", "1"))
 Start = Callable[..., RunningService]
 MAX_RESTART_DELAY_S = 0.4
 RETRY_S = 0.02
@@ -280,6 +281,47 @@ def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_i
     nats.terminate()
     restarted.stop()
     assert restarted.process.returncode == 0, "SIGTERM with the log away"
+
+
+def test_a_log_that_hangs_is_named_in_health_and_started_again_and_loses_nothing(start_service: Start) -> None:
+    service = start_service()
+    import_documents(service.url, "shop", sample_catalogue(60))
+    child = server.read_address(service.data_dir).pid
+    os.kill(child, signal.SIGSTOP)
+
+    def reasons() -> str:
+        return " ".join(service.call("GET", "/health/ready")[1]["reasons"])
+
+    wait_for(lambda: f"nats-server (process {child}) does not answer" in reasons(), "health to name the server")
+    wait_for(lambda: service.call("GET", "/health/ready")[1]["status"] == "ready", "the service to be ready again")
+    assert server.read_address(service.data_dir).pid != child
+    change = {"weights": {"cosine": 0.5}, "reason": "after the hang"}
+    assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 200
+    assert not Path(f"/proc/{child}").exists()
+    verified = run("events", "verify", "--data-dir", str(service.data_dir), "--url", service.url)
+    assert verified.status == 0, verified.stdout
+
+
+def test_indexes_are_made_and_searched_while_another_is_deleted_under_writes(start_service: Start) -> None:
+    service = start_service()
+    lines = list(sample_catalogue(100))
+    body = b"\n".join(lines)
+
+    def write(_: int) -> None:
+        with closing(service.connection()) as connection:
+            connection.request("POST", "/v1/indexes/deleted/documents", body)
+            assert connection.getresponse().status in (200, 404, 409, 503)
+
+    with working(Client(write)):
+        for i in range(6 * ROUNDS):
+            time.sleep(0.3)
+            service.call("DELETE", "/v1/indexes/deleted")
+            import_documents(service.url, f"made-{i}", lines[:5])
+            hits = service.call("POST", f"/v1/indexes/made-{i}/search", {"query": ""})[1]["hits"]
+            assert len(hits) == 5
+            service.call("DELETE", f"/v1/indexes/made-{i}")
+    reasons = service.call("GET", "/health/ready")[1]["reasons"]
+    assert not any("stands still" in reason for reason in reasons), reasons
 
 
 def test_sigterm_ends_the_service_although_the_log_hangs(start_service: Start) -> None:
