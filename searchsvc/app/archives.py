@@ -13,6 +13,7 @@ from events.copy import read_archive
 from events.errors import Conflict, Corrupt, InvalidInput
 from events.log import Entry, EventLog, Record
 from events.streams import STREAMS, StreamName
+from searchsvc.runtime.files import open_private
 
 # CONTROL first: the subjects of the other streams name sequences of it.
 EXPORTED_STREAMS: Final[tuple[StreamName, ...]] = ("CONTROL", "DRAFTS", "CATALOG", "BEHAVIOR", "SIGNALS", "DEAD")
@@ -28,7 +29,7 @@ Counts = dict[StreamName, int]
 async def export_log(event_log: EventLog, file: Path, streams: Sequence[StreamName]) -> Counts:
     """Write streams to a file, one message a line; return how many messages of each. The file appears when complete."""
     partial, counts = file.with_name(f"{file.name}.partial"), dict.fromkeys(streams, 0)
-    with partial.open("wb") as output:
+    with open_private(partial) as output:
         for stream in streams:
             chain = GENESIS
             async for record in event_log.read(stream):

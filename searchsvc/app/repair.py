@@ -36,6 +36,7 @@ from searchsvc.app.checkpoints import CHECKPOINTS, require_saved_checkpoint
 from searchsvc.app.log_clients import own_server, writing_log
 from searchsvc.engines.embedded.storage import stored_documents
 from searchsvc.runtime.config import Config
+from searchsvc.runtime.files import open_private
 
 # Holds the path of what was read, from before the store is moved aside until the new one is complete.
 INTERRUPTED_REPAIR: Final = "repairing"
@@ -110,7 +111,7 @@ async def _salvage(config: Config, nats: server.NatsServer, file: Path, report: 
     catalog = CatalogFold()
     async with writing_log(config, nats) as event_log:
         await _check_checkpoints(config, event_log, report)
-        with file.open("wb") as output:
+        with open_private(file) as output:
             control = await _salvage_control(config.data_path / COPY_NAME, event_log, output, report)
             for stream, decode in SALVAGED_STREAMS.items():
                 await _salvage_stream(event_log, stream, decode, catalog, output, report)
@@ -147,10 +148,10 @@ def _replace_copy(copy: Path, archive: Path, damaged: Path) -> None:
     if copy.exists() and copy.read_bytes() == complete:
         return
     if copy.exists() and not damaged.exists():
-        shutil.copyfile(copy, damaged)
+        shutil.copy2(copy, damaged)
     partial = copy.with_suffix(".partial")
-    partial.touch(mode=0o600)
-    partial.write_bytes(complete)
+    with open_private(partial) as output:
+        output.write(complete)
     sync(partial)
     partial.rename(copy)
     sync(copy.parent)

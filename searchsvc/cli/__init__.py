@@ -12,6 +12,7 @@ import rich_click as click
 
 from events.errors import SearchsvcError
 from searchsvc import __version__
+from searchsvc.runtime.printable import printable
 
 # Before numpy is imported: a second thread for matrix products would spin on the core that searches need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -33,7 +34,11 @@ class _Commands(click.RichGroup):
         try:
             return super().invoke(ctx)
         except SearchsvcError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
+        except click.ClickException as error:
+            if isinstance(error, click.UsageError):
+                raise
+            raise click.ClickException(printable(error.message)) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "SEARCHSVC"})

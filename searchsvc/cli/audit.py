@@ -15,6 +15,7 @@ from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import actor, json_option, reason_option, url_option
 from searchsvc.cli.output import format_time, print_answer, print_json, print_table
 from searchsvc.http.shapes.changes import AuditList, ChangedAnswer
+from searchsvc.runtime.files import open_private
 
 PAGE: Final = 500
 
@@ -97,7 +98,7 @@ def revert(seq: int, reason: str, force: bool, url: str, as_json: bool) -> None:
 def export(file: Path, url: str, as_json: bool) -> None:
     """Write every change to FILE, one line of JSON each. `audit verify FILE` checks that it is complete."""
     n_changes, chain = 0, GENESIS
-    with ServiceClient(url) as client, file.open("wb") as output:
+    with ServiceClient(url) as client, open_private(file) as output:
         for entry in _all_entries(client):
             output.write(msgspec.json.encode(entry) + b"\n")
             n_changes, chain = n_changes + 1, entry.chain

@@ -16,7 +16,7 @@ import rich_click as click
 from events.settings import IndexSettings
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, url_option
-from searchsvc.cli.output import print_json, progress_bar
+from searchsvc.cli.output import print_json, progress_bar, say
 from searchsvc.http.shapes.indexes import IndexInfo
 from searchsvc.indexing.coverage import DocumentWarning
 from searchsvc.indexing.documents import RefusedDocument
@@ -186,20 +186,18 @@ def _each_member_once(warnings: Sequence[DocumentWarning]) -> list[DocumentWarni
 
 def _print_report(report: ImportReport) -> None:
     if report.created is not None:
-        click.echo(f"created index {report.index} with settings inferred from the data:")
+        say(f"created index {report.index} with settings inferred from the data:")
         print_json(report.created)
     rate = report.accepted / report.seconds if report.seconds else 0.0
-    click.echo(
-        f"{report.accepted} documents searchable in {report.seconds:.1f} s ({rate:.0f}/s), {report.n_refused} refused"
-    )
+    say(f"{report.accepted} documents searchable in {report.seconds:.1f} s ({rate:.0f}/s), {report.n_refused} refused")
     for reading in report.readings[:MAX_SHOWN_REFUSALS]:
-        click.echo(f"  {reading.message}")
+        say(f"  {reading.message}")
     for warning in report.warnings[:MAX_SHOWN_REFUSALS]:
-        click.echo(f"  warning: {warning.message}", err=True)
+        say(f"  warning: {warning.message}", err=True)
     for refused in report.refused[:MAX_SHOWN_REFUSALS]:
         document = f" (id {refused.id})" if refused.id else ""
-        click.echo(f"  line {refused.line}{document}: {refused.reason}", err=True)
+        say(f"  line {refused.line}{document}: {refused.reason}", err=True)
     if report.n_refused > MAX_SHOWN_REFUSALS:
-        click.echo(f"  … and {report.n_refused - MAX_SHOWN_REFUSALS} more; --json lists all", err=True)
+        say(f"  … and {report.n_refused - MAX_SHOWN_REFUSALS} more; --json lists all", err=True)
     for document_id, reason in report.not_searchable.items():
-        click.echo(f"  {document_id} is stored, but not searchable: OpenSearch refused it: {reason}", err=True)
+        say(f"  {document_id} is stored, but not searchable: OpenSearch refused it: {reason}", err=True)

@@ -9,7 +9,7 @@ import rich_click as click
 from searchsvc.behavior.dead_letters import Replayed
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, url_option
-from searchsvc.cli.output import format_time, print_json
+from searchsvc.cli.output import format_time, print_json, say
 from searchsvc.http.shapes.events import DeadList
 
 MAX_PAYLOAD_CHARS = 200
@@ -32,9 +32,9 @@ def dead(index: str, key: str, url: str, as_json: bool) -> None:
         return
     for letter in answer.dead:
         refused = letter.refused
-        click.echo(f"{format_time(letter.refused_at)} {refused.id} {refused.subject}: {refused.reason}")
-        click.echo(f"    {refused.payload[:MAX_PAYLOAD_CHARS]}")
-    click.echo(f"{len(answer.dead)} events" if answer.dead else "no events were refused")
+        say(f"{format_time(letter.refused_at)} {refused.id} {refused.subject}: {refused.reason}")
+        say(f"    {refused.payload[:MAX_PAYLOAD_CHARS]}")
+    say(f"{len(answer.dead)} events" if answer.dead else "no events were refused")
 
 
 @click.command()
@@ -58,7 +58,7 @@ def replay(ids: tuple[str, ...], everything: bool, index: str, key: str, url: st
         print_json(replayed)
     else:
         for event in replayed.still_refused:
-            click.echo(f"{event.id}: {event.reason}")
-        click.echo(f"{replayed.n_replayed} sent again, {len(replayed.still_refused)} refused again")
+            say(f"{event.id}: {event.reason}")
+        say(f"{replayed.n_replayed} sent again, {len(replayed.still_refused)} refused again")
     if replayed.still_refused:
         sys.exit(3)

@@ -18,6 +18,7 @@ from searchsvc.cli.output import (
     print_json,
     print_table,
     progress_bar,
+    say,
 )
 from searchsvc.cli.what_if_report import print_report
 from searchsvc.http.shapes.changes import ChangedAnswer
@@ -79,17 +80,17 @@ def show(index: str, draft: str, url: str, as_json: bool) -> None:
     if as_json:
         print_json(status)
         return
-    click.echo(f"{draft} of {index} would change: {status.changed.describe()}")
+    say(f"{draft} of {index} would change: {status.changed.describe()}")
     if status.conflicts:
-        click.echo(f"changed in another way since it was saved: {', '.join(status.conflicts)}")
+        say(f"changed in another way since it was saved: {', '.join(status.conflicts)}")
     if status.approvals_missing:
-        click.echo(f"approvals by others than its author that are missing: {status.approvals_missing}")
+        say(f"approvals by others than its author that are missing: {status.approvals_missing}")
     schedule = status.draft.schedule
     if schedule is not None:
         failure = f"; the last attempt failed: {schedule.failure}" if schedule.failure else ""
-        click.echo(f"to be published at {schedule.publish_at.isoformat()} for {schedule.actor}{failure}")
+        say(f"to be published at {schedule.publish_at.isoformat()} for {schedule.actor}{failure}")
     if status.problem:
-        click.echo(f"cannot be published: {status.problem}")
+        say(f"cannot be published: {status.problem}")
 
 
 @drafts.command()
@@ -112,8 +113,8 @@ def preview(index: str, draft: str, queries: tuple[str, ...], limit: int, url: s
         title = f"{query.query!r}: {query.overlap:.0%} of the page stays"
         print_table(("rank", "id", "was", "moved"), rows, title)
         if query.removed:
-            click.echo(f"no longer on the page: {', '.join(query.removed)}")
-    click.echo(f"{answer.n_changed} of {len(answer.queries)} queries would get another page")
+            say(f"no longer on the page: {', '.join(query.removed)}")
+    say(f"{answer.n_changed} of {len(answer.queries)} queries would get another page")
 
 
 @drafts.command("what-if")

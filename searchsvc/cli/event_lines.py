@@ -6,7 +6,6 @@ from collections import OrderedDict
 from typing import Final
 
 import msgspec
-import rich_click as click
 
 from events.codec import decode_behavior, decode_control, decode_dead
 from events.log import Record
@@ -21,7 +20,7 @@ from events.types import (
     RankingShown,
 )
 from searchsvc.behavior.keyring import Keyring
-from searchsvc.cli.output import print_json_line
+from searchsvc.cli.output import print_json_line, say
 
 MAX_RANKINGS: Final = 10_000
 MAX_IDS: Final = 5
@@ -59,7 +58,7 @@ class EventPrinter:
                 print_json_line(self._with_ranking(record, event))
             else:
                 time = f"{record.timestamp:%H:%M:%S}.{record.timestamp.microsecond // 1000:03d}"
-                click.echo(f"{time} {record.stream:8} {describe_event(event, self._ranking_of(event))}")
+                say(f"{time} {record.stream:8} {describe_event(event, self._ranking_of(event))}")
 
     def _remember(self, ranking: RankingShown) -> None:
         self._rankings[ranking.id] = ranking

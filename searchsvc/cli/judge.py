@@ -15,7 +15,7 @@ import rich_click as click
 
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, url_option
-from searchsvc.cli.output import print_answer
+from searchsvc.cli.output import print_answer, say
 from searchsvc.search.answer import SearchAnswer
 
 QUERIES_NAME: Final = "queries.jsonl"
@@ -159,10 +159,11 @@ def _pairs(client: ServiceClient, index: str, query: _Query, depth: int) -> list
 
 def _ask(pair: _Pair, n_remaining: int) -> str:
     """Show a document and return the reply; `QUIT` at the end of the input."""
-    click.echo(f"\n{pair.query.text}   ({n_remaining} left)", err=True)
+    say(err=True)
+    say(f"{pair.query.text}   ({n_remaining} left)", err=True)
     members = [(name, value) for name, value in pair.document.items() if name != "id" and value not in (None, "", [])]
     for name, value in members[:MAX_SHOWN_MEMBERS]:
-        click.echo(f"  {name}: {str(value)[:MAX_VALUE_CHARS]}", err=True)
+        say(f"  {name}: {str(value)[:MAX_VALUE_CHARS]}", err=True)
     try:
         reply: str = click.prompt("  grade", type=click.Choice([*GRADES, SKIP_QUERY, QUIT]), err=True)
     except click.Abort:

@@ -15,7 +15,7 @@ from events.streams import StreamName
 from searchsvc.app.archives import EXPORTED_STREAMS, Counts, export_log, import_archive
 from searchsvc.app.log_clients import own_server, reading_log, writing_log
 from searchsvc.cli.options import json_option, load_log_config, log_options
-from searchsvc.cli.output import describe_counts, print_answer
+from searchsvc.cli.output import describe_counts, print_answer, say
 from searchsvc.runtime.config import Config
 
 PROGRESS_EVERY: Final = 1000
@@ -66,4 +66,4 @@ async def _import(config: Config, nats: server.NatsServer | None, file: Path) ->
 
 def _show_progress(n_messages: int) -> None:
     if n_messages % PROGRESS_EVERY == 0 and sys.stderr.isatty():
-        click.echo(f"{n_messages} messages", err=True)
+        say(f"{n_messages} messages", err=True)

@@ -13,7 +13,7 @@ from events.errors import SearchsvcError
 from events.server import read_address
 from searchsvc.cli.checks import Status, run_checks
 from searchsvc.cli.options import config_option, data_dir_option, json_option, url_option
-from searchsvc.cli.output import print_json, print_table
+from searchsvc.cli.output import print_json, print_table, say
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.config_sources import describe, load_config
 
@@ -38,7 +38,7 @@ def show_config(config_file: Path | None, data_dir: str | None, origin: bool, as
         return
     for setting in settings:
         value = msgspec.json.encode(setting.value).decode()
-        click.echo(f"{setting.key} = {value}" + (f"  # {setting.origin}" if origin else ""))
+        say(f"{setting.key} = {value}" + (f"  # {setting.origin}" if origin else ""))
 
 
 @click.command()

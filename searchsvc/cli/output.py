@@ -1,8 +1,12 @@
-"""How commands print: answers, JSON, tables, times, numbers and progress."""
+"""How commands print: lines, answers, JSON, tables, times, numbers and progress.
+
+Everything printed may hold text from outside. So all of it goes through this module, which lets no control character
+through.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -11,36 +15,44 @@ import rich_click as click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from events.streams import StreamName
+from searchsvc.runtime.printable import printable, printable_json
 
 # Columns of a table in a file or a pipe, so that no row is wrapped.
 PIPE_WIDTH: Final = 300
 
 
+def say(line: str = "", *, err: bool = False) -> None:
+    """Print one line. err: on standard error."""
+    click.echo(printable(line), err=err)
+
+
 def print_json(value: object) -> None:
     """Print a value as indented JSON."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
+    click.echo(printable_json(msgspec.json.format(msgspec.json.encode(value), indent=1).decode()))
 
 
 def print_json_line(value: object) -> None:
     """Print a value as one line of JSON, for output that goes on line by line."""
-    click.echo(msgspec.json.encode(value))
+    click.echo(printable_json(msgspec.json.encode(value).decode()))
 
 
-def print_answer(answer: object, message: str, as_json: bool) -> None:
-    """Print an answer as JSON, or a message about it."""
+def print_answer(answer: object, message: str | Sequence[str], as_json: bool) -> None:
+    """Print an answer as JSON, or a message about it, of one line or several."""
     if as_json:
         print_json(answer)
-    else:
-        click.echo(message)
+        return
+    for line in [message] if isinstance(message, str) else message:
+        say(line)
 
 
 def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: str = "") -> None:
-    """Print a table, as wide as the terminal; in a file or a pipe no row is wrapped. Cells may hold rich's markup."""
-    table = Table(*columns, title=title or None)
+    """Print a table, as wide as the terminal; in a file or a pipe no row is wrapped."""
+    table = Table(*columns, title=Text(printable(title)) if title else None)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console.width = PIPE_WIDTH

@@ -8,7 +8,7 @@ import rich_click as click
 
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, url_option
-from searchsvc.cli.output import print_json, print_table
+from searchsvc.cli.output import print_json, print_table, say
 from searchsvc.rehearsal.receipts.account import Receipt, ReceiptHit
 from searchsvc.rehearsal.receipts.verification import Verification
 
@@ -35,12 +35,12 @@ def show(query_id: str, url: str, as_json: bool) -> None:
     columns = ("rank", "id", "score", "words", "vector", "largest contributions", "")
     print_table(columns, map(_row, receipt.hits), f"{query} in {receipt.index}")
     segment = f" of segment {receipt.weights_segment}" if receipt.weights_segment else ""
-    click.echo(
+    say(
         f"at {receipt.timestamp.isoformat()}, "
         f"by weights {receipt.weights_version}{segment}, as of CONTROL {receipt.log.control_seq}"
     )
-    click.echo(f"rules: {', '.join(rule.id for rule in receipt.rules) or 'none'}")
-    click.echo(f"in the log: BEHAVIOR {receipt.log.behavior_seq}, event {receipt.log.behavior_event}")
+    say(f"rules: {', '.join(rule.id for rule in receipt.rules) or 'none'}")
+    say(f"in the log: BEHAVIOR {receipt.log.behavior_seq}, event {receipt.log.behavior_event}")
 
 
 @receipts.command()
@@ -59,7 +59,7 @@ def verify(query_id: str, url: str, as_json: bool) -> None:
         print_json(verification)
     else:
         for check in verification.checks:
-            click.echo(f"{check.name:10} {check.state:13} {check.detail}")
+            say(f"{check.name:10} {check.state:13} {check.detail}")
     if not verification.holds:
         sys.exit(1)
 

@@ -10,7 +10,7 @@ import rich_click as click
 
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, url_option
-from searchsvc.cli.output import print_json, progress_bar
+from searchsvc.cli.output import print_json, progress_bar, say
 from searchsvc.indexing.rebuild import RebuildStatus
 
 POLL_S: Final = 0.2
@@ -49,14 +49,14 @@ def reindex(index: str, previous: bool, force: bool, no_wait: bool, url: str, as
 def _print_status(status: RebuildStatus) -> None:
     comparison = status.comparison
     if comparison is not None:
-        click.echo(f"documents: {comparison.documents_before} before, {comparison.documents_after} after")
-        click.echo(f"{comparison.n_canaries} queries: {comparison.overlap:.1%} of their first hits stayed")
+        say(f"documents: {comparison.documents_before} before, {comparison.documents_after} after")
+        say(f"{comparison.n_canaries} queries: {comparison.overlap:.1%} of their first hits stayed")
         for canary in comparison.differing:
             before, after = ", ".join(canary.before), ", ".join(canary.after)
-            click.echo(f"  {canary.query!r}: {canary.shared:.0%} of {before}; now {after}")
+            say(f"  {canary.query!r}: {canary.shared:.0%} of {before}; now {after}")
     if status.phase == "failed":
-        click.echo(f"{status.index} stays in {status.before}: {status.error}", err=True)
+        say(f"{status.index} stays in {status.before}: {status.error}", err=True)
     elif status.phase == "done":
-        click.echo(f"{status.index} is searched in {status.after} now, after {status.seconds:.1f} s")
+        say(f"{status.index} is searched in {status.after} now, after {status.seconds:.1f} s")
     else:
-        click.echo(f"{status.index} is being rebuilt in {status.after or 'a new index'}")
+        say(f"{status.index} is being rebuilt in {status.after or 'a new index'}")

@@ -8,7 +8,7 @@ import rich_click as click
 
 from searchsvc.app.repair import repair_log
 from searchsvc.cli.options import json_option, load_log_config, log_options
-from searchsvc.cli.output import describe_counts, print_json
+from searchsvc.cli.output import describe_counts, print_json, say
 
 
 @click.command()
@@ -29,12 +29,12 @@ def repair(data_dir: str | None, config_file: Path | None, as_json: bool) -> Non
     if as_json:
         print_json(report)
         return
-    click.echo(f"{describe_counts(report.imported)} put into a new log")
+    say(f"{describe_counts(report.imported)} put into a new log")
     if report.n_documents:
-        click.echo(f"{report.n_documents} documents that CATALOG had lost were put back from saved indexes")
+        say(f"{report.n_documents} documents that CATALOG had lost were put back from saved indexes")
     for lost in report.lost:
-        click.echo(f"lost: {lost}")
-    click.echo(
+        say(f"lost: {lost}")
+    say(
         f"the damaged store is {report.damaged_store}, and what was read from it {report.archive}; "
         "remove them when you no longer need them"
     )

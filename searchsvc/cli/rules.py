@@ -10,7 +10,7 @@ import rich_click as click
 from events.rules import SynonymAction
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import actor, json_option, read_file, reason_option, url_option
-from searchsvc.cli.output import print_answer, print_json, print_table
+from searchsvc.cli.output import print_answer, print_json, print_table, say
 from searchsvc.cli.rule_text import describe_action, describe_conditions, describe_effect
 from searchsvc.http.shapes.rules import RuleChangedAnswer, RuleInfo, RuleList
 from searchsvc.search.answer import Hit, SearchAnswer
@@ -114,7 +114,7 @@ def test(
         rows = [(effect.rule, effect.action, describe_effect(effect), effect.note) for effect in answer.rule_effects]
         print_table(("rule", "what", "did", "note"), rows, f"{index}: {query!r}")
     else:
-        click.echo(f"no rule of {index} fires for {query!r}")
+        say(f"no rule of {index} fires for {query!r}")
     print_table(("rank", "id", "score", "factor", "pinned by"), map(_hit_row, answer.hits), f"{answer.total} hits")
 
 
@@ -161,7 +161,7 @@ def _put(index: str, rule: str, content: bytes, url: str, as_json: bool) -> None
         f"conflict with rule {conflict.rule}: {conflict.subject}; {conflict.winner} gets it"
         for conflict in answer.conflicts
     ]
-    print_answer(answer, "\n".join([f"rule {rule} of {index} is live (sequence {answer.seq})", *conflicts]), as_json)
+    print_answer(answer, [f"rule {rule} of {index} is live (sequence {answer.seq})", *conflicts], as_json)
 
 
 def _hit_row(hit: Hit) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import rich_click as click
 import uvloop
@@ -23,15 +23,19 @@ from searchsvc.app.app import App
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.options import Command, config_option, data_dir_option
+from searchsvc.cli.output import say
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.http.api import build_api
 from searchsvc.http.shapes.indexes import IndexList
 from searchsvc.runtime import malloc
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.config_sources import load_config
+from searchsvc.runtime.printable import printable
 
 # How long a thread keeps the interpreter while another waits for it; the default 5 ms is a whole search.
 SWITCH_INTERVAL_S: Final = 0.0005
+# A closed terminal (SIGHUP) and Ctrl-\\ (SIGQUIT) end a service like the others: what it holds is saved.
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 DRAIN_TIMEOUT_S: Final = 5.0
 CONNECT_RETRY_S: Final = 0.01
 BACKLOG: Final = 1024
@@ -40,6 +44,18 @@ QUIET_LOGGERS: Final = ("httpx", "httpcore", "_granian", "granian")
 
 # Called with the address of the service, once it answers.
 WhenUp = Callable[[str], Awaitable[None]]
+
+
+class PrintableFormatter(logging.Formatter):
+    """Formats messages of the log, which may hold text from outside, without control characters."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        # Indented, so that no line of it looks like a message.
+        return "\n".join(f"  {printable(line)}" for line in super().formatException(ei).split("\n"))
 
 
 def service_options(command: Command) -> Command:
@@ -55,7 +71,7 @@ def service_options(command: Command) -> Command:
 def serve(
     config_file: Path | None, data_dir: str | None, host: str | None, port: int | None, worker: bool | None
 ) -> None:
-    """Run the service. SIGTERM or Ctrl-C finishes the requests under way, saves, and stops."""
+    """Run the service. SIGTERM, SIGHUP, SIGQUIT or Ctrl-C finishes the requests under way, saves, and stops."""
     flags = {"data_dir": data_dir, "host": host, "port": port, "worker": worker}
     run(load_config(config_file, flags).config)
 
@@ -78,19 +94,19 @@ def demo(
 
     async def load(url: str) -> None:
         await _load_catalogue(url, name, file)
-        click.echo(
-            f"\n  storefront  {url}/\n  search      curl '{url}/v1/indexes/{name}/search?query=wireless+headphones'"
-        )
-        click.echo(f"  API         {url}/schema/openapi.json\n\nCtrl-C stops it.")
+        search = f"curl '{url}/v1/indexes/{name}/search?query=wireless+headphones'"
+        links = (f"storefront  {url}/", f"search      {search}", f"API         {url}/schema/openapi.json")
+        for line in ("", *(f"  {link}" for link in links), "", "Ctrl-C stops it."):
+            say(line)
 
     run(config, load)
 
 
 def run(config: Config, when_up: WhenUp | None = None) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    logging.basicConfig(
-        level=config.log_level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    """Serve until one of `STOP_SIGNALS`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=config.log_level.upper(), handlers=[handler])
     for name in QUIET_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
@@ -104,17 +120,17 @@ async def _load_catalogue(url: str, index: str, file: Path | None) -> None:
     with ServiceClient(url) as client:
         listed = await asyncio.to_thread(client.call, "GET", "/v1/indexes", IndexList)
     if file is None and any(info.name == index and info.n_documents for info in listed.indexes):
-        click.echo(f"index {index} has documents from an earlier start")
+        say(f"index {index} has documents from an earlier start")
         return
-    click.echo("loading the catalogue ...")
+    say("loading the catalogue ...")
     report = await asyncio.to_thread(import_documents, url, index, file or sample_catalogue())
-    click.echo(f"{report.accepted} documents in index {index}, {report.n_refused} refused")
+    say(f"{report.accepted} documents in index {index}, {report.n_refused} refused")
 
 
 async def _run(config: Config, when_up: WhenUp | None) -> None:
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOP_SIGNALS:
         loop.add_signal_handler(number, signalled.set)
     with reserve_port(config.host, config.port) as reserved:
         await _serve(config, reserved.getsockname()[1], signalled, when_up)
@@ -125,7 +141,7 @@ async def _serve(config: Config, port: int, signalled: asyncio.Event, when_up: W
     app = App(config)
     await app.start()
     http = Server(
-        build_api(app.services, app.health),
+        build_api(app.services, app.health, config.http),
         address=config.host,
         port=port,
         interface=Interfaces.ASGI,
@@ -137,7 +153,7 @@ async def _serve(config: Config, port: int, signalled: asyncio.Event, when_up: W
     stopping = asyncio.create_task(signalled.wait(), name="signal")
     url = f"http://{config.host}:{port}"
     await _wait_for_port(config.host, port, serving)
-    click.echo(f"searchsvc listens on {url} (data in {config.data_path})")
+    say(f"searchsvc listens on {url} (data in {config.data_path})")
     after_start = asyncio.create_task(_call_when_up(when_up, url), name="when up")
     try:
         await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)

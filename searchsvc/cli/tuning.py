@@ -13,7 +13,7 @@ from events.errors import InvalidInput
 from events.point_in_time import parse_point_in_time
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import actor, json_option, reason_option, url_option
-from searchsvc.cli.output import print_answer, print_json
+from searchsvc.cli.output import print_answer, print_json, say
 from searchsvc.http.shapes.changes import ChangedAnswer
 from searchsvc.http.shapes.learning import LearningInfo
 
@@ -36,7 +36,8 @@ def show(index: str, url: str, as_json: bool) -> None:
     if as_json:
         print_json(info)
     else:
-        click.echo("\n".join(describe_learning(info)))
+        for line in describe_learning(info):
+            say(line)
 
 
 @tuning.command("set")

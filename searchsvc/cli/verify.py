@@ -14,7 +14,7 @@ from searchsvc.app.log_clients import reading_log
 from searchsvc.app.verification import LogVerification
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, load_log_config, log_options, url_option
-from searchsvc.cli.output import print_json
+from searchsvc.cli.output import print_json, say
 from searchsvc.state.state_info import StateInfo
 
 
@@ -35,8 +35,8 @@ def verify(data_dir: str | None, config_file: Path | None, url: str, as_json: bo
         print_json({"holds": holds, "findings": findings})
     else:
         for finding in findings:
-            click.echo(f"{'holds' if finding.holds else 'DOUBT':6} {finding.check}: {finding.detail}")
-        click.echo("the log is intact" if holds else "the log cannot be trusted")
+            say(f"{'holds' if finding.holds else 'DOUBT':6} {finding.check}: {finding.detail}")
+        say("the log is intact" if holds else "the log cannot be trusted")
     if not holds:
         sys.exit(1)
 

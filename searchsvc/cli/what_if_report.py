@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import rich_click as click
-
-from searchsvc.cli.output import print_table
+from searchsvc.cli.output import print_table, say
 from searchsvc.rehearsal.what_if.report import WhatIfReport
 from tuning.clicks.offpolicy import Estimate
 
@@ -20,14 +18,14 @@ def _print_searches(report: WhatIfReport) -> None:
     if report.since is not None and report.until is not None:
         period = f"{report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} (UTC)"
         sealed = f", {report.n_sealed} of them sealed" if report.n_sealed else ""
-        click.echo(f"{report.n_rankings} searches from {period}{sealed}")
-        click.echo(f"repeated: the {report.n_queries} most frequent, which are {report.coverage:.1%} of them")
+        say(f"{report.n_rankings} searches from {period}{sealed}")
+        say(f"repeated: the {report.n_queries} most frequent, which are {report.coverage:.1%} of them")
     else:
-        click.echo("the log has no searches of this index in that time")
+        say("the log has no searches of this index in that time")
 
 
 def _print_movements(report: WhatIfReport) -> None:
-    click.echo(f"{report.overlap:.1%} of the first ten hits stay; the first three change in {report.top_changed:.1%}")
+    say(f"{report.overlap:.1%} of the first ten hits stay; the first three change in {report.top_changed:.1%}")
     for title, documents in (("wins", report.winners), ("loses", report.losers)):
         if documents:
             rows = [(moved.id, f"{moved.exposure_change:+.4f}", str(moved.n_searches)) for moved in documents]
@@ -50,9 +48,9 @@ def _print_expected(report: WhatIfReport) -> None:
     for kind, estimate in report.expected.items():
         if isinstance(estimate, Estimate):
             interval = f"95 % from {estimate.low:+.4f} to {estimate.high:+.4f}"
-            click.echo(f"{kind} per search: {estimate.now:.4f} now, {estimate.change:+.4f} ({interval})")
+            say(f"{kind} per search: {estimate.now:.4f} now, {estimate.change:+.4f} ({interval})")
         else:
-            click.echo(f"{kind} per search: no estimate: {estimate.reason}")
+            say(f"{kind} per search: no estimate: {estimate.reason}")
     if report.ndcg is not None:
         ndcg = report.ndcg
-        click.echo(f"nDCG@10 of {ndcg.n} judged queries: {ndcg.before:.4f} before, {ndcg.after:.4f} after")
+        say(f"nDCG@10 of {ndcg.n} judged queries: {ndcg.before:.4f} before, {ndcg.after:.4f} after")

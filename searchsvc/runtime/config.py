@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +12,8 @@ import msgspec
 from events.errors import require
 from events.settings import INDEX_NAME
 
+HOST_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+/?")
 DEFAULT_MODEL: Final = "all-MiniLM-L6-v2"
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
 
@@ -60,7 +64,7 @@ class OpenSearchConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     @property
     def hosts(self) -> list[str]:
         """The addresses in `url`."""
-        return [host for host in self.url.split(",") if host]
+        return _parts(self.url)
 
 
 class EmbeddingConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -121,6 +125,34 @@ class LearningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     settle_s: float = 30.0
 
 
+class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Who may call the service over HTTP. Each is a list, separated by commas.
+
+    allowed_hosts: names that it is called by; addresses and names without a dot always may be used.
+    allowed_origins: sites whose pages may change something, such as https://shop.example; its own pages always may.
+    trusted_proxies: addresses or networks of reverse proxies: X-Forwarded-For of theirs names the client.
+    """
+
+    allowed_hosts: str = ""
+    allowed_origins: str = ""
+    trusted_proxies: str = ""
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names in `allowed_hosts`."""
+        return _parts(self.allowed_hosts)
+
+    @property
+    def origins(self) -> list[str]:
+        """The sites in `allowed_origins`."""
+        return _parts(self.allowed_origins)
+
+    @property
+    def proxies(self) -> list[IPv4Network | IPv6Network]:
+        """The networks in `trusted_proxies`. Raises ValueError if one is none."""
+        return [ip_network(part) for part in _parts(self.trusted_proxies)]
+
+
 class DiskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The disk of the data folder.
 
@@ -152,6 +184,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     behavior: BehaviorConfig = BehaviorConfig()
     learning: LearningConfig = LearningConfig()
     disk: DiskConfig = DiskConfig()
+    http: HttpConfig = HttpConfig()
 
     @property
     def data_path(self) -> Path:
@@ -203,6 +236,22 @@ def check_config(config: Config) -> None:
         is_address = host.startswith(("http://", "https://"))
         limit = "http:// or https:// addresses, separated by commas"
         require(is_address, "opensearch.url", config.opensearch.url, limit)
+    for host in config.http.hosts:
+        is_name = HOST_NAME.fullmatch(host) is not None
+        require(is_name, "http.allowed_hosts", config.http.allowed_hosts, "names without a port, separated by commas")
+    for origin in config.http.origins:
+        limit = "http:// or https:// with a host and no path, separated by commas"
+        require(ORIGIN.fullmatch(origin) is not None, "http.allowed_origins", config.http.allowed_origins, limit)
+    try:
+        _ = config.http.proxies
+    except ValueError:
+        limit = "addresses such as 10.0.0.1 or networks such as 10.0.0.0/8, separated by commas"
+        require(False, "http.trusted_proxies", config.http.trusted_proxies, limit)
     prefix = config.opensearch.prefix
     require(INDEX_NAME.fullmatch(prefix) is not None, "opensearch.prefix", prefix, INDEX_NAME.pattern)
     require(config.log_level in LOG_LEVELS, "log_level", config.log_level, " or ".join(LOG_LEVELS))
+
+
+def _parts(text: str) -> list[str]:
+    """Return the parts of a text that commas separate."""
+    return [part.strip() for part in text.split(",") if part.strip()]

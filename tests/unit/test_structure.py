@@ -23,3 +23,9 @@ def test_every_module_that_says_it_is_pure_is_held_to_it() -> None:
                 pure.append(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))
     assert len(pure) > 50
     assert [name for name in pure if not any(f"{name}.".startswith(f"{module}.") for module in held)] == []
+
+
+def test_commands_print_through_one_module_that_lets_no_control_character_through() -> None:
+    for file in (ROOT / "searchsvc" / "cli").glob("*.py"):
+        if file.name != "output.py":
+            assert not re.search(r"(?m)click\.s?echo\(|^\s+print\(|Console\(", file.read_text()), file.name

@@ -8,6 +8,7 @@ import msgspec
 from litestar import Response, get, post
 
 from searchsvc.http.body import Body, decode_query
+from searchsvc.http.foreign_pages import READS
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, json_answer
 from searchsvc.http.shapes.suggestions import Suggestions, SuggestQuery
@@ -25,7 +26,7 @@ def _answer(outcome: SearchOutcome) -> Response[bytes]:
     return json_answer(outcome.answer, headers={"Server-Timing": f"{timing}, total;dur={outcome.answer.took_ms:g}"})
 
 
-@post("/v1/indexes/{index:str}/search", **describe("Search", SEARCH, SearchAnswer))
+@post("/v1/indexes/{index:str}/search", opt={READS: True}, **describe("Search", SEARCH, SearchAnswer))
 async def search(searches: Searches, index: str, body: bytes) -> Response[bytes]:
     return _answer(await searches.search(index, SEARCH.decode(body)))
 

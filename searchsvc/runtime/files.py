@@ -1,0 +1,16 @@
+"""Files that hold what people typed, or secrets."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+
+def open_private(path: Path) -> BinaryIO:
+    """Open a file for writing that only its owner may read, also if it existed with other permissions."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a device, such as /dev/stdout
+        os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "wb")
