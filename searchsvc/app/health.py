@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from events.jetstream.event_log import JetStreamEventLog
 from searchsvc import __version__
-from searchsvc.app.log_watch import LogWatch
-from searchsvc.behavior.recent_rankings import RecentRankings
-from searchsvc.behavior.writer import BehaviorWriter, OutboxCounts
-from searchsvc.indexing.indexers import Indexers
-from searchsvc.state.serving import Serving
+from searchsvc.behavior.writer import OutboxCounts
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # commands read the health of a service, and need not wait for these
+    from events.jetstream.event_log import JetStreamEventLog
+    from searchsvc.app.log_watch import LogWatch
+    from searchsvc.behavior.recent_rankings import RecentRankings
+    from searchsvc.behavior.writer import BehaviorWriter
     from searchsvc.engines.opensearch.node import Node
+    from searchsvc.indexing.indexers import Indexers
+    from searchsvc.state.serving import Serving
 
 Status = Literal["starting", "ready", "draining", "corrupt"]
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 import rich_click as click
 
+from searchsvc.app.health import Health
+
 if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S: Final = 60.0
+# Answers that mean "not now": too much at once, or a part that is away.
+TEMPORARY: Final = (429, 503)
+RETRY_S: Final = 0.5
+MAX_WAIT_S: Final = 10.0
 
 T = TypeVar("T")
 
@@ -28,6 +35,7 @@ class ServiceClient:
         import httpx
 
         self._connection_error = httpx.HTTPError
+        self._has_answered = False
         self.url = url.rstrip("/")
         self._http = httpx.Client(
             base_url=self.url, timeout=TIMEOUT_S, headers={"X-Searchsvc-Actor": actor}, trust_env=False
@@ -48,24 +56,54 @@ class ServiceClient:
         json: object = None,
         content: bytes | None = None,
         params: Mapping[str, str] | None = None,
+        patience_s: float = 0.0,
+        on_wait: Callable[[str], None] = lambda reason: None,
     ) -> T:
         """Call the service and return its answer.
 
         answer: type to decode the answer as.
         json: body, encoded as JSON.
         content: body as it is, if `json` is None.
+        patience_s: how long to try again while the service answers that it cannot do it now, or, once it has answered
+            a call, not at all. Only for calls that may be repeated.
+        on_wait: called with the reason before each wait.
         Raises click.ClickException with the service's message if it refuses, or if no service answers.
         """
         body = msgspec.json.encode(json) if json is not None else content
+        give_up_s = time.monotonic() + patience_s
+        while True:
+            try:
+                response = self._http.request(method, path, content=body, params=params)
+            except self._connection_error as error:
+                reason = f"no service answers at {self.url} ({error}); start one with `searchsvc serve`"
+                if not self._has_answered or time.monotonic() > give_up_s:
+                    raise click.ClickException(reason) from error
+                wait_s = RETRY_S
+            else:
+                self._has_answered = True
+                if response.status_code < 400:
+                    return msgspec.json.decode(response.content, type=answer)
+                reason = _error_message(response)
+                if response.status_code not in TEMPORARY or time.monotonic() > give_up_s:
+                    raise click.ClickException(reason)
+                wait_s = _retry_after_s(response)
+            on_wait(reason)
+            time.sleep(wait_s)
+
+    def health(self) -> Health:
+        """Return the health of the service, well or not. Raises click.ClickException if no service answers."""
         try:
-            response = self._http.request(method, path, content=body, params=params)
-        except self._connection_error as error:
-            raise click.ClickException(
-                f"no service answers at {self.url} ({error}); start one with `searchsvc serve`"
-            ) from error
-        if response.status_code >= 400:
-            raise click.ClickException(_error_message(response))
-        return msgspec.json.decode(response.content, type=answer)
+            response = self._http.get("/health/ready")
+            return msgspec.json.decode(response.content, type=Health)
+        except (self._connection_error, msgspec.DecodeError) as error:
+            raise click.ClickException(f"no service answers at {self.url} ({error})") from error
+
+
+def _retry_after_s(response: httpx.Response) -> float:
+    try:
+        return min(max(float(response.headers.get("Retry-After", RETRY_S)), RETRY_S), MAX_WAIT_S)
+    except ValueError:
+        return RETRY_S
 
 
 def _error_message(response: httpx.Response) -> str:

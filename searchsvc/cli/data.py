@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import rich_click as click
@@ -20,20 +20,30 @@ from searchsvc.cli.output import print_json, progress_bar, say
 from searchsvc.http.shapes.indexes import IndexInfo
 from searchsvc.indexing.coverage import DocumentWarning
 from searchsvc.indexing.documents import RefusedDocument
+from searchsvc.runtime.printable import printable
 from searchsvc.service.documents import DocumentsWritten
 
 CHUNK_LINES: Final = 500
 CHUNK_BYTES: Final = 4 * 1024 * 1024
 POLL_S: Final = 0.1
 MAX_SHOWN_REFUSALS: Final = 10
-# Without progress for this long, something is wrong, and waiting on would hide it.
-STALLED_S: Final = 120.0
-# The same if the index reports an error: a cluster may be away for a moment.
+# Without progress for this long, health is asked whether the index stands still.
+STALLED_S: Final = 20.0
+# How long an index may report an error: a cluster may be away for a moment.
 FAILED_S: Final = 15.0
+# How long a request is repeated while the service answers that it cannot take it now.
+PATIENCE_S: Final = 120.0
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
-# Called with the number of documents stored, and of those that are searchable, if that is known.
-Progress = Callable[[int, int | None], None]
+
+class Progress(Protocol):
+    """Shows how far an import is."""
+
+    def __call__(self, n_stored: int, n_searchable: int | None) -> None:
+        """Show the number of documents stored, and of those that are searchable, if that is known."""
+
+    def wait(self, reason: str) -> None:
+        """Show what is waited for."""
 
 
 class ImportReport(msgspec.Struct):
@@ -100,7 +110,19 @@ def import_documents(url: str, index: str, source: Path | Iterable[bytes]) -> Im
     with ServiceClient(url) as client, _show_progress() as progress:
         for first_line, lines in split_chunks(source):
             path = f"/v1/indexes/{index}/documents"
-            answer = client.call("POST", path, DocumentsWritten, content=b"".join(lines))
+            try:
+                answer = client.call(
+                    "POST",
+                    path,
+                    DocumentsWritten,
+                    content=b"".join(lines),
+                    patience_s=PATIENCE_S,
+                    on_wait=progress.wait,
+                )
+            except click.ClickException as error:
+                stored = f"; {report.accepted} documents before them are stored" if report.accepted else ""
+                where = f"lines {first_line} to {first_line + len(lines) - 1}"
+                raise click.ClickException(f"{where}: {error.message}{stored}") from error
             report.accepted += answer.accepted
             report.refused += [
                 msgspec.structs.replace(refused, line=refused.line + first_line - 1) for refused in answer.refused
@@ -137,20 +159,36 @@ def split_chunks(source: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
 
 
 def _wait_until_searchable(client: ServiceClient, catalog_seq: int, report: ImportReport, progress: Progress) -> None:
-    """Wait until an index has applied CATALOG up to a sequence; 0 waits for nothing."""
+    """Wait until an index has applied CATALOG up to a sequence; 0 waits for nothing.
+
+    Raises click.ClickException if the index reports an error, or health that it stands still.
+    """
     last_applied, moved_s = -1, time.monotonic()
+    path = f"/v1/indexes/{report.index}"
     while catalog_seq:
-        info = client.call("GET", f"/v1/indexes/{report.index}", IndexInfo)
+        info = client.call("GET", path, IndexInfo, patience_s=PATIENCE_S, on_wait=progress.wait)
         progress(report.accepted, min(info.n_documents, report.accepted))
         if info.applied_catalog_seq >= catalog_seq:
             report.not_searchable = info.refused
             return
         if info.applied_catalog_seq != last_applied:
             last_applied, moved_s = info.applied_catalog_seq, time.monotonic()
-        if time.monotonic() - moved_s > (FAILED_S if info.error else STALLED_S):
-            reason = info.error or "the index makes no progress"
+        still_s = time.monotonic() - moved_s
+        reason = info.error if still_s > FAILED_S else ""
+        if not reason and still_s > STALLED_S:
+            reason = _stall(client, report.index)
+            moved_s = time.monotonic()
+        if reason:
             raise click.ClickException(f"{report.accepted} documents are stored, but not all are searchable: {reason}")
         time.sleep(POLL_S)
+
+
+def _stall(client: ServiceClient, index: str) -> str:
+    """Return why an index will not go on by itself, as health says; '' if it does."""
+    health = client.health()
+    if health.status == "corrupt":
+        return "; ".join(health.reasons)
+    return next((reason for reason in health.reasons if reason.startswith(f"index {index} stands still")), "")
 
 
 @contextmanager
@@ -171,13 +209,17 @@ def _show_progress() -> Iterator[Progress]:
     with progress_bar(transient=True) as bar:
         stored, searchable = bar.add_task("stored", total=None), bar.add_task("searchable", total=None)
 
-        def update(n_stored: int, n_searchable: int | None) -> None:
-            bar.update(stored, completed=n_stored)
-            if n_searchable is not None:
-                bar.update(stored, total=n_stored)
-                bar.update(searchable, completed=n_searchable, total=n_stored)
+        class Bars:
+            def __call__(self, n_stored: int, n_searchable: int | None) -> None:
+                bar.update(stored, completed=n_stored, description="stored")
+                if n_searchable is not None:
+                    bar.update(stored, total=n_stored)
+                    bar.update(searchable, completed=n_searchable, total=n_stored)
 
-        yield update
+            def wait(self, reason: str) -> None:
+                bar.update(stored, description=f"stored; waiting: {printable(reason)}")
+
+        yield Bars()
 
 
 def _each_member_once(warnings: Sequence[DocumentWarning]) -> list[DocumentWarning]:
