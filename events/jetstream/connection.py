@@ -78,10 +78,13 @@ class Subscription:
 
     An ordered consumer of nats-py promises the same, but buffers whatever the server sends: past half a million
     messages it drops some silently. Here acknowledgements limit what is in flight, and sequences are checked.
+
+    n_in_flight: messages that the server sends before it waits for an acknowledgement
     """
 
-    def __init__(self, subscription: JetStreamContext.PushSubscription) -> None:
+    def __init__(self, subscription: JetStreamContext.PushSubscription, n_in_flight: int) -> None:
         self._subscription = subscription
+        self._acknowledge_every = max(min(n_in_flight // 4, ACKNOWLEDGE_EVERY), 1)
         self._n_received = 0
 
     @property
@@ -97,7 +100,7 @@ class Subscription:
         self._n_received += 1
         if message.metadata.sequence.consumer != self._n_received:
             raise Unavailable(f"message {self._n_received} of a subscription is missing")
-        if self._n_received % ACKNOWLEDGE_EVERY == 0:
+        if self._n_received % self._acknowledge_every == 0:
             await message.ack()
         return message
 

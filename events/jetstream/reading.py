@@ -25,9 +25,11 @@ READ_TIMEOUT_S: Final = 1.0
 READ_ATTEMPTS: Final = 10
 # How often an idle follower checks whether the connection was lost and made again.
 FOLLOW_CHECK_S: Final = 0.25
-# Limits the messages in flight to one subscription. An acknowledgement covers all earlier messages. The wait is so long
-# that no message is delivered twice.
+# Limits of the messages in flight to one subscription, in number, and in bytes by their average. An acknowledgement
+# covers all earlier messages. The wait is so long that no message is delivered twice.
 MAX_IN_FLIGHT: Final = 1024
+MIN_IN_FLIGHT: Final = 8
+IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
 SUBSCRIPTION_ACK_WAIT_S: Final = 22 * 3600.0
 # After this many checks without a message a follower asks the server whether it has missed one.
 IDLE_CHECKS: Final = 8
@@ -155,18 +157,20 @@ class Reader:
                     yield Delivery(_record(stream, message), partial(self._acknowledge, message))
 
     async def _subscribe(self, stream: StreamName, after: int, subject: str | None) -> Subscription:
+        mean_bytes = await self._streams.mean_bytes(stream)
+        n_in_flight = int(min(max(IN_FLIGHT_BYTES / max(mean_bytes, 1.0), MIN_IN_FLIGHT), MAX_IN_FLIGHT))
         config = ConsumerConfig(
             deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=after + 1,
             ack_policy=AckPolicy.ALL,
             ack_wait=SUBSCRIPTION_ACK_WAIT_S,
-            max_ack_pending=MAX_IN_FLIGHT,
+            max_ack_pending=n_in_flight,
             mem_storage=True,
             num_replicas=1,
         )
         filter_subject = subject or STREAMS[stream].subjects[0]
         subscribing = self._session.js.subscribe(filter_subject, stream=stream, config=config, manual_ack=True)
-        return Subscription(await self._session.call(subscribing, f"reading {stream}"))
+        return Subscription(await self._session.call(subscribing, f"reading {stream}"), n_in_flight)
 
     async def _next(self, subscription: Subscription, stream: StreamName) -> Msg | None:
         """Return the next of the promised messages; None if the server has no more of them."""

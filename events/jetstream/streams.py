@@ -92,6 +92,11 @@ class ServerStreams:
         created = info.created or datetime.fromtimestamp(0, UTC)
         return Position(info.state.last_seq, info.state.first_seq, info.state.messages, created)
 
+    async def mean_bytes(self, stream: StreamName) -> float:
+        """Return the mean size of a message of a stream; 0 for an empty one."""
+        info = await self._session.call(self._session.js.stream_info(stream), f"looking at {stream}")
+        return info.state.bytes / info.state.messages if info.state.messages else 0.0
+
     async def last_seq(self, stream: StreamName, subject: str) -> int:
         purpose = f"looking for the newest {subject} of {stream}"
         try:

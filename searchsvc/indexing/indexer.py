@@ -24,11 +24,11 @@ from events.tasks import run_together
 from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.engines.protocol import Delete, Engine, EngineSnapshot, IndexStorage, Upsert
 from searchsvc.indexing.encoder import DocumentEncoder
+from searchsvc.indexing.inbox import BATCH_DOCUMENTS, Batch, Inbox
 from searchsvc.indexing.neighbour_cut import NeighbourCut, probe_texts
 from searchsvc.runtime import malloc
 from searchsvc.state.serving import Serving
 
-BATCH: Final = 256
 QUIET_S: Final = 2.0
 RETRY_S: Final = 1.0
 # How long maintenance may take, and so how long a new document may wait for it.
@@ -86,8 +86,8 @@ class Indexer:
         async with self.write_lock:
             engine = await self._open()
         self.failure = ""
-        queue: asyncio.Queue[Record] = asyncio.Queue(2 * BATCH)
-        await run_together(self._read(queue, engine.snapshot().catalog_seq), self._write_batches(queue))
+        inbox = Inbox()
+        await run_together(self._read(inbox, engine.snapshot().catalog_seq), self._write_batches(inbox))
 
     async def close(self, *, save: bool = True) -> None:
         """Release the engine, after `run` has ended.
@@ -109,11 +109,15 @@ class Indexer:
         return await self.run_on_thread(partial(engine.was_built_from, created))
 
     async def read_into(
-        self, engine: Engine, *, batch: int = BATCH, after_each: Callable[[float], Awaitable[None]] | None = None
+        self,
+        engine: Engine,
+        *,
+        batch: int = BATCH_DOCUMENTS,
+        after_each: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         """Write to an engine all documents that CATALOG has after what it holds.
 
-        batch: documents to write at a time.
+        batch: documents to write at a time, at most.
         after_each: awaited after each batch, with the seconds that the batch took.
         Raises Unavailable, and LaterVersion before a document of a later version.
         """
@@ -124,13 +128,13 @@ class Indexer:
             if after_each is not None:
                 await after_each(time.monotonic() - started)
 
-        records: list[Record] = []
+        waiting = Batch(batch)
         async for record in self._log.read("CATALOG", after=engine.snapshot().catalog_seq, subject=self._subject):
-            records.append(record)
-            if len(records) == batch:
-                await write(records)
-                records = []
-        await write(records)
+            if waiting.is_full_with(record):
+                await write(waiting.records)
+                waiting = Batch(batch)
+            waiting.add(record)
+        await write(waiting.records)
 
     def replace_engine(self, control: IndexControl, storage: IndexStorage, engine: Engine) -> None:
         """Go on with another engine, which `storage` has adopted. The caller holds `write_lock`."""
@@ -183,22 +187,20 @@ class Indexer:
         await self.serve_snapshot()
         return engine
 
-    async def _read(self, queue: asyncio.Queue[Record], after: int) -> None:
+    async def _read(self, inbox: Inbox, after: int) -> None:
         async for record in self._log.follow("CATALOG", after=after, subject=self._subject):
-            await queue.put(record)
+            await inbox.put(record)
 
-    async def _write_batches(self, queue: asyncio.Queue[Record]) -> None:
-        """Write and serve what the queue holds; maintain the index while nothing comes."""
+    async def _write_batches(self, inbox: Inbox) -> None:
+        """Write and serve what the inbox holds; maintain the index while nothing comes."""
         while True:
             try:
                 async with asyncio.timeout(QUIET_S):
-                    batch = [await queue.get()]
+                    batch = await inbox.take()
             except TimeoutError:
                 async with self.write_lock:
                     await self._maintain()
                 continue
-            while len(batch) < BATCH and not queue.empty():
-                batch.append(queue.get_nowait())
             async with self.write_lock:
                 await self._retry_while_away(partial(self._apply, batch))
                 await self.serve_snapshot()
