@@ -146,18 +146,18 @@ async def test_the_ingest_account_can_publish_events_and_nothing_else(service: R
 @pytest.mark.anyio
 async def test_what_the_ingest_account_names_as_reply_reaches_no_stream(service: RunningService) -> None:
     """The server acknowledges to the subject that a message names as its reply, and asks for no permission then."""
-    service.call("PUT", "/v1/indexes/shop", {"searchable": [{"name": "title"}], "title": "title"})
+    service.call("PUT", "/v1/indexes/published", {"searchable": [{"name": "title"}], "title": "title"})
     address = read_address(service.data_dir)
     account = address.accounts["ingest"]
     async with event_log(service) as log:
         before = {stream: await log.position(stream) for stream in STREAMS}
         client = await nats.connect(address.url, user=account.user, password=account.password)
         payload = json.dumps({"type": "view", "document_id": "1"}).encode()
-        subjects = [f"{name.lower()}.shop" for name in STREAMS] + ["catalog.shop.1.x", "drafts.shop.x"]
+        subjects = [f"{name.lower()}.published" for name in STREAMS] + ["catalog.published.1.x", "drafts.x"]
         for subject in [*subjects, "$JS.API.STREAM.PURGE.DRAFTS", "$JS.API.STREAM.DELETE.DRAFTS"]:
-            await client.publish("ingest.shop", payload, reply=subject)
-            await client.publish("ingest.shop", payload, headers={"Nats-Trace-Dest": subject})
-        acknowledged = await client.jetstream().publish("ingest.shop", payload)
+            await client.publish("ingest.published", payload, reply=subject)
+            await client.publish("ingest.published", payload, headers={"Nats-Trace-Dest": subject})
+        acknowledged = await client.jetstream().publish("ingest.published", payload)
         await client.close()
         assert acknowledged.stream == "INGEST"
         await wait_for_async(lambda: service.call("GET", "/health/ready")[1]["outbox"]["written"], "the views")
