@@ -45,6 +45,9 @@ class OracleSnapshot:
     def is_fast(self) -> bool:
         return False
 
+    def is_light(self, attributes: Sequence[str], n_documents: int) -> bool:
+        return False
+
     @property
     def encodes_concurrently(self) -> bool:
         return False

@@ -60,6 +60,11 @@ class EngineSnapshot(Protocol):
         """Whether a search takes about a millisecond, so that handing it to another thread would cost more."""
         ...
 
+    def is_light(self, attributes: Sequence[str], n_documents: int) -> bool:
+        """Return whether comparing or counting all values of these attributes, and reading so many documents, takes a
+        few milliseconds at most. An attribute that is named twice counts twice."""
+        ...
+
     @property
     def encodes_concurrently(self) -> bool:
         """Whether `Reading.retrieve` computes the query vector on one core while it looks up words on another."""

@@ -30,6 +30,8 @@ from searchsvc.state.serving_state import ServingState
 
 # Writing out a longer page takes as long as finding it.
 MAX_SHORT_WINDOW: Final = 100
+# Marking words in a document takes as long as reading so many.
+HIGHLIGHTED: Final = 32
 
 T = TypeVar("T")
 
@@ -61,10 +63,13 @@ class SearchJob(msgspec.Struct, frozen=True):
 
     @property
     def is_short(self) -> bool:
-        """Whether everything except encoding takes a millisecond or two."""
+        """Whether everything except encoding takes a millisecond or two. Raises InvalidInput."""
         snapshot, request = self.state.snapshots.get(self.index), self.request
         plain = not request.sort and not request.distinct and request.window <= MAX_SHORT_WINDOW
-        return plain and snapshot is not None and snapshot.is_fast and not self.rehearsal
+        if not plain or snapshot is None or not snapshot.is_fast or self.rehearsal:
+            return False
+        n_documents = request.limit * (HIGHLIGHTED if request.highlighting() is not None else 1)
+        return snapshot.is_light(request.attributes(), n_documents)
 
 
 class SearchThreads(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from events.rules import MAX_NAME_CHARS, MAX_TAGS
 from events.settings import IndexSettings, RetrievalMode
 from searchsvc.analysis.highlight import HighlightInput
 from searchsvc.analysis.query import RequestedOperator
-from searchsvc.engines.filters import Filter, parse_filter
+from searchsvc.engines.filters import Filter, clauses, parse_filter
 from searchsvc.engines.retrieval import FacetRequest, SortKey
 from searchsvc.runtime.limits import MAX_QUERY_CHARS, MAX_TOKEN_CHARS
 
@@ -159,8 +159,11 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         require(self.min_catalog_seq >= 0, "min_catalog_seq", self.min_catalog_seq, "0 or more")
 
     def _check_facets_and_sort(self) -> None:
-        n_facets = len(self.facet_requests())
+        n_facets = len(_listed(self.facets))
         require(n_facets <= MAX_FACETS, "facets", n_facets, f"at most {MAX_FACETS}")
+        fields = [facet.field for facet in self.facet_requests()]
+        twice = next((field for field in fields if fields.count(field) > 1), None)
+        require(twice is None, "facets", twice, "each member once: an answer has one count of it")
         limit = f"1 to {MAX_FACET_VALUES}"
         for i, facet in enumerate(self.facet_requests()):
             require(1 <= facet.max_values <= MAX_FACET_VALUES, f"facets[{i}].max_values", facet.max_values, limit)
@@ -203,8 +206,21 @@ class SearchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return SearchFilters(parse_filter(self.scope, "scope"), parse_filter(self.filters))
 
     def facet_requests(self) -> tuple[FacetRequest, ...]:
-        """Return the facets, with defaults where only a name was given."""
-        return tuple(FacetRequest(facet) if isinstance(facet, str) else facet for facet in _listed(self.facets))
+        """Return the facets, each once, with defaults where only a name was given."""
+        asked = (FacetRequest(facet) if isinstance(facet, str) else facet for facet in _listed(self.facets))
+        return tuple(dict.fromkeys(asked))
+
+    def attributes(self) -> list[str]:
+        """Return the attributes whose values are compared or counted, as often as they are.
+
+        Raises InvalidInput if a filter cannot be parsed.
+        """
+        filters = self.parsed_filters()
+        conditions = [condition for condition in (filters.scope, filters.refined) if condition is not None]
+        named = [clause.field for condition in conditions for clause in clauses(condition)]
+        for facet in self.facet_requests():
+            named += [facet.field] * (1 + len(facet.ranges))
+        return named
 
     def after_id(self) -> str | None:
         """Return the id after which an export goes on, '' for its beginning; None if this is no export."""

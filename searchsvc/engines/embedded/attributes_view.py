@@ -70,6 +70,11 @@ class AttributesView:
         # The writer adds names meanwhile, so they are copied first.
         return [name for name in list(self._by_name) if self.holds(Exists(name))]
 
+    def n_values(self, name: str) -> int:
+        """Return how many values slots have of an attribute, each slot's apart."""
+        reading = self._read(name)
+        return len(reading.slots) if reading is not None else 0
+
     def facet(self, name: str, matching: BoolArray, max_values: int, query: str = "") -> Facet:
         """Count how many matching slots have each value of an attribute.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,11 @@ class DocumentView:
     def __init__(self, file: _OpenFile, ends: AnyArray) -> None:
         self._file = file
         self._ends = ends
+
+    @cached_property
+    def longest(self) -> int:
+        """Bytes of the longest document."""
+        return int(np.diff(self._ends).max(initial=0))
 
     def read(self, slot: int) -> msgspec.Raw:
         """Return a document's JSON as it was received."""

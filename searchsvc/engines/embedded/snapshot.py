@@ -24,6 +24,9 @@ from tuning.arrays import BoolArray, FloatArray, IntArray
 
 # Up to this number of slots, a plain search takes about a millisecond.
 MAX_FAST_SLOTS: Final = 32_768
+# Values of attributes to go through, and bytes of documents to read, in a few milliseconds.
+MAX_LIGHT_VALUES: Final = 131_072
+MAX_LIGHT_BYTES: Final = 1024 * 1024
 # From this number of slots on, each leg takes milliseconds, most of them without Python's lock: the legs run at once.
 CONCURRENT_FROM_SLOTS: Final = 200_000
 # Queries whose terms a snapshot remembers.
@@ -67,6 +70,10 @@ class EmbeddedSnapshot:
     @property
     def is_fast(self) -> bool:
         return len(self.views.live) <= MAX_FAST_SLOTS
+
+    def is_light(self, attributes: Sequence[str], n_documents: int) -> bool:
+        n_values = sum(map(self.views.attributes.n_values, attributes))
+        return n_values <= MAX_LIGHT_VALUES and n_documents * self.views.documents.longest <= MAX_LIGHT_BYTES
 
     @property
     def encodes_concurrently(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
@@ -48,6 +48,9 @@ class OpenSearchSnapshot:
     @property
     def is_fast(self) -> bool:
         """Never: each search waits for the node."""
+        return False
+
+    def is_light(self, attributes: Sequence[str], n_documents: int) -> bool:
         return False
 
     @property
