@@ -59,6 +59,7 @@ bench: $(VENV)/dev  ## the figures of docs/explanation/benchmarks.md, written to
 	$(BIN)/searchsvc bench recovery $(DATA)/electronics --json benchmarks/results/recovery-electronics.json
 	$(BIN)/searchsvc bench propagation --json benchmarks/results/propagation.json
 	$(BIN)/searchsvc bench isolation --json benchmarks/results/isolation.json
+	$(BIN)/searchsvc bench worst-requests $(DATA)/electronics --json benchmarks/results/worst-requests.json
 	$(BIN)/searchsvc bench updates $(DATA)/electronics --json benchmarks/results/updates.json
 	$(BIN)/searchsvc bench rules --json benchmarks/results/rules.json
 

@@ -1,4 +1,5 @@
-"""`bench events`, `recovery`, `propagation`, `isolation` and `updates`: how fast events, starts and changes are."""
+"""`bench events`, `recovery`, `propagation`, `isolation`, `worst-requests` and `updates`: how long things take, and how
+long others wait meanwhile."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from benchmarks import isolation as isolation_benchmark
 from benchmarks import propagation as propagation_benchmark
 from benchmarks import recovery as recovery_benchmark
 from benchmarks import updates as updates_benchmark
+from benchmarks import worst_requests as worst_requests_benchmark
 from benchmarks.cli import options
 
 
@@ -65,6 +67,16 @@ def isolation(json_file: Path | None, documents: int, changes: int) -> None:
     options.show(result, isolation_benchmark.print_result, json_file)
 
 
+@click.command("worst-requests")
+@options.collection
+@options.json_file
+@click.option("--seconds", default=5.0, show_default=True, help="How long each request is sent.")
+def worst_requests(collection: Path, json_file: Path | None, seconds: float) -> None:
+    """Measure how long searches take while another client sends the most expensive requests that are allowed."""
+    result = worst_requests_benchmark.measure(collection, seconds=seconds, say=options.say)
+    options.show(result, worst_requests_benchmark.print_result, json_file)
+
+
 @click.command()
 @options.collection
 @options.json_file
@@ -75,4 +87,4 @@ def updates(collection: Path, json_file: Path | None, rounds: int) -> None:
     options.show(result, updates_benchmark.print_result, json_file)
 
 
-COMMANDS = (events, recovery, propagation, isolation, updates)
+COMMANDS = (events, recovery, propagation, isolation, worst_requests, updates)

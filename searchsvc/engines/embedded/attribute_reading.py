@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from searchsvc.engines.values import (
     words_of,
 )
 from tuning.arrays import AnyArray, BoolArray, IntArray, ScoreArray
+
+# Of the values that are counted, so many are looked through for words: the most frequent ones.
+MAX_LOOKED_THROUGH: Final = 20_000
 
 
 class AttributeValues(Protocol):
@@ -122,6 +125,7 @@ class AttributeReading:
         spelled = np.flatnonzero(counts)
         beginning = words_of(query)
         if beginning:
+            spelled = _most_frequent(spelled, counts, MAX_LOOKED_THROUGH)
             has_word = [has_words_beginning_with(self._values.text(code), beginning) for code in spelled.tolist()]
             spelled = spelled[np.array(has_word, np.bool_)]
         stats = None if beginning else _stats(self.numbers, counts)
@@ -271,3 +275,11 @@ def _contains(limits: Range, number: int | float) -> bool:
     above = number >= limits.low if limits.low_included else number > limits.low
     below = number <= limits.high if limits.high_included else number < limits.high
     return above and below
+
+
+def _most_frequent(codes: AnyArray, counts: AnyArray, n: int) -> AnyArray:
+    """Return the n codes with the largest counts, in the order given; all if there are not more."""
+    if len(codes) <= n:
+        return codes
+    chosen: AnyArray = np.sort(np.argsort(-counts[codes], kind="stable")[:n])
+    return codes[chosen]

@@ -23,40 +23,41 @@ def count_phrases(
     """
 
     starts, row_words, fields, positions = forward.starts, forward.words, forward.fields, forward.positions
-    longest = 0
+    longest, n_fields, last_position = 0, counts.shape[1], 0
     for slot in slots:
         longest = max(longest, starts[slot + 1] - starts[slot])
-    # The words of the phrase in one slot: entries, and the places where they can stand in it.
-    entries_of = np.empty(longest, np.int64)
-    at = np.empty(longest, np.uint32)
+        for entry in range(starts[slot], starts[slot + 1]):
+            last_position = max(last_position, int(positions[entry]))
+    # The words of the phrase in one slot, and by field and position the places where the word there can stand in it.
+    found = np.empty(longest, np.int64)
+    standing = np.zeros((n_fields, last_position + 1), np.uint32)
 
     def find_words(slot: int) -> int:
-        """Write what a slot has of the phrase to entries_of and at; return the number."""
+        """Write the entries of a slot that are words of the phrase to `found` and `standing`; return their number."""
         n = 0
         for entry in range(starts[slot], starts[slot + 1]):
             index = np.searchsorted(words, row_words[entry])
             if index < words.shape[0] and words[index] == row_words[entry]:
-                entries_of[n], at[n] = entry, places[index]
+                found[n] = entry
+                standing[fields[entry], positions[entry]] |= places[index]
                 n += 1
         return n
 
-    def stands(place: int, field: int, position: int, n: int) -> bool:
-        """Whether a word that can stand at a place of the phrase is at a position."""
-        for i in range(n):
-            if (
-                at[i] >> np.uint32(place) & np.uint32(1)
-                and fields[entries_of[i]] == field
-                and positions[entries_of[i]] == position
-            ):
-                return True
-        return False
+    def begins(field: int, position: int) -> bool:
+        """Whether the phrase begins at a position."""
+        if position + n_words > last_position + 1:
+            return False
+        place = 0
+        while place < n_words and standing[field, position + place] >> np.uint32(place) & np.uint32(1):
+            place += 1
+        return place == n_words
 
     for row in range(slots.shape[0]):
         n = find_words(slots[row])
         for i in range(n):
-            if at[i] & np.uint32(1):
-                field, position, place = int(fields[entries_of[i]]), int(positions[entries_of[i]]), 1
-                while place < n_words and stands(place, field, position + place, n):
-                    place += 1
-                if place == n_words and counts[row, field] < 255:
-                    counts[row, field] += 1
+            field, position = int(fields[found[i]]), int(positions[found[i]])
+            index = np.searchsorted(words, row_words[found[i]])
+            if places[index] & np.uint32(1) and begins(field, position) and counts[row, field] < 255:
+                counts[row, field] += 1
+        for i in range(n):
+            standing[fields[found[i]], positions[found[i]]] = 0
