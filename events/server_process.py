@@ -136,6 +136,9 @@ def server_config(settings: ServerSettings) -> str:
 
     `ingest` is in a NATS account of its own, which sees one thing of the log: the service `ingest.*`. The server gives
     such a request a reply subject of its own, so that an acknowledgement reaches the publisher and no stream.
+
+    The store may fill the disk, so that `disk.*` alone decides when writes are refused: without a limit of its own, the
+    server takes three quarters of what is free when it starts, and refuses writes while there is room.
     """
 
     def user(role: Role, permissions: str) -> str:
@@ -157,6 +160,7 @@ max_payload: {MAX_PAYLOAD_BYTES}
 jetstream {{
   store_dir: {json.dumps(str(settings.data_dir / "nats"))}
   sync_interval: always
+  max_file_store: {shutil.disk_usage(settings.data_dir).total}
 }}
 accounts {{
   {LOG_ACCOUNT} {{

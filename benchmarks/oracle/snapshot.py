@@ -15,6 +15,7 @@ from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.analysis.query import Operator, Query, RequestedOperator
 from searchsvc.engines import signals
+from searchsvc.engines.attributes import attributes_of
 from searchsvc.engines.filters import Comparison, Filter, without_field
 from searchsvc.engines.protocol import Upsert
 from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved, TextFeatures
@@ -105,6 +106,10 @@ class OracleSnapshot:
             pinned=np.array([slot for slot in pinned if slot in set(answer)], np.int64),
             boosted=np.array(boosted[: request.k], np.int64),
         )
+
+    @property
+    def n_attributes(self) -> int:
+        return len({name for document in self.documents for name, _ in attributes_of(document.members)})
 
     def holds(self, clause: Comparison) -> bool:
         return any(values_of(document, clause.field) for document in self.documents)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from rapidfuzz import process
@@ -11,6 +12,9 @@ from events.errors import InvalidInput
 from searchsvc.engines.filters import Comparison, Exists, Filter, Range, clauses
 from searchsvc.engines.values import AttributeValue, canonical_number, normal
 
+# Of an index. A member that comes later is stored, and searched if a field names it, but is no attribute: each costs
+# kilobytes for as long as the index lives.
+MAX_ATTRIBUTES: Final = 50_000
 # Longer texts are prose: to be searched, not to be chosen from a list.
 MAX_VALUE_CHARS: Final = 200
 MAX_NESTING: Final = 3
@@ -83,7 +87,7 @@ def check_filter(
 ) -> None:
     """Raise InvalidInput as `searchsvc.engines.protocol.EngineSnapshot.check_filter` says.
 
-    names: gives the attributes that documents have, for the message
+    names: gives the attributes that documents have or had, for the message
     holds: as `searchsvc.engines.protocol.EngineSnapshot.holds`
     """
     for clause in clauses(condition):
@@ -91,16 +95,19 @@ def check_filter(
             continue
         if isinstance(clause, Range) and holds(Exists(clause.field)):
             raise no_range_values(clause.field, field, dates=clause.dates)
-        raise unknown_attribute(clause.field, names(), field)
+        raise unknown_attribute(clause.field, names(), field, lambda name: holds(Exists(name)))
 
 
-def unknown_attribute(name: str, existing: Sequence[str], field: str) -> InvalidInput:
+def unknown_attribute(name: str, names: Sequence[str], field: str, exists: Callable[[str], bool]) -> InvalidInput:
     """Return the error for an attribute that no document has, with the most similar names that exist.
 
     field: path of the name in the request
+    exists: whether a document has an attribute now
     """
-    similar = process.extract(name[:MAX_VALUE_CHARS], existing, limit=_N_SIMILAR, score_cutoff=_MIN_SIMILARITY)
-    examples = [example for example, _, _ in similar] or sorted(existing)[:_N_EXAMPLES]
+    # Only the few that are shown are checked: there may be tens of thousands.
+    similar = process.extract(name[:MAX_VALUE_CHARS], names, limit=2 * _N_SIMILAR, score_cutoff=_MIN_SIMILARITY)
+    examples = [example for example, _, _ in similar if exists(example)][:_N_SIMILAR]
+    examples = examples or list(islice(filter(exists, sorted(names)), _N_EXAMPLES))
     limit = f"a member that documents have, such as {', '.join(examples)}"
     message = f"{field} names {name[:80]!r}, which no document has; allowed: {limit}"
     return InvalidInput(message, field=field, value=name, limit=limit)

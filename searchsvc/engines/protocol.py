@@ -73,6 +73,11 @@ class EngineSnapshot(Protocol):
     @property
     def lexicon(self) -> Lexicon: ...
 
+    @property
+    def n_attributes(self) -> int:
+        """How many attributes it knows, of which it takes `searchsvc.engines.attributes.MAX_ATTRIBUTES`."""
+        ...
+
     def holds(self, clause: Comparison) -> bool:
         """Return whether documents have the attribute of a clause, with values of the kind that a range needs."""
         ...

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
 import msgspec
 
 from events.settings import IndexSettings
-from searchsvc.engines.attributes import MAX_VALUE_CHARS
+from searchsvc.engines.attributes import MAX_ATTRIBUTES, MAX_VALUE_CHARS
 
 # Of one upload. With more, something else is wrong.
 MAX_WARNINGS: Final = 10
@@ -30,6 +30,14 @@ def unsearched(names_with_words: Iterable[str], settings: IndexSettings) -> list
     unsearched_names = (name for name in names_with_words if not settings.searches(name))
     message = "is new to this index and is not searched; a field of `searchable` may name it"
     return [DocumentWarning(name, f"{name} {message}") for name in islice(unsearched_names, MAX_WARNINGS)]
+
+
+def too_many_attributes(n_attributes: int, new_names: Sequence[str]) -> list[DocumentWarning]:
+    """Return a warning if documents have a new member, and their index takes no more attributes."""
+    if n_attributes < MAX_ATTRIBUTES or not new_names:
+        return []
+    message = f"the index has {n_attributes} members already, so {new_names[0]} can neither be filtered by nor counted"
+    return [DocumentWarning(new_names[0], message)]
 
 
 def members_with_words(documents: Iterable[Mapping[str, object]]) -> list[str]:

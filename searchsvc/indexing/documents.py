@@ -11,9 +11,14 @@ import msgspec
 from events.errors import InvalidInput
 from events.settings import IndexSettings
 from searchsvc.engines import signals
+from searchsvc.engines.attributes import attributes_of
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 MAX_ID_BYTES: Final = 512
+# Of one document, those in objects and lists included: each may be filtered by, and is kept for as long as the index.
+MAX_MEMBERS: Final = 10_000
+# A document with that many members is at least this long.
+_MANY_MEMBERS_BYTES: Final = 5 * MAX_MEMBERS
 MAX_QUOTED_CHARS: Final = 80
 
 
@@ -92,6 +97,10 @@ def parse_document(number: int, text: bytes) -> AcceptedDocument | RefusedDocume
         return RefusedDocument(
             number, f"id has {n_bytes} bytes; allowed: {MAX_ID_BYTES}", document_id[:MAX_QUOTED_CHARS]
         )
+    if len(text) >= _MANY_MEMBERS_BYTES:
+        n_members = sum(1 for _ in attributes_of(members))
+        if n_members > MAX_MEMBERS:
+            return RefusedDocument(number, f"the document has {n_members} members; allowed: {MAX_MEMBERS}", document_id)
     return AcceptedDocument(number, document_id, text, members)
 
 

@@ -25,7 +25,7 @@ from searchsvc.changes.commands import Commands
 from searchsvc.engines.filters import Comparison, Exists, Filter, Range, excludes
 from searchsvc.engines.protocol import EngineSnapshot, Reading
 from searchsvc.engines.retrieval import Retrieval
-from searchsvc.indexing.coverage import DocumentWarning, members_with_words, unsearched
+from searchsvc.indexing.coverage import DocumentWarning, members_with_words, too_many_attributes, unsearched
 from searchsvc.indexing.documents import (
     AcceptedDocument,
     RefusedDocument,
@@ -264,13 +264,14 @@ class Documents:
             not_searched = await asyncio.to_thread(left_out, members, created)
         else:
             not_searched = unsearched(new_members, control.settings)
+        too_many = too_many_attributes(snapshot.n_attributes if snapshot is not None else 0, new_members)
         return DocumentsWritten(
             accepted=len(accepted),
             refused=sorted(refused, key=lambda document: document.line),
             catalog_seq=catalog_seq,
             created=created,
             readings=read.readings,
-            warnings=[*not_searched, *read.warnings],
+            warnings=[*too_many, *not_searched, *read.warnings],
         )
 
     def _new_members(self, index: str, documents: Sequence[AcceptedDocument]) -> list[str]:

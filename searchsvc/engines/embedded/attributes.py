@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from searchsvc.engines.attributes import attributes_of
+from searchsvc.engines.attributes import MAX_ATTRIBUTES, attributes_of
 from searchsvc.engines.columnar.columns import Column
 from searchsvc.engines.columnar.texts import StoredTexts, Texts
 from searchsvc.engines.embedded.attributes_view import AttributesView
@@ -253,11 +253,15 @@ class Attributes:
     def add(self, first_slot: int, documents: Sequence[Mapping[str, object]]) -> None:
         """Add the values of documents in consecutive slots, and commit them."""
         changed: dict[str, Attribute] = {}
+        n_new = 0
         for slot, members in enumerate(documents, start=first_slot):
             for name, values in attributes_of(members):
-                attribute = changed.get(name)
+                attribute = changed.get(name) or self._by_name.get(name)
+                if attribute is None and len(self._by_name) + n_new < MAX_ATTRIBUTES:
+                    attribute, n_new = Attribute(), n_new + 1
                 if attribute is None:
-                    attribute = changed[name] = self._by_name.get(name) or Attribute()
+                    continue
+                changed[name] = attribute
                 for value in dict.fromkeys(values):
                     attribute.add(slot, value)
         for attribute in changed.values():

@@ -54,7 +54,12 @@ class AttributesView:
     def check(self, condition: Filter, field: str) -> None:
         """See `searchsvc.engines.protocol.EngineSnapshot.check_filter`."""
         if self._live.any():
-            check_filter(condition, field, self._names, self.holds)
+            # The writer adds names meanwhile, so they are copied.
+            check_filter(condition, field, lambda: list(self._by_name), self.holds)
+
+    @property
+    def n_attributes(self) -> int:
+        return len(self._by_name)
 
     def holds(self, clause: Comparison) -> bool:
         """See `searchsvc.engines.protocol.EngineSnapshot.holds`."""
@@ -65,10 +70,6 @@ class AttributesView:
             return True
         values = reading.dates if clause.dates else reading.numbers
         return bool(np.isfinite(values[reading.live_codes]).any())
-
-    def _names(self) -> list[str]:
-        # The writer adds names meanwhile, so they are copied first.
-        return [name for name in list(self._by_name) if self.holds(Exists(name))]
 
     def n_values(self, name: str) -> int:
         """Return how many values slots have of an attribute, each slot's apart."""

@@ -88,6 +88,10 @@ class EmbeddedSnapshot:
     def lexicon(self) -> LexiconView:
         return self.views.forward.lexicon
 
+    @property
+    def n_attributes(self) -> int:
+        return self.views.attributes.n_attributes
+
     def holds(self, clause: Comparison) -> bool:
         return self.views.attributes.holds(clause)
 

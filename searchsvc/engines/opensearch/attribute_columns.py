@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
-from searchsvc.engines.attributes import attributes_of
+from searchsvc.engines.attributes import MAX_ATTRIBUTES, attributes_of
 from searchsvc.engines.values import (
     AttributeValue,
     Number,
@@ -38,6 +38,8 @@ from searchsvc.engines.values import (
 N_COLUMNS: Final = 64
 COLUMN_KINDS: Final = "vsogndw"
 KINDS: Final = "kinds"
+# An attribute has values of a few kinds.
+MAX_KINDS: Final = 4 * MAX_ATTRIBUTES
 NUMBER: Final = "0"
 TEXT: Final = "1"
 # Longer names are replaced by a hash: the node takes regular expressions of up to 1000 characters.
@@ -110,7 +112,7 @@ def document_kinds(members: Mapping[str, object]) -> list[str]:
 
 
 class CountedKinds:
-    """How many documents have values of each kind in each attribute."""
+    """How many documents have values of each kind in each attribute, for the kinds that come first: `MAX_KINDS`."""
 
     def __init__(self, counts: Mapping[str, int] | None = None) -> None:
         self._counts = Counter(counts or {})
@@ -119,8 +121,9 @@ class CountedKinds:
         """Count documents. sign: -1 counts them no longer"""
         for members in documents:
             for kind in document_kinds(members):
-                self._counts[kind] += sign
-                if not self._counts[kind]:
+                if kind in self._counts or len(self._counts) < MAX_KINDS:
+                    self._counts[kind] += sign
+                if self._counts[kind] <= 0:
                     del self._counts[kind]
 
     def view(self) -> dict[str, frozenset[str]]:

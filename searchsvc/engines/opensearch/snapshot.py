@@ -61,6 +61,10 @@ class OpenSearchSnapshot:
     def lexicon(self) -> LexiconView:
         return self.state.vocabulary.lexicon
 
+    @property
+    def n_attributes(self) -> int:
+        return len(self.state.attribute_kinds)
+
     def holds(self, clause: Comparison) -> bool:
         return self.state.holds(clause)
 

@@ -60,10 +60,10 @@ def test_families_are_the_usual_attributes_or_those_named() -> None:
 
 
 def test_an_unknown_attribute_is_refused_with_similar_names() -> None:
-    error = unknown_attribute("brnd", ["colour", "brand"], "filters")
+    error = unknown_attribute("brnd", ["colour", "brand", "brnda"], "filters", {"colour", "brand"}.__contains__)
     assert (error.field, error.value) == ("filters", "brnd")
     assert str(error.limit).endswith("such as brand")
-    assert "colour, size" in str(unknown_attribute("zzz", ["size", "colour"], "sort").limit)
+    assert "colour, size" in str(unknown_attribute("zzz", ["size", "colour"], "sort", lambda _: True).limit)
 
 
 def test_a_range_of_texts_is_refused() -> None:

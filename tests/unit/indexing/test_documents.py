@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from searchsvc.indexing.documents import (
     MAX_DOCUMENT_BYTES,
+    MAX_MEMBERS,
     AcceptedDocument,
     RefusedDocument,
     check_signals,
+    parse_document,
     parse_documents,
 )
 from tests.factories import SETTINGS
@@ -65,3 +68,13 @@ def test_a_byte_order_mark_before_a_line_is_no_part_of_it() -> None:
     ]
     assert isinstance(parsed[0], AcceptedDocument)
     assert parsed[0].text == b'{"id":"a"}'
+
+
+def test_a_document_has_a_limited_number_of_members() -> None:
+    def line(n: int) -> bytes:
+        return msgspec.json.encode({"id": "1", "nested": {f"member{i}": 1 for i in range(n)}})
+
+    accepted, refused = (parse_document(1, line(n)) for n in (MAX_MEMBERS, MAX_MEMBERS + 1))
+    assert isinstance(accepted, AcceptedDocument)
+    assert isinstance(refused, RefusedDocument)
+    assert refused.reason == f"the document has {MAX_MEMBERS + 1} members; allowed: {MAX_MEMBERS}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
 
 from events.errors import InvalidInput
 from searchsvc.analysis.query import Query
+from searchsvc.engines.embedded import attribute_reading as reading_module
+from searchsvc.engines.embedded import attributes as attributes_module
 from searchsvc.engines.embedded.attributes import Attributes
 from searchsvc.engines.embedded.attributes_view import AttributesView
 from searchsvc.engines.embedded.ids import Ids
@@ -151,3 +156,44 @@ def test_texts_that_differ_only_in_trailing_zero_bytes_are_selected(tmp_path: Pa
     weights = np.zeros(len(SETTINGS.signals), np.float32)
     request = Retrieval(Query(""), None, {}, weights, 10, 10, facets=(FacetRequest("code", 90),))
     assert [value.value for value in index.snapshot().reading().retrieve(request).facets["code"].values] == values[:90]
+
+
+def test_an_index_takes_a_limited_number_of_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attributes_module, "MAX_ATTRIBUTES", 3)
+    attributes = Attributes()
+    attributes.add(0, [{"a": 1, "b": 2}, {"c": 3, "d": 4, "a": 5}])
+    attributes.add(2, [{"e": 6, "b": 7}])
+    view = attributes.view(Ids().view(), np.ones(3, np.bool_))
+    assert view.n_attributes == 3
+    assert [view.holds(Exists(name)) for name in "abcde"] == [True, True, True, False, False]
+    assert view.mask(Exists("b")).tolist() == [True, False, True]
+
+
+def test_words_are_looked_for_in_the_most_frequent_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading_module, "MAX_LOOKED_THROUGH", 2)
+    attributes = Attributes()
+    attributes.add(0, [{"brand": value} for value in ["Oak", "Oslo", "Oslo", "Otto", "Otto", "Pine"]])
+    view = attributes.view(Ids().view(), np.ones(6, np.bool_))
+    found = view.facet("brand", np.ones(6, np.bool_), 10, "o")
+    assert [value.value for value in found.values] == ["Oslo", "Otto"]
+
+
+def test_names_are_listed_while_documents_come() -> None:
+    attributes = Attributes()
+    attributes.add(0, [{"brand": "Oak"}])
+    view = attributes.view(Ids().view(), np.ones(1, np.bool_))
+    stopping = Event()
+
+    def write() -> None:
+        for slot in count(1):
+            if stopping.is_set():
+                return
+            attributes.add(slot, [{f"n{slot}": 1}])
+
+    with ThreadPoolExecutor(1) as thread:
+        writing = thread.submit(write)
+        for _ in range(300):
+            with pytest.raises(InvalidInput, match="'none', which no document has"):
+                view.check(Exists("none"), "filters")
+        stopping.set()
+        writing.result()
