@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from events import data_folder
 from events.errors import Corrupt
-from searchsvc.app import upkeep
+from searchsvc.app import clock_guard, upkeep
 from searchsvc.app.background import BackgroundTasks
 from searchsvc.app.behavior_parts import BehaviorParts, open_behavior, open_keyring, open_learners, start_writing
 from searchsvc.app.change_parts import ChangeParts, open_changes
@@ -84,6 +86,7 @@ class App:
         config, shutdown, notes = self._config, self._shutdown, self._notes
         data = config.data_path
         data_folder.prepare(data)
+        _require_plausible_clock(data, datetime.now(UTC), accept=config.accept_clock)
         if (data / INTERRUPTED_REPAIR).exists():
             raise Corrupt(f"a repair of {data} was interrupted: run `searchsvc events repair` again to continue it")
         log = open_log(config, shutdown)
@@ -96,7 +99,7 @@ class App:
         await compiling
         await connection.wait(log.copy.seq)
         node = open_node(config, shutdown)
-        keyring = await open_keyring(config, shutdown)
+        keyring = await open_keyring(config, notes, shutdown)
         behavior_state = BehaviorState(
             n_rankings=config.behavior.known_rankings, n_events=config.behavior.stored_events, reader=keyring
         )
@@ -106,7 +109,7 @@ class App:
         learners = open_learners(config, log, search, changes, keyring, shutdown)
         behavior = await open_behavior(config, log, behavior_state, keyring, learners)
         await indexers.reconcile()
-        watch = LogWatch(log.event_log, data / "catalog", behavior.follower.caught_up)
+        watch = LogWatch(log.event_log, data, behavior.follower.caught_up)
         start_writing(behavior, watch, shutdown)
         self.services = open_services(config, log, search, changes, behavior, indexers, keyring, shutdown)
         self.health = HealthCheck(
@@ -173,6 +176,14 @@ class App:
         run, notes, caught_up = self._background.run, self._notes, behavior.follower.caught_up
         run(watch.run, "log watch")
         run(partial(upkeep.watch_disk, log.disk, log.nats, notes), "disk watch")
-        run(partial(upkeep.forget_users, keyring), "keyring")
+        run(partial(upkeep.watch_clock, self._config.data_path, keyring, notes), "clock watch")
         ready = partial(upkeep.announce_ready, notes, log.serving, indexers, caught_up, connection.without_log)
         run(ready, "ready")
+
+
+def _require_plausible_clock(data: Path, now: datetime, *, accept: bool) -> None:
+    """Note the time. Raises Corrupt if it may be far ahead and is not accepted, before anything acts on it."""
+    doubt = clock_guard.doubt(data, now)
+    if doubt and not accept:
+        raise Corrupt(doubt)
+    clock_guard.note(data, now)

@@ -20,6 +20,7 @@ EXPORTED_STREAMS: Final[tuple[StreamName, ...]] = ("CONTROL", "DRAFTS", "CATALOG
 # Folders that name sequences of a stream, so that they are invalid once it is imported.
 DERIVED_FOLDERS: Final[Mapping[StreamName, tuple[str, ...]]] = {
     "CATALOG": ("catalog", "indexes"),
+    "DRAFTS": ("drafts",),
     "BEHAVIOR": ("behavior",),
 }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from searchsvc.app.change_parts import ChangeParts
+from searchsvc.app.health import HealthNotes
 from searchsvc.app.log_parts import LogParts
 from searchsvc.app.log_watch import LogWatch
 from searchsvc.app.search_parts import SearchParts
@@ -16,7 +17,8 @@ from searchsvc.app.shutdown import Shutdown
 from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.behavior.follower import BehaviorFollower
 from searchsvc.behavior.ingest import IngestConsumer
-from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
+from searchsvc.behavior.keyring import Keyring
+from searchsvc.behavior.keyring_identity import keyring_loss, open_or_replace
 from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
 from searchsvc.behavior.writer import BehaviorWriter
@@ -47,10 +49,11 @@ class BehaviorParts(msgspec.Struct, frozen=True):
     dead_letters: DeadLetters
 
 
-async def open_keyring(config: Config, shutdown: Shutdown) -> Keyring:
-    """Open the keys that tie the log to users."""
-    keyring = await asyncio.to_thread(Keyring, config.data_path / KEYRING_NAME)
+async def open_keyring(config: Config, notes: HealthNotes, shutdown: Shutdown) -> Keyring:
+    """Open the keys that tie the log to users. If they are not those that the folder had, health says so."""
+    keyring = await asyncio.to_thread(open_or_replace, config.data_path, datetime.now(UTC))
     shutdown.add_blocking(keyring.close)
+    notes.note("keyring", keyring_loss(config.data_path, keyring.identity))
     return keyring
 
 

@@ -22,7 +22,10 @@ class CheckpointFolder(NamedTuple):
     schema: int
 
 
-CHECKPOINTS: Final = (CheckpointFolder("behavior", follower.SCHEMA), CheckpointFolder("catalog", log_watch.SCHEMA))
+CHECKPOINTS: Final = (
+    CheckpointFolder("behavior", follower.SCHEMA),
+    *(CheckpointFolder(folder, log_watch.SCHEMA) for folder in log_watch.WATCHED.values()),
+)
 
 
 async def require_saved_checkpoint(data_path: Path, folder: CheckpointFolder, event_log: EventLog) -> Checkpoint | None:

@@ -1,7 +1,7 @@
 """Checks, while the service runs, that the log still holds what it once held, and that it can be read.
 
 A server may count messages that it can no longer read, without reporting it. So after a start everything is read once,
-slowly, in the background. Checkpoints of CATALOG are saved now and then, for the next start to compare with.
+slowly, in the background. Checkpoints of CATALOG and DRAFTS are saved now and then, for the next start to compare with.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from events.streams import STREAMS, StreamName
 from events.tasks import run_together
 
 SCHEMA: Final = 1
+# Streams that keep the newest message of each subject, with the folders of their checkpoints in the data folder.
+WATCHED: Final[dict[StreamName, str]] = {"CATALOG": "catalog", "DRAFTS": "drafts"}
 CHECKPOINT_EVERY_S: Final = 10.0
 RETRY_S: Final = 0.25
 # After this much the reading pauses, so that it does not slow searches down.
@@ -40,16 +42,16 @@ _READ: Final[tuple[tuple[StreamName, Callable[[bytes], object]], ...]] = (
 class LogWatch:
     """Compares the log with the checkpoints of earlier starts, and reads it through once.
 
-    folder: where checkpoints of CATALOG are saved
+    data: the data folder, which has a folder of checkpoints for each watched stream
     begin: set once there is time to read
     read_at: when everything had been read; None before
     """
 
-    def __init__(self, event_log: EventLog, folder: Path, begin: asyncio.Event) -> None:
+    def __init__(self, event_log: EventLog, data: Path, begin: asyncio.Event) -> None:
         self._log = event_log
         self._begin = begin
-        self._checkpoints = Snapshots(folder, SCHEMA)
-        self._checkpoint: Checkpoint | None = None
+        self._snapshots = {stream: Snapshots(data / folder, SCHEMA) for stream, folder in WATCHED.items()}
+        self._checkpoints: dict[StreamName, Checkpoint] = {}
         # Whether no loss is known: only then may a checkpoint be saved, else the next start would not find the loss.
         self._is_whole = False
         self.read_at: datetime | None = None
@@ -65,7 +67,7 @@ class LogWatch:
             raise
 
     async def save(self) -> None:
-        """Save a checkpoint if anything was written since the last one and no loss is known.
+        """Save a checkpoint of each stream to which anything was written since the last one, if no loss is known.
 
         Does nothing while the log is away.
 
@@ -73,22 +75,29 @@ class LogWatch:
         """
         if not self._is_whole:
             return
-        try:
-            if self._checkpoint is not None:
-                await require_checkpoint(self._log, self._checkpoint, datetime.now(UTC))
-            checkpoint = await take_checkpoint(self._log, "CATALOG")
-        except Unavailable:
-            return
-        if self._checkpoint is None or checkpoint.seq != self._checkpoint.seq:
-            await asyncio.to_thread(self._checkpoints.save, checkpoint, {})
-            self._checkpoint = checkpoint
+        for stream, snapshots in self._snapshots.items():
+            last = self._checkpoints.get(stream)
+            try:
+                if last is not None:
+                    await require_checkpoint(self._log, last, datetime.now(UTC))
+                checkpoint = await take_checkpoint(self._log, stream)
+            except Unavailable:
+                return
+            if last is None or checkpoint.seq != last.seq:
+                await asyncio.to_thread(snapshots.save, checkpoint, {})
+                self._checkpoints[stream] = checkpoint
 
     async def _compare_with_last_start(self) -> None:
-        newest = await asyncio.to_thread(self._checkpoints.newest)
-        self._checkpoint = newest.checkpoint if newest is not None else None
-        while self._checkpoint is not None:
+        for stream, snapshots in self._snapshots.items():
+            newest = await asyncio.to_thread(snapshots.newest)
+            if newest is not None:
+                self._checkpoints[stream] = newest.checkpoint
+                await self._require(newest.checkpoint)
+
+    async def _require(self, checkpoint: Checkpoint) -> None:
+        while True:
             try:
-                await require_checkpoint(self._log, self._checkpoint, datetime.now(UTC))
+                await require_checkpoint(self._log, checkpoint, datetime.now(UTC))
                 return
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
@@ -98,7 +107,7 @@ class LogWatch:
             try:
                 await self.save()
             except OSError as error:
-                log.warning("no checkpoint of CATALOG could be written: %s", error)
+                log.warning("no checkpoint could be written: %s", error)
             await asyncio.sleep(CHECKPOINT_EVERY_S)
 
     async def _read_through(self) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from events.server import NatsServer
+from searchsvc.app import clock_guard
 from searchsvc.app.health import HealthNotes
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.indexing.indexers import Indexers
@@ -16,7 +18,8 @@ from searchsvc.state.control_follower import ControlFollower
 from searchsvc.state.serving import Serving
 
 DISK_CHECK_EVERY_S: Final = 0.5
-FORGET_EVERY_S: Final = 86_400.0
+CLOCK_CHECK_EVERY_S: Final = 60.0
+FORGET_EVERY: Final = timedelta(days=1)
 READY_CHECK_S: Final = 0.02
 
 
@@ -35,11 +38,22 @@ async def watch_disk(disk: DiskGuard, nats: NatsServer | None, notes: HealthNote
         await asyncio.sleep(DISK_CHECK_EVERY_S)
 
 
-async def forget_users(keyring: Keyring) -> None:
-    """Destroy the keys of users whose time is over, once a day, until cancelled."""
+async def watch_clock(data: Path, keyring: Keyring, notes: HealthNotes) -> None:
+    """Note the time now and then, and once a day destroy the keys of users whose time is over, until cancelled.
+
+    Not while the clock may be far ahead: health says so then.
+    """
+    forgotten_at: datetime | None = None
     while True:
-        await asyncio.to_thread(keyring.forget, datetime.now(UTC))
-        await asyncio.sleep(FORGET_EVERY_S)
+        now = datetime.now(UTC)
+        doubt = await asyncio.to_thread(clock_guard.doubt, data, now)
+        notes.note("clock", doubt or await asyncio.to_thread(clock_guard.lag, data, now))
+        if not doubt:
+            await asyncio.to_thread(clock_guard.note, data, now)
+            if forgotten_at is None or now - forgotten_at >= FORGET_EVERY:
+                await asyncio.to_thread(keyring.forget, now)
+                forgotten_at = now
+        await asyncio.sleep(CLOCK_CHECK_EVERY_S)
 
 
 async def reconcile_indexers(control: ControlFollower, indexers: Indexers) -> None:

@@ -20,6 +20,7 @@ from events.errors import Corrupt, SearchsvcError, Unavailable
 from events.log import EventLog
 from events.types import EventRefused, InteractionRecorded
 from searchsvc.app.checkpoints import CHECKPOINTS, require_saved_checkpoint
+from searchsvc.behavior.keyring_identity import keyring_loss, stored_identity
 from searchsvc.engines.embedded.storage import stored_documents
 from searchsvc.state.state_info import ServedDocuments, StateInfo
 
@@ -89,6 +90,7 @@ class LogVerification:
             ("BEHAVIOR", self._read_behavior),
             ("DEAD", self._read_dead),
             ("checkpoints", self._compare_checkpoints),
+            ("keyring", self._compare_keyring),
         ):
             await self._check(name, partial(check, event_log))
 
@@ -204,6 +206,12 @@ class LogVerification:
         if not positions:
             return "none was taken yet"
         return f"the log still has what it had at {' and '.join(positions)}"
+
+    async def _compare_keyring(self, _: EventLog) -> str:
+        loss = keyring_loss(self._data_path, stored_identity(self._data_path))
+        if loss:
+            raise Corrupt(loss)
+        return "the keys of shoppers are those that the folder had"
 
     def _require_served(self) -> StateInfo:
         if self._served is None:

@@ -100,26 +100,39 @@ def open_ranking(ranking: RankingShown, user: User | None) -> RankingShown | Non
 class Keyring:
     """The users of one data folder. Look-ups are for any thread. New users are on disk once `flush` has returned.
 
-    path: the SQLite file; created if it does not exist.
+    path: the SQLite file; created if it does not exist. Raises Corrupt, naming it, if it cannot be read.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._writer = sqlite3.connect(path, check_same_thread=False)
-        # Deleted content is overwritten.
-        self._writer.execute("PRAGMA secure_delete = ON")
-        self._writer.execute("PRAGMA journal_mode = WAL")
-        self._writer.executescript(_SCHEMA)
-        self._writer.execute("INSERT OR IGNORE INTO secret VALUES (1, ?)", [secrets.token_bytes(32)])
-        self._writer.commit()
-        (self._secret,) = self._writer.execute("SELECT value FROM secret").fetchone()
+        try:
+            # Deleted content is overwritten.
+            self._writer.execute("PRAGMA secure_delete = ON")
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            self._writer.executescript(_SCHEMA)
+            self._writer.execute("INSERT OR IGNORE INTO secret VALUES (1, ?)", [secrets.token_bytes(32)])
+            self._writer.commit()
+            (self._secret,) = self._writer.execute("SELECT value FROM secret").fetchone()
+            (problem,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            self._writer.close()
+            raise Corrupt(f"the keyring {path} cannot be read: {error}") from error
+        if problem != "ok":
+            self._writer.close()
+            raise Corrupt(f"the keyring {path} is damaged: {problem}")
         # A second connection, so that a look-up does not wait for a commit.
         self._reader = sqlite3.connect(path, check_same_thread=False)
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._cached_users: OrderedDict[tuple[str, int], User] = OrderedDict()
         # Users that are not on disk yet, by token hash, with their epoch.
         self._unsaved: dict[bytes, tuple[int, User]] = {}
+
+    @property
+    def identity(self) -> str:
+        """What tells this keyring from any other, and nothing of what is in it."""
+        return identity_of(self._secret)
 
     def user(self, token: str, now: datetime) -> User:
         """Return the user of a token in the current epoch; create one if there is none."""
@@ -244,6 +257,11 @@ class Keyring:
         user = User(secrets.token_urlsafe(12), secrets.token_bytes(16))
         self._unsaved[token_hash] = (epoch, user)
         return user
+
+
+def identity_of(secret: bytes) -> str:
+    """Return the identity of the keyring with a secret."""
+    return hmac.digest(secret, b"identity", "sha256")[:12].hex()
 
 
 def _epoch(now: datetime) -> int:

@@ -68,11 +68,19 @@ def service_options(command: Command) -> Command:
 @click.command()
 @service_options
 @click.option("--worker/--no-worker", default=None, help="Run the worker in this process, or not.  [default: worker]")
+@click.option(
+    "--accept-clock", is_flag=True, default=None, help="The clock is right, however long the service was off."
+)
 def serve(
-    config_file: Path | None, data_dir: str | None, host: str | None, port: int | None, worker: bool | None
+    config_file: Path | None,
+    data_dir: str | None,
+    host: str | None,
+    port: int | None,
+    worker: bool | None,
+    accept_clock: bool | None,
 ) -> None:
     """Run the service. SIGTERM, SIGHUP, SIGQUIT or Ctrl-C finishes the requests under way, saves, and stops."""
-    flags = {"data_dir": data_dir, "host": host, "port": port, "worker": worker}
+    flags = {"data_dir": data_dir, "host": host, "port": port, "worker": worker, "accept_clock": accept_clock}
     run(load_config(config_file, flags).config)
 
 

@@ -170,12 +170,14 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The whole configuration.
 
     worker: run the worker in this process.
+    accept_clock: the clock is right, however long after the last start it is.
     """
 
     data_dir: str = ""
     host: str = "127.0.0.1"
     port: int = 8000
     worker: bool = True
+    accept_clock: bool = False
     log_level: str = "info"
     nats: NatsConfig = NatsConfig()
     opensearch: OpenSearchConfig = OpenSearchConfig()

@@ -90,7 +90,7 @@ async def test_an_intact_log_holds_in_every_check(shop: Shop) -> None:
     served = shop.served()
     findings = await shop.verify(lambda: served)
     assert doubts(findings) == {}
-    assert list(findings) == [*CHECKS, "checkpoints"]
+    assert list(findings) == [*CHECKS, "checkpoints", "keyring"]
     assert "2 documents" in findings["documents"].detail
     assert "3 messages, no gap, with 3 interactions" in findings["BEHAVIOR"].detail
 

@@ -1,0 +1,60 @@
+"""Asks before a clock that is far ahead destroys what has an age limit.
+
+With a wrong clock the log would drop its 90 days of behavior, and the keyring destroy every key of them. So the time is
+noted while a service runs, and one that is much later must be confirmed at a start.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from searchsvc.runtime.files import open_private
+
+CLOCK_NAME: Final = "clock.json"
+MAX_AHEAD: Final = timedelta(days=30)
+MAX_BEHIND: Final = timedelta(days=1)
+
+
+class _Noted(msgspec.Struct, frozen=True):
+    last_seen: datetime
+
+
+def doubt(folder: Path, now: datetime) -> str:
+    """Return why the clock may be far ahead; '' if it is not. Blocks."""
+    noted = _noted(folder)
+    if noted is None or now - noted <= MAX_AHEAD:
+        return ""
+    return (
+        f"the clock says {now:%Y-%m-%d %H:%M}, {(now - noted).days} days after {folder} was in use last: behavior and "
+        "keys of shoppers that are older than 90 days would be destroyed. Set the clock; or, if it is right, start "
+        "once with `searchsvc serve --accept-clock`"
+    )
+
+
+def lag(folder: Path, now: datetime) -> str:
+    """Return why the clock may be behind, which destroys nothing; '' if it is not. Blocks."""
+    noted = _noted(folder)
+    if noted is None or noted - now <= MAX_BEHIND:
+        return ""
+    return f"the clock says {now:%Y-%m-%d %H:%M}, but {folder} was in use at {noted:%Y-%m-%d %H:%M}"
+
+
+def note(folder: Path, now: datetime) -> None:
+    """Note that a folder is in use at a time. A clock that was set back changes nothing. Blocks."""
+    noted = _noted(folder)
+    if noted is None or now > noted:
+        partial = folder / f"{CLOCK_NAME}.partial"
+        with open_private(partial) as output:
+            output.write(msgspec.json.encode(_Noted(now)) + b"\n")
+        partial.rename(folder / CLOCK_NAME)
+
+
+def _noted(folder: Path) -> datetime | None:
+    try:
+        return msgspec.json.decode((folder / CLOCK_NAME).read_bytes(), type=_Noted).last_seen
+    except (FileNotFoundError, msgspec.DecodeError):
+        return None
