@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
@@ -14,8 +13,6 @@ from typing import Any, Final
 
 import rich_click as click
 import uvloop
-from granian.constants import Interfaces
-from granian.server.embed import Server
 
 from events.errors import InvalidInput, Unavailable
 from events.tasks import end
@@ -26,6 +23,8 @@ from searchsvc.cli.options import Command, config_option, data_dir_option
 from searchsvc.cli.output import say
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.http.api import build_api
+from searchsvc.http.connections import Limits
+from searchsvc.http.server import HttpServer
 from searchsvc.http.shapes.indexes import IndexList
 from searchsvc.runtime import malloc
 from searchsvc.runtime.config import Config
@@ -37,10 +36,8 @@ SWITCH_INTERVAL_S: Final = 0.0005
 # A closed terminal (SIGHUP) and Ctrl-\\ (SIGQUIT) end a service like the others: what it holds is saved.
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 DRAIN_TIMEOUT_S: Final = 5.0
-CONNECT_RETRY_S: Final = 0.01
-BACKLOG: Final = 1024
 # Their messages of every request would hide our own.
-QUIET_LOGGERS: Final = ("httpx", "httpcore", "_granian", "granian")
+QUIET_LOGGERS: Final = ("httpx", "httpcore", "uvicorn.error")
 
 # Called with the address of the service, once it answers.
 WhenUp = Callable[[str], Awaitable[None]]
@@ -140,52 +137,33 @@ async def _run(config: Config, when_up: WhenUp | None) -> None:
     signalled = asyncio.Event()
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, signalled.set)
-    with reserve_port(config.host, config.port) as reserved:
-        await _serve(config, reserved.getsockname()[1], signalled, when_up)
+    with bound_socket(config.host, config.port) as bound:
+        await _serve(config, bound, signalled, when_up)
 
 
-async def _serve(config: Config, port: int, signalled: asyncio.Event, when_up: WhenUp | None) -> None:
-    """Serve on a port until signalled."""
+async def _serve(config: Config, bound: socket.socket, signalled: asyncio.Event, when_up: WhenUp | None) -> None:
+    """Serve on a socket until signalled."""
     app = App(config)
     await app.start()
-    http = Server(
-        build_api(app.services, app.health, config.http),
-        address=config.host,
-        port=port,
-        interface=Interfaces.ASGI,
-        log_enabled=False,
-        websockets=False,
-        backlog=BACKLOG,
-    )
-    serving = asyncio.create_task(http.serve(), name="http")
-    stopping = asyncio.create_task(signalled.wait(), name="signal")
-    url = f"http://{config.host}:{port}"
-    await _wait_for_port(config.host, port, serving)
+    limits = Limits(config.http.connections, config.http.connections_per_client, config.http.body_mb * 1_000_000)
+    http = HttpServer(build_api(app.services, app.health, config.http), limits, config.http.proxies)
+    try:
+        await http.start(bound)
+    except Unavailable:
+        await app.stop()
+        raise
+    url = f"http://{config.host}:{bound.getsockname()[1]}"
     say(f"searchsvc listens on {url} (data in {config.data_path})")
     after_start = asyncio.create_task(_call_when_up(when_up, url), name="when up")
     try:
-        await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+        await signalled.wait()
     finally:
         app.drain()
         after_start.cancel()
-        http.stop()  # type: ignore[no-untyped-call]  # granian's own
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(serving, DRAIN_TIMEOUT_S)
+        await http.stop(DRAIN_TIMEOUT_S)
         await app.stop()
         # The runner cancels what is left only once, and would wait for ever for a task that lost the cancellation.
         await end(task for task in asyncio.all_tasks() if task is not asyncio.current_task())
-
-
-async def _wait_for_port(host: str, port: int, serving: asyncio.Task[None]) -> None:
-    """Wait until a connection is accepted: granian binds its port some time after it was started."""
-    while not serving.done():
-        try:
-            _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            await asyncio.sleep(CONNECT_RETRY_S)
-            continue
-        writer.close()
-        return
 
 
 async def _call_when_up(when_up: WhenUp | None, url: str) -> None:
@@ -197,27 +175,21 @@ async def _call_when_up(when_up: WhenUp | None, url: str) -> None:
         error.show()
 
 
-def reserve_port(host: str, port: int) -> socket.socket:
-    """Return a bound socket that keeps the port for granian until it is closed; port 0 takes a free one.
+def bound_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound to a port, and does not listen yet; port 0 takes a free one.
 
-    granian binds its port only after the start, and shares a port with whoever allows it. So the port is first bound
-    without sharing, which shows that nobody has it, and then with it.
     Raises Unavailable if the port is in use; InvalidInput if the host is not an address of this machine.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            address = probe.getsockname()
-        reserved = socket.socket(family, socket.SOCK_STREAM)
+        bound = socket.socket(family, socket.SOCK_STREAM)
         try:
-            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            reserved.bind(address)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
         except OSError:
-            reserved.close()
+            bound.close()
             raise
-        return reserved
+        return bound
     except OSError as error:
         if isinstance(error, socket.gaierror):
             raise InvalidInput(f"host {host!r} is no address: {error}", field="host", value=host) from error

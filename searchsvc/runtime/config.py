@@ -126,16 +126,22 @@ class LearningConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Who may call the service over HTTP. Each is a list, separated by commas.
+    """Who may call the service over HTTP, and how much at once. Lists are separated by commas.
 
     allowed_hosts: names that it is called by; addresses and names without a dot always may be used.
     allowed_origins: sites whose pages may change something, such as https://shop.example; its own pages always may.
     trusted_proxies: addresses or networks of reverse proxies: X-Forwarded-For of theirs names the client.
+    connections: at once; for one more, the one that has waited longest for its client is closed.
+    connections_per_client: the same for one address; reverse proxies may have any number.
+    body_mb: of requests that are not answered yet, together.
     """
 
     allowed_hosts: str = ""
     allowed_origins: str = ""
     trusted_proxies: str = ""
+    connections: int = 4096
+    connections_per_client: int = 512
+    body_mb: int = 256
 
     @property
     def hosts(self) -> list[str]:
@@ -212,6 +218,9 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "embedding.query_threads": (1, 64),
     "embedding.document_threads": (1, 64),
     "embedding.query_cache": (0, 10_000_000),
+    "http.connections": (16, 1_000_000),
+    "http.connections_per_client": (1, 1_000_000),
+    "http.body_mb": (64, 1_000_000),
     "search.candidates": (1, 1000),
     "search.vector_deadline_ms": (0, 60_000),
     "search.concurrency": (1, 256),

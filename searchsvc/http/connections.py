@@ -1,0 +1,160 @@
+"""Which connections the server holds, and which it closes. Knows nothing of HTTP.
+
+Whoever waits for a client is closed first: a connection on which nothing is asked costs a client nothing, and must keep
+nobody out. What a client has asked for is never interrupted by another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal, Protocol
+
+import msgspec
+
+# What a connection waits for: the client's next request, the rest of its header or of its body, that it reads the
+# answer, or, for '', nothing of the client: its request is being answered.
+Waiting = Literal["request", "header", "body", "reader", ""]
+
+MIN_BODY_BYTES_PER_S: Final = 4096
+# The rate of a body counts after this time.
+BODY_RATE_AFTER_S: Final = 30.0
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """How long a connection may wait for its client, in seconds.
+
+    first: for the first request, until its header is complete
+    header: for the rest of a header
+    idle: for another request
+    body: for the next bytes of a body
+    reader: for the client to take any bytes of an answer
+    """
+
+    first: float = 15.0
+    header: float = 15.0
+    idle: float = 75.0
+    body: float = 20.0
+    reader: float = 30.0
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """How much the connections together may hold.
+
+    connections: at once
+    connections_per_client: at once, from one address
+    body_bytes: of requests that are not answered yet
+    """
+
+    connections: int = 4096
+    connections_per_client: int = 512
+    body_bytes: int = 256 * 1024 * 1024
+
+
+class Held(Protocol):
+    """A connection, as far as it matters here. Times are of a steady clock, in seconds.
+
+    address: of its client
+    has_served: whether a request was answered on it
+    waits_for: what it waits for
+    waits_since: since when
+    request_since: when its request began
+    n_body_bytes: of its requests that are not answered yet
+    """
+
+    address: str
+    has_served: bool
+    waits_for: Waiting
+    waits_since: float
+    request_since: float
+    n_body_bytes: int
+
+    def drop(self, reason: str) -> None:
+        """Close it at once."""
+
+
+class Connections:
+    """The connections of a server.
+
+    n_body_bytes: of all their requests that are not answered yet
+    """
+
+    def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
+        self._limits = limits
+        self._timeouts = timeouts
+        self._held: dict[Held, None] = {}
+        self._by_client: dict[str, dict[Held, None]] = {}
+        self.n_body_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def admit(self, new: Held, *, is_exempt: bool = False) -> bool:
+        """Hold another connection; return False if there is no room, not even for one that waits for its client.
+
+        is_exempt: its address may have any number
+        """
+        of_client = self._by_client.get(new.address, {})
+        if not is_exempt and len(of_client) >= self._limits.connections_per_client and not self._make_room(of_client):
+            return False
+        if len(self._held) >= self._limits.connections and not self._make_room(self._held):
+            return False
+        self._held[new] = None
+        self._by_client.setdefault(new.address, {})[new] = None
+        return True
+
+    def release(self, held: Held) -> None:
+        """Hold a connection no longer."""
+        if held not in self._held:
+            return
+        del self._held[held]
+        self.count_body(held, -held.n_body_bytes)
+        of_client = self._by_client[held.address]
+        del of_client[held]
+        if not of_client:
+            del self._by_client[held.address]
+
+    def count_body(self, held: Held, n_bytes: int) -> bool:
+        """Count bytes of a body; return False if there is no room for them, even without bodies that wait."""
+        held.n_body_bytes += n_bytes
+        self.n_body_bytes += n_bytes
+        while n_bytes > 0 and self.n_body_bytes > self._limits.body_bytes:
+            others = (other for other in self._held if other is not held and other.waits_for == "body")
+            slowest = min(others, key=lambda other: other.waits_since, default=None)
+            if slowest is None:
+                return False
+            self._drop(slowest, "the service holds too many unfinished requests")
+        return True
+
+    def sweep(self, now: float) -> None:
+        """Close the connections that have waited too long for their clients."""
+        for held in [held for held in self._held if self._is_late(held, now)]:
+            self._drop(held, f"the client kept the service waiting for its {held.waits_for}")
+
+    def _is_late(self, held: Held, now: float) -> bool:
+        waited_s = now - held.waits_since
+        match held.waits_for:
+            case "":
+                return False
+            case "request":
+                return waited_s > (self._timeouts.idle if held.has_served else self._timeouts.first)
+            case "header":
+                return now - held.request_since > self._timeouts.header
+            case "body":
+                took_s = now - held.request_since
+                is_slow = took_s > BODY_RATE_AFTER_S and held.n_body_bytes < MIN_BODY_BYTES_PER_S * took_s
+                return is_slow or waited_s > self._timeouts.body
+            case "reader":
+                return waited_s > self._timeouts.reader
+
+    def _make_room(self, held: Iterable[Held]) -> bool:
+        """Close the connection that has waited longest for its client, first of those that never asked for anything."""
+        waiting = (connection for connection in held if connection.waits_for)
+        longest = min(waiting, key=lambda c: (c.has_served, c.waits_since), default=None)
+        if longest is None:
+            return False
+        self._drop(longest, "others need the connection")
+        return True
+
+    def _drop(self, held: Held, reason: str) -> None:
+        self.release(held)
+        held.drop(reason)
