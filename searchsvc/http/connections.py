@@ -18,6 +18,8 @@ Waiting = Literal["request", "header", "body", "reader", ""]
 MIN_BODY_BYTES_PER_S: Final = 4096
 # The rate of a body counts after this time.
 BODY_RATE_AFTER_S: Final = 30.0
+# How much a client loses if the connection is closed: at first nothing was asked.
+_LOSS: Final[dict[Waiting, int]] = {"request": 0, "header": 1, "body": 2, "reader": 3, "": 4}
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -147,9 +149,9 @@ class Connections:
                 return waited_s > self._timeouts.reader
 
     def _make_room(self, held: Iterable[Held]) -> bool:
-        """Close the connection that has waited longest for its client, first of those that never asked for anything."""
+        """Close the connection whose client loses least, of those the one that has waited longest."""
         waiting = (connection for connection in held if connection.waits_for)
-        longest = min(waiting, key=lambda c: (c.has_served, c.waits_since), default=None)
+        longest = min(waiting, key=lambda c: (_LOSS[c.waits_for], c.has_served, c.waits_since), default=None)
         if longest is None:
             return False
         self._drop(longest, "others need the connection")

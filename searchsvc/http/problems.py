@@ -27,6 +27,9 @@ from events.errors import (
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+# What Litestar says of a client that went away before its body was complete: nobody's fault here.
+DISCONNECTED: Final = "client disconnected prematurely"
+
 log = logging.getLogger(__name__)
 
 
@@ -92,6 +95,8 @@ def _problem(error: Exception) -> Problem:
             if isinstance(error, Unavailable):
                 problem.retry_after_s = error.retry_after_s
             return problem
+    if isinstance(error, HTTPException) and error.detail == DISCONNECTED:
+        return Problem("about:blank", error.detail, 400, error.detail)
     if isinstance(error, HTTPException):
         return Problem("about:blank", error.detail, error.status_code, error.detail)
     return Problem(

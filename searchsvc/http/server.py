@@ -31,6 +31,7 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 BACKLOG: Final = 1024
 # Files that are not connections: indexes, the log, the model.
 OTHER_FILES: Final = 1024
+LINGER_S: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +203,10 @@ class Connection(HttpToolsProtocol):
         retry = b"retry-after: 1\r\n" if status == 503 else b""
         head = b"%scontent-type: %s\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
         self.transport.write(head % (STATUS_LINE[status], MEDIA_TYPE.encode(), len(content), retry) + content)
-        self.transport.close()
+        # What still comes is read and dropped for a moment: closed at once, the client might not see the answer.
+        self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(LINGER_S, self.transport.abort)
 
 
 def _is_within(address: str, networks: Sequence[Network]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import Final
 
 import msgspec
 
@@ -19,6 +21,9 @@ from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.state.serving import Serving
+
+# Checked before other work of the event loop has a turn.
+EVENTS_A_TURN: Final = 50
 
 
 class EventsRecorded(msgspec.Struct, frozen=True):
@@ -65,6 +70,8 @@ class Interactions:
         check = self._checker()
         records, ids, refused = list[InteractionRecorded](), list[str](), list[RefusedEvent]()
         for position, event in enumerate(events):
+            if position % EVENTS_A_TURN == EVENTS_A_TURN - 1:
+                await asyncio.sleep(0)  # searches run in between
             if isinstance(event, RefusedEvent):
                 refused.append(event)
                 continue
