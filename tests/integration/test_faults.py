@@ -147,7 +147,7 @@ def test_a_whole_log_is_verified_and_a_lost_change_is_named_and_put_back(start_s
     verified = run("events", "verify", *folder, "--url", service.url, "--json")
     report = json.loads(verified.stdout)
     assert (verified.status, report["holds"]) == (0, True), report
-    checked = "service, copy, CONTROL, state, log and copy, CATALOG, documents, BEHAVIOR, DEAD, checkpoints"
+    checked = "service, copy, CONTROL, state, log and copy, CATALOG, documents, BEHAVIOR, DEAD, checkpoints, keyring"
     assert [finding["check"] for finding in report["findings"]] == checked.split(", ")
     export = service.data_dir.parent / "log.ndjson"
     assert run("events", "export", *folder, str(export)).status == 0
