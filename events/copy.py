@@ -21,7 +21,7 @@ from events.errors import Corrupt, LaterVersion
 from events.log import Record
 
 COPY_NAME: Final = "control.ndjson"
-REMEDY: Final = "`searchsvc events repair` puts CONTROL together from this file and the log"
+REMEDY: Final = "`searchsvc events repair` restores CONTROL from this file and the log"
 
 
 class ControlCopy:

@@ -33,7 +33,8 @@ class Salvaged(NamedTuple):
 
 
 def copied_messages(content: bytes) -> dict[int, ArchivedRecord]:
-    """Return the messages of a copy of CONTROL by sequence, without the lines that are damaged.
+    """Return the messages of a copy of CONTROL by sequence, without the lines that are damaged. The message of line n
+    is n, but for a damaged line feed, which joins two lines.
 
     content: of the file; an incomplete last line is left out
     """
@@ -43,8 +44,9 @@ def copied_messages(content: bytes) -> dict[int, ArchivedRecord]:
     for seq, line in enumerate(lines, start=1):
         with suppress(Corrupt):
             archived = read_line(line)
-            if archived.stream == "CONTROL" and archived.seq == seq and _HASH.fullmatch(archived.chain):
-                messages[seq] = archived
+            is_plausible = archived.stream == "CONTROL" and seq <= archived.seq < seq + len(lines)
+            if is_plausible and _HASH.fullmatch(archived.chain) and archived.seq not in messages:
+                messages[archived.seq] = archived
     return messages
 
 

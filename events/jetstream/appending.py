@@ -21,7 +21,7 @@ from events.streams import StreamName
 
 WRONG_LAST_SEQUENCE: Final = 10071
 DUPLICATE_IN_BATCH: Final = 10201
-# Published before other work of the event loop has a turn.
+# After so many, other tasks of the event loop get a turn.
 MESSAGES_A_TURN: Final = 32
 # At once: the server refuses more than fifty of a stream.
 MAX_BATCHES: Final = 16

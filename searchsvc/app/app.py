@@ -183,7 +183,7 @@ class App:
 
 def _require_plausible_clock(data: Path, now: datetime, *, accept: bool) -> None:
     """Note the time. Raises Corrupt if it may be far ahead and is not accepted, before anything acts on it."""
-    doubt = clock_guard.doubt(data, now)
-    if doubt and not accept:
-        raise Corrupt(doubt)
-    clock_guard.note(data, now)
+    ahead = clock_guard.describe_clock_ahead(data, now)
+    if ahead and not accept:
+        raise Corrupt(ahead)
+    clock_guard.record_use(data, now)

@@ -43,6 +43,10 @@ class BackgroundTasks:
         """
         self.add(self._keep_running(part, name), name)
 
+    def runs(self, name: str) -> bool:
+        """Return whether a part runs, or is about to be started again."""
+        return name in self._running
+
     async def restart(self, name: str) -> None:
         """End a part; it is started again."""
         task = self._running.get(name)
@@ -68,6 +72,8 @@ class BackgroundTasks:
                 await end([task])
             error = None if task.cancelled() else task.exception()
             if not task.cancelled() and error is None:
+                self._notes.note(name, "")
+                self._running.pop(name, None)
                 return
             if error is not None:
                 has_failed = True
@@ -76,5 +82,6 @@ class BackgroundTasks:
                 if isinstance(error, Corrupt):
                     self._notes.status = "corrupt"
                 if isinstance(error, Corrupt | LaterVersion):
+                    self._running.pop(name, None)
                     return
                 await asyncio.sleep(RESTART_AFTER_S)

@@ -18,7 +18,7 @@ from searchsvc.behavior.dead_letters import DeadLetters
 from searchsvc.behavior.follower import BehaviorFollower
 from searchsvc.behavior.ingest import IngestConsumer
 from searchsvc.behavior.keyring import Keyring
-from searchsvc.behavior.keyring_identity import keyring_loss, open_or_replace
+from searchsvc.behavior.keyring_identity import keyring_loss, open_or_replace, remember_keyring
 from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
 from searchsvc.behavior.writer import BehaviorWriter
@@ -53,6 +53,7 @@ async def open_keyring(config: Config, notes: HealthNotes, shutdown: Shutdown) -
     """Open the keys that tie the log to users. If they are not those that the folder had, health says so."""
     keyring = await asyncio.to_thread(open_or_replace, config.data_path, datetime.now(UTC))
     shutdown.add_blocking(keyring.close)
+    remember_keyring(config.data_path, keyring.identity)
     notes.note("keyring", keyring_loss(config.data_path, keyring.identity))
     return keyring
 

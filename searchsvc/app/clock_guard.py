@@ -12,49 +12,46 @@ from typing import Final
 
 import msgspec
 
-from searchsvc.runtime.files import open_private
+from searchsvc.runtime.files import replace_private
 
 CLOCK_NAME: Final = "clock.json"
 MAX_AHEAD: Final = timedelta(days=30)
 MAX_BEHIND: Final = timedelta(days=1)
 
 
-class _Noted(msgspec.Struct, frozen=True):
+class _Use(msgspec.Struct, frozen=True):
     last_seen: datetime
 
 
-def doubt(folder: Path, now: datetime) -> str:
+def describe_clock_ahead(folder: Path, now: datetime) -> str:
     """Return why the clock may be far ahead; '' if it is not. Blocks."""
-    noted = _noted(folder)
-    if noted is None or now - noted <= MAX_AHEAD:
+    last_use = _last_use(folder)
+    if last_use is None or now - last_use <= MAX_AHEAD:
         return ""
     return (
-        f"the clock says {now:%Y-%m-%d %H:%M}, {(now - noted).days} days after {folder} was in use last: behavior and "
-        "keys of shoppers that are older than 90 days would be destroyed. Set the clock; or, if it is right, start "
+        f"the clock says {now:%Y-%m-%d %H:%M}, {(now - last_use).days} days after {folder} was in use last: behavior "
+        "and keys of shoppers that are older than 90 days would be destroyed. Set the clock; or, if it is right, start "
         "once with `searchsvc serve --accept-clock`"
     )
 
 
-def lag(folder: Path, now: datetime) -> str:
+def describe_clock_behind(folder: Path, now: datetime) -> str:
     """Return why the clock may be behind, which destroys nothing; '' if it is not. Blocks."""
-    noted = _noted(folder)
-    if noted is None or noted - now <= MAX_BEHIND:
+    last_use = _last_use(folder)
+    if last_use is None or last_use - now <= MAX_BEHIND:
         return ""
-    return f"the clock says {now:%Y-%m-%d %H:%M}, but {folder} was in use at {noted:%Y-%m-%d %H:%M}"
+    return f"the clock says {now:%Y-%m-%d %H:%M}, but {folder} was in use at {last_use:%Y-%m-%d %H:%M}"
 
 
-def note(folder: Path, now: datetime) -> None:
-    """Note that a folder is in use at a time. A clock that was set back changes nothing. Blocks."""
-    noted = _noted(folder)
-    if noted is None or now > noted:
-        partial = folder / f"{CLOCK_NAME}.partial"
-        with open_private(partial) as output:
-            output.write(msgspec.json.encode(_Noted(now)) + b"\n")
-        partial.rename(folder / CLOCK_NAME)
+def record_use(folder: Path, now: datetime) -> None:
+    """Record that a folder is in use at a time. A clock that was set back changes nothing. Blocks."""
+    last_use = _last_use(folder)
+    if last_use is None or now > last_use:
+        replace_private(folder / CLOCK_NAME, msgspec.json.encode(_Use(now)) + b"\n")
 
 
-def _noted(folder: Path) -> datetime | None:
+def _last_use(folder: Path) -> datetime | None:
     try:
-        return msgspec.json.decode((folder / CLOCK_NAME).read_bytes(), type=_Noted).last_seen
+        return msgspec.json.decode((folder / CLOCK_NAME).read_bytes(), type=_Use).last_seen
     except (FileNotFoundError, msgspec.DecodeError):
         return None

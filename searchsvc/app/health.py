@@ -31,6 +31,7 @@ class Health(msgspec.Struct, frozen=True):
     indexes: state of each index, by name
     known_rankings: number of rankings that interactions can be checked against
     log_read_at: when all of the log had been read since the start and nothing was missing; null before
+    stalled: parts that have work and do not move, each with what waits
     """
 
     status: str
@@ -42,18 +43,21 @@ class Health(msgspec.Struct, frozen=True):
     known_rankings: int
     started_at: datetime
     log_read_at: datetime | None
+    stalled: dict[str, str] = {}
 
 
 class HealthNotes:
     """What the parts of a service report about themselves, from the first moment of a start on.
 
     reasons: by part, why it is not well
+    stalled: by part, what waits while it does not move
     """
 
     def __init__(self) -> None:
         self.started_at = datetime.now(UTC)
         self.status: Status = "starting"
         self.reasons: dict[str, str] = {}
+        self.stalled: dict[str, str] = {}
 
     def note(self, part: str, reason: str) -> None:
         """Note why a part is not well; '' if it is well again."""
@@ -102,10 +106,12 @@ class HealthCheck:
             known_rankings=len(self._rankings),
             started_at=self._notes.started_at,
             log_read_at=self._watch.read_at,
+            stalled=dict(self._notes.stalled),
         )
 
     def _reasons(self) -> list[str]:
         reasons = [f"{part}: {reason}" for part, reason in self._notes.reasons.items()]
+        reasons += [f"{part} stands still: {reason}" for part, reason in self._notes.stalled.items()]
         if not self._log.connected:
             detail = f" ({self._log.connect_errors})" if self._log.connect_errors else ""
             reasons.append(f"log: not connected{detail}; searches go on, changes and events answer 503")

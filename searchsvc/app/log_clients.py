@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from events import server
+from events.errors import SearchsvcError
 from events.jetstream.event_log import JetStreamEventLog, connect
 from searchsvc.runtime.config import Config
 
@@ -18,8 +19,16 @@ async def reading_log(config: Config) -> AsyncIterator[JetStreamEventLog]:
         event_log = await connect(nats.url, user=nats.user, password=nats.password, role="reader")
     else:
         address = server.read_address(config.data_path)
+
+        def password() -> str:
+            # Read again: after a restart the server is another process.
+            try:
+                return server.read_address(config.data_path).password("reader")()
+            except SearchsvcError as error:
+                raise ConnectionRefusedError(str(error)) from error
+
         user = address.accounts["reader"].user
-        event_log = await connect(address.url, user=user, password=address.password("reader"), role="reader")
+        event_log = await connect(address.url, user=user, password=password, role="reader")
     try:
         if nats.url:
             await event_log.require_format()

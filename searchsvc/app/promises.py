@@ -28,6 +28,8 @@ def follower_promise(
     """
 
     async def backlog() -> str:
+        if not background.runs(part):
+            return ""  # health says why
         position = await event_log.position(stream)
         applied = seq()
         is_behind = position.count and position.last_seq > applied
@@ -62,8 +64,9 @@ class IndexerPromises:
     def __init__(self, event_log: EventLog, indexers: Indexers) -> None:
         self._log = event_log
         self._indexers = indexers
-        # By index: where CATALOG ended when it was last asked for the newest document, and the sequence of that.
-        self._newest: dict[str, tuple[int, int]] = {}
+        # By name and creation of an index: where CATALOG ended when it was last asked for the newest document, and the
+        # sequence of that.
+        self._newest: dict[tuple[str, int], tuple[int, int]] = {}
 
     def __call__(self) -> list[Promise]:
         """Return those that hold now."""
@@ -89,10 +92,13 @@ class IndexerPromises:
         if indexer is None or indexer.failure or indexer.engine is None:
             return ""
         end = (await self._log.position("CATALOG")).last_seq
-        asked_at, newest = self._newest.get(name, (-1, 0))
+        control = indexer.control
+        key = control.name, control.created_seq
+        asked_at, newest = self._newest.get(key, (-1, 0))
         if asked_at != end:
-            control = indexer.control
-            newest = await self._log.last_seq("CATALOG", catalog_filter(control.name, control.created_seq))
-            self._newest[name] = end, newest
+            newest = await self._log.last_seq("CATALOG", catalog_filter(*key))
+            self._newest[key] = end, newest
+        if indexer.engine is None:
+            return ""
         applied = indexer.engine.snapshot().catalog_seq
         return f"its newest document is {newest} of CATALOG, and {applied} is applied" if newest > applied else ""

@@ -24,11 +24,11 @@ from events.chain import GENESIS, link
 from events.codec import decode_behavior, decode_catalog, decode_dead, decode_draft, decode_signal, encode
 from events.control import ControlState, fold_message
 from events.copy import COPY_NAME, read_archive
+from events.data_folder import STORE_NAME
 from events.digest import CatalogFold
 from events.errors import Corrupt, LaterVersion
 from events.log import EventLog, Record
 from events.salvage import copied_messages, salvage_control
-from events.snapshot import sync
 from events.streams import StreamName, catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted, Skipped
 from searchsvc.app.archives import DERIVED_FOLDERS, Counts, delete_derived, import_archive
@@ -36,9 +36,9 @@ from searchsvc.app.checkpoints import CHECKPOINTS, require_saved_checkpoint
 from searchsvc.app.log_clients import own_server, writing_log
 from searchsvc.engines.embedded.storage import stored_documents
 from searchsvc.runtime.config import Config
-from searchsvc.runtime.files import open_private
+from searchsvc.runtime.files import open_private, replace_private
 
-# Holds the path of what was read, from before the store is moved aside until the new one is complete.
+# Holds the report so far, from before the store is moved aside until the new one is complete.
 INTERRUPTED_REPAIR: Final = "repairing"
 # CONTROL is put together by `events.salvage`. INGEST is left out: the positions of its consumers are lost with the
 # store.
@@ -78,10 +78,11 @@ def repair_log(config: Config) -> RepairReport:
     data = config.data_path
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     damaged_store, archive = data / f"nats-damaged-{stamp}", data / f"repair-{stamp}.ndjson"
-    report, marker = RepairReport(), data / INTERRUPTED_REPAIR
+    report, marker = RepairReport(damaged_store=str(damaged_store), archive=str(archive)), data / INTERRUPTED_REPAIR
     if marker.exists():
         # The store is half of what an interrupted repair was importing; the archive that it had read is complete.
-        archive = Path(marker.read_text())
+        report = msgspec.json.decode(marker.read_bytes(), type=RepairReport)
+        archive = Path(report.archive)
     else:
         nats = server.start(data)
         try:
@@ -90,14 +91,14 @@ def repair_log(config: Config) -> RepairReport:
             nats.stop()
         for _ in read_archive(archive):  # raises before anything is changed
             pass
-        marker.write_text(str(archive))
+        replace_private(marker, msgspec.json.encode(report))
     _replace_copy(data / COPY_NAME, archive, data / f"control-damaged-{stamp}.ndjson")
-    (data / "nats").rename(damaged_store)
+    if (data / STORE_NAME).exists():  # not if it was interrupted just after this
+        (data / STORE_NAME).rename(damaged_store)
     delete_derived(data, list(DERIVED_FOLDERS))
     with own_server(config) as nats_server:
         report.imported = asyncio.run(_import(config, nats_server, archive))
     marker.unlink()
-    report.damaged_store, report.archive = str(damaged_store), str(archive)
     return report
 
 
@@ -142,19 +143,14 @@ async def _salvage_control(copy: Path, event_log: EventLog, output: BinaryIO, re
 
 
 def _replace_copy(copy: Path, archive: Path, damaged: Path) -> None:
-    """Put CONTROL as the archive has it in the place of its copy. A copy that differs is kept as `damaged`."""
+    """Replace the copy of CONTROL by the messages of the archive. A copy that differs is kept as `damaged`."""
     lines = (line + b"\n" for line in archive.read_bytes().split(b"\n") if line)
     complete = b"".join(line for line in lines if read_line(line).stream == "CONTROL")
     if copy.exists() and copy.read_bytes() == complete:
         return
     if copy.exists() and not damaged.exists():
         shutil.copy2(copy, damaged)
-    partial = copy.with_suffix(".partial")
-    with open_private(partial) as output:
-        output.write(complete)
-    sync(partial)
-    partial.rename(copy)
-    sync(copy.parent)
+    replace_private(copy, complete)
 
 
 async def _salvage_stream(

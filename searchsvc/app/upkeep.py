@@ -46,10 +46,10 @@ async def watch_clock(data: Path, keyring: Keyring, notes: HealthNotes) -> None:
     forgotten_at: datetime | None = None
     while True:
         now = datetime.now(UTC)
-        doubt = await asyncio.to_thread(clock_guard.doubt, data, now)
-        notes.note("clock", doubt or await asyncio.to_thread(clock_guard.lag, data, now))
-        if not doubt:
-            await asyncio.to_thread(clock_guard.note, data, now)
+        ahead = await asyncio.to_thread(clock_guard.describe_clock_ahead, data, now)
+        notes.note("clock", ahead or await asyncio.to_thread(clock_guard.describe_clock_behind, data, now))
+        if not ahead:
+            await asyncio.to_thread(clock_guard.record_use, data, now)
             if forgotten_at is None or now - forgotten_at >= FORGET_EVERY:
                 await asyncio.to_thread(keyring.forget, now)
                 forgotten_at = now

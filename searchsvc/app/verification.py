@@ -14,7 +14,7 @@ import msgspec
 from events.chain import GENESIS
 from events.codec import decode_behavior, decode_catalog, decode_dead
 from events.control import ControlState, control_hash, fold_message
-from events.copy import COPY_NAME, read_archive
+from events.copy import COPY_NAME, REMEDY, read_archive
 from events.digest import CatalogFold, DocumentsDigest, state_hash, text_hash
 from events.errors import Corrupt, SearchsvcError, Unavailable
 from events.log import EventLog
@@ -142,7 +142,7 @@ class LogVerification:
         last_copied = len(self._copied_chains) - 1
         if last_copied >= len(self._states):
             missing = f"CONTROL {len(self._states)} to {last_copied} are in the copy and not in the log"
-            raise Corrupt(f"{missing}: `searchsvc events import` restores them")
+            raise Corrupt(f"{missing}; {REMEDY}")
         return f"equal up to CONTROL {last_copied}"
 
     async def _read_catalog(self, event_log: EventLog) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 import msgspec
 
 from events.errors import Unavailable
+from events.tasks import Spawned
 from searchsvc.app.health import HealthNotes
 
 EVERY_S: Final = 1.0
@@ -38,7 +39,7 @@ class Promise(msgspec.Struct, frozen=True):
     part: str
     backlog: Callable[[], Awaitable[str]]
     position: Callable[[], object]
-    restart: Callable[[], Awaitable[None]] | None = None
+    restart: Callable[[], Coroutine[Any, Any, None]] | None = None
     is_busy: Callable[[], bool] = lambda: False
 
 
@@ -53,11 +54,13 @@ class Watchdog:
         self._promises = promises
         self._positions: dict[str, object] = {}
         self._n_still: dict[str, int] = {}
+        self._restarts = Spawned()
 
     async def run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
-            await self.check()
+        async with self._restarts:
+            while True:
+                await asyncio.sleep(EVERY_S)
+                await self.check()
 
     async def check(self) -> None:
         """Check every promise once."""
@@ -79,8 +82,8 @@ class Watchdog:
 
     def _keep(self, part: str) -> None:
         """Note that a part keeps its promise."""
-        if self._n_still.pop(part, 0):
-            self._notes.note(_note(part), "")
+        self._n_still.pop(part, None)
+        self._notes.stalled.pop(part, None)
 
     async def _count(self, promise: Promise, backlog: str) -> None:
         """Note another turn in which a part did not move."""
@@ -88,12 +91,9 @@ class Watchdog:
         n_still = self._n_still[part] = self._n_still.get(part, 0) + 1
         if n_still < (NAME_BUSY_AFTER if is_busy else NAME_AFTER):
             return
-        reason = f"it has not moved for {n_still * EVERY_S:g} s: {backlog}"
-        self._notes.note(_note(part), f"{reason}; a thread works for it and cannot be ended" if is_busy else reason)
+        reason = f"it has not moved for at least {n_still * EVERY_S:g} s: {backlog}"
+        self._notes.stalled[part] = f"{reason}; a thread works for it and cannot be ended" if is_busy else reason
         if promise.restart is not None and not is_busy and n_still % RESTART_AFTER == 0:
             log.error("%s is started anew: %s", part, reason)
-            await promise.restart()
-
-
-def _note(part: str) -> str:
-    return f"{part} stands still"
+            # Ending it may take long, and the other parts are looked at meanwhile.
+            self._restarts.start(promise.restart(), f"restart of {part}")

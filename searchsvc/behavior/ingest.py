@@ -75,6 +75,7 @@ class IngestConsumer:
 
     async def run(self) -> None:
         """Handle deliveries, up to `MAX_IN_FLIGHT` at once."""
+        self._slots = asyncio.Semaphore(MAX_IN_FLIGHT)  # a new one: tasks that were cancelled early gave none back
         async with Spawned() as handling:
             async for delivery in self._log.consume("INGEST", DURABLE):
                 await self._slots.acquire()

@@ -100,7 +100,8 @@ def open_ranking(ranking: RankingShown, user: User | None) -> RankingShown | Non
 class Keyring:
     """The users of one data folder. Look-ups are for any thread. New users are on disk once `flush` has returned.
 
-    path: the SQLite file; created if it does not exist. Raises Corrupt, naming it, if it cannot be read.
+    path: the SQLite file; created if it does not exist. Raises Corrupt if it cannot be read, and Unavailable
+        if it cannot be opened now, both naming it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -116,6 +117,9 @@ class Keyring:
             self._writer.commit()
             (self._secret,) = self._writer.execute("SELECT value FROM secret").fetchone()
             (problem,) = self._writer.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.OperationalError as error:  # a full disk, a lock: the file may be whole
+            self._writer.close()
+            raise Unavailable(f"the keyring {path} cannot be opened now: {error}") from error
         except sqlite3.DatabaseError as error:
             self._writer.close()
             raise Corrupt(f"the keyring {path} cannot be read: {error}") from error

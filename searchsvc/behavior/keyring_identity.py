@@ -5,6 +5,7 @@ Without the keyring, what the log has of shoppers can no longer be read. That mu
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from contextlib import closing
 from datetime import datetime
@@ -15,9 +16,11 @@ import msgspec
 
 from events.errors import Corrupt
 from searchsvc.behavior.keyring import KEYRING_NAME, Keyring, identity_of
-from searchsvc.runtime.files import open_private
+from searchsvc.runtime.files import replace_private
 
 IDENTITY_NAME: Final = "privacy.json"
+
+log = logging.getLogger(__name__)
 
 
 class _Identity(msgspec.Struct, frozen=True):
@@ -25,11 +28,15 @@ class _Identity(msgspec.Struct, frozen=True):
 
 
 def open_or_replace(folder: Path, now: datetime) -> Keyring:
-    """Open the keyring of a data folder. One that cannot be read is moved aside, and another is begun. Blocks."""
+    """Open the keyring of a data folder. One that is damaged is moved aside, and a new one is created. Blocks.
+
+    Raises Unavailable if it cannot be opened now.
+    """
     path = folder / KEYRING_NAME
     try:
         return Keyring(path)
-    except Corrupt:
+    except Corrupt as error:
+        log.error("%s; it is moved aside, and a new keyring is created", error)
         stamp = now.strftime("%Y%m%dT%H%M%SZ")
         for file in (path, *folder.glob(f"{KEYRING_NAME}-*")):
             if file.exists():
@@ -37,30 +44,34 @@ def open_or_replace(folder: Path, now: datetime) -> Keyring:
         return Keyring(path)
 
 
+def remember_keyring(folder: Path, identity: str) -> None:
+    """Remember which keyring a data folder has, if none was remembered. identity: of the keyring. Blocks."""
+    file = folder / IDENTITY_NAME
+    if not file.exists():
+        replace_private(file, msgspec.json.encode(_Identity(identity)) + b"\n")
+
+
 def keyring_loss(folder: Path, identity: str) -> str:
-    """Return what is wrong if a data folder had another keyring; '' if not. The first keyring is remembered.
+    """Return what is wrong if a data folder had another keyring than now; '' if not. Changes nothing.
 
     identity: of the keyring that it has now; '' for none
     """
     file = folder / IDENTITY_NAME
     try:
-        known = msgspec.json.decode(file.read_bytes(), type=_Identity).keyring
+        remembered = msgspec.json.decode(file.read_bytes(), type=_Identity).keyring
     except FileNotFoundError:
-        if not identity:
-            return ""
-        with open_private(file) as output:
-            output.write(msgspec.json.encode(_Identity(identity)) + b"\n")
         return ""
     except msgspec.DecodeError as error:
-        return f"{file} cannot be read: {error}"
-    if known == identity:
+        remedy = "to accept the keyring that is there now, delete it and restart the service"
+        return f"{file} cannot be read: {error}; {remedy}"
+    if remembered == identity:
         return ""
     damaged = sorted(folder.glob("privacy-damaged-*.sqlite"))
     where = f"; what could not be read is {damaged[-1]}" if damaged else ""
     return (
         f"{folder / KEYRING_NAME} is not the file that this folder had{where}: what shoppers typed before cannot be "
-        "read, and an erasure finds nothing of theirs. Put the file back while the service is stopped, or delete "
-        f"{file} to accept the loss"
+        "read, and an erasure finds nothing of theirs. Stop the service and put the file back; or, to accept the loss, "
+        f"delete {file} and restart the service"
     )
 
 

@@ -70,13 +70,13 @@ class ServiceClient:
         Raises click.ClickException with the service's message if it refuses, or if no service answers.
         """
         body = msgspec.json.encode(json) if json is not None else content
-        give_up_s = time.monotonic() + patience_s
+        deadline_s = time.monotonic() + patience_s
         while True:
             try:
                 response = self._http.request(method, path, content=body, params=params)
             except self._connection_error as error:
                 reason = f"no service answers at {self.url} ({error}); start one with `searchsvc serve`"
-                if not self._has_answered or time.monotonic() > give_up_s:
+                if not self._has_answered or time.monotonic() > deadline_s:
                     raise click.ClickException(reason) from error
                 wait_s = RETRY_S
             else:
@@ -84,7 +84,7 @@ class ServiceClient:
                 if response.status_code < 400:
                     return msgspec.json.decode(response.content, type=answer)
                 reason = _error_message(response)
-                if response.status_code not in TEMPORARY or time.monotonic() > give_up_s:
+                if response.status_code not in TEMPORARY or time.monotonic() > deadline_s:
                     raise click.ClickException(reason)
                 wait_s = _retry_after_s(response)
             on_wait(reason)

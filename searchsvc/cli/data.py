@@ -29,6 +29,8 @@ POLL_S: Final = 0.1
 MAX_SHOWN_REFUSALS: Final = 10
 # Without progress for this long, health is asked whether the index stands still.
 STALLED_S: Final = 20.0
+# Parts of the service that an index needs.
+NEEDED: Final = ("control", "indexers")
 # How long an index may report an error: a cluster may be away for a moment.
 FAILED_S: Final = 15.0
 # How long a request is repeated while the service answers that it cannot take it now.
@@ -188,7 +190,8 @@ def _stall(client: ServiceClient, index: str) -> str:
     health = client.health()
     if health.status == "corrupt":
         return "; ".join(health.reasons)
-    return next((reason for reason in health.reasons if reason.startswith(f"index {index} stands still")), "")
+    parts = (part for part in (f"index {index}", *NEEDED) if part in health.stalled)
+    return next((f"{part} stands still: {health.stalled[part]}" for part in parts), "")
 
 
 @contextmanager

@@ -41,6 +41,9 @@ class VectorCache:
         self._dimension = dimension
         try:
             self._database = _open(path)
+        except sqlite3.OperationalError as error:  # a full disk, a lock: the file may be whole
+            log.warning("the vector cache %s cannot be opened, vectors are kept in memory: %s", path, error)
+            self._database = _open(Path(IN_MEMORY))
         except sqlite3.DatabaseError as error:
             self._begin_anew(error)
 
@@ -50,7 +53,7 @@ class VectorCache:
         keys = list(text_of)
         vectors: dict[str, FloatArray] = {}
         for start in range(0, len(keys), LOOKUP_BATCH):
-            nothing: list[tuple[bytes, bytes]] = []
+            nothing: list[tuple[bytes, object]] = []
             for key, blob in self._attempt(partial(self._rows, keys[start : start + LOOKUP_BATCH]), nothing):
                 vector = _vector(blob)
                 if vector is not None and len(vector) == self._dimension:
@@ -65,10 +68,10 @@ class VectorCache:
     def close(self) -> None:
         self._database.close()
 
-    def _rows(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    def _rows(self, keys: Sequence[bytes]) -> list[tuple[bytes, object]]:
         marks = ",".join("?" * len(keys))
-        found = self._database.execute(f"SELECT text, vector FROM vectors WHERE text IN ({marks})", keys)  # noqa: S608 - marks only
-        return found.fetchall()
+        rows = self._database.execute(f"SELECT text, vector FROM vectors WHERE text IN ({marks})", keys)  # noqa: S608 - marks only
+        return rows.fetchall()
 
     def _write(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
         with self._database:
@@ -118,8 +121,10 @@ def _blob(vector: FloatArray) -> bytes:
     return content + zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little")
 
 
-def _vector(blob: bytes) -> FloatArray | None:
+def _vector(blob: object) -> FloatArray | None:
     """Return the vector that was stored; None if it was not stored like this."""
+    if not isinstance(blob, bytes):
+        return None
     content, checksum = blob[:-CHECKSUM_BYTES], blob[-CHECKSUM_BYTES:]
     if len(content) % 2 or zlib.crc32(content).to_bytes(CHECKSUM_BYTES, "little") != checksum:
         return None

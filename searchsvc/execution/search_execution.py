@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from events.errors import Unavailable
+from searchsvc.analysis.query_syntax import read_query
 from searchsvc.execution.load import SearchLoad
 from searchsvc.runtime.batches import Batches
 from searchsvc.search.answer import SearchOutcome
@@ -30,8 +31,8 @@ from searchsvc.state.serving_state import ServingState
 
 # Writing out a longer page takes as long as finding it.
 MAX_SHORT_WINDOW: Final = 100
-# More words are corrected and compared for as long; a phrase may be looked for in every document.
-MAX_SHORT_WORDS: Final = 12
+# Characters of a query: more words take longer to correct and compare. A phrase may be looked for in every document.
+MAX_SHORT_QUERY: Final = 80
 # Marking words in a document takes as long as reading so many.
 HIGHLIGHTED: Final = 32
 
@@ -67,8 +68,8 @@ class SearchJob(msgspec.Struct, frozen=True):
     def is_short(self) -> bool:
         """Whether everything except encoding takes a millisecond or two. Raises InvalidInput."""
         snapshot, request = self.state.snapshots.get(self.index), self.request
-        few_words = request.query.count(" ") < MAX_SHORT_WORDS and '"' not in request.query
-        plain = few_words and not request.sort and not request.distinct and request.window <= MAX_SHORT_WINDOW
+        is_simple = len(request.query) <= MAX_SHORT_QUERY and not read_query(request.query).has_signs
+        plain = is_simple and not request.sort and not request.distinct and request.window <= MAX_SHORT_WINDOW
         if not plain or snapshot is None or not snapshot.is_fast or self.rehearsal:
             return False
         n_documents = request.limit * (HIGHLIGHTED if request.highlighting() is not None else 1)

@@ -31,13 +31,19 @@ class ClientAddress:
     def _behind_proxies(self, address: str, forwarded: str) -> str:
         """Return the nearest address that is no trusted proxy's. forwarded: the farthest first"""
         for farther in reversed([part.strip() for part in forwarded.split(",") if part.strip()]):
-            if not self._is_trusted(address) or not _is_address(farther):
+            if not is_within(address, self._proxies) or not _is_address(farther):
                 break
             address = farther
         return address
 
-    def _is_trusted(self, address: str) -> bool:
-        return _is_address(address) and any(ipaddress.ip_address(address) in network for network in self._proxies)
+
+def is_within(address: str, networks: Sequence[Network]) -> bool:
+    """Return whether an address, also an IPv4 address that is written as IPv6, is in one of some networks."""
+    if not _is_address(address):
+        return False
+    parsed = ipaddress.ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
+    return any((mapped or parsed) in network for network in networks)
 
 
 def _is_address(text: str) -> bool:

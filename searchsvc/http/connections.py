@@ -1,7 +1,7 @@
 """Which connections the server holds, and which it closes. Knows nothing of HTTP.
 
-Whoever waits for a client is closed first: a connection on which nothing is asked costs a client nothing, and must keep
-nobody out. What a client has asked for is never interrupted by another one.
+If there are too many, one that waits for its client is closed: first one on which nothing is asked, because that costs
+its client nothing. A request that is being answered is never closed for another client.
 """
 
 from __future__ import annotations
@@ -19,14 +19,20 @@ MIN_BODY_BYTES_PER_S: Final = 4096
 # The rate of a body counts after this time.
 BODY_RATE_AFTER_S: Final = 30.0
 # How much a client loses if the connection is closed: at first nothing was asked.
+_LATE: Final[dict[Waiting, str]] = {
+    "request": "no request came in time",
+    "header": "the header of a request was not complete in time",
+    "body": "the body of a request came too slowly",
+    "reader": "the client did not read its answer in time",
+}
 _LOSS: Final[dict[Waiting, int]] = {"request": 0, "header": 1, "body": 2, "reader": 3, "": 4}
 
 
 class Timeouts(msgspec.Struct, frozen=True):
     """How long a connection may wait for its client, in seconds.
 
-    first: for the first request, until its header is complete
-    header: for the rest of a header
+    first: for the first byte of the first request
+    header: for a header, from its first byte
     idle: for another request
     body: for the next bytes of a body
     reader: for the client to take any bytes of an answer
@@ -130,7 +136,7 @@ class Connections:
     def sweep(self, now: float) -> None:
         """Close the connections that have waited too long for their clients."""
         for held in [held for held in self._held if self._is_late(held, now)]:
-            self._drop(held, f"the client kept the service waiting for its {held.waits_for}")
+            self._drop(held, _LATE[held.waits_for])
 
     def _is_late(self, held: Held, now: float) -> bool:
         waited_s = now - held.waits_since

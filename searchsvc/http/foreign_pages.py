@@ -2,7 +2,7 @@
 
 A browser sends a form, or JSON as `text/plain`, to any address that it can reach, also to a service on the same
 machine; and a name that is made to lead there (DNS rebinding) lets a page read the answers, too. Both can be told
-apart: such a request names a foreign origin, or a host that is not ours.
+apart: such a request names a foreign origin, or a host that is not ours. Requests that only read are not checked.
 """
 
 from __future__ import annotations

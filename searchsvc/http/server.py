@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import resource
 import socket
@@ -22,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from events.errors import Unavailable
-from searchsvc.http.client_address import Network
+from searchsvc.http.client_address import Network, is_within
 from searchsvc.http.connections import Connections, Limits, Timeouts, Waiting
 from searchsvc.http.problems import MEDIA_TYPE, Problem
 
@@ -46,7 +45,7 @@ class HttpServer:
         self, app: ASGIApp, limits: Limits, proxies: Sequence[Network] = (), timeouts: Timeouts | None = None
     ) -> None:
         timeouts = timeouts or Timeouts()
-        limits = msgspec.structs.replace(limits, connections=min(limits.connections, _max_connections()))
+        limits = msgspec.structs.replace(limits, connections=min(limits.connections, _raise_file_limit()))
         self._config = UvicornConfig(
             app=app,
             lifespan="off",
@@ -65,12 +64,14 @@ class HttpServer:
         self._sweeping: asyncio.Task[None] | None = None
 
     async def start(self, bound: socket.socket) -> None:
-        """Accept connections on a bound socket from now on. Raises Unavailable if another process was faster."""
+        """Accept connections on a bound socket from now on. Raises Unavailable if the socket cannot listen."""
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(self._connection, sock=bound, backlog=BACKLOG)
         except OSError as error:
-            raise Unavailable(f"the port is taken meanwhile: {error.strerror}; take another --port") from error
+            raise Unavailable(
+                f"cannot listen: {error.strerror}; if the port is taken, choose another --port"
+            ) from error
         self._sweeping = asyncio.create_task(self._sweep(), name="http connections")
 
     async def stop(self, timeout_s: float) -> None:
@@ -94,7 +95,7 @@ class HttpServer:
             await asyncio.sleep(SWEEP_EVERY_S)
             for connection in list(self._state.connections):
                 if isinstance(connection, Connection):
-                    connection.look()
+                    connection.update_wait()
             self._connections.sweep(time.monotonic())
 
 
@@ -114,12 +115,13 @@ class Connection(HttpToolsProtocol):
         self.n_body_bytes = 0
         self._n_header_bytes = 0
         self._n_unsent = 0
+        self._in_header = False
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.address = self.client[0] if self.client is not None else ""
-        if not self._connections.admit(self, is_exempt=_is_within(self.address, self._proxies)):
+        if not self._connections.admit(self, is_exempt=is_within(self.address, self._proxies)):
             self._refuse(503, "unavailable", "all connections are in use")
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -132,25 +134,28 @@ class Connection(HttpToolsProtocol):
         if self.waits_for == "body":
             self.waits_since = time.monotonic()
         super().data_received(data)
-        if self.waits_for == "header":
-            self._n_header_bytes += len(data)
-            if self._n_header_bytes > MAX_HEADER_BYTES:
-                self._refuse(431, "too-large", f"the header is too long; allowed: {MAX_HEADER_BYTES} bytes")
+        # A header that is not complete yet, or what follows a chunked body.
+        if self._in_header:
+            self._count_header(len(data))
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        if not self._is_answering:
-            self._n_header_bytes = 0
-            self.request_since = time.monotonic()
-            self._wait_for("header")
+        self._in_header, self._n_header_bytes = True, 0
+        self._update_wait()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        if not self._in_header:
+            self._count_header(len(name) + len(value))
 
     def on_headers_complete(self) -> None:
-        was_answering = self._is_answering
+        self._in_header, self._n_header_bytes = False, 0
         super().on_headers_complete()
-        if not was_answering:
-            self._wait_for("body")
+        self._update_wait()
 
     def on_body(self, body: bytes) -> None:
+        if self._is_refused:
+            return
         if not self.cycle.response_complete and not self._connections.count_body(self, len(body)):
             self._refuse(503, "unavailable", "the service holds too many requests that are not answered yet")
             return
@@ -158,22 +163,22 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        if self._is_answering:
-            self._wait_for("")
+        self._update_wait()
 
     def on_response_complete(self) -> None:
-        self._connections.count_body(self, -self.n_body_bytes)
+        if not self.pipeline:
+            self._connections.count_body(self, -self.n_body_bytes)
         self.has_served = True
         super().on_response_complete()
-        self._wait_for("" if self._is_answering else "request")
+        self._update_wait()
 
-    def look(self) -> None:
-        """Notice what no callback tells: whether the client takes what was sent, and whether we read from it."""
+    def update_wait(self) -> None:
+        """Update what no callback reports: whether the client takes what was sent, and whether reading is paused."""
         n_unsent = self.transport.get_write_buffer_size() if self.flow.write_paused else 0
         if n_unsent and (self.waits_for != "reader" or n_unsent != self._n_unsent):
             self._wait_for("reader")
         elif not n_unsent and self.waits_for == "reader":
-            self._wait_for("" if self._is_answering else "request")
+            self._wait_for(self._next_wait())
         elif self.waits_for == "body" and self.flow.read_paused:
             self._wait_for("body")
         self._n_unsent = n_unsent
@@ -193,12 +198,40 @@ class Connection(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is not None and not cycle.response_complete
 
+    def _next_wait(self) -> Waiting:
+        """Return what the connection waits for, apart from a client that reads too slowly."""
+        if self._is_answering:
+            return "body" if self.cycle.more_body else ""
+        return "header" if self._in_header else "request"
+
+    def _update_wait(self) -> None:
+        waits_for = self._next_wait()
+        if waits_for != self.waits_for:
+            self._wait_for(waits_for)
+
     def _wait_for(self, waits_for: Waiting) -> None:
-        self.waits_for, self.waits_since = waits_for, time.monotonic()
+        now = time.monotonic()
+        if waits_for in ("header", "body") and waits_for != self.waits_for:
+            self.request_since = now
+        self.waits_for, self.waits_since = waits_for, now
+
+    def _count_header(self, n_bytes: int) -> None:
+        self._n_header_bytes += n_bytes
+        if self._n_header_bytes > MAX_HEADER_BYTES:
+            self._refuse(431, "too-large", f"the header is too long; allowed: {MAX_HEADER_BYTES} bytes")
 
     def _refuse(self, status: int, name: str, detail: str) -> None:
-        """Answer a problem, and close the connection."""
+        """Answer a problem, and close the connection. If an earlier answer is not complete, only close it."""
+        if self._is_refused or self.transport.is_closing():
+            return
         self._is_refused = True
+        if self._is_answering:
+            is_first = not self.pipeline and not self.cycle.response_started and self.cycle.more_body
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+            if not is_first:
+                self.transport.abort()
+                return
         content = msgspec.json.encode(Problem(f"urn:searchsvc:{name}", name.replace("-", " "), status, detail))
         retry = b"retry-after: 1\r\n" if status == 503 else b""
         head = b"%scontent-type: %s\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n"
@@ -209,15 +242,8 @@ class Connection(HttpToolsProtocol):
         self.loop.call_later(LINGER_S, self.transport.abort)
 
 
-def _is_within(address: str, networks: Sequence[Network]) -> bool:
-    try:
-        return any(ipaddress.ip_address(address) in network for network in networks)
-    except ValueError:
-        return False
-
-
-def _max_connections() -> int:
-    """Return how many connections the limit of open files allows, after raising it as far as it may be."""
+def _raise_file_limit() -> int:
+    """Raise the limit of open files as far as it may be; return how many connections it allows."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

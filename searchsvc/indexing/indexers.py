@@ -47,7 +47,7 @@ class Indexers:
     encoder: None if documents get no vectors.
     compare: compares a rebuilt index with the one it replaces.
     current_step: what `reconcile` does now; '' while nothing is to be done
-    n_steps: steps that `reconcile` has done since the start
+    n_steps: how often `current_step` has changed
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Indexers:
         return running.indexer if running is not None else None
 
     def progress(self, name: str) -> object:
-        """Return what changes as long as an index's documents are written: it compares equal while they are not."""
+        """Return a value that changes while documents of an index are written, or those of any index are encoded."""
         running = self._running.get(name)
         if running is None or running.indexer.engine is None:
             return None
@@ -120,6 +120,8 @@ class Indexers:
         if running is not None:
             await end([running.task])
             await running.indexer.close(save=False)
+            if self._running.get(name) is not running:
+                return  # the index was deleted meanwhile
             running.task = asyncio.create_task(self._supervise(running.indexer), name=f"indexer {name}")
 
     def rebuild(self, name: str, *, previous: bool = False, force: bool = False) -> RebuildStatus:

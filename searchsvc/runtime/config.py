@@ -131,7 +131,7 @@ class HttpConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     allowed_hosts: names that it is called by; addresses and names without a dot always may be used.
     allowed_origins: sites whose pages may change something, such as https://shop.example; its own pages always may.
     trusted_proxies: addresses or networks of reverse proxies: X-Forwarded-For of theirs names the client.
-    connections: at once; for one more, the one that has waited longest for its client is closed.
+    connections: at once; for one more, one that waits for its client is closed.
     connections_per_client: the same for one address; reverse proxies may have any number.
     body_mb: of requests that are not answered yet, together.
     """

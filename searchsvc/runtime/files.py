@@ -14,3 +14,18 @@ def open_private(path: Path) -> BinaryIO:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a device, such as /dev/stdout
         os.fchmod(descriptor, 0o600)
     return os.fdopen(descriptor, "wb")
+
+
+def replace_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, whole or not at all, and have it on disk. Blocks."""
+    partial = path.with_name(f"{path.name}.partial")
+    with open_private(partial) as output:
+        output.write(content)
+        output.flush()
+        os.fsync(output.fileno())
+    partial.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -22,7 +22,7 @@ from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.writer import BehaviorWriter
 from searchsvc.state.serving import Serving
 
-# Checked before other work of the event loop has a turn.
+# After so many, other tasks of the event loop get a turn.
 EVENTS_A_TURN: Final = 50
 
 

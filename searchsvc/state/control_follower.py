@@ -81,7 +81,9 @@ def _require_event(record: Record) -> None:
     except LaterVersion:
         return
     except Corrupt as error:
-        raise Corrupt(f"CONTROL {record.seq}: {error}; `searchsvc events repair` makes a log without it") from error
+        raise Corrupt(
+            f"CONTROL {record.seq}: {error}; `searchsvc events repair` replaces it by `message_lost`"
+        ) from error
 
 
 def _structure(state: ControlState) -> dict[str, tuple[int, int]]:

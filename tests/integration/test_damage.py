@@ -26,7 +26,7 @@ from events.errors import Corrupt, Unavailable
 from events.jetstream.event_log import connect
 from events.log import Entry
 from events.types import InteractionRecorded
-from searchsvc.app.repair import INTERRUPTED_REPAIR
+from searchsvc.app.repair import INTERRUPTED_REPAIR, RepairReport
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
@@ -289,11 +289,14 @@ def test_repair_takes_unusual_messages_and_continues_after_an_interruption(tmp_p
 
     # As after a repair that was killed when it had moved the store away: no service starts until it is finished.
     (archive,) = folder.glob("repair-*.ndjson")
-    (folder / INTERRUPTED_REPAIR).write_text(str(archive))
+    (folder / INTERRUPTED_REPAIR).write_bytes(
+        msgspec.json.encode(RepairReport(lost=["CATALOG 7"], archive=str(archive), damaged_store="aside"))
+    )
+    shutil.rmtree(folder / "nats")
     refused = run("serve", "--data-dir", str(folder), "--port", "0")
     assert (refused.status, "interrupted" in refused.stderr) == (1, True), refused.stderr
     again = run("events", "repair", "--data-dir", str(folder))
-    assert (again.status, "CATALOG 3" in again.stdout) == (0, True), again
+    assert (again.status, "CATALOG 3" in again.stdout, "lost: CATALOG 7" in again.stdout) == (0, True, True), again
     service = RunningService(folder)
     assert service.call("GET", "/v1/indexes/shop")[1]["n_documents"] == 2
     _, health = service.call("GET", "/health/ready")

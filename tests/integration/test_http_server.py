@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from typing import Any
 
 import pytest
@@ -194,6 +194,53 @@ async def test_several_requests_on_one_connection_are_answered_in_order() -> Non
         answer = await server.ask(get_request(more="") + body + get_request(more="") + body + get_request())
         assert answer.count(b"HTTP/1.1 20") == 5
         assert answer.endswith(b"hello")
+
+
+BODY_THAT_NEVER_COMES = b"POST /length HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        get_request(more="") + BODY_THAT_NEVER_COMES,
+        get_request(more="") + b"GET /hello HTTP/1.1\r\nX-Half: ",
+        get_request(more="") + get_request(more="") + BODY_THAT_NEVER_COMES,
+    ],
+    ids=["a body", "a header", "the body of the third"],
+)
+async def test_a_client_that_keeps_the_service_waiting_behind_an_answer_is_closed(sent: bytes) -> None:
+    async with serving(timeouts=QUICK) as server:
+        assert (await server.ask(sent)).startswith(b"HTTP/1.1 200")
+        assert await is_served(server)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        get_request(more="") + b"GET /hello HTTP/1.1\r\nX-Long: " + b"x" * 2 * MAX_HEADER_BYTES,
+        b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+        + b"".join(b"X-%d: %s\r\n" % (i, b"x" * 1000) for i in range(2 * MAX_HEADER_BYTES // 1000)),
+    ],
+    ids=["a second header", "trailers"],
+)
+async def test_no_header_is_endless_wherever_it_stands(sent: bytes) -> None:
+    async with serving() as server:
+        with suppress(ConnectionError):
+            await server.ask(sent)
+        assert await is_served(server)
+
+
+async def test_junk_behind_a_request_is_no_answer_to_it_and_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async with serving() as server:
+        for _ in range(5):
+            answer = await server.ask(get_request(more="") + b"\x16\x03 junk\r\n\r\n")
+            assert answer == b"" or answer.startswith(b"HTTP/1.1 200")
+        for _ in range(5):
+            chunks = b"".join(b"1\r\na\r\n" for _ in range(50))
+            head = b"POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            assert (await server.ask(head + chunks + b"zz\r\n")).startswith(b"HTTP/1.1 400")
+        assert await is_served(server)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_a_stop_finishes_what_was_asked() -> None:

@@ -13,8 +13,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def test_a_new_folder_takes_any_time(tmp_path: Path) -> None:
-    assert clock_guard.doubt(tmp_path, NOW) == ""
-    assert clock_guard.lag(tmp_path, NOW) == ""
+    assert clock_guard.describe_clock_ahead(tmp_path, NOW) == ""
+    assert clock_guard.describe_clock_behind(tmp_path, NOW) == ""
 
 
 @pytest.mark.parametrize(
@@ -29,23 +29,23 @@ def test_a_new_folder_takes_any_time(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_asked_about(tmp_path: Path, days: float, is_doubted: bool, lags: bool) -> None:
-    clock_guard.note(tmp_path, NOW)
+    clock_guard.record_use(tmp_path, NOW)
     later = NOW + timedelta(days=days)
-    assert bool(clock_guard.doubt(tmp_path, later)) == is_doubted
-    assert bool(clock_guard.lag(tmp_path, later)) == lags
+    assert bool(clock_guard.describe_clock_ahead(tmp_path, later)) == is_doubted
+    assert bool(clock_guard.describe_clock_behind(tmp_path, later)) == lags
 
 
 def test_the_latest_time_counts_and_only_the_owner_reads_it(tmp_path: Path) -> None:
-    clock_guard.note(tmp_path, NOW)
-    clock_guard.note(tmp_path, NOW - timedelta(days=300))
-    assert clock_guard.doubt(tmp_path, NOW + timedelta(days=1)) == ""
-    clock_guard.note(tmp_path, NOW + timedelta(days=40))
-    assert clock_guard.doubt(tmp_path, NOW + timedelta(days=41)) == ""
+    clock_guard.record_use(tmp_path, NOW)
+    clock_guard.record_use(tmp_path, NOW - timedelta(days=300))
+    assert clock_guard.describe_clock_ahead(tmp_path, NOW + timedelta(days=1)) == ""
+    clock_guard.record_use(tmp_path, NOW + timedelta(days=40))
+    assert clock_guard.describe_clock_ahead(tmp_path, NOW + timedelta(days=41)) == ""
     assert (tmp_path / clock_guard.CLOCK_NAME).stat().st_mode & 0o777 == 0o600
 
 
 def test_a_damaged_note_is_no_note(tmp_path: Path) -> None:
     (tmp_path / clock_guard.CLOCK_NAME).write_bytes(b"\0\0")
-    assert clock_guard.doubt(tmp_path, NOW) == ""
-    clock_guard.note(tmp_path, NOW)
-    assert clock_guard.doubt(tmp_path, NOW + timedelta(days=31))
+    assert clock_guard.describe_clock_ahead(tmp_path, NOW) == ""
+    clock_guard.record_use(tmp_path, NOW)
+    assert clock_guard.describe_clock_ahead(tmp_path, NOW + timedelta(days=31))

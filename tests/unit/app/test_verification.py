@@ -104,7 +104,7 @@ async def test_a_lost_message_is_named(shop: Shop) -> None:
 async def test_a_change_that_only_the_copy_has_is_named(shop: Shop) -> None:
     served = shop.served()
     shop.log.lose("CONTROL", 1)
-    assert "`searchsvc events import` restores them" in doubts(await shop.verify(lambda: served))["log and copy"]
+    assert "`searchsvc events repair` restores CONTROL" in doubts(await shop.verify(lambda: served))["log and copy"]
 
 
 async def test_another_state_than_the_replayed_one_is_doubted(shop: Shop) -> None:

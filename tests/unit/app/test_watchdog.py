@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import pytest
@@ -11,7 +12,7 @@ from searchsvc.app.health import HealthNotes
 from searchsvc.app.watchdog import NAME_AFTER, NAME_BUSY_AFTER, RESTART_AFTER, Promise, Watchdog
 
 pytestmark = pytest.mark.anyio
-NOTE: Final = "follower stands still"
+PART: Final = "follower"
 
 
 class Follower:
@@ -31,10 +32,11 @@ class Follower:
         """Let the watchdog check n times; return what is noted."""
         for _ in range(n):
             await self.watchdog.check()
-        return self.notes.reasons
+            await asyncio.sleep(0)  # what is started anew
+        return self.notes.stalled
 
     def _promises(self) -> list[Promise]:
-        promise = Promise("follower", self._backlog, lambda: self.position, self._restart, is_busy=lambda: self.is_busy)
+        promise = Promise(PART, self._backlog, lambda: self.position, self._restart, is_busy=lambda: self.is_busy)
         return [] if self.is_gone else [promise]
 
     async def _backlog(self) -> str:
@@ -65,7 +67,7 @@ async def test_a_part_that_stands_still_is_named_then_started_anew_until_it_move
     await follower.turns(1)
     follower.end = 3
     assert await follower.turns(NAME_AFTER - 1) == {}
-    assert await follower.turns(1) == {NOTE: f"it has not moved for {NAME_AFTER} s: 3 messages wait"}
+    assert await follower.turns(1) == {PART: f"it has not moved for at least {NAME_AFTER} s: 3 messages wait"}
     await follower.turns(RESTART_AFTER - NAME_AFTER)
     assert follower.n_restarts == 1
     await follower.turns(RESTART_AFTER)
@@ -95,6 +97,6 @@ async def test_nothing_is_said_of_a_part_while_the_log_is_away() -> None:
 async def test_a_part_that_is_gone_is_not_named_any_more() -> None:
     follower = Follower()
     follower.end = 3
-    assert NOTE in await follower.turns(NAME_AFTER + 1)
+    assert PART in await follower.turns(NAME_AFTER + 1)
     follower.is_gone = True
     assert await follower.turns(1) == {}

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from events.errors import Corrupt
+from events.errors import Corrupt, Unavailable
 from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
-from searchsvc.behavior.keyring_identity import IDENTITY_NAME, keyring_loss, open_or_replace, stored_identity
+from searchsvc.behavior.keyring_identity import (
+    IDENTITY_NAME,
+    keyring_loss,
+    open_or_replace,
+    remember_keyring,
+    stored_identity,
+)
 from tests.factories import NOW
 
 
@@ -19,6 +27,7 @@ def filled(folder: Path) -> str:
     for i in range(300):
         keyring.user(f"user {i}", NOW)
     identity = keyring.identity
+    remember_keyring(folder, identity)
     assert keyring_loss(folder, identity) == ""
     keyring.close()
     return identity
@@ -63,8 +72,10 @@ def test_a_lost_keyring_is_named_until_the_loss_is_accepted(
         assert "is not the file that this folder had" in reason
         assert ("privacy-damaged-" in reason) == is_kept
     assert len(list(tmp_path.glob("privacy-damaged-*.sqlite"))) == is_kept
+    remember_keyring(tmp_path, keyring.identity)
+    assert keyring_loss(tmp_path, keyring.identity), "the loss is not accepted by a restart alone"
     (tmp_path / IDENTITY_NAME).unlink()
-    assert keyring_loss(tmp_path, keyring.identity) == ""
+    remember_keyring(tmp_path, keyring.identity)
     assert keyring_loss(tmp_path, keyring.identity) == ""
 
 
@@ -86,3 +97,15 @@ def test_a_keyring_that_cannot_be_read_has_no_identity(tmp_path: Path) -> None:
     (tmp_path / KEYRING_NAME).write_bytes(b"\x01" * 5000)
     with pytest.raises(Corrupt, match="cannot be read"):
         stored_identity(tmp_path)
+
+
+def test_a_keyring_that_is_locked_is_left_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path)
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda path, **options: connect(path, timeout=0.05, **options))
+    with closing(connect(tmp_path / KEYRING_NAME)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Unavailable, match="cannot be opened now"):
+            open_or_replace(tmp_path, NOW)
+        other.rollback()
+    assert list(tmp_path.glob("privacy-damaged-*")) == []

@@ -72,6 +72,15 @@ def test_any_byte_of_the_copy_may_differ_while_the_stream_is_whole(tmp_path: Pat
     assert not any(piece.loss for piece in salvaged)
 
 
+def test_a_damaged_line_feed_loses_no_later_message(tmp_path: Path) -> None:
+    records = messages()
+    content = bytearray(copy_of(tmp_path, records))
+    content[content.index(b"\n")] ^= 1
+    salvaged = salvage(bytes(content), [])
+    assert [piece.record.seq for piece in salvaged if not piece.loss] == [3, 4, 5]
+    assert [piece.record.data for piece in salvage(bytes(content), records)] == [record.data for record in records]
+
+
 def test_what_the_stream_holds_after_the_copy_is_taken_from_it(tmp_path: Path) -> None:
     records = messages()
     salvaged = salvage(copy_of(tmp_path, records[:2]), records[1:])
