@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import nats
 import nats.errors
@@ -20,6 +20,8 @@ from events.jetstream.connection import translate
 from events.jetstream.session import TIMEOUT_S, Session
 from events.log import Position, Record
 from events.streams import FORMAT, FORMAT_KEY, STREAMS, StreamName, StreamSpec
+
+T = TypeVar("T")
 
 STREAM_DIFFERS: Final = 10058
 
@@ -63,12 +65,9 @@ class ServerStreams:
 
     async def _is_unmarked(self, stream: StreamName) -> bool:
         """Whether a stream names no format. Raises Corrupt if it names another one, or none and holds messages."""
-        try:
-            info = await self._session.connection.call(self._session.js.stream_info(stream), f"looking at {stream}")
-        except nats.js.errors.NotFoundError:
+        info = await self._existing(self._session.js.stream_info(stream), f"looking at {stream}")
+        if info is None:
             return False
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise translate(error, f"looking at {stream}") from error
         stored_format = (info.config.metadata or {}).get(FORMAT_KEY)
         if stored_format == str(FORMAT):
             return False
@@ -98,33 +97,21 @@ class ServerStreams:
         return info.state.bytes / info.state.messages if info.state.messages else 0.0
 
     async def last_seq(self, stream: StreamName, subject: str) -> int:
-        purpose = f"looking for the newest {subject} of {stream}"
-        try:
-            found = await self._session.connection.call(self._session.js.get_last_msg(stream, subject), purpose)
-        except nats.js.errors.NotFoundError:
-            return 0
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise translate(error, purpose) from error
-        return found.seq or 0
+        message = await self._existing(
+            self._session.js.get_last_msg(stream, subject), f"looking for the newest {subject} of {stream}"
+        )
+        return (message.seq or 0) if message is not None else 0
 
     async def n_waiting(self, stream: StreamName, durable: str) -> int:
-        purpose = f"looking at {durable} of {stream}"
-        try:
-            found = await self._session.connection.call(self._session.js.consumer_info(stream, durable), purpose)
-        except nats.js.errors.NotFoundError:
-            return 0
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise translate(error, purpose) from error
-        return found.num_pending or 0
+        consumer = await self._existing(
+            self._session.js.consumer_info(stream, durable), f"looking at {durable} of {stream}"
+        )
+        return (consumer.num_pending or 0) if consumer is not None else 0
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
-        purpose = f"looking at {stream} {seq}"
-        try:
-            message = await self._session.connection.call(self._session.js.get_msg(stream, seq, direct=True), purpose)
-        except nats.js.errors.NotFoundError:
+        message = await self._existing(self._session.js.get_msg(stream, seq, direct=True), f"looking at {stream} {seq}")
+        if message is None:
             return None
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise translate(error, purpose) from error
         return _record(stream, message.subject or "", seq, message.headers or {}, message.data or b"")
 
     async def last(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, Record]:
@@ -139,6 +126,15 @@ class ServerStreams:
                 return await self._received(stream, replies, purpose)
             finally:
                 await replies.unsubscribe()
+        except (TimeoutError, nats.errors.Error, OSError) as error:
+            raise translate(error, purpose) from error
+
+    async def _existing(self, request: Coroutine[Any, Any, T], purpose: str) -> T | None:
+        """Return the result of a request; None if what it asks for does not exist. Raises the project's errors."""
+        try:
+            return await self._session.connection.call(request, purpose)
+        except nats.js.errors.NotFoundError:
+            return None
         except (TimeoutError, nats.errors.Error, OSError) as error:
             raise translate(error, purpose) from error
 

@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from events.snapshot import sync
+
 
 def open_private(path: Path) -> BinaryIO:
     """Open a file for writing that only its owner may read, also if it existed with other permissions."""
@@ -21,11 +23,6 @@ def replace_private(path: Path, content: bytes) -> None:
     partial = path.with_name(f"{path.name}.partial")
     with open_private(partial) as output:
         output.write(content)
-        output.flush()
-        os.fsync(output.fileno())
+    sync(partial)
     partial.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)

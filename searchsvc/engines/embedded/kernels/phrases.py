@@ -29,16 +29,17 @@ def count_phrases(
         for entry in range(starts[slot], starts[slot + 1]):
             last_position = max(last_position, int(positions[entry]))
     # The words of the phrase in one slot, and by field and position the places where the word there can stand in it.
-    found = np.empty(longest, np.int64)
+    entries_of = np.empty(longest, np.int64)
+    at = np.empty(longest, np.uint32)
     standing = np.zeros((n_fields, last_position + 1), np.uint32)
 
     def find_words(slot: int) -> int:
-        """Write the entries of a slot that are words of the phrase to `found` and `standing`; return their number."""
+        """Write the entries of a slot that are words of the phrase to these three; return their number."""
         n = 0
         for entry in range(starts[slot], starts[slot + 1]):
             index = np.searchsorted(words, row_words[entry])
             if index < words.shape[0] and words[index] == row_words[entry]:
-                found[n] = entry
+                entries_of[n], at[n] = entry, places[index]
                 standing[fields[entry], positions[entry]] |= places[index]
                 n += 1
         return n
@@ -55,9 +56,8 @@ def count_phrases(
     for row in range(slots.shape[0]):
         n = find_words(slots[row])
         for i in range(n):
-            field, position = int(fields[found[i]]), int(positions[found[i]])
-            index = np.searchsorted(words, row_words[found[i]])
-            if places[index] & np.uint32(1) and begins(field, position) and counts[row, field] < 255:
+            field, position = int(fields[entries_of[i]]), int(positions[entries_of[i]])
+            if at[i] & np.uint32(1) and begins(field, position) and counts[row, field] < 255:
                 counts[row, field] += 1
         for i in range(n):
-            standing[fields[found[i]], positions[found[i]]] = 0
+            standing[fields[entries_of[i]], positions[entries_of[i]]] = 0
