@@ -21,7 +21,7 @@ EXPORTED_STREAMS: Final[tuple[StreamName, ...]] = ("CONTROL", "DRAFTS", "CATALOG
 DERIVED_FOLDERS: Final[Mapping[StreamName, tuple[str, ...]]] = {
     "CATALOG": ("catalog", "indexes"),
     "DRAFTS": ("drafts",),
-    "BEHAVIOR": ("behavior",),
+    "BEHAVIOR": ("behavior", "recorded"),
 }
 
 Counts = dict[StreamName, int]

@@ -21,8 +21,13 @@ from events.streams import STREAMS, StreamName
 from events.tasks import run_together
 
 SCHEMA: Final = 1
-# Streams that keep the newest message of each subject, with the folders of their checkpoints in the data folder.
-WATCHED: Final[dict[StreamName, str]] = {"CATALOG": "catalog", "DRAFTS": "drafts"}
+# Streams, with the folders of their checkpoints in the data folder. The follower of BEHAVIOR has checkpoints, too, but
+# of what it has read: the stream may hold more.
+WATCHED: Final[dict[StreamName, str]] = {
+    "CATALOG": "catalog",
+    "DRAFTS": "drafts",
+    "BEHAVIOR": "recorded",
+}
 CHECKPOINT_EVERY_S: Final = 10.0
 RETRY_S: Final = 0.25
 # After this much the reading pauses, so that it does not slow searches down.

@@ -11,8 +11,9 @@ from events.codec import encode
 from events.errors import Corrupt
 from events.log import Entry
 from events.memory import MemoryEventLog
-from events.types import DocumentDeleted
+from events.types import BehaviorBatch, DocumentDeleted
 from searchsvc.app.log_watch import LogWatch
+from tests.factories import click
 from tests.waiting import wait_for_async
 
 
@@ -59,6 +60,17 @@ async def test_a_loss_while_the_service_runs_is_found_when_the_next_checkpoint_i
     with pytest.raises(Corrupt, match="at least 1 are missing"):
         await watch.save()
     with pytest.raises(Corrupt, match="at least 1 are missing"):
+        await run_watch(log, tmp_path)
+
+
+@pytest.mark.anyio
+async def test_the_newest_behavior_is_missed_although_nobody_had_read_it(tmp_path: Path) -> None:
+    log = MemoryEventLog()
+    for name in ("a", "b"):
+        await log.append("BEHAVIOR", Entry("behavior.shop", encode(BehaviorBatch(events=[click(name, None)]))))
+    await run_watch(log, tmp_path)
+    log.lose("BEHAVIOR", 2)
+    with pytest.raises(Corrupt, match="2 was read before and is missing"):
         await run_watch(log, tmp_path)
 
 
