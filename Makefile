@@ -13,7 +13,7 @@ WORKERS ?= 3
 # A test run starts hundreds of processes: without byte code, each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-quick test-faults lint bench bench-scale bench-tuning bench-engines bench-cluster opensearch tools screenshot clean
+.PHONY: help demo test test-quick test-faults test-attack lint bench bench-scale bench-tuning bench-engines bench-cluster opensearch tools screenshot clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ test-faults: $(VENV)/dev tools  ## faults, random requests and the log's model, 
 	SEARCHSVC_TEST_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -s tests/integration/test_faults.py \
 		tests/integration/test_damage.py tests/integration/test_clocks_and_writers.py \
 		tests/integration/test_fuzz.py tests/property/test_log_machine.py tests/property/test_facet_laws.py
+
+test-attack: $(VENV)/dev tools  ## an hour of random attacks on a running service, for each of three seeds
+	for seed in 1 2 3; do $(BIN)/python -m tests.attack --seed $$seed --seconds 3600 || exit 1; done
 
 lint: $(VENV)/dev  ## style, types and import direction
 	$(BIN)/ruff check .

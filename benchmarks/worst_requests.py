@@ -122,7 +122,7 @@ def measure(collection: Path, *, seconds: float, say: Callable[[str], None]) -> 
             say("importing")
             imported = import_collection(service, COLLECTION, collection)
             bare = {"searchable": [{"name": "title"}, {"name": "body"}], "title": "title", "reason": "no vectors"}
-            for index, documents in ((TAGS, _tagged()), (ARTICLES, _articles(rng)), ("written", [])):
+            for index, documents in ((TAGS, tagged()), (ARTICLES, articles(rng)), ("written", [])):
                 _require(service.call("PUT", f"/v1/indexes/{index}", bare))
                 import_documents(service.url, index, documents)
             queries = sample_queries(imported.documents, imported.settings["title"], N_QUERIES)
@@ -216,16 +216,18 @@ def _require(answer: tuple[int, Any]) -> None:
         raise BenchmarkFailed(f"a request was answered {answer[0]}: {answer[1]}")
 
 
-def _tagged() -> Iterator[bytes]:
-    for i in range(N_TAGGED):
+def tagged(n: int = N_TAGGED) -> Iterator[bytes]:
+    """Yield documents with many values each, as NDJSON."""
+    for i in range(n):
         numbers = {f"n{j}": (i * (j + 7)) % 5000 for j in range(50)}
         tags = [f"t{i}_{j}" for j in range(N_TAGS)]
         yield msgspec.json.encode({"id": f"c{i}", "title": f"lamp {i % 50}", "tags": tags, **numbers}) + b"\n"
 
 
-def _articles(rng: random.Random) -> Iterator[bytes]:
+def articles(rng: random.Random, n: int = N_ARTICLES) -> Iterator[bytes]:
+    """Yield long documents, as NDJSON."""
     words = [f"word{i}" for i in range(3000)]
-    for i in range(N_ARTICLES):
+    for i in range(n):
         body = " ".join(rng.choices(words, k=ARTICLE_WORDS))
         yield msgspec.json.encode({"id": f"a{i}", "title": f"lamp {i}", "body": body}) + b"\n"
 

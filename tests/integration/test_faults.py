@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
 from tests.conftest import need
+from tests.disks import small_disk
 from tests.integration.test_events import tail
 from tests.running import RunningService
 from tests.waiting import wait_for
@@ -194,19 +194,16 @@ def test_an_event_sent_again_is_stored_once_across_a_restart_too(start_service: 
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    need("tmpfs", mounted.returncode == 0, f"no right to mount a tmpfs: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    with small_disk(folder, 300) as missing:
+        need("tmpfs", not missing, missing)
+        yield folder
 
 
-def test_a_full_disk_answers_507_and_recovers_by_itself(small_disk: Path) -> None:
-    service = RunningService(small_disk / "data")
+def test_a_full_disk_answers_507_and_recovers_by_itself(disk: Path) -> None:
+    service = RunningService(disk / "data")
     try:
         import_documents(service.url, "shop", sample_catalogue(30))
 
@@ -220,8 +217,8 @@ def test_a_full_disk_answers_507_and_recovers_by_itself(small_disk: Path) -> Non
             wait_for(lambda: click(f"{status}-{next(numbers)}") == status, f"status {status}")
 
         assert click("before") == 202
-        ballast = small_disk / "ballast"
-        free = shutil.disk_usage(small_disk).free
+        ballast = disk / "ballast"
+        free = shutil.disk_usage(disk).free
         ballast.write_bytes(bytes(free - 15_000_000))
         wait_for_status(507)
         change = {"weights": {"cosine": 1.0}, "reason": "x"}
