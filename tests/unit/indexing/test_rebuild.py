@@ -102,8 +102,10 @@ async def test_changed_settings_build_a_new_index_while_the_old_one_is_searched_
     after = shop.serving.current.snapshots["shop"]
     assert (after.settings, after.n_documents, after.generation) == (OTHER_SETTINGS, 2, status.after)
     # Changed back before anything was built: nothing is left to do.
+    may_finish.clear()
     await shop.configure(SETTINGS)
     await shop.configure(OTHER_SETTINGS)
+    may_finish.set()
     assert shop.serving.current.snapshots["shop"] is after
     await shop.indexers.close()
 
