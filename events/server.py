@@ -43,10 +43,11 @@ class NatsServer:
 
     port: to listen on; -1 takes a free one
     ingest_password: password of the `ingest` account; '' makes a random one
+    memory_bytes: that its heap should stay within; 0 sets no limit
     Raises Unavailable if a live service owns the folder.
     """
 
-    def __init__(self, data_dir: Path, *, port: int = -1, ingest_password: str = "") -> None:
+    def __init__(self, data_dir: Path, *, port: int = -1, ingest_password: str = "", memory_bytes: int = 0) -> None:
         self._data_dir = data_dir
         self._lock = lock_store(data_dir)
         self._process: subprocess.Popen[bytes] | None = None
@@ -55,7 +56,7 @@ class NatsServer:
             "reader": Account("reader", secrets.token_urlsafe(24)),
             "ingest": Account("ingest", ingest_password or secrets.token_urlsafe(24)),
         }
-        self._settings = ServerSettings(data_dir, accounts, port, -1, f"/{secrets.token_urlsafe(24)}")
+        self._settings = ServerSettings(data_dir, accounts, port, -1, f"/{secrets.token_urlsafe(24)}", memory_bytes)
         self._address: ServerAddress | None = None
 
     @property

@@ -13,29 +13,30 @@ from searchsvc.app import clock_guard
 from searchsvc.app.health import HealthNotes
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.indexing.indexers import Indexers
-from searchsvc.runtime.disk import DiskGuard
+from searchsvc.runtime.room import RoomGuard
 from searchsvc.state.control_follower import ControlFollower
 from searchsvc.state.serving import Serving
 
-DISK_CHECK_EVERY_S: Final = 0.5
+ROOM_CHECK_EVERY_S: Final = 0.5
 CLOCK_CHECK_EVERY_S: Final = 60.0
 FORGET_EVERY: Final = timedelta(days=1)
 READY_CHECK_S: Final = 0.02
 
 
-async def watch_disk(disk: DiskGuard, nats: NatsServer | None, notes: HealthNotes) -> None:
-    """Keep the disk guard up to date until cancelled.
+async def watch_room(disk: RoomGuard, memory: RoomGuard, nats: NatsServer | None, notes: HealthNotes) -> None:
+    """Keep both guards up to date until cancelled.
 
     nats: our own server, restarted once there is room again; None for a configured one
     """
     while True:
         was_full = disk.full
-        await asyncio.to_thread(disk.update)
-        notes.note("disk", disk.reason)
+        for part, guard in (("disk", disk), ("memory", memory)):
+            await asyncio.to_thread(guard.update)
+            notes.note(part, guard.reason)
         # A server that met a full disk refuses writes until it is started again.
         if was_full and not disk.full and nats is not None and not await asyncio.to_thread(nats.healthy):
             nats.terminate()
-        await asyncio.sleep(DISK_CHECK_EVERY_S)
+        await asyncio.sleep(ROOM_CHECK_EVERY_S)
 
 
 async def watch_clock(data: Path, keyring: Keyring, notes: HealthNotes) -> None:

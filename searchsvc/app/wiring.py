@@ -58,7 +58,7 @@ def open_services(
         completions=Completions(
             serving, search.searcher, behavior.state.query_counts, search.threads.searches, search.load
         ),
-        documents=Documents(event_log, serving, commands, search.threads.searches),
+        documents=Documents(event_log, serving, commands, search.threads.searches, log.memory.require),
         interactions=Interactions(
             serving, behavior.writer, rankings, keyring, Allowance(config.behavior.max_events_per_s)
         ),

@@ -172,6 +172,19 @@ class DiskConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     enough_mb: int = 2048
 
 
+class MemoryConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The memory of the service and its nats-server.
+
+    limit_mb: what both may use together; 0 means what the machine has, or the container may use.
+    warn_share: used share from which health warns.
+    stop_share: used share from which documents are answered 507.
+    """
+
+    limit_mb: int = 0
+    warn_share: float = 0.8
+    stop_share: float = 0.9
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole configuration.
 
@@ -192,6 +205,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     behavior: BehaviorConfig = BehaviorConfig()
     learning: LearningConfig = LearningConfig()
     disk: DiskConfig = DiskConfig()
+    memory: MemoryConfig = MemoryConfig()
     http: HttpConfig = HttpConfig()
 
     @property
@@ -232,6 +246,9 @@ LIMITS: Final[dict[str, tuple[float, float]]] = {
     "disk.warn_share": (0, 1),
     "disk.stop_share": (0, 1),
     "disk.enough_mb": (0, 1e9),
+    "memory.limit_mb": (0, 1e9),
+    "memory.warn_share": (0, 1),
+    "memory.stop_share": (0, 1),
     "learning.settle_s": (0, 3_600),
     "behavior.join_wait_s": (0, 86_400),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NamedTuple
@@ -104,22 +104,32 @@ class Documents:
     """The documents of every index. Writes go to CATALOG, reads to the index.
 
     threads: runs reads
+    require_memory: raises StorageFull while there is no memory for more; documents can still be deleted then
     """
 
-    def __init__(self, event_log: EventLog, serving: Serving, commands: Commands, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        event_log: EventLog,
+        serving: Serving,
+        commands: Commands,
+        threads: ThreadPoolExecutor,
+        require_memory: Callable[[], None],
+    ) -> None:
         self._log = event_log
         self._serving = serving
         self._commands = commands
         self._threads = threads
+        self._require_memory = require_memory
         # Of each index, the members that were uploaded here: the snapshot that is served may not have them yet.
         self._seen_members: dict[str, set[str]] = {}
 
     async def write(self, index: str, body: bytes, author: Author) -> DocumentsWritten:
         """Append every valid line of `body` (NDJSON) to the log; create the index with inferred settings if missing.
 
-        Raises InvalidInput if there is no index and no valid line to infer its settings from.
+        Raises InvalidInput if there is no index and no valid line to infer its settings from, and StorageFull.
         """
         check_index_name(index)
+        self._require_memory()
         results = await asyncio.to_thread(_parse, body)
         documents = [result for result in results if isinstance(result, AcceptedDocument)]
         refused = [result for result in results if isinstance(result, RefusedDocument)]
@@ -181,7 +191,8 @@ class Documents:
     async def _patch_batch(
         self, control: IndexControl, changes: Mapping[str, Sequence[AcceptedDocument]]
     ) -> _BatchPatched:
-        """Change up to a batch of documents. changes: in order, by id"""
+        """Change up to a batch of documents. Raises StorageFull. changes: in order, by id"""
+        self._require_memory()
         subjects = {name: catalog_subject(control.name, control.created_seq, name) for name in changes}
         for attempt in range(PATCH_ATTEMPTS):
             newest = await self._log.last("CATALOG", list(subjects.values()))

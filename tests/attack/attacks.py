@@ -14,6 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+import psutil
+
 from benchmarks.worst_requests import worst_requests
 from events.errors import Unavailable
 from searchsvc.app.clock_guard import MAX_AHEAD
@@ -101,7 +103,11 @@ def set_the_clock(arena: Arena) -> None:
         return
     # Only the calendar is moved: with its monotonic clock moved too, asyncio would wait for ever.
     faked = {"LD_PRELOAD": library, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    child = arena.child()
     arena.end(kill=arena.rng.random() < 0.5)
+    if child is not None:
+        # A start would wait for it with time.sleep, which fails under faketime.
+        psutil.wait_procs([child])
     try:
         wrong = type(arena.service)(arena.data_dir, arena.port, {**faked, "FAKETIME": f"+{MAX_AHEAD.days + 370}d"})
     except Unavailable:

@@ -238,6 +238,28 @@ def test_a_full_disk_answers_507_and_recovers_by_itself(disk: Path) -> None:
         service.stop()
 
 
+def test_without_memory_documents_are_refused_and_everything_else_goes_on(start_service: Start) -> None:
+    service = start_service()
+    import_documents(service.url, "shop", sample_catalogue(30))
+    service.stop()
+    # Less than any process takes.
+    full = start_service(SEARCHSVC_MEMORY_LIMIT_MB="10")
+    wait_for(lambda: full.call("GET", "/health/ready")[1]["status"] == "degraded", "health to say so")
+    reasons = full.call("GET", "/health/ready")[1]["reasons"]
+    assert any(reason.startswith("memory: the memory of 10 MB (memory.limit_mb) is 100% full") for reason in reasons)
+    documents = "/v1/indexes/shop/documents"
+    for method, path, body in (
+        ("POST", documents, {"id": "new", "title": "x"}),
+        ("PATCH", documents, {"id": "P00001", "stock": 1}),
+        ("PATCH", f"{documents}/P00001", {"stock": 1}),
+    ):
+        status, problem = full.call(method, path, body)
+        assert (status, problem["type"]) == (507, "urn:searchsvc:storage-full"), problem
+    assert full.call("POST", "/v1/indexes/shop/search", {"query": "lamp"})[0] == 200
+    assert full.call("PUT", "/v1/indexes/shop/weights", {"weights": {"cosine": 1.0}, "reason": "x"})[0] == 200
+    assert full.call("DELETE", f"{documents}/P00001")[0] == 200
+
+
 def test_a_start_without_the_log_serves_what_is_on_disk_and_joins_the_log_when_it_comes(
     start_service: Start, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

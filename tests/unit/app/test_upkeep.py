@@ -16,7 +16,7 @@ from events.types import IndexConfigured
 from searchsvc.app import upkeep
 from searchsvc.app.health import HealthNotes
 from searchsvc.indexing.indexers import Indexers
-from searchsvc.runtime.disk import DiskGuard
+from searchsvc.runtime.room import RoomGuard
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, engine
 from tests.waiting import wait_for_async
@@ -86,12 +86,14 @@ class FakeServer:
 
 
 @pytest.mark.anyio
-async def test_a_server_that_met_a_full_disk_is_restarted_once_there_is_room(tmp_path: Path) -> None:
+async def test_a_server_that_met_a_full_disk_is_restarted_once_there_is_room() -> None:
     usage = Usage(100, 1)
-    disk = DiskGuard(tmp_path, warn_share=0.8, stop_share=0.9, enough_bytes=1000, usage=lambda _: usage)
+    disk, memory = (
+        RoomGuard(name, lambda: usage, warn_share=0.8, stop_share=0.9, enough_bytes=1000) for name in ("disk", "memory")
+    )
     notes, server = HealthNotes(), FakeServer()
-    watching = asyncio.create_task(upkeep.watch_disk(disk, cast("NatsServer", server), notes))
-    await wait_for_async(lambda: "disk" in notes.reasons, "the full disk")
+    watching = asyncio.create_task(upkeep.watch_room(disk, memory, cast("NatsServer", server), notes))
+    await wait_for_async(lambda: {"disk", "memory"} <= notes.reasons.keys(), "the full disk")
     assert server.n_terminated == 0
     usage.free = 90
     await wait_for_async(lambda: server.n_terminated == 1, "the restart")

@@ -28,7 +28,7 @@ async def shop(tmp_path: Path) -> AsyncIterator[ChangingShop]:
 
 def use_case(shop: ChangingShop, catalog_log: MemoryEventLog | None = None) -> Documents:
     """catalog_log: the log that documents go to; None for the shop's"""
-    return Documents(catalog_log or shop.log, shop.serving, shop.commands, ThreadPoolExecutor(1))
+    return Documents(catalog_log or shop.log, shop.serving, shop.commands, ThreadPoolExecutor(1), lambda: None)
 
 
 async def catalog(shop: ChangingShop) -> list[object]:

@@ -1,14 +1,12 @@
-"""When writes are refused because the disk is full, and when they go on."""
+"""When writes are refused because the disk or the memory is full, and when they go on."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import msgspec
 import pytest
 
 from events.errors import StorageFull
-from searchsvc.runtime.disk import DiskGuard
+from searchsvc.runtime.room import RoomGuard, available_memory, memory_usage
 
 
 class Usage(msgspec.Struct):
@@ -16,8 +14,8 @@ class Usage(msgspec.Struct):
     free: int
 
 
-def new_guard(usage: Usage, enough_bytes: int = 10**9) -> DiskGuard:
-    return DiskGuard(Path("d"), warn_share=0.8, stop_share=0.9, enough_bytes=enough_bytes, usage=lambda _: usage)
+def new_guard(usage: Usage, enough_bytes: int = 10**9) -> RoomGuard:
+    return RoomGuard("the disk", lambda: usage, warn_share=0.8, stop_share=0.9, enough_bytes=enough_bytes)
 
 
 def test_writes_stop_at_the_stop_share_and_go_on_below_it() -> None:
@@ -54,3 +52,19 @@ def test_the_last_tenth_of_a_large_disk_is_enough() -> None:
     disk = new_guard(Usage(10**12, 10**10))
     disk.update()
     assert (disk.full, disk.reason) == (False, "")
+
+
+def test_no_amount_is_enough_where_none_is_named() -> None:
+    disk = new_guard(Usage(10**12, 10**10), enough_bytes=0)
+    disk.update()
+    assert disk.full
+
+
+def test_memory_counts_what_a_process_has_for_itself() -> None:
+    total = available_memory()
+    assert total > 0
+    before = memory_usage(total)
+    held = bytearray(b"x") * 100_000_000
+    after = memory_usage(total)
+    assert before.free - after.free > len(held) * 0.8
+    assert memory_usage(1000).free == 0
