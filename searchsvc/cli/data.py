@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sys
 import time
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,7 @@ from searchsvc.cli.options import json_option, url_option
 from searchsvc.cli.output import print_json, progress_bar, say
 from searchsvc.http.shapes.indexes import IndexInfo
 from searchsvc.indexing.coverage import DocumentWarning
-from searchsvc.indexing.documents import RefusedDocument
+from searchsvc.indexing.documents import RefusedDocument, items_of_array
 from searchsvc.runtime.printable import printable
 from searchsvc.service.documents import DocumentsWritten
 
@@ -82,8 +83,9 @@ class ImportReport(msgspec.Struct):
 def import_(index: str, file: Path, url: str, as_json: bool) -> None:
     """Load FILE into INDEX, creating the index if needed.
 
-    FILE is NDJSON, one document per line, also as .gz; - reads standard input. Returns when every accepted document is
-    searchable. Lines that are refused are listed with the reason and do not stop the others; the exit status is then 3.
+    FILE is NDJSON, one document per line, or a JSON array of documents, also as .gz; - reads standard input. Returns
+    when every accepted document is searchable. Lines that are refused are listed with the reason and do not stop the
+    others; the exit status is then 3.
     """
     is_standard_input = str(file) == "-"
     if not is_standard_input and not file.is_file():
@@ -147,7 +149,7 @@ def split_chunks(source: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
     lines: list[bytes] = []
     size, first_line = 0, 1
     try:
-        for number, line in enumerate(source, start=1):
+        for number, line in enumerate(_lines(source), start=1):
             if lines and (len(lines) == CHUNK_LINES or size + len(line) > CHUNK_BYTES):
                 yield first_line, lines
                 lines, size, first_line = [], 0, number
@@ -158,6 +160,18 @@ def split_chunks(source: Iterable[bytes]) -> Iterator[tuple[int, list[bytes]]]:
         raise click.ClickException(f"the file cannot be read past line {last_line}: {error}") from error
     if lines:
         yield first_line, lines
+
+
+def _lines(source: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the lines of NDJSON, or the items of a JSON array as lines, for which all of it is read."""
+    lines = iter(source)
+    for first in lines:
+        if first.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
+            text = b"".join([first, *lines])
+            yield from (item + b"\n" for item in items_of_array(text) or text.split(b"\n"))
+        else:
+            yield first
+            yield from lines
 
 
 def _wait_until_searchable(client: ServiceClient, catalog_seq: int, report: ImportReport, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""Split NDJSON into accepted and refused documents. A bad line never stops the good ones. Pure."""
+"""Split NDJSON, or a JSON array, into accepted and refused documents. A bad line never stops the good ones. Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_QUOTED_CHARS: Final = 80
 class AcceptedDocument(msgspec.Struct, frozen=True):
     """A line that holds a document.
 
-    line: its number in the body, from 1.
+    line: its number in the body, from 1; of an array, its position in it, from 1.
     text: the line as received.
     members: the same, decoded.
     """
@@ -49,17 +49,29 @@ class RefusedDocument(msgspec.Struct, frozen=True):
 
 
 _decoder: Final = msgspec.json.Decoder(dict[str, object])
+_array_decoder: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def parse_documents(body: bytes) -> Iterator[AcceptedDocument | RefusedDocument]:
-    """Yield one result for each line of NDJSON that is not blank, in order.
+    """Yield one result for each line of NDJSON that is not blank, or for each item of a JSON array, in order.
 
     Some editors begin a file with a byte order mark, and files may be put together.
     """
-    for number, line in enumerate(body.split(b"\n"), start=1):
+    for number, line in enumerate(items_of_array(body) or body.split(b"\n"), start=1):
         text = line.removeprefix(BOM_UTF8).strip()
         if text:
             yield parse_document(number, text)
+
+
+def items_of_array(body: bytes) -> list[bytes]:
+    """Return the items of a JSON array, each on one line; none if the bytes are no array or an empty one."""
+    text = body.removeprefix(BOM_UTF8)
+    if not text.lstrip().startswith(b"["):
+        return []
+    try:
+        return [msgspec.json.format(item, indent=-1) for item in _array_decoder.decode(text)]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
 
 
 def check_signals(document: AcceptedDocument, settings: IndexSettings) -> RefusedDocument | None:

@@ -21,7 +21,7 @@ DELETION: Final = Body(DeletionInput, max_bytes=MAX_DOCUMENTS_BYTES)
     "/v1/indexes/{index:str}/documents",
     status_code=200,
     request_max_body_size=MAX_DOCUMENTS_BYTES,
-    **describe("Write documents (NDJSON); creates the index if it is missing", None, DocumentsWritten),
+    **describe("Write documents (NDJSON, or a JSON array); creates the index if it is missing", None, DocumentsWritten),
 )
 async def post_documents(documents: Documents, index: str, request: AnyRequest, body: bytes) -> Response[bytes]:
     return json_answer(await documents.write(index, body, author(request, "created by a document upload")))
@@ -35,7 +35,7 @@ async def get_document(documents: Documents, index: str, document_id: str) -> Re
 @patch(
     "/v1/indexes/{index:str}/documents",
     request_max_body_size=MAX_DOCUMENTS_BYTES,
-    **describe("Change members of documents (NDJSON, each with its id)", None, DocumentsWritten),
+    **describe("Change members of documents (NDJSON, or a JSON array; each with its id)", None, DocumentsWritten),
 )
 async def patch_documents(documents: Documents, index: str, body: bytes) -> Response[bytes]:
     return json_answer(await documents.patch(index, body))

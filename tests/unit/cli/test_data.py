@@ -34,6 +34,11 @@ def test_an_empty_source_gives_no_chunk() -> None:
     assert list(split_chunks([])) == []
 
 
+def test_an_array_over_several_lines_is_sent_as_lines() -> None:
+    chunks = list(split_chunks([b"[\n", b'{"id": "a"},\n', b'{"id":\n', b' "b"}]\n']))
+    assert chunks == [(1, [b'{"id":"a"}\n', b'{"id":"b"}\n'])]
+
+
 def test_a_source_that_breaks_off_names_the_last_line_read() -> None:
     def break_off() -> Iterator[bytes]:
         yield b"1\n"

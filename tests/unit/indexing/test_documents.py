@@ -47,6 +47,27 @@ def test_a_bad_line_is_refused_with_its_number_and_the_others_are_accepted(line:
     assert (good.line, last.line) == (1, 3)
 
 
+def test_an_array_is_read_item_by_item() -> None:
+    body = b'\xef\xbb\xbf [\n  {"id": "a",\n   "n": 12345678901234567890},\n  {"id": 1},\n  {"id": "z"}\n]\n'
+    first, bad, last = parse(body)
+    assert isinstance(first, AcceptedDocument)
+    assert isinstance(bad, RefusedDocument)
+    assert isinstance(last, AcceptedDocument)
+    assert (first.line, bad.line, last.line) == (1, 2, 3)
+    assert first.text == b'{"id":"a","n":12345678901234567890}'
+
+
+@pytest.mark.parametrize("body", [b'[{"id":"a"}', b'[{"id":"a"}]\n{"id":"b"}', b"[" * 5000])
+def test_what_begins_like_an_array_and_is_none_is_refused_line_by_line(body: bytes) -> None:
+    first = parse(body)[0]
+    assert isinstance(first, RefusedDocument)
+    assert first.reason.startswith("not a JSON object")
+
+
+def test_an_empty_array_holds_nothing() -> None:
+    assert [type(result) for result in parse(b"[]")] == [RefusedDocument]
+
+
 def test_a_signal_that_is_not_a_number_is_refused() -> None:
     valid, missing, invalid = parse(b'{"id":"1","votes":3}\n{"id":"2"}\n{"id":"3","votes":"many"}')
     assert isinstance(valid, AcceptedDocument)
