@@ -106,7 +106,9 @@ def set_the_clock(arena: Arena) -> None:
     child = arena.child()
     arena.end(kill=arena.rng.random() < 0.5)
     if child is not None:
-        # A start would wait for it with time.sleep, which fails under faketime.
+        # A start would wait for its end with time.sleep, which fails under faketime. It may hang.
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
         psutil.wait_procs([child])
     try:
         wrong = type(arena.service)(arena.data_dir, arena.port, {**faked, "FAKETIME": f"+{MAX_AHEAD.days + 370}d"})
