@@ -11,6 +11,7 @@ from typing import Final
 import nats
 import nats.errors
 import nats.js.errors
+from nats.aio.msg import Msg
 
 from events.errors import Conflict, Corrupt, Unavailable
 from events.jetstream.connection import translate
@@ -65,22 +66,7 @@ class Appender:
 
     async def _append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
         self._before_append()
-        batch_id = uuid.uuid4().hex
-        headers = {"Nats-Batch-Id": batch_id}
-        try:
-            for i, entry in enumerate(entries[:-1], start=1):
-                own = {**headers, "Nats-Batch-Sequence": str(i), **_headers(entry)}
-                await self._session.client.publish(entry.subject, entry.data, headers=own)
-                if i % MESSAGES_A_TURN == 0:
-                    await asyncio.sleep(0)  # publishing waits for nothing, and others have to have their turn
-            last = {**headers, "Nats-Batch-Sequence": str(len(entries)), "Nats-Batch-Commit": "1"}
-            last |= _headers(entries[-1])
-            committing = self._session.client.request(
-                entries[-1].subject, entries[-1].data, timeout=2 * TIMEOUT_S, headers=last
-            )
-            reply = await self._session.connection.call(committing, f"appending to {stream}")
-        except (nats.errors.Error, OSError) as error:
-            raise translate(error, f"appending {len(entries)} messages to {stream}") from error
+        reply = await self._session.call(self._send_batch(entries), f"appending {len(entries)} messages to {stream}")
         answer = json.loads(reply.data)
         if "error" in answer and answer["error"].get("err_code") == DUPLICATE_IN_BATCH:
             return await self._stored_before(stream, entries[-1])
@@ -92,6 +78,19 @@ class Appender:
             raise Corrupt(f"{stream} stored {answer.get('count')} of a batch of {len(entries)}")
         return int(answer["seq"])
 
+    async def _send_batch(self, entries: Sequence[Entry]) -> Msg:
+        """Publish the messages of a batch, and return the server's reply to the last one, which commits it."""
+        headers = {"Nats-Batch-Id": uuid.uuid4().hex}
+        for i, entry in enumerate(entries[:-1], start=1):
+            own = {**headers, "Nats-Batch-Sequence": str(i), **_headers(entry)}
+            await self._session.client.publish(entry.subject, entry.data, headers=own)
+            if i % MESSAGES_A_TURN == 0:
+                await asyncio.sleep(0)  # publishing waits for nothing, and others have to have their turn
+        last = {**headers, "Nats-Batch-Sequence": str(len(entries)), "Nats-Batch-Commit": "1", **_headers(entries[-1])}
+        return await self._session.client.request(
+            entries[-1].subject, entries[-1].data, timeout=2 * TIMEOUT_S, headers=last
+        )
+
     async def _stored_before(self, stream: StreamName, last: Entry) -> int:
         """Return the sequence of the last message of a batch that was stored before, or of the one that replaced it."""
         newest = await self._session.call(
@@ -102,7 +101,8 @@ class Appender:
     async def _resolve_conflict(self, stream: StreamName, entry: Entry, expected_last: int | None) -> int:
         """Tell a retry of a stored message from a conflict: its id is then that of the subject's last message."""
         try:
-            last = await self._session.js.get_last_msg(stream, entry.subject)
+            looking = self._session.js.get_last_msg(stream, entry.subject)
+            last = await self._session.connection.call(looking, f"looking at {entry.subject}")
         except nats.js.errors.NotFoundError:
             last = None
         except (nats.errors.Error, OSError) as error:

@@ -116,18 +116,19 @@ class ServerStreams:
 
     async def last(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, Record]:
         """See `events.log.EventLog.last`: one request, which the server answers with a message a subject."""
-        client, purpose = self._session.client, f"looking at {len(subjects)} subjects of {stream}"
+        purpose = f"looking at {len(subjects)} subjects of {stream}"
+        return await self._session.call(self._last(stream, subjects, purpose), purpose)
+
+    async def _last(self, stream: StreamName, subjects: Sequence[str], purpose: str) -> dict[str, Record]:
+        client = self._session.client
         inbox = client.new_inbox()
+        replies = await client.subscribe(inbox)
         try:
-            replies = await client.subscribe(inbox)
-            try:
-                request = json.dumps({"multi_last": list(subjects)}).encode()
-                await client.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
-                return await self._received(stream, replies, purpose)
-            finally:
-                await replies.unsubscribe()
-        except (TimeoutError, nats.errors.Error, OSError) as error:
-            raise translate(error, purpose) from error
+            request = json.dumps({"multi_last": list(subjects)}).encode()
+            await client.publish(f"$JS.API.DIRECT.GET.{stream}", request, reply=inbox)
+            return await self._received(stream, replies, purpose)
+        finally:
+            await replies.unsubscribe()
 
     async def _existing(self, request: Coroutine[Any, Any, T], purpose: str) -> T | None:
         """Return the result of a request; None if what it asks for does not exist. Raises the project's errors."""

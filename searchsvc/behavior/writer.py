@@ -81,6 +81,8 @@ class BehaviorWriter:
         self._closing = False
         self._n_written = 0
         self._n_shed = 0
+        # Rankings and requests since writing failed; 0 while it works.
+        self._n_failed = 0
 
     def offer(self, ranking: RankingShown) -> None:
         """Queue a ranking, or shed it if the outbox is full. Never blocks, never raises."""
@@ -175,6 +177,9 @@ class BehaviorWriter:
             self._fail(rankings, requests, Unavailable(f"the events could not be written: {error!r}"))
         else:
             self._n_written += len(batch)
+            if self._n_failed:
+                log.warning("events are written again; %d rankings and requests were lost or refused", self._n_failed)
+                self._n_failed = 0
             for request in requests:
                 self._state.acknowledge(event.id for event in request.events)
                 self._drop_pending(request)
@@ -200,7 +205,9 @@ class BehaviorWriter:
     def _fail(self, rankings: list[RankingShown], requests: list[_Request], error: Unavailable) -> None:
         """Shed rankings, and raise an error in the callers of requests."""
         self._n_shed += len(rankings)
-        log.warning("%d rankings shed, %d requests refused: %s", len(rankings), len(requests), error)
+        if not self._n_failed:
+            log.warning("events cannot be written: %s", error)
+        self._n_failed += len(rankings) + len(requests)
         for request in requests:
             self._drop_pending(request)
             request.stored.set_exception(type(error)(error.message, retry_after_s=error.retry_after_s))

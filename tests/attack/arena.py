@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -102,9 +102,9 @@ class Arena:
         else:
             self.service.stop()
 
-    def start(self, environment: Mapping[str, str] | None = None) -> None:
+    def start(self) -> None:
         """Start the service again. Raises Unavailable if it does not get ready."""
-        self.service = RunningService(self.data_dir, self.port, environment)
+        self.service = RunningService(self.data_dir, self.port)
 
     def restart(self, *, kill: bool, between: Callable[[], object] = lambda: None) -> None:
         self.end(kill=kill)

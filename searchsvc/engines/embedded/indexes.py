@@ -82,10 +82,7 @@ class EmbeddedStorage:
     def adopt(self, engine: Engine) -> None:
         if not isinstance(engine, EmbeddedEngine):
             raise TypeError(f"{type(engine).__name__} is not an embedded engine")
-        self._engine = engine
-        if engine.snapshot().n_documents and not storage.has_snapshot(self._folder, engine.generation):
-            # Before the others are deleted.
-            self.save()
+        self._keep(engine)
         storage.drop_others(self._folder, engine.generation)
 
     def save(self) -> None:
@@ -97,8 +94,16 @@ class EmbeddedStorage:
         if engine is None or not engine.is_worth_compacting:
             return None
         compacted = storage.compact(engine, self._folder, self._executor)
-        self.adopt(compacted)
+        self._keep(compacted)
+        # Another index may be built beside it.
+        storage.drop(self._folder, engine.generation)
         return compacted
+
+    def _keep(self, engine: EmbeddedEngine) -> None:
+        """Use an engine from now on, and save it before others are deleted."""
+        self._engine = engine
+        if engine.snapshot().n_documents and not storage.has_snapshot(self._folder, engine.generation):
+            self.save()
 
     def _open_newest(self) -> EmbeddedEngine:
         for snapshot in storage.snapshots(self._folder):

@@ -159,6 +159,14 @@ class _WithId(msgspec.Struct):
     id: str
 
 
+def drop(folder: Path, generation: str) -> None:
+    """Delete the work folder of a generation, and its snapshots."""
+    shutil.rmtree(work_folder(folder, generation), ignore_errors=True)
+    for snapshot in snapshots(folder):
+        if _is_of(snapshot, generation):
+            shutil.rmtree(snapshot, ignore_errors=True)
+
+
 def drop_others(folder: Path, generation: str) -> None:
     """Delete the work folders of all other generations, and their snapshots."""
     for work in folder.glob("work-*"):

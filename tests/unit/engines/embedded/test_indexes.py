@@ -67,3 +67,19 @@ def test_a_compacted_index_is_stored_before_the_old_one_is_dropped(tmp_path: Pat
     assert (snapshot.generation, snapshot.catalog_seq, snapshot.n_documents) == (compacted.generation, 13, 1)
     last = upsert(str(COMPACT_MIN + 1), "red")
     assert reading.read([reading.find(last.id) or 0]) == [msgspec.Raw(last.text)]
+
+
+def test_an_index_that_is_built_beside_one_that_is_compacted_stays(tmp_path: Path) -> None:
+    index = stored(tmp_path)
+    opened = index.open()
+    opened.apply([upsert(str(i), "red") for i in range(COMPACT_MIN + 2)], 8)
+    opened.apply([Delete(str(i)) for i in range(COMPACT_MIN + 1)], 13)
+    beside = stored(tmp_path)
+    rebuilt = beside.create()
+    compacted = index.compact()
+    assert compacted is not None
+    kept = {f"work-{compacted.generation}", f"work-{rebuilt.generation}"}
+    assert {path.name for path in tmp_path.glob("work-*")} == kept
+    rebuilt.apply([upsert("1", "blue")], 14)
+    beside.adopt(rebuilt)
+    assert stored(tmp_path).open().snapshot().generation == rebuilt.generation
