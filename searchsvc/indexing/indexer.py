@@ -112,11 +112,13 @@ class Indexer:
         self,
         engine: Engine,
         *,
+        through: int | None = None,
         batch: int = BATCH_DOCUMENTS,
         after_each: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
         """Write to an engine all documents that CATALOG has after what it holds.
 
+        through: sequence of the last one to write; None for all that are there.
         batch: documents to write at a time, at most.
         after_each: awaited after each batch, with the seconds that the batch took.
         Raises Unavailable, and LaterVersion before a document of a later version.
@@ -130,11 +132,17 @@ class Indexer:
 
         waiting = Batch(batch)
         async for record in self._log.read("CATALOG", after=engine.snapshot().catalog_seq, subject=self._subject):
+            if through is not None and record.seq > through:
+                break
             if waiting.is_full_with(record):
                 await write(waiting.records)
                 waiting = Batch(batch)
             waiting.add(record)
         await write(waiting.records)
+
+    async def end_of_catalog(self) -> int:
+        """Return the sequence of the newest document of any index. Raises Unavailable."""
+        return (await self._log.position("CATALOG")).last_seq
 
     def replace_engine(self, control: IndexControl, storage: IndexStorage, engine: Engine) -> None:
         """Go on with another engine, which `storage` has adopted. The caller holds `write_lock`."""

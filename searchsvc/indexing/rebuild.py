@@ -217,10 +217,11 @@ class Rebuild:
             await finish_whole(self._take_over(engine))
 
     async def _catch_up(self, *engines: Engine) -> None:
-        """Write to engines what CATALOG has after what they hold. The caller holds `write_lock`."""
+        """Write to engines what CATALOG has now after what they hold, all the same. The caller holds `write_lock`."""
+        end = await self._indexer.end_of_catalog()
         with suppress(LaterVersion):
             for engine in engines:
-                await self._indexer.read_into(engine)
+                await self._indexer.read_into(engine, through=end)
 
     async def _take_over(self, engine: Engine) -> None:
         await self._indexer.run_on_thread(lambda: self._storage.adopt(engine))

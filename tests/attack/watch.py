@@ -12,6 +12,8 @@ from tests.attack.arena import RETRIED, Arena
 from tests.attack.clients import Client, Shopper
 
 PROBE: Final = "probe"
+# What waited is tried again after health says that it moves again.
+RESUME_S: Final = 2.0
 # A health check that answers later than this is no answer.
 HEALTH_TIMEOUT_S: Final = 2.0
 MIB: Final = 2**20
@@ -117,7 +119,7 @@ def judge(arena: Arena, limits: Limits, probe: Probe, watch: Watch, shoppers: li
             for sample in watch.samples
             if sample.status == "ready"
             and stall.started + limits.named_s < sample.asked
-            and sample.answered < stall.ended
+            and sample.answered < stall.ended - RESUME_S
         ]
         if wrong:
             arena.violated(f"{description}; health said ready {len(wrong)} times {limits.named_s:g} s after it began")
