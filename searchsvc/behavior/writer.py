@@ -10,6 +10,7 @@ import logging
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -26,6 +27,8 @@ MAX_PACK_RANKINGS: Final = 200
 LINGER_S: Final = 0.05
 MAX_WAITING_INTERACTIONS: Final = 20_000
 APPEND_ATTEMPTS: Final = 3
+LOOK_UP_TIMEOUT_S: Final = 10.0
+LOOK_UP_EVERY_S: Final = 0.01
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +86,10 @@ class BehaviorWriter:
         self._n_shed = 0
         # Rankings and requests since writing failed; 0 while it works.
         self._n_failed = 0
+        # A write that failed may have been stored all the same, also one of the process before this one.
+        self._n_unsure = 1
+        self._n_looked_up = 0
+        self._looking_up = asyncio.Lock()
 
     def offer(self, ranking: RankingShown) -> None:
         """Queue a ranking, or shed it if the outbox is full. Never blocks, never raises."""
@@ -100,6 +107,7 @@ class BehaviorWriter:
         all or none. Raises Overloaded if too many wait; Unavailable if the log is away, and then they may or may not
         be stored.
         """
+        await self._look_up()
         unstored = {event.id: event for event in interactions if not self._state.has_stored(event.id)}
         waited_for = {self._pending[event_id] for event_id in unstored if event_id in self._pending}
         new_events = [event for event_id, event in unstored.items() if event_id not in self._pending]
@@ -115,6 +123,23 @@ class BehaviorWriter:
             self._wake.set()
         # Shielded: another caller may wait for the same event.
         await asyncio.gather(*map(asyncio.shield, waited_for))
+
+    async def _look_up(self) -> None:
+        """After a write that failed, wait until what the log has since then is read, for some seconds at most.
+
+        Its events may be sent again, and are stored once only if it is known which of them are stored already. Raises
+        Unavailable.
+        """
+        async with self._looking_up:
+            n_unsure = self._n_unsure
+            if self._n_looked_up == n_unsure:
+                return
+            position = await self._log.position("BEHAVIOR")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_UP_TIMEOUT_S):
+                    while position.count and self._state.seq < position.last_seq:  # noqa: ASYNC110 - nothing tells of it
+                        await asyncio.sleep(LOOK_UP_EVERY_S)
+            self._n_looked_up = n_unsure
 
     @property
     def counts(self) -> OutboxCounts:
@@ -208,6 +233,8 @@ class BehaviorWriter:
         if not self._n_failed:
             log.warning("events cannot be written: %s", error)
         self._n_failed += len(rankings) + len(requests)
+        if not isinstance(error, StorageFull):  # then nothing was stored
+            self._n_unsure += 1
         for request in requests:
             self._drop_pending(request)
             request.stored.set_exception(type(error)(error.message, retry_after_s=error.retry_after_s))

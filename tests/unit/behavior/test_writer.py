@@ -12,7 +12,7 @@ from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.streams import StreamName
 from searchsvc.behavior.state import BehaviorState
-from searchsvc.behavior.writer import MAX_WAITING_INTERACTIONS, BehaviorWriter
+from searchsvc.behavior.writer import APPEND_ATTEMPTS, MAX_WAITING_INTERACTIONS, BehaviorWriter
 from tests.factories import click, ranking
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +33,24 @@ class FailingLog(MemoryEventLog):
             self.n_failures -= 1
             raise Unavailable("away")
         return await super().append(stream, entry, **expectations)
+
+
+class ForgetfulLog(MemoryEventLog):
+    """Stores the first messages, and raises Unavailable all the same: the acknowledgement is lost.
+
+    n_lost: how many are left.
+    """
+
+    def __init__(self, n_lost: int) -> None:
+        super().__init__()
+        self.n_lost = n_lost
+
+    async def append(self, stream: StreamName, entry: Entry, **expectations: int | None) -> int:
+        seq = await super().append(stream, entry, **expectations)
+        if self.n_lost > 0:
+            self.n_lost -= 1
+            raise Unavailable("away")
+        return seq
 
 
 async def stored_records(log: MemoryEventLog) -> list[Record]:
@@ -102,6 +120,38 @@ async def test_an_interaction_that_could_not_be_stored_can_be_sent_again() -> No
     writer.close()
     await running
     assert len(await stored_records(log)) == 1
+
+
+async def test_an_interaction_whose_acknowledgement_was_lost_is_stored_once_although_its_message_is_read_late() -> None:
+    log, state = ForgetfulLog(APPEND_ATTEMPTS), new_state()
+    writer = BehaviorWriter(log, state, outbox_size=10)
+    running = asyncio.create_task(writer.run())
+    with pytest.raises(Unavailable):
+        await writer.append([click("a")])
+    again = asyncio.create_task(writer.append([click("a"), click("b")]))
+    await asyncio.sleep(0.1)
+    assert not again.done()
+    for record in await stored_records(log):
+        state.fold(decode_behavior(record.data).events, record.seq)
+    await again
+    writer.close()
+    await running
+    assert await stored_ids(log) == ["a", "b"]
+
+
+async def test_a_process_does_not_store_again_what_the_one_before_it_stored() -> None:
+    log = MemoryEventLog()
+    await write_all(log, 10, 0, 1)
+    state = new_state()
+    writer = BehaviorWriter(log, state, outbox_size=10)
+    running = asyncio.create_task(writer.run())
+    again = asyncio.create_task(writer.append([click("e0")]))
+    for record in await stored_records(log):
+        state.fold(decode_behavior(record.data).events, record.seq)
+    await again
+    writer.close()
+    await running
+    assert await stored_ids(log) == ["e0"]
 
 
 async def test_an_unforeseen_error_reaches_the_caller_and_the_writer_goes_on() -> None:
