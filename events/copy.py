@@ -83,12 +83,12 @@ class ControlCopy:
         self._ends.append(self._ends[-1] + len(line))
         self._chains.append(chain)
 
-    def read(self, after: int, to: int) -> list[ArchivedRecord]:
-        """Return the messages after one sequence, up to and including another. Thread-safe."""
+    def read(self, after: int, to: int) -> Iterator[ArchivedRecord]:
+        """Yield the messages after one sequence, up to and including another. Thread-safe."""
         with self.path.open("rb") as file:
             file.seek(self._ends[after])
-            content = file.read(self._ends[to] - self._ends[after])
-        return [read_line(line) for line in content.split(b"\n") if line]
+            for _ in range(after, to):
+                yield read_line(file.readline())
 
     def seq_at(self, timestamp: datetime) -> int:
         """Return the sequence of the last message stored by a time; 0 for none."""

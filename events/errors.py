@@ -9,7 +9,7 @@
     |   +-- Forbidden         a policy does not allow it (403)
     +-- Unavailable           the caller must retry later (503, with retry_after_s)
     |   +-- Overloaded        ... more slowly (429)
-    |   +-- StorageFull       ... once the disk has room (507)
+    |   +-- StorageFull       ... once there is room (507)
     +-- Corrupt               the operator must act: reading stops here, nothing is skipped
     +-- LaterVersion          the operator must upgrade: reading stops before this event
 
@@ -83,7 +83,7 @@ class Overloaded(Unavailable):
 
 
 class StorageFull(Unavailable):
-    """The disk has no room. Nothing was stored."""
+    """The disk, or a stream that refuses more than its limit, has no room. Nothing was stored."""
 
 
 class Corrupt(SearchsvcError):

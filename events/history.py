@@ -87,9 +87,7 @@ class ControlHistory:
     def steps(self, after: int, to: int) -> Iterator[HistoryStep]:
         """Yield the messages past one sequence up to another, and the states around each."""
         state = self.state_at(after)
-        # In parts: a caller that needs few does not wait until all are read.
-        for first in range(after, to, MESSAGES_PER_STATE):
-            for record in self._copy.read(first, min(first + MESSAGES_PER_STATE, to)):
-                next_state = fold_message(state, bytes(record.data), record.seq)
-                yield HistoryStep(record, decode_control(bytes(record.data)), state, next_state)
-                state = next_state
+        for record in self._copy.read(after, to):
+            next_state = fold_message(state, bytes(record.data), record.seq)
+            yield HistoryStep(record, decode_control(bytes(record.data)), state, next_state)
+            state = next_state

@@ -50,12 +50,14 @@ class Position(msgspec.Struct, frozen=True):
     last_seq: 0 before the first append
     count: messages that are still stored
     created: when the stream was created
+    size_bytes: what the stored messages take, with subjects and headers
     """
 
     last_seq: int
     first_seq: int
     count: int
     created: datetime
+    size_bytes: int = 0
 
 
 class Delivery(Protocol):
@@ -79,7 +81,8 @@ class EventLog(Protocol):
 
         expected_last_seq: last sequence that the stream must have
 
-        Raises Conflict if the stream or the subject has another last sequence than is expected.
+        Raises Conflict if the stream or the subject has another last sequence than is expected, and StorageFull if the
+        stream is full and refuses more.
         """
         ...
 
@@ -99,6 +102,17 @@ class EventLog(Protocol):
 
     async def n_waiting(self, stream: StreamName, durable: str) -> int:
         """Return how many messages of a stream a durable consumer has not been handed yet; 0 if there is none."""
+        ...
+
+    async def acknowledged(self, stream: StreamName, durable: str) -> int:
+        """Return the sequence up to which a durable consumer has acknowledged every message; 0 if there is none."""
+        ...
+
+    async def purge(self, stream: StreamName, *, through: int, subject: str | None = None) -> None:
+        """Remove the messages up to sequence `through`, for good. Does nothing where there are none.
+
+        subject: only messages of this subject; wildcards are allowed
+        """
         ...
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from events.errors import Conflict
+from events.errors import Conflict, StorageFull
 from events.log import Entry, Position, Record, check_batch, require_reached
-from events.streams import STREAMS, StreamName
+from events.streams import STREAMS, StreamName, StreamSpec
 
 
 class MemoryEventLog:
     """An `EventLog` of plain lists.
 
     clock: source of `Record.timestamp`
+    specs: how the streams store
     """
 
-    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        specs: Mapping[StreamName, StreamSpec] = STREAMS,
+    ) -> None:
         self._clock = clock
+        self._specs = specs
         self._created = clock()
         self._records: dict[StreamName, list[Record]] = {name: [] for name in STREAMS}
         self._last: dict[StreamName, int] = dict.fromkeys(STREAMS, 0)
@@ -49,10 +55,11 @@ class MemoryEventLog:
             if expected not in (None, actual):
                 raise Conflict(f"{entry.subject} moved on", field="expected_subject_seq", value=expected, actual=actual)
         for entry in entries:
+            self._make_room(stream, entry)
             self._last[stream] += 1
             if entry.msg_id:
                 self._seqs[stream, entry.msg_id] = self._last[stream]
-            if STREAMS[stream].compacted:
+            if self._specs[stream].compacted:
                 records[:] = [r for r in records if r.subject != entry.subject]
             records.append(Record(stream, entry.subject, self._last[stream], self._clock(), entry.data, entry.msg_id))
         async with self._grown:
@@ -62,7 +69,7 @@ class MemoryEventLog:
     async def position(self, stream: StreamName) -> Position:
         records = self._records[stream]
         first = records[0].seq if records else self._last[stream] + 1
-        return Position(self._last[stream], first, len(records), self._created)
+        return Position(self._last[stream], first, len(records), self._created, sum(map(_size, records)))
 
     async def last_seq(self, stream: StreamName, subject: str) -> int:
         return max((record.seq for record in self._matching(stream, 0, subject)), default=0)
@@ -70,6 +77,17 @@ class MemoryEventLog:
     async def n_waiting(self, stream: StreamName, durable: str) -> int:
         consumer = self._consumers.get((stream, durable))
         return len(self._deliverable(stream, consumer)) if consumer is not None else 0
+
+    async def acknowledged(self, stream: StreamName, durable: str) -> int:
+        consumer = self._consumers.get((stream, durable))
+        if consumer is None:
+            return 0
+        waiting = (record.seq for record in self._records[stream] if record.seq not in consumer.acknowledged)
+        return min(next(waiting, self._last[stream] + 1) - 1, max(consumer.acknowledged, default=0))
+
+    async def purge(self, stream: StreamName, *, through: int, subject: str | None = None) -> None:
+        removed = {r.seq for r in self._matching(stream, 0, subject) if r.seq <= through}
+        self._records[stream] = [record for record in self._records[stream] if record.seq not in removed]
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         return next((record for record in self._records[stream] if record.seq == seq), None)
@@ -108,6 +126,16 @@ class MemoryEventLog:
     async def close(self) -> None:
         return
 
+    def _make_room(self, stream: StreamName, entry: Entry) -> None:
+        """Remove the oldest messages until an entry fits. Raises StorageFull if the stream refuses more."""
+        spec, records = self._specs[stream], self._records[stream]
+        while records and (
+            0 < spec.max_bytes < sum(map(_size, records)) + _size(entry) or 0 < spec.max_messages <= len(records)
+        ):
+            if spec.refuses_when_full:
+                raise StorageFull(f"appending to {stream}: maximum bytes or messages exceeded")
+            del records[0]
+
     def _deliverable(self, stream: StreamName, consumer: _DurableConsumer) -> list[Record]:
         finished = consumer.acknowledged | consumer.handed_out
         return [record for record in self._records[stream] if record.seq not in finished]
@@ -129,6 +157,10 @@ class _MemoryDelivery:
 
     async def ack(self) -> None:
         self._consumer.acknowledged.add(self.record.seq)
+
+
+def _size(message: Entry | Record) -> int:
+    return len(message.subject) + len(message.data)
 
 
 def matches(pattern: str, subject: str) -> bool:

@@ -141,7 +141,8 @@ def server_config(settings: ServerSettings) -> str:
     such a request a reply subject of its own, so that an acknowledgement reaches the publisher and no stream.
 
     The store may fill the disk, so that `disk.*` alone decides when writes are refused: without a limit of its own, the
-    server takes three quarters of what is free when it starts, and refuses writes while there is room.
+    server takes three quarters of what is free when it starts, and refuses writes while there is room. It reserves
+    what bounded streams may take, and would not create them on a disk that is smaller.
     """
 
     def user(role: Role, permissions: str) -> str:
@@ -153,6 +154,7 @@ def server_config(settings: ServerSettings) -> str:
     acks = (f"$JS.ACK.{stream}.>" for stream in STREAMS if stream != "INGEST")
     reading = ", ".join(f'"{subject}"' for subject in (*(f"$JS.API.{call}" for call in api), *acks))
     (ingest,) = STREAMS["INGEST"].subjects
+    reserved = sum(spec.max_bytes for spec in STREAMS.values())
     return f"""\
 listen: "127.0.0.1:{settings.port}"
 http: "127.0.0.1:{settings.monitor_port}"
@@ -163,7 +165,7 @@ max_payload: {MAX_PAYLOAD_BYTES}
 jetstream {{
   store_dir: {json.dumps(str(settings.data_dir / "nats"))}
   sync_interval: always
-  max_file_store: {shutil.disk_usage(settings.data_dir).total}
+  max_file_store: {shutil.disk_usage(settings.data_dir).total + reserved}
 }}
 accounts {{
   {LOG_ACCOUNT} {{

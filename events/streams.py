@@ -19,6 +19,7 @@ FORMAT: Final = 1
 FORMAT_KEY: Final = "searchsvc-format"
 
 DAY_S: Final = 86_400.0
+MIB: Final = 1024 * 1024
 MAX_SUBJECT_TOKEN_BYTES: Final = 128
 
 
@@ -29,6 +30,9 @@ class StreamSpec(msgspec.Struct, frozen=True):
     compacted: only the newest message of a subject is kept
     append_only: neither messages nor the stream can be removed through the server
     atomic: takes all-or-nothing batches
+    max_bytes: the server stores no more, with subjects and headers; 0 for no limit
+    max_messages: the server stores no more; 0 for no limit
+    refuses_when_full: whether a new message is refused at these limits; otherwise the oldest are removed
     """
 
     name: StreamName
@@ -38,6 +42,18 @@ class StreamSpec(msgspec.Struct, frozen=True):
     append_only: bool = False
     atomic: bool = False
     max_message_bytes: int = 8 * 1024 * 1024
+    max_bytes: int = 0
+    max_messages: int = 0
+    refuses_when_full: bool = False
+
+    def is_full(self, n_bytes: int, n_messages: int) -> bool:
+        """Return whether a message of the largest size would go past a limit.
+
+        n_bytes: stored now
+        n_messages: stored now
+        """
+        has_bytes = not self.max_bytes or n_bytes + self.max_message_bytes <= self.max_bytes
+        return not has_bytes or 0 < self.max_messages <= n_messages
 
 
 STREAMS: Final[dict[StreamName, StreamSpec]] = {
@@ -48,8 +64,18 @@ STREAMS: Final[dict[StreamName, StreamSpec]] = {
         StreamSpec("CATALOG", ("catalog.>",), compacted=True, atomic=True),
         StreamSpec("BEHAVIOR", ("behavior.>",), max_age_s=90 * DAY_S),
         StreamSpec("SIGNALS", ("signals.>",), compacted=True),
-        StreamSpec("INGEST", ("ingest.*",), max_age_s=4 * DAY_S, max_message_bytes=64 * 1024),
-        StreamSpec("DEAD", ("dead.>",), max_age_s=30 * DAY_S, compacted=True),
+        # Others write it. A publisher is told that it is full, because what it was acknowledged must not be removed.
+        StreamSpec(
+            "INGEST",
+            ("ingest.*",),
+            max_age_s=4 * DAY_S,
+            max_message_bytes=64 * 1024,
+            max_bytes=1024 * MIB,
+            max_messages=2_000_000,
+            refuses_when_full=True,
+        ),
+        # Services make room before it is full, and count what they remove: see searchsvc/behavior/dead_store.py.
+        StreamSpec("DEAD", ("dead.>",), max_age_s=30 * DAY_S, compacted=True, max_bytes=512 * MIB),
     )
 }
 
@@ -102,6 +128,10 @@ BEHAVIOR_SUBJECT: Final = "behavior.batch"
 
 def ingest_subject(index: str) -> str:
     return f"ingest.{index}"
+
+
+# Of the event that counts the dead letters that were removed.
+DROPPED_SUBJECT: Final = "dead.dropped"
 
 
 def dead_subject(source: str, event_id: str) -> str:

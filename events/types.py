@@ -10,7 +10,7 @@ CATALOG   DocumentUpserted, DocumentDeleted                documents
 BEHAVIOR  BehaviorBatch of RankingShown and InteractionRecorded
 SIGNALS   DocumentBehaviorLearnt, QueryBehaviorLearnt      what behavior says of a document, in general and for a query
           ExplorationLearnt                                how many searches are worth exploring
-DEAD      EventRefused, EventReplayed                      events that could not be used
+DEAD      EventRefused, EventReplayed, DeadLettersDropped  events that could not be used
 
 Fields are only ever added, with defaults. Times are UTC. Floats are finite. Behavior events come by the million and
 hold no reference cycles: tuples and `gc=False` keep them out of the garbage collector's way.
@@ -408,4 +408,19 @@ class EventReplayed(msgspec.Struct, frozen=True, kw_only=True, tag="event_replay
     new_id: str
 
 
-DeadEvent = EventRefused | EventReplayed
+class DeadLettersDropped(msgspec.Struct, frozen=True, kw_only=True, tag="dead_letters_dropped.v1"):
+    """The oldest dead letters were removed to make room. Replaces the event before it.
+
+    n_dropped: dead letters removed so far, in all
+    through_seq: sequence of the last message that was removed
+    through_timestamp: when the log stored that message
+    """
+
+    n_dropped: int
+    through_seq: int
+    through_timestamp: datetime
+    timestamp: datetime
+    skippable: bool = True
+
+
+DeadEvent = EventRefused | EventReplayed | DeadLettersDropped

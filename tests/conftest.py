@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
@@ -17,12 +17,14 @@ from events import server
 from events.jetstream.event_log import connect
 from events.log import EventLog
 from events.memory import MemoryEventLog
+from events.streams import STREAMS, StreamName, StreamSpec
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.embedding.export import exported
 from searchsvc.embedding.model import find_model
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.runtime.config import DEFAULT_MODEL
+from tests.factories import SMALL
 from tests.opensearch import OpenSearchNode
 from tests.opensearch import missing as why_no_opensearch
 from tests.running import RunningService
@@ -145,13 +147,31 @@ def nats_server(tmp_path: Path) -> Iterator[server.NatsServer]:
 @pytest.fixture(params=["memory", "jetstream"])
 async def event_log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
     """Every adapter of the log, empty."""
+    async for opened in _open_log(request, STREAMS):
+        yield opened
+
+
+@pytest.fixture(params=["memory", "jetstream"])
+async def small_log(request: pytest.FixtureRequest) -> AsyncIterator[EventLog]:
+    """Every adapter of the log, empty, with `SMALL` streams."""
+    async for opened in _open_log(request, SMALL):
+        yield opened
+
+
+async def _open_log(
+    request: pytest.FixtureRequest, specs: Mapping[StreamName, StreamSpec]
+) -> AsyncGenerator[EventLog, None]:
     if request.param == "memory":
-        yield MemoryEventLog()
+        yield MemoryEventLog(specs=specs)
         return
     running: server.NatsServer = request.getfixturevalue("nats_server")
     account = running.address.accounts["service"]
     connected = await connect(
-        running.address.url, user=account.user, password=account.password, redeliver_after_s=REDELIVER_AFTER_S
+        running.address.url,
+        user=account.user,
+        password=account.password,
+        redeliver_after_s=REDELIVER_AFTER_S,
+        specs=specs,
     )
     await connected.ensure_streams()
     yield connected

@@ -24,6 +24,7 @@ from events.index_control import IndexControl
 from events.log import Record
 from events.rules import Rule
 from events.settings import Embedding, IndexSettings, SearchableField, Signal
+from events.streams import STREAMS, StreamName, StreamSpec
 from events.types import ChangePublished, ControlEvent, IndexConfigured, InteractionRecorded, RankingShown
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
@@ -39,6 +40,12 @@ from tuning.arrays import FloatArray
 from tuning.features import default_weights
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+# Streams whose limits a test can reach.
+SMALL: dict[StreamName, StreamSpec] = {
+    **STREAMS,
+    "INGEST": msgspec.structs.replace(STREAMS["INGEST"], max_message_bytes=2000, max_bytes=20_000, max_messages=50),
+    "DEAD": msgspec.structs.replace(STREAMS["DEAD"], max_bytes=20_000),
+}
 DIMENSION = 8
 SETTINGS = IndexSettings(
     searchable=(SearchableField("title"), SearchableField("text")),

@@ -15,12 +15,16 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerInfo
 
-from events.errors import Corrupt, InvalidInput, SearchsvcError, Unavailable
+from events.errors import Corrupt, InvalidInput, SearchsvcError, StorageFull, Unavailable
 
 T = TypeVar("T")
 
 MESSAGE_TOO_LARGE: Final = 10054
+# How the server says that a stream is full, under the code of whatever prevents it from storing.
+NOT_STORED: Final = 10077
+FULL: Final = ("maximum bytes exceeded", "maximum messages exceeded")
 ACKNOWLEDGE_EVERY: Final = 256
+FULL_RETRY_AFTER_S: Final = 10.0
 # How long after a loss a call waits for the connection to come back. Later calls are refused at once.
 GRACE_S: Final = 2.0
 
@@ -124,6 +128,8 @@ def translate(error: BaseException, purpose: str) -> SearchsvcError:
     detail = str(error) or type(error).__name__
     if isinstance(error, nats.js.errors.APIError) and error.err_code == MESSAGE_TOO_LARGE:
         return InvalidInput(f"{purpose}: {error.description}")
+    if isinstance(error, nats.js.errors.APIError) and error.err_code == NOT_STORED and error.description in FULL:
+        return StorageFull(f"{purpose}: {error.description}: it is full", retry_after_s=FULL_RETRY_AFTER_S)
     if isinstance(error, nats.errors.MaxPayloadError | nats.errors.BadSubjectError | nats.errors.BadHeaderError):
         return InvalidInput(f"{purpose}: {detail}")
     if isinstance(error, nats.js.errors.ConsumerSequenceMismatchError | nats.js.errors.DigestMismatchError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Final
 
 from events.errors import Unavailable
@@ -12,7 +12,7 @@ from events.jetstream.reading import Delivery, Reader
 from events.jetstream.session import CONNECT_TIMEOUT_S, Password, Session
 from events.jetstream.streams import ServerStreams
 from events.log import Entry, Position, Record
-from events.streams import StreamName
+from events.streams import STREAMS, StreamName, StreamSpec
 from events.tasks import end
 
 # After this time a durable consumer is handed an unacknowledged message again.
@@ -24,13 +24,18 @@ class JetStreamEventLog:
 
     before_append: called before each write; an exception from it refuses the write
     redeliver_after_s: after this time `consume` hands out an unacknowledged message again
+    specs: how the streams store
     """
 
     def __init__(
-        self, *, before_append: Callable[[], None] = lambda: None, redeliver_after_s: float = REDELIVER_AFTER_S
+        self,
+        *,
+        before_append: Callable[[], None] = lambda: None,
+        redeliver_after_s: float = REDELIVER_AFTER_S,
+        specs: Mapping[StreamName, StreamSpec] = STREAMS,
     ) -> None:
         self._session = Session()
-        self._streams = ServerStreams(self._session)
+        self._streams = ServerStreams(self._session, specs)
         self._appender = Appender(self._session, self._streams, before_append)
         self._reader = Reader(self._session, self._streams, redeliver_after_s)
 
@@ -54,7 +59,7 @@ class JetStreamEventLog:
         return self._session.default_replicas
 
     async def ensure_streams(self, *, replicas: int = 1) -> None:
-        """Create the streams that are missing; leave the others unchanged.
+        """Create the streams that are missing, and give the others the limits of this version.
 
         Raises Unavailable, and Corrupt if a stream holds messages of another format.
         """
@@ -78,6 +83,12 @@ class JetStreamEventLog:
 
     async def n_waiting(self, stream: StreamName, durable: str) -> int:
         return await self._streams.n_waiting(stream, durable)
+
+    async def acknowledged(self, stream: StreamName, durable: str) -> int:
+        return await self._streams.acknowledged(stream, durable)
+
+    async def purge(self, stream: StreamName, *, through: int, subject: str | None = None) -> None:
+        await self._streams.purge(stream, through=through, subject=subject)
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         return await self._streams.get(stream, seq)
@@ -105,12 +116,13 @@ async def connect(
     password: Password = "",
     role: str = "service",
     redeliver_after_s: float = REDELIVER_AFTER_S,
+    specs: Mapping[StreamName, StreamSpec] = STREAMS,
 ) -> JetStreamEventLog:
     """Return a connected log.
 
     Raises Unavailable if no server with JetStream answers in time, or it refuses the credentials.
     """
-    event_log = JetStreamEventLog(redeliver_after_s=redeliver_after_s)
+    event_log = JetStreamEventLog(redeliver_after_s=redeliver_after_s, specs=specs)
     connecting = asyncio.ensure_future(event_log.connect(url, user=user, password=password, role=role))
     try:
         # nats-py would try for ever, as it should for a lost connection, but not for the first one.

@@ -29,14 +29,18 @@ log = logging.getLogger(__name__)
 
 
 class ServerStreams:
-    """The streams of `events.streams` on the server of a session."""
+    """The streams of a log on the server of a session.
 
-    def __init__(self, session: Session) -> None:
+    specs: how the streams store
+    """
+
+    def __init__(self, session: Session, specs: Mapping[StreamName, StreamSpec]) -> None:
         self._session = session
+        self._specs = specs
         self._replicas = 1
 
     async def ensure_all(self, *, replicas: int = 1) -> None:
-        """Create the streams that are missing; leave the others unchanged.
+        """Create the streams that are missing, and give the others the limits of this version.
 
         Raises Unavailable, and Corrupt if a stream holds messages of another format.
         """
@@ -45,34 +49,44 @@ class ServerStreams:
             await self.ensure(name)
 
     async def ensure(self, stream: StreamName) -> None:
-        """Create a stream. One whose metadata was lost is adopted again with its messages."""
-        config, purpose = _stream_config(STREAMS[stream], self._replicas), f"creating stream {stream}"
+        """Create a stream, or bring it up to date. One whose metadata was lost is adopted again with its messages.
+
+        Raises Unavailable, and Corrupt if it holds messages of another format.
+        """
+        config, purpose = _stream_config(self._specs[stream], self._replicas), f"creating stream {stream}"
         try:
             await self._session.call(self._session.js.add_stream(config), purpose)
         except Unavailable as error:
             cause = error.__cause__
             if not (isinstance(cause, nats.js.errors.APIError) and cause.err_code == STREAM_DIFFERS):
                 raise
-            if not await self._is_unmarked(stream):
-                raise
-            # Made by an earlier version, and empty.
-            await self._session.call(self._session.js.update_stream(config), purpose)
+            await self._require_format(stream)
+            await self._update(stream, config)
 
     async def require_format(self) -> None:
         """Raise Corrupt if a stream holds messages of another format than this version reads. Changes nothing."""
         for name in STREAMS:
-            await self._is_unmarked(name)
+            await self._require_format(name)
 
-    async def _is_unmarked(self, stream: StreamName) -> bool:
-        """Whether a stream names no format. Raises Corrupt if it names another one, or none and holds messages."""
+    async def _update(self, stream: StreamName, config: StreamConfig) -> None:
+        """Give a stream another configuration. Replicas are added, never taken away: a server may be missing now."""
+        purpose = f"updating stream {stream}"
+        before = await self._session.call(self._session.js.stream_info(stream), purpose)
+        n_replicas = max(before.config.num_replicas or 1, config.num_replicas or 1)
+        updating = self._session.js.update_stream(config.evolve(num_replicas=n_replicas))
+        after = await self._session.call(updating, purpose)
+        n_removed = before.state.messages - after.state.messages
+        if n_removed > 0:
+            log.warning("%s held more than its limits: its %d oldest messages were removed", stream, n_removed)
+
+    async def _require_format(self, stream: StreamName) -> None:
+        """Raise Corrupt if a stream names another format, or none and holds messages."""
         info = await self._existing(self._session.js.stream_info(stream), f"looking at {stream}")
         if info is None:
-            return False
+            return
         stored_format = (info.config.metadata or {}).get(FORMAT_KEY)
-        if stored_format == str(FORMAT):
-            return False
-        if stored_format is None and not info.state.messages:
-            return True
+        if stored_format == str(FORMAT) or (stored_format is None and not info.state.messages):
+            return
         origin = f"format {stored_format}" if stored_format is not None else "an earlier version"
         raise Corrupt(
             f"stream {stream} of this NATS server holds messages of {origin}; this version reads format {FORMAT}: "
@@ -89,7 +103,8 @@ class ServerStreams:
     async def position(self, stream: StreamName) -> Position:
         info = await self._session.call(self._session.js.stream_info(stream), f"looking at {stream}")
         created = info.created or datetime.fromtimestamp(0, UTC)
-        return Position(info.state.last_seq, info.state.first_seq, info.state.messages, created)
+        state = info.state
+        return Position(state.last_seq, state.first_seq, state.messages, created, state.bytes)
 
     async def mean_bytes(self, stream: StreamName) -> float:
         """Return the mean size of a message of a stream; 0 for an empty one."""
@@ -107,6 +122,16 @@ class ServerStreams:
             self._session.js.consumer_info(stream, durable), f"looking at {durable} of {stream}"
         )
         return (consumer.num_pending or 0) if consumer is not None else 0
+
+    async def acknowledged(self, stream: StreamName, durable: str) -> int:
+        consumer = await self._existing(
+            self._session.js.consumer_info(stream, durable), f"looking at {durable} of {stream}"
+        )
+        return consumer.ack_floor.stream_seq if consumer is not None and consumer.ack_floor is not None else 0
+
+    async def purge(self, stream: StreamName, *, through: int, subject: str | None = None) -> None:
+        purging = self._session.js.purge_stream(stream, seq=through + 1, subject=subject)
+        await self._session.call(purging, f"purging {stream}")
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         message = await self._existing(self._session.js.get_msg(stream, seq, direct=True), f"looking at {stream} {seq}")
@@ -165,10 +190,12 @@ def _stream_config(spec: StreamSpec, replicas: int) -> StreamConfig:
         subjects=list(spec.subjects),
         retention=RetentionPolicy.LIMITS,
         storage=StorageType.FILE,
-        discard=DiscardPolicy.OLD,
+        discard=DiscardPolicy.NEW if spec.refuses_when_full else DiscardPolicy.OLD,
         num_replicas=replicas,
         metadata={FORMAT_KEY: str(FORMAT)},
         max_age=spec.max_age_s,
+        max_bytes=spec.max_bytes or -1,
+        max_msgs=spec.max_messages or -1,
         max_msgs_per_subject=1 if spec.compacted else -1,
         max_msg_size=spec.max_message_bytes,
         duplicate_window=120,

@@ -176,6 +176,7 @@ class App:
         run, notes, caught_up = self._background.run, self._notes, behavior.follower.caught_up
         run(watch.run, "log watch")
         run(partial(upkeep.watch_room, log.disk, log.memory, log.nats, notes), "room watch")
+        run(partial(upkeep.watch_streams, log.event_log, behavior.dead, notes), "stream watch")
         run(partial(upkeep.watch_clock, self._config.data_path, keyring, notes), "clock watch")
         ready = partial(upkeep.announce_ready, notes, log.serving, indexers, caught_up, connection.without_log)
         run(ready, "ready")

@@ -15,6 +15,7 @@ from searchsvc.app.log_watch import LogWatch
 from searchsvc.app.search_parts import SearchParts
 from searchsvc.app.shutdown import Shutdown
 from searchsvc.behavior.dead_letters import DeadLetters
+from searchsvc.behavior.dead_store import DeadStore
 from searchsvc.behavior.follower import BehaviorFollower
 from searchsvc.behavior.ingest import IngestConsumer
 from searchsvc.behavior.keyring import Keyring
@@ -47,6 +48,7 @@ class BehaviorParts(msgspec.Struct, frozen=True):
     learners: Learners | None
     ingest: IngestConsumer
     dead_letters: DeadLetters
+    dead: DeadStore
 
 
 async def open_keyring(config: Config, notes: HealthNotes, shutdown: Shutdown) -> Keyring:
@@ -85,15 +87,15 @@ async def open_behavior(
     writer = BehaviorWriter(
         event_log, behavior_state, outbox_size=config.behavior.outbox, before_write=keyring.ensure_stored
     )
-    worker = None
+    worker, dead = None, DeadStore(event_log)
     if config.worker:
         wait = timedelta(seconds=config.behavior.join_wait_s)
-        worker = Worker(event_log, rankings, ClickthroughJoin(wait=wait, n_rankings=N_WHOLE_RANKINGS), learners)
+        worker = Worker(event_log, rankings, ClickthroughJoin(wait=wait, n_rankings=N_WHOLE_RANKINGS), dead, learners)
     follower = BehaviorFollower(event_log, behavior_state, worker, config.data_path / "behavior")
     await asyncio.to_thread(follower.restore)
-    ingest = IngestConsumer(event_log, writer, rankings, keyring, log.served_control)
-    dead_letters = DeadLetters(event_log, writer, rankings, keyring, log.served_control)
-    return BehaviorParts(behavior_state, writer, follower, worker, learners, ingest, dead_letters)
+    ingest = IngestConsumer(event_log, writer, rankings, keyring, log.served_control, dead)
+    dead_letters = DeadLetters(event_log, writer, rankings, keyring, log.served_control, dead)
+    return BehaviorParts(behavior_state, writer, follower, worker, learners, ingest, dead_letters, dead)
 
 
 def start_writing(behavior: BehaviorParts, watch: LogWatch, shutdown: Shutdown) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from events.errors import Unavailable
+from events.log import EventLog
 from events.server import NatsServer
+from events.types import DeadLettersDropped
 from searchsvc.app import clock_guard
 from searchsvc.app.health import HealthNotes
+from searchsvc.behavior import ingest_room
+from searchsvc.behavior.dead_store import DeadStore
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.runtime.room import RoomGuard
@@ -19,6 +25,9 @@ from searchsvc.state.serving import Serving
 
 ROOM_CHECK_EVERY_S: Final = 0.5
 CLOCK_CHECK_EVERY_S: Final = 60.0
+STREAMS_CHECK_EVERY_S: Final = 1.0
+# How long health tells of dead letters that were removed.
+DROPPED_TOLD_FOR: Final = timedelta(days=1)
 FORGET_EVERY: Final = timedelta(days=1)
 READY_CHECK_S: Final = 0.02
 
@@ -55,6 +64,25 @@ async def watch_clock(data: Path, keyring: Keyring, notes: HealthNotes) -> None:
                 await asyncio.to_thread(keyring.forget, now)
                 forgotten_at = now
         await asyncio.sleep(CLOCK_CHECK_EVERY_S)
+
+
+async def watch_streams(event_log: EventLog, dead: DeadStore, notes: HealthNotes) -> None:
+    """Keep the bounded streams below their limits, and let health tell what that cost, until cancelled."""
+    while True:
+        with suppress(Unavailable):  # health says so
+            notes.note("INGEST", await ingest_room.make_room(event_log))
+            notes.note("DEAD", _describe_dropped(await dead.dropped(), datetime.now(UTC)))
+        await asyncio.sleep(STREAMS_CHECK_EVERY_S)
+
+
+def _describe_dropped(dropped: DeadLettersDropped, now: datetime) -> str:
+    """Return which dead letters were removed to make room; '' if none were lately."""
+    if not dropped.n_dropped or now - dropped.timestamp > DROPPED_TOLD_FOR:
+        return ""
+    return (
+        f"{dropped.n_dropped} dead letters were removed to make room, the oldest first, the last time at "
+        f"{dropped.timestamp:%Y-%m-%d %H:%M:%S}; `searchsvc events dead` lists the others"
+    )
 
 
 async def reconcile_indexers(control: ControlFollower, indexers: Indexers) -> None:

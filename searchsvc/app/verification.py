@@ -18,7 +18,7 @@ from events.copy import COPY_NAME, REMEDY, read_archive
 from events.digest import CatalogFold, DocumentsDigest, state_hash, text_hash
 from events.errors import Corrupt, SearchsvcError, Unavailable
 from events.log import EventLog
-from events.types import EventRefused, InteractionRecorded
+from events.types import DeadLettersDropped, EventRefused, EventReplayed, InteractionRecorded
 from searchsvc.app.checkpoints import CHECKPOINTS, require_saved_checkpoint
 from searchsvc.behavior.keyring_identity import keyring_loss, stored_identity
 from searchsvc.engines.embedded.storage import stored_documents
@@ -195,7 +195,10 @@ class LogVerification:
     async def _read_dead(self, event_log: EventLog) -> str:
         events = [decode_dead(record.data) async for record in event_log.read("DEAD")]
         n_refused = sum(isinstance(event, EventRefused) for event in events)
-        return f"{n_refused} events that could not be used, each with its reason; {len(events) - n_refused} sent again"
+        n_replayed = sum(isinstance(event, EventReplayed) for event in events)
+        n_dropped = sum(event.n_dropped for event in events if isinstance(event, DeadLettersDropped))
+        removed = f"; {n_dropped} were removed to make room" if n_dropped else ""
+        return f"{n_refused} events that could not be used, each with its reason; {n_replayed} sent again{removed}"
 
     async def _compare_checkpoints(self, event_log: EventLog) -> str:
         positions = []

@@ -21,7 +21,7 @@ from events.errors import InvalidInput, Unavailable
 from events.log import Delivery, EventLog, Record
 from events.tasks import Spawned
 from events.types import EventRefused, InteractionRecorded
-from searchsvc.behavior.dead_letters import store_refusal
+from searchsvc.behavior.dead_store import DeadStore
 from searchsvc.behavior.intake import EventInput, check_interaction
 from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.recent_rankings import RecentRankings
@@ -64,8 +64,10 @@ class IngestConsumer:
         rankings: RecentRankings,
         keyring: Keyring,
         control: Callable[[], ControlState],
+        dead: DeadStore,
     ) -> None:
         self._log = event_log
+        self._dead = dead
         self._writer = writer
         self._rankings = rankings
         self._keyring = keyring
@@ -142,8 +144,7 @@ class IngestConsumer:
         event_id = _event_id(record)
         payload = self._private_payload(record)
         await self._keyring.ensure_stored()
-        await store_refusal(
-            self._log,
+        await self._dead.refuse(
             EventRefused(
                 id=event_id,
                 timestamp=datetime.now(UTC),

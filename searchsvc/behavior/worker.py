@@ -19,7 +19,7 @@ from events.codec import decode_behavior
 from events.errors import Unavailable
 from events.log import EventLog
 from events.types import BehaviorEvent, EventRefused, InteractionRecorded, RankingShown
-from searchsvc.behavior.dead_letters import store_refusal
+from searchsvc.behavior.dead_store import DeadStore
 from searchsvc.behavior.recent_rankings import RecentRankings
 from tuning.clicks.join import Clickthrough, ClickthroughJoin, Orphan
 
@@ -65,6 +65,7 @@ class Worker:
         event_log: EventLog,
         rankings: RecentRankings,
         join: ClickthroughJoin,
+        dead: DeadStore,
         listener: BehaviorListener | None = None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -72,6 +73,7 @@ class Worker:
         self._log = event_log
         self._rankings = rankings
         self._join = join
+        self._dead = dead
         self.listener = listener
         self._clock = clock
         self._seq = 0
@@ -120,7 +122,7 @@ class Worker:
         while self._orphans:
             event_id, orphan = next(iter(self._orphans.items()))
             try:
-                await store_refusal(self._log, self._refusal(orphan))
+                await self._dead.refuse(self._refusal(orphan))
             except Unavailable as error:
                 log.warning("%d orphans are not in DEAD yet: %s", len(self._orphans), error)
                 return

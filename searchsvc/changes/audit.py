@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 import msgspec
 
@@ -11,8 +10,7 @@ from events.errors import NotFound, require
 from events.history import ControlHistory, HistoryStep
 from events.types import ChangePublished, ChangeRefused, Skipped
 from searchsvc.changes.differences import Difference, difference
-
-MAX_ENTRIES: Final = 1000
+from searchsvc.runtime.pages import Page
 
 
 class AuditEntry(msgspec.Struct, frozen=True):
@@ -53,6 +51,16 @@ class AuditEntry(msgspec.Struct, frozen=True):
         return self.changed.describe()
 
 
+class AuditPage(msgspec.Struct, frozen=True):
+    """Some entries, oldest first.
+
+    next_after: the next page begins after this sequence, and may be empty; None if this is the last page
+    """
+
+    entries: list[AuditEntry]
+    next_after: int | None
+
+
 class Audit:
     """Reads the audit trail from files: not for the event loop."""
 
@@ -66,8 +74,8 @@ class Audit:
             raise NotFound(f"there is no change {seq}; allowed: {limit}", field="seq", value=seq, limit=limit)
         return _entry(self._history.step(seq))
 
-    def entries(self, index: str, after: int, limit: int) -> list[AuditEntry]:
-        """Return the first entries past a sequence.
+    def page(self, index: str, after: int, limit: int) -> AuditPage:
+        """Return the first entries past a sequence, as many as fit a page.
 
         index: only changes of this index; '' for all
         limit: maximum number of entries
@@ -75,16 +83,13 @@ class Audit:
         Raises InvalidInput.
         """
         require(after >= 0, "after", after, "0 or more")
-        require(1 <= limit <= MAX_ENTRIES, "limit", limit, f"1 to {MAX_ENTRIES}")
-        entries: list[AuditEntry] = []
+        page = Page[AuditEntry](limit)
         last_seq = self._history.seq
         for step in self._history.steps(min(after, last_seq), last_seq):
             entry = _entry(step)
-            if not index or entry.index == index:
-                entries.append(entry)
-            if len(entries) == limit:
-                break
-        return entries
+            if index in ("", entry.index) and not page.add(entry, len(msgspec.json.encode(entry))):
+                return AuditPage(page.items, page.items[-1].seq)
+        return AuditPage(page.items, None)
 
     def between(self, index: str, first: int, last: int) -> Difference:
         """Return what differs of an index between two sequences. Raises NotFound if it existed at neither."""

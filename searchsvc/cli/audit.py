@@ -13,7 +13,7 @@ from events.chain import GENESIS, link
 from searchsvc.changes.audit import AuditEntry
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import actor, json_option, reason_option, url_option
-from searchsvc.cli.output import format_time, print_answer, print_json, print_table
+from searchsvc.cli.output import format_time, print_answer, print_json, print_table, say
 from searchsvc.http.shapes.changes import AuditList, ChangedAnswer
 from searchsvc.runtime.files import open_private
 
@@ -64,6 +64,8 @@ def list_(index: str, after: int, limit: int, url: str, as_json: bool) -> None:
         for entry in answer.entries
     ]
     print_table(("seq", "when (UTC)", "index", "who", "from", "why", "what"), rows, f"up to {answer.last_seq}")
+    if answer.next_after is not None:
+        say(f"there are more: go on with --after {answer.next_after}")
 
 
 @audit.command()
@@ -132,10 +134,8 @@ def check_export(file: Path) -> ExportReport:
 
 
 def _all_entries(client: ServiceClient) -> Iterator[AuditEntry]:
-    after = 0
-    while True:
+    after: int | None = 0
+    while after is not None:
         page = client.call("GET", "/v1/audit", AuditList, params={"after": str(after), "limit": str(PAGE)})
         yield from page.entries
-        if not page.entries:
-            return
-        after = page.entries[-1].seq
+        after = page.next_after

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 
 import rich_click as click
 
-from searchsvc.behavior.dead_letters import Replayed
+from searchsvc.behavior.dead_letters import DeadLetter, Replayed, StillRefused
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, url_option
 from searchsvc.cli.output import format_time, print_json, say
 from searchsvc.http.shapes.events import DeadList
+from searchsvc.runtime.pages import MAX_PAGE_ITEMS
 
 MAX_PAYLOAD_CHARS = 200
 
@@ -25,16 +27,32 @@ key_option = click.option("--key", default="", help="Only events of this ranking
 @json_option
 def dead(index: str, key: str, url: str, as_json: bool) -> None:
     """List the events that could not be used, oldest first, each with its reason."""
+    n_events, n_dropped, letters = 0, 0, list[DeadLetter]()
     with ServiceClient(url) as client:
-        answer = client.call("GET", "/v1/dead", DeadList, params={"index": index, "key": key})
+        for page in _pages(client, index, key):
+            n_events, n_dropped = n_events + len(page.dead), page.n_dropped
+            if as_json:
+                letters += page.dead
+                continue
+            for letter in page.dead:
+                refused = letter.refused
+                say(f"{format_time(letter.refused_at)} {refused.id} {refused.subject}: {refused.reason}")
+                say(f"    {refused.payload[:MAX_PAYLOAD_CHARS]}")
     if as_json:
-        print_json(answer)
+        print_json(DeadList(letters, n_dropped=n_dropped))
         return
-    for letter in answer.dead:
-        refused = letter.refused
-        say(f"{format_time(letter.refused_at)} {refused.id} {refused.subject}: {refused.reason}")
-        say(f"    {refused.payload[:MAX_PAYLOAD_CHARS]}")
-    say(f"{len(answer.dead)} events" if answer.dead else "no events were refused")
+    say(f"{n_events} events" if n_events else "no events were refused")
+    if n_dropped:
+        say(f"{n_dropped} more were removed, the oldest first, because all of them took too much")
+
+
+def _pages(client: ServiceClient, index: str, key: str) -> Iterator[DeadList]:
+    after: int | None = 0
+    while after is not None:
+        params = {"index": index, "key": key, "after": str(after), "limit": str(MAX_PAGE_ITEMS)}
+        page = client.call("GET", "/v1/dead", DeadList, params=params)
+        yield page
+        after = page.next_after
 
 
 @click.command()
@@ -52,8 +70,7 @@ def replay(ids: tuple[str, ...], everything: bool, index: str, key: str, url: st
     if bool(ids) == (everything or bool(index or key)):
         raise click.UsageError("name the events by ID, or use --all, --index or --key")
     with ServiceClient(url) as client:
-        body = {"ids": list(ids), "index": index, "key": key}
-        replayed = client.call("POST", "/v1/dead/replay", Replayed, json=body)
+        replayed = _replay_all(client, {"ids": list(ids), "index": index, "key": key})
     if as_json:
         print_json(replayed)
     else:
@@ -62,3 +79,14 @@ def replay(ids: tuple[str, ...], everything: bool, index: str, key: str, url: st
         say(f"{replayed.n_replayed} sent again, {len(replayed.still_refused)} refused again")
     if replayed.still_refused:
         sys.exit(3)
+
+
+def _replay_all(client: ServiceClient, selection: dict[str, object]) -> Replayed:
+    """Replay what is selected, page by page."""
+    n_replayed, still_refused, after = 0, list[StillRefused](), 0
+    while True:
+        page = client.call("POST", "/v1/dead/replay", Replayed, json={**selection, "after": after})
+        n_replayed, still_refused = n_replayed + page.n_replayed, still_refused + page.still_refused
+        if page.next_after is None:
+            return Replayed(n_replayed, still_refused)
+        after = page.next_after

@@ -12,6 +12,7 @@ from events.log import Record
 from events.types import (
     ChangePublished,
     ChangeRefused,
+    DeadLettersDropped,
     EventRefused,
     EventReplayed,
     IndexConfigured,
@@ -115,6 +116,8 @@ def describe_event(event: msgspec.Struct, ranking: RankingShown | None = None) -
             return f"not allowed  {event.kind} of {event.index} by {event.actor}: {event.detail}"
         case IndexDeleted():
             return f"deleted      {event.index} by {event.actor} {event.reason!r}"
+        case DeadLettersDropped():
+            return f"removed      {event.n_dropped} dead letters so far, the oldest first, to make room"
         case EventReplayed():
             return f"sent again   {event.id} as {event.new_id}"
         case EventRefused():

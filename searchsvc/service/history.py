@@ -8,7 +8,7 @@ import msgspec
 
 from events.history import ControlHistory
 from events.point_in_time import parse_point_in_time
-from searchsvc.changes.audit import Audit, AuditEntry
+from searchsvc.changes.audit import Audit, AuditEntry, AuditPage
 from searchsvc.changes.differences import Difference
 
 
@@ -36,14 +36,14 @@ class ChangeHistory:
         """Read one change. Raises NotFound."""
         return await asyncio.to_thread(self._audit.entry, seq)
 
-    async def entries(self, index: str, after: int, limit: int) -> list[AuditEntry]:
-        """Read the first changes past a sequence, oldest first.
+    async def page(self, index: str, after: int, limit: int) -> AuditPage:
+        """Read the first changes past a sequence, as many as fit a page.
 
         index: only changes of this index; '' for all
 
         Raises InvalidInput.
         """
-        return await asyncio.to_thread(self._audit.entries, index, after, limit)
+        return await asyncio.to_thread(self._audit.page, index, after, limit)
 
     async def difference(self, index: str, since: str, until: str) -> DifferenceBetween:
         """Return what differs between two moments.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
 import msgspec
 import pytest
 
-from events.errors import Conflict, Corrupt, InvalidInput
+from events.errors import Conflict, Corrupt, InvalidInput, StorageFull
 from events.log import Delivery, Entry, EventLog
+from tests.factories import SMALL
 
 pytestmark = pytest.mark.anyio
 T = TypeVar("T")
@@ -223,3 +224,73 @@ async def test_a_message_is_found_by_its_sequence_and_none_where_there_is_none(e
     (read,) = [record async for record in event_log.read("CONTROL")]
     assert abs(by_seq.timestamp - read.timestamp) < timedelta(milliseconds=1)
     assert await event_log.get("CONTROL", 2) is None
+
+
+async def test_a_stream_that_refuses_more_than_its_bytes_keeps_what_it_acknowledged(small_log: EventLog) -> None:
+    async def fill() -> None:
+        while True:
+            await small_log.append("INGEST", Entry("ingest.shop", b"x" * 1000))
+
+    with pytest.raises(StorageFull, match="maximum bytes"):
+        await fill()
+    n_stored = (await small_log.position("INGEST")).last_seq
+    assert 0 < n_stored <= SMALL["INGEST"].max_bytes // 1000
+    position = await small_log.position("INGEST")
+    assert (position.first_seq, position.count) == (1, n_stored)
+    assert position.size_bytes <= SMALL["INGEST"].max_bytes
+    assert SMALL["INGEST"].is_full(position.size_bytes, position.count)
+    await small_log.purge("INGEST", through=1)
+    assert await small_log.append("INGEST", Entry("ingest.shop", b"x" * 1000, "once more")) == n_stored + 1
+
+
+async def test_a_stream_that_refuses_more_than_its_messages_says_so(small_log: EventLog) -> None:
+    limit = SMALL["INGEST"].max_messages
+    for _ in range(limit):
+        await small_log.append("INGEST", Entry("ingest.shop", b"x"))
+    with pytest.raises(StorageFull, match="messages"):
+        await small_log.append("INGEST", Entry("ingest.shop", b"x"))
+    assert (await small_log.position("INGEST")).count == limit
+
+
+async def test_a_stream_that_does_not_refuse_loses_its_oldest_messages(small_log: EventLog) -> None:
+    for i in range(100):
+        await small_log.append("DEAD", Entry(f"dead.nats.{i}", b"x" * 1000))
+    position = await small_log.position("DEAD")
+    assert position.last_seq == 100
+    assert 0 < position.count == 101 - position.first_seq
+    assert position.size_bytes <= SMALL["DEAD"].max_bytes
+
+
+async def test_messages_are_purged_up_to_a_sequence_and_by_subject(event_log: EventLog) -> None:
+    for name in ("films.1.a", "shop.2.a", "films.1.b", "films.3.a", "shop.2.b", "films.1.c"):
+        await event_log.append("CATALOG", Entry(f"catalog.{name}", b"x"))
+    following = event_log.follow("CATALOG")
+    assert (await anext(following)).seq == 1
+    await event_log.purge("CATALOG", through=5, subject="catalog.films.1.*")
+    assert [record.seq async for record in event_log.read("CATALOG")] == [2, 4, 5, 6]
+    await event_log.purge("CATALOG", through=6, subject="catalog.films.1.*")
+    await event_log.purge("CATALOG", through=6, subject="catalog.films.1.*")
+    assert [record.seq async for record in event_log.read("CATALOG")] == [2, 4, 5]
+    position = await event_log.position("CATALOG")
+    assert (position.first_seq, position.last_seq, position.count) == (2, 6, 3)
+    assert await event_log.append("CATALOG", Entry("catalog.films.7.a", b"x")) == 7
+    assert await event_log.last_seq("CATALOG", "catalog.films.1.*") == 0
+
+
+async def test_what_a_durable_consumer_has_acknowledged_without_a_gap_is_known(event_log: EventLog) -> None:
+    assert await event_log.acknowledged("INGEST", "worker") == 0
+    for i in range(4):
+        await event_log.append("INGEST", Entry("ingest.shop", f"{i}".encode()))
+    deliveries: list[Delivery] = await take(event_log.consume("INGEST", "worker"), 4, timeout_s=120.0)
+    assert await event_log.acknowledged("INGEST", "worker") == 0
+    await deliveries[0].ack()
+    await deliveries[2].ack()
+    await until(lambda: event_log.acknowledged("INGEST", "worker"), 1)
+    await deliveries[1].ack()
+    await until(lambda: event_log.acknowledged("INGEST", "worker"), 3)
+
+
+async def until(look: Callable[[], Awaitable[int]], expected: int) -> None:
+    async with asyncio.timeout(60):
+        while await look() != expected:  # noqa: ASYNC110 - an acknowledgement is not answered
+            await asyncio.sleep(0.01)

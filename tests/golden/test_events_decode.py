@@ -14,6 +14,7 @@ from events.types import (
     BehaviorBatch,
     ChangePublished,
     ChangeRefused,
+    DeadLettersDropped,
     DocumentBehaviorLearnt,
     DocumentDeleted,
     DocumentUpserted,
@@ -47,6 +48,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "exploration_learnt.v1": codec.decode_signal,
     "event_refused.v1": codec.decode_dead,
     "event_replayed.v1": codec.decode_dead,
+    "dead_letters_dropped.v1": codec.decode_dead,
 }
 WRITTEN = (
     IndexConfigured,
@@ -64,6 +66,7 @@ WRITTEN = (
     ExplorationLearnt,
     EventRefused,
     EventReplayed,
+    DeadLettersDropped,
 )
 KINDS = (
     *WRITTEN,

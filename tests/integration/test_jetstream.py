@@ -1,18 +1,26 @@
-"""What only the JetStream adapter has: delivery with back-pressure."""
+"""What only the JetStream adapter has: delivery with back-pressure, limits of streams."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import re
+import shutil
 from collections.abc import Awaitable
+from pathlib import Path
 
+import msgspec
 import nats
 import pytest
 
 from events import server
-from events.errors import Unavailable
+from events.errors import StorageFull, Unavailable
 from events.jetstream.event_log import JetStreamEventLog, connect
 from events.jetstream.reading import MAX_IN_FLIGHT
 from events.log import Entry
+from events.server_process import Account, Role, ServerSettings, server_config
+from events.streams import STREAMS
+from tests.factories import SMALL
 
 pytestmark = pytest.mark.anyio
 N = 4000
@@ -52,3 +60,50 @@ async def test_before_it_is_connected_every_call_is_refused() -> None:
     for call in calls:
         with pytest.raises(Unavailable, match="the connection to NATS is lost"):
             await call
+
+
+async def test_streams_of_an_earlier_version_get_the_limits_of_this_one_and_lose_nothing(
+    nats_server: server.NatsServer,
+) -> None:
+    account = nats_server.address.accounts["service"]
+    unbounded = {name: msgspec.structs.replace(spec, max_bytes=0, max_messages=0) for name, spec in SMALL.items()}
+    unbounded["INGEST"] = msgspec.structs.replace(unbounded["INGEST"], refuses_when_full=False)
+    earlier = await connect(nats_server.address.url, user=account.user, password=account.password, specs=unbounded)
+    await earlier.ensure_streams()
+    for i in range(60):
+        await earlier.append("INGEST", Entry("ingest.shop", b"x" * 1000))
+        await earlier.append("DEAD", Entry(f"dead.nats.{i}", b"x" * 100))
+    await earlier.close()
+    log = await connect(nats_server.address.url, user=account.user, password=account.password, specs=SMALL)
+    await log.ensure_streams()
+    await log.ensure_streams()
+    assert [(await log.position(stream)).count for stream in ("INGEST", "DEAD")] == [60, 60]
+    with pytest.raises(StorageFull):
+        await log.append("INGEST", Entry("ingest.shop", b"x"))
+    await log.close()
+
+
+async def test_a_publisher_is_told_that_ingest_is_full(nats_server: server.NatsServer) -> None:
+    service, ingest = (nats_server.address.accounts[role] for role in ("service", "ingest"))
+    log = await connect(nats_server.address.url, user=service.user, password=service.password, specs=SMALL)
+    await log.ensure_streams()
+    publisher = await nats.connect(nats_server.address.url, user=ingest.user, password=ingest.password)
+    for i in range(SMALL["INGEST"].max_messages):
+        answer = json.loads((await publisher.request("ingest.shop", b"x")).data)
+        assert (answer["stream"], answer["seq"]) == ("INGEST", i + 1)
+    answer = json.loads((await publisher.request("ingest.shop", b"x")).data)
+    assert answer["error"] == {"code": 503, "err_code": 10077, "description": "maximum messages exceeded"}
+    assert (await log.position("INGEST")).last_seq == SMALL["INGEST"].max_messages
+    await publisher.close()
+    await log.close()
+
+
+async def test_the_service_has_its_streams_on_a_disk_that_is_smaller_than_their_limits(tmp_path: Path) -> None:
+    small = tmp_path / "store"
+    settings = ServerSettings(small, {}, -1, -1, "/x")
+    small.mkdir()
+    accounts: dict[Role, Account] = {role: Account(role, "x") for role in ("service", "reader", "ingest")}
+    config = server_config(msgspec.structs.replace(settings, accounts=accounts))
+    (limit,) = re.findall(r"max_file_store: (\d+)", config)
+    reserved = sum(spec.max_bytes for spec in STREAMS.values())
+    assert int(limit) == shutil.disk_usage(small).total + reserved

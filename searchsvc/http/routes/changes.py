@@ -68,8 +68,8 @@ async def get_change(history: ChangeHistory, seq: int) -> Response[bytes]:
 @get("/v1/audit", **describe("Every change, oldest first", None, AuditList, AuditQuery))
 async def get_audit(history: ChangeHistory, request: AnyRequest) -> Response[bytes]:
     query = decode_query(AuditQuery, request.query_params.dict())
-    entries = await history.entries(query.index, query.after, query.limit)
-    return json_answer(AuditList(entries, history.last_seq))
+    page = await history.page(query.index, query.after, query.limit)
+    return json_answer(AuditList(page.entries, history.last_seq, page.next_after))
 
 
 @get(

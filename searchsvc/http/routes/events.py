@@ -67,13 +67,17 @@ def _decode_event(position: int, raw: msgspec.Raw) -> EventInput | RefusedEvent:
 @get("/v1/dead", **describe("Events that could not be used, and why", None, DeadList, DeadQuery))
 async def list_dead(dead_letters: DeadLetters, request: AnyRequest) -> Response[bytes]:
     query = decode_query(DeadQuery, request.query_params.dict())
-    return json_answer(DeadList(await dead_letters.letters(index=query.index, key=query.key)))
+    page = await dead_letters.page(index=query.index, key=query.key, after=query.after, limit=query.limit)
+    return json_answer(DeadList(page.letters, page.next_after, await dead_letters.n_dropped()))
 
 
 @post("/v1/dead/replay", status_code=200, **describe("Send refused events again", REPLAY, Replayed))
 async def replay_dead(dead_letters: DeadLetters, body: bytes) -> Response[bytes]:
     selection: ReplayInput = REPLAY.decode(body)
-    return json_answer(await dead_letters.replay(ids=selection.ids, index=selection.index, key=selection.key))
+    replayed = await dead_letters.replay(
+        ids=selection.ids, index=selection.index, key=selection.key, after=selection.after
+    )
+    return json_answer(replayed)
 
 
 @post("/v1/privacy/erase", status_code=200, **describe("Destroy what ties the log to a user", ERASURE, Erased))

@@ -63,6 +63,7 @@ class AuditQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     index: only changes of this index; '' for all
     after: only changes past this CONTROL sequence
+    limit: number of changes, at most; a page may hold fewer and have a next one
     """
 
     index: str = ""
@@ -74,10 +75,12 @@ class AuditList(msgspec.Struct, frozen=True):
     """Changes, oldest first.
 
     last_seq: CONTROL sequence of the last change there is
+    next_after: `after` of the next page; null if this is the last one
     """
 
     entries: list[AuditEntry]
     last_seq: int
+    next_after: int | None = None
 
 
 class DifferenceQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -25,16 +25,26 @@ class DeadQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     index: only events of this index; '' for all
     key: only events of this ranking; '' for all
+    after: only dead letters past this sequence
+    limit: number of dead letters, at most; a page may hold fewer and have a next one
     """
 
     index: str = ""
     key: str = ""
+    after: int = 0
+    limit: int = 100
 
 
 class DeadList(msgspec.Struct, frozen=True):
-    """Dead letters, oldest first."""
+    """Dead letters, oldest first.
+
+    next_after: `after` of the next page; null if this is the last one
+    n_dropped: dead letters of all indexes that were removed, the oldest first, because all of them took too much
+    """
 
     dead: list[DeadLetter]
+    next_after: int | None = None
+    n_dropped: int = 0
 
 
 class ReplayInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,11 +53,13 @@ class ReplayInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ids: of refused events; empty for all of `index` and `key`
     index: only events of this index; '' for all
     key: only events of this ranking; '' for all
+    after: only events past this sequence
     """
 
     ids: list[str] = []
     index: str = ""
     key: str = ""
+    after: int = 0
 
 
 class ErasureInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

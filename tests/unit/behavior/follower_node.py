@@ -11,6 +11,7 @@ from events.log import Entry
 from events.memory import MemoryEventLog
 from events.streams import BEHAVIOR_SUBJECT
 from events.types import BehaviorBatch, BehaviorEvent, EventRefused
+from searchsvc.behavior.dead_store import DeadStore
 from searchsvc.behavior.follower import BehaviorFollower
 from searchsvc.behavior.state import BehaviorState
 from searchsvc.behavior.worker import Worker
@@ -28,7 +29,7 @@ class FollowerNode:
         self.now = NOW
         self.state = BehaviorState(n_rankings=N_KEPT, n_events=N_KEPT)
         join = join or ClickthroughJoin(wait=timedelta(seconds=WAIT_S))
-        self.worker = Worker(log, self.state.rankings, join, clock=lambda: self.now)
+        self.worker = Worker(log, self.state.rankings, join, DeadStore(log), clock=lambda: self.now)
         self.follower = BehaviorFollower(log, self.state, self.worker, folder)
 
     async def run(self, *, until: int) -> None:

@@ -18,6 +18,7 @@ from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.streams import StreamName
 from events.types import IndexConfigured, InteractionRecorded
+from searchsvc.behavior.dead_store import DeadStore
 from searchsvc.behavior.ingest import DURABLE, IngestConsumer
 from searchsvc.behavior.keyring import KEYRING_NAME, Keyring
 from searchsvc.behavior.state import BehaviorState
@@ -42,7 +43,9 @@ class Ingest:
         state = BehaviorState(n_rankings=10, n_events=100)
         self.keyring = Keyring(folder / KEYRING_NAME)
         self.writer = BehaviorWriter(log, state, outbox_size=10, before_write=self.keyring.ensure_stored)
-        self.consumer = IngestConsumer(log, self.writer, state.rankings, self.keyring, lambda: self.control)
+        self.consumer = IngestConsumer(
+            log, self.writer, state.rankings, self.keyring, lambda: self.control, DeadStore(log)
+        )
 
     async def publish(self, payload: object, index: str = "shop") -> None:
         data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()

@@ -10,6 +10,7 @@ import pytest
 
 from events.memory import MemoryEventLog
 from events.types import BehaviorEvent, RankingShown
+from searchsvc.behavior.dead_store import DeadStore
 from searchsvc.behavior.recent_rankings import RecentRankings
 from searchsvc.behavior.worker import Worker
 from tests.factories import NOW, click, ranking
@@ -82,7 +83,7 @@ class RecordingListener:
 async def test_the_listener_hears_of_the_message_then_of_rankings_and_clickthroughs_in_order() -> None:
     log, listener = MemoryEventLog(), RecordingListener()
     join = ClickthroughJoin(wait=timedelta(seconds=WAIT_S))
-    worker = Worker(log, RecentRankings(10), join, listener, clock=lambda: NOW)
+    worker = Worker(log, RecentRankings(10), join, DeadStore(log), listener, clock=lambda: NOW)
     await worker.take([ranking("q1"), click("e1", "q1"), click("e2", "later")], 5)
     await worker.take([ranking("later")], 6)
     assert listener.calls == [

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
 from events.edits import Edit
 from events.errors import InvalidInput, NotFound
 from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConfigured
 from searchsvc.changes.audit import Audit, AuditEntry
+from searchsvc.runtime.pages import MAX_PAGE_BYTES
 from tests.factories import NOW, SETTINGS, history_of
 from tests.unit.events.test_edits import KINDS
 from tuning.features import default_weights
@@ -34,7 +36,7 @@ def change(*edits: Edit, undoes: int | None = None, restores: int | None = None)
 
 
 def entries(folder: Path, *events: ControlEvent) -> list[AuditEntry]:
-    return Audit(history_of(folder, [CONFIGURED, *events])).entries("", 0, 100)
+    return Audit(history_of(folder, [CONFIGURED, *events])).page("", 0, 100).entries
 
 
 def test_every_kind_of_edit_is_named_in_words(tmp_path: Path) -> None:
@@ -48,7 +50,7 @@ def test_every_kind_of_edit_is_named_in_words(tmp_path: Path) -> None:
 
 def test_an_entry_has_who_when_why_and_the_bytes_of_its_event(tmp_path: Path) -> None:
     history = history_of(tmp_path, [CONFIGURED])
-    (entry,) = Audit(history).entries("", 0, 100)
+    (entry,) = Audit(history).page("", 0, 100).entries
     assert (entry.seq, entry.kind, entry.index, entry.actor) == (1, "index_configured", "shop", "ada")
     assert (entry.reason, entry.source, entry.actor_verified) == ("a new shop", "http", False)
     step = history.step(1)
@@ -72,16 +74,36 @@ def test_entries_are_those_past_a_sequence_of_one_index_up_to_a_limit(tmp_path: 
         id="2", timestamp=NOW, index="films", settings=SETTINGS, default_weights=default_weights(SETTINGS)
     )
     audit = Audit(history_of(tmp_path, [CONFIGURED, other, change(), change()]))
-    assert [entry.seq for entry in audit.entries("shop", 0, 100)] == [1, 3, 4]
-    assert [entry.seq for entry in audit.entries("shop", 1, 1)] == [3]
-    assert [entry.seq for entry in audit.entries("", 2, 100)] == [3, 4]
-    assert audit.entries("", 99, 100) == []
+    assert [entry.seq for entry in audit.page("shop", 0, 100).entries] == [1, 3, 4]
+    assert [entry.seq for entry in audit.page("shop", 1, 1).entries] == [3]
+    assert [entry.seq for entry in audit.page("", 2, 100).entries] == [3, 4]
+    assert audit.page("", 99, 100).entries == []
     for after, limit in ((-1, 1), (0, 0), (0, 1001)):
         with pytest.raises(InvalidInput):
-            audit.entries("", after, limit)
+            audit.page("", after, limit)
     with pytest.raises(NotFound, match="allowed: 1 to 4"):
         audit.entry(5)
     assert audit.entry(2).index == "films"
+
+
+def test_pages_are_bounded_by_bytes_and_go_on_where_they_ended(tmp_path: Path) -> None:
+    wide = msgspec.structs.replace(CONFIGURED, index="films", reason="x" * (MAX_PAGE_BYTES // 5))
+    audit = Audit(history_of(tmp_path, [wide, wide, wide, CONFIGURED, wide]))
+    pages, after = list[list[int]](), 0
+    while True:
+        page = audit.page("", after, 100)
+        pages.append([entry.seq for entry in page.entries])
+        if page.next_after is None:
+            break
+        after = page.next_after
+    assert pages == [[1, 2], [3, 4, 5]]
+    assert [entry.seq for entry in audit.page("shop", 0, 100).entries] == [4]
+
+
+def test_a_page_that_is_full_says_where_the_next_one_begins(tmp_path: Path) -> None:
+    audit = Audit(history_of(tmp_path, [CONFIGURED, change(), change()]))
+    assert [audit.page("", after, 2).next_after for after in (0, 1, 2)] == [2, 3, None]
+    assert audit.page("", 3, 2).next_after is None
 
 
 def test_a_difference_between_two_sequences_needs_the_index_at_one_of_them(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def lines(tmp_path: Path) -> list[bytes]:
         IndexConfigured(id=str(seq), timestamp=NOW, index=f"shop{seq}", settings=SETTINGS, default_weights={})
         for seq in (1, 2, 3)
     ]
-    entries = Audit(history_of(tmp_path, events)).entries("", 0, 10)
+    entries = Audit(history_of(tmp_path, events)).page("", 0, 10).entries
     return [msgspec.json.encode(entry) + b"\n" for entry in entries]
 
 

@@ -30,7 +30,7 @@ async def test_a_change_is_read_by_its_sequence(tmp_path: Path) -> None:
     assert changes.last_seq == 2
     entry = await changes.entry(2)
     assert (entry.actor, entry.changed.weights["bm25.title"][1]) == ("ada", 7.0)
-    assert [entry.seq for entry in await changes.entries("shop", 0, 10)] == [1, 2]
+    assert [entry.seq for entry in (await changes.page("shop", 0, 10)).entries] == [1, 2]
     with pytest.raises(NotFound, match="3"):
         await changes.entry(3)
 
