@@ -104,6 +104,13 @@ class EventLog(Protocol):
         """Return how many messages of a stream a durable consumer has not been handed yet; 0 if there is none."""
         ...
 
+    async def counts(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, int]:
+        """Return how many messages are stored of each subject, wildcards allowed; those without any are left out.
+
+        subjects: no two of them match the same message
+        """
+        ...
+
     async def acknowledged(self, stream: StreamName, durable: str) -> int:
         """Return the sequence up to which a durable consumer has acknowledged every message; 0 if there is none."""
         ...

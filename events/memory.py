@@ -78,6 +78,10 @@ class MemoryEventLog:
         consumer = self._consumers.get((stream, durable))
         return len(self._deliverable(stream, consumer)) if consumer is not None else 0
 
+    async def counts(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, int]:
+        counts = {subject: len(self._matching(stream, 0, subject)) for subject in subjects}
+        return {subject: n for subject, n in counts.items() if n}
+
     async def acknowledged(self, stream: StreamName, durable: str) -> int:
         consumer = self._consumers.get((stream, durable))
         if consumer is None:

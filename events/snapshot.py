@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 
 from events.errors import Corrupt
+from events.index_lives import IndexLives
 from events.log import EventLog, Record
 from events.streams import STREAMS, StreamName
 
@@ -40,6 +41,8 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     created: when the stream was created
     digest: SHA-256 of the message at `seq`; '' for an empty stream
     count: messages stored then; 0 for unknown
+    counts: of them, those of each index, by subject: once an index is deleted, its messages may leave. Unset where an
+        earlier version did not count
     marks: sequences with the times when they were stored, oldest first; a message younger than the stream's age limit
         must still be there
     """
@@ -50,6 +53,7 @@ class Checkpoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digest: str
     count: int = 0
     marks: tuple[Mark, ...] = ()
+    counts: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
 
 
 class SnapshotPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -160,12 +164,23 @@ def digest(record: Record) -> str:
     return hashlib.sha256(record.data).hexdigest()
 
 
-async def take_checkpoint(event_log: EventLog, stream: StreamName) -> Checkpoint:
-    """Return a checkpoint of a stream as it is now. Raises Unavailable."""
+async def take_checkpoint(event_log: EventLog, stream: StreamName, lives: IndexLives) -> Checkpoint:
+    """Return a checkpoint of a stream as it is now. Raises Unavailable.
+
+    lives: of all indexes
+    """
+    subjects = [life.catalog_subject for life in (*lives.existing, *lives.deleted)] if stream == "CATALOG" else []
+    # Counted first: what is removed meanwhile is in neither number.
+    counts = await event_log.counts(stream, subjects)
     position = await event_log.position(stream)
     record = await event_log.get(stream, position.last_seq) if position.last_seq else None
     return Checkpoint(
-        stream, position.created, position.last_seq, digest(record) if record is not None else "", position.count
+        stream,
+        position.created,
+        position.last_seq,
+        digest(record) if record is not None else "",
+        position.count,
+        counts=counts,
     )
 
 
@@ -186,10 +201,12 @@ async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: d
         )
     compacted = STREAMS[stream].compacted
     if compacted and position.count < checkpoint.count:
-        raise Corrupt(
-            f"{stream} holds {position.count} messages, but it held {checkpoint.count} at {checkpoint.seq}, and "
-            f"a message only ever replaces one: at least {checkpoint.count - position.count} are missing"
-        )
+        n_missing = checkpoint.count - position.count - await _n_removed(event_log, checkpoint)
+        if n_missing > 0:
+            raise Corrupt(
+                f"{stream} holds {position.count} messages, but it held {checkpoint.count} at {checkpoint.seq}, and "
+                f"a message only ever replaces one or is of a deleted index: at least {n_missing} are missing"
+            )
     record = await event_log.get(stream, checkpoint.seq) if checkpoint.seq else None
     if record is not None and digest(record) != checkpoint.digest:
         raise Corrupt(f"{stream} {checkpoint.seq} is not the message that was read before")
@@ -205,6 +222,20 @@ async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: d
             )
     if record is None and checkpoint.seq >= position.first_seq:
         raise Corrupt(f"{stream} {checkpoint.seq} was read before and is missing")
+
+
+async def _n_removed(event_log: EventLog, checkpoint: Checkpoint) -> int:
+    """Return how many messages have left a stream since a checkpoint because their index was deleted.
+
+    All of them, if indexes were deleted and an earlier version did not count their messages.
+    """
+    lives = IndexLives()
+    await lives.update(event_log)
+    if isinstance(checkpoint.counts, msgspec.UnsetType):
+        return checkpoint.count if lives.deleted else 0
+    counted = {subject: n for life in lives.deleted if (n := checkpoint.counts.get(subject := life.catalog_subject))}
+    stored = await event_log.counts(checkpoint.stream, list(counted))
+    return sum(max(n - stored.get(subject, 0), 0) for subject, n in counted.items())
 
 
 def sync(path: Path) -> None:

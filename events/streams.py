@@ -119,6 +119,10 @@ def signal_subject(index: str, created_seq: int, query: str, document_id: str) -
     return f"{of}.{subject_token(query)}" if query else of
 
 
+def signals_filter(index: str, created_seq: int) -> str:
+    return f"signals.{index}.{created_seq}.>"
+
+
 def exploration_subject(index: str, created_seq: int) -> str:
     return f"signals.{index}.{created_seq}"
 

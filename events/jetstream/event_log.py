@@ -84,6 +84,9 @@ class JetStreamEventLog:
     async def n_waiting(self, stream: StreamName, durable: str) -> int:
         return await self._streams.n_waiting(stream, durable)
 
+    async def counts(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, int]:
+        return await self._streams.counts(stream, subjects)
+
     async def acknowledged(self, stream: StreamName, durable: str) -> int:
         return await self._streams.acknowledged(stream, durable)
 

@@ -59,26 +59,30 @@ class Reader:
 
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
         start = await self._streams.position(stream)
-        subscription = await self._subscribe(stream, after, subject)
-        n_read = 0
-        try:
-            info = await self._session.call(subscription.info(), f"reading {stream}")
-            n_delivered = info.delivered.consumer_seq if info.delivered else 0
-            n_promised = remaining = (info.num_pending or 0) + n_delivered
-            if subject is None and after < start.first_seq:
-                n_promised = max(n_promised, start.count)  # a consumer does not count messages that are unreadable
-            while remaining:
-                message = await self._next(subscription, stream)
-                if message is None:
-                    break
-                record = _record(stream, message)
-                if record.seq > start.last_seq:  # appended since; compaction may have moved a subject's newest there
-                    break
-                remaining = message.metadata.num_pending
-                n_read += 1
-                yield record
-        finally:
-            await subscription.close()
+        n_read, n_promised = 0, 0
+        while True:
+            subscription, n_read_before = await self._subscribe(stream, after, subject), n_read
+            try:
+                info = await self._session.call(subscription.info(), f"reading {stream}")
+                remaining = (info.num_pending or 0) + (info.delivered.consumer_seq if info.delivered else 0)
+                n_promised = n_promised or remaining
+                if subject is None and after < start.first_seq:
+                    n_promised = max(n_promised, start.count)  # a consumer does not count messages that are unreadable
+                while remaining:
+                    message = await self._next(subscription, stream)
+                    if message is None:
+                        break
+                    record = _record(stream, message)
+                    if record.seq > start.last_seq:  # appended since; compaction may have moved a newest there
+                        remaining = 0
+                        break
+                    remaining, after, n_read = message.metadata.num_pending, record.seq, n_read + 1
+                    yield record
+            finally:
+                await subscription.close()
+            # A consumer stops in front of messages that were purged meanwhile; another one goes on behind them.
+            if not remaining or n_read == n_read_before:
+                break
         if n_read < n_promised:
             await self._require_explained(stream, n_promised - n_read, start)
 
@@ -191,10 +195,11 @@ class Reader:
     async def _require_explained(self, stream: StreamName, n_unread: int, start: Position) -> None:
         """Raise Corrupt if fewer messages could be read than were promised and nothing normal explains it.
 
-        Normal: newer messages are not read, nor those they replaced, and the age limit removes the oldest.
+        Normal: newer messages are not read, nor those they replaced, and limits and purges remove some.
         """
         now = await self._streams.position(stream)
-        if n_unread > 2 * (now.last_seq - start.last_seq) + (now.first_seq - start.first_seq):
+        n_removed = max(now.first_seq - start.first_seq, start.count - now.count)
+        if n_unread > 2 * (now.last_seq - start.last_seq) + n_removed:
             raise Corrupt(
                 f"{n_unread} messages of {stream} are counted by the server but cannot be read: they are lost"
             )

@@ -13,7 +13,15 @@ import nats
 import nats.errors
 import nats.js.errors
 from nats.aio.subscription import Subscription
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+)
 
 from events.errors import Corrupt, Unavailable
 from events.jetstream.connection import translate
@@ -24,6 +32,9 @@ from events.streams import FORMAT, FORMAT_KEY, STREAMS, StreamName, StreamSpec
 T = TypeVar("T")
 
 STREAM_DIFFERS: Final = 10058
+SUBJECTS_A_COUNT: Final = 100
+# A consumer that is only asked for its number of messages is removed by the server after this time.
+COUNT_CONSUMER_S: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +134,28 @@ class ServerStreams:
         )
         return (consumer.num_pending or 0) if consumer is not None else 0
 
+    async def counts(self, stream: StreamName, subjects: Sequence[str]) -> dict[str, int]:
+        counts = dict[str, int]()
+        for first in range(0, len(subjects), SUBJECTS_A_COUNT):
+            some = subjects[first : first + SUBJECTS_A_COUNT]
+            # Most are of indexes that are gone, and have none.
+            if len(some) == 1 or await self._count(stream, some):
+                counts |= {subject: n for subject in some if (n := await self._count(stream, [subject]))}
+        return counts
+
+    async def _count(self, stream: StreamName, subjects: Sequence[str]) -> int:
+        """Return how many messages of these subjects are stored: as many as a consumer of them would be sent."""
+        config = ConsumerConfig(
+            filter_subjects=list(subjects),
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.NONE,
+            mem_storage=True,
+            num_replicas=1,
+            inactive_threshold=COUNT_CONSUMER_S,
+        )
+        adding = self._session.js.add_consumer(stream, config)
+        return (await self._session.call(adding, f"counting messages of {stream}")).num_pending or 0
+
     async def acknowledged(self, stream: StreamName, durable: str) -> int:
         consumer = await self._existing(
             self._session.js.consumer_info(stream, durable), f"looking at {durable} of {stream}"
@@ -130,8 +163,9 @@ class ServerStreams:
         return consumer.ack_floor.stream_seq if consumer is not None and consumer.ack_floor is not None else 0
 
     async def purge(self, stream: StreamName, *, through: int, subject: str | None = None) -> None:
-        purging = self._session.js.purge_stream(stream, seq=through + 1, subject=subject)
-        await self._session.call(purging, f"purging {stream}")
+        if through >= 1:  # a purge up to 1, and without it, is one of everything
+            purging = self._session.js.purge_stream(stream, seq=through + 1, subject=subject)
+            await self._session.call(purging, f"purging {stream}")
 
     async def get(self, stream: StreamName, seq: int) -> Record | None:
         message = await self._existing(self._session.js.get_msg(stream, seq, direct=True), f"looking at {stream} {seq}")

@@ -36,6 +36,7 @@ from searchsvc.behavior.keyring import Keyring
 from searchsvc.behavior.state import BehaviorState
 from searchsvc.changes.scheduler import Scheduler
 from searchsvc.indexing.indexers import Indexers
+from searchsvc.indexing.leftovers import Leftovers
 from searchsvc.runtime.config import Config
 from searchsvc.service.services import Services
 from searchsvc.state.signals_follower import SignalsFollower
@@ -150,6 +151,7 @@ class App:
         run(once_reached(signals.run), "signals")
         run(once_reached(behavior.ingest.run), "ingest")
         run(once_reached(scheduler.run), "scheduler")
+        run(once_reached(Leftovers(log.event_log).run), "leftovers of deleted indexes")
 
         follower = partial(follower_promise, self._background, log.event_log)
         promises = [

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from events.codec import decode_behavior, decode_catalog
-from events.errors import Corrupt, Unavailable
+from events.errors import Corrupt, LaterVersion, Unavailable
+from events.index_lives import IndexLives
 from events.log import EventLog
 from events.snapshot import Checkpoint, Snapshots, require_checkpoint, take_checkpoint
 from events.streams import STREAMS, StreamName
@@ -59,6 +60,7 @@ class LogWatch:
         self._checkpoints: dict[StreamName, Checkpoint] = {}
         # Whether no loss is known: only then may a checkpoint be saved, else the next start would not find the loss.
         self._is_whole = False
+        self._lives = IndexLives()
         self.read_at: datetime | None = None
 
     async def run(self) -> None:
@@ -85,10 +87,11 @@ class LogWatch:
             try:
                 if last is not None:
                     await require_checkpoint(self._log, last, datetime.now(UTC))
-                checkpoint = await take_checkpoint(self._log, stream)
-            except Unavailable:
+                await self._lives.update(self._log)
+                checkpoint = await take_checkpoint(self._log, stream, self._lives)
+            except (Unavailable, LaterVersion):
                 return
-            if last is None or checkpoint.seq != last.seq:
+            if checkpoint != last:
                 await asyncio.to_thread(snapshots.save, checkpoint, {})
                 self._checkpoints[stream] = checkpoint
 

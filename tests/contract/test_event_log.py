@@ -266,6 +266,9 @@ async def test_messages_are_purged_up_to_a_sequence_and_by_subject(event_log: Ev
         await event_log.append("CATALOG", Entry(f"catalog.{name}", b"x"))
     following = event_log.follow("CATALOG")
     assert (await anext(following)).seq == 1
+    await event_log.purge("CATALOG", through=0, subject="catalog.films.1.*")
+    await event_log.purge("CATALOG", through=0)
+    assert (await event_log.position("CATALOG")).count == 6
     await event_log.purge("CATALOG", through=5, subject="catalog.films.1.*")
     assert [record.seq async for record in event_log.read("CATALOG")] == [2, 4, 5, 6]
     await event_log.purge("CATALOG", through=6, subject="catalog.films.1.*")
@@ -275,6 +278,29 @@ async def test_messages_are_purged_up_to_a_sequence_and_by_subject(event_log: Ev
     assert (position.first_seq, position.last_seq, position.count) == (2, 6, 3)
     assert await event_log.append("CATALOG", Entry("catalog.films.7.a", b"x")) == 7
     assert await event_log.last_seq("CATALOG", "catalog.films.1.*") == 0
+
+
+async def test_stored_messages_are_counted_by_subject(event_log: EventLog) -> None:
+    for name in ("films.1.a", "shop.2.a", "films.1.b", "films.1.a"):
+        await event_log.append("CATALOG", Entry(f"catalog.{name}", b"x"))
+    subjects = ["catalog.films.1.*", "catalog.shop.2.*", *(f"catalog.films.{seq}.*" for seq in range(5, 205))]
+    assert await event_log.counts("CATALOG", subjects) == {"catalog.films.1.*": 2, "catalog.shop.2.*": 1}
+    assert await event_log.counts("CATALOG", subjects[2:]) == {}
+    assert await event_log.counts("CATALOG", []) == {}
+
+
+async def test_a_purge_during_a_read_is_no_loss(event_log: EventLog) -> None:
+    for first in range(0, 3000, 500):
+        await event_log.append_batch(
+            "CATALOG", [Entry(f"catalog.films.1.{i}", b"x" * 1000) for i in range(first, first + 500)]
+        )
+    await event_log.append("CATALOG", Entry("catalog.shop.2.a", b"x"))
+    reading = event_log.read("CATALOG")
+    assert (await anext(reading)).seq == 1
+    await event_log.purge("CATALOG", through=3000, subject="catalog.films.1.*")
+    async with asyncio.timeout(60):
+        *_, last = [record.seq async for record in reading]
+    assert last == 3001
 
 
 async def test_what_a_durable_consumer_has_acknowledged_without_a_gap_is_known(event_log: EventLog) -> None:

@@ -59,6 +59,14 @@ def settled(services: list[RunningService]) -> list[dict[str, object]]:
     return wait_for(equal_states, "the same state everywhere")
 
 
+def clock_ahead(by: str) -> dict[str, str]:
+    """Return what moves the clock of a process. by: as libfaketime writes it, such as `1h`"""
+    library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
+    need("faketime", library is not None, "no libfaketime under /usr/lib (Debian: apt-get install faketime)")
+    # Only the calendar is moved: with its monotonic clock moved too, asyncio would wait for ever.
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"+{by}", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 def test_of_two_services_that_publish_on_one_version_exactly_one_wins(
     start_service: Start, shared_log: server.NatsServer
 ) -> None:
@@ -117,12 +125,8 @@ def test_a_service_that_started_without_the_log_serves_an_index_that_was_created
 
 
 def test_a_clock_that_is_an_hour_off_changes_no_state(start_service: Start, shared_log: server.NatsServer) -> None:
-    library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketime.so.1")), None)
-    need("faketime", library is not None, "no libfaketime under /usr/lib (Debian: apt-get install faketime)")
     right = start_service("right", **on(shared_log))
-    # Only the calendar is moved: with its monotonic clock moved too, asyncio would wait for ever.
-    clock = {"LD_PRELOAD": str(library), "FAKETIME": "+1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    ahead = start_service("ahead", **on(shared_log), **clock)
+    ahead = start_service("ahead", **on(shared_log), **clock_ahead("1h"))
     import_documents(right.url, "shop", sample_catalogue(60))
     settled([right, ahead])
     for number, service in enumerate((right, ahead, right, ahead)):
@@ -143,6 +147,43 @@ def test_a_clock_that_is_an_hour_off_changes_no_state(start_service: Start, shar
     assert answer["hits"]
     replayed = settled([right, ahead, start_service("again", **on(shared_log))])
     assert replayed[0] == replayed[1] == replayed[2], "and a full replay gives the same"
+
+
+def test_documents_of_a_deleted_index_leave_the_log_and_no_service_takes_that_for_a_loss(
+    start_service: Start, shared_log: server.NatsServer, tmp_path: Path
+) -> None:
+    services = [start_service(name, **on(shared_log)) for name in ("one", "two")]
+    import_documents(services[0].url, "films", sample_catalogue(60))
+    import_documents(services[0].url, "shop", sample_catalogue(30))
+    assert services[0].call("DELETE", "/v1/indexes/films")[0] == 200
+    import_documents(services[0].url, "shop", sample_catalogue(40))
+    settled(services)
+    for service in services:
+        service.stop()
+    assert n_documents(shared_log) == 100
+
+    ahead = start_service("ahead", **on(shared_log), **clock_ahead("25h"))
+    wait_for(lambda: n_documents(shared_log) == 40, "only the documents of shop")
+    ahead.stop()
+    again = [start_service(name, **on(shared_log)) for name in ("one", "two")]
+    settled(again)
+    for service, name in zip(again, ("one", "two"), strict=True):
+        wait_for(lambda: service.call("GET", "/health/ready")[1]["log_read_at"], "the log read")  # noqa: B023
+        assert service.call("GET", "/health/ready")[1]["status"] == "ready"
+        verified = run("events", "verify", "--data-dir", str(tmp_path / name), "--url", service.url, **on(shared_log))
+        assert verified.status == 0, verified.stdout
+        assert "40 documents that are served" in verified.stdout
+
+
+def n_documents(nats: server.NatsServer) -> int:
+    async def count() -> int:
+        account = nats.address.accounts["service"]
+        log = await connect(nats.address.url, user=account.user, password=account.password)
+        position = await log.position("CATALOG")
+        await log.close()
+        return position.count
+
+    return asyncio.run(count())
 
 
 def test_a_change_of_a_later_version_holds_back_changes_and_no_search(
