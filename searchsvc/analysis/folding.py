@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
 from typing import Final
+
+from searchsvc.analysis.short_cache import short_cache
 
 # Persian and Arabic keyboards have other code points for the same letters; others are often written for each other.
 _SAME_LETTERS: Final = {"\u06a9": "\u0643", "\u06cc": "\u064a", "\u0649": "\u064a", "\u0629": "\u0647"}
@@ -31,7 +32,7 @@ def is_unseen(text: str) -> bool:
     return not text or not _UNSEEN.sub("", text)
 
 
-@lru_cache(maxsize=20_000)
+@short_cache(20_000)
 def fold(word: str) -> str:
     """Remove case, accents, width, and signs that are not seen."""
     if word.isascii():

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final, NamedTuple
+
+from searchsvc.analysis.short_cache import short_cache
 
 THOUSANDS: Final = ",'’٬"
 POINTS: Final = ".,٫"
@@ -35,7 +36,7 @@ class Number(NamedTuple):
     also: str = ""
 
 
-@lru_cache(maxsize=20_000)
+@short_cache(20_000)
 def read_number(text: str) -> Number | None:
     """Return the number that digits with separators between them are.
 
@@ -60,7 +61,7 @@ def read_number(text: str) -> Number | None:
     return Number(word, value, also)
 
 
-@lru_cache(maxsize=1_000)
+@short_cache(1_000)
 def read_fraction(text: str) -> Number | None:
     """Return the number that a fraction is, such as 3/4, ½, 1 1/2 or 1-1/2; None for 16/9 or 24/7."""
     normal = unicodedata.normalize("NFKC", text).replace("\u2044", "/")

@@ -71,6 +71,8 @@ class IndexerPromises:
     def __call__(self) -> list[Promise]:
         """Return those that hold now."""
         indexers = self._indexers
+        names = set(indexers.names)
+        self._newest = {key: newest for key, newest in self._newest.items() if key[0] in names}
         reconciling = Promise(INDEXERS, self._waiting_change, lambda: indexers.n_steps)
         return [reconciling, *map(self._of_index, indexers.names)]
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from events.errors import Unavailable
 from events.log import EventLog
@@ -85,8 +86,19 @@ def _describe_dropped(dropped: DeadLettersDropped, now: datetime) -> str:
     )
 
 
-async def reconcile_indexers(control: ControlFollower, indexers: Indexers) -> None:
+class PerIndex(Protocol):
+    """Remembers something of each index."""
+
+    def drop_others(self, indexes: Collection[str]) -> None:
+        """Forget all but these indexes."""
+
+
+async def reconcile_indexers(
+    control: ControlFollower, serving: Serving, indexers: Indexers, memories: Sequence[PerIndex]
+) -> None:
     """Open, close and rebuild indexes as CONTROL changes, until cancelled.
+
+    memories: forget the indexes that were deleted
 
     Not part of the follower: closing an indexer can take seconds, and changes of weights must not wait for it.
     """
@@ -95,6 +107,8 @@ async def reconcile_indexers(control: ControlFollower, indexers: Indexers) -> No
         control.structure_changed.clear()
         try:
             await indexers.reconcile()
+            for memory in memories:
+                memory.drop_others(serving.current.control.indexes)
         except BaseException:
             control.structure_changed.set()  # it is tried again
             raise

@@ -65,8 +65,10 @@ class Watchdog:
     async def check(self) -> None:
         """Check every promise once."""
         promises = self._promises()
-        for part in self._n_still.keys() - {promise.part for promise in promises}:
+        parts = {promise.part for promise in promises}
+        for part in self._n_still.keys() - parts:
             self._keep(part)
+        self._positions = {part: position for part, position in self._positions.items() if part in parts}
         for promise in promises:
             position = promise.position()
             has_moved = position != self._positions.get(promise.part)

@@ -6,7 +6,7 @@ without a token cannot be told apart, so all of them count as one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Final, Protocol
 
@@ -82,6 +82,10 @@ class QueryCounts:
         self._counts = {}
         for query in counts:
             self._counts.setdefault(query.index, {})[query.hashed] = query
+
+    def drop_others(self, indexes: Collection[str]) -> None:
+        """Forget the queries of all indexes but these."""
+        self._counts = {name: counts for name, counts in self._counts.items() if name in indexes}
 
     def add(self, ranking: RankingShown) -> None:
         """Count the query of a ranking, if it is complete, without signs, and its first page shows something."""

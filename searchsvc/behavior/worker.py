@@ -24,6 +24,7 @@ from searchsvc.behavior.recent_rankings import RecentRankings
 from tuning.clicks.join import Clickthrough, ClickthroughJoin, Orphan
 
 EXPIRE_EVERY_S: Final = 1.0
+MAX_STOPPED: Final = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +57,7 @@ class Worker:
     rankings: gives the message of a ranking that the join does not hold.
     listener: learns from the events; None if nothing does.
     clock: gives the time that interactions wait by.
+    n_stopped: rankings that are stopped by a failed event; past it the one stopped first goes on.
     n_joined: interactions joined to their rankings since the start.
     n_orphaned: interactions that became orphans since the start.
     """
@@ -69,7 +71,9 @@ class Worker:
         listener: BehaviorListener | None = None,
         *,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        n_stopped: int = MAX_STOPPED,
     ) -> None:
+        self._n_stopped = n_stopped
         self._log = event_log
         self._rankings = rankings
         self._join = join
@@ -78,7 +82,7 @@ class Worker:
         self._clock = clock
         self._seq = 0
         self._orphans: OrderedDict[str, Orphan] = OrderedDict()
-        # Key of a stopped ranking -> id of the event that failed.
+        # Key of a stopped ranking -> id of the event that failed, the oldest first.
         self._failed_events: dict[str, str] = {}
         self.n_joined = 0
         self.n_orphaned = 0
@@ -147,6 +151,8 @@ class Worker:
             # An unforeseen error in one ranking must not stop the others.
             log.exception("event %s could not be processed", event.id)
             self._failed_events[key] = event.id
+            if len(self._failed_events) > self._n_stopped:
+                del self._failed_events[next(iter(self._failed_events))]
             if isinstance(event, InteractionRecorded):
                 self._record([Orphan(event, f"the event could not be processed: {error!r}")])
 

@@ -134,8 +134,5 @@ def check_export(file: Path) -> ExportReport:
 
 
 def _all_entries(client: ServiceClient) -> Iterator[AuditEntry]:
-    after: int | None = 0
-    while after is not None:
-        page = client.call("GET", "/v1/audit", AuditList, params={"after": str(after), "limit": str(PAGE)})
+    for page in client.pages("/v1/audit", AuditList, params={"limit": str(PAGE)}):
         yield from page.entries
-        after = page.next_after

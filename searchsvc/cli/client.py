@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
 import rich_click as click
@@ -21,6 +22,16 @@ RETRY_S: Final = 0.5
 MAX_WAIT_S: Final = 10.0
 
 T = TypeVar("T")
+
+
+class ListPage(Protocol):
+    """A page of a list. next_after: where the next one begins; None if this is the last one"""
+
+    @property
+    def next_after(self) -> int | str | None: ...
+
+
+P = TypeVar("P", bound=ListPage)
 
 
 class ServiceClient:
@@ -89,6 +100,14 @@ class ServiceClient:
                 wait_s = _retry_after_s(response)
             on_wait(reason)
             time.sleep(wait_s)
+
+    def pages(self, path: str, answer: type[P], *, params: Mapping[str, str] = MappingProxyType({})) -> Iterator[P]:
+        """Yield the pages of a list. Raises click.ClickException as `call` does."""
+        page = self.call("GET", path, answer, params=params)
+        while page.next_after is not None:
+            yield page
+            page = self.call("GET", path, answer, params={**params, "after": str(page.next_after)})
+        yield page
 
     def health(self) -> Health:
         """Return the health of the service, well or not. Raises click.ClickException if no service answers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import rich_click as click
 
@@ -29,7 +28,8 @@ def dead(index: str, key: str, url: str, as_json: bool) -> None:
     """List the events that could not be used, oldest first, each with its reason."""
     n_events, n_dropped, letters = 0, 0, list[DeadLetter]()
     with ServiceClient(url) as client:
-        for page in _pages(client, index, key):
+        params = {"index": index, "key": key, "limit": str(MAX_PAGE_ITEMS)}
+        for page in client.pages("/v1/dead", DeadList, params=params):
             n_events, n_dropped = n_events + len(page.dead), page.n_dropped
             if as_json:
                 letters += page.dead
@@ -44,15 +44,6 @@ def dead(index: str, key: str, url: str, as_json: bool) -> None:
     say(f"{n_events} events" if n_events else "no events were refused")
     if n_dropped:
         say(f"{n_dropped} more were removed, the oldest first, because all of them took too much")
-
-
-def _pages(client: ServiceClient, index: str, key: str) -> Iterator[DeadList]:
-    after: int | None = 0
-    while after is not None:
-        params = {"index": index, "key": key, "after": str(after), "limit": str(MAX_PAGE_ITEMS)}
-        page = client.call("GET", "/v1/dead", DeadList, params=params)
-        yield page
-        after = page.next_after
 
 
 @click.command()

@@ -41,7 +41,8 @@ def drafts() -> None:
 def list_(index: str, url: str, as_json: bool) -> None:
     """List the drafts of INDEX."""
     with ServiceClient(url) as client:
-        answer = client.call("GET", f"/v1/indexes/{index}/drafts", DraftList)
+        pages = client.pages(f"/v1/indexes/{index}/drafts", DraftList)
+        answer = DraftList(index, [item for page in pages for item in page.drafts])
     if as_json:
         print_json(answer)
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,8 @@ from searchsvc.runtime.config import Config
 TAILED_STREAMS: Final[tuple[StreamName, ...]] = ("CONTROL", "BEHAVIOR", "DEAD")
 # Messages of BEHAVIOR to read for rankings that later interactions belong to.
 LOOK_BACK: Final = 2_000
+# Of each stream, what is held to be printed in order of time.
+MAX_RECENT_BYTES: Final = 32 * 1024 * 1024
 QUEUE_SIZE: Final = 1_000
 
 
@@ -84,7 +87,7 @@ async def _recent(
     printer: EventPrinter,
     positions: dict[StreamName, int],
 ) -> list[Record]:
-    """Return the last messages of each stream in order of time, and note where each stream ends in `positions`.
+    """Return the last messages of each stream, up to 32 MiB, in order of time; note where each ends in `positions`.
 
     The printer remembers the rankings before them.
     """
@@ -95,10 +98,15 @@ async def _recent(
         if position.count:
             n_read = max(last, LOOK_BACK) if name == "BEHAVIOR" else last
             after = max(position.last_seq - n_read, 0)
-            records = [record async for record in event_log.read(name, after=after)]
-            for record in records[: len(records) - last] if last else records:
-                printer.remember(record)
-            recent += records[-last:] if last else []
+            newest, n_bytes = deque[Record](), 0
+            async for record in event_log.read(name, after=after):
+                newest.append(record)
+                n_bytes += len(record.data)
+                while len(newest) > last or n_bytes > MAX_RECENT_BYTES:
+                    oldest = newest.popleft()
+                    n_bytes -= len(oldest.data)
+                    printer.remember(oldest)
+            recent += newest
     return sorted(recent, key=lambda record: record.timestamp)
 
 

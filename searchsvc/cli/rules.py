@@ -28,7 +28,8 @@ def rules() -> None:
 def list_(index: str, url: str, as_json: bool) -> None:
     """List all rules, by name."""
     with ServiceClient(url) as client:
-        answer = client.call("GET", f"/v1/indexes/{index}/rules", RuleList)
+        pages = client.pages(f"/v1/indexes/{index}/rules", RuleList)
+        answer = RuleList(index, [item for page in pages for item in page.rules])
     if as_json:
         print_json(answer)
         return

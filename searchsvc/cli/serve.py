@@ -123,8 +123,8 @@ def run(config: Config, when_up: WhenUp | None = None) -> None:
 async def _load_catalogue(url: str, index: str, file: Path | None) -> None:
     """Import a file, or the made-up catalogue unless the index has documents already."""
     with ServiceClient(url) as client:
-        listed = await asyncio.to_thread(client.call, "GET", "/v1/indexes", IndexList)
-    if file is None and any(info.name == index and info.n_documents for info in listed.indexes):
+        pages = await asyncio.to_thread(lambda: list(client.pages("/v1/indexes", IndexList)))
+    if file is None and any(info.name == index and info.n_documents for page in pages for info in page.indexes):
         say(f"index {index} has documents from an earlier start")
         return
     say("loading the catalogue ...")

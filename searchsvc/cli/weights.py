@@ -69,7 +69,8 @@ def set_(
 def history(index: str, url: str, as_json: bool) -> None:
     """List every change, newest first: who, when, why, and each weight before and after."""
     with ServiceClient(url) as client:
-        answer = client.call("GET", f"/v1/indexes/{index}/weights/history", WeightsHistory)
+        pages = client.pages(f"/v1/indexes/{index}/weights/history", WeightsHistory)
+        answer = WeightsHistory(index, [item for page in pages for item in page.changes])
     if as_json:
         print_json(answer)
         return

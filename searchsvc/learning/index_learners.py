@@ -146,6 +146,7 @@ class IndexLearners:
         for name in [name for name in self._learners if name not in control.indexes]:
             del self._learners[name]
         self.incomplete &= self._learners.keys()
+        self._read_seqs = {name: seq for name, seq in self._read_seqs.items() if name in self._learners}
         if control.seq:
             # An index that does not learn now would miss the events until it does.
             self._restored.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
@@ -104,6 +104,12 @@ class Learners:
         """
         if self._queue.put(event, seq) and isinstance(event, RankingShown):
             self._searches.remember(event)
+
+    def drop_others(self, indexes: Collection[str]) -> None:
+        """Forget what is remembered of all indexes but these, beside their learners, which end by themselves."""
+        self._searches.drop_others(indexes)
+        for name in self._messages.keys() - set(indexes):
+            del self._messages[name]
 
     def republish(self) -> None:
         """Publish again what serving holds, once it holds all of SIGNALS: some of it may no longer be true."""

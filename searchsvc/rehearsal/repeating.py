@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -80,6 +80,10 @@ class RepeatedSearches:
         searches.move_to_end(key)
         if len(searches) > N_REMEMBERED:
             searches.popitem(last=False)
+
+    def drop_others(self, indexes: Collection[str]) -> None:
+        """Forget the searches of all indexes but these."""
+        self._remembered = {name: searches for name, searches in self._remembered.items() if name in indexes}
 
     async def largest_step(self, control: ControlState, index: str, target: Mapping[str, float]) -> MeasuredStep | None:
         """Return the largest part of the way to other weights that moves at most `MAX_MOVED` of exposure.

@@ -7,7 +7,7 @@ See docs/how-to/rules.md.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Final
@@ -183,6 +183,10 @@ class Rulebooks:
         book = (books[0] if books else Rulebook(languages)).with_rules(index.rules, index.segments)
         self._books[index.name] = (book, *books[: MAX_BOOKS - 1])
         return book
+
+    def drop_others(self, indexes: Collection[str]) -> None:
+        """Forget the books of all indexes but these."""
+        self._books = {name: books for name, books in self._books.items() if name in indexes}
 
 
 def sort_by_precedence(rules: Iterable[PreparedRule]) -> list[PreparedRule]:

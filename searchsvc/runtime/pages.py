@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from events.errors import require
 
@@ -36,3 +39,30 @@ class Page(Generic[T]):
         self.items.append(item)
         self._n_bytes_left -= n_bytes
         return len(self.items) < self._limit
+
+
+class NamedPage(NamedTuple, Generic[T]):
+    """Some items of a list by name.
+
+    next_after: the next page begins after this name, and may be empty; None if this is the last page
+    """
+
+    items: list[T]
+    next_after: str | None
+
+
+def named_page(names: Iterable[str], build: Callable[[str], T], after: str, limit: int) -> NamedPage[T]:
+    """Return the first items past a name, in the order of names, as many as fit a page.
+
+    build: returns the item of a name
+    after: '' for the first page
+    limit: number of items, at most
+
+    Raises InvalidInput, naming `limit`.
+    """
+    page = Page[tuple[str, T]](limit)
+    for name in sorted(name for name in names if name > after):
+        item = build(name)
+        if not page.add((name, item), len(msgspec.json.encode(item))):
+            return NamedPage([item for _, item in page.items], page.items[-1][0])
+    return NamedPage([item for _, item in page.items], None)

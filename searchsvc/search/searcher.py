@@ -13,6 +13,7 @@ docs/decisions/one-thread-a-search.md). `searchsvc.execution` chooses the thread
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from searchsvc.analysis.query import Query
@@ -53,6 +54,11 @@ class Searcher:
         # Rules of rehearsals change often; they must not displace those in force.
         self._rehearsal_rulebooks = Rulebooks()
         self._terms = ScoreTermsCache()
+
+    def drop_others(self, indexes: Collection[str]) -> None:
+        """Forget the prepared rules of all indexes but these."""
+        self.rulebooks.drop_others(indexes)
+        self._rehearsal_rulebooks.drop_others(indexes)
 
     def search(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, NamedTuple
@@ -284,6 +284,10 @@ class Documents:
             readings=read.readings,
             warnings=[*too_many, *not_searched, *read.warnings],
         )
+
+    def drop_others(self, indexes: Collection[str]) -> None:
+        """Forget the members of all indexes but these."""
+        self._seen_members = {name: seen for name, seen in self._seen_members.items() if name in indexes}
 
     def _new_members(self, index: str, documents: Sequence[AcceptedDocument]) -> list[str]:
         """Return the members with words that no document of the index had, as far as is known here."""

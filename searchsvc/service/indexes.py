@@ -39,9 +39,10 @@ class IndexAdministration:
         self._commands = commands
         self._indexers = indexers
 
-    def list(self) -> list[ServedIndex]:
-        """Describe every index, by name."""
-        return [self.get(name) for name in sorted(self._serving.current.control.indexes)]
+    @property
+    def names(self) -> list[str]:
+        """The names of all indexes."""
+        return list(self._serving.current.control.indexes)
 
     def get(self, name: str) -> ServedIndex:
         """Describe one index. Raises NotFound."""

@@ -79,6 +79,48 @@ def test_a_weight_that_was_set_ranks_the_next_search(http: Calling) -> None:
     assert after["weights"] == before["weights"]
 
 
+def all_pages(http: Calling, path: str, items: str) -> list[dict[str, Any]]:
+    """Return a list that is read one item at a time."""
+    listed, after = [], ""
+    while True:
+        status, page = http("GET", f"{path}?limit=1{after}")
+        assert status == 200, page
+        assert len(page[items]) <= 1
+        listed += page[items]
+        if page["next_after"] is None:
+            return listed
+        after = f"&after={page['next_after']}"
+
+
+@pytest.mark.parametrize(
+    ("path", "items"),
+    [
+        ("/v1/indexes", "indexes"),
+        ("/v1/indexes/shop/rules", "rules"),
+        ("/v1/indexes/shop/segments", "segments"),
+        ("/v1/indexes/shop/drafts", "drafts"),
+        ("/v1/indexes/shop/weights/history", "changes"),
+        ("/v1/audit", "entries"),
+        ("/v1/dead", "dead"),
+    ],
+)
+def test_a_list_read_page_by_page_is_the_list(http: Calling, path: str, items: str) -> None:
+    rule = {"actions": [{"type": "hide", "document_id": "0"}], "reason": "test"}
+    segment = {"conditions": {"user_segment": "trade"}, "weights": {"cosine": 1.0}, "reason": "test"}
+    edits = [{"type": "weights", "weights": {"cosine": 2.0}}]
+    for name in ("page-a", "page-b"):
+        assert http("PUT", f"/v1/indexes/shop/rules/{name}", rule)[0] == 200
+        assert http("PUT", f"/v1/indexes/shop/segments/{name}", segment)[0] == 200
+        assert http("PUT", f"/v1/indexes/shop/drafts/{name}", {"edits": edits})[0] == 200
+    whole = http("GET", f"{path}?limit=1000")[1][items]
+    assert all_pages(http, path, items) == whole
+    status, refused = http("GET", f"{path}?limit=1001")
+    assert (status, refused["field"], refused["limit"]) == (400, "limit", "1 to 1000")
+    for name in ("page-a", "page-b"):
+        for kind in ("rules", "segments", "drafts"):
+            assert http("DELETE", f"/v1/indexes/shop/{kind}/{name}?reason=done")[0] == 200
+
+
 BAD_REQUESTS = [
     ("malformed JSON", "POST", "/v1/indexes/shop/search", b'{"query":', 400, None, "JSON"),
     ("nested JSON", "POST", "/v1/indexes/shop/search", b'{"query":' + b"[" * 10_000, 400, None, None),

@@ -8,7 +8,7 @@ from litestar import Response, delete, get, post, put
 
 from searchsvc.changes.draft import Draft, DraftStatus
 from searchsvc.changes.drafts import Drafts
-from searchsvc.http.body import Body
+from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
 from searchsvc.http.shapes.changes import ChangedAnswer
@@ -21,9 +21,11 @@ from searchsvc.http.shapes.drafts import (
     PublishInput,
     ScheduleInput,
 )
+from searchsvc.http.shapes.pages import PageQuery
 from searchsvc.rehearsal.preview import Preview
 from searchsvc.rehearsal.what_if.report import WhatIfInput, WhatIfStatus
 from searchsvc.rehearsal.what_if.what_ifs import WhatIfs
+from searchsvc.runtime.pages import named_page
 from searchsvc.service.history import ChangeHistory
 from searchsvc.service.previews import Previews
 
@@ -35,9 +37,12 @@ APPROVE: Final = Body(ApproveInput, max_bytes=4 * KIB)
 SCHEDULE: Final = Body(ScheduleInput, max_bytes=4 * KIB)
 
 
-@get("/v1/indexes/{index:str}/drafts", **describe("All drafts of an index", None, DraftList))
-async def list_drafts(drafts: Drafts, index: str) -> Response[bytes]:
-    return json_answer(DraftList(index, await drafts.drafts_of(index)))
+@get("/v1/indexes/{index:str}/drafts", **describe("Drafts of an index, by id", None, DraftList, PageQuery))
+async def list_drafts(drafts: Drafts, index: str, request: AnyRequest) -> Response[bytes]:
+    query = decode_query(PageQuery, request.query_params.dict())
+    by_id = {draft.id: draft for draft in await drafts.drafts_of(index)}
+    page = named_page(by_id, by_id.__getitem__, query.after, query.limit)
+    return json_answer(DraftList(index, page.items, page.next_after))
 
 
 @get("/v1/indexes/{index:str}/drafts/{draft:str}", **describe("A draft, and what it would change", None, DraftStatus))

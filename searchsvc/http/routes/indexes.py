@@ -6,20 +6,24 @@ from typing import Final
 
 from litestar import Response, delete, get, post, put
 
-from searchsvc.http.body import Body
+from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
 from searchsvc.http.shapes.indexes import IndexChanged, IndexInfo, IndexInput, IndexList, ReindexInput
+from searchsvc.http.shapes.pages import PageQuery
 from searchsvc.indexing.rebuild import RebuildStatus
+from searchsvc.runtime.pages import named_page
 from searchsvc.service.indexes import IndexAdministration
 
 SETTINGS: Final = Body(IndexInput, max_bytes=256 * KIB)
 REINDEX: Final = Body(ReindexInput, max_bytes=4 * KIB)
 
 
-@get("/v1/indexes", **describe("All indexes", None, IndexList))
-async def list_indexes(indexes: IndexAdministration) -> Response[bytes]:
-    return json_answer(IndexList([IndexInfo.from_served(served) for served in indexes.list()]))
+@get("/v1/indexes", **describe("Indexes, by name", None, IndexList, PageQuery))
+async def list_indexes(indexes: IndexAdministration, request: AnyRequest) -> Response[bytes]:
+    query = decode_query(PageQuery, request.query_params.dict())
+    page = named_page(indexes.names, lambda name: IndexInfo.from_served(indexes.get(name)), query.after, query.limit)
+    return json_answer(IndexList(page.items, page.next_after))
 
 
 @get("/v1/indexes/{index:str}", **describe("One index", None, IndexInfo))

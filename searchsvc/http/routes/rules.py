@@ -11,16 +11,20 @@ from searchsvc.changes.commands import Commands
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.shapes.pages import PageQuery
 from searchsvc.http.shapes.rules import DeletionQuery, RuleChangedAnswer, RuleInfo, RuleInput, RuleList
+from searchsvc.runtime.pages import named_page
 from searchsvc.state.serving import Serving
 
 RULE: Final = Body(RuleInput, max_bytes=512 * KIB)
 
 
-@get("/v1/indexes/{index:str}/rules", **describe("All rules of an index", None, RuleList))
-async def list_rules(serving: Serving, index: str) -> Response[bytes]:
+@get("/v1/indexes/{index:str}/rules", **describe("Rules of an index, by id", None, RuleList, PageQuery))
+async def list_rules(serving: Serving, index: str, request: AnyRequest) -> Response[bytes]:
+    query = decode_query(PageQuery, request.query_params.dict())
     rules, now = serving.current.control.index(index).rules, datetime.now(UTC)
-    return json_answer(RuleList(index, [RuleInfo.from_stored(rules[name], now) for name in sorted(rules)]))
+    page = named_page(rules, lambda name: RuleInfo.from_stored(rules[name], now), query.after, query.limit)
+    return json_answer(RuleList(index, page.items, page.next_after))
 
 
 @get("/v1/indexes/{index:str}/rules/{rule:str}", **describe("One rule", None, RuleInfo))

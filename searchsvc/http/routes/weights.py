@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
 from litestar import Response, delete, get, put
 
+from events.index_control import WeightsChange
 from searchsvc.changes.commands import Commands
-from searchsvc.http.body import Body
+from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
 from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.shapes.pages import PageQuery
 from searchsvc.http.shapes.weights import (
+    HistoryQuery,
     SegmentChangedAnswer,
     SegmentInfo,
     SegmentInput,
@@ -20,6 +24,7 @@ from searchsvc.http.shapes.weights import (
     WeightsInfo,
     WeightsInput,
 )
+from searchsvc.runtime.pages import Page, named_page
 from searchsvc.state.serving import Serving
 from tuning.weights import MAX_WEIGHT, MIN_WEIGHT
 
@@ -55,16 +60,26 @@ async def put_weights(
     return json_answer(WeightsChangedAnswer(control.weights_version, changed.seq, dict(control.weights)))
 
 
-@get("/v1/indexes/{index:str}/weights/history", **describe("Every change of the weights", None, WeightsHistory))
-async def get_weights_history(serving: Serving, index: str) -> Response[bytes]:
-    history = serving.current.control.index(index).history
-    return json_answer(WeightsHistory(index, list(reversed(history))))
+@get(
+    "/v1/indexes/{index:str}/weights/history",
+    **describe("Changes of the weights, newest first", None, WeightsHistory, HistoryQuery),
+)
+async def get_weights_history(serving: Serving, index: str, request: AnyRequest) -> Response[bytes]:
+    query = decode_query(HistoryQuery, request.query_params.dict())
+    page = Page[WeightsChange](query.limit)
+    for change in reversed(serving.current.control.index(index).history):
+        is_past = query.after is None or change.version < query.after
+        if is_past and not page.add(change, len(msgspec.json.encode(change))):
+            return json_answer(WeightsHistory(index, page.items, page.items[-1].version))
+    return json_answer(WeightsHistory(index, page.items))
 
 
-@get("/v1/indexes/{index:str}/segments", **describe("All segments of an index", None, SegmentList))
-async def list_segments(serving: Serving, index: str) -> Response[bytes]:
+@get("/v1/indexes/{index:str}/segments", **describe("Segments of an index, by id", None, SegmentList, PageQuery))
+async def list_segments(serving: Serving, index: str, request: AnyRequest) -> Response[bytes]:
+    query = decode_query(PageQuery, request.query_params.dict())
     segments = serving.current.control.index(index).segments
-    return json_answer(SegmentList(index, [SegmentInfo.from_stored(segments[name]) for name in sorted(segments)]))
+    page = named_page(segments, lambda name: SegmentInfo.from_stored(segments[name]), query.after, query.limit)
+    return json_answer(SegmentList(index, page.items, page.next_after))
 
 
 @get("/v1/indexes/{index:str}/segments/{segment:str}", **describe("One segment", None, SegmentInfo))

@@ -29,10 +29,14 @@ class DraftInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DraftList(msgspec.Struct, frozen=True):
-    """All drafts of an index, by id."""
+    """Drafts of an index, by id.
+
+    next_after: `after` of the next page; null if this is the last one
+    """
 
     index: str
     drafts: list[Draft]
+    next_after: str | None = None
 
 
 class DraftDeletedAnswer(msgspec.Struct, frozen=True):

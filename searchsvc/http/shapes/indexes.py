@@ -65,9 +65,13 @@ class IndexInfo(msgspec.Struct, frozen=True):
 
 
 class IndexList(msgspec.Struct, frozen=True):
-    """All indexes, by name."""
+    """Indexes, by name.
+
+    next_after: `after` of the next page; null if this is the last one
+    """
 
     indexes: list[IndexInfo]
+    next_after: str | None = None
 
 
 class IndexChanged(msgspec.Struct, frozen=True):

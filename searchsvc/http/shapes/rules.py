@@ -87,10 +87,14 @@ class RuleInfo(msgspec.Struct, frozen=True):
 
 
 class RuleList(msgspec.Struct, frozen=True):
-    """All rules of an index, by id."""
+    """Rules of an index, by id.
+
+    next_after: `after` of the next page; null if this is the last one
+    """
 
     index: str
     rules: list[RuleInfo]
+    next_after: str | None = None
 
 
 class RuleChangedAnswer(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from events.edits import SetLimits
 from events.index_control import StoredSegment, WeightsChange
 from events.rules import Conditions
 from events.segments import Segment
+from searchsvc.runtime.pages import MAX_PAGE_ITEMS
 
 
 class WeightsInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -63,10 +64,25 @@ class WeightsChangedAnswer(msgspec.Struct, frozen=True):
 
 
 class WeightsHistory(msgspec.Struct, frozen=True):
-    """Every change of the weights, newest first."""
+    """Changes of the weights, newest first.
+
+    next_after: `after` of the next page; null if this is the last one
+    """
 
     index: str
     changes: list[WeightsChange]
+    next_after: int | None = None
+
+
+class HistoryQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which changes to list.
+
+    after: only changes that come after this version in the list, so older ones; null for the newest
+    limit: number of changes, at most; a page may hold fewer and have a next one
+    """
+
+    after: int | None = None
+    limit: int = MAX_PAGE_ITEMS
 
 
 class SegmentInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -118,10 +134,14 @@ class SegmentInfo(msgspec.Struct, frozen=True):
 
 
 class SegmentList(msgspec.Struct, frozen=True):
-    """All segments of an index, by id."""
+    """Segments of an index, by id.
+
+    next_after: `after` of the next page; null if this is the last one
+    """
 
     index: str
     segments: list[SegmentInfo]
+    next_after: str | None = None
 
 
 class SegmentChangedAnswer(msgspec.Struct, frozen=True):

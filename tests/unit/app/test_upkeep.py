@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -10,13 +12,19 @@ import msgspec
 import pytest
 
 from events import control
+from events.codec import encode
+from events.log import Entry
+from events.memory import MemoryEventLog
 from events.server import NatsServer
+from events.streams import DROPPED_SUBJECT
 from events.tasks import end
-from events.types import IndexConfigured
+from events.types import DeadLettersDropped, IndexConfigured
 from searchsvc.app import upkeep
 from searchsvc.app.health import HealthNotes
+from searchsvc.behavior.dead_store import DeadStore
 from searchsvc.indexing.indexers import Indexers
 from searchsvc.runtime.room import RoomGuard
+from searchsvc.state.control_follower import ControlFollower
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, engine
 from tests.waiting import wait_for_async
@@ -99,3 +107,59 @@ async def test_a_server_that_met_a_full_disk_is_restarted_once_there_is_room() -
     await wait_for_async(lambda: server.n_terminated == 1, "the restart")
     assert "disk" not in notes.reasons
     await end([watching])
+
+
+class FakeControl:
+    """structure_changed: set whenever indexes are created, changed or deleted"""
+
+    def __init__(self) -> None:
+        self.structure_changed = asyncio.Event()
+
+
+class ReconciledIndexers(FakeIndexers):
+    async def reconcile(self) -> None:
+        return
+
+
+class Memory:
+    """indexes: that it was told to keep"""
+
+    indexes: list[str] | None = None
+
+    def drop_others(self, indexes: Collection[str]) -> None:
+        self.indexes = sorted(indexes)
+
+
+@pytest.mark.anyio
+async def test_what_is_remembered_of_deleted_indexes_is_dropped_whenever_indexes_change() -> None:
+    following, serving, memories = FakeControl(), Serving(), [Memory(), Memory()]
+    indexers = cast("Indexers", ReconciledIndexers())
+    reconciling = asyncio.create_task(
+        upkeep.reconcile_indexers(cast("ControlFollower", following), serving, indexers, memories)
+    )
+    await serve_control(serving)
+    following.structure_changed.set()
+    await wait_for_async(lambda: [memory.indexes for memory in memories] == [["shop"]] * 2, "the index that is left")
+    await serving.set_control(control.ControlState(seq=2))
+    following.structure_changed.set()
+    await wait_for_async(lambda: [memory.indexes for memory in memories] == [[]] * 2, "no index")
+    await end([reconciling])
+
+
+def dropped(n_dropped: int, hours_ago: int) -> DeadLettersDropped:
+    at = datetime.now(UTC) - timedelta(hours=hours_ago)
+    return DeadLettersDropped(n_dropped=n_dropped, through_seq=9, through_timestamp=at, timestamp=at)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("n_dropped", "hours_ago", "is_told"), [(0, 1, False), (7, 23, True), (7, 25, False)])
+async def test_health_tells_of_dropped_dead_letters_for_a_day(n_dropped: int, hours_ago: int, is_told: bool) -> None:
+    log, notes = MemoryEventLog(), HealthNotes()
+    await log.append("DEAD", Entry(DROPPED_SUBJECT, encode(dropped(n_dropped, hours_ago))))
+    watching = asyncio.create_task(upkeep.watch_streams(log, DeadStore(log), notes))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    await end([watching])
+    assert ("DEAD" in notes.reasons) is is_told
+    if is_told:
+        assert notes.reasons["DEAD"].startswith("7 dead letters were removed to make room")

@@ -103,3 +103,11 @@ def test_past_the_size_counts_are_halved_and_rare_queries_dropped() -> None:
     for number in range(10):
         counts.add(ranking_of(f"rare {number}", number))
     assert [(query.key, query.count) for query in counts] == [("evergreen", 4)]
+
+
+def test_the_queries_of_deleted_indexes_are_forgotten() -> None:
+    counts = counts_of(*["red shoe"] * 8)
+    counts.drop_others({"shop"})
+    assert len(counts.matching("shop", "red", 9)) == 1
+    counts.drop_others({"films"})
+    assert list(counts) == []

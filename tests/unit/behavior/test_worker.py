@@ -96,3 +96,13 @@ async def test_the_listener_hears_of_the_message_then_of_rankings_and_clickthrou
         ("later", 6),
         ("e2", 6),
     ]
+
+
+async def test_past_the_limit_of_stopped_rankings_the_first_goes_on() -> None:
+    log, join = MemoryEventLog(), FailingJoin(wait=timedelta(seconds=WAIT_S))
+    worker = Worker(log, RecentRankings(10), join, DeadStore(log), clock=lambda: NOW, n_stopped=2)
+    await worker.take([ranking("q1"), ranking("q2"), click("poison1", "q1"), click("poison2", "q2")], 1)
+    await worker.take([click("e1", "q1"), click("e2", "q2")], 2)
+    assert worker.n_joined == 0, "at the limit both are stopped"
+    await worker.take([ranking("q3"), click("poison3", "q3"), click("e3", "q1"), click("e4", "q2")], 3)
+    assert worker.n_joined == 1, "a click on the first"

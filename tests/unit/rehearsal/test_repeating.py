@@ -130,3 +130,12 @@ async def test_a_judged_query_that_only_one_version_answers_in_full_decides_noth
     searches = RepeatedSearches(search.compare, keyring)
     with pytest.raises(Unavailable):
         await searches.judge(control(Learning(judgments=JUDGMENTS)), "shop", WEIGHTS, WEIGHTS, 0.0)
+
+
+async def test_the_searches_of_deleted_indexes_are_forgotten(keyring: Keyring) -> None:
+    search = TurningSearch(turn_at=0.0)
+    searches = RepeatedSearches(search.compare, keyring)
+    searches.remember(ranking())
+    searches.drop_others({"films"})
+    assert await searches.largest_step(control(Learning()), "shop", TURNED) is None
+    assert search.n_searches == 0

@@ -11,8 +11,8 @@ from events.rules import (
     Rule,
     SynonymAction,
 )
-from searchsvc.rules.rulebook import Rulebook
-from tests.factories import NOW
+from searchsvc.rules.rulebook import Rulebook, Rulebooks
+from tests.factories import NOW, index_after
 from tests.rules import BANNER, HOUR, context_of, fired_ids, rulebook, stored_rule, when
 
 
@@ -92,3 +92,12 @@ def test_a_changed_book_fires_the_same_rules_as_a_new_one() -> None:
         context = context_of(f"x word{word}", user_segment="s")
         assert fired_ids(changed, context) == fired_ids(new, context) != []
     assert changed.with_rules(later) is changed
+
+
+def test_the_books_of_deleted_indexes_are_forgotten() -> None:
+    books, shop = Rulebooks(), index_after([])
+    book = books.get(shop)
+    books.drop_others({"shop"})
+    assert books.get(shop) is book
+    books.drop_others({"films"})
+    assert books.get(shop) is not book
