@@ -73,14 +73,14 @@ async def _tail(
 ) -> None:
     async with reading_log(config) as event_log:
         positions: dict[StreamName, int] = {}
-        for record in await _recent(event_log, streams, last, printer, positions):
+        for record in await recent(event_log, streams, last, printer, positions):
             printer.print(record)
         if follow:
             async for record in _follow(event_log, positions):
                 printer.print(record)
 
 
-async def _recent(
+async def recent(
     event_log: EventLog,
     streams: tuple[StreamName, ...],
     last: int,
@@ -91,7 +91,7 @@ async def _recent(
 
     The printer remembers the rankings before them.
     """
-    recent: list[Record] = []
+    records: list[Record] = []
     for name in streams:
         position = await event_log.position(name)
         positions[name] = position.last_seq
@@ -106,8 +106,8 @@ async def _recent(
                     oldest = newest.popleft()
                     n_bytes -= len(oldest.data)
                     printer.remember(oldest)
-            recent += newest
-    return sorted(recent, key=lambda record: record.timestamp)
+            records += newest
+    return sorted(records, key=lambda record: record.timestamp)
 
 
 async def _follow(event_log: EventLog, positions: dict[StreamName, int]) -> AsyncIterator[Record]:
