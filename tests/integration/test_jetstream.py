@@ -20,6 +20,9 @@ from events.jetstream.reading import MAX_IN_FLIGHT
 from events.log import Entry
 from events.server_process import Account, Role, ServerSettings, server_config
 from events.streams import STREAMS
+from events.tasks import end
+from searchsvc.behavior.ingest import DURABLE
+from searchsvc.behavior.ingest_room import make_room
 from tests.factories import SMALL
 
 pytestmark = pytest.mark.anyio
@@ -107,3 +110,36 @@ async def test_the_service_has_its_streams_on_a_disk_that_is_smaller_than_their_
     (limit,) = re.findall(r"max_file_store: (\d+)", config)
     reserved = sum(spec.max_bytes for spec in STREAMS.values())
     assert int(limit) == shutil.disk_usage(small).total + reserved
+
+
+async def test_ingest_makes_room_while_it_is_consumed_and_loses_nothing(nats_server: server.NatsServer) -> None:
+    account = nats_server.address.accounts["service"]
+    log = await connect(nats_server.address.url, user=account.user, password=account.password, specs=SMALL)
+    await log.ensure_streams()
+    n_published, handled = 5 * SMALL["INGEST"].max_messages, list[int]()
+
+    async def publish() -> None:
+        for i in range(n_published):
+            while True:
+                try:
+                    await log.append("INGEST", Entry("ingest.shop", b"x", f"event {i}"))
+                    break
+                except StorageFull:
+                    await asyncio.sleep(0.01)
+
+    async def make_room_now_and_then() -> None:
+        while True:
+            await make_room(log, SMALL["INGEST"])
+            await asyncio.sleep(0.01)
+
+    publishing, making = asyncio.create_task(publish()), asyncio.create_task(make_room_now_and_then())
+    async with asyncio.timeout(60):
+        async for delivery in log.consume("INGEST", DURABLE):
+            handled.append(delivery.record.seq)
+            await delivery.ack()
+            if len(handled) == n_published:
+                break
+        await publishing
+    assert handled == list(range(1, n_published + 1))
+    await end([making])
+    await log.close()
