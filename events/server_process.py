@@ -85,7 +85,7 @@ class ServerSettings(msgspec.Struct, frozen=True):
     port: int
     monitor_port: int
     monitor_path: str
-    memory_bytes: int
+    memory_bytes: int = 0
 
 
 def spawn(settings: ServerSettings, lock: StoreLock) -> subprocess.Popen[bytes]:
