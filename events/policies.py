@@ -73,5 +73,6 @@ def check_policy(policy: Policy) -> None:
 
 def _check_actors(actors: tuple[str, ...], field: str) -> None:
     require(len(actors) <= MAX_ACTORS, field, len(actors), f"at most {MAX_ACTORS} actors")
-    for actor in actors:
-        require(0 < len(actor) <= MAX_CHARS, field, actor, f"actors of 1 to {MAX_CHARS} characters")
+    for i, actor in enumerate(actors):
+        limit = f"1 to {MAX_CHARS} characters that are not all spaces"
+        require(len(actor.strip()) > 0 and len(actor) <= MAX_CHARS, f"{field}[{i}]", actor, limit)

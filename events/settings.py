@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -138,12 +139,19 @@ def _check_words(settings: IndexSettings) -> None:
         require(code not in languages[:i], f"languages[{i}]", code, "each language once")
     stop_words = settings.stop_words or ()
     require(len(stop_words) <= MAX_WORDS, "stop_words", len(stop_words), f"at most {MAX_WORDS}")
+    _check_not_blank(stop_words, "stop_words")
     if isinstance(settings.typos, Typos):
         one, two = settings.typos.one_from, settings.typos.two_from
         require(1 <= one <= two, "typos.one_from", one, "from 1 to two_from")
         require(two <= MAX_WORD_CHARS, "typos.two_from", two, f"at most {MAX_WORD_CHARS}")
         n_exact = len(settings.typos.exact)
         require(n_exact <= MAX_WORDS, "typos.exact", n_exact, f"at most {MAX_WORDS}")
+        _check_not_blank(settings.typos.exact, "typos.exact")
+
+
+def _check_not_blank(entries: Sequence[str], field: str) -> None:
+    for i, entry in enumerate(entries):
+        require(bool(entry.strip()), f"{field}[{i}]", entry, "a text that is not blank")
 
 
 def check_settings(settings: IndexSettings) -> None:
@@ -154,10 +162,12 @@ def check_settings(settings: IndexSettings) -> None:
     for i, name in enumerate(names):
         require(is_field_name(name), f"searchable[{i}].name", name, FIELD_NAME_LIMIT)
         require(name not in names[:i], f"searchable[{i}].name", name, "each name once")
+        _check_not_blank(settings.searchable[i].sources, f"searchable[{i}].sources")
     require(settings.title in names, "title", settings.title, f"one of {', '.join(names)}")
     embedding = settings.embedding
     if embedding is not None:
         require(bool(embedding.fields), "embedding.fields", 0, "at least one field, or embedding null")
+        _check_not_blank(embedding.fields, "embedding.fields")
         require(1 <= embedding.max_chars <= 2000, "embedding.max_chars", embedding.max_chars, "1 to 2000")
     _check_words(settings)
     n_signals = len(settings.signals)

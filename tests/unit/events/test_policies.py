@@ -30,7 +30,7 @@ def test_a_freeze_holds_from_its_first_moment_until_its_end() -> None:
         ({"freezes": (SALE, Freeze(since=NOW.replace(tzinfo=None), until=NOW))}, "freezes[1].from"),
         ({"freezes": (SALE,) * 101}, "freezes"),
         ({"publishers": {"rules": ()}}, "publishers.rules"),
-        ({"publishers": {"rules": ("",)}}, "publishers.rules"),
+        ({"publishers": {"rules": ("",)}}, "publishers.rules[0]"),
     ],
 )
 def test_a_policy_that_cannot_be_honoured_is_refused_with_its_member(members: dict[str, Any], field: str) -> None:

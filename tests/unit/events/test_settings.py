@@ -60,6 +60,11 @@ def test_index_names_that_are_not_a_subject_token_are_refused(name: str) -> None
         ({"typos": Typos(9, 8)}, "typos.one_from"),
         ({"typos": Typos(3, 999)}, "typos.two_from"),
         ({"stop_words": ("x",) * 2000}, "stop_words"),
+        ({"stop_words": ("",)}, "stop_words[0]"),
+        ({"stop_words": ("the", " \t")}, "stop_words[1]"),
+        ({"typos": Typos(exact=("nuxe", " "))}, "typos.exact[1]"),
+        ({"embedding": Embedding(("t", ""))}, "embedding.fields[1]"),
+        ({"searchable": (SearchableField("t", ("a", "  ")),)}, "searchable[0].sources[1]"),
     ],
 )
 def test_invalid_words_are_refused_by_field(change: dict[str, object], field: str) -> None:
