@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
 from searchsvc.engines.protocol import Upsert
-from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue
+from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue, in_order
 from searchsvc.engines.values import (
     AttributeValue,
     Number,
     Reading,
+    beginnings_of,
     canonical_number,
     collation_key,
     equal_keys,
@@ -22,7 +23,6 @@ from searchsvc.engines.values import (
     number_text,
     read_text,
     value_key,
-    words_of,
 )
 
 
@@ -101,6 +101,8 @@ def sort_values(
         number = _number(value, reading)
         if number is not None:
             return (0, number)
+        if reading.truths:
+            return (1, read_text(str(value)).truth)
         return (1, _date(value)) if reading.dates else (2, collation_key(str(value)), value_key(value))
 
     values = {slot: values_of(document, field) for slot, document in documents.items()}
@@ -128,13 +130,12 @@ def facet(documents: Sequence[Upsert], field: str, max_values: int, kinds: froze
     counted = [
         FacetValue(usual[key], n)
         for key, n in counts.items()
-        if not words_of(query) or has_words_beginning_with(usual[key], words_of(query))
+        if not beginnings_of(query) or has_words_beginning_with(usual[key], beginnings_of(query))
     ]
-    counted.sort(key=lambda entry: (-entry.count, entry.value))
     numbers = [float(n) for row in values for value in row if (n := _number(value, reading)) is not None]
-    stats = FacetStats(min(numbers), max(numbers), sum(numbers) / len(numbers), sum(numbers)) if numbers else None
-    stats = None if words_of(query) else stats
-    return Facet(counted[:max_values], len(counted), stats)
+    stats = FacetStats.of(min(numbers), max(numbers), sum(numbers), len(numbers)) if numbers else None
+    stats = None if beginnings_of(query) else stats
+    return Facet(in_order(counted)[:max_values], len(counted), stats)
 
 
 def _number(value: AttributeValue, reading: Reading) -> Number | None:

@@ -96,7 +96,7 @@ class OracleSnapshot:
             cosines=cosines,
             vector_trust=trust,
             total=len(answer),
-            operator=operator if query.text else None,
+            operator=operator if request.has_operator else None,
             unmatched_terms=unmatched,
             facets={
                 facet_request.field: self._facet(facet_request, request, match_set, answer)

@@ -9,20 +9,22 @@ answer is what of it passes the filters, and facets count that; so choosing a fa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Operator, Query, RequestedOperator
-from searchsvc.engines.filters import Filter
+from searchsvc.engines.filters import Filter, without_field
 from searchsvc.engines.filters.json_form import parse_json
-from searchsvc.engines.values import words_of
+from searchsvc.engines.values import beginnings_of, value_key
 from tuning.arrays import FloatArray, IntArray
 
 # Operator `auto` requires all words if at least this many documents contain them all, and any word otherwise.
 FULL_PAGE: Final = 10
+# Digits of a sum that do not depend on the order of its numbers.
+_SUM_DIGITS: Final = 15
 
 
 class SortKey(msgspec.Struct, frozen=True):
@@ -57,9 +59,13 @@ class FacetRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     query: str = ""
 
     @property
-    def words(self) -> str:
-        """The words that a listed value has: see `searchsvc.engines.values.words_of`; '' for any."""
-        return words_of(self.query)
+    def beginnings(self) -> tuple[str, ...]:
+        """What words of a listed value begin with: see `searchsvc.engines.values.beginnings_of`; () for any."""
+        return beginnings_of(self.query)
+
+    def filters_of(self, filters: Filter | None) -> Filter | None:
+        """Return those of a search's filters that this facet is counted under."""
+        return without_field(filters, self.field) if self.disjunctive else filters
 
     def range_filters(self, path: str = "ranges") -> list[Filter]:
         """Return the filters that a document of each range passes. Raises InvalidInput. path: of the ranges"""
@@ -118,6 +124,11 @@ class Retrieval(msgspec.Struct, frozen=True):
     test_filters: tuple[Filter, ...] = ()
     after_id: str | None = None
 
+    @property
+    def has_operator(self) -> bool:
+        """Whether words decide what matches: not without text, nor if neighbours match that need not have any."""
+        return bool(self.query.text) and (self.has_keyword_leg or self.operator == "all")
+
     def query_vector(self) -> FloatArray | None:
         """Return the query's vector; compute it if `vector` is a function."""
         return self.vector() if callable(self.vector) else self.vector
@@ -136,7 +147,7 @@ class Retrieved(msgspec.Struct, frozen=True):
     cosines: (n_nearest,) their cosines with the query
     vector_trust: how far cosines tell what the query is about, in [0, 1]; at 0 the vector leg finds nothing
     total: number of documents
-    operator: which query terms a document had to contain; None if the query has no text
+    operator: which query terms a document had to contain; None if words decided nothing: see `Retrieval.has_operator`
     unmatched_terms: positions of required query terms that no document contains
     facets: counts over the documents, by attribute
     is_fallback: whether no document of the match set passes the filters, so that these are the neighbours of the
@@ -167,6 +178,11 @@ class FacetValue(msgspec.Struct, frozen=True):
     count: int
 
 
+def in_order(values: Iterable[FacetValue]) -> list[FacetValue]:
+    """Return values in the order of a facet: most frequent first, equally frequent ones by their keys."""
+    return sorted(values, key=lambda value: (-value.count, value_key(value.value)))
+
+
 class FacetStats(msgspec.Struct, frozen=True):
     """Statistics of the numbers that the matching documents have in an attribute."""
 
@@ -175,12 +191,18 @@ class FacetStats(msgspec.Struct, frozen=True):
     mean: float
     sum: float
 
+    @staticmethod
+    def of(low: float, high: float, total: float, n: int) -> FacetStats:
+        """Return the statistics of n numbers. total: their sum; its last digit, which depends on their order, goes"""
+        total = float(f"{total:.{_SUM_DIGITS}g}")
+        return FacetStats(low, high, total / n, total)
+
 
 class Facet(msgspec.Struct, frozen=True, omit_defaults=True):
     """The values of one attribute over the match set.
 
-    values: most frequent first, equal counts by value
-    n_values: number of distinct values, also those beyond `values`
+    values: see `in_order`
+    n_values: number of distinct values, also those beyond `values`: of those, OpenSearch estimates it
     stats: None if the attribute has no numbers, or only some of its values were asked for
     ranges: the requested ranges with their counts
     """

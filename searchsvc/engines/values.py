@@ -16,7 +16,7 @@ import re
 import struct
 import threading
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -74,6 +74,11 @@ def read_text(text: str) -> TextReadings:
     return TextReadings(_amount(text), epoch_seconds(text), truth)
 
 
+def words_of_truth(truth: bool) -> list[str]:
+    """Return how yes or no is written, in keys."""
+    return [word for word, of_word in _TRUTHS.items() if of_word == truth]
+
+
 def canonical_number(number: Number) -> Number:
     """Return a number as the one value that stands for all ways to write it: an integer if it is whole."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
@@ -120,21 +125,36 @@ def equal_keys(value: str, kinds: Collection[str]) -> list[str]:
     """
     truth = read_text(value).truth
     if truth is not None and Reading.of_kinds(kinds).truths:
-        return [word for word, of_word in _TRUTHS.items() if of_word == truth]
+        return words_of_truth(truth)
     number = parse_number(value) if "text" not in kinds else None
     return [value_key(value), *([number_text(number)] if number is not None else [])]
 
 
+def beginnings_of(query: str) -> tuple[str, ...]:
+    """Return the words of a query, folded, with a space before each; then with words as one that are written as one.
+
+    So `O'Neill` is ` o neill` and ` oneill`. A query without words has none.
+    """
+    analysis = analyze(query)
+    apart = [f" {word}" for word in analysis.words]
+    joined = list(apart)
+    compounds = (c for c in analysis.compounds if c.end - c.start > 1 and not c.is_measure)
+    for compound in sorted(compounds, key=lambda c: (c.start - c.end, c.start)):
+        if all(joined[compound.start : compound.end]):
+            joined[compound.start : compound.end] = [f" {compound.text}", *[""] * (compound.end - compound.start - 1)]
+    return tuple(dict.fromkeys("".join(words) for words in (apart, joined) if words))
+
+
 @lru_cache(maxsize=100_000)
 def words_of(text: str) -> str:
-    """Return the words of a value, folded, with spaces between them and one in front; '' if it has none."""
-    words = analyze(text).words
-    return f" {' '.join(words)}" if words else ""
+    """Return the words of a value as `beginnings_of` does, with a space between both spellings; '' if it has none."""
+    return " ".join(beginnings_of(text))
 
 
-def has_words_beginning_with(text: str, beginning: str) -> bool:
-    """Return whether neighbouring words of a value begin with some words. beginning: as `words_of` returns them"""
-    return beginning in words_of(text)
+def has_words_beginning_with(text: str, beginnings: Sequence[str]) -> bool:
+    """Return whether neighbouring words of a value begin with some words. beginnings: see `beginnings_of`"""
+    words = words_of(text)
+    return any(beginning in words for beginning in beginnings)
 
 
 def number_key(number: Number) -> str:
@@ -145,14 +165,6 @@ def number_key(number: Number) -> str:
     rest = int(number) - int(as_float) if isinstance(number, int) and abs(number) > LARGEST_EXACT else 0
     # Up to 2 ** 84 the rest has no more digits; beyond, numbers order by their floats.
     return f"{bits:016x}{min(max(rest, -(2**31)), 2**31 - 1) + 2**31:08x}"
-
-
-def number_of_key(key: str) -> float:
-    """Return the number of `number_key`, as a float."""
-    bits = int(key[:16], 16)
-    bits = bits ^ 1 << 63 if bits >> 63 else bits ^ 0xFFFF_FFFF_FFFF_FFFF
-    (number,) = struct.unpack(">d", struct.pack(">Q", bits))
-    return float(number)
 
 
 def collation_key(text: str) -> bytes:

@@ -15,13 +15,24 @@ from searchsvc.analysis.query import Operator, Query
 from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.synonyms import Synonym
 from searchsvc.analysis.understanding import understand
+from searchsvc.engines.columnar.quantized import quantize
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.engines.opensearch.node import Node
 from searchsvc.engines.protocol import EngineSnapshot, Reading, Upsert
-from searchsvc.engines.retrieval import Facet, FacetRange, FacetRequest, Retrieval, Retrieved, SortKey
+from searchsvc.engines.retrieval import (
+    Facet,
+    FacetRange,
+    FacetRequest,
+    FacetStats,
+    FacetValue,
+    Retrieval,
+    Retrieved,
+    SortKey,
+)
+from searchsvc.engines.values import value_key
 from searchsvc.search.request import SearchRequest
 from tests.factories import SETTINGS, engine, opensearch_engine, upsert, vector
-from tuning.arrays import IntArray
+from tuning.arrays import FloatArray, IntArray
 
 DOCUMENTS = (
     upsert("1", "Red running shoes", "light shoes for the road", seed=1, votes=3, brand="Ab", sizes=[40, 41]),
@@ -97,6 +108,12 @@ def retrieve_by_rules(reading: Reading, query: str | Query = "", **members: Any)
             **{"k": 100, "vector": None, **members},
         )
     )
+
+
+def near(document: Upsert, to: FloatArray, seed: int) -> Upsert:
+    """Return a document with a vector near to another. seed: another seed gives another vector"""
+    row = to + 0.4 * vector(seed)
+    return msgspec.structs.replace(document, vector=row / np.linalg.norm(row))
 
 
 def parsed(text: str) -> Filter:
@@ -241,8 +258,8 @@ MIXED = (
     upsert("3", "a", name="éclair", color="RED", n=4.5, price=12.5, stock=True, day="2/28/2026", code=7),
     upsert("4", "a", name=1917, color=["Blue", "red", "Red"], n=4223372036854775807, price="12.50", day="2026-02-01"),
     upsert("5", "a", name=["Mike", 3], color="Caf\u00e9", n=4223372036854775806, price="free", stock="maybe"),
-    upsert("6", "a", name="Bravo", color="Cafe\u0301", version="3.10", lot=1),
-    upsert("7", "a", color="Stra\u00dfe", version="3.1", lot="1", due="soon"),
+    upsert("6", "a", name="Bravo", color="Cafe\u0301", version="3.10", lot=1, maker="O'Neill Surf"),
+    upsert("7", "a", color="Stra\u00dfe", version="3.1", lot="1", due="soon", maker="L’Oréal Paris"),
     upsert("8", "a", color="STRASSE", version=3.1, due="2026-03-01"),
 )
 
@@ -323,6 +340,20 @@ def test_numbers_sort_before_texts_and_nothing_last(mixed: EngineSnapshot, sort:
     assert "".join(ids(reading, retrieve(reading, sort=[sort]).keyword)) == expected
 
 
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [("stock:asc", "23671458"), ("stock:desc", "14578236"), ("odd:asc", "1325"), ("odd:desc", "5231")],
+)
+def test_no_sorts_before_yes_however_they_are_written_unless_there_is_another_text(
+    build: Build, sort: str, expected: str
+) -> None:
+    stock = {"1": "yes", "2": False, "3": "Nein", "4": True, "5": ["ja"], "6": "n", "7": ["no", "Y"], "8": "true"}
+    odd = {"1": False, "2": "no", "3": "maybe", "5": True}
+    documents = [upsert(i, "a", stock=stock[i], odd=odd.get(i)) for i in stock]
+    reading = build(documents).reading()
+    assert "".join(ids(reading, retrieve(reading, sort=[sort]).keyword)[: len(expected)]) == expected
+
+
 def test_prices_and_days_sort_as_what_they_are(readable: EngineSnapshot) -> None:
     def order(sort: str) -> str:
         reading = readable.reading()
@@ -371,6 +402,10 @@ def test_values_are_counted_that_have_a_word(mixed: EngineSnapshot) -> None:
     assert found("price", "299") == {}
     assert found("price", "1,2") == {}
     assert found("name", "ec") == {"éclair": 1}
+    for query in ("oneill", "ONeil", "o'n", "O’NEILL", "neill", "o'neill surf"):
+        assert found("maker", query) == {"o'neill surf": 1}, query
+    assert found("maker", "o'neill loreal") == found("maker", "neilloreal") == {}
+    assert found("maker", "l'oré") == found("maker", "LORE") == found("maker", "loreal par") == {"l’oréal paris": 1}
     assert found("n", "90") == {str(2**53): 1, str(2**53 + 1): 1}
     assert counts(retrieve(mixed.reading(), facets=[FacetRequest("lot", query=" ! ")]).facets["lot"]) == {"1": 2}
 
@@ -389,6 +424,39 @@ def test_documents_are_counted_in_ranges_and_choosing_one_gives_its_count(readab
     facets = retrieve(readable.reading(), facets=asked).facets
     assert [within.count for within in facets["price"].ranges] == [2, 3, 1, 0]
     assert [within.count for within in facets["day"].ranges] == [1, 3]
+
+
+def test_counts_are_exact_of_values_that_neighbours_have_and_few_matches(build: Build) -> None:
+    others = [f"b{i}" for i in range(12) for _ in range(2)]
+    matches = [
+        near(upsert(f"m{i}", "red shoe", brand=brand), vector(5), seed=100 + i)
+        for i, brand in enumerate([*others, "z"])
+    ]
+    neighbours = [upsert(f"n{i}", "blue hat", seed=5, brand="Z") for i in range(3)]
+    far = [upsert(f"f{i}", "green lamp", seed=1000 + i) for i in range(60)]
+    reading = build([*matches, *neighbours, *far]).reading()
+    options: dict[str, Any] = {"k": 3, "facets": [FacetRequest("brand", 1), FacetRequest("votes")]}
+    facet = retrieve(reading, "shoe", seed=5, **options).facets["brand"]
+    assert (facet.values, facet.n_values) == ([FacetValue("Z", 4)], 13)
+    assert retrieve(reading, "shoe", seed=5, k=3, filters="brand:z").total == 4
+
+
+def test_equally_frequent_values_come_by_their_keys_and_more_of_them_change_no_place(build: Build) -> None:
+    odd = ["Äa", "äB", "Zz", "c", "C1", "éa", "Ée", "Straße", "STRASSE 2"]
+    names = [*odd, *(f"{'bB'[i % 2]}{i:03}" for i in range(90))]
+    reading = build([upsert(f"d{i}", "lamp", name=name) for i, name in enumerate(names)]).reading()
+    in_order = sorted(names, key=value_key)
+    for n in (1, 5, 20, 99):
+        facet = retrieve(reading, facets=[FacetRequest("name", n)]).facets["name"]
+        assert [value.value for value in facet.values] == in_order[:n]
+
+
+def test_the_sum_of_numbers_does_not_depend_on_their_order(build: Build) -> None:
+    sizes = [5.71, 6.7, 6.4, 0.1, 0.2, 0.3, 65.0, 31.7, 6.7]
+    for order in (sizes, sizes[::-1], sorted(sizes)):
+        reading = build([upsert(f"d{i}", "tv", size=size) for i, size in enumerate(order)]).reading()
+        stats = retrieve(reading, facets=["size"]).facets["size"].stats
+        assert stats == FacetStats(0.1, 65.0, 122.81 / 9, 122.81)
 
 
 def test_an_export_goes_on_after_any_document(reading: Reading) -> None:
@@ -485,6 +553,8 @@ def test_neighbours_are_nearer_than_the_cut_and_hold_all_words_if_asked_for(read
 def test_only_neighbours_match_without_a_keyword_leg(reading: Reading) -> None:
     retrieved = retrieve_by_rules(reading, "jacket", vector=vector(1), k=2, has_keyword_leg=False)
     assert (len(retrieved.keyword), len(retrieved.nearest), retrieved.total) == (0, 2, 2)
+    # No word decided it.
+    assert retrieved.operator is None
 
 
 def test_if_nothing_that_matches_passes_the_filters_their_nearest_are_the_answer(reading: Reading) -> None:
@@ -589,6 +659,17 @@ def test_nearest_vectors_are_those_of_an_exhaustive_search(reading: Reading) -> 
     np.testing.assert_allclose(retrieved.cosines, sorted(cosines.values(), reverse=True)[:3], atol=2e-3)
     np.testing.assert_allclose(reading.cosines(retrieved.nearest, query_vector), retrieved.cosines, atol=1e-5)
     assert retrieved.total == 3
+
+
+def test_the_nearest_are_those_by_rounded_vectors_however_near_to_each_other(build: Build) -> None:
+    query_vector = vector(77)
+    documents = [near(upsert(f"{i:03}", "lamp"), query_vector, seed=i) for i in range(200)]
+    rows, scales = quantize(np.stack([document.vector for document in documents if document.vector is not None]))
+    cosines = (rows.astype(np.float32) * scales[:, None]) @ query_vector
+    expected = [documents[i].id for i in np.argsort(-cosines, kind="stable").tolist()]
+    reading = build(documents).reading()
+    for k in (1, 5, 20):
+        assert set(ids(reading, retrieve(reading, "zzzzzz", seed=77, k=k).nearest)) == set(expected[:k])
 
 
 def test_documents_outside_the_scope_are_neither_found_nor_counted(reading: Reading) -> None:

@@ -64,25 +64,36 @@ def fill_hash_table(hashes: AnyArray, table: AnyArray) -> None:
         table[position] = number
 
 
-@compiled("u1[1] i8[1] i8[1] i8 u8[1]!")
-def sort_keys(letters: AnyArray, ends: AnyArray, numbers: AnyArray, offset: int, keys: AnyArray) -> None:
-    """Compute integers that order as eight bytes of texts do. A zero byte before a text does not count.
+@compiled("u1[1] i8[1] i8[1] i4[1] i8[1]! i8[1]!")
+def sort_keys(
+    letters: AnyArray, ends: AnyArray, numbers: AnyArray, folded: AnyArray, starts: AnyArray, keys: AnyArray
+) -> None:
+    """Compute integers that order as the next three characters of texts do, without case.
 
     letters: see `texts.StoredTexts`
     ends: see `texts.StoredTexts`
     numbers: (n,) of the texts
-    offset: the first of the eight bytes
-    keys: (n,) written to
+    folded: what characters are without case, by code point; -1 for several characters; later ones have no case
+    starts: (n,) where to begin in each text, moved behind the three characters
+    keys: (n,) written to: -1 if one of the characters is several without case
     """
     for i in range(numbers.shape[0]):
-        number = numbers[i]
-        start = ends[number - 1] if number else np.int64(0)
-        if start < ends[number] and letters[start] == 0:
-            start += 1
-        key = np.uint64(0)
-        for position in range(start + offset, start + offset + 8):
-            key = (key << np.uint64(8)) | np.uint64(letters[position] if position < ends[number] else 0)
-        keys[i] = key
+        start, end = starts[i], ends[numbers[i]]
+        key = np.int64(0)
+        for _ in range(3):
+            point = np.int64(0)
+            if start < end:
+                byte = np.int64(letters[start])
+                n_more = int(byte >= 0xC0) + int(byte >= 0xE0) + int(byte >= 0xF0)
+                point = byte & (0x3F >> n_more) if n_more else byte
+                for _ in range(n_more):
+                    start += 1
+                    point = point << 6 | np.int64(letters[start] & 0x3F)
+                start += 1
+            if point < folded.shape[0]:
+                point = np.int64(folded[point])
+            key = key << 21 | point if key >= 0 and point >= 0 else np.int64(-1)
+        starts[i], keys[i] = start, key
 
 
 @compiled("u1[1] i8[1] u1[1] u1[1] i8 b1[1]!")

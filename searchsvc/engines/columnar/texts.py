@@ -7,8 +7,10 @@ and about thirty more, a fifth of what it costs in a dictionary and a list. Text
 from __future__ import annotations
 
 import threading
+import unicodedata
 from array import array
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 from zlib import crc32
 
@@ -21,11 +23,11 @@ from tuning.arrays import AnyArray
 MIN_TABLE_SIZE: Final = 8
 # Share of the hash table in use from which a larger one is made.
 MAX_LOAD: Final = 0.6
-# Bytes of the texts that are compared at once, to find the first in alphabetical order.
-KEY_BYTES: Final = 8
+# Later code points are of ideographs, which have no case.
+N_FOLDED: Final = 0x2_0000
 # Texts that were added lately are remembered with their numbers, unless there are more than this number.
 MAX_RECENT: Final = 50_000
-# As many texts or fewer are not narrowed down by their bytes: the caller compares them one by one.
+# As many texts or fewer are not narrowed down by their characters: the caller compares them one by one.
 MAX_UNFILTERED_TEXTS: Final = 64
 
 
@@ -111,26 +113,31 @@ class Texts(Sequence[str]):
         return number
 
     def first(self, numbers: AnyArray, n: int) -> AnyArray:
-        """Select the n texts that are first in alphabetical order, and a few more.
+        """Select the n texts that are first in the order of their code points without case, and a few more.
 
         A zero byte before a text does not count.
 
-        numbers: (m,) of the texts to select from
+        numbers: (m,) of the texts to select from, as they are encoded by NFC
 
         Returns the numbers of those selected.
         """
         if len(numbers) <= max(n, MAX_UNFILTERED_TEXTS):
             return numbers
         letters, ends = self._letters_and_ends()
+        starts = np.where(numbers > 0, ends[numbers - 1], 0)
+        starts += (starts < ends[numbers]) & (letters[np.minimum(starts, len(letters) - 1)] == 0)
         chosen = []
-        for offset in range(0, int(np.diff(ends, prepend=0)[numbers].max()), KEY_BYTES):
-            keys = np.empty(len(numbers), np.uint64)
-            kernels.sort_keys(letters, ends, numbers, offset, keys)
-            last = np.partition(keys, n - 1)[n - 1]
-            chosen.append(numbers[keys < last])
-            numbers, n = numbers[keys == last], n - len(chosen[-1])
-            if len(numbers) <= max(n, MAX_UNFILTERED_TEXTS):
-                break
+        while len(numbers) > max(n, MAX_UNFILTERED_TEXTS) and (starts < ends[numbers]).any():
+            keys = np.empty(len(numbers), np.int64)
+            kernels.sort_keys(letters, ends, numbers, _folded(), starts, keys)
+            is_known = keys >= 0
+            chosen.append(numbers[~is_known])
+            numbers, starts, keys = numbers[is_known], starts[is_known], keys[is_known]
+            if len(numbers) > n:
+                last = np.partition(keys, n - 1)[n - 1]
+                chosen.append(numbers[keys < last])
+                n -= len(chosen[-1])
+                numbers, starts = numbers[keys == last], starts[keys == last]
         return np.concatenate([*chosen, numbers])
 
     def store(self) -> StoredTexts:
@@ -187,6 +194,18 @@ class Texts(Sequence[str]):
         table = np.full(size, -1, np.int32)
         kernels.fill_hash_table(hashes, table)
         return table
+
+
+@cache
+def _folded() -> AnyArray:
+    """Return (N_FOLDED,) what each code point is without case; -1 if that is several.
+
+    It is -1 for the marks that some of these end in, too: with one, a character may be another once its case is gone.
+    """
+    foldings = [chr(point).casefold() for point in range(N_FOLDED)]
+    marks = {mark for folding in foldings for mark in folding[1:] if unicodedata.combining(mark)}
+    points = [-1 if len(folding) > 1 or folding in marks else ord(folding) for folding in foldings]
+    return np.array(points, np.int32)
 
 
 def _hash(text: str) -> int:

@@ -10,15 +10,15 @@ import numpy as np
 
 from searchsvc.engines.embedded.kernels.attributes import count_keys, count_values
 from searchsvc.engines.filters import Exists, Is, Range
-from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue
+from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue, in_order
 from searchsvc.engines.values import (
     LARGEST_EXACT,
     AttributeValue,
     Reading,
+    beginnings_of,
     equal_keys,
     has_words_beginning_with,
     parse_number,
-    words_of,
 )
 from tuning.arrays import AnyArray, BoolArray, IntArray, ScoreArray
 
@@ -80,7 +80,10 @@ class AttributeReading:
 
     @cached_property
     def order(self) -> ScoreArray:
-        """(n_values,) numbers in the order of the values: numbers before dates or texts."""
+        """(n_values,) numbers in the order of the values: numbers before dates or texts, no before yes."""
+        if self._reading.truths:
+            truths: AnyArray = self._values.truths[: self._n_values]
+            return np.where(truths < 0, np.inf, truths.astype(np.float64))
         numbers, is_number = self.numbers, ~np.isnan(self.numbers)
         if is_number.all() and not len(self._large):
             return numbers
@@ -123,12 +126,12 @@ class AttributeReading:
         counts = np.zeros(self._n_values, np.int64)
         count_values(self.slots, self.codes, matching, counts)
         spelled = np.flatnonzero(counts)
-        beginning = words_of(query)
-        if beginning:
+        beginnings = beginnings_of(query)
+        if beginnings:
             spelled = _most_frequent(spelled, counts, MAX_LOOKED_THROUGH)
-            has_word = [has_words_beginning_with(self._values.text(code), beginning) for code in spelled.tolist()]
+            has_word = [has_words_beginning_with(self._values.text(code), beginnings) for code in spelled.tolist()]
             spelled = spelled[np.array(has_word, np.bool_)]
-        stats = None if beginning else _stats(self.numbers, counts)
+        stats = None if beginnings else _stats(self.numbers, counts)
         keys = self._equal_values
         if (keys[spelled] != spelled).any():
             of_keys = np.zeros(self._n_values, np.int64)
@@ -145,8 +148,7 @@ class AttributeReading:
         elif n <= 0:
             candidates = spelled[:0]
         values = [FacetValue(self._values.text(code), int(counts[code])) for code in candidates.tolist()]
-        values.sort(key=lambda value: (-value.count, value.value))
-        return Facet(values[:n], len(spelled), stats)
+        return Facet(in_order(values)[:n], len(spelled), stats)
 
     def groups(self) -> IntArray:
         """Return (n_slots,) the first value of each slot as a number; each slot without one has a number of its own."""
@@ -256,11 +258,9 @@ def _stats(numbers: ScoreArray, counts: AnyArray) -> FacetStats | None:
     counted = np.flatnonzero((counts > 0) & ~np.isnan(numbers))
     if not len(counted):
         return None
-    # In the order of the values, so that the sum does not depend on the order of the documents.
-    counted = counted[np.argsort(numbers[counted])]
     values, weights = numbers[counted], counts[counted]
     total = float((values * weights).sum())
-    return FacetStats(float(values[0]), float(values[-1]), total / int(weights.sum()), total)
+    return FacetStats.of(float(values.min()), float(values.max()), total, int(weights.sum()))
 
 
 def _in_range(compared: ScoreArray, limits: Range) -> BoolArray:

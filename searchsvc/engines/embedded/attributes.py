@@ -199,7 +199,7 @@ class Attribute:
         return text.removeprefix(_NUMBER)
 
     def first(self, codes: AnyArray, n: int) -> AnyArray:
-        """Return the codes of the n values that are first as texts, and a few more."""
+        """Return the codes of the n values whose keys are first, and a few more."""
         return self._texts.first(codes, n)
 
     def codes_of(self, value: AttributeValue) -> Sequence[int]:

@@ -13,7 +13,6 @@ from searchsvc.engines.embedded.matching import KeywordMatches, Matcher, QueryTe
 from searchsvc.engines.embedded.order import first_positions
 from searchsvc.engines.embedded.phrases import slots_with_phrases
 from searchsvc.engines.embedded.views import IndexViews
-from searchsvc.engines.filters import without_field
 from searchsvc.engines.retrieval import Facet, FacetRequest, Retrieval, Retrieved
 from searchsvc.engines.vector_trust import N_COMPARED, vector_trust
 from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray
@@ -102,7 +101,7 @@ class Retriever:
             cosines=neighbours.cosines if neighbours is not None else np.empty(0, np.float32),
             vector_trust=neighbours.trust if neighbours is not None else 0.0,
             total=int(np.count_nonzero(answer.mask)),
-            operator=keyword.operator if keyword is not None else None,
+            operator=keyword.operator if keyword is not None and request.has_operator else None,
             unmatched_terms=matcher.unmatched_terms if matcher is not None else (),
             facets={facet.field: self._facet(facet, match_set, answer) for facet in request.facets},
             is_fallback=is_fallback,
@@ -249,7 +248,7 @@ class Retriever:
     def _facet(self, facet: FacetRequest, match_set: MatchSet, answer: MatchSet) -> Facet:
         """Count one facet over the answer; a disjunctive one over the match set under the other filters."""
         filters = self._request.filters
-        other_filters = without_field(filters, facet.field) if facet.disjunctive else filters
+        other_filters = facet.filters_of(filters)
         counted = answer.mask
         if other_filters != filters:
             counted = match_set.mask

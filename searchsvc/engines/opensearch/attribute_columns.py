@@ -78,9 +78,9 @@ def kinds_of_attribute(kinds: AttributeKinds, name: str) -> frozenset[str]:
     return kinds.get(prefix(name).removesuffix(_END), frozenset())
 
 
-def with_words(name: str, beginning: str) -> str:
-    """Return a regular expression for the values that have words beginning with others: see `values.words_of`."""
-    return f"{with_prefix(name)}{_escaped(beginning)}.*"
+def with_words(name: str, beginnings: Iterable[str]) -> str:
+    """Return a regular expression for the values that have words beginning so: see `values.beginnings_of`."""
+    return f"{with_prefix(name)}({'|'.join(map(_escaped, beginnings))}).*"
 
 
 def number_in_order(name: str, number: Number) -> str:

@@ -1,9 +1,9 @@
-"""Count the values of an attribute: on the node, and here for documents that its keyword query does not match. Pure."""
+"""Count the values of an attribute on the node. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 from searchsvc.engines.opensearch import replies
@@ -13,13 +13,12 @@ from searchsvc.engines.opensearch.attribute_columns import (
     column,
     kinds_of_attribute,
     prefix,
-    values_of,
     with_prefix,
     with_words,
 )
-from searchsvc.engines.opensearch.clauses import Clause, filter_clause
-from searchsvc.engines.retrieval import Facet, FacetRequest, FacetStats, FacetValue
-from searchsvc.engines.values import Reading, number_of_key, read_text
+from searchsvc.engines.opensearch.clauses import EVERYTHING, Clause, filter_clause
+from searchsvc.engines.retrieval import Facet, FacetRequest, FacetStats, FacetValue, in_order
+from searchsvc.engines.values import Reading, read_text
 
 # The node counts distinct values exactly up to this many.
 PRECISION_THRESHOLD: Final = 40_000
@@ -51,27 +50,18 @@ for (def value : doc[params.column]) { if (value.startsWith(params.prefix)) { ke
 return keys;
 """
 
-FieldValues = Mapping[str, Sequence[str | float | bool]]
 
-
-def facet_aggregation(
-    request: FacetRequest, n_more: int, matching: Clause, kinds: AttributeKinds, *, n_shards: int = 1
-) -> Clause:
-    """Return the aggregation that counts the values of an attribute.
-
-    n_more: values to report beyond those requested
-    matching: which of the hits to count
-    kinds: of the values of each attribute
-    """
-    name, size = request.field, max(request.max_values + n_more, 1)
+def facet_aggregation(request: FacetRequest, kinds: AttributeKinds, *, n_shards: int = 1) -> Clause:
+    """Return the aggregation that counts the values of an attribute. kinds: of the values of each attribute"""
+    name, size = request.field, max(request.max_values, 1)
     if Reading.of_kinds(kinds_of_attribute(kinds, name)).truths:
         # Yes in any language is one value.
         size = max(size, MAX_TRUTHS)
     within = {str(i): filter_clause(condition, kinds) for i, condition in enumerate(request.range_filters())}
     ranges: Clause = {"ranges": {"filters": {"filters": within}}} if within else {}
-    if request.words:
-        terms = _most_frequent("w", name, max(size, MIN_WITH_WORDS), n_shards, with_words(name, request.words))
-        return {"filter": matching, "aggs": {"values": terms, **ranges}}
+    if request.beginnings:
+        terms = _most_frequent("w", name, max(size, MIN_WITH_WORDS), n_shards, with_words(name, request.beginnings))
+        return {"filter": EVERYTHING, "aggs": {"values": terms, **ranges}}
     counts: Clause = {
         **ranges,
         "values": _most_frequent("v", name, size, n_shards, with_prefix(name)),
@@ -82,79 +72,50 @@ def facet_aggregation(
     if numbers is not None:
         script = {"source": _NUMBERS_SCRIPT, "params": {"column": numbers[0], "prefix": numbers[1]}}
         counts["stats"] = {"stats": {"script": script}}
-    return {"filter": matching, "aggs": counts}
+    return {"filter": EVERYTHING, "aggs": counts}
 
 
-def facet_paths(request: FacetRequest) -> list[str]:
-    """Return the fields that each hit must report, so that `facet` can count it."""
-    return [column(kind, request.field) for kind in ("w" if request.words else "vsno")]
+def facet(request: FacetRequest, counted: replies.Aggregation, kinds: AttributeKinds) -> Facet:
+    """Return what the node counted.
 
-
-def facet(
-    request: FacetRequest,
-    counted: replies.Aggregation,
-    uncounted: Sequence[FieldValues],
-    kinds: AttributeKinds,
-    uncounted_in_ranges: Sequence[int] = (),
-) -> Facet:
-    """Return the counts of the match set.
-
-    counted: what the node counted
-    uncounted: fields of the documents of the match set that it did not count
+    counted: the reply to `facet_aggregation`
     kinds: of the values of each attribute
-    uncounted_in_ranges: how many of these documents are in each range
     """
-    facet = _with_words(request, counted, uncounted) if request.words else _values(request, counted, uncounted, kinds)
-    in_ranges = [counted.ranges.buckets[str(i)].doc_count + n for i, n in enumerate(uncounted_in_ranges)]
+    facet = _with_words(request, counted) if request.beginnings else _values(request, counted, kinds)
+    in_ranges = [counted.ranges.buckets[str(i)].doc_count for i, _ in enumerate(request.ranges)]
     return facet.with_ranges(request.ranges, in_ranges)
 
 
-def _with_words(request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues]) -> Facet:
+def _with_words(request: FacetRequest, counted: replies.Aggregation) -> Facet:
     """Return the counts of the values that have the words that were asked for."""
-    name, beginning = request.field, request.words
-    texts = Counter(_by_key(name, counted.values))
-    for fields in uncounted:
-        of_hit = values_of(name, map(str, fields.get(column("w", name), ())))
-        texts.update(text for text in of_hit if beginning in text.partition("\0")[0])
+    texts = _by_key(request.field, counted.values)
     counts, usual = Counter[str](), dict[str, str]()
     for text, n in sorted(texts.items(), key=lambda item: (-item[1], item[0])):
         _, key, spelling = text.split("\0", 2)
         counts[key] += n
         usual.setdefault(key, spelling)
-    values = [FacetValue(usual[key], n) for key, n in counts.items()]
-    values.sort(key=lambda value: (-value.count, value.value))
-    return Facet(values[: request.max_values], len(counts), None)
+    return Facet(_listed(request, counts, usual), len(counts), None)
 
 
-def _values(
-    request: FacetRequest, counted: replies.Aggregation, uncounted: Sequence[FieldValues], kinds: AttributeKinds
-) -> Facet:
+def _values(request: FacetRequest, counted: replies.Aggregation, kinds: AttributeKinds) -> Facet:
     """Return the counts of all values."""
-    name, numbers = request.field, list[float]()
-    counts = Counter(_by_key(name, counted.values))
-    spellings = Counter(_by_key(name, counted.spellings))
-    n_listed = len(counts)
-    source = _numbers(name, kinds)
-    for fields in uncounted:
-        counts.update(values_of(name, map(str, fields.get(column("v", name), ()))))
-        spellings.update(values_of(name, map(str, fields.get(column("s", name), ()))))
-        if source is not None:
-            path, start = source
-            keys = [str(value) for value in fields.get(path, ()) if str(value).startswith(start)]
-            numbers += [number_of_key(value[len(start) :]) for value in keys]
-    n_values = len(counts)
-    if counted.values.sum_other_doc_count:
-        n_values = int(counted.n_values.value or 0) + len(counts) - n_listed
-    if Reading.of_kinds(kinds_of_attribute(kinds, name)).truths:
+    counts = Counter(_by_key(request.field, counted.values))
+    spellings = Counter(_by_key(request.field, counted.spellings))
+    n_values = int(counted.n_values.value or 0) if counted.values.sum_other_doc_count else len(counts)
+    if Reading.of_kinds(kinds_of_attribute(kinds, request.field)).truths:
         counts, spellings = _by_truth(counts), _spellings_by_truth(spellings)
         n_values = len(counts)
     usual: dict[str, str] = {}
     for spelling, _ in sorted(spellings.items(), key=lambda item: (-item[1], item[0])):
         key, _, text = spelling.partition("\0")
         usual.setdefault(key, text)
-    values = [FacetValue(usual.get(key, key), count) for key, count in counts.items()]
-    values.sort(key=lambda value: (-value.count, value.value))
-    return Facet(values[: request.max_values], n_values, _stats(counted.stats, numbers))
+    return Facet(_listed(request, counts, usual), n_values, _stats(counted.stats))
+
+
+def _listed(request: FacetRequest, counts: Mapping[str, int], usual: Mapping[str, str]) -> list[FacetValue]:
+    """Return the most frequent values, by their keys. usual: how they are written"""
+    values = [FacetValue(usual.get(key, key), n) for key, n in counts.items()]
+    return in_order(values)[: request.max_values]
 
 
 def _most_frequent(kind: str, name: str, size: int, n_shards: int, pattern: str) -> Clause:
@@ -211,11 +172,7 @@ def _truth_key(key: str) -> str:
     return "true" if read_text(key).truth else "false"
 
 
-def _stats(counted: replies.Stats | None, numbers: Sequence[float]) -> FacetStats | None:
-    n = (counted.count if counted else 0) + len(numbers)
-    if not n:
+def _stats(counted: replies.Stats | None) -> FacetStats | None:
+    if counted is None or counted.min is None or counted.max is None:
         return None
-    lows, highs, total = list(numbers), list(numbers), sum(numbers)
-    if counted is not None and counted.min is not None and counted.max is not None:
-        lows, highs, total = [*lows, counted.min], [*highs, counted.max], total + counted.sum
-    return FacetStats(min(lows), max(highs), total / n, total)
+    return FacetStats.of(counted.min, counted.max, counted.sum, counted.count)

@@ -77,7 +77,7 @@ class Node:
 
     @property
     def longest_search_s(self) -> float:
-        """How long a search can take: it sends two requests after one another, to find and to read."""
+        """How long a search may take: that of two slow requests. It sends up to three or four after one another."""
         return 2 * (self.timeout_s + GRACE_S)
 
     @property

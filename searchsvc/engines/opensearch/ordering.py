@@ -16,7 +16,7 @@ from searchsvc.engines.opensearch.attribute_columns import (
 )
 from searchsvc.engines.opensearch.clauses import Clause
 from searchsvc.engines.retrieval import SortKey
-from searchsvc.engines.values import Reading
+from searchsvc.engines.values import Reading, words_of_truth
 
 # The first or the last value of an attribute; a document without one comes last.
 _ORDER_SCRIPT: Final = """
@@ -28,7 +28,7 @@ for (def part : params.parts) {
       if (!params.last) { break; }
     }
   }
-  if (found != null) { return part.before + found.substring(part.prefix.length()); }
+  if (found != null) { return part.before + (part.whole ? found.substring(part.prefix.length()) : ""); }
 }
 return params.last ? "" : "~";
 """
@@ -63,14 +63,28 @@ def sort_clauses(keys: Sequence[SortKey], kinds: AttributeKinds) -> list[Clause]
     return [*clauses, {"id": "asc"}]
 
 
-def _parts(name: str, reading: Reading) -> list[dict[str, str]]:
-    """Return where the values of an attribute stand in order: columns, what they begin with, and what goes before."""
+def _parts(name: str, reading: Reading) -> list[dict[str, str | bool]]:
+    """Return where the values of an attribute stand in order."""
+    if reading.truths:
+        # No text of the attribute is another, so a beginning that others share is enough.
+        words = [(str(int(truth)), word) for truth in (False, True) for word in words_of_truth(truth)]
+        return [_part("v", name, word, before, whole=False) for before, word in words]
     if reading.amounts:
-        return [{"column": column("n", name), "prefix": prefix(name), "before": NUMBER}]
+        return [_part("n", name, "", NUMBER)]
     if reading.dates:
-        numbers = {"column": column("o", name), "prefix": prefix(name) + NUMBER, "before": NUMBER}
-        return [numbers, {"column": column("d", name), "prefix": prefix(name), "before": TEXT}]
-    return [{"column": column("o", name), "prefix": prefix(name), "before": ""}]
+        return [_part("o", name, NUMBER, NUMBER), _part("d", name, "", TEXT)]
+    return [_part("o", name, "", "")]
+
+
+def _part(kind: str, name: str, beginning: str, before: str, *, whole: bool = True) -> dict[str, str | bool]:
+    """Return some values of an attribute.
+
+    kind: of the column that they are in
+    beginning: of these values
+    before: what they are ordered by first
+    whole: whether they are then ordered by what follows their beginning
+    """
+    return {"column": column(kind, name), "prefix": prefix(name) + beginning, "before": before, "whole": whole}
 
 
 def browse_sort(weights: Sequence[float], scales: Sequence[float], timestamp_s: float) -> list[Clause]:

@@ -1,24 +1,25 @@
 """A retrieval as search requests to the node. Pure.
 
-All requests of a retrieval are sent at once, by name:
+The requests of a retrieval are sent at once, by name:
 
-    keyword          the keyword leg within the filters, its total and the facets
+    keyword          the keyword leg within the filters, and its total
     scope            the first of the keyword leg without the filters, and how many match: if there are filters
     nearest, pinned  the vector leg and the pinned documents without the filters; each hit says which of them it passes
     boosted          the best keyword matches that pass the filter `boosted`
-    facet.<i>        the i-th facet, if it is disjunctive and so counted under other filters than the search
+
+From the replies follows which documents match. Those are counted, and sorted by attributes, in a second step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from searchsvc.analysis.query import Operator
 from searchsvc.engines.columnar.statistics import QueryStatistics
-from searchsvc.engines.filters import Filter, without_field
+from searchsvc.engines.filters import Filter
 from searchsvc.engines.opensearch import mapping
 from searchsvc.engines.opensearch.attribute_columns import AttributeKinds, column
 from searchsvc.engines.opensearch.clauses import (
@@ -33,7 +34,7 @@ from searchsvc.engines.opensearch.clauses import (
     nearest_query,
     scope_clauses,
 )
-from searchsvc.engines.opensearch.facets import facet_aggregation, facet_paths
+from searchsvc.engines.opensearch.facets import facet_aggregation
 from searchsvc.engines.opensearch.keyword_query import (
     QueryClauses,
     keyword_query,
@@ -44,7 +45,7 @@ from searchsvc.engines.opensearch.keyword_query import (
 from searchsvc.engines.opensearch.named_scores import filter_name, with_test_filters
 from searchsvc.engines.opensearch.ordering import browse_sort, sort_clauses
 from searchsvc.engines.opensearch.state import IndexState
-from searchsvc.engines.retrieval import FacetRequest, Retrieval
+from searchsvc.engines.retrieval import Retrieval
 from searchsvc.engines.vector_trust import N_COMPARED
 from tuning.arrays import FloatArray
 
@@ -55,17 +56,9 @@ MAX_WINDOW: Final = 10_000
 MAX_WITH_DOCUMENTS: Final = 1000
 # How many times k of the nearest are tried at first if a filter may exclude most of them.
 FILTERED_FACTOR: Final = 4
-
-
-class FacetFilters(msgspec.Struct, frozen=True):
-    """The filters that a disjunctive facet is counted under.
-
-    clauses: what every hit must match, the scope included
-    name: of the clause by which a hit reports that it passes; '' if there are no other filters
-    """
-
-    clauses: list[Clause]
-    name: str
+# So many more than k are tried: the node compares exact vectors, we rounded ones, so those near the k-th may change
+# places.
+MORE_NEAREST: Final = 20
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -75,9 +68,10 @@ class Plan(msgspec.Struct, frozen=True):
     vector: (dimension,) of the query, None without a vector leg
     scope: what every document of the match set must match: the scope and the query's phrases
     filters: what every hit must match: the scope and the filters
-    tested: filters of which each hit reports whether it passes: those the search will ask about, then those of this
+    tested: filters of which each hit reports whether it passes: those the search will ask about, then that of this
         retrieval
-    facet_filters: of each disjunctive facet that is counted under other filters than the search, by its position
+    facet_filters: what every document must match that a facet counts, by the facet's position: that of a disjunctive
+        one may be less than `filters`
     """
 
     state: IndexState
@@ -87,7 +81,7 @@ class Plan(msgspec.Struct, frozen=True):
     scope: list[Clause]
     filters: list[Clause]
     tested: tuple[Filter, ...]
-    facet_filters: Mapping[int, FacetFilters]
+    facet_filters: Sequence[list[Clause]]
 
     @property
     def window(self) -> int:
@@ -116,14 +110,8 @@ def plan(
         clauses = msgspec.structs.replace(clauses, all_terms=None, any_term=None)
     kinds = state.attribute_kinds
     always = [*scope_clauses(request.scope, kinds, excluded_id), *phrase_clauses(request.query)]
-    other_filters = {
-        i: others
-        for i, facet in enumerate(request.facets)
-        if facet.disjunctive and (others := without_field(request.filters, facet.field)) != request.filters
-    }
-    own = [condition for condition in (request.filters, *other_filters.values()) if condition is not None]
-    in_ranges = (within for facet in request.facets for within in facet.range_filters())
-    tested = tuple(dict.fromkeys((*request.test_filters, *own, *in_ranges)))
+    own = [request.filters] if request.filters is not None else []
+    tested = tuple(dict.fromkeys((*request.test_filters, *own)))
     return Plan(
         state=state,
         request=request,
@@ -132,16 +120,14 @@ def plan(
         scope=always,
         filters=_and(always, request.filters, kinds),
         tested=tested,
-        facet_filters={
-            i: FacetFilters(_and(always, others, kinds), _name(others)) for i, others in other_filters.items()
-        },
+        facet_filters=[_and(always, facet.filters_of(request.filters), kinds) for facet in request.facets],
     )
 
 
 def bodies(plan: Plan) -> dict[str, Body]:
     """Return the request bodies of a retrieval by name."""
     request = plan.request
-    all_bodies = {"keyword": _keyword_body(plan)}
+    all_bodies = {"keyword": _with_all_counted(plan, _ordered_body(plan, plan.filters, plan.window))}
     if request.filters is not None and request.query.text:
         all_bodies["scope"] = _with_all_counted(plan, _ordered_body(plan, plan.scope, N_COMPARED))
     if plan.vector is not None:
@@ -151,8 +137,6 @@ def bodies(plan: Plan) -> dict[str, Body]:
     if request.boosted is not None:
         filters = [*plan.filters, filter_clause(request.boosted, plan.state.attribute_kinds)]
         all_bodies["boosted"] = _ordered_body(plan, filters, request.k)
-    for i, facet_filters in plan.facet_filters.items():
-        all_bodies[f"facet.{i}"] = _facet_body(plan, facet_filters.clauses, i)
     return all_bodies
 
 
@@ -168,31 +152,56 @@ def among_body(plan: Plan, ids: Sequence[str], filters: Sequence[Clause]) -> Bod
     """Return the request for those of some documents that pass the filters."""
     n = min(len(ids), MAX_WINDOW)
     query = among_query(ids, filters, plan.clauses.named)
-    return {**reported(plan.request.facets, plan.request.distinct, n), "size": n, "query": query}
+    return {**reported(plan.request.distinct, n), "size": n, "query": query}
 
 
 def passing_ids_body(filters: Sequence[Clause]) -> Body:
     """Return the request for the ids of all documents that pass the filters."""
-    body = {**reported((), None), "query": {"bool": {"filter": list(filters)}}, "size": MAX_WINDOW}
+    body = {**reported(None), "query": {"bool": {"filter": list(filters)}}, "size": MAX_WINDOW}
     return {**body, "docvalue_fields": ["id"]}
 
 
-def sorted_body(plan: Plan, operator: Operator, other_ids: Sequence[str]) -> Body:
-    """Return the request for the match set in the order of the sort keys.
-
-    operator: the operator that the keyword leg matched by
-    other_ids: documents of the match set that the keyword leg does not match
-    """
+def sorted_body(plan: Plan, match_set: Clause) -> Body:
+    """Return the request for the answer in the order of the sort keys. match_set: as in `match_set_clause`"""
     request = plan.request
-    matching = match_clause(plan.clauses, operator) if request.query.text else EVERYTHING
     after: list[Clause] = [{"range": {"id": {"gt": request.after_id}}}] if request.after_id else []
-    match_set = any_of([matching, ids_clause(other_ids)])
     return {
-        **reported((), request.distinct, plan.window),
+        **reported(request.distinct, plan.window),
         "query": {"bool": {"filter": [*plan.filters, *after, match_set, plan.clauses.named]}},
         "sort": sort_clauses(request.sort, plan.state.attribute_kinds),
         "size": plan.window,
     }
+
+
+def match_set_clause(plan: Plan, operator: Operator, other_ids: Sequence[str]) -> Clause:
+    """Return the clause that the documents of the match set match.
+
+    operator: the operator that the keyword leg matched by
+    other_ids: documents of the match set that the keyword leg does not match
+    """
+    matching = match_clause(plan.clauses, operator) if plan.request.query.text else EVERYTHING
+    return any_of([matching, ids_clause(other_ids)])
+
+
+def facet_bodies(plan: Plan, answer: Clause, match_set: Clause) -> list[Body]:
+    """Return the requests that count the facets, each named by its position.
+
+    answer: as in `match_set_clause`; of a fallback, the clause of its documents
+    match_set: what facets count that are not under all filters
+    """
+    state, under_all = plan.state, dict[str, Clause]()
+    requests = [_facet_body(plan.filters, answer, under_all)]
+    for i, (facet, filters) in enumerate(zip(plan.request.facets, plan.facet_filters, strict=True)):
+        counts = facet_aggregation(facet, state.attribute_kinds, n_shards=state.index.n_shards)
+        if filters == plan.filters:
+            under_all[str(i)] = counts
+        else:
+            requests.append(_facet_body(filters, match_set, {str(i): counts}))
+    return requests if under_all else requests[1:]
+
+
+def _facet_body(filters: Sequence[Clause], matching: Clause, counts: dict[str, Clause]) -> Body:
+    return {"size": 0, "query": {"bool": {"filter": [*filters, matching]}}, "aggs": counts}
 
 
 def lookup_body(clause: Clause, named: Clause | None, group: str | None, n: int) -> Body:
@@ -203,24 +212,16 @@ def lookup_body(clause: Clause, named: Clause | None, group: str | None, n: int)
     group: attribute to report for grouping
     """
     filters = [LIVE, clause] if named is None else [LIVE, clause, named]
-    return {**reported((), group, n), "query": {"bool": {"filter": filters}}, "size": n}
+    return {**reported(group, n), "query": {"bool": {"filter": filters}}, "size": n}
 
 
-def reported(facets: Sequence[FacetRequest], group: str | None, n: int = MAX_WINDOW) -> Body:
+def reported(group: str | None, n: int = MAX_WINDOW) -> Body:
     """Return the members of a request that say what each of n hits reports."""
     fields = ["id", mapping.COLUMNS]
     fields += [mapping.SHORT] if n <= MAX_WITH_DOCUMENTS else []
-    fields += [path for facet in facets for path in facet_paths(facet)]
     fields += [column("g", group)] if group is not None else []
     # Stored fields cost more to read than columns.
     return {"stored_fields": "_none_", "docvalue_fields": fields, "track_total_hits": True}
-
-
-def _keyword_body(plan: Plan) -> Body:
-    body = _with_all_counted(plan, _ordered_body(plan, plan.filters, plan.window))
-    for i, _ in enumerate(plan.request.facets):
-        body["aggs"] |= _facet_aggregations(plan, i)
-    return body
 
 
 def _with_all_counted(plan: Plan, body: Body) -> Body:
@@ -231,7 +232,7 @@ def _with_all_counted(plan: Plan, body: Body) -> Body:
 def _ordered_body(plan: Plan, filters: list[Clause], n: int) -> Body:
     """Return the request for the first n of the keyword order."""
     request, clauses = plan.request, plan.clauses
-    body: Body = {**reported((), request.distinct, n), "size": n}
+    body: Body = {**reported(request.distinct, n), "size": n}
     if not request.query.text:
         body["query"] = {"bool": {"filter": [*filters, clauses.named] if request.test_filters else filters}}
         scales = [signal.scale if signal.transform == "decay" else 0.0 for signal in plan.state.settings.signals]
@@ -252,26 +253,10 @@ def _nearest_body(plan: Plan, vector: FloatArray) -> Body:
 
 
 def nearest_body(plan: Plan, vector: FloatArray, filters: Sequence[Clause], k: int) -> Body:
-    """Return the request for the k nearest documents that pass the filters, from a node that searches vectors."""
-    query = nearest_query(vector, k, filters, plan.clauses.named)
-    return {**reported(plan.request.facets, plan.request.distinct, k), "size": k, "query": query}
+    """Return the request for hits among which are the k nearest that pass the filters.
 
-
-def _facet_body(plan: Plan, filters: list[Clause], i: int) -> Body:
-    has_text = bool(plan.request.query.text)
-    query = keyword_query(plan.clauses, "any", filters) if has_text else {"bool": {"filter": filters}}
-    return {"size": 0, "query": query, "aggs": _facet_aggregations(plan, i)}
-
-
-def _facet_aggregations(plan: Plan, i: int) -> dict[str, Clause]:
-    """Count a facet for both operators: which one the search matches by is known only from the reply."""
-    facet = plan.request.facets[i]
-    n_more = plan.request.k if plan.request.vector is not None else 0
-    matching = {"all": plan.clauses.all_terms or NOTHING, "any": EVERYTHING}
-    if not plan.request.query.text:
-        matching = {"all": EVERYTHING}
-    n_shards = plan.state.index.n_shards
-    return {
-        f"{operator}.{i}": facet_aggregation(facet, n_more, clause, plan.state.attribute_kinds, n_shards=n_shards)
-        for operator, clause in matching.items()
-    }
+    It is for a node that searches vectors.
+    """
+    n = k + MORE_NEAREST
+    query = nearest_query(vector, n, filters, plan.clauses.named)
+    return {**reported(plan.request.distinct, k), "size": n, "query": query}

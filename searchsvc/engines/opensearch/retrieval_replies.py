@@ -12,8 +12,7 @@ from searchsvc.engines.opensearch import replies
 from searchsvc.engines.opensearch.facets import facet
 from searchsvc.engines.opensearch.hits import Hits
 from searchsvc.engines.opensearch.keyword_query import ALL_TERMS_LIFT
-from searchsvc.engines.opensearch.named_scores import filter_name
-from searchsvc.engines.opensearch.requests import Plan, sorted_body
+from searchsvc.engines.opensearch.requests import Plan, facet_bodies, match_set_clause, sorted_body
 from searchsvc.engines.opensearch.vector_leg import Search, VectorLeg
 from searchsvc.engines.retrieval import FULL_PAGE, Facet, Retrieved
 from tuning.arrays import IntArray
@@ -70,18 +69,14 @@ class RetrievalReplies:
             nearest = self._vector_leg.fallback(of_scope.trust)
             others, total = nearest.slots, len(nearest.slots)
             is_fallback = bool(total)
-        all_others = np.union1d(of_scope.slots, pinned_of_scope)
-        facets = {
-            facet_request.field: self._facet(i, operator, all_others, others)
-            for i, facet_request in enumerate(request.facets)
-        }
+        ordered, facets = self._counted(operator, others, np.union1d(of_scope.slots, pinned_of_scope))
         return Retrieved(
-            keyword=self._sorted(operator, others) if request.sort or request.after_id is not None else keyword,
+            keyword=keyword if ordered is None else ordered,
             nearest=nearest.slots,
             cosines=nearest.cosines,
             vector_trust=nearest.trust,
             total=total,
-            operator=operator if request.query.text else None,
+            operator=operator if request.has_operator else None,
             unmatched_terms=unmatched_terms,
             facets=facets,
             is_fallback=is_fallback,
@@ -141,27 +136,24 @@ class RetrievalReplies:
         reply = self._replies.get("pinned")
         return np.sort(self._hits.add(reply.hits.hits)) if reply is not None else np.empty(0, np.int64)
 
-    def _facet(self, i: int, operator: Operator, all_others: IntArray, others: IntArray) -> Facet:
-        """Return the i-th facet: what the node counted, and the documents that its keyword query does not match.
+    def _counted(
+        self, operator: Operator, others: IntArray, all_others: IntArray
+    ) -> tuple[IntArray | None, dict[str, Facet]]:
+        """Return the answer in the order of the sort keys, None without any, and the facets.
 
-        all_others: the vector leg and the pinned documents in the scope
+        What matches must be known for both: one more round of requests.
+
         others: documents of the answer that the keyword leg does not match
+        all_others: the vector leg and the pinned documents in the scope
         """
-        reply, uncounted = self._replies["keyword"], others
-        filters = self._plan.facet_filters.get(i)
-        if filters is not None:
-            reply = self._replies[f"facet.{i}"]
-            uncounted = self._not_matched(self._passing(all_others, filters.name), operator)
-        fields = [hit.fields for hit in self._hits.select(uncounted)]
-        kinds = self._plan.state.attribute_kinds
-        request = self._plan.request.facets[i]
-        passing = [
-            [filter_name(within) in hit.named for hit in self._hits.select(uncounted)]
-            for within in request.range_filters()
-        ]
-        return facet(request, reply.aggregations[f"{operator}.{i}"], fields, kinds, list(map(sum, passing)))
-
-    def _sorted(self, operator: Operator, others: IntArray) -> IntArray:
-        """Return the match set in the order of the sort keys. The vector leg must be known for it: one more request."""
-        body = sorted_body(self._plan, operator, self._hits.ids(others))
-        return self._hits.add(self._search([body])[0].hits.hits)
+        plan, request = self._plan, self._plan.request
+        answer = match_set_clause(plan, operator, self._hits.ids(others))
+        match_set = match_set_clause(plan, operator, self._hits.ids(all_others))
+        sorting = [sorted_body(plan, answer)] if request.sort or request.after_id is not None else []
+        counting = facet_bodies(plan, answer, match_set)
+        found = self._search([*sorting, *counting]) if sorting or counting else []
+        ordered = self._hits.add(found[0].hits.hits) if sorting else None
+        counts = {name: counted for reply in found for name, counted in reply.aggregations.items()}
+        kinds = plan.state.attribute_kinds
+        facets = {asked.field: facet(asked, counts[str(i)], kinds) for i, asked in enumerate(request.facets)}
+        return ordered, facets

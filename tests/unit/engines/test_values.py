@@ -19,7 +19,6 @@ from searchsvc.engines.values import (
     is_number_text,
     kinds_of,
     number_key,
-    number_of_key,
     number_text,
     parse_number,
     read_text,
@@ -130,7 +129,6 @@ def test_how_texts_are_read_depends_on_all_of_them() -> None:
 def test_the_keys_of_numbers_order_as_they_do(numbers: list[Number]) -> None:
     for a, b in itertools.combinations(map(canonical_number, numbers), 2):
         assert (number_key(a) < number_key(b), number_key(a) == number_key(b)) == (a < b, a == b)
-    assert [number_of_key(number_key(number)) for number in numbers] == [float(number) for number in numbers]
 
 
 @given(NUMBERS)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from searchsvc.engines.columnar.texts import MAX_UNFILTERED_TEXTS, StoredTexts, Texts
+from searchsvc.engines.values import normal, value_key
 
 WORDS = ["", "a", "A", "straße", "STRASSE", "ärger", "日本", "\ud800", "a\0b", "long " * 50]
 
@@ -62,3 +63,14 @@ def test_the_first_in_alphabetical_order_are_among_those_selected(n: int) -> Non
     selected = [texts[number] for number in texts.first(numbers, n).tolist()]
     assert sorted(selected)[:n] == words[:n]
     assert len(selected) <= n + MAX_UNFILTERED_TEXTS
+
+
+@pytest.mark.parametrize("letters", ["aAbB", "éÉèE\u0301z", "жЖшШ", "sßSẞﬁFİı", "hH\u0331ẖx", "\U00010400\U00010428"])
+def test_the_first_are_those_of_the_order_without_case(letters: str) -> None:
+    rng = random.Random(5)
+    words = {normal("".join(rng.choices(letters, k=rng.randrange(9)))) for _ in range(2000)}
+    by_key = {value_key(word): word for word in sorted(words)}
+    texts = Texts()
+    numbers = np.array([texts.add(word) for word in rng.sample(sorted(by_key.values()), len(by_key))], np.int64)
+    selected = [texts[number] for number in texts.first(numbers, 30).tolist()]
+    assert sorted(map(value_key, selected))[:30] == sorted(by_key)[:30]

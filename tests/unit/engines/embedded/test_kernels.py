@@ -229,12 +229,20 @@ def test_a_hash_table_has_each_number_at_its_hash_or_behind_it() -> None:
             position = (position + 1) % 8
 
 
-def test_sort_keys_order_as_the_bytes_of_texts_do() -> None:
-    texts = [b"abc", b"abd", b"\0abc", b"", b"abcdefghij", b"\xff"]
-    letters, ends = np.frombuffer(b"".join(texts), np.uint8), np.cumsum([len(text) for text in texts])
-    keys = np.empty(len(texts), np.uint64)
-    columnar.sort_keys(letters, ends, np.arange(len(texts)), 0, keys)
-    expected = [int.from_bytes(text.removeprefix(b"\0")[:8].ljust(8, b"\0"), "big") for text in texts]
-    assert keys.tolist() == expected
-    columnar.sort_keys(letters, ends, np.arange(len(texts)), 8, keys)
-    assert keys.tolist() == [0, 0, 0, 0, int.from_bytes(b"ij".ljust(8, b"\0"), "big"), 0]
+def test_sort_keys_order_as_the_characters_of_texts_do_without_case() -> None:
+    texts = ["abc", "ABD", "\0abc", "", "abcÄ日\U00010400", "aß"]
+    encoded = [text.encode() for text in texts]
+    letters, ends = np.frombuffer(b"".join(encoded), np.uint8), np.cumsum([len(text) for text in encoded])
+    starts = ends - [len(text.removeprefix(b"\0")) for text in encoded]
+    folded = np.array([-1 if chr(i) == "ß" else ord(chr(i).casefold()) for i in range(256)], np.int32)
+    keys = np.empty(len(texts), np.int64)
+
+    def expected(text: str) -> int:
+        points = [ord(character) for character in text.ljust(3, "\0")]
+        return points[0] << 42 | points[1] << 21 | points[2]
+
+    columnar.sort_keys(letters, ends, np.arange(len(texts)), folded, starts, keys)
+    assert keys.tolist() == [expected("abc"), expected("abd"), expected("abc"), 0, expected("abc"), -1]
+    columnar.sort_keys(letters, ends, np.arange(len(texts)), folded, starts, keys)
+    assert keys.tolist() == [0, 0, 0, 0, expected("ä日\U00010400"), 0]
+    assert starts.tolist() == ends.tolist()

@@ -10,11 +10,14 @@ import numpy as np
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.opensearch.attribute_columns import column
+from searchsvc.engines.opensearch.clauses import EVERYTHING
 from searchsvc.engines.opensearch.requests import (
     MAX_WINDOW,
     MAX_WITH_DOCUMENTS,
     Plan,
     bodies,
+    facet_bodies,
+    match_set_clause,
     plan,
     reported,
     sorted_body,
@@ -41,11 +44,18 @@ def test_each_part_of_a_retrieval_is_a_request() -> None:
         "pinned",
         "boosted",
     }
-    facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes", disjunctive=True))
-    wider = bodies(planned(facets=facets, filters=parse_filter("brand:x")))
-    assert set(wider) == {"keyword", "scope", "nearest", "facet.0"}
-    assert set(wider["keyword"]["aggs"]) == {"all", "all.0", "any.0", "all.1", "any.1"}
-    assert set(wider["facet.0"]["aggs"]) == {"all.0", "any.0"}
+    assert set(bodies(planned(filters=parse_filter("brand:x")))) == {"keyword", "scope", "nearest"}
+
+
+def test_one_request_counts_all_facets_but_those_under_other_filters() -> None:
+    facets = (FacetRequest("brand", disjunctive=True), FacetRequest("votes", disjunctive=True), FacetRequest("brand"))
+    plan = planned(facets=facets, filters=parse_filter("brand:x"))
+    answer, match_set = match_set_clause(plan, "any", ["7"]), match_set_clause(plan, "any", ["7", "8"])
+    under_all, under_others = facet_bodies(plan, answer, match_set)
+    assert (set(under_all["aggs"]), set(under_others["aggs"])) == ({"1", "2"}, {"0"})
+    assert under_all["query"]["bool"]["filter"] == [*plan.filters, answer]
+    assert under_others["query"]["bool"]["filter"] == [*plan.scope, match_set]
+    assert facet_bodies(planned(), answer, match_set) == []
 
 
 def test_filters_restrict_what_is_shown_and_not_what_matches() -> None:
@@ -68,20 +78,22 @@ def test_the_window_contains_every_candidate_and_those_that_trust_is_judged_by()
 
 
 def test_documents_come_with_hits_only_if_a_page_may_show_them() -> None:
-    few, many = reported((), None, MAX_WITH_DOCUMENTS), reported((), "brand", MAX_WITH_DOCUMENTS + 1)
+    few, many = reported(None, MAX_WITH_DOCUMENTS), reported("brand", MAX_WITH_DOCUMENTS + 1)
     assert few["docvalue_fields"] == ["id", "columns", "short"]
     assert many["docvalue_fields"] == ["id", "columns", column("g", "brand")]
 
 
-def test_without_text_signals_order_and_every_facet_counts_everything() -> None:
-    body = bodies(planned("", facets=(FacetRequest("brand"),)))["keyword"]
-    assert "_script" in body["sort"][0]
-    assert set(body["aggs"]) == {"all", "all.0"}
+def test_without_text_signals_order_and_everything_matches() -> None:
+    plan = planned("")
+    assert "_script" in bodies(plan)["keyword"]["sort"][0]
+    assert match_set_clause(plan, "all", []) == {
+        "bool": {"should": [EVERYTHING, {"terms": {"id": []}}], "minimum_should_match": 1}
+    }
 
 
 def test_the_match_set_is_sorted_with_documents_of_the_other_legs() -> None:
     plan = planned(sort=(SortKey("votes", descending=True),))
-    body = sorted_body(plan, "any", ["7"])
+    body = sorted_body(plan, match_set_clause(plan, "any", ["7"]))
     match_set = body["query"]["bool"]["filter"][-2]["bool"]["should"]
     assert match_set == [plan.clauses.any_term, {"terms": {"id": ["7"]}}]
     (part,) = body["sort"][0]["_script"]["script"]["params"]["parts"]
