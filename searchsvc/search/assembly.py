@@ -91,7 +91,7 @@ def assemble_answer(
         facets=retrieved.facets,
         retrieval=prepared.retrieval_mode,
         relaxed=_relaxations(prepared, retrieved),
-        warnings=warnings_of(prepared),
+        warnings=warnings_of(prepared, page.hits),
         operator=retrieved.operator if query.terms else None,
         terms=[
             TermInfo.from_term(term, position in retrieved.unmatched_terms) for position, term in enumerate(query.terms)

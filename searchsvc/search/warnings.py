@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
 
 from events.errors import InvalidInput
 from searchsvc.engines.filters import Exists, Filter, clauses
-from searchsvc.search.answer import SearchWarning
+from searchsvc.search.answer import Hit, SearchWarning
 from searchsvc.search.prepared_search import PreparedSearch
 
+# Of a name, shown in a message.
+MAX_NAME_CHARS: Final = 80
+_members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
-def warnings_of(prepared: PreparedSearch) -> list[SearchWarning]:
+
+def warnings_of(prepared: PreparedSearch, hits: Sequence[Hit]) -> list[SearchWarning]:
     """Return a warning for each attribute of the request that no document has, or not of the kind that a range needs.
 
-    It may be a misspelt name, or one that documents will have or had: nothing matches it.
+    It may be a misspelt name, or one that documents will have or had: nothing matches it. So may a member that hits
+    should have and none has.
+
+    hits: of the answer, with the members that the request asks for
     """
-    found: dict[str, SearchWarning] = {}
+    found = _without_hits(prepared, hits)
     for field, clause in _named(prepared):
         try:
             prepared.reading.snapshot.check_filter(clause, field)
         except InvalidInput as error:
             found.setdefault(str(error), SearchWarning(field, str(error)))
     return list(found.values())
+
+
+def _without_hits(prepared: PreparedSearch, hits: Sequence[Hit]) -> dict[str, SearchWarning]:
+    """Return warnings by their messages: of members of `fields` that no hit has, nor any document as a value."""
+    found: dict[str, SearchWarning] = {}
+    names = prepared.request.returned_fields() if hits else ()
+    shown = {name for hit in hits for name in _members.decode(hit.document)} if names else set()
+    snapshot = prepared.reading.snapshot
+    for name in names:
+        if name in shown or snapshot.settings.searches(name):
+            continue
+        try:
+            snapshot.check_filter(Exists(name), "fields")
+        except InvalidInput as error:
+            message = f"fields names {name[:MAX_NAME_CHARS]!r}, which none of these hits has; allowed: {error.limit}"
+            found.setdefault(message, SearchWarning("fields", message))
+    return found
 
 
 def _named(prepared: PreparedSearch) -> Iterator[tuple[str, Filter]]:

@@ -92,6 +92,7 @@ def test_a_wrong_request_says_what_is_wrong(http: Calling, members: dict[str, An
         ({"facets": ["brnad"]}, "facets", "brand", True),
         ({"sort": ["nope:asc"]}, "sort", "nope", True),
         ({"distinct": "nope"}, "distinct", "nope", True),
+        ({"fields": ["title", "nope"]}, "fields", "nope", True),
     ],
 )
 def test_what_no_document_has_matches_nothing_and_is_warned_of(
