@@ -16,7 +16,7 @@ from events.errors import Corrupt
 from events.types import RankingShown
 from searchsvc.analysis.analyzer import normalized
 from searchsvc.analysis.query_syntax import read_query
-from searchsvc.behavior.redaction import REDACTED
+from searchsvc.behavior.redaction import is_personal
 
 MAX_QUERIES: Final = 10_000
 MIN_USERS: Final = 5
@@ -81,6 +81,8 @@ class QueryCounts:
         """Start from these counts."""
         self._counts = {}
         for query in counts:
+            if is_personal(query.text):
+                continue
             self._counts.setdefault(query.index, {})[query.hashed] = query
 
     def drop_others(self, indexes: Collection[str]) -> None:
@@ -90,7 +92,8 @@ class QueryCounts:
     def add(self, ranking: RankingShown) -> None:
         """Count the query of a ranking, if it is complete, without signs, and its first page shows something."""
         text = "" if ranking.typing else " ".join(self._query(ranking).split())
-        excluded = ranking.first_rank > 1 or not ranking.document_ids or REDACTED.search(text)
+        # Also what was logged when less was replaced.
+        excluded = ranking.first_rank > 1 or not ranking.document_ids or is_personal(text)
         if excluded or not 0 < len(text) <= MAX_QUERY_CHARS or read_query(text).has_signs:
             return
         key = normalized(text)

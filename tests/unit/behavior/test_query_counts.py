@@ -9,7 +9,7 @@ import pytest
 
 from events.types import RankingShown
 from searchsvc.behavior.keyring import Keyring, seal_ranking
-from searchsvc.behavior.query_counts import MIN_USERS, QueryCounts
+from searchsvc.behavior.query_counts import MIN_USERS, QueryCount, QueryCounts
 from tests.factories import NOW, ranking
 
 
@@ -82,6 +82,7 @@ def test_what_a_user_who_is_erased_has_sought_is_not_counted(tmp_path: Path) -> 
     "members",
     [
         {"query": "[e-mail] order"},
+        {"query": "anna at example dot com"},
         {"typing": True},
         {"first_rank": 11},
         {"document_ids": ()},
@@ -94,6 +95,13 @@ def test_a_ranking_that_is_no_complete_query_of_a_shopper_is_not_counted(members
     for number in range(MIN_USERS):
         counts.add(msgspec.structs.replace(ranking_of("red shoe", number), **members))
     assert not list(counts)
+
+
+def test_what_is_personal_is_never_suggested_also_if_it_was_counted_before() -> None:
+    counts = QueryCounts()
+    texts = ("anna at example dot com", "annas shoes")
+    counts.restore([QueryCount("shop", text, 9, [""] * MIN_USERS, text, text) for text in texts])
+    assert [query.text for query in counts.matching("shop", "anna", 5)] == ["annas shoes"]
 
 
 def test_past_the_size_counts_are_halved_and_rare_queries_dropped() -> None:
