@@ -6,6 +6,7 @@
     |   |   +-- Gone          ... that existed and is no longer kept (410)
     |   +-- Conflict          it is based on an old state (409)
     |   +-- TooLarge          its body or batch is over the limit (413)
+    |   +-- UnsupportedEncoding   its body is packed in a way that is not read (415)
     |   +-- Forbidden         a policy does not allow it (403)
     +-- Unavailable           the caller must retry later (503, with retry_after_s)
     |   +-- Overloaded        ... more slowly (429)
@@ -63,6 +64,10 @@ class Conflict(InvalidInput):
 
 class TooLarge(InvalidInput):
     """A body, line or batch is over its limit."""
+
+
+class UnsupportedEncoding(InvalidInput):
+    """A body is packed in a way that is not read."""
 
 
 class Forbidden(InvalidInput):

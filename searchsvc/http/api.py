@@ -32,6 +32,7 @@ from searchsvc.http.routes import (
     search,
     weights,
 )
+from searchsvc.http.unpacked_bodies import UnpackedBodies
 from searchsvc.runtime.config import HttpConfig
 from searchsvc.service.services import Services
 
@@ -58,7 +59,7 @@ def build_api(services: Services, health: HealthCheck, config: HttpConfig) -> AS
             title="searchsvc", version=__version__, path="/schema", render_plugins=[JsonRenderPlugin()]
         ),
     )
-    return ClientAddress(OpaqueIds(routes), config.proxies)
+    return ClientAddress(OpaqueIds(UnpackedBodies(routes)), config.proxies)
 
 
 def _provide(value: object) -> Provide:

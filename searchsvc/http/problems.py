@@ -23,6 +23,7 @@ from events.errors import (
     StorageFull,
     TooLarge,
     Unavailable,
+    UnsupportedEncoding,
 )
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -62,6 +63,7 @@ STATUS: Final[tuple[tuple[type[SearchsvcError], int, str], ...]] = (
     (NotFound, 404, "not-found"),
     (Conflict, 409, "conflict"),
     (TooLarge, 413, "too-large"),
+    (UnsupportedEncoding, 415, "unsupported-encoding"),
     (Forbidden, 403, "forbidden"),
     (InvalidInput, 400, "invalid-input"),
     (Overloaded, 429, "overloaded"),

@@ -24,6 +24,7 @@ from events.errors import Unavailable
 from searchsvc.http.client_address import Network, is_within
 from searchsvc.http.connections import Connections, Limits, Timeouts, Waiting
 from searchsvc.http.problems import MEDIA_TYPE, Problem
+from searchsvc.http.unpacked_bodies import COUNT_BODY
 
 SWEEP_EVERY_S: Final = 1.0
 MAX_HEADER_BYTES: Final = 64 * 1024
@@ -140,6 +141,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = {COUNT_BODY: self._count_unpacked}  # type: ignore[dict-item]  # one of our own
         self._in_header, self._n_header_bytes = True, 0
         self._update_wait()
 
@@ -191,6 +193,10 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
         self._refuse(400, "invalid-input", msg)
+
+    def _count_unpacked(self, n_bytes: int) -> bool:
+        """Count bytes of a body that were made from those that came. See `searchsvc.http.unpacked_bodies.Counting`."""
+        return not self.transport.is_closing() and self._connections.count_body(self, n_bytes)
 
     @property
     def _is_answering(self) -> bool:

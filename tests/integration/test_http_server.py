@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing, suppress
@@ -16,6 +18,7 @@ from litestar.exceptions import HTTPException
 from searchsvc.http.connections import Limits, Timeouts
 from searchsvc.http.problems import answer_problem
 from searchsvc.http.server import MAX_HEADER_BYTES, HttpServer
+from searchsvc.http.unpacked_bodies import PIECE_BYTES, UnpackedBodies
 
 pytestmark = pytest.mark.anyio
 QUICK = Timeouts(first=0.5, header=0.5, idle=0.5, body=0.5, reader=0.5)
@@ -38,7 +41,16 @@ async def length(request: Request[Any, Any, Any]) -> str:
     return str(len(await request.body()))
 
 
-APP = Litestar([hello, large, length], exception_handlers={HTTPException: answer_problem, Exception: answer_problem})
+@post("/short", request_max_body_size=MIB)
+async def short(request: Request[Any, Any, Any]) -> str:
+    return str(len(await request.body()))
+
+
+APP = UnpackedBodies(
+    Litestar(
+        [hello, large, length, short], exception_handlers={HTTPException: answer_problem, Exception: answer_problem}
+    )
+)
 
 
 class Serving:
@@ -252,3 +264,51 @@ async def test_a_stop_finishes_what_was_asked() -> None:
     async with asyncio.timeout(60):
         assert len(await pending) > 64 * MIB
     writer.close()
+
+
+def packed_request(body: bytes, encoding: str = "gzip", path: str = "/short") -> bytes:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Content-Encoding: {encoding}\r\n\r\n".encode() + body
+
+
+@pytest.mark.parametrize("n", [0, 1, PIECE_BYTES, PIECE_BYTES + 1, MIB])
+async def test_a_packed_body_is_read_as_what_it_is_unpacked_to(n: int) -> None:
+    random = os.urandom(n)
+    bodies = [(gzip.compress(random), "gzip"), (gzip.compress(bytes(n)), "GZIP"), (random, "identity")]
+    bodies += [(gzip.compress(random[: n // 2]) + gzip.compress(random[n // 2 :]), "x-gzip")]
+    async with serving() as server:
+        for body, encoding in bodies:
+            answered = await server.ask(packed_request(body, encoding))
+            assert answered.startswith(b"HTTP/1.1 201"), encoding
+            assert answered.endswith(f"\r\n\r\n{n}".encode())
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "part"),
+    [
+        (gzip.compress(bytes(MIB + 1)), "gzip", 413, ""),
+        (gzip.compress(bytes(200 * MIB)), "gzip", 413, ""),
+        (b"x" * 10, "br", 415, "gzip, or none"),
+        (gzip.compress(gzip.compress(b"x")), "gzip, gzip", 415, "gzip, or none"),
+        (b"x" * 10, "gzip", 400, "not gzip"),
+        (gzip.compress(b"x") + b"junk", "gzip", 400, "not gzip"),
+        (gzip.compress(os.urandom(100))[:-1], "gzip", 400, "ends before"),
+    ],
+    ids=["too long", "a bomb", "another", "twice", "not packed", "junk behind", "half"],
+)
+async def test_a_packed_body_that_is_too_long_or_not_gzip_is_refused(
+    body: bytes, encoding: str, status: int, part: str
+) -> None:
+    async with serving() as server:
+        answered = await server.ask(packed_request(body, encoding))
+        assert answered.startswith(f"HTTP/1.1 {status} ".encode())
+        assert part in json.loads(answered.partition(b"\r\n\r\n")[2])["detail"]
+        assert await is_served(server)
+
+
+async def test_what_bodies_are_unpacked_to_counts_for_what_all_may_hold() -> None:
+    body = gzip.compress(bytes(3 * MIB))
+    async with serving(Limits(body_bytes=2 * MIB)) as server:
+        answered = await server.ask(packed_request(body, path="/length"))
+        assert answered.startswith(b"HTTP/1.1 503 ")
+        assert (await server.ask(packed_request(gzip.compress(bytes(MIB))))).startswith(b"HTTP/1.1 201 ")
