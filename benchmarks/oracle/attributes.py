@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
 
 from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
 from searchsvc.engines.protocol import Upsert
@@ -21,9 +22,13 @@ from searchsvc.engines.values import (
     kinds_of,
     normal,
     number_text,
+    parse_number,
     read_text,
     value_key,
 )
+
+# Larger numbers are no values.
+LARGEST: Final = 1e300
 
 
 def values_of(document: Upsert, field: str) -> list[AttributeValue]:
@@ -33,7 +38,7 @@ def values_of(document: Upsert, field: str) -> list[AttributeValue]:
     short = [
         canonical_number(value) if isinstance(value, int | float) else normal(value)
         for value in spelled
-        if isinstance(value, str | int | float) and value != ""
+        if isinstance(value, str | int | float) and value != "" and (isinstance(value, str) or abs(value) < LARGEST)
     ]
     return list(dict.fromkeys(short))
 
@@ -141,7 +146,8 @@ def facet(documents: Sequence[Upsert], field: str, max_values: int, kinds: froze
 def _number(value: AttributeValue, reading: Reading) -> Number | None:
     if isinstance(value, str):
         return read_text(value).amount if reading.amounts else None
-    return value
+    # Numbers that are written alike are equal.
+    return parse_number(number_text(value))
 
 
 def _date(value: AttributeValue) -> float | None:

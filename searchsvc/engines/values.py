@@ -95,9 +95,10 @@ def parse_number(text: str) -> Number | None:
     """Return the finite number that a text spells as programs do, exact if it is whole, or None."""
     try:
         number = int(text) if _WHOLE.fullmatch(text) else float(text)
-    except ValueError:
+        return number if math.isfinite(number) else None
+    except (ValueError, OverflowError):
+        # A whole number may be larger than any float.
         return None
-    return number if math.isfinite(number) else None
 
 
 def is_number_text(text: str) -> bool:
@@ -162,9 +163,9 @@ def number_key(number: Number) -> str:
     as_float = float(number)
     (bits,) = struct.unpack(">Q", struct.pack(">d", as_float + 0.0))
     bits = bits ^ 0xFFFF_FFFF_FFFF_FFFF if bits >> 63 else bits | 1 << 63
-    rest = int(number) - int(as_float) if isinstance(number, int) and abs(number) > LARGEST_EXACT else 0
-    # Up to 2 ** 84 the rest has no more digits; beyond, numbers order by their floats.
-    return f"{bits:016x}{min(max(rest, -(2**31)), 2**31 - 1) + 2**31:08x}"
+    # Beyond, numbers are equal if their floats are.
+    rest = int(number) - int(as_float) if isinstance(number, int) and abs(number) < _MAX_WRITTEN else 0
+    return f"{bits:016x}{rest + 2**31:08x}"
 
 
 def collation_key(text: str) -> bytes:
@@ -225,4 +226,6 @@ def _amount(text: str) -> float | None:
         return None
     # Money has no three decimals: 1.299 € are thousands.
     value = float(number.also or number.value)
+    if not math.isfinite(value):
+        return None
     return -value if match["sign"] in ("-", "\u2212") else value

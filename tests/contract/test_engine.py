@@ -340,6 +340,20 @@ def test_numbers_sort_before_texts_and_nothing_last(mixed: EngineSnapshot, sort:
     assert "".join(ids(reading, retrieve(reading, sort=[sort]).keyword)) == expected
 
 
+def test_numbers_beyond_all_that_can_be_added_up_are_no_values(build: Build) -> None:
+    sizes = [1e299, 1e300, 1.7e308, -1e300, 10**305, 10**400, 5, -9e299, 10**299]
+    reading = build([upsert(str(i), "a", size=size) for i, size in enumerate(sizes)]).reading()
+    facet = retrieve(reading, facets=["size"]).facets["size"]
+    assert facet.stats == FacetStats(-9e299, 1e299, -7e299 / 4, -7e299)
+    assert counts(facet) == {"5": 1, "-9e+299": 1, "1e+299": 2}
+    assert "".join(ids(reading, retrieve(reading, sort=["size:asc"]).keyword)) == "760812345"
+    assert "".join(ids(reading, retrieve(reading, sort=["size:desc"]).keyword)) == "086712345"
+    for filters in (f"size:{'9' * 400}", "size:1e300", "size>1e300", {"field": "size", "is": 10**400}):
+        assert retrieve(reading, filters=filters).total == 0
+    assert retrieve(reading, filters="size>=1e299").total == 2
+    assert retrieve(reading, filters="size:[-1.7e308 TO 5]").total == 2
+
+
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [("stock:asc", "23671458"), ("stock:desc", "14578236"), ("odd:asc", "1325"), ("odd:desc", "5231")],
