@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from searchsvc.analysis.lexicon import Lexicon, SimilarWord
 from searchsvc.analysis.query import Alternative, AlternativeKind
 
 MAX_CORRECTIONS: Final = 5
+_DOUBLED: Final = re.compile(r"(.)\1+")
 TYPO_WEIGHTS: Final = {1: 0.9, 2: 0.7}
 # A rare word of the index may be a misspelling of a similar word that is this many times as frequent.
 SUSPICIOUS_BELOW: Final = 3
@@ -63,8 +65,9 @@ def alternatives_of(
         alternatives += [_alternative(completion, PREFIX_WEIGHT, "prefix", lexicon) for completion in completions]
     if tolerance is not None and not alternatives and tolerance.allowed_edits(word):
         alternatives += _corrections(word, lexicon, tolerance)
-    # Of those with one stem the first counts, though it stands where the last stood.
-    distinct = {alternative.stem: alternative for alternative in reversed(alternatives)}
+    distinct: dict[str, Alternative] = {}
+    for alternative in alternatives:
+        distinct.setdefault(alternative.stem, alternative)
     return tuple(sorted(distinct.values(), key=lambda alternative: -alternative.weight))
 
 
@@ -87,14 +90,24 @@ def more_frequent(word: str, lexicon: Lexicon, tolerance: Tolerance) -> str:
 
 
 def _corrections(word: str, lexicon: Lexicon, tolerance: Tolerance) -> list[Alternative]:
-    """Return what a word that no document contains may be a misspelling of."""
+    """Return what a word that no document contains may be a misspelling of, likeliest first.
+
+    No error is as common as one letter for two, or two for one: poter is Potter rather than Peter, whom more documents
+    have.
+    """
     similar = [c for c in lexicon.similar(word, tolerance.allowed_edits(word)) if c.word.isalpha()]
     nearest = [candidate for candidate in similar if candidate.edits == similar[0].edits]
+    nearest.sort(key=lambda candidate: _undoubled(candidate.word) != _undoubled(word))
     corrections: dict[str, Alternative] = {}
     for candidate in nearest:
         correction = _alternative(candidate, TYPO_WEIGHTS[candidate.edits], "typo", lexicon)
         corrections.setdefault(correction.stem, correction)
     return list(corrections.values())[:MAX_CORRECTIONS]
+
+
+def _undoubled(word: str) -> str:
+    """Return a word with one letter for each run of the same."""
+    return _DOUBLED.sub(r"\1", word)
 
 
 def _alternative(similar: SimilarWord, weight: float, kind: AlternativeKind, lexicon: Lexicon) -> Alternative:

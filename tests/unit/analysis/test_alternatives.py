@@ -45,6 +45,20 @@ def test_longer_words_may_have_more_typing_errors(word: str, expected: dict[str,
     assert weights(word, lexicon(mouse=9, television=9), typos=False) == {k: v for k, v in expected.items() if v == 1.0}
 
 
+@pytest.mark.parametrize(
+    ("word", "counts", "expected"),
+    [
+        ("rigns", {"rins": 1, "rings": 9, "signs": 5}, ["rings", "signs", "rins"]),
+        # One letter for two is the likeliest error, however many documents have another word.
+        ("poter", {"peter": 815, "poker": 900, "potter": 41, "pooter": 2}, ["potter", "pooter", "poker", "peter"]),
+        ("carpett", {"carpets": 90, "carpet": 3}, ["carpet"]),
+        ("mose", {"mouse": 3, "moose": 2, "nose": 9}, ["moose", "nose", "mouse"]),
+    ],
+)
+def test_the_likeliest_correction_comes_first(word: str, counts: dict[str, int], expected: list[str]) -> None:
+    assert list(weights(word, lexicon(**counts))) == expected
+
+
 def test_a_word_is_corrected_to_another_inflection_of_the_word_meant() -> None:
     words = lexicon(laptops=9, tables=5, shirt=3, shirts=3, nurs=2)
     assert weights("labtop", words) == {"laptops": TYPO_WEIGHTS[1]}
