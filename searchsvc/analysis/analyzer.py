@@ -205,7 +205,7 @@ def _read_piece(text: str) -> _Piece:
         start = len(words)
         for run in chain:
             for i, token in enumerate(run):
-                power = _power(token, run[i + 1 : i + 2])
+                power = _power(token, run[i + 1 : i + 2]) if text[token.start].isalpha() else ""
                 if last is not None and last.number is not None and token.word in UNITS:
                     between, n = text[last.end : token.start], len(words)
                     measures = _measure(last.number, token.word + power, between, n - 1, n)
@@ -215,11 +215,11 @@ def _read_piece(text: str) -> _Piece:
                     compounds += [Compound(len(words), len(words) + 1, other) for other in _also(token.number)]
                 words.append(token.word)
                 first, last = first or token, token
-            if len(run) > 1 and not _is_measure(run):
+            if len(run) > 1 and not _are_measures(run):
                 compounds += _of_words(_whole(run), len(words) - len(run), len(words))
                 compounds += _sides(run, len(words) - len(run)) if len(run) >= MIN_SIDES_TOKENS else []
             dimension = (_whole(run), len(run)) if _is_dimension(run) else None
-        if len(chain) > 1 and not _is_measure([token for run in chain for token in run]):
+        if len(chain) > 1 and not _are_measures([token for run in chain for token in run]):
             compounds += _of_words(_joined(chain, text), start, len(words))
     if first is None or last is None:
         return _Piece((), (), "", None)
@@ -303,6 +303,11 @@ def _also(number: Number) -> list[str]:
 
 def _is_measure(run: Run) -> bool:
     return len(run) == 2 and run[0].number is not None and run[1].word in UNITS
+
+
+def _are_measures(run: Run) -> bool:
+    """Whether a run is numbers with their units, such as 6'2"."""
+    return len(run) % 2 == 0 and all(_is_measure(run[i : i + 2]) for i in range(0, len(run), 2))
 
 
 def _measure(number: Number, unit: str, between: str, start: int, position: int) -> list[Compound]:

@@ -13,13 +13,13 @@ from searchsvc.analysis.numbers import FRACTION_SIGNS
 _PLAIN: Final = {0xFF01 + n: chr(0x21 + n) for n in range(94)} | {0x2044: "/", 0xD7: "x"}
 # 2 x 4 is 2x4.
 _DIMENSION: Final = re.compile(r"(?<=\d)\s([xX])\s(?=\d)")
-_QUOTES: Final = re.compile('["“”„«»]')
-_CLOSING: Final = frozenset('"”“»')
+# Marks that quote, and those of them that may end a quotation: a pair ends what one of the same pair began.
+_QUOTES: Final = ((re.compile('["“”„«»]'), '"”“»'), (re.compile("['‘’‚]"), "'’‘"))
 # 1 1/2, 1 ½ and 17 " with a space before the last part.
 _MIXED: Final = re.compile(rf"(?<![\d/.,-])(\d{{1,2}})\s(?=\d{{1,2}}/\d{{1,2}}(?![\d/])|[{FRACTION_SIGNS}])")
 _MARK: Final = re.compile("[\"”“»″']")
 _MARKED_NUMBER: Final = re.compile(rf"[\d{FRACTION_SIGNS}]\s?[\"”“»″\']")
-_SPACED_MARK: Final = re.compile(r"(?<=\d)\s(?=(?:\'\'|[\"”″])(?!\w))")
+_SPACED_MARK: Final = re.compile(r"(?<=\d)\s(?=(?:\'\'|[\"”″\'′])(?!\w))")
 # Thousands with spaces at which no line breaks.
 _SPACED_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:[\u00a0\u2009\u202f]\d{3})+(?!\d)")
 # Between Hebrew letters a quotation mark is the sign of an abbreviation.
@@ -45,15 +45,18 @@ def spaced(text: str) -> str:
 
 def _without_closing_quotes(text: str) -> str:
     """Put a space in place of each mark that closes what a mark before it opened."""
-    characters: list[str] | None = None
-    is_open = False
-    for quote in _QUOTES.finditer(text):
-        position = quote.start()
-        before, after = text[position - 1 : position], text[position + 1 : position + 2]
-        if is_open and quote[0] in _CLOSING and before and not before.isspace():
-            characters = characters or list(text)
-            characters[position] = " "
-            is_open = False
-        elif (not before or not before.isalnum()) and after and not after.isspace():
-            is_open = True
-    return "".join(characters) if characters else text
+    closing: list[int] = []
+    for quotes, ends in _QUOTES:
+        is_open = False
+        for quote in quotes.finditer(text):
+            position = quote.start()
+            before, after = text[position - 1 : position], text[position + 1 : position + 2]
+            if is_open and quote[0] in ends and before and not before.isspace() and not after.isalnum():
+                closing.append(position)
+                is_open = False
+            elif (not before or not before.isalnum()) and after and not after.isspace():
+                is_open = True
+    characters = list(text)
+    for position in closing:
+        characters[position] = " "
+    return "".join(characters)

@@ -1,7 +1,7 @@
 """Find the words and numbers of a text. Pure.
 
 Words are runs of letters and marks, by the Unicode categories; words of scripts without spaces are told apart by a
-dictionary. Numbers are read as such. An inch mark after a number, an emoji, and C++ or C# are words, too.
+dictionary. Numbers are read as such. A foot or an inch mark after a number, an emoji, and C++ or C# are words, too.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from searchsvc.analysis.segmentation import segments
 
 MAX_WORD_CHARS: Final = 64
 INCH: Final = "inch"
+FOOT: Final = "ft"
 
 _LETTER: Final = r"\p{L}\p{Nl}\p{No}"
 _LETTERS: Final = rf"[{_LETTER}][{_LETTER}\p{{M}}{UNSEEN}]*+"
@@ -30,16 +31,18 @@ _ASCII: Final = re.compile(
     r"""(?P<sign>(?<![^\W_])[A-Za-z]{1,2}(?:\+\+|\#)(?![A-Za-z+\#]))
     |(?P<word>[A-Za-z]+)
     |(?P<fraction>(?<![\d/.,])(?:\d{1,2}-)?\d{1,2}/\d{1,2}(?![\d/]))
-    |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,']\d+)*)
-    |(?P<inch>(?<=\d)-?(?:''|"))""",
+    |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,]\d+|'\d{3}(?!\d)|'\d++(?!"|''))*)
+    |(?P<inch>(?<=\d)-?(?:''|"))
+    |(?P<foot>(?<=\d)-?'(?!\w)|(?<=\d)'(?=\d{1,2}(?:"|'')))""",
     re.VERBOSE,
 )
 _UNICODE: Final = regex.compile(
     rf"""(?P<sign>(?<![\p{{L}}\p{{M}}\d])[A-Za-z]{{1,2}}(?:\+\+|\#)(?![\p{{L}}+\#]))
     |(?P<fraction>(?<![\d/.,])(?:\d{{1,2}}-)?\d{{1,2}}/\d{{1,2}}(?![\d/])|(?:(?<!\d)\d{{1,2}}-?)?[{FRACTION_SIGNS}])
     |(?P<word>{_LETTERS})
-    |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,'’٬٫]\d+)*)
+    |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,٬٫]\d+|['’]\d{{3}}(?!\d)|['’]\d++(?!["”″]|''))*)
     |(?P<inch>(?<=[\d{FRACTION_SIGNS}])-?(?:''|["”″]))
+    |(?P<foot>(?<=[\d{FRACTION_SIGNS}])-?['’′](?!\w)|(?<=[\d{FRACTION_SIGNS}])['’′](?=\d{{1,2}}(?:["”″]|'')))
     |(?P<square>[\u3371-\u337a\u3380-\u33df\u2103\u2109])
     |(?P<emoji>{_FLAG}|{_EMOJI}{_JOINED_EMOJI})""",
     regex.VERBOSE,
@@ -88,8 +91,8 @@ def tokens(text: str) -> Iterator[Token]:
                 yield from _several_numbers(match[0], start)
             elif len(number.word) <= MAX_WORD_CHARS:
                 yield Token(start, end, number.word, number)
-        elif kind == "inch":
-            yield Token(start, end, INCH)
+        elif kind in ("inch", "foot"):
+            yield Token(start, end, INCH if kind == "inch" else FOOT)
         elif kind == "fraction":
             yield from _fraction(match[0], start)
         elif kind == "square":

@@ -157,6 +157,7 @@ def counts(facet: Facet) -> dict[str, int]:
         ("MX-5000", "auto", {"4"}),
         ("5000", "all", {"4"}),
         ("17 inch", "all", {"6"}),
+        ("17' 17\"", "all", set()),
         ("17in", "all", {"6"}),
         ("jaket", "all", {"4"}),
         ("runing", "all", {"1", "2"}),
