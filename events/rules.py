@@ -185,6 +185,14 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         has_begun = self.valid_from is None or self.valid_from <= now
         return self.enabled and has_begun and (self.valid_until is None or now < self.valid_until)
 
+    def is_in_force_with(self, other: Rule) -> bool:
+        """Return whether there is a time at which both rules are in force."""
+        if not (self.enabled and other.enabled):
+            return False
+        begins = [rule.valid_from for rule in (self, other) if rule.valid_from is not None]
+        ends = [rule.valid_until for rule in (self, other) if rule.valid_until is not None]
+        return not begins or not ends or max(begins) < min(ends)
+
 
 def filters_of(rule: Rule) -> Iterator[tuple[str, FilterInput]]:
     """Yield every filter of a rule with the path of its member, such as `actions[0].filter`."""

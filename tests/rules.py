@@ -14,11 +14,17 @@ from tests.factories import NOW
 
 BANNER = UserDataAction({"banner": "b1"})
 HOUR = timedelta(hours=1)
+CONSONANTS = "bcdfghjklmnpqrstvwxz"
 
 
 def stored_rule(name: str, rule: Rule, seq: int = 1) -> StoredRule:
     """Return a rule as CONTROL stores it."""
     return StoredRule(name, rule, seq, 1, NOW, "ada", False, "")
+
+
+def made_up_words(prefix: str, n: int) -> tuple[str, ...]:
+    """Return n words of letters only, each with a stem of its own; up to 400."""
+    return tuple(f"{prefix}{first}{second}o" for first in CONSONANTS for second in CONSONANTS)[:n]
 
 
 def rulebook(**rules: Rule) -> Rulebook:

@@ -91,6 +91,7 @@ class Query(msgspec.Struct, frozen=True):
     terms: in the order of the words
     did_you_mean: the whole query with its misspelt words replaced, None if there are none
     rule_ids: rules whose synonyms are among the alternatives
+    left_out: rules some of whose synonyms are not, because a query may have only so many
     required: phrases that each document must contain
     excluded: phrases that no document may contain
     """
@@ -100,6 +101,7 @@ class Query(msgspec.Struct, frozen=True):
     terms: tuple[QueryTerm, ...] = ()
     did_you_mean: str | None = None
     rule_ids: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     required: tuple[Phrase, ...] = ()
     excluded: tuple[Phrase, ...] = ()
 

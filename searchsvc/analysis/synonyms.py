@@ -28,13 +28,13 @@ class Synonym(msgspec.Struct, frozen=True):
     one_way: bool = False
 
 
-# Returns the synonyms of all phrases that begin with a stem.
-SynonymLookup = Callable[[str], Sequence[Synonym]]
+# Returns the synonyms of all phrases that a sequence of stems begins with.
+SynonymLookup = Callable[[Sequence[str]], Sequence[Synonym]]
 
 
-def no_synonyms(first_stem: str) -> Sequence[Synonym]:
-    """Return no synonyms for any stem."""
-    del first_stem
+def no_synonyms(stems: Sequence[str]) -> Sequence[Synonym]:
+    """Return no synonyms for any phrase."""
+    del stems
     return ()
 
 

@@ -30,6 +30,9 @@ SENTENCE_FROM: Final = 4
 FOREIGN_FROM_SHARE: Final = 0.25
 JOINED_WEIGHT: Final = 0.9
 SYNONYM_WEIGHT: Final = 0.9
+# Words that synonyms may add to the terms of a query, each for each term that it stands for: the engine looks them all
+# up. One phrase adds at most half as many (`searchsvc.rules.costs.MAX_SYNONYM_WORDS`).
+MAX_ADDED_WORDS: Final = 200
 TOLERANT: Final = Tolerance()
 
 Stem = Callable[[str], str]
@@ -83,13 +86,14 @@ def understand(
     terms, corrected = _terms(words, analysis, compounds, lexicon, guessing, typing=typing)
     if guessing.joins:
         terms = _with_neighbours_joined(terms, lexicon)
-    terms, rule_ids = _with_synonyms(terms[:MAX_QUERY_TERMS], synonyms, lexicon)
+    terms, rule_ids, left_out = _with_synonyms(terms[:MAX_QUERY_TERMS], synonyms, lexicon)
     return Query(
         text=typed.text,
         words=tuple(words),
         terms=tuple(_with_stop_words(terms, lexicon.languages.stop_words if stop_words is None else stop_words)),
         did_you_mean=" ".join(corrected) if corrected != words else None,
         rule_ids=rule_ids,
+        left_out=left_out,
         required=tuple(_phrase(words, stem) for phrase in typed.phrases if (words := analyze_query(phrase).words)),
         excluded=tuple(phrase for words in typed.excluded for phrase in _spellings(analyze_query(words), stem)),
     )
@@ -237,28 +241,31 @@ def _with_neighbours_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[Qu
 
 def _with_synonyms(
     terms: list[QueryTerm], synonyms: SynonymLookup, lexicon: Lexicon
-) -> tuple[list[QueryTerm], tuple[str, ...]]:
-    """Return the terms with their synonyms, and the ids of the rules that added some.
+) -> tuple[list[QueryTerm], tuple[str, ...], tuple[str, ...]]:
+    """Return the terms with their synonyms, the ids of the rules that added some, and of those that had to add less.
 
-    Several words are a phrase; 4k and wi-fi are one word if documents contain it.
+    Several words are a phrase; 4k and wi-fi are one word if documents contain it. What would add more words than a
+    query may have is left out; synonyms of its first words come first.
     """
-    terms, rule_ids = list(terms), dict[str, None]()
+    terms, rule_ids, left_out, n_added = list(terms), dict[str, None](), dict[str, None](), 0
     stem = lexicon.languages.stem
     stems = [_meant(term, stem) for term in terms]
     for start in range(len(terms)):
-        for synonym in synonyms(stems[start]):
-            end = start + len(synonym.phrase)
-            if tuple(stems[start:end]) != synonym.phrase:
-                continue
+        for synonym in synonyms(stems[start:]):
             words = [synonym.compound] if lexicon.count(stem(synonym.compound)) else synonym.words
             stems_of_words = [stem(word) for word in words]
             if not all(map(lexicon.count, stems_of_words)):
                 continue
-            rule_ids[synonym.rule_id] = None
             added = Alternative(" ".join(stems_of_words), " ".join(words), SYNONYM_WEIGHT, "synonym")
-            for position in range(start, end):
+            positions = [p for p in range(start, start + len(synonym.phrase)) if not _has(terms[p], added)]
+            if n_added + len(positions) * len(words) > MAX_ADDED_WORDS:
+                left_out[synonym.rule_id] = None
+                continue
+            n_added += len(positions) * len(words)
+            rule_ids[synonym.rule_id] = None
+            for position in positions:
                 terms[position] = _added(terms[position], added)
-    return terms, tuple(rule_ids)
+    return terms, tuple(rule_ids), tuple(left_out)
 
 
 def _meant(term: QueryTerm, stem: Stem) -> str:
@@ -288,7 +295,11 @@ def _count(word: str, lexicon: Lexicon) -> int:
     return lexicon.count(lexicon.languages.stem(word))
 
 
+def _has(term: QueryTerm, alternative: Alternative) -> bool:
+    return any(existing.stem == alternative.stem for existing in term.alternatives)
+
+
 def _added(term: QueryTerm, alternative: Alternative) -> QueryTerm:
-    if any(existing.stem == alternative.stem for existing in term.alternatives):
+    if _has(term, alternative):
         return term
     return msgspec.structs.replace(term, alternatives=(*term.alternatives, alternative))

@@ -19,5 +19,5 @@ class ChangeParts(msgspec.Struct, frozen=True):
 
 def open_changes(log: LogParts, search: SearchParts) -> ChangeParts:
     """What writes CONTROL."""
-    commands = Commands(log.event_log, log.serving, search.searcher.rulebooks, log.history)
+    commands = Commands(log.event_log, log.serving, log.rulebooks, log.history)
     return ChangeParts(commands, Drafts(log.event_log, log.serving, commands, log.history))

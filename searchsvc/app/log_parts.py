@@ -14,6 +14,7 @@ from events.copy import COPY_NAME, ControlCopy
 from events.history import ControlHistory
 from events.jetstream.event_log import JetStreamEventLog
 from searchsvc.app.shutdown import Shutdown
+from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.runtime.config import Config
 from searchsvc.runtime.room import RoomGuard, available_memory, memory_usage
 from searchsvc.state.control_follower import ControlFollower
@@ -40,6 +41,7 @@ class LogParts(msgspec.Struct, frozen=True):
     event_log: JetStreamEventLog
     serving: Serving
     control: ControlFollower
+    rulebooks: Rulebooks
 
     def served_control(self) -> ControlState:
         """CONTROL as it is served now."""
@@ -77,5 +79,6 @@ def open_log(config: Config, shutdown: Shutdown) -> LogParts:
     event_log = JetStreamEventLog(before_append=disk.require)
     shutdown.add(event_log.close)
     serving = Serving()
-    control = ControlFollower(event_log, copy, serving)
-    return LogParts(nats, disk, memory, copy, ControlHistory(copy), event_log, serving, control)
+    rulebooks = Rulebooks()
+    control = ControlFollower(event_log, copy, serving, rulebooks)
+    return LogParts(nats, disk, memory, copy, ControlHistory(copy), event_log, serving, control, rulebooks)

@@ -74,7 +74,7 @@ def open_search(
     threads, load = SearchThreads(searches, encodings, late_searches), SearchLoad(config.search.max_waiting)
     # In a cluster it is not the vector leg that is slow, and requests to it have a timeout of their own.
     deadline_s = node.longest_search_s if node is not None else config.search.vector_deadline_ms / 1e3
-    searcher = Searcher(embedder, n_candidates=config.search.candidates)
+    searcher = Searcher(embedder, n_candidates=config.search.candidates, rulebooks=log.rulebooks)
     execution = SearchExecution(searcher, threads, load, deadline_s=deadline_s)
     return SearchParts(node, searcher, threads, load, execution, Rehearser(execution, load, log.serving))
 

@@ -125,7 +125,7 @@ class PublishEdits(msgspec.Struct, frozen=True):
     """Edits an index.
 
     make_edits: the edits, given the index as it is
-    rulebooks: to check that synonyms do not lead back to themselves
+    rulebooks: to check that synonyms do not lead back to themselves, and what rules cost
     """
 
     index: str

@@ -35,6 +35,7 @@ from searchsvc.changes.requested_edits import (
     WriteSegment,
 )
 from searchsvc.rules.conflicts import RuleConflict, find_conflicts
+from searchsvc.rules.cost_checks import RuleCost, cost_of
 from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.runtime.clock import Clock, utc_now
 from searchsvc.state.serving import Serving
@@ -177,21 +178,28 @@ class Commands:
 
         Raises NotFound if there is no such index, and Unavailable while its documents cannot be read.
         """
-        check_alone(edit)
+        # On threads: a rule may have hundreds of filters, and thousands of synonyms.
+        await asyncio.to_thread(check_alone, edit)
         state = self._serving.current
         state.control.index(name)
         if names_documents(edit):
             await asyncio.to_thread(check_on_documents, edit, state.snapshot(name))
 
     def check_together(self, before: IndexControl, after: IndexControl, edits: Sequence[Edit]) -> None:
-        """Raise InvalidInput if edits contradict each other or the index; see `edit_checks.check_together`."""
+        """Raise InvalidInput if edits contradict each other or the index; see `edit_checks.check_together`.
+
+        May take seconds: not for the event loop.
+        """
         check_together(before, after, edits, self._rulebooks.get(before))
 
-    def conflicts(self, name: str, rule_id: str) -> list[RuleConflict]:
-        """Return the conflicts of a rule with others of its index; none if it is gone."""
+    async def examine_rule(self, name: str, rule_id: str) -> tuple[list[RuleConflict], RuleCost | None]:
+        """Return the conflicts of a rule with others of its index, and its cost; none and None if it is gone."""
         index = self._serving.current.control.indexes.get(name)
-        stored = index.rules.get(rule_id) if index is not None else None
-        return find_conflicts(stored, self._rulebooks.get(index)) if index is not None and stored else []
+        return await asyncio.to_thread(self._examined, index, rule_id) if index is not None else ([], None)
+
+    def _examined(self, index: IndexControl, rule_id: str) -> tuple[list[RuleConflict], RuleCost | None]:
+        stored, book = index.rules.get(rule_id), self._rulebooks.get(index)
+        return (find_conflicts(stored, book), cost_of(stored, book)) if stored is not None else ([], None)
 
     def as_of(self, name: str, moment: int | datetime, field: str) -> ControlState:
         """Return CONTROL as of a moment. Reads files: not for the event loop.

@@ -93,7 +93,8 @@ class ControlWriter:
     async def _append_once(self, command: Command, event_id: str) -> Changed | _Overtaken:
         """Decide on the state served now, and append."""
         state = self._serving.current.control
-        event = command.decide(state, EventStamp(event_id, self._clock()))
+        # On a thread: to check thousands of rules takes seconds.
+        event = await asyncio.to_thread(command.decide, state, EventStamp(event_id, self._clock()))
         if isinstance(event, ChangeRefused):
             event = shortened(event)
             logged_seq = self._refusals.logged_seq(event)

@@ -89,7 +89,7 @@ class Drafts:
         state = self._serving.current.control
         control = state.index(index)
         await self._check_each(index, edits)
-        check_draft(control, edits, self._commands.check_together)
+        await asyncio.to_thread(check_draft, control, edits, self._commands.check_together)
         # One read for both: the version that is checked is the one that the append expects.
         stored = await self._store.read(control)
         versions = {name: entry.draft.version for name, entry in stored.items() if entry.draft is not None}
@@ -163,7 +163,7 @@ class Drafts:
         now, after = state.index(index), with_draft(state, draft).index(index)
         problem = ""
         try:
-            check_draft(now, draft.edits, self._commands.check_together)
+            await asyncio.to_thread(check_draft, now, draft.edits, self._commands.check_together)
         except InvalidInput as error:
             problem = error.message
         n_missing = max(now.policy.approvals - len(draft.approved_by), 0)

@@ -19,6 +19,8 @@ from searchsvc.rules.checks import (
     check_words,
     needs_documents,
 )
+from searchsvc.rules.cost_checks import check_costs
+from searchsvc.rules.costs import MAX_SYNONYM_PAIRS, n_synonym_pairs
 from searchsvc.rules.rulebook import Rulebook
 from tuning.weights import check_limits, check_weights
 
@@ -64,7 +66,7 @@ def check_together(before: IndexControl, after: IndexControl, edits: Sequence[Ed
         _check_segment_weights(after)
     written = [edit.id for edit in edits if isinstance(edit, SetRule)]
     if written:
-        _check_synonyms(written, after.rules, rulebook)
+        _check_rules(written, after.rules, rulebook)
 
 
 def _check_on_index(edit: Edit, before: IndexControl, after: IndexControl) -> None:
@@ -97,12 +99,17 @@ def _check_segment_weights(index: IndexControl) -> None:
             check_weights(weights, index.weights, index.bounds, f"segments.{segment_id}.weights")
 
 
-def _check_synonyms(rule_ids: Sequence[str], rules: Mapping[str, StoredRule], rulebook: Rulebook) -> None:
-    """Raise InvalidInput if the one-way synonyms of a written rule lead back to themselves."""
+def _check_rules(rule_ids: Sequence[str], rules: Mapping[str, StoredRule], rulebook: Rulebook) -> None:
+    """Raise InvalidInput if the one-way synonyms of a written rule lead back to themselves, or it costs too much."""
+    n_pairs = n_synonym_pairs(stored.rule for stored in rules.values())
+    n_before = n_synonym_pairs(stored.rule for stored in rulebook.rules.values())
+    limit = f"at most {MAX_SYNONYM_PAIRS} pairs of a phrase and a synonym among all rules"
+    require(n_pairs <= max(MAX_SYNONYM_PAIRS, n_before), "actions", n_pairs, limit)
     after = rulebook.with_rules(rules)
     for rule_id in rule_ids:
         if rule_id in rules:
             check_no_synonym_cycle(rules[rule_id], after)
+            check_costs(rules[rule_id], rulebook, after)
 
 
 @contextmanager

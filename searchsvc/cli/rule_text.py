@@ -16,6 +16,7 @@ from events.rules import (
     SynonymAction,
     UserDataAction,
 )
+from searchsvc.rules.cost_checks import RuleCost
 from searchsvc.rules.directives import Effect
 
 
@@ -54,6 +55,14 @@ def describe_action(action: Action) -> str:
             return f"redirect to {url}"
         case UserDataAction():
             return "user data"
+
+
+def describe_cost(cost: RuleCost) -> str:
+    """Return what a rule costs searches."""
+    phrases = [f"a search that just meets it costs {cost.search} of {cost.max_search}"] if cost.search else []
+    if cost.synonym_words:
+        phrases.append(f"a phrase has {cost.synonym_words} of {cost.max_synonym_words} words of synonyms")
+    return "; ".join(phrases) or "it costs searches nothing"
 
 
 def describe_effect(effect: Effect) -> str:

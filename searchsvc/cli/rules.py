@@ -11,7 +11,7 @@ from events.rules import SynonymAction
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import actor, json_option, read_file, reason_option, url_option
 from searchsvc.cli.output import print_answer, print_json, print_table, say
-from searchsvc.cli.rule_text import describe_action, describe_conditions, describe_effect
+from searchsvc.cli.rule_text import describe_action, describe_conditions, describe_cost, describe_effect
 from searchsvc.http.shapes.rules import RuleChangedAnswer, RuleInfo, RuleList
 from searchsvc.search.answer import Hit, SearchAnswer
 
@@ -162,7 +162,8 @@ def _put(index: str, rule: str, content: bytes, url: str, as_json: bool) -> None
         f"conflict with rule {conflict.rule}: {conflict.subject}; {conflict.winner} gets it"
         for conflict in answer.conflicts
     ]
-    print_answer(answer, [f"rule {rule} of {index} is live (sequence {answer.seq})", *conflicts], as_json)
+    costs = list(map(describe_cost, [answer.cost] if answer.cost is not None else []))
+    print_answer(answer, [f"rule {rule} of {index} is live (sequence {answer.seq})", *costs, *conflicts], as_json)
 
 
 def _hit_row(hit: Hit) -> tuple[str, ...]:

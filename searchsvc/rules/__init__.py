@@ -10,5 +10,6 @@ To add a kind of action:
    what they ask for.
 4. Only if it acts on candidates: `searchsvc/search/boosts_and_pins.py`; only if the answer shows it:
    `searchsvc/search/answer.py` and `assembly.py`; only if it is a synonym: `searchsvc/analysis/synonyms.py`.
-5. `describe_action` in `searchsvc/cli/rule_text.py`, `docs/how-to/rules.md`, and the tests of all these modules.
+5. `costs.py`, if it costs a search more than 1.
+6. `describe_action` in `searchsvc/cli/rule_text.py`, `docs/how-to/rules.md`, and the tests of all these modules.
 """

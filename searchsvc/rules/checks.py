@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,6 @@ from events.rules import (
     PinAction,
     ReplaceWordsAction,
     Rule,
-    SynonymAction,
     filters_of,
 )
 from searchsvc.analysis.query import Query
@@ -24,6 +23,7 @@ from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.engines.retrieval import Retrieval
 from searchsvc.rules.conditions import Stems, stems_of
+from searchsvc.rules.cost_checks import phrases_of
 from searchsvc.rules.rulebook import Rulebook
 
 WORDS_LIMIT: Final = "a text with at least one letter or digit"
@@ -102,20 +102,21 @@ def check_no_synonym_cycle(stored: StoredRule, book: Rulebook) -> None:
 
     book: all rules, this one among them.
     """
-    for i, action in enumerate(stored.rule.actions):
-        if not isinstance(action, SynonymAction) or action.words:
-            continue
-        for j, phrase in enumerate(action.of):
-            start = stems_of(phrase, book.languages)
-            cycle = _find_cycle(start, book)
-            if cycle is not None:
-                shown = " -> ".join(" ".join(stems) for stems in [*cycle, start])
-                raise InvalidInput(
-                    f"actions[{i}].from[{j}] leads back to itself: {shown}; if all mean the same, use words",
-                    field=f"actions[{i}].from[{j}]",
-                    value=phrase,
-                    limit="synonyms without a cycle",
-                )
+    phrases = phrases_of(stored.rule, book.languages)
+    starts = {phrase: (path, text) for path, phrase, text in phrases if ".from[" in path}
+    cycle = _find_cycle(starts, book)
+    if cycle:
+        # No other rule has a cycle: this one has a phrase in it.
+        first = next(position for position, phrase in enumerate(cycle) if phrase in starts)
+        cycle = [*cycle[first:], *cycle[: first + 1]]
+        path, text = starts[cycle[0]]
+        shown = " -> ".join(map(" ".join, cycle))
+        raise InvalidInput(
+            f"{path} leads back to itself: {shown}; if all mean the same, use words",
+            field=path,
+            value=text,
+            limit="synonyms without a cycle",
+        )
 
 
 def _existing(snapshot: EngineSnapshot, ids: Sequence[str]) -> set[str]:
@@ -128,16 +129,21 @@ def _existing(snapshot: EngineSnapshot, ids: Sequence[str]) -> set[str]:
     return {reading.id(slot) for slot in reading.retrieve(retrieval).pinned.tolist()}
 
 
-def _find_cycle(start: Stems, book: Rulebook) -> list[Stems] | None:
-    """Return phrases, each a one-way synonym of the one before, of which the last leads back to the first."""
-    seen = {start}
-    paths = [[start]]
-    while paths:
-        path = paths.pop()
-        for synonym in book.one_way_synonyms(path[-1]):
-            if synonym == start:
-                return path
-            if synonym not in seen:
-                seen.add(synonym)
-                paths.append([*path, synonym])
-    return None
+def _find_cycle(starts: Iterable[Stems], book: Rulebook) -> list[Stems]:
+    """Return phrases, each a one-way synonym of the one before, of which the last leads to the first; [] if none do."""
+    finished: set[Stems] = set()
+    for start in starts:
+        # The phrases on the way, each with its synonyms that are still to be followed.
+        path = {start: iter(book.one_way_synonyms(start))} if start not in finished else {}
+        while path:
+            phrase = next(reversed(path))
+            synonym = next(path[phrase], None)
+            if synonym is None:
+                finished.add(phrase)
+                del path[phrase]
+            elif synonym in path:
+                phrases = list(path)
+                return phrases[phrases.index(synonym) :]
+            elif synonym not in finished:
+                path[synonym] = iter(book.one_way_synonyms(synonym))
+    return []

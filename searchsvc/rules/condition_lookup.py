@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from searchsvc.rules.conditions import PreparedConditions, SearchContext, Stems
+from searchsvc.rules.conditions import PreparedConditions, SearchContext
 
 ALWAYS: Final = ("always",)
 
@@ -84,20 +84,7 @@ class ConditionLookup:
 
         These are the conditions that a search just meeting `name` meets, and those filed under one of its keys.
         """
-        conditions = self._conditions[name]
-        queries: list[tuple[Stems, ...]] = [(pattern.stems,) for pattern in conditions.patterns] or [()]
-        searches = (
-            SearchContext(
-                queries=query,
-                tags=conditions.tags,
-                scope=conditions.scope,
-                filters=conditions.filters,
-                user_segment=conditions.user_segment,
-                experiment=conditions.experiment,
-            )
-            for query in queries
-        )
-        met_names = {met_name for search in searches for met_name in self.find_met(search)}
+        met_names = {met_name for search in self._conditions[name].searches() for met_name in self.find_met(search)}
         return sorted(met_names | {entry.name for key in self._keys[name] for entry in self._by_key[key]})
 
     def _keys_of_search(self, context: SearchContext) -> Iterator[Key]:

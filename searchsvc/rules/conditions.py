@@ -123,6 +123,14 @@ class PreparedConditions(msgspec.Struct, frozen=True):
             and self.experiment in ("", context.experiment)
         )
 
+    def searches(self) -> list[SearchContext]:
+        """Return the searches that just meet the conditions, one for each pattern."""
+        queries: list[tuple[Stems, ...]] = [(pattern.stems,) for pattern in self.patterns] or [()]
+        return [
+            SearchContext(query, self.tags, self.scope, self.filters, self.user_segment, self.experiment)
+            for query in queries
+        ]
+
     @property
     def n_besides_query(self) -> int:
         """Number of conditions besides patterns."""

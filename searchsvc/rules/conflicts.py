@@ -31,19 +31,10 @@ def find_conflicts(stored: StoredRule, book: Rulebook) -> list[RuleConflict]:
     for other in (rule.stored for rule in book.find_overlapping(stored.id)):
         if other.id == stored.id:
             other_wins = False
-        elif _are_in_force_together(stored.rule, other.rule):
+        elif stored.rule.is_in_force_with(other.rule):
             winner = other.id if other_wins else stored.id
             conflicts += [RuleConflict(other.id, subject, winner) for subject in _subjects(stored.rule, other.rule)]
     return conflicts
-
-
-def _are_in_force_together(first: Rule, second: Rule) -> bool:
-    """Return whether there is a time at which both are in force."""
-    if not (first.enabled and second.enabled):
-        return False
-    begins = [rule.valid_from for rule in (first, second) if rule.valid_from is not None]
-    ends = [rule.valid_until for rule in (first, second) if rule.valid_until is not None]
-    return not begins or not ends or max(begins) < min(ends)
 
 
 def _subjects(first: Rule, second: Rule) -> Iterator[str]:

@@ -109,7 +109,7 @@ def combine_actions(fired: Sequence[PreparedRule], is_valid: Callable[[Filter], 
 
     is_valid: whether the index has what a filter names; an action with an invalid filter does nothing, and says so.
     """
-    scope, boosts = list[Filter](), list[Boost]()
+    scope, hidden, boosts = list[Filter](), list[str](), list[Boost]()
     redirect, user_data = None, list[object]()
     effects = list[Effect]()
     for rule, action, condition in _actions(fired):
@@ -121,7 +121,10 @@ def combine_actions(fired: Sequence[PreparedRule], is_valid: Callable[[Filter], 
                 scope.append(condition)
                 effects.append(Effect(rule, "filter"))
             case HideAction(document_id=document_id):
-                scope.append(Not(condition if condition is not None else Is("id", (document_id,))))
+                if condition is not None:
+                    scope.append(Not(condition))
+                else:
+                    hidden.append(document_id)
                 effects.append(Effect(rule, "hide", document_id))
             case BoostAction(factor=factor, signal=signal) | BuryAction(factor=factor, signal=signal):
                 boosts.append(Boost(rule, action_name(action), factor, condition, signal))
@@ -133,6 +136,9 @@ def combine_actions(fired: Sequence[PreparedRule], is_valid: Callable[[Filter], 
                 effects.append(Effect(rule, "user_data"))
             case _:
                 pass
+    if hidden:
+        # One comparison for all of them.
+        scope.append(Not(Is("id", tuple(hidden))))
     pins, pin_effects = _assign_pins(fired)
     whole_scope = AllOf(tuple(scope)) if len(scope) > 1 else scope[0] if scope else None
     return Directives(whole_scope, tuple(boosts), pins, redirect, tuple(user_data), (*effects, *pin_effects))
@@ -183,11 +189,12 @@ def _assign_pins(fired: Sequence[PreparedRule]) -> tuple[tuple[Pin, ...], list[E
     """Give each pinned document a rank, and return the effects of pins that get none."""
     by_rank: dict[int, Pin] = {}
     by_document: dict[str, Pin] = {}
+    next_free: dict[int, int] = {}
     rejected = []
     for rule, action, _ in _actions(fired):
         if not isinstance(action, PinAction):
             continue
-        document_id, rank = action.document_id, action.rank
+        document_id, rank = action.document_id, next_free.get(action.rank, action.rank)
         earlier = by_document.get(document_id)
         if earlier is not None:
             note = f"rule {earlier.rule} pins it at rank {earlier.rank}"
@@ -196,4 +203,5 @@ def _assign_pins(fired: Sequence[PreparedRule]) -> tuple[tuple[Pin, ...], list[E
         while rank in by_rank:
             rank += 1
         by_rank[rank] = by_document[document_id] = Pin(rule, document_id, rank, action.rank)
+        next_free[action.rank] = rank + 1
     return tuple(by_rank[rank] for rank in sorted(by_rank)), rejected

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
+from events.errors import InvalidInput
 from events.index_control import IndexControl, StoredRule, StoredSegment
 from events.rules import Conditions, Rule, SynonymAction, filters_of
 from searchsvc.analysis.languages import DEFAULT, Languages
@@ -21,6 +23,7 @@ from searchsvc.analysis.synonyms import Synonym, SynonymLookup, synonyms_of
 from searchsvc.engines.filters import Filter, parse_filter
 from searchsvc.rules.condition_lookup import ConditionLookup
 from searchsvc.rules.conditions import PreparedConditions, SearchContext, Stems
+from searchsvc.rules.costs import cost_of_actions
 
 UNCONDITIONAL: Final = Conditions()
 # Books kept for each index: searches as of the past and with drafts need other books than the current ones.
@@ -39,6 +42,7 @@ class PreparedRule(msgspec.Struct, frozen=True):
     precedence: sort key, lowest first.
     begins: first moment at which it is in force; `NEVER` if it is disabled.
     ends: first moment at which it is no longer in force.
+    cost: what it adds to a search; see `searchsvc.rules.costs`.
     """
 
     stored: StoredRule
@@ -47,6 +51,7 @@ class PreparedRule(msgspec.Struct, frozen=True):
     precedence: tuple[int, str]
     begins: datetime
     ends: datetime
+    cost: int
 
     @staticmethod
     def prepare(stored: StoredRule, languages: Languages = DEFAULT) -> PreparedRule:
@@ -60,7 +65,15 @@ class PreparedRule(msgspec.Struct, frozen=True):
         for part in conditions.precedence:
             order = PRECEDENCE_BASE * order + part
         begins = (rule.valid_from or ALWAYS_FROM) if rule.enabled else NEVER
-        return PreparedRule(stored, conditions, filters, (order, stored.id), begins, rule.valid_until or NEVER)
+        return PreparedRule(
+            stored,
+            conditions,
+            filters,
+            (order, stored.id),
+            begins,
+            rule.valid_until or NEVER,
+            cost_of_actions(rule.actions, filters),
+        )
 
 
 class Rulebook:
@@ -79,8 +92,9 @@ class Rulebook:
         self._segment_lookup = ConditionLookup()
         self._prepared: dict[str, PreparedRule] = {}
         self._lookup = ConditionLookup()
-        # By the stem of the first word of their phrase.
-        self._synonyms: dict[str, tuple[Synonym, ...]] = {}
+        # Of the enabled rules, by phrase.
+        self._synonyms: dict[Stems, tuple[Synonym, ...]] = {}
+        self._longest_phrase = 0
 
     def with_rules(
         self, rules: Mapping[str, StoredRule], segments: Mapping[str, StoredSegment] | None = None
@@ -104,6 +118,7 @@ class Rulebook:
             removed_ids, {name: rule.conditions for name, rule in prepared.items()}
         )
         book._synonyms = _update_synonyms(self._synonyms, removed, added, self.languages)
+        book._longest_phrase = max(map(len, book._synonyms), default=0)
         book.segments, book._segment_lookup = segments, self._segment_lookup
         if segments is not self.segments:
             enabled = {name: stored.segment for name, stored in segments.items() if stored.segment.enabled}
@@ -132,22 +147,38 @@ class Rulebook:
         """
         fired_ids = {rule.stored.id for rule in fired}
 
-        def beginning_with(first_stem: str) -> list[Synonym]:
+        def that_begin(stems: Sequence[str]) -> list[Synonym]:
             return [
                 synonym
-                for synonym in self._synonyms.get(first_stem, ())
+                for n in range(1, min(len(stems), self._longest_phrase) + 1)
+                for synonym in self._synonyms.get(tuple(stems[:n]), ())
                 if synonym.rule_id in fired_ids or self._is_in_force_for_all(synonym.rule_id, now)
             ]
 
-        return beginning_with
+        return that_begin
+
+    def synonyms_of_phrase(self, phrase: Stems) -> Sequence[Synonym]:
+        """Return the synonyms of a phrase, of all enabled rules."""
+        return self._synonyms.get(phrase, ())
 
     def one_way_synonyms(self, phrase: Stems) -> list[Stems]:
         """Return the phrases that enabled rules take for this one, but not the other way round."""
-        synonyms = self._synonyms.get(phrase[0], ()) if phrase else ()
+        synonyms = self.synonyms_of_phrase(phrase)
+        return [tuple(map(self.languages.stem, synonym.words)) for synonym in synonyms if synonym.one_way]
+
+    def find_together(self, rule_id: str) -> list[list[PreparedRule]]:
+        """Return, for each search that just meets a rule, the rules that can fire for it at a time at which this one
+        can; none if it is a rule of synonyms for every search."""
+        if rule_id not in self._prepared:
+            return []
+        rule = self._prepared[rule_id].stored.rule
         return [
-            tuple(map(self.languages.stem, synonym.words))
-            for synonym in synonyms
-            if synonym.phrase == phrase and synonym.one_way and self.rules[synonym.rule_id].rule.enabled
+            [
+                met
+                for name in self._lookup.find_met(search)
+                if (met := self._prepared[name]).stored.rule.is_in_force_with(rule)
+            ]
+            for search in self._prepared[rule_id].conditions.searches()
         ]
 
     def find_overlapping(self, rule_id: str) -> list[PreparedRule]:
@@ -166,6 +197,8 @@ class Rulebook:
 class Rulebooks:
     """Caches the books of all indexes; each is made from the last when rules change.
 
+    Making the first book of thousands of rules takes seconds: not for the event loop.
+
     Safe for many threads: the tuples are replaced, never changed.
     """
 
@@ -183,6 +216,13 @@ class Rulebooks:
         book = (books[0] if books else Rulebook(languages)).with_rules(index.rules, index.segments)
         self._books[index.name] = (book, *books[: MAX_BOOKS - 1])
         return book
+
+    def prepare(self, indexes: Iterable[IndexControl]) -> None:
+        """Make the books of indexes that are to be served, so that no search has to."""
+        for index in indexes:
+            # What an import brought may be invalid: searches of this index say so.
+            with suppress(InvalidInput):
+                self.get(index)
 
     def drop_others(self, indexes: Collection[str]) -> None:
         """Forget the books of all indexes but these."""
@@ -204,20 +244,28 @@ def _is_only_synonyms(rule: Rule) -> bool:
 
 
 def _update_synonyms(
-    before: Mapping[str, tuple[Synonym, ...]],
+    before: Mapping[Stems, tuple[Synonym, ...]],
     removed: Sequence[StoredRule],
     added: Sequence[StoredRule],
     languages: Languages,
-) -> dict[str, tuple[Synonym, ...]]:
-    """Return the synonyms by the stem of the first word of their phrase, without some rules and with others."""
+) -> dict[Stems, tuple[Synonym, ...]]:
+    """Return the synonyms by phrase, without some rules and with others."""
     after = dict(before)
     removed_ids = {stored.id for stored in removed}
-    for first_stem in {synonym.phrase[0] for stored in removed for synonym in synonyms_of(stored, languages)}:
-        after[first_stem] = tuple(synonym for synonym in after[first_stem] if synonym.rule_id not in removed_ids)
-    new: dict[str, list[Synonym]] = defaultdict(list)
+    for phrase in {synonym.phrase for stored in removed for synonym in _enabled_synonyms(stored, languages)}:
+        remaining = tuple(synonym for synonym in after[phrase] if synonym.rule_id not in removed_ids)
+        if remaining:
+            after[phrase] = remaining
+        else:
+            del after[phrase]
+    new: dict[Stems, list[Synonym]] = defaultdict(list)
     for stored in added:
-        for synonym in synonyms_of(stored, languages):
-            new[synonym.phrase[0]].append(synonym)
-    for first_stem, synonyms in new.items():
-        after[first_stem] = (*after.get(first_stem, ()), *synonyms)
+        for synonym in _enabled_synonyms(stored, languages):
+            new[synonym.phrase].append(synonym)
+    for phrase, synonyms in new.items():
+        after[phrase] = (*after.get(phrase, ()), *synonyms)
     return after
+
+
+def _enabled_synonyms(stored: StoredRule, languages: Languages) -> Iterable[Synonym]:
+    return synonyms_of(stored, languages) if stored.rule.enabled else ()

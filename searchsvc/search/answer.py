@@ -132,7 +132,8 @@ class SearchAnswer(msgspec.Struct, frozen=True):
     facets: counts over these documents.
     retrieval: how documents matched.
     relaxed: what was relaxed.
-    warnings: what is odd about the request, such as a filter by a member that no document has.
+    warnings: what is odd about the request, such as a filter by a member that no document has; and what rules asked for
+        beyond what they may cost a search.
     operator: which query terms a document had to contain: all, or any if all would not fill a page; null without a
         query.
     terms: how each word was understood.

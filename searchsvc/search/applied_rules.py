@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -19,9 +20,10 @@ from searchsvc.analysis.understanding import TOLERANT, understand
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rules.conditions import SearchContext, Stems, filter_conjuncts, stems_of
+from searchsvc.rules.costs import MAX_SEARCH_COST
 from searchsvc.rules.directives import Directives, Effect, combine_actions
 from searchsvc.rules.rewriting import rewrite_query
-from searchsvc.rules.rulebook import PreparedRule, Rulebook, sort_by_precedence
+from searchsvc.rules.rulebook import PreparedRule, Rulebook
 from searchsvc.search.request import SearchFilters, SearchRequest
 
 SORTED: Final = "the search has an order of its own"
@@ -34,6 +36,7 @@ class AppliedRules(msgspec.Struct, frozen=True):
     context: what conditions looked at.
     directives: what the rules ask for, taken together.
     fired: ids of the rules, in order of precedence.
+    left_out: ids of rules that would have fired too, if those before them did not cost as much as a search may.
     effects: what they did, as far as that is known before retrieval.
     """
 
@@ -41,6 +44,7 @@ class AppliedRules(msgspec.Struct, frozen=True):
     context: SearchContext
     directives: Directives
     fired: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     effects: tuple[Effect, ...] = ()
 
     def summarize(self, later_effects: Sequence[Effect]) -> tuple[list[str], list[Effect]]:
@@ -87,7 +91,7 @@ def apply_rules(
         )
 
     context = _context(request, filters, _typed_stems(request.query, languages))
-    fired = book.find_rules(context, now)
+    fired, left_out = _within_cost(book.find_rules(context, now))
     text, effects = rewrite_query(request.query, fired, languages)
     query = understood(text, fired)
     correction = query.did_you_mean
@@ -95,16 +99,15 @@ def apply_rules(
         correction = understood(request.query, fired).did_you_mean
     if correction:
         context = msgspec.structs.replace(context, queries=(*context.queries, stems_of(correction, languages)))
-        fired_ids = {rule.stored.id for rule in fired}
-        more = [rule for rule in book.find_rules(context, now) if rule.stored.id not in fired_ids]
-        if more:
-            fired = sort_by_precedence([*fired, *more])
+        with_corrected, left_out = _within_cost(book.find_rules(context, now))
+        if _ids(with_corrected) != _ids(fired):
+            fired = with_corrected
             corrected, effects = rewrite_query(correction, fired, languages)
             changed = corrected != correction
             again = understood(corrected if changed else text, fired)
             did_you_mean = corrected if changed else again.did_you_mean or correction
             query = msgspec.structs.replace(again, did_you_mean=did_you_mean)
-    return _applied(query, context, fired, effects, snapshot, request)
+    return _applied(query, context, fired, left_out, effects, snapshot, request)
 
 
 def apply_rules_without_query(
@@ -117,7 +120,14 @@ def apply_rules_without_query(
 ) -> AppliedRules:
     """Apply the rules of a search that has no query text; rules with a pattern never fire for it."""
     context = _context(request, filters, ())
-    return _applied(query, context, book.find_rules(context, now), [], snapshot, request)
+    fired, left_out = _within_cost(book.find_rules(context, now))
+    return _applied(query, context, fired, left_out, [], snapshot, request)
+
+
+def _within_cost(fired: Sequence[PreparedRule]) -> tuple[list[PreparedRule], list[PreparedRule]]:
+    """Return the first rules, as many as one search may cost, and the others. fired: in order of precedence"""
+    n = sum(cost <= MAX_SEARCH_COST for cost in accumulate(rule.cost for rule in fired))
+    return list(fired[:n]), list(fired[n:])
 
 
 def _typed_stems(query: str, languages: Languages) -> tuple[Stems, ...]:
@@ -149,6 +159,7 @@ def _applied(
     query: Query,
     context: SearchContext,
     fired: Sequence[PreparedRule],
+    left_out: Sequence[PreparedRule],
     effects: Sequence[Effect],
     snapshot: EngineSnapshot,
     request: SearchRequest,
@@ -168,4 +179,8 @@ def _applied(
         ]
         all_effects += [Effect(pin.rule, "pin", pin.document_id, note=SORTED) for pin in directives.pins]
         directives = msgspec.structs.replace(directives, boosts=(), pins=())
-    return AppliedRules(query, context, directives, tuple(rule.stored.id for rule in fired), tuple(all_effects))
+    return AppliedRules(query, context, directives, _ids(fired), _ids(left_out), tuple(all_effects))
+
+
+def _ids(rules: Sequence[PreparedRule]) -> tuple[str, ...]:
+    return tuple(rule.stored.id for rule in rules)

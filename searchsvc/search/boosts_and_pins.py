@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -13,6 +14,8 @@ from searchsvc.search.answer import BoostShare
 from searchsvc.search.candidates import Candidates
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import SIGNAL_PREFIX
+
+PRODUCT_RANGE: Final = (1e-150, 1e150)
 
 
 class BoostedCandidates(msgspec.Struct, frozen=True):
@@ -48,7 +51,8 @@ def apply_boosts(
             continue
         column = features[:n_ranked, names.index(signal)] if boost.signal else None
         factors = _factors(reading, boost, candidates, column)
-        product[:n_ranked] *= factors
+        # The product of a hundred factors may be larger than any number.
+        product[:n_ranked] = np.clip(product[:n_ranked] * factors, *PRODUCT_RANGE)
         changed = np.flatnonzero(factors != 1.0).tolist()
         for position in changed:
             shares[position].append(BoostShare(boost.rule, float(factors[position])))

@@ -45,12 +45,13 @@ class Searcher:
 
     embedder: None if no model could be loaded: every hybrid answer is then degraded.
     n_candidates: candidates of each leg.
+    rulebooks: of the rules in force; None for some of its own, which its first searches prepare.
     """
 
-    def __init__(self, embedder: Embedder | None, *, n_candidates: int) -> None:
+    def __init__(self, embedder: Embedder | None, *, n_candidates: int, rulebooks: Rulebooks | None = None) -> None:
         self._embedder = embedder
         self.n_candidates = n_candidates
-        self.rulebooks = Rulebooks()
+        self.rulebooks = rulebooks if rulebooks is not None else Rulebooks()
         # Rules of rehearsals change often; they must not displace those in force.
         self._rehearsal_rulebooks = Rulebooks()
         self._terms = ScoreTermsCache()

@@ -8,20 +8,25 @@ from typing import Final
 import msgspec
 
 from events.errors import InvalidInput
+from searchsvc.analysis.understanding import MAX_ADDED_WORDS
 from searchsvc.engines.filters import Exists, Filter, clauses
+from searchsvc.rules.costs import MAX_SEARCH_COST
 from searchsvc.search.answer import Hit, SearchWarning
 from searchsvc.search.prepared_search import PreparedSearch
 
 # Of a name, shown in a message.
 MAX_NAME_CHARS: Final = 80
+# Ids of rules that a warning names.
+MAX_LISTED: Final = 3
 _members: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def warnings_of(prepared: PreparedSearch, hits: Sequence[Hit]) -> list[SearchWarning]:
-    """Return a warning for each attribute of the request that no document has, or not of the kind that a range needs.
+    """Return what is odd.
 
-    It may be a misspelt name, or one that documents will have or had: nothing matches it. So may a member that hits
-    should have and none has.
+    Each attribute of the request that no document has, or not of the kind that a range needs: it may be a misspelt
+    name, or one that documents will have or had, and nothing matches it. So may a member that hits should have and none
+    has. And what rules ask for beyond what they may.
 
     hits: of the answer, with the members that the request asks for
     """
@@ -31,7 +36,24 @@ def warnings_of(prepared: PreparedSearch, hits: Sequence[Hit]) -> list[SearchWar
             prepared.reading.snapshot.check_filter(clause, field)
         except InvalidInput as error:
             found.setdefault(str(error), SearchWarning(field, str(error)))
-    return list(found.values())
+    return [*found.values(), *_left_out(prepared)]
+
+
+def _left_out(prepared: PreparedSearch) -> Iterator[SearchWarning]:
+    rules, synonyms = prepared.applied.left_out, prepared.query.left_out
+    if rules:
+        message = (
+            f"rules may cost a search {MAX_SEARCH_COST}: those of lower precedence were left out, {_listed(rules)}"
+        )
+        yield SearchWarning("query", message)
+    if synonyms:
+        message = f"synonyms may add {MAX_ADDED_WORDS} words to a query: others were left out, of {_listed(synonyms)}"
+        yield SearchWarning("query", message)
+
+
+def _listed(rules: Sequence[str]) -> str:
+    more = len(rules) - MAX_LISTED
+    return ", ".join(rules[:MAX_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _without_hits(prepared: PreparedSearch, hits: Sequence[Hit]) -> dict[str, SearchWarning]:

@@ -15,24 +15,27 @@ from events.control import ControlState, fold_message
 from events.copy import REMEDY, ControlCopy
 from events.errors import Corrupt, LaterVersion
 from events.log import EventLog, Record
+from searchsvc.rules.rulebook import Rulebooks
 from searchsvc.state.serving import Serving
 
 
 class ControlFollower:
     """Keeps the serving state and the copy of CONTROL in step with the log.
 
+    rulebooks: what searches find the rules of what is served in
     structure_changed: set whenever indexes must be opened, closed or rebuilt
     """
 
-    def __init__(self, event_log: EventLog, copy: ControlCopy, serving: Serving) -> None:
+    def __init__(self, event_log: EventLog, copy: ControlCopy, serving: Serving, rulebooks: Rulebooks) -> None:
         self._log = event_log
         self._copy = copy
         self._serving = serving
+        self._rulebooks = rulebooks
         self.structure_changed = asyncio.Event()
 
     async def serve_copy(self) -> None:
         """Serve what the copy on disk holds, without the log."""
-        await self._serving.set_control(self._copy.state)
+        await self._serve(self._copy.state)
 
     async def replay(self) -> str:
         """Read CONTROL from its beginning, complete the copy and serve the result.
@@ -57,7 +60,7 @@ class ControlFollower:
                 f"CONTROL ends at {last_seq}, but {self._copy.path} holds {self._copy.seq}: the messages between are "
                 f"lost. {REMEDY}"
             )
-        await self._serving.set_control(state)
+        await self._serve(state)
         self.structure_changed.set()
         return reason
 
@@ -69,9 +72,14 @@ class ControlFollower:
             after = fold_message(before, record.data, record.seq)
             # The copy first: nothing may be served that could not be restored.
             await asyncio.to_thread(self._copy.confirm, record, after.chain)
-            await self._serving.set_control(after)
+            await self._serve(after)
             if _structure(before) != _structure(after):
                 self.structure_changed.set()
+
+    async def _serve(self, state: ControlState) -> None:
+        # Before searches see them: these may run on the event loop, and the rules may be thousands.
+        await asyncio.to_thread(self._rulebooks.prepare, state.indexes.values())
+        await self._serving.set_control(state)
 
 
 def _require_event(record: Record) -> None:

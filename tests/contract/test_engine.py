@@ -195,7 +195,7 @@ def test_a_synonym_of_several_words_is_a_phrase(reading: Reading) -> None:
     }
 
     def retrieved(text: str, operator: Operator = "all") -> tuple[Retrieved, Query]:
-        query = understand(text, reading.snapshot.lexicon, lambda first: synonyms.get(first, ()), tolerance=None)
+        query = understand(text, reading.snapshot.lexicon, lambda stems: synonyms.get(stems[0], ()), tolerance=None)
         return retrieve_by_rules(reading, query=query, operator=operator), query
 
     for text, expected in (

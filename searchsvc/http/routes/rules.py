@@ -42,8 +42,8 @@ async def put_rule(commands: Commands, index: str, rule: str, request: AnyReques
     stored = changed.index.rules.get(rule) if changed.index is not None else None
     if stored is None:
         return json_answer(RuleChangedAnswer(changed.seq, None))
-    conflicts = commands.conflicts(index, rule)
-    return json_answer(RuleChangedAnswer(changed.seq, RuleInfo.from_stored(stored, datetime.now(UTC)), conflicts))
+    conflicts, cost = await commands.examine_rule(index, rule)
+    return json_answer(RuleChangedAnswer(changed.seq, RuleInfo.from_stored(stored, datetime.now(UTC)), conflicts, cost))
 
 
 @delete(

@@ -9,6 +9,7 @@ import msgspec
 from events.index_control import StoredRule
 from events.rules import Action, Conditions, Rule
 from searchsvc.rules.conflicts import RuleConflict
+from searchsvc.rules.cost_checks import RuleCost
 
 
 class RuleInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,8 +104,10 @@ class RuleChangedAnswer(msgspec.Struct, frozen=True):
     seq: CONTROL sequence of the change
     rule: null if it was deleted
     conflicts: conflicts of this rule with others
+    cost: what it costs searches; null if it was deleted
     """
 
     seq: int
     rule: RuleInfo | None
     conflicts: list[RuleConflict] = []
+    cost: RuleCost | None = None

@@ -146,10 +146,36 @@ async def test_a_change_is_reverted_and_settings_are_not(tmp_path: Path) -> None
 
 
 @pytest.mark.anyio
-async def test_rules_that_want_the_same_rank_are_in_conflict(tmp_path: Path) -> None:
+async def test_rules_that_want_the_same_rank_are_in_conflict_and_cost_searches_together(tmp_path: Path) -> None:
     async with changing_shop(tmp_path) as shop:
-        assert shop.commands.conflicts("shop", "a") == []
-        assert shop.commands.conflicts("films", "a") == []
+        assert await shop.commands.examine_rule("shop", "a") == ([], None)
+        assert await shop.commands.examine_rule("films", "a") == ([], None)
         await shop.change("2", SetRule("a", Rule((PinAction("d1", 1),))), SetRule("b", Rule((PinAction("d2", 1),))))
-        (conflict,) = shop.commands.conflicts("shop", "a")
+        (conflict,), cost = await shop.commands.examine_rule("shop", "a")
         assert (conflict.rule, conflict.subject) == ("b", "documents d1 and d2 at rank 1")
+        assert cost is not None
+        assert (cost.search, cost.synonym_words) == (2, 0)
+
+
+@pytest.mark.anyio
+async def test_every_way_to_write_a_rule_refuses_one_that_costs_searches_too_much(tmp_path: Path) -> None:
+    most = Rule(tuple(HideAction(f"d{i}") for i in range(300)))
+    over = Rule(most.actions[:201])
+    async with changing_shop(tmp_path) as shop:
+        await shop.commands.set_rule("shop", "a", most, None, ADA)
+        written = await shop.commands.set_rule("shop", "b", Rule(over.actions[:200]), None, ADA)
+        with pytest.raises(InvalidInput) as refused:
+            await shop.commands.set_rule("shop", "b", over, None, ADA)
+        assert (refused.value.field, refused.value.value) == ("actions", 501)
+        with pytest.raises(InvalidInput):
+            await shop.drafts.save("shop", "spring", [SetRule("b", over)], None, ADA)
+        deleted = await shop.commands.delete_rule("shop", "a", None, ADA)
+        draft = await shop.drafts.save("shop", "spring", [SetRule("b", over)], None, ADA)
+        assert draft.edits == (SetRule("b", over),)
+        await shop.commands.set_rule("shop", "b", over, None, ADA)
+        with pytest.raises(InvalidInput):
+            await shop.commands.revert(deleted.seq, ADA, force=False)
+        await shop.commands.restore("shop", written.seq, "as_of", ADA)
+        assert set(shop.index.rules) == {"a", "b"}
+        with pytest.raises(InvalidInput):
+            await shop.drafts.publish("shop", "spring", ADA, force=True)

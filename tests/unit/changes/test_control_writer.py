@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -38,9 +39,11 @@ class Counted:
         self._shop = shop
         self._n_rivals = n_rivals
         self.n_decisions = 0
+        self.threads: list[threading.Thread] = []
 
     def decide(self, state: ControlState, stamp: EventStamp) -> ControlEvent:
         self.n_decisions += 1
+        self.threads.append(threading.current_thread())
         if self.n_decisions <= self._n_rivals:
             self._shop.log.rivals.append(
                 change(f"rival {self.n_decisions}", SetWeights({"phrase": float(self.n_decisions)}))
@@ -64,6 +67,8 @@ async def test_a_command_that_another_writer_overtakes_is_decided_again_on_what_
         command = Counted(shop, n_rivals=2)
         changed = await ControlWriter(shop.log, shop.serving, shop.clock).append(command)
         assert (command.n_decisions, changed.seq) == (3, 4)
+        # It may check thousands of rules, which must not hold the event loop.
+        assert threading.current_thread() not in command.threads
         assert changed.index is not None
         assert (changed.index.weights["phrase"], changed.index.weights["cosine"]) == (2.0, 3.0)
 

@@ -22,8 +22,10 @@ from events.learning import Learning, RampTrial, Trial
 from events.rules import BoostAction, Conditions, PinAction, QueryPattern, ReplaceWordsAction, Rule, SynonymAction
 from events.segments import Segment
 from searchsvc.changes.edit_checks import check_alone, check_on_documents, check_together, error_path, names_documents
+from searchsvc.rules.costs import MAX_SYNONYM_PAIRS
 from searchsvc.rules.rulebook import Rulebooks
 from tests.factories import engine, index_after, upsert
+from tests.rules import made_up_words
 
 PIN, LOST_PIN = Rule((PinAction("d1", 1),)), Rule((PinAction("lost", 1),))
 TRADE = Conditions(user_segment="trade")
@@ -118,6 +120,21 @@ def test_edits_that_do_not_fit_the_index_or_each_other_are_refused(
     with pytest.raises(error) as refused:
         check_together(index, index_after(before, edits), edits, Rulebooks().get(index))
     assert refused.value.field == field
+
+
+def test_an_index_may_have_so_many_pairs_of_synonyms_and_no_more() -> None:
+    texts = [made_up_words(chr(ord("a") + i), 400) for i in range(10)]
+    phrases = [word for words in texts for word in words][: MAX_SYNONYM_PAIRS // 50]
+    to = made_up_words("z", 50)
+    edit = SetRule(
+        "r", Rule(tuple(SynonymAction(of=tuple(phrases[i : i + 50]), to=to) for i in range(0, len(phrases), 50)))
+    )
+    index, more = index_after(), SetRule("s", synonym("one", to="more"))
+    check_together(index, index_after([edit]), [edit], Rulebooks().get(index))
+    with pytest.raises(InvalidInput) as refused:
+        check_together(index, index_after([edit, more]), [edit, more], Rulebooks().get(index))
+    assert (refused.value.field, refused.value.value) == ("actions", MAX_SYNONYM_PAIRS + 1)
+    assert "at most 200000 pairs" in str(refused.value.limit)
 
 
 def test_weights_of_before_a_trial_may_be_outside_of_bounds_that_came_since() -> None:

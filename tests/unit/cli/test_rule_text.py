@@ -17,7 +17,8 @@ from events.rules import (
     ReplaceWordsAction,
     SynonymAction,
 )
-from searchsvc.cli.rule_text import describe_action, describe_conditions, describe_effect
+from searchsvc.cli.rule_text import describe_action, describe_conditions, describe_cost, describe_effect
+from searchsvc.rules.cost_checks import RuleCost
 from searchsvc.rules.directives import Effect
 
 
@@ -45,6 +46,13 @@ def test_conditions_are_listed_and_a_rule_without_any_fires_always() -> None:
     assert describe_conditions(Conditions()) == "always"
     conditions = Conditions(context=("mobile",), filters="brand:x", user_segment="trade")
     assert describe_conditions(conditions) == "context mobile; filters brand:x; user_segment trade"
+
+
+def test_a_cost_is_told_with_what_it_may_be() -> None:
+    assert describe_cost(RuleCost(120, 500, 0, 100)) == "a search that just meets it costs 120 of 500"
+    assert describe_cost(RuleCost(0, 500, 7, 100)) == "a phrase has 7 of 100 words of synonyms"
+    assert describe_cost(RuleCost(1, 500, 7, 100)).count("; ") == 1
+    assert describe_cost(RuleCost(0, 500, 0, 100)) == "it costs searches nothing"
 
 
 def test_an_effect_names_only_what_it_did() -> None:

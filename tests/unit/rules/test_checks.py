@@ -72,6 +72,8 @@ def one_way(*pairs: tuple[str, str]) -> dict[str, Rule]:
         ([("tv", "television"), ("Televisions", "tv")], True),
         ([("tv", "flat screen"), ("flat screen", "monitor"), ("monitor", "TV")], True),
         ([("tv", "screen"), ("flat screen", "tv")], False),
+        ([("tv", "monitor"), ("tv", "screen"), ("screen", "monitor"), ("monitor", "panel")], False),
+        ([("tv", "screen"), ("screen", "panel"), ("panel", "screen")], True),
     ],
 )
 def test_one_way_synonyms_that_form_a_cycle_are_refused(pairs: list[tuple[str, str]], circle: bool) -> None:

@@ -19,11 +19,12 @@ from events.rules import (
     Rule,
     SynonymAction,
 )
+from searchsvc.analysis.understanding import MAX_ADDED_WORDS
 from searchsvc.rules.directives import Effect
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
-from tests.factories import NOW, FakeEmbedder
-from tests.rules import BANNER, when
+from tests.factories import NOW, FakeEmbedder, engine, serving, upsert, with_rules
+from tests.rules import BANNER, made_up_words, when
 from tests.searching import PIN, answer, hit_ids, shoe_shop
 
 
@@ -177,6 +178,42 @@ def test_the_answer_says_which_rules_did_what(tmp_path: Path) -> None:
     explanations = {hit.id: hit.explanation for hit in result.hits if hit.explanation is not None}
     assert [explanations[name].pinned_by for name in "deb"] == ["first", "later", None]
     assert [boost.factor for boost in explanations["b"].boosts] == [2.0]
+
+
+def test_rules_apply_in_order_until_they_cost_as_much_as_a_search_may(tmp_path: Path) -> None:
+    # No single one of them would have been refused.
+    filler = {
+        f"x{i}": Rule((PinAction("b", 1),) * 125, conditions=when(word), priority=1)
+        for i, word in enumerate(("red", "shoe", "boot", "sock"))
+    }
+    last = Rule((HideAction("a"),))
+    query = "red shoe boot sock"
+    within = answer(shoe_shop(tmp_path / "a", **{**filler, "x3": PIN, "last": last}), query, operator="any")
+    assert (within.warnings, "a" in hit_ids(within)) == ([], False)
+    beyond = answer(shoe_shop(tmp_path / "b", **filler, last=last, later=last), query, operator="any")
+    assert "a" in hit_ids(beyond)
+    assert [(warning.field, warning.message) for warning in beyond.warnings] == [
+        ("query", "rules may cost a search 500: those of lower precedence were left out, last, later")
+    ]
+
+
+def test_synonyms_that_would_add_more_words_than_a_query_may_have_are_left_out(tmp_path: Path) -> None:
+    words = made_up_words("w", MAX_ADDED_WORDS)
+    documents = [upsert(f"d{i}", f"red shoe {' '.join(words[i : i + 50])}") for i in range(0, len(words), 50)]
+    state = serving(engine(tmp_path, documents).snapshot())
+    rules = {f"r{i}": Rule((SynonymAction(of=("red",), to=words[i : i + 50]),)) for i in range(0, len(words), 50)}
+    full = answer(with_rules(state, rules), "red")
+    assert (full.warnings, len(full.terms[0].alternatives)) == ([], MAX_ADDED_WORDS)
+    left = answer(
+        with_rules(
+            state, {**rules, **{f"s{i}": Rule((SynonymAction(of=("shoe",), to=(words[i],)),)) for i in range(5)}}
+        ),
+        "red shoe",
+    )
+    assert [len(term.alternatives) for term in left.terms] == [MAX_ADDED_WORDS, 0]
+    assert [warning.message for warning in left.warnings] == [
+        "synonyms may add 200 words to a query: others were left out, of s0, s1, s2 and 2 more"
+    ]
 
 
 def test_neighbours_of_a_document_do_not_include_hidden_ones(tmp_path: Path) -> None:
