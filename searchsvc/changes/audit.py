@@ -72,7 +72,7 @@ class Audit:
         if not 1 <= seq <= self._history.seq:
             limit = f"1 to {self._history.seq}"
             raise NotFound(f"there is no change {seq}; allowed: {limit}", field="seq", value=seq, limit=limit)
-        return _entry(self._history.step(seq))
+        return describe_step(self._history.step(seq))
 
     def page(self, index: str, after: int, limit: int) -> AuditPage:
         """Return the first entries past a sequence, as many as fit a page.
@@ -86,7 +86,7 @@ class Audit:
         page = Page[AuditEntry](limit)
         last_seq = self._history.seq
         for step in self._history.steps(min(after, last_seq), last_seq):
-            entry = _entry(step)
+            entry = describe_step(step)
             if index in ("", entry.index) and not page.add(entry, len(msgspec.json.encode(entry))):
                 return AuditPage(page.items, page.items[-1].seq)
         return AuditPage(page.items, None)
@@ -100,7 +100,8 @@ class Audit:
         return difference(before, after)
 
 
-def _entry(step: HistoryStep) -> AuditEntry:
+def describe_step(step: HistoryStep) -> AuditEntry:
+    """Return the entry of a message."""
     event, record = step.event, step.record
     data = msgspec.Raw(bytes(record.data))
     if isinstance(event, Skipped):
