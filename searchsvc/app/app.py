@@ -12,7 +12,6 @@ import gc
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from events import data_folder
@@ -87,7 +86,8 @@ class App:
         config, shutdown, notes = self._config, self._shutdown, self._notes
         data = config.data_path
         data_folder.prepare(data)
-        _require_plausible_clock(data, datetime.now(UTC), accept=config.accept_clock)
+        # Before anything acts on it.
+        clock_guard.require_plausible(data, datetime.now(UTC), accept=config.accept_clock)
         if (data / INTERRUPTED_REPAIR).exists():
             raise Corrupt(f"a repair of {data} was interrupted: run `searchsvc events repair` again to continue it")
         log = open_log(config, shutdown)
@@ -185,11 +185,3 @@ class App:
         run(partial(upkeep.watch_clock, self._config.data_path, keyring, notes), "clock watch")
         ready = partial(upkeep.announce_ready, notes, log.serving, indexers, caught_up, connection.without_log)
         run(ready, "ready")
-
-
-def _require_plausible_clock(data: Path, now: datetime, *, accept: bool) -> None:
-    """Note the time. Raises Corrupt if it may be far ahead and is not accepted, before anything acts on it."""
-    ahead = clock_guard.describe_clock_ahead(data, now)
-    if ahead and not accept:
-        raise Corrupt(ahead)
-    clock_guard.record_use(data, now)

@@ -1,7 +1,8 @@
 """Asks before a clock that is far ahead destroys what has an age limit.
 
 With a wrong clock the log would drop its 90 days of behavior, and the keyring destroy every key of them. So the time is
-noted while a service runs, and one that is much later must be confirmed at a start.
+noted while a service runs, and one that is much later must be confirmed by whatever starts the log's server: a service,
+or a command on the folder of a stopped one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from events.errors import Corrupt
 from searchsvc.runtime.files import replace_private
 
 CLOCK_NAME: Final = "clock.json"
@@ -23,6 +25,19 @@ class _Use(msgspec.Struct, frozen=True):
     last_seen: datetime
 
 
+def require_plausible(folder: Path, now: datetime, *, accept: bool) -> None:
+    """Record that a folder is in use at a time. Blocks.
+
+    accept: the clock is right, however far ahead
+
+    Raises Corrupt, and records nothing, if it may be far ahead and is not accepted.
+    """
+    ahead = describe_clock_ahead(folder, now)
+    if ahead and not accept:
+        raise Corrupt(ahead)
+    record_use(folder, now)
+
+
 def describe_clock_ahead(folder: Path, now: datetime) -> str:
     """Return why the clock may be far ahead; '' if it is not. Blocks."""
     last_use = _last_use(folder)
@@ -30,8 +45,8 @@ def describe_clock_ahead(folder: Path, now: datetime) -> str:
         return ""
     return (
         f"the clock says {now:%Y-%m-%d %H:%M}, {(now - last_use).days} days after {folder} was in use last: behavior "
-        "and keys of shoppers that are older than 90 days would be destroyed. Set the clock; or, if it is right, start "
-        "once with `searchsvc serve --accept-clock`"
+        "and keys of shoppers that are older than 90 days would be destroyed. Set the clock; or, if it is right, give "
+        "--accept-clock once"
     )
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 
 from events import server
 from events.errors import SearchsvcError
 from events.jetstream.event_log import JetStreamEventLog, connect
+from searchsvc.app import clock_guard
 from searchsvc.runtime.config import Config
 
 
@@ -41,11 +43,13 @@ async def reading_log(config: Config) -> AsyncIterator[JetStreamEventLog]:
 def own_server(config: Config) -> Iterator[server.NatsServer | None]:
     """Run the log's server of a stopped service; yields None if a server is configured instead.
 
-    Raises Unavailable if the service is running.
+    Raises Unavailable if the service is running, and Corrupt if the clock may be far ahead and is not accepted: the
+    server drops what is too old as soon as it runs.
     """
     if config.nats.url:
         yield None
         return
+    clock_guard.require_plausible(config.data_path, datetime.now(UTC), accept=config.accept_clock)
     nats = server.start(config.data_path, port=config.nats.port, ingest_password=config.nats.ingest_password)
     try:
         yield nats

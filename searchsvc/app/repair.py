@@ -73,7 +73,7 @@ class RepairReport(msgspec.Struct):
 def repair_log(config: Config) -> RepairReport:
     """Rebuild the log of a stopped service. Blocks. An interrupted repair is continued.
 
-    Raises Unavailable if the service is running.
+    Raises Unavailable if the service is running, and Corrupt if the clock may be far ahead and is not accepted.
     """
     data = config.data_path
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -84,11 +84,8 @@ def repair_log(config: Config) -> RepairReport:
         report = msgspec.json.decode(marker.read_bytes(), type=RepairReport)
         archive = Path(report.archive)
     else:
-        nats = server.start(data)
-        try:
-            asyncio.run(_salvage(config, nats, archive, report))
-        finally:
-            nats.stop()
+        with own_server(config) as nats_server:
+            asyncio.run(_salvage(config, nats_server, archive, report))
         for _ in read_archive(archive):  # raises before anything is changed
             pass
         replace_private(marker, msgspec.json.encode(report))
@@ -107,7 +104,7 @@ async def _import(config: Config, nats: server.NatsServer | None, archive: Path)
         return await import_archive(event_log, config.data_path, archive)
 
 
-async def _salvage(config: Config, nats: server.NatsServer, file: Path, report: RepairReport) -> None:
+async def _salvage(config: Config, nats: server.NatsServer | None, file: Path, report: RepairReport) -> None:
     """Write everything that can be read to an archive."""
     catalog = CatalogFold()
     async with writing_log(config, nats) as event_log:

@@ -14,7 +14,7 @@ from events import data_folder, server
 from events.streams import StreamName
 from searchsvc.app.archives import EXPORTED_STREAMS, Counts, export_log, import_archive
 from searchsvc.app.log_clients import own_server, reading_log, writing_log
-from searchsvc.cli.options import json_option, load_log_config, log_options
+from searchsvc.cli.options import accept_clock_option, json_option, load_log_config, log_options
 from searchsvc.cli.output import describe_counts, print_answer, say
 from searchsvc.runtime.config import Config
 
@@ -39,15 +39,18 @@ def export(
 @click.command("import")
 @log_options
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@accept_clock_option
 @json_option
-def import_(data_dir: str | None, config_file: Path | None, file: Path, as_json: bool) -> None:
+def import_(
+    data_dir: str | None, config_file: Path | None, file: Path, accept_clock: bool | None, as_json: bool
+) -> None:
     """Put the messages of FILE into the log of a stopped service.
 
     FILE was written by `events export`, or is a service's own control.ndjson. CONTROL keeps its sequences: what the log
     has must be the beginning of what FILE has. Every other stream must be empty; its checkpoints, and the indexes,
     which name its sequences, are rebuilt at the next start (vectors are not encoded again).
     """
-    config = load_log_config(config_file, data_dir)
+    config = load_log_config(config_file, data_dir, accept_clock)
     data_folder.prepare(config.data_path)
     with own_server(config) as nats:
         counts = asyncio.run(_import(config, nats, file))

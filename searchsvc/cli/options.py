@@ -32,14 +32,22 @@ config_option = click.option(
 data_dir_option = click.option("--data-dir", help="Data folder of the service.")
 
 
+accept_clock_option = click.option(
+    "--accept-clock", is_flag=True, default=None, help="The clock is right, however long the service was off."
+)
+
+
 def log_options(command: Command) -> Command:
     """Add the options that say where the log is: `data_dir` and `config_file`."""
     return data_dir_option(config_option(command))
 
 
-def load_log_config(config_file: Path | None, data_dir: str | None) -> Config:
-    """Load the configuration of a command that reads a data folder. Raises Corrupt if that is of another format."""
-    config = load_config(config_file, {"data_dir": data_dir}).config
+def load_log_config(config_file: Path | None, data_dir: str | None, accept_clock: bool | None = None) -> Config:
+    """Load the configuration of a command that reads a data folder. Raises Corrupt if that is of another format.
+
+    accept_clock: None for what the other sources of the configuration say
+    """
+    config = load_config(config_file, {"data_dir": data_dir, "accept_clock": accept_clock}).config
     data_folder.require_format(config.data_path)
     return config
 

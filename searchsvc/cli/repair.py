@@ -7,14 +7,15 @@ from pathlib import Path
 import rich_click as click
 
 from searchsvc.app.repair import repair_log
-from searchsvc.cli.options import json_option, load_log_config, log_options
+from searchsvc.cli.options import accept_clock_option, json_option, load_log_config, log_options
 from searchsvc.cli.output import describe_counts, print_json, say
 
 
 @click.command()
 @log_options
+@accept_clock_option
 @json_option
-def repair(data_dir: str | None, config_file: Path | None, as_json: bool) -> None:
+def repair(data_dir: str | None, config_file: Path | None, accept_clock: bool | None, as_json: bool) -> None:
     """Rebuild the log of a stopped service after a loss was reported.
 
     CONTROL comes from its copy and the store, everything else from what the store can still read, and documents that
@@ -22,7 +23,7 @@ def repair(data_dir: str | None, config_file: Path | None, as_json: bool) -> Non
     listed.
     Messages get new sequences, so indexes are rebuilt at the next start (vectors are not encoded again).
     """
-    config = load_log_config(config_file, data_dir)
+    config = load_log_config(config_file, data_dir, accept_clock)
     if config.nats.url:
         raise click.ClickException("nats.url is set: the store belongs to that server, and is repaired there")
     report = repair_log(config)

@@ -19,7 +19,7 @@ from events.tasks import end
 from searchsvc.app.app import App
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.data import import_documents
-from searchsvc.cli.options import Command, config_option, data_dir_option
+from searchsvc.cli.options import Command, accept_clock_option, config_option, data_dir_option
 from searchsvc.cli.output import say
 from searchsvc.cli.sample import sample_catalogue
 from searchsvc.http.api import build_api
@@ -59,15 +59,12 @@ def service_options(command: Command) -> Command:
     """Add the options of every command that runs the service."""
     host_option = click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
     port_option = click.option("--port", type=int, help="Port to listen on; 0 takes a free one.  [default: 8000]")
-    return config_option(data_dir_option(host_option(port_option(command))))
+    return config_option(data_dir_option(host_option(port_option(accept_clock_option(command)))))
 
 
 @click.command()
 @service_options
 @click.option("--worker/--no-worker", default=None, help="Run the worker in this process, or not.  [default: worker]")
-@click.option(
-    "--accept-clock", is_flag=True, default=None, help="The clock is right, however long the service was off."
-)
 def serve(
     config_file: Path | None,
     data_dir: str | None,
@@ -90,11 +87,13 @@ def demo(
     data_dir: str | None,
     host: str | None,
     port: int | None,
+    accept_clock: bool | None,
     file: Path | None,
     index: str | None,
 ) -> None:
     """Run the service with a catalogue: FILE (NDJSON, also .gz), or a made-up one of 3,000 products."""
-    config = load_config(config_file, {"data_dir": data_dir, "host": host, "port": port}).config
+    flags = {"data_dir": data_dir, "host": host, "port": port, "accept_clock": accept_clock}
+    config = load_config(config_file, flags).config
     name = index or (index_name(file) if file else "demo")
 
     async def load(url: str) -> None:

@@ -11,15 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from shutil import which
 
 import pytest
 
 from benchmarks.running import call
-from events import server
+from events import data_folder, server
 from events.jetstream.event_log import connect
 from events.log import Entry
+from searchsvc.app.clock_guard import record_use
 from searchsvc.cli.data import import_documents
 from searchsvc.cli.sample import sample_catalogue
 from tests.command_line import run
@@ -212,6 +214,25 @@ def test_a_change_of_a_later_version_holds_back_changes_and_no_search(
     assert service.call("PUT", "/v1/indexes/shop/weights", change)[0] == 503
     event = {"id": "e", "type": "click", "index": "shop", "document_id": "x"}
     assert service.call("POST", "/v1/events", {"events": [event]})[0] == 202
+
+
+@pytest.mark.parametrize("command", ["import", "repair"])
+def test_a_command_on_a_stopped_service_asks_if_the_clock_is_far_ahead(tmp_path: Path, command: str) -> None:
+    folder, archive = tmp_path / "data", tmp_path / "log.ndjson"
+    archive.touch()
+    data_folder.prepare(folder)
+    server.start(folder).stop()
+    record_use(folder, datetime.now(UTC) - timedelta(days=400))
+    before = sorted(path.name for path in folder.iterdir())
+    words = ("events", command, "--data-dir", str(folder), *([str(archive)] if command == "import" else []))
+    refused = run(*words)
+    assert (refused.status, "400 days after" in refused.stderr) == (1, True), refused.stderr
+    assert "--accept-clock" in refused.stderr
+    assert sorted(path.name for path in folder.iterdir()) == before, "the log's server was not started"
+    accepted = run(*words, "--accept-clock")
+    assert accepted.status == 0, accepted.stderr
+    # It was right: nobody asks again.
+    assert run(*words).status == 0
 
 
 def test_what_is_answered_202_was_fsynced_before(start_service: Start, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from events.errors import Corrupt
 from searchsvc.app import clock_guard
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -49,3 +50,13 @@ def test_a_damaged_note_is_no_note(tmp_path: Path) -> None:
     assert clock_guard.describe_clock_ahead(tmp_path, NOW) == ""
     clock_guard.record_use(tmp_path, NOW)
     assert clock_guard.describe_clock_ahead(tmp_path, NOW + timedelta(days=31))
+
+
+def test_a_clock_far_ahead_is_refused_and_not_recorded_until_it_is_accepted(tmp_path: Path) -> None:
+    clock_guard.require_plausible(tmp_path, NOW, accept=False)
+    later = NOW + timedelta(days=400)
+    for _ in range(2):
+        with pytest.raises(Corrupt, match="--accept-clock"):
+            clock_guard.require_plausible(tmp_path, later, accept=False)
+    clock_guard.require_plausible(tmp_path, later, accept=True)
+    clock_guard.require_plausible(tmp_path, later, accept=False)
