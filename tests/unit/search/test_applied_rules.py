@@ -222,3 +222,13 @@ def test_neighbours_of_a_document_do_not_include_hidden_ones(tmp_path: Path) -> 
     request = SearchRequest(like="e")
     result = searcher.search(shoe_shop(tmp_path, **rules), "shop", request, query_id="q", now=NOW).answer
     assert sorted(hit_ids(result)) == ["a", "c", "d", "f"]
+
+
+def test_a_product_of_hundreds_of_factors_stays_within_its_bounds(tmp_path: Path) -> None:
+    rules = {"up": Rule((BoostAction(100.0),) * 200), "down": Rule((BuryAction(0.01),) * 200, priority=-1)}
+    (hit, *_) = answer(shoe_shop(tmp_path / "a", up=rules["up"]), explain=True).hits
+    assert hit.explanation is not None
+    assert hit.explanation.rule_factor == 100.0
+    (hit, *_) = answer(shoe_shop(tmp_path / "b", **rules), explain=True).hits
+    assert hit.explanation is not None
+    assert hit.explanation.rule_factor == 0.01
