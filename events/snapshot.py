@@ -220,7 +220,7 @@ async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: d
                 f"but {mark.seq}, of {mark.timestamp:%Y-%m-%d %H:%M}, is too young "
                 f"to have left: {mark.seq} to {position.first_seq - 1} are missing"
             )
-    if record is None and checkpoint.seq >= position.first_seq:
+    if record is None and checkpoint.seq and checkpoint.seq >= position.first_seq:
         raise Corrupt(f"{stream} {checkpoint.seq} was read before and is missing")
 
 

@@ -76,7 +76,7 @@ def repair_log(config: Config) -> RepairReport:
     Raises Unavailable if the service is running, and Corrupt if the clock may be far ahead and is not accepted.
     """
     data = config.data_path
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     damaged_store, archive = data / f"nats-damaged-{stamp}", data / f"repair-{stamp}.ndjson"
     report, marker = RepairReport(damaged_store=str(damaged_store), archive=str(archive)), data / INTERRUPTED_REPAIR
     if marker.exists():

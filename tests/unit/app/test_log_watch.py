@@ -75,6 +75,15 @@ async def test_the_newest_behavior_is_missed_although_nobody_had_read_it(tmp_pat
 
 
 @pytest.mark.anyio
+async def test_a_stream_that_was_empty_lacks_nothing(tmp_path: Path) -> None:
+    log = MemoryEventLog()
+    await run_watch(log, tmp_path)
+    await run_watch(log, tmp_path)
+    await log.append("BEHAVIOR", Entry("behavior.shop", encode(BehaviorBatch(events=[click("a", None)]))))
+    await run_watch(log, tmp_path)
+
+
+@pytest.mark.anyio
 async def test_a_replaced_document_is_not_a_loss(tmp_path: Path) -> None:
     log = MemoryEventLog()
     await write(log, "a", "b")
