@@ -78,6 +78,11 @@ class NatsServer:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def pid(self) -> int | None:
+        """Process id of the server; None before it is started."""
+        return self._process.pid if self._process is not None else None
+
+    @property
     def end_report(self) -> str:
         """Exit status of a server that ended, and the last lines it logged."""
         status = self._process.returncode if self._process is not None else None

@@ -170,7 +170,8 @@ async def take_checkpoint(event_log: EventLog, stream: StreamName, lives: IndexL
     lives: of all indexes
     """
     subjects = [life.catalog_subject for life in (*lives.existing, *lives.deleted)] if stream == "CATALOG" else []
-    # Counted first: what is removed meanwhile is in neither number.
+    # What changes meanwhile may hide a loss of as many messages, but nothing whole is taken for lost.
+    n_before = (await event_log.position(stream)).count
     counts = await event_log.counts(stream, subjects)
     position = await event_log.position(stream)
     record = await event_log.get(stream, position.last_seq) if position.last_seq else None
@@ -179,7 +180,7 @@ async def take_checkpoint(event_log: EventLog, stream: StreamName, lives: IndexL
         position.created,
         position.last_seq,
         digest(record) if record is not None else "",
-        position.count,
+        min(n_before, position.count),
         counts=counts,
     )
 

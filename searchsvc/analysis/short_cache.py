@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 
 T = TypeVar("T")
 
-# A longer text is computed each time: no word of an index is as long.
-MAX_CACHED_CHARS: Final = 100
+# A longer text is computed each time: no word of an index is as long, and no value.
+MAX_CACHED_CHARS: Final = 200
 
 
 def short_cache(max_entries: int) -> Callable[[Callable[[str], T]], Callable[[str], T]]:

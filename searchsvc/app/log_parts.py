@@ -71,7 +71,7 @@ def open_log(config: Config, shutdown: Shutdown) -> LogParts:
     )
     memory = RoomGuard(
         f"the memory of {memory_bytes / 1e6:.0f} MB (memory.limit_mb)",
-        partial(memory_usage, memory_bytes),
+        partial(memory_usage, memory_bytes, lambda: nats.pid if nats is not None else None),
         warn_share=config.memory.warn_share,
         stop_share=config.memory.stop_share,
         enough_bytes=0,

@@ -107,6 +107,8 @@ class LogWatch:
             try:
                 await require_checkpoint(self._log, checkpoint, datetime.now(UTC))
                 return
+            except LaterVersion:
+                return  # it is compared again when the next one is due
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
 

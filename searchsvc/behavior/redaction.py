@@ -18,13 +18,17 @@ _ENDINGS: Final = (
 )
 _OPEN: Final = r"\s*[(\[{<]\s*"
 _CLOSE: Final = r"\s*[)\]}>]\s*"
-_AT: Final = rf"(?:\s?[@\uff20\ufe6b]\s?|{_OPEN}(?:at|@|ät|arroba){_CLOSE}|\s+at\s+)"
+_CLEAR_AT: Final = rf"(?:\s?[@\uff20\ufe6b]\s?|{_OPEN}(?:at|@|ät|arroba){_CLOSE})"
+# Before a domain that is written as usual, "at" may be a shop, laptop at amazon.de, but not one where people have mail.
+_MAIL: Final = "aol|fastmail|gmail|gmx|googlemail|hotmail|icloud|live|mail|outlook|proton|protonmail|web|yahoo|ymail"
+_AT: Final = rf"(?:{_CLEAR_AT}|\s+at\s+)"
 _DOT: Final = rf"(?:{_OPEN}(?:dot|punkt|\.){_CLOSE}|\s+(?:dot|punkt)\s+|\s\.\s)"
 _EMAIL: Final = re.compile(
     rf"""(?<![\w.+-])[\w.+-]++(?:
         @[\w-]+(?:\.[\w-]+)+
       | {_AT}[\w-]+(?:(?:\.|{_DOT})[\w-]+)*?{_DOT}(?:{_ENDINGS})(?![\w-])
-      | {_AT}(?:[\w-]+\.)+[^\W\d_]{{2,}}(?![\w-])
+      | {_CLEAR_AT}(?:[\w-]+\.)+[^\W\d_]{{2,}}(?![\w-])
+      | \s+at\s+(?:{_MAIL})\.[^\W\d_]{{2,}}(?![\w-])
     )""",
     re.VERBOSE | re.IGNORECASE,
 )

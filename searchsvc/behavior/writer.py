@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -86,10 +86,10 @@ class BehaviorWriter:
         self._n_shed = 0
         # Rankings and requests since writing failed; 0 while it works.
         self._n_failed = 0
-        # A write that failed may have been stored all the same, also one of the process before this one.
-        self._n_unsure = 1
+        # Writes whose outcome is unknown, also one of the process before this one, and those that were looked up since.
+        self._n_unknown_outcomes = 1
         self._n_looked_up = 0
-        self._looking_up = asyncio.Lock()
+        self._looking_up: asyncio.Task[None] | None = None
 
     def offer(self, ranking: RankingShown) -> None:
         """Queue a ranking, or shed it if the outbox is full. Never blocks, never raises."""
@@ -107,6 +107,8 @@ class BehaviorWriter:
         all or none. Raises Overloaded if too many wait; Unavailable if the log is away, and then they may or may not
         be stored.
         """
+        if self._closing:
+            raise Unavailable("the service is stopping", retry_after_s=1.0)
         await self._look_up()
         unstored = {event.id: event for event in interactions if not self._state.has_stored(event.id)}
         waited_for = {self._pending[event_id] for event_id in unstored if event_id in self._pending}
@@ -125,21 +127,30 @@ class BehaviorWriter:
         await asyncio.gather(*map(asyncio.shield, waited_for))
 
     async def _look_up(self) -> None:
-        """After a write that failed, wait until what the log has since then is read, for some seconds at most.
+        """Wait until this process has read everything that BEHAVIOR holds, at most `LOOK_UP_TIMEOUT_S`.
 
-        Its events may be sent again, and are stored once only if it is known which of them are stored already. Raises
-        Unavailable.
+        Otherwise an event whose acknowledgement was lost would be stored again. Raises Unavailable.
         """
-        async with self._looking_up:
-            n_unsure = self._n_unsure
-            if self._n_looked_up == n_unsure:
-                return
-            position = await self._log.position("BEHAVIOR")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_UP_TIMEOUT_S):
-                    while position.count and self._state.seq < position.last_seq:  # noqa: ASYNC110 - nothing tells of it
-                        await asyncio.sleep(LOOK_UP_EVERY_S)
-            self._n_looked_up = n_unsure
+        while self._n_looked_up != self._n_unknown_outcomes:
+            if self._looking_up is None or self._looking_up.done():
+                self._looking_up = asyncio.create_task(self._read_through(), name="look up events")
+            # Shared by all callers: a log that hangs keeps each of them as long as one.
+            await asyncio.shield(self._looking_up)
+
+    async def _read_through(self) -> None:
+        n_unknown_outcomes = self._n_unknown_outcomes
+        position = await self._log.position("BEHAVIOR")
+        until = time.monotonic() + LOOK_UP_TIMEOUT_S
+        while position.count and self._state.seq < position.last_seq and not self._closing:
+            if time.monotonic() > until:
+                log.warning(
+                    "BEHAVIOR is read up to %d of %d: an event may be stored twice, and counts once",
+                    self._state.seq,
+                    position.last_seq,
+                )
+                break
+            await asyncio.sleep(LOOK_UP_EVERY_S)
+        self._n_looked_up = n_unknown_outcomes
 
     @property
     def counts(self) -> OutboxCounts:
@@ -233,8 +244,6 @@ class BehaviorWriter:
         if not self._n_failed:
             log.warning("events cannot be written: %s", error)
         self._n_failed += len(rankings) + len(requests)
-        if not isinstance(error, StorageFull):  # then nothing was stored
-            self._n_unsure += 1
         for request in requests:
             self._drop_pending(request)
             request.stored.set_exception(type(error)(error.message, retry_after_s=error.retry_after_s))
@@ -253,9 +262,10 @@ class BehaviorWriter:
                 await self._log.append("BEHAVIOR", entry)
                 return
             except StorageFull:
-                raise
+                raise  # nothing was stored by this attempt
             except Unavailable:
                 # The outcome is unknown: the same message id makes the retry safe.
+                self._n_unknown_outcomes += 1
                 if attempt == APPEND_ATTEMPTS:
                     raise
                 await asyncio.sleep(0.05 * attempt)

@@ -65,8 +65,10 @@ def check_lines(lines: Iterable[bytes]) -> ExportSummary:
         if entry.chain != link(summary.chain, data):
             raise Corrupt(f"line {number}: change {number}, or one before it, was altered")
         state = _require_told_by_event(entry, state, f"line {number}")
-        line_chain = link(summary.line_chain, line.rstrip(b"\n").rpartition(_LINE_CHAIN)[0])
-        if entry.line_chain != line_chain:
+        body = line.rpartition(_LINE_CHAIN)[0]
+        line_chain = link(summary.line_chain, body)
+        # Nothing may follow the chain, either.
+        if line != body + _LINE_CHAIN + line_chain.encode() + b'"}\n':
             raise Corrupt(f"line {number}: timestamp or line_chain, or a line before it, was altered")
         summary = ExportSummary(number, entry.chain, line_chain)
     return summary

@@ -166,12 +166,15 @@ def _lines(source: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the lines of NDJSON, or the items of a JSON array as lines, for which all of it is read."""
     lines = iter(source)
     for first in lines:
-        if first.removeprefix(BOM_UTF8).lstrip().startswith(b"["):
+        text = first.removeprefix(BOM_UTF8).strip()
+        if text.startswith(b"["):
             text = b"".join([first, *lines])
-            yield from (item + b"\n" for item in items_of_array(text) or text.split(b"\n"))
+            items = items_of_array(text)
+            yield from text.splitlines(keepends=True) if items is None else [item + b"\n" for item in items]
         else:
             yield first
-            yield from lines
+            if text:
+                yield from lines
 
 
 def _wait_until_searchable(client: ServiceClient, catalog_seq: int, report: ImportReport, progress: Progress) -> None:

@@ -17,13 +17,13 @@ import struct
 import threading
 import unicodedata
 from collections.abc import Collection, Sequence
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import regex
 
 from searchsvc.analysis.analyzer import analyze
 from searchsvc.analysis.numbers import read_number
+from searchsvc.analysis.short_cache import short_cache
 from searchsvc.engines.dates import epoch_seconds
 
 Number = int | float
@@ -65,7 +65,7 @@ class TextReadings(NamedTuple):
     truth: bool | None
 
 
-@lru_cache(maxsize=20_000)
+@short_cache(20_000)
 def read_text(text: str) -> TextReadings:
     """Read a text by itself."""
     truth = _TRUTHS.get(text.casefold()) if len(text) <= len("false") else None
@@ -146,7 +146,7 @@ def beginnings_of(query: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys("".join(words) for words in (apart, joined) if words))
 
 
-@lru_cache(maxsize=100_000)
+@short_cache(100_000)
 def words_of(text: str) -> str:
     """Return the words of a value as `beginnings_of` does, with a space between both spellings; '' if it has none."""
     return " ".join(beginnings_of(text))

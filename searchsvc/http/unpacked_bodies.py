@@ -60,12 +60,15 @@ class _Unpacking:
         self._stream = zlib.decompressobj(_GZIP_BITS)
         self._packed = b""
         self._is_empty = self._has_more = True
+        self._is_whole = False
 
     async def __call__(self) -> HTTPReceiveMessage:
         if self._encoding not in _GZIP:
             limit = "gzip, or none"
             reason = f"the header Content-Encoding is {self._encoding[:80]!r}; allowed: {limit}"
             raise UnsupportedEncoding(reason, field="Content-Encoding", value=self._encoding, limit=limit)
+        if self._is_whole:
+            return cast("HTTPReceiveMessage", await self._receive())
         while True:
             if self._has_more and not self._packed:
                 message = cast("HTTPReceiveMessage", await self._receive())
@@ -82,6 +85,7 @@ class _Unpacking:
             if is_last and not (self._stream.eof or self._is_empty):
                 raise InvalidInput("the body ends before its gzip does", limit="a whole body")
             if body or is_last:
+                self._is_whole = is_last
                 return {"type": "http.request", "body": body, "more_body": not is_last}
 
     def _next_piece(self) -> bytes:

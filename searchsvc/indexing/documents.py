@@ -57,21 +57,22 @@ def parse_documents(body: bytes) -> Iterator[AcceptedDocument | RefusedDocument]
 
     Some editors begin a file with a byte order mark, and files may be put together.
     """
-    for number, line in enumerate(items_of_array(body) or body.split(b"\n"), start=1):
+    items = items_of_array(body)
+    for number, line in enumerate(body.split(b"\n") if items is None else items, start=1):
         text = line.removeprefix(BOM_UTF8).strip()
         if text:
             yield parse_document(number, text)
 
 
-def items_of_array(body: bytes) -> list[bytes]:
-    """Return the items of a JSON array, each on one line; none if the bytes are no array or an empty one."""
+def items_of_array(body: bytes) -> list[bytes] | None:
+    """Return the items of a JSON array, each on one line; None if the bytes are no array."""
     text = body.removeprefix(BOM_UTF8)
     if not text.lstrip().startswith(b"["):
-        return []
+        return None
     try:
         return [msgspec.json.format(item, indent=-1) for item in _array_decoder.decode(text)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return []
+        return None
 
 
 def check_signals(document: AcceptedDocument, settings: IndexSettings) -> RefusedDocument | None:

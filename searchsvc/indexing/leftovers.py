@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from events.errors import Unavailable
+from events.errors import LaterVersion, Unavailable
 from events.index_lives import IndexLives
 from events.log import EventLog
 from events.streams import StreamName
@@ -43,12 +43,12 @@ class Leftovers:
         while True:
             try:
                 await self.remove()
-            except Unavailable as error:
+            except (Unavailable, LaterVersion) as error:
                 log.info("what deleted indexes left in the log stays for now: %s", error)
             await asyncio.sleep(EVERY_S)
 
     async def remove(self) -> None:
-        """Remove what is due. Raises Unavailable."""
+        """Remove what is due. Raises Unavailable, Corrupt and LaterVersion."""
         await self._lives.update(self._log)
         due_before = self._clock() - KEPT_FOR
         due = [life for life in self._lives.deleted if life.deleted_at is not None and life.deleted_at <= due_before]
@@ -56,9 +56,11 @@ class Leftovers:
         await self._purge_all("SIGNALS", [subject for life in due for subject in life.signals_subjects])
 
     async def _purge_all(self, stream: StreamName, subjects: Sequence[str]) -> None:
-        for subject in await self._log.counts(stream, subjects):
-            await self._purge(stream, subject)
-            log.info("%s: messages of %s were removed, because the index was deleted", stream, subject)
+        for subject, n in (await self._log.counts(stream, subjects)).items():
+            # The newest message of the stream stays.
+            if n > 1 or await self._log.last_seq(stream, subject) != (await self._log.position(stream)).last_seq:
+                await self._purge(stream, subject)
+                log.info("%s: messages of %s were removed, because the index was deleted", stream, subject)
 
     async def _purge(self, stream: StreamName, subject: str) -> None:
         """Remove the messages of a subject, but for the newest message of the stream, which followers wait for."""

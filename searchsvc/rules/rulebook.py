@@ -226,7 +226,9 @@ class Rulebooks:
 
     def drop_others(self, indexes: Collection[str]) -> None:
         """Forget the books of all indexes but these."""
-        self._books = {name: books for name, books in self._books.items() if name in indexes}
+        # Other threads add books meanwhile.
+        for name in set(self._books) - set(indexes):
+            self._books.pop(name, None)
 
 
 def sort_by_precedence(rules: Iterable[PreparedRule]) -> list[PreparedRule]:

@@ -6,6 +6,7 @@ after space was freed until it is restarted. A process that takes more memory th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -80,15 +81,15 @@ class MemoryUsage(msgspec.Struct, frozen=True):
     free: int
 
 
-def memory_usage(total: int) -> MemoryUsage:
-    """Measure the memory that this process and its children use. Blocks.
+def memory_usage(total: int, child_pid: Callable[[], int | None]) -> MemoryUsage:
+    """Measure the memory that this process and a child use. Blocks.
 
     Pages of files do not count: the system takes them back when it needs them.
 
     total: bytes that they may use
+    child_pid: gives the process id of the child; None while there is none
     """
-    own = psutil.Process()
-    return MemoryUsage(total, max(0, total - sum(_private_bytes(process) for process in (own, *own.children()))))
+    return MemoryUsage(total, max(0, total - _private_bytes(os.getpid()) - _private_bytes(child_pid())))
 
 
 def available_memory() -> int:
@@ -100,9 +101,11 @@ def available_memory() -> int:
     return min(limits)
 
 
-def _private_bytes(process: psutil.Process) -> int:
+def _private_bytes(pid: int | None) -> int:
+    if pid is None:
+        return 0
     try:
-        memory = process.memory_info()
+        memory = psutil.Process(pid).memory_info()
     except psutil.Error:
         return 0  # it has ended
     return int(memory.rss - getattr(memory, "shared", 0))

@@ -21,6 +21,7 @@ from tests.running import RunningService
 # A client waits no longer for an answer, and asks again.
 CALL_TIMEOUT_S: Final = 30.0
 RETRY_S: Final = 0.1
+INSIST_S: Final = 300.0
 # What may be tried again: no answer, too many requests, a part is away, the disk is full.
 RETRIED: Final = (0, 429, 503, 507)
 
@@ -87,10 +88,14 @@ class Arena:
     def insist(
         self, method: str, path: str, body: object = None, *, accepted: tuple[int, ...] = (200,)
     ) -> tuple[int, Any]:
-        """Send a request until it is accepted, as a client does; return (status, decoded answer)."""
+        """Send a request until it is accepted, as a client does; return (status, decoded answer).
+
+        Raises Unavailable if it is refused, or not accepted for minutes, which is noted as a violation.
+        """
+        deadline = time.monotonic() + INSIST_S
         while (outcome := self.call(method, path, body))[0] not in accepted:
             status, answer = outcome
-            if status not in RETRIED:
+            if status not in RETRIED or time.monotonic() > deadline:
                 self.violated(f"{method} {path} was answered {status}: {answer}")
                 raise Unavailable(f"{method} {path} was answered {status}")
             time.sleep(RETRY_S)

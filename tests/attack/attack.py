@@ -82,10 +82,9 @@ class _Attack:
         try:
             while time.monotonic() < until and not self.arena.violations:
                 made[self._attack_once()] += 1
-        except Unavailable as error:
-            self.arena.violated(f"the service does not start: {error}")
-        else:
             self._compare()
+        except Unavailable as error:
+            self.arena.violated(f"the service does not start, or a request is not answered: {error}")
         judge(self.arena, self.limits, self.probe, self.watch, self.shoppers)
         return self._outcome(seed, seconds, made)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -104,6 +105,17 @@ class Watch(Client):
         time.sleep(0.2)
 
 
+def _ready(samples: list[HealthSample]) -> Iterator[tuple[HealthSample, float]]:
+    """Yield each sample that said ready, and when the first of those in a row before it was asked."""
+    ready_since: float | None = None
+    for sample in samples:
+        if sample.status != "ready":
+            ready_since = None
+            continue
+        ready_since = sample.asked if ready_since is None else ready_since
+        yield sample, ready_since
+
+
 def judge(arena: Arena, limits: Limits, probe: Probe, watch: Watch, shoppers: list[Shopper]) -> None:
     """Note each promise about time and memory that was broken."""
     for stall in probe.stalls:
@@ -116,10 +128,11 @@ def judge(arena: Arena, limits: Limits, probe: Probe, watch: Watch, shoppers: li
             arena.violated(f"{description}, {stall.ended - over:.1f} s of it after the end of the attack")
         wrong = [
             sample
-            for sample in watch.samples
-            if sample.status == "ready"
-            and stall.started + limits.named_s < sample.asked
+            for sample, ready_since in _ready(watch.samples)
+            if stall.started + limits.named_s < sample.asked
             and sample.answered < stall.ended - RESUME_S
+            # The next attack may come before what waited is tried again.
+            and sample.answered > ready_since + RESUME_S
         ]
         if wrong:
             arena.violated(f"{description}; health said ready {len(wrong)} times {limits.named_s:g} s after it began")

@@ -49,6 +49,9 @@ def test_addresses_and_numbers_are_redacted(typed: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "typed",
     [
+        "laptop at amazon.de",
+        "sony a7 at bhphoto.com",
+        "led strip at 12.vdc",
         "hp ce505a toner",
         "4006381333931",
         "0012345678905",

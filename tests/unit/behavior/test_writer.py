@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from events.codec import decode_behavior
-from events.errors import Overloaded, Unavailable
+from events.errors import Overloaded, StorageFull, Unavailable
 from events.log import Entry, Record
 from events.memory import MemoryEventLog
 from events.streams import StreamName
@@ -39,13 +39,19 @@ class ForgetfulLog(MemoryEventLog):
     """Stores the first messages, and raises Unavailable all the same: the acknowledgement is lost.
 
     n_lost: how many are left.
+    is_full_from: the append, from 1, from which on StorageFull is raised.
     """
 
     def __init__(self, n_lost: int) -> None:
         super().__init__()
         self.n_lost = n_lost
+        self.is_full_from = 100
+        self._n = 0
 
     async def append(self, stream: StreamName, entry: Entry, **expectations: int | None) -> int:
+        self._n += 1
+        if self._n >= self.is_full_from:
+            raise StorageFull("full")
         seq = await super().append(stream, entry, **expectations)
         if self.n_lost > 0:
             self.n_lost -= 1
@@ -137,6 +143,23 @@ async def test_an_interaction_whose_acknowledgement_was_lost_is_stored_once_alth
     writer.close()
     await running
     assert await stored_ids(log) == ["a", "b"]
+
+
+async def test_an_interaction_is_stored_once_although_the_disk_was_full_after_a_write_that_timed_out() -> None:
+    log, state = ForgetfulLog(1), new_state()
+    writer = BehaviorWriter(log, state, outbox_size=10)
+    running = asyncio.create_task(writer.run())
+    log.is_full_from = 2
+    with pytest.raises(StorageFull):
+        await writer.append([click("a")])
+    log.is_full_from = 100
+    again = asyncio.create_task(writer.append([click("a")]))
+    for record in await stored_records(log):
+        state.fold(decode_behavior(record.data).events, record.seq)
+    await again
+    writer.close()
+    await running
+    assert await stored_ids(log) == ["a"]
 
 
 async def test_a_process_does_not_store_again_what_the_one_before_it_stored() -> None:

@@ -126,3 +126,12 @@ def test_a_line_that_is_no_change_is_named(tmp_path: Path, entries: list[AuditEn
     write(tmp_path, [*export(tmp_path, entries), b"{}\n"])
     with pytest.raises(click.ClickException, match="line 5 is not a change"):
         check(tmp_path)
+
+
+@pytest.mark.parametrize("after", [b' "}\n', b'"} \n', b'"}\r\n', b'"}', b'","by":"mallory"}\n'])
+def test_bytes_after_the_chain_of_a_line_are_refused(tmp_path: Path, entries: list[AuditEntry], after: bytes) -> None:
+    lines = export(tmp_path, entries)
+    lines[-1] = lines[-1].removesuffix(b'"}\n') + after
+    write(tmp_path, lines)
+    with pytest.raises(click.ClickException, match="line 4"):
+        check(tmp_path)

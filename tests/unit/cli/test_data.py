@@ -35,8 +35,8 @@ def test_an_empty_source_gives_no_chunk() -> None:
 
 
 def test_an_array_over_several_lines_is_sent_as_lines() -> None:
-    chunks = list(split_chunks([b"[\n", b'{"id": "a"},\n', b'{"id":\n', b' "b"}]\n']))
-    assert chunks == [(1, [b'{"id":"a"}\n', b'{"id":"b"}\n'])]
+    chunks = list(split_chunks([b"\n", b"[\n", b'{"id": "a"},\n', b'{"id":\n', b' "b"}]\n']))
+    assert chunks == [(1, [b"\n", b'{"id":"a"}\n', b'{"id":"b"}\n'])]
 
 
 def test_a_source_that_breaks_off_names_the_last_line_read() -> None:

@@ -65,7 +65,7 @@ def test_what_begins_like_an_array_and_is_none_is_refused_line_by_line(body: byt
 
 
 def test_an_empty_array_holds_nothing() -> None:
-    assert [type(result) for result in parse(b"[]")] == [RefusedDocument]
+    assert parse(b" []\n") == []
 
 
 def test_a_signal_that_is_not_a_number_is_refused() -> None:
