@@ -15,6 +15,7 @@ from benchmarks import report, shoppers
 
 Folder = click.Path(exists=True, file_okay=False, path_type=Path)
 collection = click.argument("collection", type=Folder)
+collections = click.argument("collections", required=True, nargs=-1, type=Folder)
 optional_collection = click.argument("collection", required=False, type=Folder)
 feature_file = click.argument("file", type=click.Path(exists=True, path_type=Path))
 json_file = click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the result to this file.")

@@ -14,23 +14,27 @@ from benchmarks.cli import options
 
 
 @click.command()
-@options.collection
+@options.collections
 @options.json_file
 @click.option("--queries", type=int, help="Size of a seeded sample of the queries.  [default: all]")
 @click.option("--reference", is_flag=True, help="Also encode everything with sentence-transformers in fp32.")
-@click.option("--save-run", type=click.Path(path_type=Path), help="Write the result of each query here, one a line.")
+@click.option(
+    "--save-run",
+    type=click.Path(path_type=Path),
+    help="Write the result of each query here, one a line; of one collection.",
+)
 @click.option("--against", type=click.Path(path_type=Path), help="A saved run: show wins and losses, query by query.")
 def relevance(
-    collection: Path,
+    collections: tuple[Path, ...],
     json_file: Path | None,
     queries: int | None,
     reference: bool,
     save_run: Path | None,
     against: Path | None,
 ) -> None:
-    """Measure how good the default ranking is on the judged COLLECTION, also with typos and with fitted weights."""
+    """Measure how good the default ranking is on judged COLLECTIONS, also with typos and with fitted weights."""
     result = relevance_benchmark.measure(
-        collection, n_queries=queries, reference=reference, save_run=save_run, against=against, say=options.say
+        collections, n_queries=queries, reference=reference, save_run=save_run, against=against, say=options.say
     )
     options.show(result, relevance_benchmark.print_result, json_file)
 

@@ -73,25 +73,34 @@ def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) 
 
     def measured(save_run: Path | None = None, against: Path | None = None) -> dict[str, Any]:
         result = relevance.measure(
-            collection, n_queries=None, reference=False, save_run=save_run, against=against, say=silent
+            [collection], n_queries=None, reference=False, save_run=save_run, against=against, say=silent
         )
         relevance.print_result(result)
         assert msgspec.json.encode(result)
         return result
 
     result = measured(save_run=saved)
-    assert set(result["figures"]) == {"keyword", "vector", "RRF(60)", "hybrid (default)"}
-    assert result["figures"]["hybrid (default)"]["ndcg@10"].value > 0.5
-    assert sum(group["n_queries"] for group in result["by_length"].values()) == 30
-    assert result["typos"]["hybrid, one typo"].value > 0.3
-    assert len(result["checks"]) == 5
+    (one,) = result["collections"].values()
+    assert set(one["figures"]) == {"keyword", "vector", "RRF(60)", "z-scores", "hybrid (default)"}
+    figures = one["figures"]["hybrid (default)"]
+    assert figures["ndcg@10"].value > 0.5
+    assert figures["judged@10"].value >= figures["ndcg@10"].value
+    assert 0 < figures["unjudged"].value < 1
+    assert sum(group["n_queries"] for group in one["by_length"].values()) == 30
+    assert one["typos"]["hybrid, one typo"].value > 0.3
+    assert result["mean_ndcg@10"]["hybrid (default)"] == figures["ndcg@10"].value
+    assert len(result["checks"]) == 7
     lines = saved.read_text().splitlines()
     saved.write_text("\n".join([lines[0].replace('"ndcg":1.0', '"ndcg":0.5'), *lines[1:]]))
-    compared = measured(against=saved)["against"]
+    (compared,) = (one["against"] for one in measured(against=saved)["collections"].values())
     assert (compared["n_queries"], compared["won"], compared["lost"]) == (30, 1, 0)
     assert compared["biggest_wins"][0]["change"] == 0.5
     with pytest.raises(InvalidInput, match="is not a saved run"):
         measured(against=collection / "qrels.tsv")
+    with pytest.raises(InvalidInput, match="one folder"):
+        relevance.measure(
+            [collection, collection.parent], n_queries=None, reference=False, save_run=saved, against=None, say=silent
+        )
 
 
 def test_latency_measures_search_change_and_restart(collection: Path) -> None:
