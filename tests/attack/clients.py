@@ -202,10 +202,12 @@ class Publisher(Client):
     async def _publish(self, payload: bytes) -> None:
         address = read_address(self.arena.data_dir)
         account = address.accounts["ingest"]
-        client = await nats.connect(
-            address.url, user=account.user, password=account.password, allow_reconnect=False, error_cb=_quiet
-        )
+        client = nats.NATS()
         try:
+            # Closed also if it is connected halfway.
+            await client.connect(
+                address.url, user=account.user, password=account.password, allow_reconnect=False, error_cb=_quiet
+            )
             await client.jetstream(timeout=PUBLISH_TIMEOUT_S).publish(f"ingest.{self.index}", payload)
         finally:
             await client.close()
