@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from typing import Any, Final
 
-import nats
+import nats.aio.client
 import nats.errors
 import nats.js.errors
 
@@ -202,7 +202,7 @@ class Publisher(Client):
     async def _publish(self, payload: bytes) -> None:
         address = read_address(self.arena.data_dir)
         account = address.accounts["ingest"]
-        client = nats.NATS()
+        client = nats.aio.client.Client()
         try:
             # Closed also if it is connected halfway.
             await client.connect(
