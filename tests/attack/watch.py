@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
-from tests.attack.arena import RETRIED, Arena
+from tests.attack.arena import RETRIED, Arena, Fault
 from tests.attack.clients import Client, Shopper
 
 PROBE: Final = "probe"
@@ -105,15 +105,20 @@ class Watch(Client):
         time.sleep(0.2)
 
 
-def _ready(samples: list[HealthSample]) -> Iterator[tuple[HealthSample, float]]:
-    """Yield each sample that said ready, and when the first of those in a row before it was asked."""
+def ready_samples(samples: list[HealthSample], faults: list[Fault]) -> Iterator[HealthSample]:
+    """Yield each sample that said ready, but for those just before an attack that came too early.
+
+    That is within `RESUME_S` after health became ready, before what had waited was tried again.
+    """
     ready_since: float | None = None
     for sample in samples:
         if sample.status != "ready":
             ready_since = None
             continue
         ready_since = sample.asked if ready_since is None else ready_since
-        yield sample, ready_since
+        is_too_early = any(ready_since < fault.started < ready_since + RESUME_S for fault in faults)
+        if not is_too_early or sample.answered > ready_since + RESUME_S:
+            yield sample
 
 
 def judge(arena: Arena, limits: Limits, probe: Probe, watch: Watch, shoppers: list[Shopper]) -> None:
@@ -128,11 +133,8 @@ def judge(arena: Arena, limits: Limits, probe: Probe, watch: Watch, shoppers: li
             arena.violated(f"{description}, {stall.ended - over:.1f} s of it after the end of the attack")
         wrong = [
             sample
-            for sample, ready_since in _ready(watch.samples)
-            if stall.started + limits.named_s < sample.asked
-            and sample.answered < stall.ended - RESUME_S
-            # The next attack may come before what waited is tried again.
-            and sample.answered > ready_since + RESUME_S
+            for sample in ready_samples(watch.samples, arena.faults)
+            if stall.started + limits.named_s < sample.asked and sample.answered < stall.ended - RESUME_S
         ]
         if wrong:
             arena.violated(f"{description}; health said ready {len(wrong)} times {limits.named_s:g} s after it began")
