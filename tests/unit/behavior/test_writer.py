@@ -83,6 +83,18 @@ async def write_all(log: MemoryEventLog, outbox_size: int, n_rankings: int, n_cl
     return writer
 
 
+async def append_before_the_log_is_read(
+    writer: BehaviorWriter, log: MemoryEventLog, state: BehaviorState, *event_ids: str
+) -> None:
+    """Send clicks, which wait until the state has read what the log holds."""
+    appending = asyncio.create_task(writer.append([click(event_id) for event_id in event_ids]))
+    await asyncio.sleep(0.1)
+    assert not appending.done()
+    for record in await stored_records(log):
+        state.fold(decode_behavior(record.data).events, record.seq)
+    await appending
+
+
 async def test_many_events_share_a_message_and_rankings_go_before_their_clicks() -> None:
     log = MemoryEventLog()
     writer = await write_all(log, 100, 30, 20)
@@ -134,12 +146,7 @@ async def test_an_interaction_whose_acknowledgement_was_lost_is_stored_once_alth
     running = asyncio.create_task(writer.run())
     with pytest.raises(Unavailable):
         await writer.append([click("a")])
-    again = asyncio.create_task(writer.append([click("a"), click("b")]))
-    await asyncio.sleep(0.1)
-    assert not again.done()
-    for record in await stored_records(log):
-        state.fold(decode_behavior(record.data).events, record.seq)
-    await again
+    await append_before_the_log_is_read(writer, log, state, "a", "b")
     writer.close()
     await running
     assert await stored_ids(log) == ["a", "b"]
@@ -153,10 +160,7 @@ async def test_an_interaction_is_stored_once_although_the_disk_was_full_after_a_
     with pytest.raises(StorageFull):
         await writer.append([click("a")])
     log.is_full_from = 100
-    again = asyncio.create_task(writer.append([click("a")]))
-    for record in await stored_records(log):
-        state.fold(decode_behavior(record.data).events, record.seq)
-    await again
+    await append_before_the_log_is_read(writer, log, state, "a")
     writer.close()
     await running
     assert await stored_ids(log) == ["a"]
@@ -168,10 +172,7 @@ async def test_a_process_does_not_store_again_what_the_one_before_it_stored() ->
     state = new_state()
     writer = BehaviorWriter(log, state, outbox_size=10)
     running = asyncio.create_task(writer.run())
-    again = asyncio.create_task(writer.append([click("e0")]))
-    for record in await stored_records(log):
-        state.fold(decode_behavior(record.data).events, record.seq)
-    await again
+    await append_before_the_log_is_read(writer, log, state, "e0")
     writer.close()
     await running
     assert await stored_ids(log) == ["e0"]
