@@ -8,6 +8,7 @@ import time
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -166,14 +167,14 @@ def _lines(source: Iterable[bytes]) -> Iterator[bytes]:
     """Yield the lines of NDJSON, or the items of a JSON array as lines, for which all of it is read."""
     lines = iter(source)
     for first in lines:
-        text = first.removeprefix(BOM_UTF8).strip()
-        if text.startswith(b"["):
-            text = b"".join([first, *lines])
-            items = items_of_array(text)
-            yield from text.splitlines(keepends=True) if items is None else [item + b"\n" for item in items]
+        start = first.removeprefix(BOM_UTF8).strip()
+        if start.startswith(b"["):
+            whole = b"".join([first, *lines])
+            items = items_of_array(whole)
+            yield from BytesIO(whole) if items is None else [item + b"\n" for item in items]
         else:
             yield first
-            if text:
+            if start:
                 yield from lines
 
 

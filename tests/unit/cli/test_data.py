@@ -39,6 +39,12 @@ def test_an_array_over_several_lines_is_sent_as_lines() -> None:
     assert chunks == [(1, [b"\n", b'{"id":"a"}\n', b'{"id":"b"}\n'])]
 
 
+def test_what_begins_like_an_array_and_is_none_is_sent_as_its_lines() -> None:
+    # As the service tells lines apart: a carriage return may stand within one.
+    lines = [b"[\n", b'{"id":\r"a"}\n', b'{"id": "b"}']
+    assert list(split_chunks(lines)) == [(1, lines)]
+
+
 def test_a_source_that_breaks_off_names_the_last_line_read() -> None:
     def break_off() -> Iterator[bytes]:
         yield b"1\n"
