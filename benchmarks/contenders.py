@@ -27,8 +27,8 @@ from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import COSINE, KEYWORD_RANK, OVERLOOKED, VECTOR_RANK, default_weights, feature_names
 
 BATCH: Final = 256
-VECTOR_FEATURES: Final = (COSINE, VECTOR_RANK, OVERLOOKED)
 REFERENCE_BATCH: Final = 16
+VECTOR_FEATURES: Final = (COSINE, VECTOR_RANK, OVERLOOKED)
 KEYWORD: Final = "keyword"
 VECTOR: Final = "vector"
 RRF: Final = "RRF(60)"
