@@ -12,7 +12,7 @@ from benchmarks.inprocess import INDEX
 from benchmarks.queries import MAX_QUERY_LENGTH
 from benchmarks.running import RunningService
 from benchmarks.searching import search
-from tuning.features import BM25_PREFIX, COSINE, OVERLOOKED, PHRASE, PROXIMITY, VECTOR_RANK
+from tuning.features import BM25_PREFIX, COSINE, NEIGHBOURHOOD, PHRASE, PROXIMITY, VECTOR_RANK
 
 # How many hits of two rankings are compared.
 DEPTH: Final = 30
@@ -51,4 +51,4 @@ def _kind(feature: str, *, has_alternatives: bool) -> str:
         return "BM25 of words with alternatives" if has_alternatives else "BM25 of long fields"
     if feature in (PHRASE, PROXIMITY):
         return "neighbours"
-    return "vectors" if feature in (COSINE, VECTOR_RANK, OVERLOOKED) else "terms held, ranks, signals"
+    return "vectors" if feature in (COSINE, NEIGHBOURHOOD, VECTOR_RANK) else "terms held, ranks, signals"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -13,22 +12,19 @@ from benchmarks.bare import CANDIDATES
 from benchmarks.collection import JudgedQuery
 from benchmarks.inprocess import INDEX, NOW
 from benchmarks.queries import MAX_QUERY_LENGTH
-from events.settings import IndexSettings
 from searchsvc.embedding.model import find_model
-from searchsvc.engines.embedded import storage
-from searchsvc.engines.protocol import EngineSnapshot, Upsert
-from searchsvc.indexing.documents import AcceptedDocument
 from searchsvc.search import ranking
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving_state import ServingState
 from tuning import metrics
 from tuning.arrays import FloatArray, ScoreArray
-from tuning.features import COSINE, KEYWORD_RANK, OVERLOOKED, VECTOR_RANK, default_weights, feature_names
+from tuning.features import ACCESSORY, COSINE, KEYWORD_RANK, NEIGHBOURHOOD, VECTOR_RANK, default_weights, feature_names
 
 BATCH: Final = 256
 REFERENCE_BATCH: Final = 16
-VECTOR_FEATURES: Final = (COSINE, VECTOR_RANK, OVERLOOKED)
+# What the plain fusions leave out, besides the cosine.
+VECTOR_FEATURES: Final = (ACCESSORY, COSINE, NEIGHBOURHOOD, VECTOR_RANK)
 KEYWORD: Final = "keyword"
 VECTOR: Final = "vector"
 RRF: Final = "RRF(60)"
@@ -127,18 +123,6 @@ def judge(ranked: Sequence[Sequence[str]], queries: Sequence[JudgedQuery]) -> di
         "err@10": np.array([metrics.expected_reciprocal_rank(ids, grades, max_grade) for ids, grades in pairs]),
         "recall@100": np.array([metrics.recall(ids, grades) for ids, grades in pairs]),
     }
-
-
-def build_index(
-    folder: Path, documents: Sequence[AcceptedDocument], settings: IndexSettings, vectors: FloatArray
-) -> EngineSnapshot:
-    """Build an embedded index in a folder. vectors: (n_documents, dimension)."""
-    engine = storage.create(folder, settings, vectors.shape[1])
-    upserts = [Upsert(d.id, d.text, d.members, vector) for d, vector in zip(documents, vectors, strict=True)]
-    for start in range(0, len(upserts), BATCH):
-        engine.apply(upserts[start : start + BATCH], start + 1)
-    engine.maintain()
-    return engine.snapshot()
 
 
 def reference_ranking(texts: Sequence[str], ids: Sequence[str], queries: Sequence[JudgedQuery]) -> list[list[str]]:

@@ -22,7 +22,8 @@ from events.types import IndexConfigured
 from searchsvc.embedding.embedder import Embedder
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.protocol import EngineSnapshot
-from searchsvc.indexing.neighbour_cut import measure_cut, probe_texts
+from searchsvc.indexing.measuring import measure as measure_catalogue
+from searchsvc.indexing.neighbour_cut import probe_texts
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
 from searchsvc.state.serving_state import ServingState
@@ -59,11 +60,11 @@ def serving(settings: IndexSettings, snapshot: EngineSnapshot, embedder: Embedde
     event = IndexConfigured(
         id="bench", timestamp=NOW, index=INDEX, settings=settings, default_weights=default_weights(settings)
     )
-    cut = measure_cut(snapshot, [*embedder.encode_documents(probe_texts())]) if embedder is not None else 0.0
+    probes = [*embedder.encode_documents(probe_texts())] if embedder is not None else []
     return ServingState(
         control.fold(control.ControlState(), event, 1),
         snapshots=MappingProxyType({INDEX: snapshot}),
-        neighbour_cuts=MappingProxyType({INDEX: cut}),
+        measurements=MappingProxyType({INDEX: measure_catalogue(snapshot, probes)}),
     )
 
 

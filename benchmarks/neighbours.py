@@ -23,17 +23,15 @@ import numpy as np
 
 from benchmarks import report
 from benchmarks.bare import CANDIDATES
-from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
-from benchmarks.contenders import build_index
+from benchmarks.collection import JudgedQuery, judged_queries
+from benchmarks.indexed import build_index, embedded_texts, encode, inferred_settings, usable_documents
 from benchmarks.inprocess import INDEX, NOW, serving
 from benchmarks.model import packaged_model
 from events.settings import IndexSettings, RetrievalMode
 from searchsvc.analysis.analyzer import analyze, spans
-from searchsvc.analysis.document_text import embedding_text
 from searchsvc.analysis.languages import DEFAULT
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.indexing.documents import AcceptedDocument, parse_document, parse_documents
-from searchsvc.indexing.inference import infer_settings
+from searchsvc.indexing.documents import AcceptedDocument, parse_document
 from searchsvc.indexing.neighbour_cut import probe_texts
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.searcher import Searcher
@@ -94,8 +92,9 @@ class _Searched(msgspec.Struct, frozen=True):
 
     def with_cut(self, cut: float) -> _Searched:
         """Return the same index with another cut."""
-        cuts = MappingProxyType({INDEX: cut})
-        return msgspec.structs.replace(self, state=msgspec.structs.replace(self.state, neighbour_cuts=cuts))
+        measured = msgspec.structs.replace(self.state.measured(INDEX), neighbour_cut=cut)
+        measurements = MappingProxyType({INDEX: measured})
+        return msgspec.structs.replace(self, state=msgspec.structs.replace(self.state, measurements=measurements))
 
 
 def measure(folder: Path, *, paraphrases: Path | None, say: Callable[[str], None]) -> dict[str, Any]:
@@ -107,15 +106,14 @@ def measure(folder: Path, *, paraphrases: Path | None, say: Callable[[str], None
     chosen = np.random.default_rng(report.SEED).permutation(len(queries))[:N_JUDGED]
     judged = [queries[i] for i in sorted(chosen.tolist())]
     others = [line.strip() for line in paraphrases.read_text().splitlines() if line.strip()] if paraphrases else []
-    parsed = parse_documents(b"".join(lines(documents_file(folder))))
-    documents = [document for document in parsed if isinstance(document, AcceptedDocument)]
-    settings = infer_settings([document.members for document in documents[:N_INFERRED_FROM]])
+    documents = usable_documents(folder)
+    settings = inferred_settings(documents)
     nonsense = _nonsense()
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         embedder = Embedder(packaged_model(Path(scratch)), cache_size=10_000)
-        vectors = _encoded(embedder, settings, documents, say)
+        vectors = encode(embedder, embedded_texts(documents, settings), say)
         index = _build(Path(scratch) / "whole", settings, documents, vectors, embedder)
-        cut = index.state.min_cosine(INDEX)
+        cut = index.state.measured(INDEX).neighbour_cut
         say("searching")
         n_nonsense = [len(index.hits(query)) for query in nonsense]
         strangers = [_without_its_words(index, query) for query in FOREIGN]
@@ -124,7 +122,7 @@ def measure(folder: Path, *, paraphrases: Path | None, say: Callable[[str], None
         changed = _without_words(documents, judged)
         rows = [i for i, (new, old) in enumerate(zip(changed, documents, strict=True)) if new is not old]
         without_vectors = vectors.copy()
-        without_vectors[rows] = _encoded(embedder, settings, [changed[i] for i in rows], say)
+        without_vectors[rows] = encode(embedder, embedded_texts([changed[i] for i in rows], settings), say)
         without = _build(Path(scratch) / "without", settings, changed, without_vectors, embedder)
         kept_judged = without.share_with_hits([query.text for query in judged])
         say("trying other cuts")
@@ -172,18 +170,6 @@ def _build(
     snapshot = build_index(folder, documents, settings, vectors)
     searcher = Searcher(embedder, n_candidates=CANDIDATES)
     return _Searched(serving(settings, snapshot, embedder), searcher, {d.id: d for d in documents})
-
-
-def _encoded(
-    embedder: Embedder, settings: IndexSettings, documents: Sequence[AcceptedDocument], say: Callable[[str], None]
-) -> FloatArray:
-    """Return the (n, dimension) vectors of documents."""
-    embedding = settings.embedding
-    if embedding is None:
-        raise ValueError("inferred settings always embed")
-    say(f"encoding {len(documents)} documents")
-    texts = [embedding_text(document.members, embedding) for document in documents]
-    return embedder.encode_documents(texts, lambda n: say(f"encoded {n}") if n % 1600 == 0 else None)
 
 
 def _nonsense() -> list[str]:

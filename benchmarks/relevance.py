@@ -25,32 +25,29 @@ import numpy as np
 
 from benchmarks import fitting, report, saved_run
 from benchmarks.bare import CANDIDATES
-from benchmarks.collection import JudgedQuery, documents_file, judged_queries, lines
+from benchmarks.collection import JudgedQuery, judged_queries
 from benchmarks.contenders import (
     HYBRID,
     KEYWORD,
     REFERENCE,
     SINGLE,
     Run,
-    build_index,
     judge,
     rank_all,
     reference_ranking,
 )
+from benchmarks.indexed import build_index, embedded_texts, encode, inferred_settings, usable_documents
 from benchmarks.inprocess import serving
 from benchmarks.model import packaged_model
 from benchmarks.typos import mistyped
-from events.errors import InvalidInput, require
+from events.errors import require
 from events.settings import IndexSettings
-from searchsvc.analysis.document_text import embedding_text
 from searchsvc.embedding.embedder import Embedder
-from searchsvc.indexing.documents import AcceptedDocument, parse_documents
-from searchsvc.indexing.inference import infer_settings
+from searchsvc.indexing.documents import AcceptedDocument
 from searchsvc.search.searcher import Searcher
 from tuning.arrays import ScoreArray
 from tuning.features import default_weights, feature_names
 
-N_INFERRED_FROM: Final = 1000
 # Queries of this many words or more are one group.
 LONG: Final = 5
 CLEAN: Final = "hybrid, clean"
@@ -153,8 +150,8 @@ def _measure_one(
     if n_queries is not None and n_queries < len(queries):
         chosen = np.random.default_rng(report.SEED).choice(len(queries), n_queries, replace=False)
         queries = [queries[i] for i in sorted(chosen)]
-    documents = _documents(folder)
-    settings = infer_settings([document.members for document in documents[:N_INFERRED_FROM]])
+    documents = usable_documents(folder)
+    settings = inferred_settings(documents)
     names, weights = feature_names(settings), default_weights(settings)
     ranked = _rank(documents, settings, queries, say, reference=reference)
     say("fitting weights on half of the queries")
@@ -190,14 +187,6 @@ def _measure_one(
     return _Measured(result, {name: by_measure["ndcg@10"] for name, by_measure in ranked.judged.items()})
 
 
-def _documents(folder: Path) -> list[AcceptedDocument]:
-    parsed = parse_documents(b"".join(lines(documents_file(folder))))
-    documents = [document for document in parsed if isinstance(document, AcceptedDocument)]
-    if not documents:
-        raise InvalidInput(f"{folder} has no usable document", field="collection", limit="1 or more")
-    return documents
-
-
 def _rank(
     documents: Sequence[AcceptedDocument],
     settings: IndexSettings,
@@ -207,15 +196,11 @@ def _rank(
     reference: bool,
 ) -> _Ranked:
     """Index the documents, and rank all queries as they are, with typos, and with typos but without tolerance."""
-    embedding = settings.embedding
-    if embedding is None:
-        raise ValueError("inferred settings always embed")
     with tempfile.TemporaryDirectory(prefix="searchsvc-bench-") as scratch:
         embedder = Embedder(packaged_model(Path(scratch)), cache_size=0)
-        say(f"encoding {len(documents)} documents")
         started = time.monotonic()
-        texts = [embedding_text(document.members, embedding) for document in documents]
-        vectors = embedder.encode_documents(texts, lambda n: say(f"encoded {n}") if n % 1600 == 0 else None)
+        texts = embedded_texts(documents, settings)
+        vectors = encode(embedder, texts, say)
         encoded_per_s = len(texts) / (time.monotonic() - started)
         snapshot = build_index(Path(scratch) / "index", documents, settings, vectors)
         state = serving(settings, snapshot, embedder)

@@ -210,6 +210,17 @@ class InterleavedRanking(msgspec.Struct, frozen=True, gc=False):
     coins: tuple[bool, ...]
 
 
+class FeatureScale(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """What one search counts some of its features in: feature = (value - lowest) / unit.
+
+    feature: name of the feature; `words` for all that words give
+    """
+
+    feature: str
+    lowest: float
+    unit: float
+
+
 class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ranking_shown.v1"):
     """One answered search: what learning and audits need and what cannot be filled in afterwards.
 
@@ -241,6 +252,8 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     interleaving: the two rankings, if both versions were shown
     holdout: whether the trial's weights ranked the search instead of those in force
     took_ms: time until the answer was there; 0 where unknown
+    scoring_version: how scores come about; those of different versions cannot be compared
+    scales: what its features are counted in
     """
 
     id: str
@@ -275,6 +288,8 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     interleaving: InterleavedRanking | None = None
     holdout: bool = False
     took_ms: float = 0.0
+    scoring_version: int = 0
+    scales: tuple[FeatureScale, ...] = ()
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v1"):

@@ -14,6 +14,7 @@ from benchmarks.oracle.texts import OracleTexts
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.analysis.query import Operator, Query, RequestedOperator
+from searchsvc.analysis.title_heads import MAX_TITLE_WORDS, SearchedThing, goes_with
 from searchsvc.engines import signals
 from searchsvc.engines.attributes import attributes_of
 from searchsvc.engines.filters import Comparison, Filter, without_field
@@ -134,12 +135,24 @@ class OracleSnapshot:
         return np.array(groups, np.int64)
 
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
-        rows = [self.documents[slot].vector for slot in slots.tolist()]
-        return np.array([_quantised(row) @ vector for row in rows if row is not None], np.float32)
+        cosines: FloatArray = self.vectors(slots) @ vector
+        return cosines
 
-    def vector(self, slot: int) -> FloatArray | None:
-        vector = self.documents[slot].vector
-        return _quantised(vector) if vector is not None else None
+    def vectors(self, slots: IntArray) -> FloatArray:
+        dimension = next((len(d.vector) for d in self.documents if d.vector is not None), 0)
+        blank = np.zeros(dimension, np.float32)
+        rows = [self.documents[slot].vector for slot in slots.tolist()]
+        stacked = [_quantised(row) if row is not None else blank for row in rows]
+        return np.stack(stacked) if stacked else np.zeros((0, dimension), np.float32)
+
+    def goes_with(self, slots: IntArray, thing: SearchedThing) -> BoolArray:
+        return np.array([goes_with(title, thing) for title in self.titles(slots)], np.bool_)
+
+    def titles(self, slots: IntArray) -> list[list[str]]:
+        return [self.texts.title(slot)[:MAX_TITLE_WORDS] for slot in slots.tolist()]
+
+    def sample(self, n: int) -> IntArray:
+        return np.arange(self.n_documents)[:n]
 
     def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
         rows = signals.stored(self.settings.signals, [self.documents[slot].members for slot in slots.tolist()])

@@ -87,6 +87,11 @@ class OracleTexts:
         table = np.array(rows, np.float32).reshape(len(slots), self.n_fields + 5)
         return TextFeatures(table[:, : self.n_fields], *(table[:, self.n_fields + i] for i in range(5)))
 
+    def title(self, slot: int) -> list[str]:
+        """Return the stems of a title's words."""
+        title = [field.name for field in self.settings.searchable].index(self.settings.title)
+        return [self.languages.stem(word) for word in self.analyses[slot][title].words]
+
     def _idf(self, df: int) -> float:
         return math.log(1 + (self.n_documents - df + 0.5) / (df + 0.5))
 

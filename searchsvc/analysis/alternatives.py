@@ -9,6 +9,7 @@ import msgspec
 
 from searchsvc.analysis.lexicon import Lexicon, SimilarWord
 from searchsvc.analysis.query import Alternative, AlternativeKind
+from searchsvc.analysis.word_pairs import Fits, fits_nowhere
 
 MAX_CORRECTIONS: Final = 5
 _DOUBLED: Final = re.compile(r"(.)\1+")
@@ -45,13 +46,20 @@ class Tolerance(msgspec.Struct, frozen=True):
 
 
 def alternatives_of(
-    word: str, lexicon: Lexicon, *, is_last: bool, typing: bool, tolerance: Tolerance | None
+    word: str,
+    lexicon: Lexicon,
+    *,
+    is_last: bool,
+    typing: bool,
+    tolerance: Tolerance | None,
+    fits: Fits = fits_nowhere,
 ) -> tuple[Alternative, ...]:
     """Return the alternatives of a word, highest weight first; empty if the index has none.
 
     is_last: whether it is the last word of the query; an unknown one is then completed
     typing: whether it may be unfinished even if the index contains it
     tolerance: how far it may be misspelt; None if it may not
+    fits: whether a word fits beside its neighbours in the query
     """
     alternatives: list[Alternative] = []
     count = lexicon.count(lexicon.languages.stem(word))
@@ -64,7 +72,7 @@ def alternatives_of(
         completions = lexicon.completions(word, MAX_COMPLETIONS)
         alternatives += [_alternative(completion, PREFIX_WEIGHT, "prefix", lexicon) for completion in completions]
     if tolerance is not None and not alternatives and tolerance.allowed_edits(word):
-        alternatives += _corrections(word, lexicon, tolerance)
+        alternatives += _corrections(word, lexicon, tolerance, fits)
     distinct: dict[str, Alternative] = {}
     for alternative in alternatives:
         distinct.setdefault(alternative.stem, alternative)
@@ -89,15 +97,16 @@ def more_frequent(word: str, lexicon: Lexicon, tolerance: Tolerance) -> str:
     return next((c.word for c in similar if c.edits == 1 and c.frequency >= SUSPICIOUS_RATIO * count), "")
 
 
-def _corrections(word: str, lexicon: Lexicon, tolerance: Tolerance) -> list[Alternative]:
+def _corrections(word: str, lexicon: Lexicon, tolerance: Tolerance, fits: Fits) -> list[Alternative]:
     """Return what a word that no document contains may be a misspelling of, likeliest first.
 
-    No error is as common as one letter for two, or two for one: poter is Potter rather than Peter, whom more documents
-    have.
+    A word that titles have beside a neighbour in the query is likeliest, also with one error more: sient hill is Silent
+    Hill. Of others no error is as common as one letter for two, or two for one: poter is Potter rather than Peter, whom
+    more documents have.
     """
     similar = [c for c in lexicon.similar(word, tolerance.allowed_edits(word)) if c.word.isalpha()]
-    nearest = [candidate for candidate in similar if candidate.edits == similar[0].edits]
-    nearest.sort(key=lambda candidate: _undoubled(candidate.word) != _undoubled(word))
+    nearest = [candidate for candidate in similar if candidate.edits == similar[0].edits or fits(candidate.word)]
+    nearest.sort(key=lambda candidate: (not fits(candidate.word), _undoubled(candidate.word) != _undoubled(word)))
     corrections: dict[str, Alternative] = {}
     for candidate in nearest:
         correction = _alternative(candidate, TYPO_WEIGHTS[candidate.edits], "typo", lexicon)

@@ -39,6 +39,12 @@ _ENGLISH_STOP_WORDS: Final = """
     a an and are as at be but by for from how i in into is it its me my no not of on or s so that the their then there
     these they this to was what when where which who will with you your
 """
+# After these words a title says what the thing goes with: a bag for a laptop.
+_PURPOSE_WORDS: Final = {
+    "ca": "per", "cs": "pro", "da": "til", "de": "für", "en": "for", "es": "para", "fr": "pour", "id": "untuk",
+    "it": "per", "nb": "til", "nl": "voor", "nn": "til", "no": "til", "pl": "do dla", "pt": "para", "ro": "pentru",
+    "ru": "для", "sr": "за za", "sv": "för till",
+}  # fmt: skip
 _ENGLISH: Final = (ENGLISH_CODE,)
 # Languages whose list is another's.
 _LIST_OF: Final = {"nn": "nb", "no": "nb"}
@@ -59,6 +65,11 @@ class Languages(msgspec.Struct, frozen=True):
     def stop_words(self) -> frozenset[str]:
         """Folded words that a document need not have."""
         return _stop_words(self.codes or (ENGLISH_CODE,))
+
+    @property
+    def purpose_words(self) -> frozenset[str]:
+        """Folded words after which a title says what the thing goes with."""
+        return frozenset(fold(w) for code in self.codes or _ENGLISH for w in _PURPOSE_WORDS.get(code, "").split())
 
     @staticmethod
     def of_index(settings: IndexSettings) -> Languages:

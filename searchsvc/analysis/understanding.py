@@ -19,6 +19,7 @@ from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import Alternative, Phrase, Query, QueryTerm
 from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
+from searchsvc.analysis.word_pairs import Pairs, fits_beside
 
 MAX_QUERY_TERMS: Final = 32
 MIN_SPLIT_CHARS: Final = 2
@@ -68,6 +69,7 @@ def understand(
     typing: bool = False,
     tolerance: Tolerance | None = TOLERANT,
     stop_words: Collection[str] | None = None,
+    pairs: Pairs = frozenset(),
 ) -> Query:
     """Return a query whose terms have their alternatives in the index.
 
@@ -76,6 +78,7 @@ def understand(
     typing: whether the last word may be unfinished
     tolerance: how far words may be misspelt; None if they may not
     stop_words: folded words that a document need not have; None for those of the index's languages
+    pairs: of the words of titles
     """
     stem = lexicon.languages.stem
     typed = read_query(text)
@@ -83,7 +86,7 @@ def understand(
     words = analysis.words[:MAX_QUERY_TERMS]
     compounds = _indexed_compounds(analysis, len(words), lexicon)
     guessing = _guessing(words, compounds, lexicon, tolerance)
-    terms, corrected = _terms(words, analysis, compounds, lexicon, guessing, typing=typing)
+    terms, corrected = _terms(words, analysis, compounds, lexicon, guessing, typing=typing, pairs=pairs)
     if guessing.joins:
         terms = _with_neighbours_joined(terms, lexicon)
     terms, rule_ids, left_out = _with_synonyms(terms[:MAX_QUERY_TERMS], synonyms, lexicon)
@@ -117,10 +120,11 @@ def _terms(
     guessing: _Guessing,
     *,
     typing: bool,
+    pairs: Pairs,
 ) -> _Terms:
     terms: list[QueryTerm] = []
     corrected: list[str] = []
-    position = 0
+    position, stem = 0, lexicon.languages.stem
     while position < len(words):
         compound = compounds.get(position)
         if compound is not None:
@@ -135,9 +139,15 @@ def _terms(
         tolerated = None if _is_in_model_number(position, analysis) else guessing.tolerance
         position += 1
         is_last = position == len(words) and guessing.completes
-        alternatives = alternatives_of(word, lexicon, is_last=is_last, typing=is_last and typing, tolerance=tolerated)
+        before, after = (stem(words[i]) if 0 <= i < len(words) else "" for i in (position - 2, position))
+        fits = fits_beside(before, after, pairs, stem)
+        alternatives = alternatives_of(
+            word, lexicon, is_last=is_last, typing=is_last and typing, tolerance=tolerated, fits=fits
+        )
         alternatives += tuple(_of_number(position - 1, analysis, lexicon))
-        halves = _split(word, lexicon) if guessing.splits and not alternatives else ()
+        halves = _split(word, lexicon, pairs) if guessing.splits and not _count(word, lexicon) else ()
+        if alternatives and not _are_pair(halves, stem, pairs):
+            halves = ()
         if halves:
             terms += [QueryTerm(half, (exact(half, lexicon),)) for half in halves]
             corrected += halves
@@ -210,17 +220,28 @@ def _is_in_model_number(position: int, analysis: Analysis) -> bool:
     return any(c.start <= position < c.end and not c.text.isalpha() for c in analysis.compounds)
 
 
-def _split(word: str, lexicon: Lexicon) -> tuple[str, ...]:
-    """Split letters into two words of the index, as frequent as possible. Returns () if they are not made of two."""
+def _split(word: str, lexicon: Lexicon, pairs: Pairs) -> tuple[str, ...]:
+    """Split letters into two words of the index. Returns () if they are not made of two.
+
+    Two that stand side by side in titles are likeliest, then the most frequent. Other words of two letters are none:
+    cheap is not ch and eap.
+    """
     if not word.isalpha():
         return ()
     best: tuple[str, ...] = ()
-    best_count = 0
+    best_rank = (False, 0)
     for cut in range(MIN_SPLIT_CHARS, len(word) - MIN_SPLIT_CHARS + 1):
-        rarer_count = min(_count(word[:cut], lexicon), _count(word[cut:], lexicon))
-        if rarer_count > best_count:
-            best, best_count = (word[:cut], word[cut:]), rarer_count
+        halves = word[:cut], word[cut:]
+        is_pair = _are_pair(halves, lexicon.languages.stem, pairs)
+        rank = is_pair, min(_count(half, lexicon) for half in halves)
+        if rank[1] and rank > best_rank and (is_pair or min(map(len, halves)) > MIN_SPLIT_CHARS):
+            best, best_rank = halves, rank
     return best
+
+
+def _are_pair(halves: tuple[str, ...], stem: Stem, pairs: Pairs) -> bool:
+    """Whether two words stand side by side in titles."""
+    return len(halves) == 2 and (stem(halves[0]), stem(halves[1])) in pairs
 
 
 def _with_neighbours_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[QueryTerm]:

@@ -21,6 +21,7 @@ from events.index_control import IndexControl
 from events.settings import IndexSettings
 from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import Query
+from searchsvc.analysis.title_heads import SearchedThing
 from searchsvc.engines.filters import Comparison, Filter
 from searchsvc.engines.retrieval import Retrieval, Retrieved, TextFeatures
 from tuning.arrays import BoolArray, FloatArray, IntArray
@@ -133,8 +134,20 @@ class Reading(Protocol):
         """Return (n,) the cosine of each document with a query vector."""
         ...
 
-    def vector(self, slot: int) -> FloatArray | None:
-        """Return the (dimension,) vector of a document, or None if it has none."""
+    def vectors(self, slots: IntArray) -> FloatArray:
+        """Return the (n, dimension) vectors of documents, zeros for one without; (n, 0) in an index that has none."""
+        ...
+
+    def goes_with(self, slots: IntArray, thing: SearchedThing) -> BoolArray:
+        """Return (n,) which documents go with what is searched for: see `searchsvc.analysis.title_heads.goes_with`."""
+        ...
+
+    def titles(self, slots: IntArray) -> list[list[str]]:
+        """Return the stems of the first `MAX_TITLE_WORDS` words of each title."""
+        ...
+
+    def sample(self, n: int) -> IntArray:
+        """Return slots of about n documents, of all if they are few; the same ones in all readings of a snapshot."""
         ...
 
     def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:

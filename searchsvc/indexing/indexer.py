@@ -25,9 +25,11 @@ from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.engines.protocol import Delete, Engine, EngineSnapshot, IndexStorage, Upsert
 from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.inbox import BATCH_DOCUMENTS, Batch, Inbox
-from searchsvc.indexing.neighbour_cut import NeighbourCut, probe_texts
+from searchsvc.indexing.measuring import Measurer
+from searchsvc.indexing.neighbour_cut import probe_texts
 from searchsvc.runtime import malloc
 from searchsvc.state.serving import Serving
+from searchsvc.state.serving_state import Measurements
 
 QUIET_S: Final = 2.0
 RETRY_S: Final = 1.0
@@ -74,7 +76,7 @@ class Indexer:
         # The engines of this index are written on it. Other indexes have others, and go on whatever this one does.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"indexing-{control.name}")
         self._n_unsaved = 0
-        self._cut: NeighbourCut | None = None
+        self._measurer: Measurer | None = None
 
     async def run(self) -> None:
         """Open the index and follow its documents.
@@ -150,11 +152,11 @@ class Indexer:
         self._n_unsaved = 0
 
     async def serve_snapshot(self, *, is_quiet: bool = False) -> None:
-        """Let searches use everything that is written so far. is_quiet: see `NeighbourCut.update`"""
+        """Let searches use everything that is written so far. is_quiet: see `Measurer.update`"""
         if self.engine is not None:
             snapshot = self.engine.snapshot()
-            cut = await self.run_on_thread(partial(self._neighbour_cut, snapshot, is_quiet=is_quiet))
-            await self._serving.set_snapshot(self.control.name, self.control.created_seq, snapshot, cut)
+            measured = await self.run_on_thread(partial(self._measure, snapshot, is_quiet=is_quiet))
+            await self._serving.set_snapshot(self.control.name, self.control.created_seq, snapshot, measured)
 
     async def run_on_thread(self, work: Callable[[], T]) -> T:
         """Run a function on the indexing thread."""
@@ -244,7 +246,7 @@ class Indexer:
             if done and self._n_unsaved >= SAVE_AFTER:
                 await self.run_on_thread(self._save)
                 await self.run_on_thread(malloc.trim)
-        if self._cut is not None and self._cut.n_measured != engine.snapshot().n_documents:
+        if self._measurer is not None and self._measurer.is_behind(engine.snapshot()):
             await self.serve_snapshot(is_quiet=True)
 
     def _apply(self, batch: Sequence[Record]) -> None:
@@ -279,15 +281,14 @@ class Indexer:
             return changes
         return self._encoder.add_vectors(changes, settings.embedding)
 
-    def _neighbour_cut(self, snapshot: EngineSnapshot, *, is_quiet: bool) -> float:
-        if snapshot.settings.embedding is None or self._encoder is None:
-            return 0.0
-        if self._cut is None:
-            self._cut = NeighbourCut(self._encoder.encode(probe_texts()))
+    def _measure(self, snapshot: EngineSnapshot, *, is_quiet: bool) -> Measurements:
+        encoder = self._encoder if snapshot.settings.embedding is not None else None
+        if self._measurer is None or self._measurer.embeds != (encoder is not None):
+            self._measurer = Measurer(encoder.encode(probe_texts()) if encoder is not None else [])
         try:
-            return self._cut.update(snapshot, is_quiet=is_quiet)
+            return self._measurer.update(snapshot, is_quiet=is_quiet)
         except Unavailable:
-            return self._cut.value  # measured again with the next snapshot
+            return self._measurer.value  # measured again with the next snapshot
 
     def _save(self) -> None:
         if self._n_unsaved:

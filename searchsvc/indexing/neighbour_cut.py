@@ -22,8 +22,6 @@ N_PROBES: Final = 64
 _SEED: Final = 20_261_201
 # The share of texts without meaning that is farther from every document than the cut.
 QUANTILE: Final = 0.75
-# Between two measurements the number of documents changes by this factor at least.
-GROWTH: Final = 1.5
 
 
 def probe_texts(n: int = N_PROBES) -> list[str]:
@@ -31,38 +29,6 @@ def probe_texts(n: int = N_PROBES) -> list[str]:
     rng = random.Random(_SEED)  # noqa: S311 - nothing is kept secret by it
     words = ("".join(rng.choices(string.ascii_lowercase, k=rng.randint(4, 10))) for _ in range(3 * n))
     return [" ".join(next(words) for _ in range(rng.randint(1, 3))) for _ in range(n)]
-
-
-class NeighbourCut:
-    """The cut of one index, measured when it has changed much. For the indexing thread.
-
-    probes: vectors of `probe_texts`
-    value: the cosine that only neighbours exceed
-    """
-
-    def __init__(self, probes: Sequence[FloatArray]) -> None:
-        self._probes = probes
-        self._measured: tuple[str, int] | None = None
-        self.value = 0.0
-
-    @property
-    def n_measured(self) -> int:
-        """How many documents there were at the last measurement."""
-        return self._measured[1] if self._measured is not None else 0
-
-    def update(self, snapshot: EngineSnapshot, *, is_quiet: bool = False) -> float:
-        """Return the cut of a snapshot. Raises Unavailable if the engine does not answer.
-
-        is_quiet: no documents come, so that there is time to measure it if their number is another at all: it must not
-            depend on how many came at a time
-        """
-        n = snapshot.n_documents
-        generation, n_measured = self._measured or ("", 0)
-        has_grown = n != n_measured if is_quiet else not n_measured / GROWTH < n < max(n_measured, 1) * GROWTH
-        if snapshot.generation != generation or has_grown:
-            self.value = measure_cut(snapshot, self._probes)
-            self._measured = snapshot.generation, n
-        return self.value
 
 
 def measure_cut(snapshot: EngineSnapshot, probes: Sequence[FloatArray]) -> float:

@@ -77,7 +77,7 @@ class Canaries:
 
     def _search(self, index: str, request: SearchRequest, snapshot: EngineSnapshot) -> SearchAnswer:
         served = self._serving.current
-        state = ServingState(served.control, {index: snapshot}, neighbour_cuts=served.neighbour_cuts)
+        state = ServingState(served.control, {index: snapshot}, measurements=served.measurements)
         # Shoppers are searching meanwhile: leave them cores.
         outcome = self._searcher.search(state, index, request, query_id="canary", now=self._clock(), all_cores=False)
         if outcome.encoding_failure:

@@ -12,7 +12,8 @@ from searchsvc.engines.retrieval import Retrieved, TextFeatures
 from searchsvc.search.prepared_search import PreparedSearch
 from searchsvc.search.request import SearchRequest
 from searchsvc.search.retrieval import SearchRetrieval
-from tuning.arrays import AnyArray, FloatArray, IntArray
+from searchsvc.search.scale import neighbour_weights
+from tuning.arrays import AnyArray, BoolArray, FloatArray, IntArray
 from tuning.compiled import compiled
 
 
@@ -21,7 +22,9 @@ class Candidates(msgspec.Struct, frozen=True):
 
     slots: (n,).
     text: text features of all.
+    goes_with: (n,) whether each goes with what the query is after, and is not it.
     cosines: (n,), 0 without a vector leg.
+    neighbourhood: (n,) cosines with the mean of the query's nearest documents; 0 without a vector leg.
     keyword_ranks: (n,) 1-based, 0 where the keyword leg missed the candidate.
     vector_ranks: (n,) 1-based, 0 where the vector leg missed the candidate.
     vector_trust: factor of the vector features, in [0, 1].
@@ -31,11 +34,20 @@ class Candidates(msgspec.Struct, frozen=True):
     slots: IntArray
     n_ranked: int
     text: TextFeatures
+    goes_with: BoolArray
     cosines: FloatArray
+    neighbourhood: FloatArray
     keyword_ranks: IntArray
     vector_ranks: IntArray
     vector_trust: float
     n_groups: int | None
+
+    @property
+    def is_retrieved(self) -> BoolArray:
+        """(n,) which of the candidates that the score orders a leg found; False for those that rules add."""
+        is_retrieved = (self.keyword_ranks > 0) | (self.vector_ranks > 0)
+        is_retrieved[self.n_ranked :] = False
+        return is_retrieved
 
 
 class _Selection(msgspec.Struct, frozen=True):
@@ -58,11 +70,14 @@ def collect_candidates(prepared: PreparedSearch, retrieval: SearchRetrieval, k: 
         selection = _keep_order(reading, retrieved, request)
     else:
         selection = _unite_legs_and_tail(reading, retrieved, request, k)
+    goes_with = _goes_with(prepared, selection.slots)
     return Candidates(
         slots=selection.slots,
         n_ranked=selection.n_ranked,
         text=reading.text_features(selection.slots, prepared.query),
+        goes_with=goes_with,
         cosines=_cosines(reading, selection, retrieval.vector, retrieved),
+        neighbourhood=_neighbourhood(reading, selection, retrieved, goes_with),
         keyword_ranks=selection.keyword_ranks,
         vector_ranks=selection.vector_ranks,
         vector_trust=retrieved.vector_trust,
@@ -133,6 +148,27 @@ def _cosines(reading: Reading, selection: _Selection, vector: FloatArray | None,
         cosines[in_leg] = retrieved.cosines[vector_ranks[in_leg] - 1]
         cosines[~in_leg] = reading.cosines(slots[~in_leg], vector)
     return cosines
+
+
+def _goes_with(prepared: PreparedSearch, slots: IntArray) -> BoolArray:
+    thing = prepared.thing
+    return prepared.reading.goes_with(slots, thing) if thing is not None else np.zeros(len(slots), np.bool_)
+
+
+def _neighbourhood(reading: Reading, selection: _Selection, retrieved: Retrieved, goes_with: BoolArray) -> FloatArray:
+    """Return (n,) cosines with the mean of the nearest documents: what kind of thing the query is after, as documents
+    say it. Source: pseudo-relevance feedback, Rocchio 1971.
+
+    goes_with: (n,) which documents do not say it, unless there are no others
+    """
+    slots, nearest = selection.slots, retrieved.nearest
+    if not selection.n_ranked or not len(nearest):
+        return np.zeros(len(slots), np.float32)
+    weights = neighbour_weights(retrieved.cosines)
+    says_it = ~np.isin(nearest, slots[goes_with])
+    mean = np.add.reduce(reading.vectors(nearest) * (weights * says_it if says_it.any() else weights)[:, None])
+    length = np.sqrt(np.add.reduce(mean * mean))
+    return reading.cosines(slots, mean / max(length, np.float32(1e-9)))
 
 
 @compiled("i8[1]! i8[1] i8[1] i8[2]!")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-import numpy as np
 
-from events.types import InterleavedRanking, PairSwap
+from events.types import FeatureScale, InterleavedRanking, PairSwap
 from searchsvc.engines.protocol import Reading
 from searchsvc.rules.directives import apply_factors, place_pins
 from searchsvc.search import ranking
@@ -21,7 +20,6 @@ from searchsvc.search.score_terms import ScoreTerms
 from searchsvc.search.trials import TrialPart, interleave
 from tuning.arrays import FloatArray, IntArray, ScoreArray
 from tuning.curves import Curves
-from tuning.features import OVERLOOKED
 
 
 class Chance(msgspec.Struct, frozen=True):
@@ -44,7 +42,8 @@ class RankedCandidates(msgspec.Struct, frozen=True):
 
     order: positions of candidates, best first, as far as the page needs them.
     scores: (n,) by position.
-    features: (n, n_features), complete.
+    features: (n, n_features).
+    scales: what its features are counted in.
     terms: what the scores are sums of.
     boosted: rule factors of the candidates.
     behavior_factors: (n,), None if behavior changes no score.
@@ -56,6 +55,7 @@ class RankedCandidates(msgspec.Struct, frozen=True):
     order: list[int]
     scores: ScoreArray
     features: FloatArray
+    scales: tuple[FeatureScale, ...]
     terms: ScoreTerms
     boosted: BoostedCandidates
     behavior_factors: ScoreArray | None
@@ -80,13 +80,12 @@ def rank(
     boosted = apply_boosts(reading, directives.boosts, candidates, terms.feature_names, features.matrix)
     factors = [boosted.factors] if directives.boosts else []
     factors += [features.behavior_factors] if features.behavior_factors is not None else []
-    scores, complete = _multiplied_scores(candidates, terms.curves, features.matrix, factors)
+    scores = _multiplied_scores(terms.curves, features.matrix, factors)
     pins = pinned_positions(reading, candidates, directives, pinned.tolist())
     order = _sort(reading, request, candidates, scores, pins)
     interleaving, exploration = None, None
     if chance.part is not None and chance.challenger is not None:
-        # The challenger starts from the complete features: `overlooked` as the weights in force left it.
-        other_scores, _ = _multiplied_scores(candidates, chance.challenger.curves, complete, factors)
+        other_scores = _multiplied_scores(chance.challenger.curves, features.matrix, factors)
         other_order = _sort(reading, request, candidates, other_scores, pins)
         coins = chance.part.draw.coins
         order, interleaving = interleave(
@@ -95,36 +94,25 @@ def rank(
     elif chance.explores:
         order, exploration = swap_neighbours(order, scores, chance.query_id)
     return RankedCandidates(
-        order, scores, complete, terms, boosted, features.behavior_factors, pins, interleaving, exploration
+        order=order,
+        scores=scores,
+        features=features.matrix,
+        scales=features.scales,
+        terms=terms,
+        boosted=boosted,
+        behavior_factors=features.behavior_factors,
+        pins=pins,
+        interleaving=interleaving,
+        exploration=exploration,
     )
 
 
-def score_candidates(candidates: Candidates, curves: Curves, features: FloatArray) -> tuple[ScoreArray, FloatArray]:
-    """Return (n,) scores and the features with column `overlooked` filled in.
-
-    Only the scores without that feature can tell whether words overlook the nearest vectors; they are then computed
-    again with it.
-    """
+def _multiplied_scores(curves: Curves, features: FloatArray, factors: Sequence[ScoreArray]) -> ScoreArray:
+    """Return (n,) scores times all factors, in their order."""
     scores = ranking.score(curves.columns(features), curves.weights)
-    if OVERLOOKED not in curves.names:
-        return scores, features
-    n_ranked = candidates.n_ranked
-    column = ranking.overlooked(scores[:n_ranked], candidates.vector_ranks[:n_ranked])
-    if column is None:
-        return scores, features
-    complete = features.copy()
-    complete[:n_ranked, curves.names.index(OVERLOOKED)] = column * np.float32(candidates.vector_trust)
-    return ranking.score(curves.columns(complete), curves.weights), complete
-
-
-def _multiplied_scores(
-    candidates: Candidates, curves: Curves, features: FloatArray, factors: Sequence[ScoreArray]
-) -> tuple[ScoreArray, FloatArray]:
-    """Return scores times all factors, in their order, and the complete features."""
-    scores, complete = score_candidates(candidates, curves, features)
     for factor in factors:
         scores = apply_factors(scores, factor)
-    return scores, complete
+    return scores
 
 
 def _sort(

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 
 from events.errors import InvalidInput, NotFound
 from events.index_control import IndexControl
 from events.settings import RetrievalMode
 from searchsvc.analysis.query import Query
+from searchsvc.analysis.title_heads import SearchedThing, searched_thing
 from searchsvc.engines.protocol import Reading
 from searchsvc.rules.rulebook import Rulebook
 from searchsvc.runtime.stopwatch import Laps
 from searchsvc.search.applied_rules import AppliedRules
 from searchsvc.search.encoding import QueryEncoding
 from searchsvc.search.request import SearchFilters, SearchRequest
-from searchsvc.state.serving_state import ServingState
+from searchsvc.state.serving_state import Measurements, ServingState
 from tuning.arrays import FloatArray
 
 
@@ -48,7 +50,7 @@ class PreparedSearch(msgspec.Struct, frozen=True):
     applied: the rules that fired, and the query as they change it.
     chosen: the weights of the index or of a segment.
     filters: filters of the request.
-    min_cosine: only documents that are nearer to the query are its neighbours.
+    measured: in the documents of the index.
     encoding: vector of the query.
     excluded_slot: slot of a document to leave out.
     """
@@ -61,7 +63,7 @@ class PreparedSearch(msgspec.Struct, frozen=True):
     applied: AppliedRules
     chosen: SegmentWeights
     filters: SearchFilters
-    min_cosine: float
+    measured: Measurements
     encoding: QueryEncoding
     excluded_slot: int | None = None
 
@@ -79,6 +81,11 @@ class PreparedSearch(msgspec.Struct, frozen=True):
     def query(self) -> Query:
         """The query as it is searched."""
         return self.applied.query
+
+    @property
+    def thing(self) -> SearchedThing | None:
+        """What the query is after; None if it names nothing."""
+        return searched_thing(self.query, self.measured.heads, self.reading.snapshot.lexicon.languages)
 
     @property
     def is_boosted(self) -> bool:
@@ -102,8 +109,8 @@ def find_similar_to(reading: Reading, document_id: str) -> SimilarTo:
     slot = reading.find(document_id)
     if slot is None:
         raise NotFound(f"there is no document {document_id[:80]!r} to be like", field="like", value=document_id)
-    vector = reading.vector(slot)
-    if vector is None:
+    vectors = reading.vectors(np.array([slot]))
+    if not vectors.any():
         limit = "a document of an index that embeds"
         raise InvalidInput(f"document {document_id[:80]!r} has no vector", field="like", value=document_id, limit=limit)
-    return SimilarTo(slot, vector)
+    return SimilarTo(slot, vectors[0])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tuning.arrays import AnyArray, FloatArray, IntArray, ScoreArray
+from tuning.arrays import AnyArray, ScoreArray
 
 
 def score(features: AnyArray, weights: ScoreArray) -> ScoreArray:
@@ -45,20 +45,6 @@ def top_k(scores: ScoreArray, k: int, id_of: Callable[[int], str]) -> list[int]:
         return sorted(order.tolist(), key=lambda i: (-scores[i], id_of(i)))[:k]
     best: list[int] = order[:k].tolist()
     return best
-
-
-def overlooked(scores: ScoreArray, vector_ranks: IntArray, k: int = 10) -> FloatArray | None:
-    """Return (n,) feature `overlooked`: 1, (k - 1) / k ... 1 / k for the k nearest vectors, 0 for others.
-
-    scores: (n,) without this feature.
-    vector_ranks: (n,), 1-based, 0 where the vector leg missed the candidate.
-    Returns None if one of the k nearest is among the k best by score. A score equal to the last of the best counts as
-    one of them, so that the order of the candidates does not matter.
-    """
-    nearest = (vector_ranks > 0) & (vector_ranks <= k)
-    if len(scores) <= k or not nearest.any() or scores[nearest].max() >= np.partition(scores, -k)[-k]:
-        return None
-    return np.where(nearest, (k + 1 - vector_ranks) / k, 0.0).astype(np.float32)
 
 
 def reciprocal_rank_fusion(ranks: ScoreArray, k: float = 60.0) -> ScoreArray:

@@ -9,6 +9,7 @@ from searchsvc.search.answer import SearchAnswer
 from searchsvc.search.assembly import AnsweredPage
 from searchsvc.search.ordering import RankedCandidates
 from searchsvc.search.prepared_search import PreparedSearch
+from searchsvc.search.scale import SCORING_VERSION
 from searchsvc.search.trials import TrialPart
 
 
@@ -54,5 +55,7 @@ def record_ranking(
         interleaving=ranked.interleaving,
         holdout=part is not None and part.is_holdout,
         took_ms=answer.took_ms,
+        scoring_version=SCORING_VERSION,
+        scales=ranked.scales,
         exploration=ranked.exploration,
     )

@@ -60,7 +60,7 @@ def _engine_request(
         # A document that is pinned further down leaves its place on the page to another.
         window=None if request.distinct else request.window + len(directives.pins),
         operator=request.operator,
-        min_cosine=ANY if request.like else prepared.min_cosine,
+        min_cosine=ANY if request.like else prepared.measured.neighbour_cut,
         has_keyword_leg=prepared.retrieval_mode != "vector",
         excluded_slot=prepared.excluded_slot,
         filters=prepared.filters.refined,

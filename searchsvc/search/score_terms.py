@@ -6,20 +6,26 @@ from collections.abc import Mapping
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from events.index_control import IndexControl
 from events.settings import IndexSettings
+from tuning.arrays import ScoreArray
 from tuning.curves import Curves, curves
-from tuning.features import feature_names
+from tuning.features import KEYWORD_RANK, default_weights, feature_names
 
 MAX_ENTRIES: Final = 256
 
 
 class ScoreTerms(msgspec.Struct, frozen=True):
-    """Feature names in column order, and the terms that weights make of them."""
+    """Feature names in column order, and the terms that weights make of them.
+
+    text_weights: (n_text_features,) default weights of the first features, which words give.
+    """
 
     feature_names: tuple[str, ...]
     curves: Curves
+    text_weights: ScoreArray
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -54,7 +60,9 @@ class ScoreTermsCache:
         if entry is not None and entry.settings is settings and entry.control is control:
             return entry.terms
         names = feature_names(settings)
-        terms = ScoreTerms(names, curves(names, weights))
+        defaults = default_weights(settings)
+        text_weights = np.array([defaults[name] for name in names[: names.index(KEYWORD_RANK)]])
+        terms = ScoreTerms(names, curves(names, weights), text_weights)
         others = [(other_key, entry) for other_key, entry in self._entries.items() if other_key != key]
         self._entries = dict(
             [*others[max(len(others) - self._max_entries + 1, 0) :], (key, _Entry(settings, control, terms))]

@@ -118,6 +118,7 @@ class Searcher:
         laps = Laps(received_at)
         laps.timings.queue = laps.lap()
         control, reading = state.control.index(index), state.snapshot(index).reading()
+        measured = state.measured(index)
         book = (self._rehearsal_rulebooks if rehearsal else self.rulebooks).get(control)
         filters = request.parsed_filters()
         if request.like:
@@ -125,7 +126,7 @@ class Searcher:
             applied = apply_rules_without_query(reading.snapshot, book, request, filters, now, Query(request.like))
             encoding, excluded_slot = QueryEncoding(vector=similar.vector), similar.slot
         else:
-            applied = apply_rules(reading.snapshot, book, control.settings, request, filters, now)
+            applied = apply_rules(reading.snapshot, book, control.settings, request, filters, now, measured.pairs)
             laps.timings.analyse = laps.lap()
             encoding, excluded_slot = QueryEncoding(), None
             if request.retrieval_mode(control.settings) != "keyword":
@@ -143,7 +144,7 @@ class Searcher:
             applied=applied,
             chosen=choose_weights(control, book, applied),
             filters=filters,
-            min_cosine=state.min_cosine(index),
+            measured=measured,
             encoding=encoding,
             excluded_slot=excluded_slot,
         )
@@ -175,8 +176,8 @@ class Searcher:
         laps.timings.encode = prepared.encoding.ms
         laps.timings.retrieve = laps.lap()
         candidates = collect_candidates(prepared, retrieval, self.n_candidates)
-        features = featurise(prepared, candidates, timestamp_s)
         terms = self._trial_terms(prepared, part) if part is not None and is_holdout else self._chosen_terms(prepared)
+        features = featurise(prepared, candidates, terms, timestamp_s)
         laps.timings.features = laps.lap()
         challenger = self._trial_terms(prepared, part) if part is not None and part.is_interleaved else None
         chance = Chance(query_id, part, challenger, explores=explores and comparable and not is_holdout)

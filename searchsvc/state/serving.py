@@ -14,7 +14,7 @@ import msgspec
 from events.control import ControlState
 from events.errors import Unavailable
 from searchsvc.engines.protocol import EngineSnapshot
-from searchsvc.state.serving_state import IndexBehavior, ServingState
+from searchsvc.state.serving_state import NOT_MEASURED, IndexBehavior, Measurements, ServingState
 
 
 class Serving:
@@ -35,21 +35,21 @@ class Serving:
         await self._swap(msgspec.structs.replace(self.current, control=control, snapshots=MappingProxyType(snapshots)))
 
     async def set_snapshot(
-        self, name: str, created_seq: int, snapshot: EngineSnapshot, neighbour_cut: float = 0.0
+        self, name: str, created_seq: int, snapshot: EngineSnapshot, measured: Measurements = NOT_MEASURED
     ) -> None:
         """Serve another snapshot of an index.
 
         created_seq: the CONTROL sequence that created the index. If CONTROL has another one by now, or none, the
             snapshot is ignored: its name means another index.
-        neighbour_cut: the cosine that only neighbours of a query exceed.
+        measured: in its documents.
         """
         index = self.current.control.indexes.get(name)
         if index is None or index.created_seq != created_seq:
             return
         snapshots = {**self.current.snapshots, name: snapshot}
-        cuts = {**self.current.neighbour_cuts, name: neighbour_cut}
+        measurements = {**self.current.measurements, name: measured}
         state = msgspec.structs.replace(
-            self.current, snapshots=MappingProxyType(snapshots), neighbour_cuts=MappingProxyType(cuts)
+            self.current, snapshots=MappingProxyType(snapshots), measurements=MappingProxyType(measurements)
         )
         await self._swap(state)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from events.control import ControlState
 from events.errors import Unavailable
+from searchsvc.analysis.title_heads import Heads
+from searchsvc.analysis.word_pairs import Pairs
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.state.sharded_mapping import ShardedMapping
 
@@ -38,27 +40,43 @@ class IndexBehavior(msgspec.Struct, frozen=True):
     exploration: float = 1.0
 
 
+class Measurements(msgspec.Struct, frozen=True):
+    """What was measured in the documents of one index.
+
+    neighbour_cut: the cosine that only neighbours of a query exceed.
+    heads: of its titles.
+    pairs: of the words of its titles.
+    """
+
+    neighbour_cut: float = 0.0
+    heads: Heads = MappingProxyType({})
+    pairs: Pairs = frozenset()
+
+
+NOT_MEASURED: Final = Measurements()
+
+
 class ServingState(msgspec.Struct, frozen=True):
     """CONTROL at one sequence and the newest snapshot of each index. A search reads one such state and nothing newer.
 
     snapshots: by index name; an index that is being built has none.
     behavior: by index name; documents with average behavior are left out.
-    neighbour_cuts: by index name, the cosine that only neighbours of a query exceed.
+    measurements: by index name.
     """
 
     control: ControlState = ControlState()
     snapshots: Mapping[str, EngineSnapshot] = MappingProxyType({})
     behavior: Mapping[str, IndexBehavior] = MappingProxyType({})
-    neighbour_cuts: Mapping[str, float] = MappingProxyType({})
+    measurements: Mapping[str, Measurements] = MappingProxyType({})
 
     def exploration_share(self, index: str, max_share: float) -> float:
         """Return the share of an index's searches that explore. max_share: the share that its settings allow."""
         behavior = self.behavior.get(index)
         return max_share if behavior is None else min(max_share, behavior.exploration)
 
-    def min_cosine(self, index: str) -> float:
-        """Return the cosine that only neighbours of a query exceed."""
-        return self.neighbour_cuts.get(index, 0.0)
+    def measured(self, index: str) -> Measurements:
+        """Return what was measured in the documents of an index."""
+        return self.measurements.get(index, NOT_MEASURED)
 
     def catalog_seq(self, index: str) -> int:
         """Return the CATALOG sequence that searches of an index see; 0 while it is being built."""

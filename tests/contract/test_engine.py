@@ -14,6 +14,7 @@ from events.errors import InvalidInput
 from searchsvc.analysis.query import Operator, Query
 from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.synonyms import Synonym
+from searchsvc.analysis.title_heads import MAX_TITLE_WORDS, searched_thing
 from searchsvc.analysis.understanding import understand
 from searchsvc.engines.columnar.quantized import quantize
 from searchsvc.engines.filters import Filter, parse_filter
@@ -632,6 +633,54 @@ def test_the_word_itself_covers_more_than_another_inflection(build: Build) -> No
 def test_a_corrected_word_counts_less_than_the_word_itself(reading: Reading) -> None:
     right, wrong = features(reading, "jacket", "4"), features(reading, "jaket", "4")
     assert right["bm25"][0][0] > wrong["bm25"][0][0] > 0
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("laptop", {"sleeve", "lock for", "twice"}),
+        ("cheap laptops", {"sleeve", "lock for", "twice"}),
+        ("laptop sleeve", {"cleaner"}),
+        ("sleeve for laptop", {"cleaner"}),
+        ("laptop 15", {"sleeve", "lock for", "twice"}),
+        ("unheard", set()),
+        ("", set()),
+    ],
+)
+def test_a_title_says_what_a_document_goes_with(build: Build, query: str, expected: set[str]) -> None:
+    titles = {
+        "black": "Laptop black",
+        "sleeve": "Laptop Sleeve 15 black",
+        "lock for": "Lock for laptops",
+        "laptop for": "Laptop 15 for students",
+        "twice": "Laptop sleeve, laptop sleeve",
+        "set": "Laptop with laptop sleeve",
+        "cleaner": "Cleaner for sleeves",
+        "long": f"{'filling ' * MAX_TITLE_WORDS} laptop sleeve",
+        "none": "",
+    }
+    snapshot = build([upsert(document_id, title) for document_id, title in titles.items()])
+    reading = snapshot.reading()
+    understood = understand(query, snapshot.lexicon)
+    thing = searched_thing(understood, {"laptop": frozenset({"sleev", "case"})}, snapshot.lexicon.languages)
+    slots = slots_of(reading, *titles)
+    goes = reading.goes_with(slots, thing) if thing is not None else np.zeros(len(slots), np.bool_)
+    assert {name for name, each in zip(titles, goes.tolist(), strict=True) if each} == expected
+
+
+def test_a_sample_has_titles_and_vectors(build: Build) -> None:
+    documents = [upsert(f"d{i}", f"Blue Shoes {i}", seed=i) for i in range(30)]
+    snapshot = build(documents)
+    reading = snapshot.reading()
+    slots = reading.sample(100)
+    assert {reading.id(slot) for slot in slots.tolist()} == {document.id for document in documents}
+    titles = [["blue", "shoe", reading.id(slot)[1:]] for slot in slots.tolist()]
+    assert reading.titles(slots) == titles
+    assert np.linalg.norm(reading.vectors(slots), axis=1) == pytest.approx(1.0, abs=0.02)
+    few = [reading.id(slot) for slot in reading.sample(7).tolist()]
+    again = snapshot.reading()
+    assert len(set(few)) == 7
+    assert [again.id(slot) for slot in again.sample(7).tolist()] == few
 
 
 def test_documents_with_the_same_first_value_are_one_group(reading: Reading) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from events import codec
@@ -81,6 +82,17 @@ def test_golden_bytes_decode_and_encode_again(tag: str) -> None:
     event = DECODERS[tag](data)
     assert isinstance(event, WRITTEN)
     assert codec.encode(event) == data
+
+
+def test_a_ranking_from_before_scales_has_none() -> None:
+    before = codec.decode_behavior((FOLDER / "behavior_batch.v1-before-scales.json").read_bytes())
+    now = codec.decode_behavior((FOLDER / "behavior_batch.v1.json").read_bytes())
+    assert isinstance(before, BehaviorBatch)
+    assert isinstance(now, BehaviorBatch)
+    (ranking,) = (event for event in now.events if isinstance(event, RankingShown))
+    assert ranking.scales
+    unscaled = msgspec.structs.replace(ranking, scoring_version=0, scales=())
+    assert before.events == [unscaled if event is ranking else event for event in now.events]
 
 
 def test_every_event_type_ever_released_has_golden_bytes() -> None:

@@ -64,12 +64,15 @@ def of_query(service: RunningService, query: str, document_id: str) -> float:
     return float(explanation(service, query, document_id)["features"]["behavior.query"]["value"])
 
 
-def twice(service: RunningService, query: str, user: str) -> list[list[str]] | None:
-    """Return the order of two answers to a user; None if what is learnt of a document changed between them."""
-    answers = [search(service, query, user_token=user)["hits"] for _ in range(2)]
+def alike(service: RunningService, query: str, *users: dict[str, Any]) -> list[list[str]] | None:
+    """Return the order of an answer to each of two users; None if what is learnt of a document changed between them.
+
+    users: what the two searches say of their users
+    """
+    # Whole lists: a document that is learnt about may come from beyond the first page.
+    answers = [search(service, query, limit=100, **user)["hits"] for user in users]
     factors = [{hit["id"]: hit["explanation"]["behavior_factor"] for hit in hits} for hits in answers]
-    changed = any(factors[0][name] != factors[1][name] for name in factors[0].keys() & factors[1].keys())
-    return None if changed else [[hit["id"] for hit in hits] for hits in answers]
+    return [[hit["id"] for hit in hits] for hits in answers] if factors[0] == factors[1] else None
 
 
 def learning(service: RunningService) -> dict[str, Any]:
@@ -87,16 +90,16 @@ def test_behavior_moves_a_document_within_bounds_until_it_is_ignored(
     shop: RunningService,
 ) -> None:
     call(shop, "PUT", f"{SHOP}/learning", {"mode": "automatic", "max_boost": 1.3, "reason": "try it"})
-    # One that another query finds, too.
-    found = {hit["id"] for hit in search(shop, "desk lamp", limit=50)["hits"]}
-    clicked = next(hit["id"] for hit in search(shop, "lamp")["hits"][2:] if hit["id"] in found)
+    # One that comes to the top if it is promoted, and that another query finds, too.
+    found = {hit["id"] for hit in search(shop, "steel speaker", limit=50)["hits"]}
+    clicked = next(hit["id"] for hit in search(shop, "speaker")["hits"][1:] if hit["id"] in found)
     for n in range(80):
-        user = f"lamps-{n}"
-        answer = search(shop, "lamp", user_token=user)
+        user = f"speaker-{n}"
+        answer = search(shop, "speaker", user_token=user)
         act(shop, answer, clicked, user, "add_to_cart")
-    wait_for(lambda: behavior(shop, "lamp", clicked) > 1.2, "the promoted document")
-    assert behavior(shop, "lamp", clicked) <= 1.3
-    answer = search(shop, "lamp")
+    wait_for(lambda: behavior(shop, "speaker", clicked) > 1.2, "the promoted document")
+    assert behavior(shop, "speaker", clicked) <= 1.3
+    answer = search(shop, "speaker")
     hit = next(item for item in answer["hits"] if item["id"] == clicked)
     parts = hit["explanation"]
     assert hit["score"] == pytest.approx(
@@ -106,19 +109,19 @@ def test_behavior_moves_a_document_within_bounds_until_it_is_ignored(
     assert {item["name"]: item["state"] for item in verification["checks"]}["scores"] == "holds"
     # Users of another query prefer other documents.
     for n in range(30):
-        user = f"lights-{n}"
-        answer = search(shop, "lamps", user_token=user)
+        user = f"speakers-{n}"
+        answer = search(shop, "speakers", user_token=user)
         other = next(hit["id"] for hit in answer["hits"] if hit["id"] != clicked)
         act(shop, answer, other, user, "purchase" if n % 5 == 0 else "click")
-    wait_for(lambda: behavior(shop, "lamps", clicked) < 1.0, "what is learnt of the query")
-    assert behavior(shop, "Lamp ", clicked) > 1.2
+    wait_for(lambda: behavior(shop, "speakers", clicked) < 1.0, "what is learnt of the query")
+    assert behavior(shop, "Speaker ", clicked) > 1.2
     # Values of the first query are examined again in turn, without new searches.
-    wait_for(lambda: of_query(shop, "lamp", clicked) > 0.1, "the behavior value of the query")
-    wait_for(lambda: of_query(shop, "lamps", clicked) < -0.1, "the behavior value of other queries")
-    assert of_query(shop, "desk lamp", clicked) == 0.0
+    wait_for(lambda: of_query(shop, "speaker", clicked) > 0.1, "the behavior value of the query")
+    wait_for(lambda: of_query(shop, "speakers", clicked) < -0.1, "the behavior value of other queries")
+    assert of_query(shop, "steel speaker", clicked) == 0.0
     # The limit takes effect at once, like any setting.
     call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.05})
-    assert behavior(shop, "lamp", clicked) == 1.05
+    assert behavior(shop, "speaker", clicked) == 1.05
     call(shop, "PUT", f"{SHOP}/learning", {"max_boost": 1.3})
     shown = command(shop, "show", "shop")
     assert "documents" in shown
@@ -126,17 +129,17 @@ def test_behavior_moves_a_document_within_bounds_until_it_is_ignored(
     share = learning(shop)["learner"]["exploration_share"]
     assert 0.002 <= share <= 0.02
     assert f"{share:.2%} of searches swap neighbours, 2.00% at most" in shown
-    output = command(shop, "unlearn", "shop", "--user-token", "lamps-0", "--reason", "a test")
+    output = command(shop, "unlearn", "shop", "--user-token", "speaker-0", "--reason", "a test")
     assert "relearns without it" in output
     wait_for(lambda: "relearnt" in learning(shop)["learner"]["message"], "relearning without one user")
     # It also learnt while the limit was lower.
-    wait_for(lambda: behavior(shop, "lamp", clicked) > 1.1, "what the others did")
+    wait_for(lambda: behavior(shop, "speaker", clicked) > 1.1, "what the others did")
     command(shop, "unlearn", "shop", "--from", "2020-01-01T00:00:00Z", "--reason", "all of it")
-    wait_for(lambda: behavior(shop, "lamp", clicked) == 1.0, "a document that is not promoted any more")
+    wait_for(lambda: behavior(shop, "speaker", clicked) == 1.0, "a document that is not promoted any more")
     call(shop, "PUT", f"{SHOP}/learning", {"ignored": []})
-    wait_for(lambda: behavior(shop, "lamp", clicked) > 1.1, "learning what is not ignored any more")
+    wait_for(lambda: behavior(shop, "speaker", clicked) > 1.1, "learning what is not ignored any more")
     call(shop, "PUT", f"{SHOP}/learning", {"mode": "off"})
-    assert behavior(shop, "lamp", clicked) == 1.0
+    assert behavior(shop, "speaker", clicked) == 1.0
 
 
 def test_interleaved_and_holdout_searches_have_receipts_that_hold(shop: RunningService) -> None:
@@ -154,7 +157,10 @@ def test_interleaved_and_holdout_searches_have_receipts_that_hold(shop: RunningS
     pages = {tuple(hit["id"] for hit in answer["hits"]) for answer in shown}
     assert len(pages) > 1, "coins say which version picks first"
     assert all({*page} != {*usual} or page != tuple(usual) for page in pages)
-    first, again = wait_for(lambda: twice(shop, "black", "mugs-3"), "two answers between which nothing is learnt")
+    same_user = {"user_token": "mugs-3"}
+    first, again = wait_for(
+        lambda: alike(shop, "black", same_user, same_user), "answers between which nothing is learnt"
+    )
     assert first == again, "a user sees the same order each time"
     for answer in shown[:3]:
         verification = call(shop, "POST", f"/v1/receipts/{answer['query_id']}/verify")
@@ -176,8 +182,9 @@ def test_interleaved_and_holdout_searches_have_receipts_that_hold(shop: RunningS
     assert "trial      by-hand, ramp" in command(shop, "show", "shop")
     assert "the trial is stopped" in command(shop, "stop", "shop")
     assert learning(shop)["trial"] is None
-    usual = [hit["id"] for hit in search(shop, "black", as_of=call(shop, "GET", "/v1/state")["seq"])["hits"]]
-    assert [hit["id"] for hit in search(shop, "black", user_token="mugs-3")["hits"]] == usual
+    as_of = {"as_of": call(shop, "GET", "/v1/state")["seq"]}
+    usual, now = wait_for(lambda: alike(shop, "black", as_of, same_user), "answers between which nothing is learnt")
+    assert now == usual
     call(shop, "POST", f"{SHOP}/learning/stop", {}, status=404)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -218,6 +218,20 @@ class LexiconView:
             self._cached_terms, self._cached_counts = {}, {}
         self._cached_terms[stemmed] = result
         return result
+
+    @property
+    def term_of(self) -> AnyArray:
+        """(n_words,) the number of each word's stem."""
+        return self._columns.term_of
+
+    def term_numbers(self, stems: Iterable[str]) -> AnyArray:
+        """Return the numbers of those of some stems that words have, ascending."""
+        return np.array(sorted({term for stem in stems if (term := self.term(stem)) is not None}), np.int32)
+
+    def word(self, number: int) -> str:
+        """Return a word by its number."""
+        word: str = self._columns.words[number]
+        return word
 
     def word_number(self, word: str) -> int | None:
         """Return the number of a word, or None if no document ever had it."""

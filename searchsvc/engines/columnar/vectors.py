@@ -183,7 +183,6 @@ class VectorView:
         """Return the mean cosine of all live documents with a query vector: what chance would find."""
         return float(self._vectors.total @ vector.astype(np.float64)) / (UNITS * max(n_live, 1))
 
-    def vector(self, slot: int) -> FloatArray | None:
-        """Return the (dimension,) vector of a slot, or None if it has none."""
-        vector = self._vectors.floats([slot])[0]
-        return vector if vector.any() else None
+    def vectors(self, slots: IntArray) -> FloatArray:
+        """Return the (n, dimension) vectors of slots, zeros for one without."""
+        return self._vectors.floats(slots)

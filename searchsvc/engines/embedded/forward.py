@@ -209,6 +209,7 @@ class ForwardIndex:
             lexicon=self._lexicon.view(frequencies, self._word_counts > 0),
             arrays=self._arrays(),
             document_frequencies=frequencies,
+            title=self._title,
             norm=LengthNorm(K1 * B / np.maximum(average_lengths, 1e-9), K1 * (1.0 - B)),
             n_live=self._n_live,
         )

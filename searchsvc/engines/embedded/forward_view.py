@@ -8,12 +8,13 @@ import msgspec
 import numpy as np
 
 from searchsvc.analysis.query import Query
+from searchsvc.analysis.title_heads import MAX_TITLE_WORDS, SearchedThing
 from searchsvc.engines.columnar.lexicon_view import LexiconView
 from searchsvc.engines.columnar.statistics import INFLECTED_COVERAGE, K1, QueryStatistics, statistics_of, words_hash
-from searchsvc.engines.embedded.kernels import features
+from searchsvc.engines.embedded.kernels import features, titles
 from searchsvc.engines.embedded.kernels.structs import ForwardArrays, LengthNorm, PhraseArrays, QueryPlan
 from searchsvc.engines.retrieval import TextFeatures
-from tuning.arrays import AnyArray, IntArray
+from tuning.arrays import AnyArray, BoolArray, IntArray
 
 # Words that are further apart than this do not count as near.
 PROXIMITY_WINDOW: Final = 8
@@ -23,6 +24,7 @@ class ForwardView(msgspec.Struct, frozen=True):
     """The reader's side: the slots of one snapshot.
 
     document_frequencies: (n_fields, n_terms) of live documents
+    title: column of the title
     norm: how BM25 normalizes by length
     n_live: number of live documents
     """
@@ -30,6 +32,7 @@ class ForwardView(msgspec.Struct, frozen=True):
     lexicon: LexiconView
     arrays: ForwardArrays
     document_frequencies: AnyArray
+    title: int
     norm: LengthNorm
     n_live: int
 
@@ -79,3 +82,33 @@ class ForwardView(msgspec.Struct, frozen=True):
         text = np.empty((n, n_fields + features.N_QUERY_FEATURES), np.float32)
         features.text_features(slots, self.arrays, plan, self.norm, PROXIMITY_WINDOW, text)
         return TextFeatures(text[:, :n_fields], *text[:, n_fields:].T)
+
+    def goes_with(self, slots: IntArray, thing: SearchedThing) -> BoolArray:
+        """Return (n,) which live slots go with what is searched for."""
+        result = np.empty(len(slots), np.bool_)
+        titles.goes_with(
+            slots,
+            self.arrays,
+            self.lexicon.term_of,
+            self.title,
+            self.lexicon.term_numbers(thing.stems),
+            self.lexicon.term_numbers(thing.heads),
+            self.lexicon.term_numbers(thing.purposes),
+            MAX_TITLE_WORDS,
+            result,
+        )
+        return result
+
+    def stems_of_titles(self, slots: IntArray) -> list[list[str]]:
+        """Return the stems of each title, as far as it is read."""
+        arrays, languages, stem_of = self.arrays, self.lexicon.languages, dict[int, str]()
+        result = []
+        for slot in slots.tolist():
+            start, end = arrays.starts[slot : slot + 2].tolist()
+            words = arrays.words[start:end][arrays.fields[start:end] == self.title]
+            numbers = words[: min(arrays.lengths.item(slot, self.title), MAX_TITLE_WORDS)].tolist()
+            for number in numbers:
+                if number not in stem_of:
+                    stem_of[number] = languages.stem(self.lexicon.word(number))
+            result.append([stem_of[number] for number in numbers])
+        return result

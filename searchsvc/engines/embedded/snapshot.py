@@ -13,6 +13,7 @@ import numpy as np
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
 from searchsvc.analysis.query import Query
+from searchsvc.analysis.title_heads import SearchedThing
 from searchsvc.engines.columnar.lexicon_view import LexiconView
 from searchsvc.engines.embedded.matching import QueryTerms
 from searchsvc.engines.embedded.phrases import phrase_arrays
@@ -142,8 +143,19 @@ class EmbeddedReading:
         vectors = self._views.vectors
         return vectors.cosines(slots, vector) if vectors is not None else np.zeros(len(slots), np.float32)
 
-    def vector(self, slot: int) -> FloatArray | None:
-        return self._views.vectors.vector(slot) if self._views.vectors is not None else None
+    def vectors(self, slots: IntArray) -> FloatArray:
+        vectors = self._views.vectors
+        return vectors.vectors(slots) if vectors is not None else np.zeros((len(slots), 0), np.float32)
+
+    def goes_with(self, slots: IntArray, thing: SearchedThing) -> BoolArray:
+        return self._views.forward.goes_with(slots, thing)
+
+    def titles(self, slots: IntArray) -> list[list[str]]:
+        return self._views.forward.stems_of_titles(slots)
+
+    def sample(self, n: int) -> IntArray:
+        slots = np.flatnonzero(self._views.live)
+        return slots if len(slots) <= n else slots[np.linspace(0, len(slots) - 1, n).astype(np.int64)]
 
     def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
         return self._views.signals(slots, timestamp_s)

@@ -1,4 +1,4 @@
-"""Pack what each hit reports in one binary field: the signals and the vector of a document. Pure.
+"""Pack what each hit reports in one binary field: the signals, the vector and the title of a document. Pure.
 
 One field, because the node reads each field of each hit by itself.
 """
@@ -24,11 +24,11 @@ class Columns:
         self._vector_start = 4 * n_signals
         self._n_bytes = self._vector_start + (_SCALE_BYTES + dimension if dimension else 0)
 
-    def packed(self, signals: FloatArray, vector: FloatArray | None) -> str:
-        """Return the field of a document, in base64. signals: (n_signals,)."""
+    def packed(self, signals: FloatArray, vector: FloatArray | None, title: Sequence[str]) -> str:
+        """Return the field of a document, in base64. signals: (n_signals,); title: stems of its words"""
         packed = pack_vector(vector) if self._dimension and vector is not None and vector.any() else b""
         field = np.asarray(signals, "<f4").tobytes() + packed
-        return base64.b64encode(field.ljust(self._n_bytes, b"\0")).decode()
+        return base64.b64encode(field.ljust(self._n_bytes, b"\0") + " ".join(title).encode()).decode()
 
     def signals(self, rows: Sequence[str]) -> FloatArray:
         """Return the (n, n_signals) signals of n documents. rows: their fields."""
@@ -37,7 +37,11 @@ class Columns:
 
     def vectors(self, rows: Sequence[str]) -> FloatArray:
         """Return the (n, dimension) vectors of n documents, zeros for one without. rows: their fields."""
-        return unpack_vectors([from_base64(row)[self._vector_start :] for row in rows], self._dimension)
+        return unpack_vectors([from_base64(row)[self._vector_start : self._n_bytes] for row in rows], self._dimension)
+
+    def titles(self, rows: Sequence[str]) -> list[list[str]]:
+        """Return the stems of n titles. rows: their fields."""
+        return [from_base64(row)[self._n_bytes :].decode().split() for row in rows]
 
 
 def pack_vector(vector: FloatArray) -> bytes:

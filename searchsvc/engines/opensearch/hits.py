@@ -14,7 +14,7 @@ from tuning.arrays import IntArray
 class ReportedHit(msgspec.Struct, frozen=True):
     """What the node reported of one document.
 
-    columns: its signals and its vector, see `searchsvc.engines.opensearch.columns.Columns`
+    columns: its signals, its vector and its title, see `searchsvc.engines.opensearch.columns.Columns`
     short: the document itself in base64; '' if it is long or was not requested
     named: scores of the named clauses that it matches
     fields: values of the attributes that were requested, by path

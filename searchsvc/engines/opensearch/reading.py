@@ -9,6 +9,7 @@ import numpy as np
 
 from events.errors import Unavailable
 from searchsvc.analysis.query import Operator, Query
+from searchsvc.analysis.title_heads import SearchedThing, goes_with
 from searchsvc.engines import signals
 from searchsvc.engines.columnar.statistics import INFLECTED_COVERAGE, QueryStatistics
 from searchsvc.engines.filters import Filter
@@ -25,7 +26,7 @@ from searchsvc.engines.opensearch.named_scores import (
     score_names,
     with_test_filters,
 )
-from searchsvc.engines.opensearch.requests import Body, bodies, lookup_body, plan
+from searchsvc.engines.opensearch.requests import Body, bodies, lookup_body, plan, sample_body
 from searchsvc.engines.opensearch.retrieval_replies import RetrievalReplies
 from searchsvc.engines.opensearch.state import IndexState
 from searchsvc.engines.opensearch.vector_leg import VectorLeg
@@ -112,14 +113,22 @@ class OpenSearchReading:
     def cosines(self, slots: IntArray, vector: FloatArray) -> FloatArray:
         if not self._state.dimension:
             return np.zeros(len(slots), np.float32)
-        cosines: FloatArray = self._columns.vectors([hit.columns for hit in self._hits.select(slots)]) @ vector
+        cosines: FloatArray = self.vectors(slots) @ vector
         return cosines
 
-    def vector(self, slot: int) -> FloatArray | None:
+    def vectors(self, slots: IntArray) -> FloatArray:
         if not self._state.dimension:
-            return None
-        vector: FloatArray = self._columns.vectors([self._hits[slot].columns])[0]
-        return vector if vector.any() else None
+            return np.zeros((len(slots), 0), np.float32)
+        return self._columns.vectors([hit.columns for hit in self._hits.select(slots)])
+
+    def goes_with(self, slots: IntArray, thing: SearchedThing) -> BoolArray:
+        return np.array([goes_with(title, thing) for title in self.titles(slots)], np.bool_)
+
+    def titles(self, slots: IntArray) -> list[list[str]]:
+        return self._columns.titles([hit.columns for hit in self._hits.select(slots)])
+
+    def sample(self, n: int) -> IntArray:
+        return self._hits.add(self._search([sample_body(n)])[0].hits.hits)
 
     def signals(self, slots: IntArray, timestamp_s: float) -> FloatArray:
         rows = self._columns.signals([hit.columns for hit in self._hits.select(slots)])

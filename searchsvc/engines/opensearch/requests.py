@@ -215,6 +215,13 @@ def lookup_body(clause: Clause, named: Clause | None, group: str | None, n: int)
     return {**reported(group, n), "query": {"bool": {"filter": filters}}, "size": n}
 
 
+def sample_body(n: int) -> Body:
+    """Return the request for n documents at random, always the same ones."""
+    draw = {"query": LIVE, "random_score": {"seed": 1, "field": "id"}, "boost_mode": "replace"}
+    n = min(n, MAX_WINDOW)
+    return {**reported(None), "query": {"function_score": draw}, "sort": ["_score", {"id": "asc"}], "size": n}
+
+
 def reported(group: str | None, n: int = MAX_WINDOW) -> Body:
     """Return the members of a request that say what each of n hits reports."""
     fields = ["id", mapping.COLUMNS]

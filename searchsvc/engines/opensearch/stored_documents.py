@@ -12,6 +12,7 @@ from events.settings import IndexSettings
 from searchsvc.analysis.analyzer import Analysis, analyze
 from searchsvc.analysis.document_text import field_text
 from searchsvc.analysis.languages import Languages
+from searchsvc.analysis.title_heads import MAX_TITLE_WORDS
 from searchsvc.engines import signals
 from searchsvc.engines.columnar.statistics import words_hash
 from searchsvc.engines.opensearch.attribute_columns import KINDS, attribute_columns, document_kinds
@@ -59,7 +60,9 @@ def stored_document(
         "signals": {str(column): float(value) for column, value in enumerate(signal_row) if not np.isnan(value)},
         KINDS: document_kinds(upsert.members),
         "a": attribute_columns(upsert.members),
-        COLUMNS: Columns(len(settings.signals), dimension).packed(signal_row, upsert.vector),
+        COLUMNS: Columns(len(settings.signals), dimension).packed(
+            signal_row, upsert.vector, [*map(languages.stem, analyses[title].words[:MAX_TITLE_WORDS])]
+        ),
     }
     if len(upsert.text) <= MAX_SHORT_BYTES:
         document[SHORT] = base64.b64encode(upsert.text).decode()

@@ -13,6 +13,7 @@ from searchsvc.rehearsal.receipts.located_ranking import LocatedRanking
 from searchsvc.search.answer import SearchOutcome
 from searchsvc.search.last_known import LAST_KNOWN
 from searchsvc.search.request import SearchRequest
+from searchsvc.search.scale import SCORING_VERSION
 from searchsvc.search.searcher import Searcher
 from searchsvc.search.trials import Draw
 from searchsvc.state.serving import Serving
@@ -82,6 +83,8 @@ def _obstacle(shown: RankingShown, request: SearchRequest, control: ControlState
         return "the query is not in the log as typed: an e-mail address or a telephone number was redacted"
     if {LAST_KNOWN, "shards"} & {*shown.degraded}:
         return f"the answer was degraded: {', '.join(shown.degraded)}"
+    if shown.scoring_version != SCORING_VERSION:
+        return f"scores come about in another way now: by version {SCORING_VERSION}, then by {shown.scoring_version}"
     snapshot = served.snapshots.get(shown.index)
     if snapshot is None:
         return f"index {shown.index} is not served"

@@ -1,4 +1,4 @@
-"""The cut: above most texts without meaning, and measured again when the index has changed much."""
+"""The cut: above most texts without meaning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from searchsvc.indexing.neighbour_cut import N_PROBES, NeighbourCut, measure_cut, probe_texts
+from searchsvc.indexing.neighbour_cut import N_PROBES, measure_cut, probe_texts
 from tests.factories import engine, upsert, vector
 
 PROBES = [vector(seed) for seed in range(500, 520)]
@@ -27,13 +27,3 @@ def test_three_in_four_probes_do_not_reach_the_cut(tmp_path: Path) -> None:
 
 def test_an_index_without_vectors_has_no_cut(tmp_path: Path) -> None:
     assert measure_cut(engine(tmp_path).snapshot(), PROBES) == 0.0
-
-
-def test_the_cut_is_measured_again_when_the_index_has_changed_much(tmp_path: Path) -> None:
-    cut = NeighbourCut(PROBES)
-    grown = engine(tmp_path, [upsert(f"d{i}", "red", seed=i) for i in range(40)])
-    first = cut.update(grown.snapshot())
-    # A document as near as can be to every tenth probe moves the cut only once it is measured again.
-    more = [upsert(f"n{i}", "red", seed=500 + i) for i in range(20)]
-    assert cut.update(grown.apply(more[:6], 100)) == first
-    assert cut.update(grown.apply(more[6:], 200)) > first

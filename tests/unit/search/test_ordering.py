@@ -26,34 +26,30 @@ def sleeves_and_notebooks(folder: Path, low: float, high: float) -> tuple[Engine
     return engine(folder, [*far, *notebooks]).snapshot(), {notebook.id for notebook in notebooks}
 
 
-def test_if_words_and_meaning_disagree_the_page_shows_some_of_both(tmp_path: Path) -> None:
+def test_the_neighbourhood_lifts_what_is_like_the_nearest(tmp_path: Path) -> None:
     snapshot, near = sleeves_and_notebooks(tmp_path, 0.2, 0.45)
-    both = search(serving(snapshot), "laptop 7", explain=True)
-    shown = set(hit_ids(both.answer))
-    assert shown & near
-    assert shown - near
-    first = next(hit for hit in both.answer.hits if hit.id in near)
+    answer = search(serving(snapshot), "laptop 7", explain=True, limit=100).answer
+    values = {hit.id: hit.explanation.features["neighbourhood"].value for hit in answer.hits if hit.explanation}
+    assert min(values[name] for name in near) > max(value for name, value in values.items() if name not in near)
+    first = answer.hits[0]
     assert first.explanation is not None
-    share = first.explanation.features["overlooked"]
-    assert (share.value, share.contribution) == (1.0, 4.0)
     parts = sum(share.contribution for share in first.explanation.features.values())
     assert first.score == pytest.approx(parts)
-    column = both.shown.feature_names.index("overlooked")
-    assert max(row[column] for row in both.shown.features) == 1.0
-    assert not set(hit_ids(search(serving(snapshot, overlooked=0.0), "laptop 7").answer)) & near
-    # Nothing is overlooked if the words find what is near.
-    agreeing = search(serving(snapshot), "notebook 7", explain=True).answer
-    assert all(h.explanation and h.explanation.features["overlooked"].value == 0.0 for h in agreeing.hits)
+    # A merchandiser moves it as any weight.
+    lifted = search(serving(snapshot, neighbourhood=30.0), "laptop 7").answer
+    assert set(hit_ids(lifted)) == near
 
 
-def test_feature_overlooked_is_multiplied_by_vector_trust(tmp_path: Path) -> None:
+def test_features_of_vectors_are_multiplied_by_vector_trust(tmp_path: Path) -> None:
     snapshot, near = sleeves_and_notebooks(tmp_path, 0.08, 0.14)
-    both = search(serving(snapshot, overlooked=8.0), "laptop 7", explain=True, limit=100).answer
-    assert both.vector_trust is not None
-    assert 0.1 < both.vector_trust < 0.9
-    parts = [hit.explanation.features["overlooked"] for hit in both.hits if hit.id in near and hit.explanation]
-    assert max(part.value for part in parts) == pytest.approx(both.vector_trust, abs=1e-3)
-    assert max(part.contribution for part in parts) == pytest.approx(8.0 * both.vector_trust, abs=1e-2)
+    both = search(serving(snapshot), "laptop 7", explain=True, limit=100)
+    assert both.answer.vector_trust is not None
+    assert 0.1 < both.answer.vector_trust < 0.9
+    scale = next(scale for scale in both.shown.scales if scale.feature == "cosine")
+    trusted = max(h.explanation.features["cosine"].value for h in both.answer.hits if h.explanation)
+    nearest = max(float(vector(seed) @ vector(7)) for seed in range(1000, 4000) if vector(seed) @ vector(7) > 0.55)
+    assert trusted <= both.answer.vector_trust * (nearest + 0.05 - scale.lowest) / scale.unit
+    assert near
 
 
 def test_untrusted_vectors_change_neither_order_nor_total(tmp_path: Path) -> None:

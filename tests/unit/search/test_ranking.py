@@ -22,20 +22,6 @@ def test_contributions_add_up_to_the_score() -> None:
     np.testing.assert_array_equal(parts.sum(axis=1), ranking.score(features, weights))
 
 
-def test_the_nearest_are_overlooked_only_if_none_is_among_the_best() -> None:
-    scores = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
-    ranks = np.array([0, 0, 3, 1, 2])
-    column = ranking.overlooked(scores, ranks, k=2)
-    assert column is not None
-    np.testing.assert_allclose(column, [0, 0, 0, 1.0, 0.5])
-    assert ranking.overlooked(scores, ranks, k=3) is None
-    # A score equal to the last of the best counts as one of them, in any order.
-    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
-        tied, near_ranks = np.array([2.0, 1.0, 1.0])[order], np.array([0, 0, 1])[order]
-        assert ranking.overlooked(tied, near_ranks, k=2) is None
-    assert ranking.overlooked(scores, np.zeros(5, np.int64), k=2) is None
-
-
 def test_reciprocal_rank_fusion_is_that_of_the_paper() -> None:
     fused = ranking.reciprocal_rank_fusion(np.array([[1.0, 2.0, np.inf], [3.0, np.inf, 1.0]]))
     np.testing.assert_allclose(fused, [1 / 61 + 1 / 63, 1 / 62, 1 / 61])

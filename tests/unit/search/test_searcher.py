@@ -44,7 +44,7 @@ def test_weights_decide_the_order(tmp_path: Path) -> None:
 
 
 def test_equal_scores_are_ordered_by_id(tmp_path: Path) -> None:
-    flat = red_shoes(tmp_path, bm25__title=0.0, bm25__text=0.0, cosine=0.0, signal__votes=0.0)
+    flat = red_shoes(tmp_path, bm25__title=0.0, bm25__text=0.0, cosine=0.0, neighbourhood=0.0, signal__votes=0.0)
     assert hit_ids(search(flat, "shoe", limit=40).answer) == [f"d{i:02d}" for i in range(40)]
 
 

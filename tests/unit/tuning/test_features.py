@@ -25,7 +25,7 @@ def test_every_feature_has_a_default_weight_in_column_order() -> None:
 
 def test_an_index_without_embedding_has_no_features_of_the_vector_leg() -> None:
     names = feature_names(msgspec.structs.replace(SETTINGS, embedding=None))
-    assert set(feature_names(SETTINGS)) - set(names) == {"cosine", "rr.vector", "overlooked"}
+    assert set(feature_names(SETTINGS)) - set(names) == {"cosine", "neighbourhood", "rr.vector"}
 
 
 def test_the_title_weighs_most_and_a_field_of_many_members_least() -> None:

@@ -144,11 +144,9 @@ def test_the_mean_cosine_is_that_of_live_vectors_in_whatever_order_they_were_add
 def test_a_document_without_a_vector_has_none() -> None:
     vectors = VectorIndex(DIMENSION)
     vectors.extend(np.stack([ROWS[0], np.zeros(DIMENSION, np.float32)]))
-    view = vectors.view()
-    stored = view.vector(0)
-    assert stored is not None
-    np.testing.assert_allclose(stored, ROWS[0], atol=5e-3)
-    assert view.vector(1) is None
+    first, second = vectors.view().vectors(np.array([0, 1]))
+    np.testing.assert_allclose(first, ROWS[0], atol=5e-3)
+    assert not second.any()
 
 
 def test_a_build_goes_on_in_the_background_and_is_adopted_when_it_is_done() -> None:

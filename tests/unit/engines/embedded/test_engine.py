@@ -106,7 +106,7 @@ def test_a_document_without_a_vector_is_near_to_nothing(tmp_path: Path) -> None:
     cosines = reading.cosines(np.array([0, 1]), vector(1))
     assert cosines[0] == pytest.approx(1.0, abs=0.02)
     assert cosines[1] == 0.0
-    assert reading.vector(1) is None
+    assert not reading.vectors(np.array([1])).any()
 
 
 def test_an_index_that_embeds_nothing_has_cosines_of_zero(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_an_index_that_embeds_nothing_has_cosines_of_zero(tmp_path: Path) -> Non
     index = engine(tmp_path, [upsert("1", "red")], settings)
     reading = index.snapshot().reading()
     assert reading.cosines(np.array([0]), vector(1)).tolist() == [0.0]
-    assert reading.vector(0) is None
+    assert reading.vectors(np.array([0])).shape == (1, 0)
     assert index.vector_base is None
 
 

@@ -24,7 +24,7 @@ COLUMNS = Columns(1, DIMENSION)
 
 
 def hit(document_id: str, seed: int, score: float = 0.0, **named: float) -> dict[str, Any]:
-    columns = COLUMNS.packed(np.array([0.5], np.float32), vector(seed)).rstrip("=")
+    columns = COLUMNS.packed(np.array([0.5], np.float32), vector(seed), []).rstrip("=")
     short = "eyJpZCI6MX0"  # {"id":1}
     fields = {"id": [document_id], "columns": [columns], "short": [short], "a.mbrand.g": [f"t{document_id[0]}"]}
     return {"_score": score, "fields": fields, "matched_queries": named}

@@ -1,0 +1,87 @@
+"""What searches know of a catalogue as a whole: measured in its documents, and again when they have changed much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from searchsvc.analysis.title_heads import find_heads
+from searchsvc.analysis.word_pairs import word_pairs
+from searchsvc.engines.protocol import EngineSnapshot
+from searchsvc.indexing.neighbour_cut import measure_cut
+from searchsvc.state.serving_state import Measurements
+from tuning.arrays import FloatArray
+
+# Between two measurements the number of documents changes by this factor at least.
+GROWTH: Final = 1.5
+# The same for titles while no documents come: they take longer to read, and change little.
+QUIET_GROWTH: Final = 1.02
+# Documents whose titles are read: a larger catalogue says the same of its frequent words.
+N_TITLES: Final = 20_000
+
+
+class Measurer:
+    """Measures one index. For the indexing thread.
+
+    probes: vectors of `searchsvc.indexing.neighbour_cut.probe_texts`; none for an index that does not embed
+    """
+
+    def __init__(self, probes: Sequence[FloatArray]) -> None:
+        self._probes = probes
+        self._cut_of, self._titles_of = _Measured(), _Measured()
+        self.value = Measurements()
+
+    @property
+    def embeds(self) -> bool:
+        return bool(self._probes)
+
+    def is_behind(self, snapshot: EngineSnapshot) -> bool:
+        """Whether `update` has something to do once no documents come."""
+        return self._cut_of.differs(snapshot) or self._titles_of.differs(snapshot, QUIET_GROWTH)
+
+    def update(self, snapshot: EngineSnapshot, *, is_quiet: bool = False) -> Measurements:
+        """Return what holds of a snapshot. Raises Unavailable if the engine does not answer.
+
+        is_quiet: no documents come, so that there is time to measure if their number is another at all: what is
+            measured must not depend on how many came at a time
+        """
+        if self._cut_of.differs(snapshot, 1.0 if is_quiet else GROWTH):
+            cut = measure_cut(snapshot, self._probes)
+            self.value = msgspec.structs.replace(self.value, neighbour_cut=cut)
+            self._cut_of = _Measured.of(snapshot)
+        if self._titles_of.differs(snapshot, QUIET_GROWTH if is_quiet else GROWTH):
+            self.value = _with_titles(self.value, snapshot)
+            self._titles_of = _Measured.of(snapshot)
+        return self.value
+
+
+class _Measured(msgspec.Struct, frozen=True):
+    """The state of an index that was measured last."""
+
+    generation: str = ""
+    n_documents: int = 0
+
+    @staticmethod
+    def of(snapshot: EngineSnapshot) -> _Measured:
+        return _Measured(snapshot.generation, snapshot.n_documents)
+
+    def differs(self, snapshot: EngineSnapshot, growth: float = 1.0) -> bool:
+        """Whether a snapshot is another build, or has another number of documents by a factor of more than `growth`."""
+        before, now = sorted((self.n_documents, snapshot.n_documents))
+        return snapshot.generation != self.generation or (before != now and now >= max(before, 1) * growth)
+
+
+def measure(snapshot: EngineSnapshot, probes: Sequence[FloatArray]) -> Measurements:
+    """Measure an index. probes: as in `Measurer`"""
+    return Measurer(probes).update(snapshot)
+
+
+def _with_titles(before: Measurements, snapshot: EngineSnapshot) -> Measurements:
+    """Measure an index's titles again. Without vectors they have no heads."""
+    reading = snapshot.reading()
+    slots = reading.sample(N_TITLES)
+    titles = reading.titles(slots)
+    heads, pairs = find_heads(titles, reading.vectors(slots)), word_pairs(titles)
+    return msgspec.structs.replace(before, heads=heads, pairs=pairs)

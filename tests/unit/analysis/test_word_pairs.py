@@ -1,0 +1,72 @@
+"""Words side by side in titles, and the corrections that they make likelier."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.oracle.lexicon import OracleLexicon
+from searchsvc.analysis.stemming import stem
+from searchsvc.analysis.understanding import understand
+from searchsvc.analysis.word_pairs import fits_beside, fits_nowhere, word_pairs
+
+COUNTS = {"silent": 2, "hill": 9, "sent": 40, "the": 90, "robot": 3, "rob": 30, "king": 20, "kong": 5, "potter": 3}
+COUNTS |= {"harry": 5, "peter": 30, "porter": 9, "skull": 2, "skill": 20, "laptop": 9, "bag": 9}
+LEXICON = OracleLexicon(set(COUNTS), {stem(word): n for word, n in COUNTS.items()})
+TITLES = [["silent", "hill"], ["the", "robot", "king"], ["kong", "skull"], ["harry", "potter"], ["harry", "porter"], []]
+
+
+def test_neighbours_of_a_title_are_pairs() -> None:
+    assert word_pairs([["a", "b", "c"], ["b"], []]) == {("a", "b"), ("b", "c")}
+
+
+def test_a_word_fits_beside_the_word_before_it_or_after_it() -> None:
+    pairs = word_pairs(TITLES)
+    assert fits_beside("", "hill", pairs, stem)("silent")
+    assert fits_beside("kong", "", pairs, stem)("skulls")
+    assert not fits_beside("hill", "", pairs, stem)("silent")
+    assert fits_beside("", "", pairs, stem) is fits_beside("kong", "", frozenset(), stem) is fits_nowhere
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant", "without_titles"),
+    [
+        # The likeliest word by itself is another, which more documents have.
+        ("sient hill", "silent hill", "sent hill"),
+        ("kong skll", "kong skull", "kong skill"),
+        ("robt king", "robot king", "rob king"),
+        # Of two that fit, the one that differs by a doubled letter.
+        ("harry poter", "harry potter", "harry potter"),
+        # No neighbour tells.
+        ("sient", "sent", "sent"),
+        ("laptop sient", "laptop sent", "laptop sent"),
+    ],
+)
+def test_neighbours_in_the_query_choose_among_corrections(typed: str, meant: str, without_titles: str) -> None:
+    assert understand(typed, LEXICON, pairs=word_pairs(TITLES)).did_you_mean == meant
+    assert understand(typed, LEXICON).did_you_mean == without_titles
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        # Titles have the two words side by side, so this is no misspelling of another.
+        ("robotking", ["robot", "king"]),
+        # They have not; but it is like no other word.
+        ("bagskull", ["bag", "skull"]),
+        # Words of two letters are found in any word.
+        ("cheap", ["cheap"]),
+        ("tvking", ["tvking"]),
+        ("tvbag", ["tv", "bag"]),
+    ],
+)
+def test_a_word_is_two_if_titles_have_them_side_by_side(typed: str, words: list[str]) -> None:
+    counts = COUNTS | {"robotkin": 50, "ch": 9, "eap": 9, "tv": 9}
+    lexicon = OracleLexicon(set(counts), {stem(word): n for word, n in counts.items()})
+    query = understand(typed, lexicon, pairs=word_pairs([*TITLES, ["tv", "bag"]]))
+    assert [term.word for term in query.terms] == words
+
+
+def test_a_word_that_documents_have_stays_whatever_fits() -> None:
+    query = understand("sent hill", LEXICON, pairs=word_pairs(TITLES))
+    assert query.did_you_mean is None
+    assert [alternative.word for alternative in query.terms[0].alternatives] == ["sent"]
