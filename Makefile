@@ -55,6 +55,8 @@ lint: $(VENV)/dev  ## style, types and import direction
 
 bench: $(VENV)/dev  ## the figures of docs/explanation/benchmarks.md, written to benchmarks/results/
 	$(BIN)/searchsvc bench relevance $(DATA)/electronics $(DATA)/movies --reference --json benchmarks/results/relevance.json
+	$(BIN)/searchsvc bench pages $(DATA)/electronics tests/relevance/electronics.jsonl --json benchmarks/results/pages-electronics.json
+	$(BIN)/searchsvc bench pages $(DATA)/movies tests/relevance/movies.jsonl --json benchmarks/results/pages-movies.json
 	for name in electronics movies; do $(BIN)/searchsvc bench neighbours $(DATA)/$$name \
 		--paraphrases benchmarks/paraphrases/$$name.txt --json benchmarks/results/neighbours-$$name.json; done
 	$(BIN)/searchsvc bench latency $(DATA)/electronics --json benchmarks/results/latency-electronics.json

@@ -1,4 +1,4 @@
-"""`bench relevance`, `neighbours`, `engines` and `cluster`: how good the answers are, also while a node is away."""
+"""`bench relevance`, `pages`, `neighbours`, `engines`, `cluster`: how good the answers are, also without a node."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import rich_click as click
 from benchmarks import cluster as cluster_benchmark
 from benchmarks import engines as engines_benchmark
 from benchmarks import neighbours as neighbours_benchmark
+from benchmarks import pages as pages_benchmark
 from benchmarks import relevance as relevance_benchmark
 from benchmarks.cli import options
 
@@ -104,4 +105,14 @@ def cluster(
     options.show(result, cluster_benchmark.print_result, json_file)
 
 
-COMMANDS = (relevance, neighbours, engines, cluster)
+@click.command()
+@options.collection
+@click.argument("pages_file", metavar="PAGES", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@options.json_file
+def pages(collection: Path, pages_file: Path, json_file: Path | None) -> None:
+    """Measure on how many first pages of COLLECTION what the list PAGES asks for is found."""
+    result = pages_benchmark.measure(collection, pages_file, say=options.say)
+    options.show(result, pages_benchmark.print_result, json_file)
+
+
+COMMANDS = (relevance, pages, neighbours, engines, cluster)

@@ -18,6 +18,7 @@ from benchmarks import (
     latency,
     live,
     neighbours,
+    pages,
     propagation,
     recovery,
     relevance,
@@ -101,6 +102,35 @@ def test_relevance_measures_all_contenders_on_a_judged_folder(collection: Path) 
         relevance.measure(
             [collection, collection.parent], n_queries=None, reference=False, save_run=saved, against=None, say=silent
         )
+
+
+def test_pages_are_judged_by_what_documents_say(collection: Path) -> None:
+    file = collection / "pages.jsonl"
+    asked = [
+        {"query": "lamp", "at_least": 5, "passes": r"^title: .*\blamp"},
+        {"query": "lamp", "at_least": 5, "passes": r"^title: .*\blamp", "fails": "^TITLE:"},
+        {"query": "lamp", "at_least": 10, "passes": "^id: P00001$"},
+        {"query": "nothing", "at_least": 1, "passes": "no document says so"},
+    ]
+    file.write_text("\n".join(json.dumps(page) for page in asked))
+    result = pages.measure(collection, file, say=silent)
+    pages.print_result(result)
+    # Of the second page nothing passes that does not fail, and of the last one nothing at all.
+    first, last = result["pages"]
+    assert first["is_right"]
+    assert first["right"] >= first["needed"] >= 1
+    assert len(first["titles"]) == 10
+    assert last["needed"] == 1
+    assert result["share_right"] == (1.0 if last["is_right"] else 0.5)
+    assert msgspec.json.encode(result)
+
+
+@pytest.mark.parametrize("line", ["[", '{"query": "a"}', '{"query": "a", "at_least": 1, "passes": "("}', ""])
+def test_a_malformed_list_of_pages_is_refused(collection: Path, line: str) -> None:
+    file = collection / "pages.jsonl"
+    file.write_text(line)
+    with pytest.raises(InvalidInput, match="page"):
+        pages.measure(collection, file, say=silent)
 
 
 def test_latency_measures_search_change_and_restart(collection: Path) -> None:
