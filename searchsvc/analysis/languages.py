@@ -69,7 +69,12 @@ class Languages(msgspec.Struct, frozen=True):
     @property
     def purpose_words(self) -> frozenset[str]:
         """Folded words after which a title says what the thing goes with."""
-        return frozenset(fold(w) for code in self.codes or _ENGLISH for w in _PURPOSE_WORDS.get(code, "").split())
+        return _purpose_words(self.codes or _ENGLISH)
+
+    @property
+    def purpose_stems(self) -> frozenset[str]:
+        """Stems of the same words."""
+        return _purpose_stems(self.codes)
 
     @staticmethod
     def of_index(settings: IndexSettings) -> Languages:
@@ -109,6 +114,17 @@ def _stem(word: str, codes: tuple[str, ...]) -> str:
             stemmer = _local.stemmers[code] = Stemmer.Stemmer(ALGORITHMS[code])
         word = stemmer.stemWord(word)
     return word
+
+
+@lru_cache(maxsize=100)
+def _purpose_words(codes: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(fold(word) for code in codes for word in _PURPOSE_WORDS.get(code, "").split())
+
+
+@lru_cache(maxsize=100)
+def _purpose_stems(codes: tuple[str, ...]) -> frozenset[str]:
+    languages = Languages(codes)
+    return frozenset(map(languages.stem, languages.purpose_words))
 
 
 @lru_cache(maxsize=100)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,6 +18,14 @@ from tuning.arrays import AnyArray, BoolArray, IntArray
 
 # Words that are further apart than this do not count as near.
 PROXIMITY_WINDOW: Final = 8
+
+
+class ThingTerms(NamedTuple):
+    """What is searched for, as terms of the index: three ascending arrays. See `SearchedThing`."""
+
+    thing: AnyArray
+    heads: AnyArray
+    purposes: AnyArray
 
 
 class ForwardView(msgspec.Struct, frozen=True):
@@ -83,17 +91,19 @@ class ForwardView(msgspec.Struct, frozen=True):
         features.text_features(slots, self.arrays, plan, self.norm, PROXIMITY_WINDOW, text)
         return TextFeatures(text[:, :n_fields], *text[:, n_fields:].T)
 
-    def goes_with(self, slots: IntArray, thing: SearchedThing) -> BoolArray:
-        """Return (n,) which live slots go with what is searched for."""
+    def thing_terms(self, thing: SearchedThing) -> ThingTerms:
+        """Return the terms of a thing, of its heads, and of words like "for"."""
+        return ThingTerms(*map(self.lexicon.term_numbers, (thing.stems, thing.heads, thing.purposes)))
+
+    def goes_with(self, slots: IntArray, terms: ThingTerms) -> BoolArray:
+        """Return (n,) which live slots go with what is searched for. terms: of the thing"""
         result = np.empty(len(slots), np.bool_)
         titles.goes_with(
             slots,
             self.arrays,
             self.lexicon.term_of,
             self.title,
-            self.lexicon.term_numbers(thing.stems),
-            self.lexicon.term_numbers(thing.heads),
-            self.lexicon.term_numbers(thing.purposes),
+            *terms,
             MAX_TITLE_WORDS,
             result,
         )

@@ -15,6 +15,7 @@ from events.settings import IndexSettings
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.title_heads import SearchedThing
 from searchsvc.engines.columnar.lexicon_view import LexiconView
+from searchsvc.engines.embedded.forward_view import ThingTerms
 from searchsvc.engines.embedded.matching import QueryTerms
 from searchsvc.engines.embedded.phrases import phrase_arrays
 from searchsvc.engines.embedded.retriever import Retriever
@@ -47,6 +48,7 @@ class EmbeddedSnapshot:
         self.views = views
         self._executor = executor
         self._cached_terms: dict[Query, QueryTerms] = {}
+        self._cached_things: dict[SearchedThing, ThingTerms] = {}
 
     @property
     def settings(self) -> IndexSettings:
@@ -113,6 +115,15 @@ class EmbeddedSnapshot:
             terms = self._cached_terms[query] = QueryTerms(statistics, forward.plan(query, statistics, phrases))
         return terms
 
+    def thing_terms(self, thing: SearchedThing) -> ThingTerms:
+        """Return the terms of what is searched for. Remembers them, as `query_terms` does."""
+        terms = self._cached_things.get(thing)
+        if terms is None:
+            if len(self._cached_things) >= MAX_CACHED_QUERIES:
+                self._cached_things = {}
+            terms = self._cached_things[thing] = self.views.forward.thing_terms(thing)
+        return terms
+
 
 class EmbeddedReading:
     """A `Reading`. Slots are the same in every reading of a snapshot."""
@@ -148,7 +159,7 @@ class EmbeddedReading:
         return vectors.vectors(slots) if vectors is not None else np.zeros((len(slots), 0), np.float32)
 
     def goes_with(self, slots: IntArray, thing: SearchedThing) -> BoolArray:
-        return self._views.forward.goes_with(slots, thing)
+        return self._views.forward.goes_with(slots, self._snapshot.thing_terms(thing))
 
     def titles(self, slots: IntArray) -> list[list[str]]:
         return self._views.forward.stems_of_titles(slots)
