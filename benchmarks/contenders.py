@@ -21,7 +21,6 @@ from tuning import metrics
 from tuning.arrays import FloatArray, ScoreArray
 from tuning.features import ACCESSORY, COSINE, KEYWORD_RANK, NEIGHBOURHOOD, VECTOR_RANK, default_weights, feature_names
 
-BATCH: Final = 256
 REFERENCE_BATCH: Final = 16
 # What the plain fusions leave out, besides the cosine.
 VECTOR_FEATURES: Final = (ACCESSORY, COSINE, NEIGHBOURHOOD, VECTOR_RANK)

@@ -40,7 +40,6 @@ from tuning.arrays import FloatArray
 
 N_NONSENSE: Final = 200
 N_JUDGED: Final = 200
-N_INFERRED_FROM: Final = 1000
 MIN_KEPT: Final = 0.8
 # Shares of texts without meaning that other cuts keep out.
 QUANTILES: Final = (0.5, 0.75, 0.9, 1.0)

@@ -211,7 +211,9 @@ class InterleavedRanking(msgspec.Struct, frozen=True, gc=False):
 
 
 class FeatureScale(msgspec.Struct, frozen=True, gc=False, array_like=True):
-    """What one search counts some of its features in: feature = (value - lowest) / unit.
+    """What one search counts some of its features in: feature = (value - lowest) / unit, at least 0.
+
+    Features of vectors are multiplied by the vector trust afterwards.
 
     feature: name of the feature; `words` for all that words give
     """

@@ -105,8 +105,9 @@ def _corrections(word: str, lexicon: Lexicon, tolerance: Tolerance, fits: Fits) 
     more documents have.
     """
     similar = [c for c in lexicon.similar(word, tolerance.allowed_edits(word)) if c.word.isalpha()]
-    nearest = [candidate for candidate in similar if candidate.edits == similar[0].edits or fits(candidate.word)]
-    nearest.sort(key=lambda candidate: (not fits(candidate.word), _undoubled(candidate.word) != _undoubled(word)))
+    fitting = {candidate.word for candidate in similar if fits(candidate.word)}
+    nearest = [candidate for candidate in similar if candidate.edits == similar[0].edits or candidate.word in fitting]
+    nearest.sort(key=lambda candidate: (candidate.word not in fitting, _undoubled(candidate.word) != _undoubled(word)))
     corrections: dict[str, Alternative] = {}
     for candidate in nearest:
         correction = _alternative(candidate, TYPO_WEIGHTS[candidate.edits], "typo", lexicon)

@@ -20,7 +20,6 @@ from tuning.arrays import AnyArray, FloatArray
 
 # Later words of a title are not read.
 MAX_TITLE_WORDS: Final = 32
-
 # Words in fewer titles tell nothing.
 MIN_TITLES: Final = 3
 # As many titles must have the first word otherwise, and as many the second: else there is nothing to compare with.
@@ -29,7 +28,6 @@ MIN_OTHER_TITLES: Final = 2
 MARGIN: Final = 0.03
 # Pairs of words that are compared at a time, so that memory has a bound.
 CHUNK: Final = 4096
-
 
 # By word, as a stem, the heads that may follow it.
 Heads = Mapping[str, frozenset[str]]
@@ -94,13 +92,13 @@ def find_heads(titles: Sequence[Sequence[str]], vectors: FloatArray) -> Heads:
     places = [place for title in titles for place in (*(numbers.get(word, -1) for word in title), -1)]
     word_at = np.array(places, np.int64)
     title_at = np.repeat(np.arange(len(titles)), [len(title) + 1 for title in titles])
-    of_words = _Groups(word_at[word_at >= 0], title_at[word_at >= 0])
+    of_words = _Groups.by_key(word_at[word_at >= 0], title_at[word_at >= 0])
     counts = np.zeros(len(words), np.int64)
     counts[of_words.keys] = of_words.sizes
     is_frequent = np.append(counts >= MIN_TITLES, False)  # the last stands for -1
     first, second = word_at[:-1], word_at[1:]
     is_pair = is_frequent[first] & is_frequent[second] & (first != second)
-    pairs = _Groups(first[is_pair] * len(words) + second[is_pair], title_at[:-1][is_pair])
+    pairs = _Groups.by_key(first[is_pair] * len(words) + second[is_pair], title_at[:-1][is_pair])
     firsts, seconds = np.divmod(pairs.keys, max(len(words), 1))
     enough = np.minimum(counts[firsts], counts[seconds]) - pairs.sizes >= MIN_OTHER_TITLES
     pairs, firsts, seconds = pairs.select(enough), firsts[enough], seconds[enough]
@@ -119,31 +117,36 @@ def find_heads(titles: Sequence[Sequence[str]], vectors: FloatArray) -> Heads:
     return {word: frozenset(followers) for word, followers in heads.items()}
 
 
-class _Groups:
+class _Groups(msgspec.Struct, frozen=True):
     """Distinct titles by key.
 
     keys: (n,) ascending
-    sizes: (n,) number of titles of each
+    starts: (n,) the titles of a key are titles[start : start + size]
+    sizes: (n,) number of titles of each key
+    titles: of all keys, also of those that are not selected
     """
 
-    def __init__(self, keys: AnyArray, titles: AnyArray) -> None:
-        distinct = np.unique(np.stack([keys, titles], axis=1), axis=0) if len(keys) else np.zeros((0, 2), np.int64)
-        self.keys, self._starts, self.sizes = np.unique(distinct[:, 0], return_index=True, return_counts=True)
-        self._titles = distinct[:, 1]
+    keys: AnyArray
+    starts: AnyArray
+    sizes: AnyArray
+    titles: AnyArray
+
+    @staticmethod
+    def by_key(keys: AnyArray, titles: AnyArray) -> _Groups:
+        """Group titles, each counted once for a key. keys, titles: (m,)"""
+        distinct = np.unique(np.stack([keys, titles], axis=1), axis=0)
+        return _Groups(*np.unique(distinct[:, 0], return_index=True, return_counts=True), distinct[:, 1])
 
     def select(self, mask: AnyArray) -> _Groups:
         """Return some of the groups. mask: (n,)"""
-        selected = _Groups(self.keys[:0], self.keys[:0])
-        selected.keys, selected.sizes = self.keys[mask], self.sizes[mask]
-        selected._starts, selected._titles = self._starts[mask], self._titles
-        return selected
+        return _Groups(self.keys[mask], self.starts[mask], self.sizes[mask], self.titles)
 
     def sums(self, vectors: FloatArray, groups: slice) -> FloatArray:
         """Return (n_groups, dimension) the sum of the vectors of each group's titles."""
-        starts, sizes = self._starts[groups], self.sizes[groups]
+        starts, sizes = self.starts[groups], self.sizes[groups]
         sums = np.empty((len(starts), vectors.shape[1]), np.float32)
         for i, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
-            np.add.reduce(vectors[self._titles[start : start + size]], axis=0, out=sums[i])
+            np.add.reduce(vectors[self.titles[start : start + size]], axis=0, out=sums[i])
         return sums
 
 

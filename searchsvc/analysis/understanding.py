@@ -145,9 +145,9 @@ def _terms(
             word, lexicon, is_last=is_last, typing=is_last and typing, tolerance=tolerated, fits=fits
         )
         alternatives += tuple(_of_number(position - 1, analysis, lexicon))
-        halves = _split(word, lexicon, pairs) if guessing.splits and not _count(word, lexicon) else ()
-        if alternatives and not _are_pair(halves, stem, pairs):
-            halves = ()
+        halves: tuple[str, ...] = ()
+        if guessing.splits and not _count(word, lexicon):
+            halves = _split(word, lexicon, pairs, only_pairs=bool(alternatives))
         if halves:
             terms += [QueryTerm(half, (exact(half, lexicon),)) for half in halves]
             corrected += halves
@@ -220,28 +220,27 @@ def _is_in_model_number(position: int, analysis: Analysis) -> bool:
     return any(c.start <= position < c.end and not c.text.isalpha() for c in analysis.compounds)
 
 
-def _split(word: str, lexicon: Lexicon, pairs: Pairs) -> tuple[str, ...]:
+def _split(word: str, lexicon: Lexicon, pairs: Pairs, *, only_pairs: bool) -> tuple[str, ...]:
     """Split letters into two words of the index. Returns () if they are not made of two.
 
     Two that stand side by side in titles are likeliest, then the most frequent. Other words of two letters are none:
     cheap is not ch and eap.
+
+    only_pairs: only into two that stand side by side in titles
     """
-    if not word.isalpha():
+    if not word.isalpha() or (only_pairs and not pairs):
         return ()
+    stem = lexicon.languages.stem
     best: tuple[str, ...] = ()
     best_rank = (False, 0)
     for cut in range(MIN_SPLIT_CHARS, len(word) - MIN_SPLIT_CHARS + 1):
         halves = word[:cut], word[cut:]
-        is_pair = _are_pair(halves, lexicon.languages.stem, pairs)
+        is_pair = (stem(halves[0]), stem(halves[1])) in pairs
         rank = is_pair, min(_count(half, lexicon) for half in halves)
-        if rank[1] and rank > best_rank and (is_pair or min(map(len, halves)) > MIN_SPLIT_CHARS):
+        may_be = is_pair or not (only_pairs or min(map(len, halves)) <= MIN_SPLIT_CHARS)
+        if rank[1] and rank > best_rank and may_be:
             best, best_rank = halves, rank
     return best
-
-
-def _are_pair(halves: tuple[str, ...], stem: Stem, pairs: Pairs) -> bool:
-    """Whether two words stand side by side in titles."""
-    return len(halves) == 2 and (stem(halves[0]), stem(halves[1])) in pairs
 
 
 def _with_neighbours_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[QueryTerm]:

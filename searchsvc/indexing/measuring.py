@@ -35,6 +35,7 @@ class Measurer:
 
     @property
     def embeds(self) -> bool:
+        """Whether it measures an index that embeds."""
         return bool(self._probes)
 
     def is_behind(self, snapshot: EngineSnapshot) -> bool:

@@ -287,6 +287,30 @@ def test_a_click_is_checked_against_the_ranking_it_names_and_all_or_none_is_stor
         assert "none of the 2 was stored" in problem["detail"]
 
 
+def test_titles_tell_a_misspelt_word_and_what_only_goes_with_a_thing(http: Calling) -> None:
+    kinds = {"laptop": "portable computer", "sleeve": "soft cover of neoprene"}
+    titles = [(f"Acme laptop {colour}", "laptop") for colour in ("black", "silver", "red", "grey")]
+    titles += [(f"Laptop sleeve {colour}", "sleeve") for colour in ("black", "silver", "red", "grey")]
+    titles += [(f"Tablet sleeve {colour}", "sleeve") for colour in ("black", "silver", "red", "grey")]
+    # By itself "sient" would be "sent", which more documents have.
+    titles += [("Silent keyboard", "laptop"), *[(f"Letters sent {n}", "sleeve") for n in range(4)]]
+    documents = [{"id": str(n), "title": title, "text": kinds[kind]} for n, (title, kind) in enumerate(titles)]
+    raw = b"\n".join(map(msgspec.json.encode, documents))
+    _, written = http("POST", "/v1/indexes/measured/documents", raw=raw)
+
+    def found(query: str) -> dict[str, Any]:
+        body = {"query": query, "explain": True, "limit": 50, "min_catalog_seq": written["catalog_seq"]}
+        return http("POST", "/v1/indexes/measured/search", body)[1]
+
+    assert found("sient keyboard")["did_you_mean"] == "silent keyboard"
+    assert found("sient")["did_you_mean"] == "sent"
+    hits = found("laptop")["hits"]
+    accessory = {hit["document"]["title"]: hit["explanation"]["features"]["accessory"]["value"] for hit in hits}
+    assert accessory["Laptop sleeve black"] == 1.0
+    assert accessory["Acme laptop black"] == 0.0
+    http("DELETE", "/v1/indexes/measured")
+
+
 def test_documents_are_searchable_and_gone_once_their_sequence_is_applied_despite_bad_lines(
     http: Calling,
 ) -> None:

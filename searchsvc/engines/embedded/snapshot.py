@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -24,6 +24,8 @@ from searchsvc.engines.filters import Comparison, Filter
 from searchsvc.engines.retrieval import Retrieval, Retrieved, TextFeatures
 from tuning.arrays import BoolArray, FloatArray, IntArray
 
+K = TypeVar("K")
+V = TypeVar("V")
 # Up to this number of slots, a plain search takes about a millisecond.
 MAX_FAST_SLOTS: Final = 32_768
 # Values of attributes to go through, and bytes of documents to read, in a few milliseconds.
@@ -106,23 +108,26 @@ class EmbeddedSnapshot:
 
     def query_terms(self, query: Query) -> QueryTerms:
         """Return the terms of a query. Remembers them: shoppers repeat queries."""
-        terms = self._cached_terms.get(query)
-        if terms is None:
-            if len(self._cached_terms) >= MAX_CACHED_QUERIES:
-                self._cached_terms = {}
-            postings, forward = self.views.postings, self.views.forward
-            statistics, phrases = forward.statistics(query), phrase_arrays(query, postings, forward)
-            terms = self._cached_terms[query] = QueryTerms(statistics, forward.plan(query, statistics, phrases))
-        return terms
+        return _remembered(self._cached_terms, query, self._look_up)
 
     def thing_terms(self, thing: SearchedThing) -> ThingTerms:
-        """Return the terms of what is searched for. Remembers them, as `query_terms` does."""
-        terms = self._cached_things.get(thing)
-        if terms is None:
-            if len(self._cached_things) >= MAX_CACHED_QUERIES:
-                self._cached_things = {}
-            terms = self._cached_things[thing] = self.views.forward.thing_terms(thing)
-        return terms
+        """Return the terms of what is searched for. Remembers them, too."""
+        return _remembered(self._cached_things, thing, self.views.forward.thing_terms)
+
+    def _look_up(self, query: Query) -> QueryTerms:
+        postings, forward = self.views.postings, self.views.forward
+        statistics, phrases = forward.statistics(query), phrase_arrays(query, postings, forward)
+        return QueryTerms(statistics, forward.plan(query, statistics, phrases))
+
+
+def _remembered(results: dict[K, V], key: K, compute: Callable[[K], V]) -> V:
+    """Return what was computed of a key, or compute it. results: by key, `MAX_CACHED_QUERIES` at most"""
+    result = results.get(key)
+    if result is None:
+        if len(results) >= MAX_CACHED_QUERIES:
+            results.clear()
+        result = results[key] = compute(key)
+    return result
 
 
 class EmbeddedReading:

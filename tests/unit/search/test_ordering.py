@@ -10,19 +10,21 @@ from searchsvc.engines.protocol import EngineSnapshot
 from tests.factories import engine, serving, upsert, vector
 from tests.searching import hit_ids, search
 
+SEEDS = range(1000, 4000)
+# Of vectors that are near to that of a query which ends in 7.
+NEAR_SEEDS = [seed for seed in SEEDS if vector(seed) @ vector(7) > 0.55][:10]
+
 
 def sleeves_and_notebooks(folder: Path, low: float, high: float) -> tuple[EngineSnapshot, set[str]]:
     """Return an index for the query "laptop 7", and the ids of its notebooks.
 
     Sleeves contain its word and have cosines between `low` and `high`; notebooks are near and contain no word of it.
     """
-    seeds = range(1000, 4000)
-    near_seeds = [seed for seed in seeds if vector(seed) @ vector(7) > 0.55][:10]
-    half_near_seeds = [seed for seed in seeds if low < vector(seed) @ vector(7) < high][:30]
-    far_seeds = half_near_seeds + [seed for seed in seeds if -0.5 < vector(seed) @ vector(7) < 0.1][:60]
+    half_near_seeds = [seed for seed in SEEDS if low < vector(seed) @ vector(7) < high][:30]
+    far_seeds = half_near_seeds + [seed for seed in SEEDS if -0.5 < vector(seed) @ vector(7) < 0.1][:60]
     words = [("laptop sleeve", "for a laptop")] * 30 + [("garden chair", "wood")] * 60
     far = [upsert(f"f{i:02d}", *pair, seed=seed) for i, (pair, seed) in enumerate(zip(words, far_seeds, strict=True))]
-    notebooks = [upsert(f"n{i}", "notebook", "portable", seed=seed) for i, seed in enumerate(near_seeds)]
+    notebooks = [upsert(f"n{i}", "notebook", "portable", seed=seed) for i, seed in enumerate(NEAR_SEEDS)]
     return engine(folder, [*far, *notebooks]).snapshot(), {notebook.id for notebook in notebooks}
 
 
@@ -46,10 +48,11 @@ def test_features_of_vectors_are_multiplied_by_vector_trust(tmp_path: Path) -> N
     assert both.answer.vector_trust is not None
     assert 0.1 < both.answer.vector_trust < 0.9
     scale = next(scale for scale in both.shown.scales if scale.feature == "cosine")
-    trusted = max(h.explanation.features["cosine"].value for h in both.answer.hits if h.explanation)
-    nearest = max(float(vector(seed) @ vector(7)) for seed in range(1000, 4000) if vector(seed) @ vector(7) > 0.55)
-    assert trusted <= both.answer.vector_trust * (nearest + 0.05 - scale.lowest) / scale.unit
-    assert near
+    values = {hit.id: hit.explanation.features["cosine"].value for hit in both.answer.hits if hit.explanation}
+    assert near <= values.keys()
+    for document_id, seed in zip(sorted(near), NEAR_SEEDS, strict=True):
+        scaled = (float(vector(seed) @ vector(7)) - scale.lowest) / scale.unit
+        assert values[document_id] == pytest.approx(both.answer.vector_trust * scaled, abs=0.02)
 
 
 def test_untrusted_vectors_change_neither_order_nor_total(tmp_path: Path) -> None:
