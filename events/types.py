@@ -256,6 +256,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     took_ms: time until the answer was there; 0 where unknown
     scoring_version: how scores come about; those of different versions cannot be compared
     scales: what its features are counted in
+    measured: digest of what was measured in the catalogue; '' where unknown
     """
 
     id: str
@@ -292,6 +293,7 @@ class RankingShown(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="ran
     took_ms: float = 0.0
     scoring_version: int = 0
     scales: tuple[FeatureScale, ...] = ()
+    measured: str = ""
 
 
 class InteractionRecorded(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interaction_recorded.v1"):

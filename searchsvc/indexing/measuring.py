@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -48,13 +49,17 @@ class Measurer:
         is_quiet: no documents come, so that there is time to measure if their number is another at all: what is
             measured must not depend on how many came at a time
         """
-        if self._cut_of.differs(snapshot, 1.0 if is_quiet else GROWTH):
-            cut = measure_cut(snapshot, self._probes)
-            self.value = msgspec.structs.replace(self.value, neighbour_cut=cut)
-            self._cut_of = _Measured.of(snapshot)
-        if self._titles_of.differs(snapshot, QUIET_GROWTH if is_quiet else GROWTH):
-            self.value = _with_titles(self.value, snapshot)
-            self._titles_of = _Measured.of(snapshot)
+        value, cut_of, titles_of = self.value, self._cut_of, self._titles_of
+        if cut_of.differs(snapshot, 1.0 if is_quiet else GROWTH):
+            value = msgspec.structs.replace(value, neighbour_cut=measure_cut(snapshot, self._probes))
+            cut_of = _Measured.of(snapshot)
+        if titles_of.differs(snapshot, QUIET_GROWTH if is_quiet else GROWTH):
+            value = _with_titles(value, snapshot)
+            titles_of = _Measured.of(snapshot)
+        if value is not self.value:
+            # Last: if the engine does not answer in the middle, all of it is measured again.
+            self.value = msgspec.structs.replace(value, digest=_digest(value))
+            self._cut_of, self._titles_of = cut_of, titles_of
         return self.value
 
 
@@ -77,6 +82,14 @@ class _Measured(msgspec.Struct, frozen=True):
 def measure(snapshot: EngineSnapshot, probes: Sequence[FloatArray]) -> Measurements:
     """Measure an index. probes: as in `Measurer`"""
     return Measurer(probes).update(snapshot)
+
+
+def _digest(value: Measurements) -> str:
+    """Return a digest that is the same for the same measurements, also after another start."""
+    parts = [str(value.neighbour_cut)]
+    parts += (f"{word}\x1f{head}" for word in sorted(value.heads) for head in sorted(value.heads[word]))
+    parts += ("\x1f".join(pair) for pair in sorted(value.pairs))
+    return hashlib.blake2b("\x1e".join(parts).encode(), digest_size=8).hexdigest()
 
 
 def _with_titles(before: Measurements, snapshot: EngineSnapshot) -> Measurements:

@@ -57,5 +57,6 @@ def record_ranking(
         took_ms=answer.took_ms,
         scoring_version=SCORING_VERSION,
         scales=ranked.scales,
+        measured=prepared.measured.digest,
         exploration=ranked.exploration,
     )

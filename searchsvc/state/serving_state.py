@@ -46,11 +46,13 @@ class Measurements(msgspec.Struct, frozen=True):
     neighbour_cut: the cosine that only neighbours of a query exceed.
     heads: of its titles.
     pairs: of the words of its titles.
+    digest: of all this; '' where nothing was measured.
     """
 
     neighbour_cut: float = 0.0
     heads: Heads = MappingProxyType({})
     pairs: Pairs = frozenset()
+    digest: str = ""
 
 
 NOT_MEASURED: Final = Measurements()

@@ -91,7 +91,7 @@ def test_a_ranking_from_before_scales_has_none() -> None:
     assert isinstance(now, BehaviorBatch)
     (ranking,) = (event for event in now.events if isinstance(event, RankingShown))
     assert ranking.scales
-    unscaled = msgspec.structs.replace(ranking, scoring_version=0, scales=())
+    unscaled = msgspec.structs.replace(ranking, scoring_version=0, scales=(), measured="")
     assert before.events == [unscaled if event is ranking else event for event in now.events]
 
 

@@ -91,6 +91,8 @@ def _obstacle(shown: RankingShown, request: SearchRequest, control: ControlState
     if (snapshot.catalog_seq, snapshot.generation) != (shown.applied_catalog_seq, shown.generation):
         now = f"the index holds CATALOG {snapshot.catalog_seq} in generation {snapshot.generation} now"
         return f"{now}, then {shown.applied_catalog_seq} in {shown.generation}"
+    if shown.measured != served.measured(shown.index).digest:
+        return "what is measured in the catalogue (neighbours' cut, words of titles) has been measured again since"
     if snapshot.settings != control.index(shown.index).settings.indexed:
         return "the settings of the index have changed"
     return ""

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 
+from events.errors import Unavailable
 from searchsvc.engines.protocol import Delete, Upsert
+from searchsvc.indexing import measuring
 from searchsvc.indexing.measuring import Measurer, measure
 from tests.factories import SETTINGS, engine, upsert, vector
 
@@ -45,6 +48,30 @@ def test_heads_follow_the_documents_once_none_come(tmp_path: Path) -> None:
     assert measurer.is_behind(gone)
     assert measurer.update(gone, is_quiet=True).heads == {}
     assert not measurer.is_behind(gone)
+
+
+def test_a_digest_tells_other_measurements_and_is_the_same_after_a_start(tmp_path: Path) -> None:
+    catalogue = engine(tmp_path / "a", laptops(20))
+    measurer = Measurer(PROBES)
+    first = measurer.update(catalogue.snapshot()).digest
+    assert first
+    assert measurer.update(catalogue.snapshot(), is_quiet=True).digest == first
+    assert measure(engine(tmp_path / "b", laptops(20)).snapshot(), PROBES).digest == first
+    changed = catalogue.apply([document(f"m{i}", f"Laptop mount {i}", 3, i) for i in range(10)], 100)
+    assert measurer.update(changed).digest not in ("", first)
+
+
+def test_what_the_engine_did_not_answer_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise Unavailable("away", retry_after_s=1.0)
+
+    catalogue, measurer = engine(tmp_path, laptops(20)), Measurer(PROBES)
+    with monkeypatch.context() as patched:
+        patched.setattr(measuring, "find_heads", fail)
+        with pytest.raises(Unavailable):
+            measurer.update(catalogue.snapshot())
+    assert measurer.is_behind(catalogue.snapshot())
+    assert measurer.update(catalogue.snapshot()) == measure(catalogue.snapshot(), PROBES)
 
 
 def test_one_document_more_is_no_reason_to_read_all_titles_again(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ async def test_a_search_on_the_same_documents_gives_the_same_ranking(tmp_path: P
         ({"index": "films"}, "index films is not served"),
         ({"applied_catalog_seq": 7}, "the index holds CATALOG 20"),
         ({"generation": "another"}, "in another"),
+        ({"measured": "before"}, "has been measured again since"),
         ({"scoring_version": 0}, "scores come about in another way now: by version 1, then by 0"),
     ],
 )
