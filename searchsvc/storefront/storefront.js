@@ -142,8 +142,10 @@ async function showWeights() {
 function slider(name, value) {
   const label = createElement("label");
   const output = createElement("output", formatNumber(value));
+  // A weight that takes away can be moved as far down as another can be moved up.
+  const lowest = value < 0 ? -Math.max(5, -2 * value) : 0;
   const input = createElement("input", undefined, {
-    type: "range", min: Math.min(0, value), max: Math.max(5, 2 * value), step: "0.05", "aria-label": name, "data-weight": name,
+    type: "range", min: lowest, max: Math.max(5, 2 * value), step: "0.05", "aria-label": name, "data-weight": name,
   });
   input.value = value;
   input.addEventListener("input", () => { output.textContent = formatNumber(Number(input.value)); });

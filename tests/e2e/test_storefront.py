@@ -74,6 +74,17 @@ def test_a_slider_moves_a_weight_and_the_ranking_at_once(page: Page, service: Ru
     )
 
 
+def test_a_weight_that_takes_away_can_take_more_or_nothing(page: Page, service: RunningService) -> None:
+    slider = page.locator("input[data-weight='accessory']")
+    expect(slider).to_have_value("-0.5")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#message")).to_contain_text("accessory = -5")
+    page.keyboard.press("End")
+    expect(page.locator("#message")).to_contain_text("accessory = 5")
+    service.call("PUT", "/v1/indexes/shop/weights", {"weights": {"accessory": -0.5}, "reason": "as before"})
+
+
 def test_markup_in_a_document_is_shown_as_text(page: Page, service: RunningService) -> None:
     document = (
         b'{"id":"xss","title":"<img src=x onerror=alert(1)> zebracrossing","description":"<script>alert(2)</script> b"}'
