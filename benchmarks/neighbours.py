@@ -200,13 +200,13 @@ def _without_its_words(index: _Searched, query: str, retrieval: RetrievalMode = 
 
 def _without_words(documents: Sequence[AcceptedDocument], queries: Sequence[JudgedQuery]) -> list[AcceptedDocument]:
     """Take the words of queries out of the texts of the documents that answer them."""
-    taken: dict[str, set[str]] = {}
+    words_to_remove: dict[str, set[str]] = {}
     for query in queries:
         for document_id in query.grades:
-            taken.setdefault(document_id, set()).update(_stems(query.text))
+            words_to_remove.setdefault(document_id, set()).update(_stems(query.text))
     changed = []
     for document in documents:
-        words = taken.get(document.id)
+        words = words_to_remove.get(document.id)
         if words:
             members = {
                 name: _remaining(value, words) if isinstance(value, str) and name != "id" else value

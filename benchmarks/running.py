@@ -79,8 +79,8 @@ class RunningService:
         started = time.perf_counter()
         self._log = (data_dir.parent / f"{data_dir.name}.log").open("ab")
         # Another version may not know the variable.
-        kept = (EXPORT_DIR,) if checkout is None or checkout.folder == Checkout.of_this_process().folder else ()
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_") or k in kept}
+        passed_on = (EXPORT_DIR,) if checkout is None or checkout.folder == Checkout.of_this_process().folder else ()
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("SEARCHSVC_") or k in passed_on}
         words = ("serve", "--data-dir", str(data_dir), "--port", str(port))
         self.process = self._launch(words, {**clean, **self.environment})
         try:

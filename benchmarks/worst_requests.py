@@ -131,7 +131,7 @@ def measure(collection: Path, *, seconds: float, say: Callable[[str], None]) -> 
                 rows = []
                 for worst in worst_requests(rng):
                     say(worst.name)
-                    rows.append(_held(service, connection, queries, worst, seconds))
+                    rows.append(_measure_beside(service, connection, queries, worst, seconds))
         finally:
             service.stop()
     baseline = report.latency(quiet)
@@ -161,7 +161,7 @@ def measure(collection: Path, *, seconds: float, say: Callable[[str], None]) -> 
     }
 
 
-def _held(
+def _measure_beside(
     service: RunningService, connection: HTTPConnection, queries: list[str], worst: Worst, seconds: float
 ) -> dict[str, Any]:
     """Search while another client sends a request again and again."""

@@ -141,9 +141,9 @@ def _check_words(settings: IndexSettings) -> None:
     require(len(stop_words) <= MAX_WORDS, "stop_words", len(stop_words), f"at most {MAX_WORDS}")
     _check_not_blank(stop_words, "stop_words")
     if isinstance(settings.typos, Typos):
-        one, two = settings.typos.one_from, settings.typos.two_from
-        require(1 <= one <= two, "typos.one_from", one, "from 1 to two_from")
-        require(two <= MAX_WORD_CHARS, "typos.two_from", two, f"at most {MAX_WORD_CHARS}")
+        one_from, two_from = settings.typos.one_from, settings.typos.two_from
+        require(1 <= one_from <= two_from, "typos.one_from", one_from, "from 1 to two_from")
+        require(two_from <= MAX_WORD_CHARS, "typos.two_from", two_from, f"at most {MAX_WORD_CHARS}")
         n_exact = len(settings.typos.exact)
         require(n_exact <= MAX_WORDS, "typos.exact", n_exact, f"at most {MAX_WORDS}")
         _check_not_blank(settings.typos.exact, "typos.exact")

@@ -115,8 +115,8 @@ def catalog_filter(index: str, created_seq: int) -> str:
 
 def signal_subject(index: str, created_seq: int, query: str, document_id: str) -> str:
     """One subject a document, as in CATALOG, or a query and a document: only the newest event of it is kept."""
-    of = f"signals.{index}.{created_seq}.{subject_token(document_id)}"
-    return f"{of}.{subject_token(query)}" if query else of
+    subject = f"signals.{index}.{created_seq}.{subject_token(document_id)}"
+    return f"{subject}.{subject_token(query)}" if query else subject
 
 
 def signals_filter(index: str, created_seq: int) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from searchsvc.engines.filters import AllOf, AnyOf, Exists, Filter, Is, Not, Range
 from searchsvc.engines.protocol import Upsert
-from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue, in_order
+from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue, most_frequent_first
 from searchsvc.engines.values import (
     AttributeValue,
     Number,
@@ -138,9 +138,9 @@ def facet(documents: Sequence[Upsert], field: str, max_values: int, kinds: froze
         if not beginnings_of(query) or has_words_beginning_with(usual[key], beginnings_of(query))
     ]
     numbers = [float(n) for row in values for value in row if (n := _number(value, reading)) is not None]
-    stats = FacetStats.of(min(numbers), max(numbers), sum(numbers), len(numbers)) if numbers else None
+    stats = FacetStats.from_totals(min(numbers), max(numbers), sum(numbers), len(numbers)) if numbers else None
     stats = None if beginnings_of(query) else stats
-    return Facet(in_order(counted)[:max_values], len(counted), stats)
+    return Facet(most_frequent_first(counted)[:max_values], len(counted), stats)
 
 
 def _number(value: AttributeValue, reading: Reading) -> Number | None:

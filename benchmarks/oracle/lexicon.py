@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from searchsvc.analysis.languages import DEFAULT, Languages
-from searchsvc.analysis.lexicon import MIN_PART, SimilarWord, ends_with, in_order
+from searchsvc.analysis.lexicon import MIN_PART, SimilarWord, ends_with, nearest_first
 
 
 class OracleLexicon:
@@ -33,7 +33,7 @@ class OracleLexicon:
             for similar, n_edits in ((direct, edits(word, candidate)), (by_stem, of_stem)):
                 if n_edits <= max_edits:
                     similar.append(SimilarWord(candidate, n_edits, self._count(candidate)))
-        return in_order(direct, by_stem)
+        return nearest_first(direct, by_stem)
 
     def completions(self, prefix: str, n: int) -> list[SimilarWord]:
         """Return the n most frequent words that begin with a prefix and are longer."""

@@ -199,16 +199,16 @@ class ServerStreams:
             raise translate(error, purpose) from error
 
     async def _received(self, stream: StreamName, replies: Subscription, purpose: str) -> dict[str, Record]:
-        found: dict[str, Record] = {}
+        newest: dict[str, Record] = {}
         while True:
             reply = await replies.next_msg(TIMEOUT_S)
             headers = reply.headers or {}
             match headers.get("Status"):
                 case None:
                     subject, seq = headers["Nats-Subject"], int(headers["Nats-Sequence"])
-                    found[subject] = _record(stream, subject, seq, headers, reply.data)
+                    newest[subject] = _record(stream, subject, seq, headers, reply.data)
                 case "204" | "404":
-                    return found
+                    return newest
                 case status:
                     raise Unavailable(f"{purpose}: the server answers {status} {headers.get('Description', '')}")
 

@@ -37,7 +37,7 @@ class SimilarWord(NamedTuple):
     frequency: int
 
 
-def in_order(direct: Sequence[SimilarWord], by_stem: Iterable[SimilarWord]) -> list[SimilarWord]:
+def nearest_first(direct: Sequence[SimilarWord], by_stem: Iterable[SimilarWord]) -> list[SimilarWord]:
     """Return similar words once each, nearest first, then the most frequent.
 
     by_stem: words whose stem is similar to that of the other; they count if they are nearer than all that are similar

@@ -43,9 +43,9 @@ def shown(text: str) -> str:
 
 
 def _in_place(match: re.Match[str]) -> str:
-    found = match[0]
-    if found[0] == "&":
-        character = html.unescape(found)
+    entity = match[0]
+    if entity[0] == "&":
+        character = html.unescape(entity)
         # Not every word between & and ; is the name of a character, and some stand for two.
-        return found if len(character) > len(found) or character == found else character.ljust(len(found), FILLER)
-    return (FILLER if match[2] and match[2].lower() in _INLINE_NAMES else " ") * len(found)
+        return entity if len(character) > len(entity) or character == entity else character.ljust(len(entity), FILLER)
+    return (FILLER if match[2] and match[2].lower() in _INLINE_NAMES else " ") * len(entity)

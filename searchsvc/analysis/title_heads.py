@@ -58,9 +58,9 @@ def searched_thing(query: Query, heads: Heads, languages: Languages) -> Searched
     if not named:
         return None
     stems = frozenset(named[-1].stems)
-    asked = {stem for term in query.terms for stem in term.stems}
+    query_stems = {stem for term in query.terms for stem in term.stems}
     followers = frozenset[str]().union(*(heads.get(stem, frozenset()) for stem in stems))
-    return SearchedThing(stems, followers - asked, languages.purpose_stems)
+    return SearchedThing(stems, followers - query_stems, languages.purpose_stems)
 
 
 def goes_with(title: Sequence[str], thing: SearchedThing) -> bool:

@@ -182,12 +182,12 @@ def _indexed_compounds(analysis: Analysis, n_words: int, lexicon: Lexicon) -> di
     several = [c for c in analysis.compounds if c.end <= n_words and c.end - c.start > 1]
     indexed = [c for c in several if c.is_measure or _count(c.text, lexicon)]
     unknown = [c for c in several if _is_unknown_model(analysis.words[c.start : c.end], lexicon)]
-    taken: set[int] = set()
+    covered: set[int] = set()
     chosen: dict[int, Compound] = {}
     for compound in [*_longest_first(indexed), *_longest_first(unknown)]:
         positions = range(compound.start, compound.end)
-        if taken.isdisjoint(positions):
-            taken.update(positions)
+        if covered.isdisjoint(positions):
+            covered.update(positions)
             chosen[compound.start] = compound
     return chosen
 

@@ -116,9 +116,9 @@ class App:
         self.health = HealthCheck(
             notes, log.serving, indexers, log.event_log, node, behavior.writer, behavior_state.rankings, watch
         )
-        memories: list[upkeep.PerIndex] = [search.searcher, behavior_state.query_counts, self.services.documents]
-        memories += [learners] if learners is not None else []
-        self._follow(connection, log, changes, behavior, indexers, memories)
+        states: list[upkeep.PerIndexState] = [search.searcher, behavior_state.query_counts, self.services.documents]
+        states += [learners] if learners is not None else []
+        self._follow(connection, log, changes, behavior, indexers, states)
         self._keep_up(connection, log, behavior, indexers, keyring, watch)
 
     def _follow(
@@ -128,7 +128,7 @@ class App:
         changes: ChangeParts,
         behavior: BehaviorParts,
         indexers: Indexers,
-        memories: Sequence[upkeep.PerIndex],
+        states: Sequence[upkeep.PerIndexState],
     ) -> None:
         """Start what follows the streams of the log, and what watches that it does."""
         run, learners = self._background.run, behavior.learners
@@ -145,7 +145,7 @@ class App:
         signals = SignalsFollower(log.event_log, log.serving, republish)
         scheduler = Scheduler(log.event_log, changes.drafts)
         run(once_reached(log.control.run), "control")
-        run(partial(upkeep.reconcile_indexers, log.control, log.serving, indexers, memories), INDEXERS)
+        run(partial(upkeep.reconcile_indexers, log.control, log.serving, indexers, states), INDEXERS)
         run(behavior.follower.run, "behavior")
         if behavior.worker is not None:
             run(behavior.worker.run, "worker")

@@ -28,7 +28,7 @@ ROOM_CHECK_EVERY_S: Final = 0.5
 CLOCK_CHECK_EVERY_S: Final = 60.0
 STREAMS_CHECK_EVERY_S: Final = 1.0
 # How long health tells of dead letters that were removed.
-DROPPED_TOLD_FOR: Final = timedelta(days=1)
+DROPPED_SHOWN_FOR: Final = timedelta(days=1)
 FORGET_EVERY: Final = timedelta(days=1)
 READY_CHECK_S: Final = 0.02
 
@@ -78,7 +78,7 @@ async def watch_streams(event_log: EventLog, dead: DeadStore, notes: HealthNotes
 
 def _describe_dropped(dropped: DeadLettersDropped, now: datetime) -> str:
     """Return which dead letters were removed to make room; '' if none were lately."""
-    if not dropped.n_dropped or now - dropped.timestamp > DROPPED_TOLD_FOR:
+    if not dropped.n_dropped or now - dropped.timestamp > DROPPED_SHOWN_FOR:
         return ""
     return (
         f"{dropped.n_dropped} dead letters were removed to make room, the oldest first, the last time at "
@@ -86,19 +86,19 @@ def _describe_dropped(dropped: DeadLettersDropped, now: datetime) -> str:
     )
 
 
-class PerIndex(Protocol):
-    """Remembers something of each index."""
+class PerIndexState(Protocol):
+    """State that a part of the service keeps for each index."""
 
     def drop_others(self, indexes: Collection[str]) -> None:
         """Forget all but these indexes."""
 
 
 async def reconcile_indexers(
-    control: ControlFollower, serving: Serving, indexers: Indexers, memories: Sequence[PerIndex]
+    control: ControlFollower, serving: Serving, indexers: Indexers, states: Sequence[PerIndexState]
 ) -> None:
     """Open, close and rebuild indexes as CONTROL changes, until cancelled.
 
-    memories: forget the indexes that were deleted
+    states: forget the indexes that were deleted
 
     Not part of the follower: closing an indexer can take seconds, and changes of weights must not wait for it.
     """
@@ -107,8 +107,8 @@ async def reconcile_indexers(
         control.structure_changed.clear()
         try:
             await indexers.reconcile()
-            for memory in memories:
-                memory.drop_others(serving.current.control.indexes)
+            for state in states:
+                state.drop_others(serving.current.control.indexes)
         except BaseException:
             control.structure_changed.set()  # it is tried again
             raise

@@ -64,7 +64,7 @@ def check_lines(lines: Iterable[bytes]) -> ExportSummary:
         data = bytes(entry.event)
         if entry.chain != link(summary.chain, data):
             raise Corrupt(f"line {number}: change {number}, or one before it, was altered")
-        state = _require_told_by_event(entry, state, f"line {number}")
+        state = _require_entry_matches_event(entry, state, f"line {number}")
         body = line.rpartition(_LINE_CHAIN)[0]
         line_chain = link(summary.line_chain, body)
         # Nothing may follow the chain, either.
@@ -74,16 +74,16 @@ def check_lines(lines: Iterable[bytes]) -> ExportSummary:
     return summary
 
 
-def _require_told_by_event(entry: AuditEntry, before: ControlState, line: str) -> ControlState:
+def _require_entry_matches_event(entry: AuditEntry, before: ControlState, line: str) -> ControlState:
     """Return the state after a change. Raises Corrupt if a member of its entry says something else than its event."""
     data = bytes(entry.event)
     record = ArchivedRecord("CONTROL", entry.seq, entry.timestamp, "", "", entry.chain, entry.event)
     try:
         after = fold_message(before, data, entry.seq)
-        told = describe_step(HistoryStep(record, decode_control(data), before, after))
+        expected = describe_step(HistoryStep(record, decode_control(data), before, after))
     except Corrupt as error:
         raise Corrupt(f"{line}: {error}") from error
     for name in AuditEntry.__struct_fields__:
-        if msgspec.json.encode(getattr(entry, name)) != msgspec.json.encode(getattr(told, name)):
+        if msgspec.json.encode(getattr(entry, name)) != msgspec.json.encode(getattr(expected, name)):
             raise Corrupt(f"{line}: {name} was altered: it is not what the event says")
     return after

@@ -21,7 +21,7 @@ from tuning.arrays import FloatArray
 MAX_QUERY_TOKENS: Final = 32
 # No vocabulary has this character of no language, so its token is that of unknown words.
 UNWRITABLE: Final = "\ue000"
-# Words that are remembered as known or unknown.
+# Words that are remembered as whole or unknown.
 MAX_KNOWN_WORDS: Final = 20_000
 # Documents that a thread encodes at a time.
 BATCH: Final = 8
@@ -70,13 +70,13 @@ class Embedder:
 
     def knows(self, word: str) -> bool:
         """Return whether a folded word is in the model's vocabulary as a whole, and not only in pieces."""
-        known = self._known_words.get(word)
-        if known is None:
+        is_whole = self._known_words.get(word)
+        if is_whole is None:
             if len(self._known_words) >= MAX_KNOWN_WORDS:
                 self._known_words = {}
             token_ids = self._query_tokenizer.encode(word, add_special_tokens=False).ids
-            known = self._known_words[word] = len(token_ids) == 1 and token_ids[0] != self._unknown_token
-        return known
+            is_whole = self._known_words[word] = len(token_ids) == 1 and token_ids[0] != self._unknown_token
+        return is_whole
 
     def encode_query(self, query: str, *, all_cores: bool = False) -> FloatArray:
         """Return the (dimension,) vector of a query, of length 1.

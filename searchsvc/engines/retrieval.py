@@ -178,7 +178,7 @@ class FacetValue(msgspec.Struct, frozen=True):
     count: int
 
 
-def in_order(values: Iterable[FacetValue]) -> list[FacetValue]:
+def most_frequent_first(values: Iterable[FacetValue]) -> list[FacetValue]:
     """Return values in the order of a facet: most frequent first, equally frequent ones by their keys."""
     return sorted(values, key=lambda value: (-value.count, value_key(value.value)))
 
@@ -192,7 +192,7 @@ class FacetStats(msgspec.Struct, frozen=True):
     sum: float
 
     @staticmethod
-    def of(low: float, high: float, total: float, n: int) -> FacetStats:
+    def from_totals(low: float, high: float, total: float, n: int) -> FacetStats:
         """Return the statistics of n numbers. total: their sum; its last digit, which depends on their order, goes"""
         total = float(f"{total:.{_SUM_DIGITS}g}")
         return FacetStats(low, high, total / n, total)
@@ -201,7 +201,7 @@ class FacetStats(msgspec.Struct, frozen=True):
 class Facet(msgspec.Struct, frozen=True, omit_defaults=True):
     """The values of one attribute over the match set.
 
-    values: see `in_order`
+    values: see `most_frequent_first`
     n_values: number of distinct values, also those beyond `values`: of those, OpenSearch estimates it
     stats: None if the attribute has no numbers, or only some of its values were asked for
     ranges: the requested ranges with their counts

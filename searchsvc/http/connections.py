@@ -58,7 +58,7 @@ class Limits(msgspec.Struct, frozen=True):
     body_bytes: int = 256 * 1024 * 1024
 
 
-class Held(Protocol):
+class HeldConnection(Protocol):
     """A connection, as far as it matters here. Times are of a steady clock, in seconds.
 
     address: of its client
@@ -89,14 +89,14 @@ class Connections:
     def __init__(self, limits: Limits, timeouts: Timeouts) -> None:
         self._limits = limits
         self._timeouts = timeouts
-        self._held: dict[Held, None] = {}
-        self._by_client: dict[str, dict[Held, None]] = {}
+        self._held: dict[HeldConnection, None] = {}
+        self._by_client: dict[str, dict[HeldConnection, None]] = {}
         self.n_body_bytes = 0
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def admit(self, new: Held, *, is_exempt: bool = False) -> bool:
+    def admit(self, new: HeldConnection, *, is_exempt: bool = False) -> bool:
         """Hold another connection; return False if there is no room, not even for one that waits for its client.
 
         is_exempt: its address may have any number
@@ -110,23 +110,23 @@ class Connections:
         self._by_client.setdefault(new.address, {})[new] = None
         return True
 
-    def release(self, held: Held) -> None:
+    def release(self, connection: HeldConnection) -> None:
         """Hold a connection no longer."""
-        if held not in self._held:
+        if connection not in self._held:
             return
-        del self._held[held]
-        self.count_body(held, -held.n_body_bytes)
-        of_client = self._by_client[held.address]
-        del of_client[held]
+        del self._held[connection]
+        self.count_body(connection, -connection.n_body_bytes)
+        of_client = self._by_client[connection.address]
+        del of_client[connection]
         if not of_client:
-            del self._by_client[held.address]
+            del self._by_client[connection.address]
 
-    def count_body(self, held: Held, n_bytes: int) -> bool:
+    def count_body(self, connection: HeldConnection, n_bytes: int) -> bool:
         """Count bytes of a body; return False if there is no room for them, even without bodies that wait."""
-        held.n_body_bytes += n_bytes
+        connection.n_body_bytes += n_bytes
         self.n_body_bytes += n_bytes
         while n_bytes > 0 and self.n_body_bytes > self._limits.body_bytes:
-            others = (other for other in self._held if other is not held and other.waits_for == "body")
+            others = (other for other in self._held if other is not connection and other.waits_for == "body")
             slowest = min(others, key=lambda other: other.waits_since, default=None)
             if slowest is None:
                 return False
@@ -135,34 +135,34 @@ class Connections:
 
     def sweep(self, now: float) -> None:
         """Close the connections that have waited too long for their clients."""
-        for held in [held for held in self._held if self._is_late(held, now)]:
-            self._drop(held, _LATE[held.waits_for])
+        for connection in [connection for connection in self._held if self._is_late(connection, now)]:
+            self._drop(connection, _LATE[connection.waits_for])
 
-    def _is_late(self, held: Held, now: float) -> bool:
-        waited_s = now - held.waits_since
-        match held.waits_for:
+    def _is_late(self, connection: HeldConnection, now: float) -> bool:
+        waited_s = now - connection.waits_since
+        match connection.waits_for:
             case "":
                 return False
             case "request":
-                return waited_s > (self._timeouts.idle if held.has_served else self._timeouts.first)
+                return waited_s > (self._timeouts.idle if connection.has_served else self._timeouts.first)
             case "header":
-                return now - held.request_since > self._timeouts.header
+                return now - connection.request_since > self._timeouts.header
             case "body":
-                took_s = now - held.request_since
-                is_slow = took_s > BODY_RATE_AFTER_S and held.n_body_bytes < MIN_BODY_BYTES_PER_S * took_s
+                took_s = now - connection.request_since
+                is_slow = took_s > BODY_RATE_AFTER_S and connection.n_body_bytes < MIN_BODY_BYTES_PER_S * took_s
                 return is_slow or waited_s > self._timeouts.body
             case "reader":
                 return waited_s > self._timeouts.reader
 
-    def _make_room(self, held: Iterable[Held]) -> bool:
+    def _make_room(self, connections: Iterable[HeldConnection]) -> bool:
         """Close the connection whose client loses least, of those the one that has waited longest."""
-        waiting = (connection for connection in held if connection.waits_for)
+        waiting = (connection for connection in connections if connection.waits_for)
         longest = min(waiting, key=lambda c: (_LOSS[c.waits_for], c.has_served, c.waits_since), default=None)
         if longest is None:
             return False
         self._drop(longest, "others need the connection")
         return True
 
-    def _drop(self, held: Held, reason: str) -> None:
-        self.release(held)
-        held.drop(reason)
+    def _drop(self, connection: HeldConnection, reason: str) -> None:
+        self.release(connection)
+        connection.drop(reason)

@@ -101,7 +101,7 @@ class HttpServer:
 
 
 class Connection(HttpToolsProtocol):
-    """One connection: see `searchsvc.http.connections.Held`."""
+    """One connection: see `searchsvc.http.connections.HeldConnection`."""
 
     def __init__(
         self, config: UvicornConfig, state: ServerState, connections: Connections, proxies: Sequence[Network]
@@ -186,7 +186,7 @@ class Connection(HttpToolsProtocol):
         self._n_unsent = n_unsent
 
     def drop(self, reason: str) -> None:
-        """See `searchsvc.http.connections.Held`."""
+        """See `searchsvc.http.connections.HeldConnection`."""
         log.info("a connection of %s is closed: %s", self.address, reason)
         self.transport.abort()
 

@@ -163,7 +163,7 @@ def _known_members(kind: type[Any], path: str, name: str) -> str:
     names = list(dict.fromkeys(field.encode_name for struct in structs for field in struct.fields))
     if len(names) > MAX_LISTED:
         similar = process.extract(name, names, limit=N_SIMILAR, score_cutoff=MIN_SIMILARITY)
-        names = [known for known, _, _ in similar]
+        names = [similar_name for similar_name, _, _ in similar]
     return ", ".join(names) or "a known member"
 
 

@@ -18,7 +18,7 @@ from events.log import EventLog
 from events.streams import StreamName
 from searchsvc.runtime.clock import Clock
 
-KEPT_FOR: Final = timedelta(days=1)
+GRACE_PERIOD: Final = timedelta(days=1)
 EVERY_S: Final = 600.0
 # Sequences at a time: the server takes no other message of the stream while it removes some.
 STEP: Final = 20_000
@@ -50,7 +50,7 @@ class Leftovers:
     async def remove(self) -> None:
         """Remove what is due. Raises Unavailable, Corrupt and LaterVersion."""
         await self._lives.update(self._log)
-        due_before = self._clock() - KEPT_FOR
+        due_before = self._clock() - GRACE_PERIOD
         due = [life for life in self._lives.deleted if life.deleted_at is not None and life.deleted_at <= due_before]
         await self._purge_all("CATALOG", [life.catalog_subject for life in due])
         await self._purge_all("SIGNALS", [subject for life in due for subject in life.signals_subjects])

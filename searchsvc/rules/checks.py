@@ -23,7 +23,7 @@ from searchsvc.engines.filters import parse_filter
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.engines.retrieval import Retrieval
 from searchsvc.rules.conditions import Stems, stems_of
-from searchsvc.rules.cost_checks import phrases_of
+from searchsvc.rules.cost_checks import synonym_phrases
 from searchsvc.rules.rulebook import Rulebook
 
 WORDS_LIMIT: Final = "a text with at least one letter or digit"
@@ -102,7 +102,7 @@ def check_no_synonym_cycle(stored: StoredRule, book: Rulebook) -> None:
 
     book: all rules, this one among them.
     """
-    phrases = phrases_of(stored.rule, book.languages)
+    phrases = synonym_phrases(stored.rule, book.languages)
     starts = {phrase: (path, text) for path, phrase, text in phrases if ".from[" in path}
     cycle = _find_cycle(starts, book)
     if cycle:

@@ -32,7 +32,7 @@ class RuleCost(msgspec.Struct, frozen=True):
 
 def cost_of(stored: StoredRule, book: Rulebook) -> RuleCost:
     """Return the cost of a rule. book: all rules, this one among them"""
-    phrases = {phrase for _, phrase, _ in phrases_of(stored.rule, book.languages)}
+    phrases = {phrase for _, phrase, _ in synonym_phrases(stored.rule, book.languages)}
     most_words = max((_synonym_words(phrase, stored.rule, book) for phrase in phrases), default=0)
     return RuleCost(_costliest_search(stored.id, book), MAX_SEARCH_COST, most_words, MAX_SYNONYM_WORDS)
 
@@ -48,7 +48,7 @@ def check_costs(stored: StoredRule, before: Rulebook, after: Rulebook) -> None:
         limit = f"at most {MAX_SEARCH_COST}: what the rules cost together that fire for a search"
         message = f"with rule {stored.id}, a search that just meets it costs {cost:,}; allowed: {limit}"
         raise InvalidInput(message, field="actions", value=cost, limit=limit)
-    for path, phrase, text in phrases_of(stored.rule, after.languages):
+    for path, phrase, text in synonym_phrases(stored.rule, after.languages):
         n_words = _synonym_words(phrase, stored.rule, after)
         if n_words > max(MAX_SYNONYM_WORDS, _synonym_words(phrase, stored.rule, before)):
             limit = f"at most {MAX_SYNONYM_WORDS} words in the synonyms of one phrase, of all rules"
@@ -56,7 +56,7 @@ def check_costs(stored: StoredRule, before: Rulebook, after: Rulebook) -> None:
             raise InvalidInput(message, field=path, value=n_words, limit=limit)
 
 
-def phrases_of(rule: Rule, languages: Languages) -> Iterator[tuple[str, Stems, str]]:
+def synonym_phrases(rule: Rule, languages: Languages) -> Iterator[tuple[str, Stems, str]]:
     """Yield each phrase that a rule gives synonyms to, with the path of its member and as it is written."""
     for i, action in enumerate(rule.actions):
         if isinstance(action, SynonymAction):

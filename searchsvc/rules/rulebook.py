@@ -147,7 +147,7 @@ class Rulebook:
         """
         fired_ids = {rule.stored.id for rule in fired}
 
-        def that_begin(stems: Sequence[str]) -> list[Synonym]:
+        def lookup(stems: Sequence[str]) -> list[Synonym]:
             return [
                 synonym
                 for n in range(1, min(len(stems), self._longest_phrase) + 1)
@@ -155,7 +155,7 @@ class Rulebook:
                 if synonym.rule_id in fired_ids or self._is_in_force_for_all(synonym.rule_id, now)
             ]
 
-        return that_begin
+        return lookup
 
     def synonyms_of_phrase(self, phrase: Stems) -> Sequence[Synonym]:
         """Return the synonyms of a phrase, of all enabled rules."""

@@ -45,9 +45,9 @@ class RoomGuard:
     """
 
     def __init__(
-        self, what: str, usage: Callable[[], Usage], *, warn_share: float, stop_share: float, enough_bytes: int
+        self, resource: str, usage: Callable[[], Usage], *, warn_share: float, stop_share: float, enough_bytes: int
     ) -> None:
-        self._what = what
+        self._resource = resource
         self._usage = usage
         self._warn_share = warn_share
         self._stop_share = stop_share
@@ -62,7 +62,7 @@ class RoomGuard:
         has_enough = 0 < self._enough_bytes <= usage.free
         limit = self._stop_share - (RESUME_BELOW if self.full else 0.0)
         self.full = not has_enough and used_share >= limit
-        message = f"{self._what} is {used_share:.0%} full, {usage.free / 1e6:.0f} MB are free"
+        message = f"{self._resource} is {used_share:.0%} full, {usage.free / 1e6:.0f} MB are free"
         if self.full:
             self.reason = f"{message}: writes are refused until less than {limit:.0%} is used"
         else:

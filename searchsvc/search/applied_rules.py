@@ -108,9 +108,9 @@ def apply_rules(
             fired = with_corrected
             corrected, effects = rewrite_query(correction, fired, languages)
             changed = corrected != correction
-            again = understood(corrected if changed else text, fired)
-            did_you_mean = corrected if changed else again.did_you_mean or correction
-            query = msgspec.structs.replace(again, did_you_mean=did_you_mean)
+            understood_again = understood(corrected if changed else text, fired)
+            did_you_mean = corrected if changed else understood_again.did_you_mean or correction
+            query = msgspec.structs.replace(understood_again, did_you_mean=did_you_mean)
     return _applied(query, context, fired, left_out, effects, snapshot, request)
 
 

@@ -30,13 +30,13 @@ def warnings_of(prepared: PreparedSearch, hits: Sequence[Hit]) -> list[SearchWar
 
     hits: of the answer, with the members that the request asks for
     """
-    found = _without_hits(prepared, hits)
+    warnings = _without_hits(prepared, hits)
     for field, clause in _named(prepared):
         try:
             prepared.reading.snapshot.check_filter(clause, field)
         except InvalidInput as error:
-            found.setdefault(str(error), SearchWarning(field, str(error)))
-    return [*found.values(), *_left_out(prepared)]
+            warnings.setdefault(str(error), SearchWarning(field, str(error)))
+    return [*warnings.values(), *_left_out(prepared)]
 
 
 def _left_out(prepared: PreparedSearch) -> Iterator[SearchWarning]:
@@ -58,7 +58,7 @@ def _listed(rules: Sequence[str]) -> str:
 
 def _without_hits(prepared: PreparedSearch, hits: Sequence[Hit]) -> dict[str, SearchWarning]:
     """Return warnings by their messages: of members of `fields` that no hit has, nor any document as a value."""
-    found: dict[str, SearchWarning] = {}
+    warnings: dict[str, SearchWarning] = {}
     names = prepared.request.returned_fields() if hits else ()
     shown = {name for hit in hits for name in _members.decode(hit.document)} if names else set()
     snapshot = prepared.reading.snapshot
@@ -69,8 +69,8 @@ def _without_hits(prepared: PreparedSearch, hits: Sequence[Hit]) -> dict[str, Se
             snapshot.check_filter(Exists(name), "fields")
         except InvalidInput as error:
             message = f"fields names {name[:MAX_NAME_CHARS]!r}, which none of these hits has; allowed: {error.limit}"
-            found.setdefault(message, SearchWarning("fields", message))
-    return found
+            warnings.setdefault(message, SearchWarning("fields", message))
+    return warnings
 
 
 def _named(prepared: PreparedSearch) -> Iterator[tuple[str, Filter]]:

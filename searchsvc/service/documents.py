@@ -196,8 +196,8 @@ class Documents:
         subjects = {name: catalog_subject(control.name, control.created_seq, name) for name in changes}
         for attempt in range(PATCH_ATTEMPTS):
             newest = await self._log.last("CATALOG", list(subjects.values()))
-            found = {name: newest[subject] for name, subject in subjects.items() if subject in newest}
-            patched = await asyncio.to_thread(_patched, control, changes, found)
+            stored = {name: newest[subject] for name, subject in subjects.items() if subject in newest}
+            patched = await asyncio.to_thread(_patched, control, changes, stored)
             try:
                 seq = await self._append(patched.entries)
             except Conflict:

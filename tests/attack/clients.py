@@ -109,18 +109,18 @@ class Writer(Client):
     def _patch(self, path: str) -> None:
         ids = self.rng.sample(sorted(self.documents), min(10, len(self.documents)))
         self._n += 1
-        patches = [{"id": one_id, "stock": self._n} for one_id in ids]
+        patches = [{"id": document_id, "stock": self._n} for document_id in ids]
         _, answer = self.arena.insist("PATCH", f"{path}/documents", patches)
         self.catalog_seq = answer["catalog_seq"]
-        for one_id in ids:
-            self.documents[one_id] = {**self.documents[one_id], "stock": self._n}
+        for document_id in ids:
+            self.documents[document_id] = {**self.documents[document_id], "stock": self._n}
 
     def _delete_documents(self, path: str) -> None:
         ids = self.rng.sample(sorted(self.documents), min(10, len(self.documents)))
         _, answer = self.arena.insist("POST", f"{path}/documents/delete", {"ids": ids})
         self.catalog_seq = max(self.catalog_seq, answer["catalog_seq"] or 0)
-        for one_id in ids:
-            del self.documents[one_id]
+        for document_id in ids:
+            del self.documents[document_id]
 
     def _change_weights(self, path: str) -> None:
         """Change weights once: unlike documents, a change that is sent again may be made again."""

@@ -140,25 +140,25 @@ def test_the_child_fsyncs_every_write_and_keeps_its_secrets(tmp_path: Path) -> N
 
 
 @pytest.mark.anyio
-async def test_another_process_on_the_childs_port_is_recognised_and_told_nothing(tmp_path: Path) -> None:
+async def test_another_process_on_the_childs_port_is_recognised_and_sent_nothing(tmp_path: Path) -> None:
     running = await asyncio.to_thread(server.start, tmp_path)
     address = running.address
     running.stop()
-    told = bytearray()
+    received = bytearray()
 
     async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b'INFO {"server_id":"X","version":"2.15.1","auth_required":true,"headers":true,"nonce":"abc"}\r\n')
         await writer.drain()
         with suppress(ConnectionResetError):
             while piece := await reader.read(4096):
-                told.extend(piece)
+                received.extend(piece)
         writer.close()
 
     impostor = await asyncio.start_server(listen, "127.0.0.1", urlsplit(address.url).port)
     with pytest.raises(Unavailable, match="does not listen"):
         await connect(address.url, user="service", password=running.service_password)
     impostor.close()
-    assert told == b""
+    assert received == b""
 
 
 def test_import_reports_refused_lines_and_ends_with_3(service: RunningService, tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def sort_keys(
 
 @compiled("u1[1] i8[1] u1[1] u1[1] i8 b1[1]!")
 def affixed(
-    letters: AnyArray, ends: AnyArray, beginning: AnyArray, ending: AnyArray, rest: int, found: AnyArray
+    letters: AnyArray, ends: AnyArray, beginning: AnyArray, ending: AnyArray, rest: int, is_affixed: AnyArray
 ) -> None:
     """Mark the texts that begin with some bytes, or have others at their end or shortly before it.
 
@@ -107,18 +107,18 @@ def affixed(
     beginning: (n,) n > 0
     ending: (m,) m > 0
     rest: bytes that may follow the ending
-    found: (n_texts,) of False, written to
+    is_affixed: (n_texts,) of False, written to
     """
 
-    def stands(affix: AnyArray, at: int) -> bool:
+    def stands(affix: AnyArray, position: int) -> bool:
         n_equal = 0
-        while n_equal < affix.shape[0] and letters[at + n_equal] == affix[n_equal]:
+        while n_equal < affix.shape[0] and letters[position + n_equal] == affix[n_equal]:
             n_equal += 1
         return n_equal == int(affix.shape[0])
 
     for number in range(ends.shape[0]):
         start, end = int(ends[number - 1]) if number else 0, int(ends[number])
-        found[number] = end - start > beginning.shape[0] and stands(beginning, start)
+        is_affixed[number] = end - start > beginning.shape[0] and stands(beginning, start)
         last = end - ending.shape[0]
-        for at in range(max(last - rest, start + 1), last + 1):
-            found[number] |= stands(ending, at)
+        for position in range(max(last - rest, start + 1), last + 1):
+            is_affixed[number] |= stands(ending, position)

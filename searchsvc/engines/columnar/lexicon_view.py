@@ -13,7 +13,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from searchsvc.analysis.languages import DEFAULT, Languages
-from searchsvc.analysis.lexicon import MAX_ENDING, MIN_PART, SimilarWord, ends_with, in_order
+from searchsvc.analysis.lexicon import MAX_ENDING, MIN_PART, SimilarWord, ends_with, nearest_first
 from searchsvc.analysis.query import Query
 from searchsvc.engines.columnar import kernels
 from searchsvc.engines.columnar.texts import Texts
@@ -107,11 +107,11 @@ class LexiconView:
         stemmed = self.languages.stem(word)
         direct = self._similar(word, max_edits, is_stem=stemmed == word)
         if any(similar.edits <= 1 for similar in direct):
-            return in_order(direct, ())
+            return nearest_first(direct, ())
         by_stem = self._of_similar_stems(stemmed, max_edits)
         if stemmed != word:
             by_stem += self._similar(stemmed, max_edits, is_stem=True)
-        return in_order(direct, by_stem)
+        return nearest_first(direct, by_stem)
 
     def _similar(self, word: str, max_edits: int, *, is_stem: bool) -> list[SimilarWord]:
         """Return the words within a number of edits. is_stem: also those of a stem that no document has as a word"""

@@ -10,7 +10,7 @@ import numpy as np
 
 from searchsvc.engines.embedded.kernels.attributes import count_keys, count_values
 from searchsvc.engines.filters import Exists, Is, Range
-from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue, in_order
+from searchsvc.engines.retrieval import Facet, FacetStats, FacetValue, most_frequent_first
 from searchsvc.engines.values import (
     LARGEST_EXACT,
     AttributeValue,
@@ -148,7 +148,7 @@ class AttributeReading:
         elif n <= 0:
             candidates = spelled[:0]
         values = [FacetValue(self._values.text(code), int(counts[code])) for code in candidates.tolist()]
-        return Facet(in_order(values)[:n], len(spelled), stats)
+        return Facet(most_frequent_first(values)[:n], len(spelled), stats)
 
     def groups(self) -> IntArray:
         """Return (n_slots,) the first value of each slot as a number; each slot without one has a number of its own."""
@@ -260,7 +260,7 @@ def _stats(numbers: ScoreArray, counts: AnyArray) -> FacetStats | None:
         return None
     values, weights = numbers[counted], counts[counted]
     total = float((values * weights).sum())
-    return FacetStats.of(float(values.min()), float(values.max()), total, int(weights.sum()))
+    return FacetStats.from_totals(float(values.min()), float(values.max()), total, int(weights.sum()))
 
 
 def _in_range(compared: ScoreArray, limits: Range) -> BoolArray:

@@ -17,7 +17,7 @@ from searchsvc.engines.opensearch.attribute_columns import (
     with_words,
 )
 from searchsvc.engines.opensearch.clauses import EVERYTHING, Clause, filter_clause
-from searchsvc.engines.retrieval import Facet, FacetRequest, FacetStats, FacetValue, in_order
+from searchsvc.engines.retrieval import Facet, FacetRequest, FacetStats, FacetValue, most_frequent_first
 from searchsvc.engines.values import Reading, read_text
 
 # The node counts distinct values exactly up to this many.
@@ -115,7 +115,7 @@ def _values(request: FacetRequest, counted: replies.Aggregation, kinds: Attribut
 def _listed(request: FacetRequest, counts: Mapping[str, int], usual: Mapping[str, str]) -> list[FacetValue]:
     """Return the most frequent values, by their keys. usual: how they are written"""
     values = [FacetValue(usual.get(key, key), n) for key, n in counts.items()]
-    return in_order(values)[: request.max_values]
+    return most_frequent_first(values)[: request.max_values]
 
 
 def _most_frequent(kind: str, name: str, size: int, n_shards: int, pattern: str) -> Clause:
@@ -175,4 +175,4 @@ def _truth_key(key: str) -> str:
 def _stats(counted: replies.Stats | None) -> FacetStats | None:
     if counted is None or counted.min is None or counted.max is None:
         return None
-    return FacetStats.of(counted.min, counted.max, counted.sum, counted.count)
+    return FacetStats.from_totals(counted.min, counted.max, counted.sum, counted.count)

@@ -151,9 +151,9 @@ class RetrievalReplies:
         match_set = match_set_clause(plan, operator, self._hits.ids(all_others))
         sorting = [sorted_body(plan, answer)] if request.sort or request.after_id is not None else []
         counting = facet_bodies(plan, answer, match_set)
-        found = self._search([*sorting, *counting]) if sorting or counting else []
-        ordered = self._hits.add(found[0].hits.hits) if sorting else None
-        counts = {name: counted for reply in found for name, counted in reply.aggregations.items()}
+        answers = self._search([*sorting, *counting]) if sorting or counting else []
+        ordered = self._hits.add(answers[0].hits.hits) if sorting else None
+        counts = {name: counted for reply in answers for name, counted in reply.aggregations.items()}
         kinds = plan.state.attribute_kinds
-        facets = {asked.field: facet(asked, counts[str(i)], kinds) for i, asked in enumerate(request.facets)}
+        facets = {of.field: facet(of, counts[str(i)], kinds) for i, of in enumerate(request.facets)}
         return ordered, facets

@@ -16,7 +16,7 @@ from events.memory import MemoryEventLog
 from events.snapshot import Snapshots, require_checkpoint, take_checkpoint
 from events.streams import StreamName
 from events.types import DocumentDeleted, IndexConfigured, IndexDeleted
-from searchsvc.indexing.leftovers import KEPT_FOR, Leftovers
+from searchsvc.indexing.leftovers import GRACE_PERIOD, Leftovers
 from tests.factories import NOW, SETTINGS
 from tuning.features import default_weights
 
@@ -52,7 +52,7 @@ async def subjects(log: EventLog, stream: StreamName) -> list[str]:
 
 
 def later() -> datetime:
-    return datetime.now(UTC) + KEPT_FOR + timedelta(minutes=1)
+    return datetime.now(UTC) + GRACE_PERIOD + timedelta(minutes=1)
 
 
 async def shop_after_films(log: EventLog) -> None:
@@ -76,7 +76,7 @@ async def test_messages_stay_for_a_day_after_the_deletion(event_log: EventLog) -
     await shop_after_films(event_log)
     await Leftovers(event_log).remove()
     assert (await event_log.position("CATALOG")).count == 5
-    await Leftovers(event_log, lambda: datetime.now(UTC) + KEPT_FOR - timedelta(minutes=1)).remove()
+    await Leftovers(event_log, lambda: datetime.now(UTC) + GRACE_PERIOD - timedelta(minutes=1)).remove()
     assert (await event_log.position("CATALOG")).count == 5
 
 

@@ -30,7 +30,7 @@ def count_phrases(
             last_position = max(last_position, int(positions[entry]))
     # The words of the phrase in one slot, and by field and position the places where the word there can stand in it.
     entries_of = np.empty(longest, np.int64)
-    at = np.empty(longest, np.uint32)
+    places_of = np.empty(longest, np.uint32)
     standing = np.zeros((n_fields, last_position + 1), np.uint32)
 
     def find_words(slot: int) -> int:
@@ -39,7 +39,7 @@ def count_phrases(
         for entry in range(starts[slot], starts[slot + 1]):
             index = np.searchsorted(words, row_words[entry])
             if index < words.shape[0] and words[index] == row_words[entry]:
-                entries_of[n], at[n] = entry, places[index]
+                entries_of[n], places_of[n] = entry, places[index]
                 standing[fields[entry], positions[entry]] |= places[index]
                 n += 1
         return n
@@ -57,7 +57,7 @@ def count_phrases(
         n = find_words(slots[row])
         for i in range(n):
             field, position = int(fields[entries_of[i]]), int(positions[entries_of[i]])
-            if at[i] & np.uint32(1) and begins(field, position) and counts[row, field] < 255:
+            if places_of[i] & np.uint32(1) and begins(field, position) and counts[row, field] < 255:
                 counts[row, field] += 1
         for i in range(n):
             standing[fields[entries_of[i]], positions[entries_of[i]]] = 0
