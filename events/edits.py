@@ -133,7 +133,7 @@ class SetLimits(IndexEdit, frozen=True, omit_defaults=True, tag="limits"):
     """Limits how weights may be changed. Features that are not named keep their limits.
 
     bounds: (lowest, highest) weight by feature; None for the default bounds
-    locks: by feature, whether only people may change its weight
+    locks: by feature, whether only people may change its weight. A trial that would is ended by the same change
     """
 
     part: ClassVar[Part] = "limits"

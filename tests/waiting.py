@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def wait_for(value: Callable[[], T | None], state: str, *, limit_s: float = LIMIT_S) -> T:
-    """Call `value` again and again until it is true, and return it. Fails naming `what` and the last value."""
+    """Call `value` again and again until it is true, and return it. Fails naming `state` and the last value."""
     deadline_s = time.monotonic() + limit_s
     while not (result := value()):
         assert time.monotonic() < deadline_s, f"{state} not within {limit_s:g} s: {result!r}"

@@ -21,6 +21,7 @@ from events.types import ChangePublished, ChangeRefused, ControlEvent, IndexConf
 from searchsvc.changes.author import Author
 from searchsvc.changes.edit_checks import check_together
 from searchsvc.changes.policies import Refusal, refusal, refusal_of_parts
+from searchsvc.changes.trial_limits import end_of_trial
 from searchsvc.rules.rulebook import Rulebooks
 from tuning.features import default_weights
 
@@ -152,6 +153,7 @@ class PublishEdits(msgspec.Struct, frozen=True):
         )
         if refused is not None:
             return _refused(self, stamp, "change_published", refused, edits, origin.draft)
+        edits += tuple(end_of_trial(before, edits))
         event = ChangePublished(
             id=stamp.event_id,
             timestamp=stamp.timestamp,

@@ -302,7 +302,9 @@ def test_titles_tell_a_misspelt_word_and_what_only_goes_with_a_thing(http: Calli
         body = {"query": query, "explain": True, "limit": 50, "min_catalog_seq": written["catalog_seq"]}
         return http("POST", "/v1/indexes/measured/search", body)[1]
 
-    assert found("sient keyboard")["did_you_mean"] == "silent keyboard"
+    # Titles are measured once no documents come.
+    wait_for(lambda: found("sient keyboard")["did_you_mean"] == "silent keyboard", "the pairs of titles measured")
+    wait_for(lambda: found("laptop")["hits"][0]["document"]["title"].startswith("Acme"), "the heads of titles measured")
     assert found("sient")["did_you_mean"] == "sent"
     hits = found("laptop")["hits"]
     accessory = {hit["document"]["title"]: hit["explanation"]["features"]["accessory"]["value"] for hit in hits}
