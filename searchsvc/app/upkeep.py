@@ -1,4 +1,4 @@
-"""What a running service does now and then."""
+"""Background tasks of a running service: they watch disk, memory, clock and streams, and follow changes of indexes."""
 
 from __future__ import annotations
 
@@ -27,16 +27,17 @@ from searchsvc.state.serving import Serving
 ROOM_CHECK_EVERY_S: Final = 0.5
 CLOCK_CHECK_EVERY_S: Final = 60.0
 STREAMS_CHECK_EVERY_S: Final = 1.0
-# How long health tells of dead letters that were removed.
+# How long health reports dead letters that were removed.
 DROPPED_SHOWN_FOR: Final = timedelta(days=1)
 FORGET_EVERY: Final = timedelta(days=1)
 READY_CHECK_S: Final = 0.02
 
 
 async def watch_room(disk: RoomGuard, memory: RoomGuard, nats: NatsServer | None, notes: HealthNotes) -> None:
-    """Keep both guards up to date until cancelled.
+    """Measure free disk space and memory until cancelled.
 
-    nats: our own server, restarted once there is room again; None for a configured one
+    nats: our own server; terminated once a full disk has space again, so that it is started anew. None for a
+        configured one
     """
     while True:
         was_full = disk.full
@@ -50,9 +51,10 @@ async def watch_room(disk: RoomGuard, memory: RoomGuard, nats: NatsServer | None
 
 
 async def watch_clock(data: Path, keyring: Keyring, notes: HealthNotes) -> None:
-    """Note the time now and then, and once a day destroy the keys of users whose time is over, until cancelled.
+    """Record the time every minute, and once a day destroy the keys of users whose retention period has ended, until
+    cancelled.
 
-    Not while the clock may be far ahead: health says so then.
+    Keys are kept while the clock may be far ahead; health reports that.
     """
     forgotten_at: datetime | None = None
     while True:
@@ -68,7 +70,7 @@ async def watch_clock(data: Path, keyring: Keyring, notes: HealthNotes) -> None:
 
 
 async def watch_streams(event_log: EventLog, dead: DeadStore, notes: HealthNotes) -> None:
-    """Keep the bounded streams below their limits, and let health tell what that cost, until cancelled."""
+    """Keep INGEST below its limit, and report in health what was removed from INGEST and DEAD, until cancelled."""
     while True:
         with suppress(Unavailable):  # health says so
             notes.note("INGEST", await ingest_room.make_room(event_log))
@@ -96,9 +98,9 @@ class PerIndexState(Protocol):
 async def reconcile_indexers(
     control: ControlFollower, serving: Serving, indexers: Indexers, states: Sequence[PerIndexState]
 ) -> None:
-    """Open, close and rebuild indexes as CONTROL changes, until cancelled.
+    """Open, close and rebuild indexes whenever CONTROL changes, until cancelled.
 
-    states: forget the indexes that were deleted
+    states: told to drop the indexes that were deleted
 
     Not part of the follower: closing an indexer can take seconds, and changes of weights must not wait for it.
     """
@@ -126,12 +128,12 @@ async def announce_ready(
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
-    _settle_memory()
+    _freeze_startup_objects()
     while not _all_indexes_settled(serving, indexers):  # noqa: ASYNC110 - an indexer that fails wakes nothing
         await asyncio.sleep(READY_CHECK_S)
     if notes.status == "starting":
         notes.status = "ready"
-    _settle_memory()
+    _freeze_startup_objects()
 
 
 def _all_indexes_settled(serving: Serving, indexers: Indexers) -> bool:
@@ -140,8 +142,8 @@ def _all_indexes_settled(serving: Serving, indexers: Indexers) -> bool:
     return all(name in current.snapshots or name in indexers.failed for name in current.control.indexes)
 
 
-def _settle_memory() -> None:
-    """Exempt what the start allocated from garbage collection, which would go through it again and again."""
+def _freeze_startup_objects() -> None:
+    """Exempt what the start allocated from garbage collection, and turn collection on, which the start turned off."""
     gc.collect()
     gc.freeze()
     gc.enable()

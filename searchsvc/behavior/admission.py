@@ -22,7 +22,7 @@ class Allowance:
     def require(self, now_s: float) -> None:
         """Raise Overloaded, with the seconds to wait, while the bucket is overdrawn.
 
-        now_s: reading of a steady clock.
+        now_s: reading of a monotonic clock.
         """
         self._remaining = min(self._remaining + (now_s - self._updated_s) * self._per_s, self._per_s)
         self._updated_s = now_s

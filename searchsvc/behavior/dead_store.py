@@ -1,6 +1,6 @@
 """Stores dead letters, and removes the oldest once they take too much. What is removed is counted in DEAD itself.
 
-The count is stored before anything is removed, with where the removal ends. So a service that ends in between neither
+The count and the last sequence to remove are stored before the removal. So a service that stops in between neither
 loses a count nor counts twice: the next one removes what was counted.
 """
 
@@ -18,10 +18,10 @@ from events.log import Entry, EventLog, Record
 from events.streams import DROPPED_SUBJECT, MIB, dead_subject
 from events.types import DeadLettersDropped, EventRefused, EventReplayed
 
-# Less than the stream's limit, at which the server removes the oldest without a word: in between is room for what
-# several services store while one of them makes room.
+# Less than the stream's limit, at which the server silently removes the oldest: the gap holds what other services store
+# while one of them removes messages.
 MAX_BYTES: Final = 384 * MIB
-# Of that, what is removed at once.
+# Share of `MAX_BYTES` that is freed each time.
 REMOVED_SHARE: Final = 1 / 8
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 NOTHING_DROPPED: Final = DeadLettersDropped(n_dropped=0, through_seq=0, through_timestamp=LONG_AGO, timestamp=LONG_AGO)
@@ -29,8 +29,8 @@ NOTHING_DROPPED: Final = DeadLettersDropped(n_dropped=0, through_seq=0, through_
 log = logging.getLogger(__name__)
 
 
-class _Stored(NamedTuple):
-    """What was removed so far. seq: of the message that says so; 0 for none"""
+class _DropCount(NamedTuple):
+    """What was removed so far. seq: of the message that holds this count; 0 for none"""
 
     dropped: DeadLettersDropped
     seq: int
@@ -60,7 +60,7 @@ class DeadStore:
         await self._log.append("DEAD", Entry(dead_subject(refused.source, refused.id), encode(replayed)))
 
     async def dropped(self) -> DeadLettersDropped:
-        """Return what was removed to make room: all of it, if the last time was within DEAD's age limit.
+        """Return the total of what was removed to make room; nothing if that was longer ago than DEAD's age limit.
 
         Raises Unavailable.
         """
@@ -77,15 +77,15 @@ class DeadStore:
             if first is not None and _was_counted(first, stored.dropped):
                 await self._log.purge("DEAD", through=stored.dropped.through_seq)
                 position = await self._log.position("DEAD")
-            excess = position.size_bytes - self._max_bytes * (1 - REMOVED_SHARE)
             if position.size_bytes > self._max_bytes:
-                await self._drop(excess, stored)
+                to_free = position.size_bytes - self._max_bytes * (1 - REMOVED_SHARE)
+                await self._drop(to_free, stored)
 
-    async def _drop(self, excess: float, stored: _Stored) -> None:
+    async def _drop(self, to_free: float, stored: _DropCount) -> None:
         """Remove so many bytes of the oldest messages, and count those that are dead letters. Raises Unavailable."""
         n_bytes, n_dropped, last = 0, 0, None
         async for record in self._log.read("DEAD"):
-            if n_bytes >= excess:
+            if n_bytes >= to_free:
                 break
             n_bytes, last = n_bytes + len(record.subject) + len(record.data), record
             n_dropped += _is_letter(record.data)
@@ -104,16 +104,16 @@ class DeadStore:
         await self._log.purge("DEAD", through=last.seq)
         log.warning("DEAD takes more than %d bytes: its %d oldest letters were removed", self._max_bytes, n_dropped)
 
-    async def _stored(self) -> _Stored:
+    async def _stored(self) -> _DropCount:
         record = (await self._log.last("DEAD", [DROPPED_SUBJECT])).get(DROPPED_SUBJECT)
         event = decode_dead(record.data) if record is not None else None
         if record is None or not isinstance(event, DeadLettersDropped):
-            return _Stored(NOTHING_DROPPED, record.seq if record is not None else 0)
-        return _Stored(event, record.seq)
+            return _DropCount(NOTHING_DROPPED, record.seq if record is not None else 0)
+        return _DropCount(event, record.seq)
 
 
 def _was_counted(record: Record, dropped: DeadLettersDropped) -> bool:
-    """Return whether a message is one of those that were counted. By time as well: an import gives new sequences."""
+    """Return whether a message was counted. Its time is compared too: an import renumbers messages."""
     return record.seq <= dropped.through_seq and record.timestamp <= dropped.through_timestamp
 
 

@@ -44,7 +44,7 @@ class BehaviorFollower:
     """Keeps the state, and the worker if there is one, in step with BEHAVIOR. `run` goes on until it is cancelled.
 
     folder: for the snapshots.
-    clock: a steady clock, in seconds.
+    clock: a monotonic clock, in seconds.
     caught_up: set once every message that was in the log at the start is folded.
     """
 

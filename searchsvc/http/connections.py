@@ -1,7 +1,7 @@
 """Which connections the server holds, and which it closes. Knows nothing of HTTP.
 
-If there are too many, one that waits for its client is closed: first one on which nothing is asked, because that costs
-its client nothing. A request that is being answered is never closed for another client.
+When there are too many, the server closes a connection that waits for its client: one without a request first, because
+that costs its client nothing. A request that is being processed is never closed for another client.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-# What a connection waits for: the client's next request, the rest of its header or of its body, that it reads the
-# answer, or, for '', nothing of the client: its request is being answered.
+# What a connection waits for: a request, the rest of a header or body, or the client reading its answer; '' while a
+# request is being processed.
 Waiting = Literal["request", "header", "body", "reader", ""]
 
 MIN_BODY_BYTES_PER_S: Final = 4096
-# The rate of a body counts after this time.
+# The rate of a body is checked from this age on.
 BODY_RATE_AFTER_S: Final = 30.0
-# How much a client loses if the connection is closed: at first nothing was asked.
 _LATE: Final[dict[Waiting, str]] = {
     "request": "no request came in time",
     "header": "the header of a request was not complete in time",
     "body": "the body of a request came too slowly",
     "reader": "the client did not read its answer in time",
 }
+# How much a client loses if its connection is closed.
 _LOSS: Final[dict[Waiting, int]] = {"request": 0, "header": 1, "body": 2, "reader": 3, "": 4}
 
 
@@ -59,7 +59,7 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class HeldConnection(Protocol):
-    """A connection, as far as it matters here. Times are of a steady clock, in seconds.
+    """A connection, as far as it matters here. Times are of a monotonic clock, in seconds.
 
     address: of its client
     has_served: whether a request was answered on it
@@ -97,9 +97,9 @@ class Connections:
         return len(self._held)
 
     def admit(self, new: HeldConnection, *, is_exempt: bool = False) -> bool:
-        """Hold another connection; return False if there is no room, not even for one that waits for its client.
+        """Track another connection; return False if there is no room, even after closing one that waits for its client.
 
-        is_exempt: its address may have any number
+        is_exempt: its client may have any number: it is a trusted proxy
         """
         of_client = self._by_client.get(new.address, {})
         if not is_exempt and len(of_client) >= self._limits.connections_per_client and not self._make_room(of_client):
@@ -111,7 +111,7 @@ class Connections:
         return True
 
     def release(self, connection: HeldConnection) -> None:
-        """Hold a connection no longer."""
+        """Stop tracking a connection."""
         if connection not in self._held:
             return
         del self._held[connection]
@@ -122,15 +122,15 @@ class Connections:
             del self._by_client[connection.address]
 
     def count_body(self, connection: HeldConnection, n_bytes: int) -> bool:
-        """Count bytes of a body; return False if there is no room for them, even without bodies that wait."""
+        """Count bytes of a body; return False if there is no room, even after closing all other bodies that wait."""
         connection.n_body_bytes += n_bytes
         self.n_body_bytes += n_bytes
         while n_bytes > 0 and self.n_body_bytes > self._limits.body_bytes:
             others = (other for other in self._held if other is not connection and other.waits_for == "body")
-            slowest = min(others, key=lambda other: other.waits_since, default=None)
-            if slowest is None:
+            longest_waiting = min(others, key=lambda other: other.waits_since, default=None)
+            if longest_waiting is None:
                 return False
-            self._drop(slowest, "the service holds too many unfinished requests")
+            self._drop(longest_waiting, "the service holds too many unfinished requests")
         return True
 
     def sweep(self, now: float) -> None:
@@ -155,12 +155,12 @@ class Connections:
                 return waited_s > self._timeouts.reader
 
     def _make_room(self, connections: Iterable[HeldConnection]) -> bool:
-        """Close the connection whose client loses least, of those the one that has waited longest."""
+        """Close the connection whose client loses least: one that served nothing first, then the longest waiting."""
         waiting = (connection for connection in connections if connection.waits_for)
-        longest = min(waiting, key=lambda c: (_LOSS[c.waits_for], c.has_served, c.waits_since), default=None)
-        if longest is None:
+        longest_waiting = min(waiting, key=lambda c: (_LOSS[c.waits_for], c.has_served, c.waits_since), default=None)
+        if longest_waiting is None:
             return False
-        self._drop(longest, "others need the connection")
+        self._drop(longest_waiting, "others need the connection")
         return True
 
     def _drop(self, connection: HeldConnection, reason: str) -> None:

@@ -283,7 +283,7 @@ class Indexer:
 
     def _measure(self, snapshot: EngineSnapshot, *, is_quiet: bool) -> Measurements:
         encoder = self._encoder if snapshot.settings.embedding is not None else None
-        if self._measurer is None or self._measurer.embeds != (encoder is not None):
+        if self._measurer is None or self._measurer.has_vectors != (encoder is not None):
             self._measurer = Measurer(encoder.encode(probe_texts()) if encoder is not None else [])
         try:
             return self._measurer.update(snapshot, is_quiet=is_quiet)

@@ -1,4 +1,4 @@
-"""What searches know of a catalogue as a whole: measured in its documents, and again when they have changed much."""
+"""Statistics over a whole index, measured again when its number of documents has changed enough."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from searchsvc.indexing.neighbour_cut import measure_cut
 from searchsvc.state.serving_state import Measurements
 from tuning.arrays import FloatArray
 
-# Between two measurements the number of documents changes by this factor at least.
+# Measure again when the number of documents grew or shrank by this factor.
 GROWTH: Final = 1.5
-# The same for titles while no documents come: they take longer to read, and change little.
+# The same for titles while no documents arrive: they take longer to read than the cut does, and change less.
 QUIET_GROWTH: Final = 1.02
 # Documents whose titles are read: a larger catalogue says the same of its frequent words.
 N_TITLES: Final = 20_000
@@ -26,40 +26,41 @@ N_TITLES: Final = 20_000
 class Measurer:
     """Measures one index. For the indexing thread.
 
-    probes: vectors of `searchsvc.indexing.neighbour_cut.probe_texts`; none for an index that does not embed
+    probes: vectors of texts without meaning (`searchsvc.indexing.neighbour_cut.probe_texts`); empty for an index
+        without vectors
     """
 
     def __init__(self, probes: Sequence[FloatArray]) -> None:
         self._probes = probes
-        self._cut_of, self._titles_of = _Measured(), _Measured()
+        self._cut_measured, self._titles_measured = _Measured(), _Measured()
         self.value = Measurements()
 
     @property
-    def embeds(self) -> bool:
-        """Whether it measures an index that embeds."""
+    def has_vectors(self) -> bool:
+        """Whether its index has vectors."""
         return bool(self._probes)
 
     def is_behind(self, snapshot: EngineSnapshot) -> bool:
         """Whether `update` has something to do once no documents come."""
-        return self._cut_of.differs(snapshot) or self._titles_of.differs(snapshot, QUIET_GROWTH)
+        return self._cut_measured.differs(snapshot) or self._titles_measured.differs(snapshot, QUIET_GROWTH)
 
     def update(self, snapshot: EngineSnapshot, *, is_quiet: bool = False) -> Measurements:
-        """Return what holds of a snapshot. Raises Unavailable if the engine does not answer.
+        """Return the measurements of a snapshot. Raises Unavailable if the engine does not answer.
 
-        is_quiet: no documents come, so that there is time to measure if their number is another at all: what is
-            measured must not depend on how many came at a time
+        is_quiet: no documents arrive, so that there is time to measure after a smaller change: the result should not
+            depend on how many documents arrived at a time
         """
-        value, cut_of, titles_of = self.value, self._cut_of, self._titles_of
-        if cut_of.differs(snapshot, 1.0 if is_quiet else GROWTH):
+        value, cut, titles = self.value, self._cut_measured, self._titles_measured
+        if cut.differs(snapshot, 1.0 if is_quiet else GROWTH):
             value = msgspec.structs.replace(value, neighbour_cut=measure_cut(snapshot, self._probes))
-            cut_of = _Measured.of(snapshot)
-        if titles_of.differs(snapshot, QUIET_GROWTH if is_quiet else GROWTH):
+            cut = _Measured.of(snapshot)
+        if titles.differs(snapshot, QUIET_GROWTH if is_quiet else GROWTH):
             value = _with_titles(value, snapshot)
-            titles_of = _Measured.of(snapshot)
+            titles = _Measured.of(snapshot)
         if value is not self.value:
             # Last: if the engine does not answer in the middle, all of it is measured again.
             self.value = msgspec.structs.replace(value, digest=_digest(value))
-            self._cut_of, self._titles_of = cut_of, titles_of
+            self._cut_measured, self._titles_measured = cut, titles
         return self.value
 
 
@@ -74,9 +75,9 @@ class _Measured(msgspec.Struct, frozen=True):
         return _Measured(snapshot.generation, snapshot.n_documents)
 
     def differs(self, snapshot: EngineSnapshot, growth: float = 1.0) -> bool:
-        """Whether a snapshot is another build, or has another number of documents by a factor of more than `growth`."""
-        before, now = sorted((self.n_documents, snapshot.n_documents))
-        return snapshot.generation != self.generation or (before != now and now >= max(before, 1) * growth)
+        """Whether a snapshot is another build, or has another number of documents by a factor of `growth` or more."""
+        fewer, more = sorted((self.n_documents, snapshot.n_documents))
+        return snapshot.generation != self.generation or (fewer != more and more >= max(fewer, 1) * growth)
 
 
 def measure(snapshot: EngineSnapshot, probes: Sequence[FloatArray]) -> Measurements:

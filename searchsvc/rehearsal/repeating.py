@@ -28,7 +28,7 @@ from tuning.metrics import ndcg
 # Distinct searches that are remembered of each index, and of those repeated.
 N_REMEMBERED: Final = 60
 N_REPEATED: Final = 40
-MAX_MOVED: Final = 0.15
+MAX_MOVED_IN_SEARCHES: Final = 0.15
 # A loss of nDCG@10 of the judged queries that may be chance.
 MAX_JUDGED_LOSS: Final = 0.005
 
@@ -86,7 +86,7 @@ class RepeatedSearches:
         self._remembered = {name: searches for name, searches in self._remembered.items() if name in indexes}
 
     async def largest_step(self, control: ControlState, index: str, target: Mapping[str, float]) -> MeasuredStep | None:
-        """Return the largest part of the way to other weights that moves at most `MAX_MOVED` of exposure.
+        """Return the largest part of the way to other weights that moves at most `MAX_MOVED_IN_SEARCHES` of exposure.
 
         target: weights by name.
 
@@ -106,7 +106,7 @@ class RepeatedSearches:
             moved = await self._exposure_moved(control, index, weights, requests)
             if moved < MIN_MOVED:
                 return None
-            if moved <= MAX_MOVED:
+            if moved <= MAX_MOVED_IN_SEARCHES:
                 return MeasuredStep(weights, share, moved, len(requests))
         return None
 

@@ -1,4 +1,4 @@
-"""Bring what words and vectors say of the candidates of one search to one scale. Pure.
+"""Normalise text and vector features of one search's candidates to a common scale. Pure.
 
 Raw scores depend on the query, the collection and the model: cosines of good and poor matches may lie within 0.1 of
 each other, or 0.5 apart. Measured by how much the search's own candidates differ, they can be added with the same
@@ -15,25 +15,25 @@ import numpy as np
 from events.types import FeatureScale
 from tuning.arrays import BoolArray, FloatArray, ScoreArray
 
-# Of the scores and features that `FeatureScale`s are logged with. Another number means that scores mean something else.
+# Version of the scoring formula, logged with each ranking: another number when a score or a feature changes meaning.
 SCORING_VERSION: Final = 1
 # Name of the scale of all features that words give.
 WORDS: Final = "words"
-# Where candidates differ as usual by their words, words count as they are.
+# Standard deviation at which text features stay as they are.
 USUAL_WORDS_DEVIATION: Final = 0.6
-# From the lowest cosine to the highest are about as many standard deviations: scaled cosines are about [0, 1].
+# Cosines span about as many standard deviations: scaled ones are about [0, 1].
 DEVIATIONS_IN_RANGE: Final = 4.0
-# Below these, candidates differ by chance.
+# Lower limits of the deviations: smaller differences are noise.
 MIN_WORDS_DEVIATION: Final = 0.25
 MIN_COSINE_DEVIATION: Final = 0.05
 
 
 def scale_words(columns: FloatArray, weights: ScoreArray, is_retrieved: BoolArray) -> FeatureScale:
-    """Divide the features that words give by how much candidates differ in what these add to a score by default.
+    """Divide text features by the standard deviation of their weighted sum, relative to `USUAL_WORDS_DEVIATION`.
 
     columns: (n, n_text_features), scaled in place
-    weights: (n_text_features,) the default ones, so that the scale is the same under any weights
-    is_retrieved: (n,) which candidates the legs found; what rules add has no part in the scale
+    weights: (n_text_features,) default weights, so that the scale does not depend on the weights in force
+    is_retrieved: (n,) candidates that the legs found; those that rules add do not influence the scale
     """
     deviation = max(_deviation(columns[is_retrieved] @ weights), MIN_WORDS_DEVIATION)
     unit = deviation / USUAL_WORDS_DEVIATION
@@ -55,7 +55,7 @@ def neighbour_weights(cosines: FloatArray) -> FloatArray:
     """Return (n,) how much each of a query's nearest documents says about what the query is after; the nearest 1.
 
     cosines: (n,) with the query, nearest first
-    A standard deviation of the cosines farther, a document counts 1 / e as much.
+    weight = exp((cosine - highest cosine) / standard deviation of the cosines)
     """
     if not len(cosines):
         return cosines

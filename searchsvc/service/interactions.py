@@ -90,7 +90,7 @@ class Interactions:
         return EventsRecorded(ids, refused)
 
     def _admit(self, n_events: int) -> None:
-        """Raise Overloaded, InvalidInput for an empty batch, or TooLarge for one that is too long."""
+        """Count events for `require_allowance`. Raises InvalidInput for an empty batch, TooLarge for a long one."""
         self._allowance.take(n_events)
         if not 1 <= n_events <= MAX_BATCH:
             limit = f"1 to {MAX_BATCH} events"

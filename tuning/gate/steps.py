@@ -1,7 +1,7 @@
 """How far one publication may move the weights towards what was learnt. Pure.
 
 Limits that people set hold: locked weights stay, bounds apply, and no weight changes its sign. The step is then made
-smaller until it moves at most `MAX_MOVED` of the exposure on rankings that shoppers were shown.
+smaller until it moves at most `MAX_MOVED_ON_PAGES` of the exposure on rankings that shoppers were shown.
 
 Source: the idea follows exposure-based safe learning (Gupta, Oosterhuis & de Rijke, 2023), with the total variation
 distance between two distributions of exposure.
@@ -22,7 +22,7 @@ from tuning.curves import pieces
 
 DEPTH: Final = 10
 DECIMALS: Final = 4
-MAX_MOVED: Final = 0.25
+MAX_MOVED_ON_PAGES: Final = 0.25
 # A step that moves less is not worth a comparison.
 MIN_MOVED: Final = 0.01
 SHARES: Final = (1.0, 0.7, 0.5, 0.35, 0.25, 0.15, 0.1)
@@ -74,9 +74,7 @@ def largest_step(
     if not shown:
         return None
     # The scores keep their spread, so that a locked weight keeps its part in them.
-    spread, learnt_spread = (
-        float(np.mean([np.std(page @ weights) for page in shown])) for weights in (in_force, learnt)
-    )
+    spread, learnt_spread = _spread(shown, in_force), _spread(shown, learnt)
     if learnt_spread <= 0.0:
         return None
     target = learnt * (spread / learnt_spread if spread > 0.0 else 1.0)
@@ -86,7 +84,7 @@ def largest_step(
         moved = _exposure_moved(shown, in_force, weights)
         if moved < MIN_MOVED:
             return None
-        if moved <= MAX_MOVED:
+        if moved <= MAX_MOVED_ON_PAGES:
             return CandidateWeights(weights, moved, share)
     return None
 

@@ -7,7 +7,7 @@ import pytest
 
 from tuning.arrays import ScoreArray
 from tuning.curves import piece_names
-from tuning.gate.steps import MAX_MOVED, StepLimits, exposure_moved, largest_step, rounded_weight
+from tuning.gate.steps import MAX_MOVED_ON_PAGES, StepLimits, exposure_moved, largest_step, rounded_weight
 
 NAMES = piece_names(("a", "b", "c"))
 IN_FORCE = np.array([2.0, 1.0, 1.0, *[0.0] * 6])
@@ -36,7 +36,7 @@ def test_a_step_moves_at_most_the_allowed_exposure(seed: int) -> None:
     step = largest_step(NAMES, IN_FORCE, learnt, rankings(seed), StepLimits())
     if step is not None:
         assert exposure_moved(rankings(seed), IN_FORCE, step.weights) == pytest.approx(step.exposure_moved)
-        assert step.exposure_moved <= MAX_MOVED
+        assert step.exposure_moved <= MAX_MOVED_ON_PAGES
 
 
 def test_there_is_no_step_to_the_weights_in_force_or_without_rankings() -> None:
