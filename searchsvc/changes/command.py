@@ -153,7 +153,6 @@ class PublishEdits(msgspec.Struct, frozen=True):
         )
         if refused is not None:
             return _refused(self, stamp, "change_published", refused, edits, origin.draft)
-        edits += tuple(end_of_trial(before, edits))
         event = ChangePublished(
             id=stamp.event_id,
             timestamp=stamp.timestamp,
@@ -169,7 +168,7 @@ class PublishEdits(msgspec.Struct, frozen=True):
         )
         after = fold(state, event, state.seq + 1).index(self.index)
         check_together(before, after, edits, self.rulebooks.get(before))
-        return event
+        return msgspec.structs.replace(event, edits=(*edits, *end_of_trial(after, edits)))
 
 
 def _refusal_of_settings(state: ControlState, command: Command, stamp: EventStamp) -> Refusal | None:

@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from events.edits import DeleteRule, DeleteSegment, Edit, SetLimits, SetRule, SetSegment, SetTrial, SetWeights
 from events.errors import InvalidInput, require
 from events.index_control import IndexControl, StoredRule
+from events.learning import Trial
 from events.rules import MAX_RULES
 from events.segments import MAX_SEGMENTS
+from searchsvc.changes.trial_limits import locked_weights
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rules.checks import (
     check_against_index,
@@ -84,10 +86,20 @@ def _check_on_index(edit: Edit, before: IndexControl, after: IndexControl) -> No
             # The previous weights may be outside of bounds that were set since.
             bounds = after.bounds if trial.stage == "gate" else {}
             check_weights(trial.weights, before.weights, bounds, "trial.weights")
+            if trial.stage == "gate":
+                _check_no_locked_weight(trial, after)
             if trial.ramp is not None:
                 check_weights(trial.ramp.weights, before.weights, {}, "trial.ramp.weights")
         case _:
             pass
+
+
+def _check_no_locked_weight(trial: Trial, index: IndexControl) -> None:
+    """Raise InvalidInput if a candidate moves a weight that was locked while it was made."""
+    for name in locked_weights(index, trial.weights):
+        weight, limit = trial.weights.get(name, 0.0), f"{index.weights.get(name, 0.0):g}: the weight is locked"
+        message = f"trial.weights.{name} is {weight:g}; allowed: {limit}"
+        raise InvalidInput(message, field=f"trial.weights.{name}", value=weight, limit=limit)
 
 
 def _check_segment_weights(index: IndexControl) -> None:

@@ -151,9 +151,9 @@ class RetrievalReplies:
         match_set = match_set_clause(plan, operator, self._hits.ids(all_others))
         sorting = [sorted_body(plan, answer)] if request.sort or request.after_id is not None else []
         counting = facet_bodies(plan, answer, match_set)
-        answers = self._search([*sorting, *counting]) if sorting or counting else []
-        ordered = self._hits.add(answers[0].hits.hits) if sorting else None
-        counts = {name: counted for reply in answers for name, counted in reply.aggregations.items()}
+        search_replies = self._search([*sorting, *counting]) if sorting or counting else []
+        ordered = self._hits.add(search_replies[0].hits.hits) if sorting else None
+        counts = {name: counted for reply in search_replies for name, counted in reply.aggregations.items()}
         kinds = plan.state.attribute_kinds
-        facets = {of.field: facet(of, counts[str(i)], kinds) for i, of in enumerate(request.facets)}
+        facets = {asks.field: facet(asks, counts[str(i)], kinds) for i, asks in enumerate(request.facets)}
         return ordered, facets
