@@ -21,6 +21,7 @@ from searchsvc.behavior.query_counts import QueryCounts
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.engines.protocol import Engine, EngineSnapshot, Indexes, IndexStorage
 from searchsvc.indexing.indexers import Indexers
+from searchsvc.indexing.measurement_files import MeasurementFiles
 from searchsvc.indexing.rebuild import CompareSnapshots, RebuildStatus
 from searchsvc.rehearsal.canaries import Canaries
 from searchsvc.search.searcher import Searcher
@@ -49,8 +50,9 @@ class IndexedShop:
     ) -> None:
         self.log, self.serving = log or MemoryEventLog(), Serving()
         canaries = Canaries(Searcher(None, n_candidates=10), self.serving, QueryCounts())
-        indexes = indexes or EmbeddedIndexes(folder, "", 0)
-        self.indexers = Indexers(indexes, self.log, self.serving, None, compare or canaries.compare)
+        indexes = indexes or EmbeddedIndexes(folder / "indexes", "", 0)
+        files = MeasurementFiles(folder / "measurements")
+        self.indexers = Indexers(indexes, self.log, self.serving, None, files, compare or canaries.compare)
 
     async def configure(self, settings: IndexSettings, index: str = "shop") -> None:
         """Create an index or change its settings."""
@@ -109,7 +111,7 @@ class GatedIndexes:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._indexes = EmbeddedIndexes(folder, "", 0)
+        self._indexes = EmbeddedIndexes(folder / "indexes", "", 0)
         self.about_to_adopt, self.may_adopt = threading.Event(), threading.Event()
         self.may_open = threading.Event()
         self.may_adopt.set()

@@ -18,6 +18,7 @@ from searchsvc.execution.load import SearchLoad
 from searchsvc.execution.search_execution import SearchExecution, SearchThreads
 from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.indexers import Indexers
+from searchsvc.indexing.measurement_files import MeasurementFiles
 from searchsvc.rehearsal.canaries import Canaries
 from searchsvc.rehearsal.rehearser import Rehearser
 from searchsvc.runtime.batches import Batches
@@ -93,7 +94,8 @@ def open_indexers(
     """
     canaries = Canaries(search.searcher, log.serving, behavior_state.query_counts)
     indexes = _indexes(config, search.node, encoder)
-    indexers = Indexers(indexes, log.event_log, log.serving, encoder, canaries.compare)
+    measurement_files = MeasurementFiles(config.data_path / "measurements")
+    indexers = Indexers(indexes, log.event_log, log.serving, encoder, measurement_files, canaries.compare)
     shutdown.add(indexers.close)
     return indexers
 

@@ -25,6 +25,7 @@ from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.engines.protocol import Delete, Engine, EngineSnapshot, IndexStorage, Upsert
 from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.inbox import BATCH_DOCUMENTS, Batch, Inbox
+from searchsvc.indexing.measurement_files import MeasurementFiles
 from searchsvc.indexing.measuring import Measurer
 from searchsvc.indexing.neighbour_cut import probe_texts
 from searchsvc.runtime import malloc
@@ -47,6 +48,7 @@ class Indexer:
 
     control: the index as CONTROL has it.
     encoder: None if documents get no vectors.
+    measurement_files: where its measurements are stored.
     engine: the engine that is searched; None before it is open.
     failure: why `run` does not go on; '' while it does.
     write_lock: held while the index is opened, and while documents are written and served. A rebuild takes it to
@@ -62,6 +64,7 @@ class Indexer:
         event_log: EventLog,
         serving: Serving,
         encoder: DocumentEncoder | None,
+        measurement_files: MeasurementFiles,
     ) -> None:
         self.control = control
         self.storage = storage
@@ -73,6 +76,7 @@ class Indexer:
         self._log = event_log
         self._serving = serving
         self._encoder = encoder
+        self._measurement_files = measurement_files
         # The engines of this index are written on it. Other indexes have others, and go on whatever this one does.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"indexing-{control.name}")
         self._n_unsaved = 0
@@ -96,10 +100,9 @@ class Indexer:
 
         save: save unsaved documents first. Not after an error, which may have left a batch half written.
         """
-        if self.engine is not None:
-            self.engine = None
-            if save:
-                await self.run_on_thread(self._save)
+        engine, self.engine = self.engine, None
+        if engine is not None and save:
+            await self.run_on_thread(partial(self._save, engine))
 
     def end_thread(self) -> None:
         """End the thread, after `close`."""
@@ -244,7 +247,7 @@ class Indexer:
             done = await self._retry_while_away(partial(engine.maintain, MAINTENANCE_TIMEOUT_S))
             await self.serve_snapshot()
             if done and self._n_unsaved >= SAVE_AFTER:
-                await self.run_on_thread(self._save)
+                await self.run_on_thread(partial(self._save, engine))
                 await self.run_on_thread(malloc.trim)
         if self._measurer is not None and self._measurer.is_behind(engine.snapshot()):
             await self.serve_snapshot(is_quiet=True)
@@ -274,7 +277,10 @@ class Indexer:
         finally:
             if seq:
                 engine.apply(self._add_vectors(engine.settings, changes), seq)
-                self._n_unsaved += len(changes) if engine is self.engine else 0
+                if engine is self.engine:
+                    self._n_unsaved += len(changes)
+                    if self._measurer is not None:
+                        self._measurer.add_changes(len(changes))
 
     def _add_vectors(self, settings: IndexSettings, changes: Sequence[Upsert | Delete]) -> Sequence[Upsert | Delete]:
         if settings.embedding is None or self._encoder is None:
@@ -285,15 +291,24 @@ class Indexer:
         encoder = self._encoder if snapshot.settings.embedding is not None else None
         if self._measurer is None or self._measurer.has_vectors != (encoder is not None):
             self._measurer = Measurer(encoder.encode(probe_texts()) if encoder is not None else [])
+            stored = self._measurement_files.read(self.control)
+            if stored is not None:
+                self._measurer.restore(stored, snapshot)
+        before = self._measurer.value
         try:
-            return self._measurer.update(snapshot, is_quiet=is_quiet)
+            measured = self._measurer.update(snapshot, is_quiet=is_quiet)
         except Unavailable:
-            return self._measurer.value  # measured again with the next snapshot
+            return before  # measured again with the next snapshot
+        if measured is not before:
+            self._measurement_files.write(self.control, self._measurer.store(snapshot))
+        return measured
 
-    def _save(self) -> None:
+    def _save(self, engine: Engine) -> None:
         if self._n_unsaved:
             self.storage.save()
             self._n_unsaved = 0
+            if self._measurer is not None:
+                self._measurement_files.write(self.control, self._measurer.store(engine.snapshot()))
 
 
 def _decode_change(record: Record) -> Upsert | Delete | None:

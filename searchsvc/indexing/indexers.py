@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -18,6 +17,7 @@ from events.tasks import end
 from searchsvc.engines.protocol import Indexes
 from searchsvc.indexing.encoder import DocumentEncoder
 from searchsvc.indexing.indexer import RETRY_S, Indexer
+from searchsvc.indexing.measurement_files import MeasurementFiles
 from searchsvc.indexing.rebuild import CompareSnapshots, Rebuild, RebuildStatus, Trigger
 from searchsvc.state.serving import Serving
 
@@ -45,6 +45,7 @@ class Indexers:
     """The indexers of a service.
 
     encoder: None if documents get no vectors.
+    measurement_files: where the measurements of indexes are stored.
     compare: compares a rebuilt index with the one it replaces.
     current_step: what `reconcile` does now; '' while nothing is to be done
     n_steps: how often `current_step` has changed
@@ -56,12 +57,14 @@ class Indexers:
         event_log: EventLog,
         serving: Serving,
         encoder: DocumentEncoder | None,
+        measurement_files: MeasurementFiles,
         compare: CompareSnapshots,
     ) -> None:
         self._indexes = indexes
         self._log = event_log
         self._serving = serving
         self._encoder = encoder
+        self._measurement_files = measurement_files
         self._compare = compare
         # Deletes what indexes leave behind.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="index-storage")
@@ -88,8 +91,9 @@ class Indexers:
                 if name not in self._running:
                     self._start(control)
             self._begin_step("deleting what indexes left behind")
-            drop = partial(self._indexes.drop_others, list(controls.values()))
-            await asyncio.get_running_loop().run_in_executor(self._thread, drop)
+            in_use = list(controls.values())
+            for leftovers in (self._indexes, self._measurement_files):
+                await asyncio.get_running_loop().run_in_executor(self._thread, leftovers.drop_others, in_use)
         except SearchsvcError as error:
             # A cluster refuses it while it takes a snapshot, for instance.
             log.warning("the stored indexes that are not in use remain until the next change: %s", error)
@@ -169,7 +173,7 @@ class Indexers:
 
     def _start(self, control: IndexControl) -> None:
         storage = self._indexes.storage(control)
-        indexer = Indexer(control, storage, self._log, self._serving, self._encoder)
+        indexer = Indexer(control, storage, self._log, self._serving, self._encoder, self._measurement_files)
         task = asyncio.create_task(self._supervise(indexer), name=f"indexer {control.name}")
         self._running[control.name] = _RunningIndexer(indexer, task, control)
 

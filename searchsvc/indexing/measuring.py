@@ -1,4 +1,4 @@
-"""Statistics over a whole index, measured again when its number of documents has changed enough."""
+"""Statistics over a whole index, measured again when enough of its documents have changed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from events.digest import DocumentsDigest
 from searchsvc.analysis.title_heads import find_heads
 from searchsvc.analysis.word_pairs import word_pairs
 from searchsvc.engines.protocol import EngineSnapshot
@@ -15,12 +16,48 @@ from searchsvc.indexing.neighbour_cut import measure_cut
 from searchsvc.state.serving_state import Measurements
 from tuning.arrays import FloatArray
 
-# Measure again when the number of documents grew or shrank by this factor.
-GROWTH: Final = 1.5
+# Measure again when so many documents have changed, as a share of those that were there.
+CHANGED_SHARE: Final = 0.5
 # The same for titles while no documents arrive: they take longer to read than the cut does, and change less.
-QUIET_GROWTH: Final = 1.02
+QUIET_CHANGED_SHARE: Final = 0.02
 # Documents whose titles are read: a larger catalogue says the same of its frequent words.
 N_TITLES: Final = 20_000
+# Of what is measured, and how. What was stored by another version is measured again.
+VERSION: Final = 1
+
+
+class IndexAge(msgspec.Struct, frozen=True):
+    """The state of an index when it was measured.
+
+    generation: see `EngineSnapshot.generation`; '' for never
+    n_changes: documents that were written and deleted until then, as `Measurer` counts them
+    """
+
+    generation: str = ""
+    n_documents: int = 0
+    n_changes: int = 0
+
+
+class StoredMeasurements(msgspec.Struct, frozen=True):
+    """Measurements of an index, and the documents for which they hold.
+
+    version: see `VERSION`
+    generation, documents: of the index
+    cut_age, titles_age: when these were measured
+    n_changes: until now
+    The other members: see `Measurements`
+    """
+
+    version: int
+    generation: str
+    documents: DocumentsDigest
+    cut_age: IndexAge
+    titles_age: IndexAge
+    n_changes: int
+    neighbour_cut: float
+    heads: dict[str, frozenset[str]]
+    pairs: frozenset[tuple[str, str]]
+    digest: str
 
 
 class Measurer:
@@ -32,7 +69,8 @@ class Measurer:
 
     def __init__(self, probes: Sequence[FloatArray]) -> None:
         self._probes = probes
-        self._cut_measured, self._titles_measured = _Measured(), _Measured()
+        self._cut_age, self._titles_age = IndexAge(), IndexAge()
+        self._n_changes = 0
         self.value = Measurements()
 
     @property
@@ -40,9 +78,15 @@ class Measurer:
         """Whether its index has vectors."""
         return bool(self._probes)
 
+    def add_changes(self, n: int) -> None:
+        """Count documents that were written or deleted."""
+        self._n_changes += n
+
     def is_behind(self, snapshot: EngineSnapshot) -> bool:
         """Whether `update` has something to do once no documents come."""
-        return self._cut_measured.differs(snapshot) or self._titles_measured.differs(snapshot, QUIET_GROWTH)
+        return self._is_due(self._cut_age, snapshot, 0.0) or self._is_due(
+            self._titles_age, snapshot, QUIET_CHANGED_SHARE
+        )
 
     def update(self, snapshot: EngineSnapshot, *, is_quiet: bool = False) -> Measurements:
         """Return the measurements of a snapshot. Raises Unavailable if the engine does not answer.
@@ -50,34 +94,45 @@ class Measurer:
         is_quiet: no documents arrive, so that there is time to measure after a smaller change: the result should not
             depend on how many documents arrived at a time
         """
-        value, cut, titles = self.value, self._cut_measured, self._titles_measured
-        if cut.differs(snapshot, 1.0 if is_quiet else GROWTH):
-            value = msgspec.structs.replace(value, neighbour_cut=measure_cut(snapshot, self._probes))
-            cut = _Measured.of(snapshot)
-        if titles.differs(snapshot, QUIET_GROWTH if is_quiet else GROWTH):
-            value = _with_titles(value, snapshot)
-            titles = _Measured.of(snapshot)
+        value, cut_age, titles_age = self.value, self._cut_age, self._titles_age
+        now = IndexAge(snapshot.generation, snapshot.n_documents, self._n_changes)
+        if self._is_due(cut_age, snapshot, 0.0 if is_quiet else CHANGED_SHARE):
+            cut, cut_age = measure_cut(snapshot, self._probes), now
+            value = value if cut == value.neighbour_cut else msgspec.structs.replace(value, neighbour_cut=cut)
+        if self._is_due(titles_age, snapshot, QUIET_CHANGED_SHARE if is_quiet else CHANGED_SHARE):
+            value, titles_age = _with_titles(value, snapshot), now
+        # Last: if the engine does not answer in the middle, all of it is measured again.
         if value is not self.value:
-            # Last: if the engine does not answer in the middle, all of it is measured again.
             self.value = msgspec.structs.replace(value, digest=_digest(value))
-            self._cut_measured, self._titles_measured = cut, titles
+        self._cut_age, self._titles_age = cut_age, titles_age
         return self.value
 
+    def store(self, snapshot: EngineSnapshot) -> StoredMeasurements:
+        """Return what `restore` needs after another start, if the index is then as in this snapshot."""
+        return StoredMeasurements(
+            version=VERSION,
+            generation=snapshot.generation,
+            documents=snapshot.digest,
+            cut_age=self._cut_age,
+            titles_age=self._titles_age,
+            n_changes=self._n_changes,
+            neighbour_cut=self.value.neighbour_cut,
+            heads=dict(self.value.heads),
+            pairs=frozenset(self.value.pairs),
+            digest=self.value.digest,
+        )
 
-class _Measured(msgspec.Struct, frozen=True):
-    """The state of an index that was measured last."""
+    def restore(self, stored: StoredMeasurements, snapshot: EngineSnapshot) -> None:
+        """Go on from what was stored, unless the snapshot has other documents."""
+        now = (VERSION, snapshot.generation, snapshot.digest)
+        if (stored.version, stored.generation, stored.documents) == now:
+            self._cut_age, self._titles_age, self._n_changes = stored.cut_age, stored.titles_age, stored.n_changes
+            self.value = Measurements(stored.neighbour_cut, stored.heads, stored.pairs, stored.digest)
 
-    generation: str = ""
-    n_documents: int = 0
-
-    @staticmethod
-    def of(snapshot: EngineSnapshot) -> _Measured:
-        return _Measured(snapshot.generation, snapshot.n_documents)
-
-    def differs(self, snapshot: EngineSnapshot, growth: float = 1.0) -> bool:
-        """Whether a snapshot is another build, or has another number of documents by a factor of `growth` or more."""
-        fewer, more = sorted((self.n_documents, snapshot.n_documents))
-        return snapshot.generation != self.generation or (fewer != more and more >= max(fewer, 1) * growth)
+    def _is_due(self, age: IndexAge, snapshot: EngineSnapshot, share: float) -> bool:
+        """Whether another build is to be measured, or one of which more than this share has changed since."""
+        n_changes = self._n_changes - age.n_changes
+        return snapshot.generation != age.generation or n_changes > share * age.n_documents
 
 
 def measure(snapshot: EngineSnapshot, probes: Sequence[FloatArray]) -> Measurements:

@@ -15,6 +15,7 @@ from events.streams import BEHAVIOR_SUBJECT, catalog_subject
 from events.types import DocumentUpserted, IndexConfigured
 from searchsvc.engines.embedded.indexes import EmbeddedIndexes
 from searchsvc.indexing.indexers import Indexers
+from searchsvc.indexing.measurement_files import MeasurementFiles
 from searchsvc.state.serving import Serving
 from tests.factories import NOW, SETTINGS, alike, click
 from tests.unit.behavior.follower_node import FollowerNode, append
@@ -51,7 +52,8 @@ async def test_an_index_serves_the_documents_before_a_later_version_and_reports_
         event = codec.encode(DocumentUpserted(index="shop", id=name, document=text))
         data = LATER_VERSION if name == "later" else event
         await log.append("CATALOG", Entry(catalog_subject("shop", 1, name), data))
-    indexers = Indexers(EmbeddedIndexes(tmp_path, "", 0), log, serving, None, alike)
+    indexes, files = EmbeddedIndexes(tmp_path / "indexes", "", 0), MeasurementFiles(tmp_path / "measurements")
+    indexers = Indexers(indexes, log, serving, None, files, alike)
     await indexers.reconcile()
     state = await serving.wait_until(lambda s: "shop" in s.snapshots, 10, "the index")
     assert (state.snapshots["shop"].n_documents, state.snapshots["shop"].catalog_seq) == (1, 1)

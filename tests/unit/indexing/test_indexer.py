@@ -16,6 +16,7 @@ from events.types import DocumentUpserted, IndexConfigured
 from searchsvc.engines.embedded import storage
 from searchsvc.engines.embedded.indexes import EmbeddedStorage
 from searchsvc.indexing.indexer import Indexer
+from searchsvc.indexing.measurement_files import MeasurementFiles
 from searchsvc.state.serving import Serving
 from tests.factories import DIMENSION, NOW, SETTINGS
 
@@ -30,7 +31,7 @@ async def test_an_indexer_that_failed_in_the_middle_of_a_write_saves_nothing(tmp
     for save in (False, True):
         folder = tmp_path / str(save)
         stored = EmbeddedStorage(folder, SETTINGS, dimension=DIMENSION)
-        indexer = Indexer(index, stored, log, Serving(), None)
+        indexer = Indexer(index, stored, log, Serving(), None, MeasurementFiles(tmp_path))
         indexer.engine = stored.open()
         await indexer.read_into(indexer.engine)
         await indexer.close(save=save)

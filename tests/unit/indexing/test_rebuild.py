@@ -184,7 +184,7 @@ async def test_a_replacement_under_way_is_finished_before_its_index_is_stopped_d
     assert status.phase == "done"
     if end == "dropped":
         assert "shop" not in shop.serving.current.snapshots
-        assert not list(tmp_path.iterdir())
+        assert not list((tmp_path / "indexes").iterdir())
         await shop.configure(SETTINGS)
         assert (await shop.served(0)).n_documents == 0
     await shop.indexers.close()
