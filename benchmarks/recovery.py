@@ -131,7 +131,7 @@ async def _write(nats: server.NatsServer, n_events: int) -> None:
     account = nats.address.accounts["service"]
     log = await connect(nats.address.url, user=account.user, password=account.password)
     try:
-        first = (await log.position("BEHAVIOR")).last_seq
+        first = (await log.stream_state("BEHAVIOR")).last_seq
         messages = [first + i for i in range(n_events // PER_MESSAGE)]
         for start in range(0, len(messages), WINDOW):
             entries = [Entry(BEHAVIOR_SUBJECT, encode(_message(n))) for n in messages[start : start + WINDOW]]

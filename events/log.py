@@ -44,7 +44,7 @@ class Record(msgspec.Struct, frozen=True):
     msg_id: str = ""
 
 
-class Position(msgspec.Struct, frozen=True):
+class StreamState(msgspec.Struct, frozen=True):
     """The state of a stream.
 
     last_seq: 0 before the first append
@@ -94,7 +94,7 @@ class EventLog(Protocol):
         """
         ...
 
-    async def position(self, stream: StreamName) -> Position: ...
+    async def stream_state(self, stream: StreamName) -> StreamState: ...
 
     async def last_seq(self, stream: StreamName, subject: str) -> int:
         """Return the sequence of the newest message of a subject, wildcards allowed; 0 if there is none."""
@@ -170,13 +170,13 @@ def require_reached(stream: StreamName, last_seq: int, after: int) -> None:
         raise Corrupt(f"{stream} ends at {last_seq}, but {after} was read from it: its end is lost")
 
 
-async def first_stored_since(event_log: EventLog, stream: StreamName, timestamp: datetime, position: Position) -> int:
+async def first_stored_since(event_log: EventLog, stream: StreamName, timestamp: datetime, state: StreamState) -> int:
     """Return the sequence of the first message stored at a time or later; one past the last if there is none.
 
-    position: of the stream, which has no gaps
+    state: of the stream, which has no gaps
     Raises Unavailable.
     """
-    low, high = position.first_seq, position.last_seq
+    low, high = state.first_seq, state.last_seq
     while low <= high:
         middle = (low + high) // 2
         record = await event_log.get(stream, middle)
@@ -199,11 +199,11 @@ async def read_newest(event_log: EventLog, stream: StreamName, subject: str) -> 
     Raises Unavailable if the log is out of reach, or the stream is written faster than it is read.
     """
     newest: dict[str, Record] = {}
-    complete_to, last_seq = 0, (await event_log.position(stream)).last_seq
+    complete_to, last_seq = 0, (await event_log.stream_state(stream)).last_seq
     for _ in range(NEWEST_ATTEMPTS):
         async for record in event_log.read(stream, after=complete_to, subject=subject):
             newest[record.subject] = record
-        complete_to, last_seq = last_seq, (await event_log.position(stream)).last_seq
+        complete_to, last_seq = last_seq, (await event_log.stream_state(stream)).last_seq
         if last_seq == complete_to:
             return newest
     raise Unavailable(f"{stream} is written faster than it can be read", retry_after_s=1.0)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from events.errors import Conflict, StorageFull
-from events.log import Entry, Position, Record, check_batch, require_reached
+from events.log import Entry, Record, StreamState, check_batch, require_reached
 from events.streams import STREAMS, StreamName, StreamSpec
 
 
@@ -66,10 +66,10 @@ class MemoryEventLog:
             self._grown.notify_all()
         return self._last[stream]
 
-    async def position(self, stream: StreamName) -> Position:
+    async def stream_state(self, stream: StreamName) -> StreamState:
         records = self._records[stream]
         first = records[0].seq if records else self._last[stream] + 1
-        return Position(self._last[stream], first, len(records), self._created, sum(map(_size, records)))
+        return StreamState(self._last[stream], first, len(records), self._created, sum(map(_size, records)))
 
     async def last_seq(self, stream: StreamName, subject: str) -> int:
         return max((record.seq for record in self._matching(stream, 0, subject)), default=0)

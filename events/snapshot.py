@@ -171,16 +171,16 @@ async def take_checkpoint(event_log: EventLog, stream: StreamName, lives: IndexL
     """
     subjects = [life.catalog_subject for life in (*lives.existing, *lives.deleted)] if stream == "CATALOG" else []
     # What changes meanwhile may hide a loss of as many messages, but nothing whole is taken for lost.
-    n_before = (await event_log.position(stream)).count
+    n_before = (await event_log.stream_state(stream)).count
     counts = await event_log.counts(stream, subjects)
-    position = await event_log.position(stream)
-    record = await event_log.get(stream, position.last_seq) if position.last_seq else None
+    state = await event_log.stream_state(stream)
+    record = await event_log.get(stream, state.last_seq) if state.last_seq else None
     return Checkpoint(
         stream,
-        position.created,
-        position.last_seq,
+        state.created,
+        state.last_seq,
         digest(record) if record is not None else "",
-        min(n_before, position.count),
+        min(n_before, state.count),
         counts=counts,
     )
 
@@ -191,21 +191,19 @@ async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: d
     A stream that was created again over its old messages, as after a loss of its metadata, does continue it.
     """
     stream = checkpoint.stream
-    position = await event_log.position(stream)
-    if position.last_seq < checkpoint.seq:
-        recreated = (
-            f" (created again {position.created:%Y-%m-%d %H:%M:%S})" if position.created != checkpoint.created else ""
-        )
+    state = await event_log.stream_state(stream)
+    if state.last_seq < checkpoint.seq:
+        recreated = f" (created again {state.created:%Y-%m-%d %H:%M:%S})" if state.created != checkpoint.created else ""
         raise Corrupt(
-            f"{stream}{recreated} ends at {position.last_seq}, but {checkpoint.seq} was read from it: "
-            f"{position.last_seq + 1} to {checkpoint.seq} are missing"
+            f"{stream}{recreated} ends at {state.last_seq}, but {checkpoint.seq} was read from it: "
+            f"{state.last_seq + 1} to {checkpoint.seq} are missing"
         )
     compacted = STREAMS[stream].compacted
-    if compacted and position.count < checkpoint.count:
-        n_missing = checkpoint.count - position.count - await _n_removed(event_log, checkpoint)
+    if compacted and state.count < checkpoint.count:
+        n_missing = checkpoint.count - state.count - await _n_removed(event_log, checkpoint)
         if n_missing > 0:
             raise Corrupt(
-                f"{stream} holds {position.count} messages, but it held {checkpoint.count} at {checkpoint.seq}, and "
+                f"{stream} holds {state.count} messages, but it held {checkpoint.count} at {checkpoint.seq}, and "
                 f"a message only ever replaces one or is of a deleted index: at least {n_missing} are missing"
             )
     record = await event_log.get(stream, checkpoint.seq) if checkpoint.seq else None
@@ -215,13 +213,13 @@ async def require_checkpoint(event_log: EventLog, checkpoint: Checkpoint, now: d
         return
     kept_since = now - timedelta(seconds=STREAMS[stream].max_age_s - CLOCK_SLACK_S)
     for mark in checkpoint.marks:
-        if mark.timestamp > kept_since and position.first_seq > mark.seq:
+        if mark.timestamp > kept_since and state.first_seq > mark.seq:
             raise Corrupt(
-                f"{stream} begins at {position.first_seq}, "
+                f"{stream} begins at {state.first_seq}, "
                 f"but {mark.seq}, of {mark.timestamp:%Y-%m-%d %H:%M}, is too young "
-                f"to have left: {mark.seq} to {position.first_seq - 1} are missing"
+                f"to have left: {mark.seq} to {state.first_seq - 1} are missing"
             )
-    if record is None and checkpoint.seq and checkpoint.seq >= position.first_seq:
+    if record is None and checkpoint.seq and checkpoint.seq >= state.first_seq:
         raise Corrupt(f"{stream} {checkpoint.seq} was read before and is missing")
 
 

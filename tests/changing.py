@@ -57,7 +57,7 @@ class RewrittenLog(MemoryEventLog):
         return seq
 
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
-        last_seq = (await self.position(stream)).last_seq
+        last_seq = (await self.stream_state(stream)).last_seq
         if stream == "DRAFTS":
             entries, self.during_next_read = self.during_next_read, []
             for entry in entries:

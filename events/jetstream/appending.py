@@ -110,7 +110,7 @@ class Appender:
         if last is not None and entry.msg_id and (last.headers or {}).get("Nats-Msg-Id") == entry.msg_id:
             return int(last.seq or 0)
         if expected_last is not None:
-            actual = (await self._streams.position(stream)).last_seq
+            actual = (await self._streams.stream_state(stream)).last_seq
             raise Conflict(f"{stream} moved on", field="expected_last_seq", value=expected_last, actual=actual)
         actual = int(last.seq or 0) if last is not None else 0
         raise Conflict(

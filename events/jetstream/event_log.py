@@ -11,7 +11,7 @@ from events.jetstream.appending import Appender
 from events.jetstream.reading import Delivery, Reader
 from events.jetstream.session import CONNECT_TIMEOUT_S, Password, Session
 from events.jetstream.streams import ServerStreams
-from events.log import Entry, Position, Record
+from events.log import Entry, Record, StreamState
 from events.streams import STREAMS, StreamName, StreamSpec
 from events.tasks import end
 
@@ -75,8 +75,8 @@ class JetStreamEventLog:
     async def append_batch(self, stream: StreamName, entries: Sequence[Entry]) -> int:
         return await self._appender.append_batch(stream, entries)
 
-    async def position(self, stream: StreamName) -> Position:
-        return await self._streams.position(stream)
+    async def stream_state(self, stream: StreamName) -> StreamState:
+        return await self._streams.stream_state(stream)
 
     async def last_seq(self, stream: StreamName, subject: str) -> int:
         return await self._streams.last_seq(stream, subject)

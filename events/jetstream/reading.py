@@ -18,7 +18,7 @@ from events.errors import Corrupt, Unavailable
 from events.jetstream.connection import Subscription, translate
 from events.jetstream.session import Session
 from events.jetstream.streams import ServerStreams
-from events.log import Position, Record, require_reached
+from events.log import Record, StreamState, require_reached
 from events.streams import STREAMS, StreamName
 
 READ_TIMEOUT_S: Final = 1.0
@@ -58,7 +58,7 @@ class Reader:
         self._redeliver_after_s = redeliver_after_s
 
     async def read(self, stream: StreamName, *, after: int = 0, subject: str | None = None) -> AsyncIterator[Record]:
-        start = await self._streams.position(stream)
+        start = await self._streams.stream_state(stream)
         n_read, n_promised = 0, 0
         while True:
             subscription, n_read_before = await self._subscribe(stream, after, subject), n_read
@@ -91,7 +91,7 @@ class Reader:
         while True:
             epoch = self._session.connection.n_reconnects
             try:
-                require_reached(stream, (await self._streams.position(stream)).last_seq, after)
+                require_reached(stream, (await self._streams.stream_state(stream)).last_seq, after)
                 subscription = await self._subscribe(stream, after, subject)
             except Unavailable as error:
                 if self._session.is_closed:
@@ -109,7 +109,7 @@ class Reader:
                         if n_idle % IDLE_CHECKS:
                             continue
                         # Deliveries may have stopped: subscribe again, once for each end of the stream not reached.
-                        last_seq = (await self._streams.position(stream)).last_seq
+                        last_seq = (await self._streams.stream_state(stream)).last_seq
                         if last_seq <= max(after, checked_up_to):
                             continue
                         checked_up_to = last_seq
@@ -192,12 +192,12 @@ class Reader:
                 raise translate(error, f"reading {stream}") from error
         raise Unavailable(f"reading {stream}: no message came for {READ_ATTEMPTS * READ_TIMEOUT_S:g} s")
 
-    async def _require_explained(self, stream: StreamName, n_unread: int, start: Position) -> None:
+    async def _require_explained(self, stream: StreamName, n_unread: int, start: StreamState) -> None:
         """Raise Corrupt if fewer messages could be read than were promised and nothing normal explains it.
 
         Normal: newer messages are not read, nor those they replaced, and limits and purges remove some.
         """
-        now = await self._streams.position(stream)
+        now = await self._streams.stream_state(stream)
         n_removed = max(now.first_seq - start.first_seq, start.count - now.count)
         if n_unread > 2 * (now.last_seq - start.last_seq) + n_removed:
             raise Corrupt(

@@ -26,7 +26,7 @@ from nats.js.api import (
 from events.errors import Corrupt, Unavailable
 from events.jetstream.connection import translate
 from events.jetstream.session import TIMEOUT_S, Session
-from events.log import Position, Record
+from events.log import Record, StreamState
 from events.streams import FORMAT, FORMAT_KEY, STREAMS, StreamName, StreamSpec
 
 T = TypeVar("T")
@@ -111,11 +111,11 @@ class ServerStreams:
         with contextlib.suppress(Unavailable):
             await self.ensure(stream)
 
-    async def position(self, stream: StreamName) -> Position:
+    async def stream_state(self, stream: StreamName) -> StreamState:
         info = await self._session.call(self._session.js.stream_info(stream), f"looking at {stream}")
         created = info.created or datetime.fromtimestamp(0, UTC)
         state = info.state
-        return Position(state.last_seq, state.first_seq, state.messages, created, state.bytes)
+        return StreamState(state.last_seq, state.first_seq, state.messages, created, state.bytes)
 
     async def mean_bytes(self, stream: StreamName) -> float:
         """Return the mean size of a message of a stream; 0 for an empty one."""

@@ -54,7 +54,7 @@ async def import_archive(
     Raises Corrupt if CONTROL in the log and in the archive differ; InvalidInput if another stream is not empty.
     """
     counts: Counts = {}
-    last_seqs = {stream: (await event_log.position(stream)).last_seq for stream in STREAMS}
+    last_seqs = {stream: (await event_log.stream_state(stream)).last_seq for stream in STREAMS}
     present = [record async for record in event_log.read("CONTROL")]
     for archived in read_archive(file):
         stream = archived.stream

@@ -30,10 +30,10 @@ def follower_promise(
     async def backlog() -> str:
         if not background.runs(part):
             return ""  # health says why
-        position = await event_log.position(stream)
+        stream_state = await event_log.stream_state(stream)
         applied = seq()
-        is_behind = position.count and position.last_seq > applied
-        return f"{stream} ends at {position.last_seq}, and {applied} is applied" if is_behind else ""
+        is_behind = stream_state.count and stream_state.last_seq > applied
+        return f"{stream} ends at {stream_state.last_seq}, and {applied} is applied" if is_behind else ""
 
     return Promise(part, backlog, seq, partial(background.restart, part))
 
@@ -93,7 +93,7 @@ class IndexerPromises:
         indexer = self._indexers.indexer(name)
         if indexer is None or indexer.failure or indexer.engine is None:
             return ""
-        end = (await self._log.position("CATALOG")).last_seq
+        end = (await self._log.stream_state("CATALOG")).last_seq
         control = indexer.control
         key = control.name, control.created_seq
         asked_at, newest = self._newest.get(key, (-1, 0))

@@ -159,7 +159,7 @@ async def _salvage_stream(
     report: RepairReport,
 ) -> None:
     """Write the readable messages of a stream to an archive, and report the others as lost."""
-    n_expected = (await event_log.position(stream)).count
+    n_expected = (await event_log.stream_state(stream)).count
     n_read, n_lost_before = 0, len(report.lost)
     try:
         async for record in event_log.read(stream):

@@ -114,7 +114,7 @@ class LogVerification:
         return f"{path} holds {n_messages} messages, their chain unbroken"
 
     async def _read_control(self, event_log: EventLog) -> str:
-        last_seq = (await event_log.position("CONTROL")).last_seq
+        last_seq = (await event_log.stream_state("CONTROL")).last_seq
         async for record in event_log.read("CONTROL"):
             self._states.append(fold_message(self._states[-1], record.data, record.seq))
         newest = self._states[-1]
@@ -151,14 +151,14 @@ class LogVerification:
         for attempt in range(ATTEMPTS):
             if attempt:
                 await asyncio.sleep(RETRY_S)
-            last_seq = (await event_log.position("CATALOG")).last_seq
+            last_seq = (await event_log.stream_state("CATALOG")).last_seq
             self._catalog, n_messages = CatalogFold(), 0
             async for record in event_log.read("CATALOG"):
                 self._catalog.apply(record.subject, decode_catalog(record.data))
                 n_messages += 1
             with suppress(Unavailable):  # the first check has reported it
                 self._served = await asyncio.to_thread(self._fetch_state)
-            if (await event_log.position("CATALOG")).last_seq == last_seq and not self._differing_indexes():
+            if (await event_log.stream_state("CATALOG")).last_seq == last_seq and not self._differing_indexes():
                 break
         return f"{n_messages} messages, as many as are counted, each an event"
 

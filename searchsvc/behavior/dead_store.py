@@ -69,16 +69,16 @@ class DeadStore:
     async def _make_room(self) -> None:
         """Remove the oldest dead letters if all of them take too much. Raises Unavailable."""
         async with self._making_room:
-            position = await self._log.position("DEAD")
-            if position.size_bytes <= self._max_bytes:
+            stream_state = await self._log.stream_state("DEAD")
+            if stream_state.size_bytes <= self._max_bytes:
                 return
             stored = await self._stored()
-            first = await self._log.get("DEAD", position.first_seq)
+            first = await self._log.get("DEAD", stream_state.first_seq)
             if first is not None and _was_counted(first, stored.dropped):
                 await self._log.purge("DEAD", through=stored.dropped.through_seq)
-                position = await self._log.position("DEAD")
-            if position.size_bytes > self._max_bytes:
-                to_free = position.size_bytes - self._max_bytes * (1 - REMOVED_SHARE)
+                stream_state = await self._log.stream_state("DEAD")
+            if stream_state.size_bytes > self._max_bytes:
+                to_free = stream_state.size_bytes - self._max_bytes * (1 - REMOVED_SHARE)
                 await self._drop(to_free, stored)
 
     async def _drop(self, to_free: float, stored: _DropCount) -> None:

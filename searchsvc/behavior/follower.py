@@ -18,7 +18,7 @@ import msgspec
 
 from events.codec import decode_behavior
 from events.errors import Corrupt, LaterVersion, Unavailable
-from events.log import EventLog, Position, Record
+from events.log import EventLog, Record, StreamState
 from events.snapshot import Checkpoint, Mark, Snapshots, digest, require_checkpoint
 from events.streams import STREAMS
 from events.types import BehaviorEvent, InteractionRecorded
@@ -92,13 +92,13 @@ class BehaviorFollower:
 
         Raises Corrupt, naming the loss, if messages are missing; LaterVersion before a message of a later version.
         """
-        position = await self._start_position()
-        self._created = position.created
+        stream = await self._state_at_start()
+        self._created = stream.created
         await self._hand_over(self._in_hand, self._state.seq)
-        if position.last_seq <= self._state.seq or not position.count:
+        if stream.last_seq <= self._state.seq or not stream.count:
             self.caught_up.set()
         # Without a snapshot, no further back than the state can hold.
-        after = self._state.seq or max(0, position.last_seq - self._state.event_ids.size)
+        after = self._state.seq or max(0, stream.last_seq - self._state.event_ids.size)
         async for record in self._log.follow("BEHAVIOR", after=after):
             await self._require_no_gap(record)
             try:
@@ -110,7 +110,7 @@ class BehaviorFollower:
             self._last = record
             if not self._marks or record.timestamp - self._marks[-1].timestamp > MARK_EVERY:
                 self._mark(record)
-            if record.seq >= position.last_seq:
+            if record.seq >= stream.last_seq:
                 self.caught_up.set()
             await asyncio.sleep(0)  # searches run between two messages
             if self._save_due:
@@ -141,29 +141,29 @@ class BehaviorFollower:
         unfinished = self._worker.unfinished() if self._worker is not None else []
         return {**self._state.parts(), UNFINISHED: iter([_encoder.encode_lines([*self._in_hand, *unfinished])])}
 
-    async def _start_position(self) -> Position:
-        """Wait for the log, check it against the restored snapshot, and return its position. Raises Corrupt."""
+    async def _state_at_start(self) -> StreamState:
+        """Wait for the log, check it against the restored snapshot, and return its state. Raises Corrupt."""
         while True:
             try:
                 if self._restored is not None:
                     await require_checkpoint(self._log, self._restored, datetime.now(UTC))
-                position = await self._log.position("BEHAVIOR")
+                stream = await self._log.stream_state("BEHAVIOR")
             except Unavailable:
                 await asyncio.sleep(RETRY_S)
                 continue
-            n_missing = position.last_seq - position.first_seq + 1 - position.count if position.count else 0
+            n_missing = stream.last_seq - stream.first_seq + 1 - stream.count if stream.count else 0
             if n_missing:
                 raise Corrupt(
-                    f"BEHAVIOR holds {position.count} messages between {position.first_seq} and {position.last_seq}: "
+                    f"BEHAVIOR holds {stream.count} messages between {stream.first_seq} and {stream.last_seq}: "
                     f"{n_missing} are missing"
                 )
-            return position
+            return stream
 
     async def _require_no_gap(self, record: Record) -> None:
         """Raise Corrupt if messages before this one are missing. By age they leave the beginning of the stream only."""
         previous_seq = self._state.seq
         if record.seq > previous_seq + 1 and previous_seq:
-            first_seq = (await self._log.position("BEHAVIOR")).first_seq
+            first_seq = (await self._log.stream_state("BEHAVIOR")).first_seq
             if first_seq < record.seq:
                 raise Corrupt(f"BEHAVIOR {previous_seq + 1} to {record.seq - 1} are missing")
 

@@ -113,7 +113,7 @@ class IngestConsumer:
 
     async def _require_current_control(self) -> None:
         """Raise Unavailable while this service is behind CONTROL: an index it has no record of may exist."""
-        last_seq = (await self._log.position("CONTROL")).last_seq
+        last_seq = (await self._log.stream_state("CONTROL")).last_seq
         if last_seq > self._control().seq:
             raise Unavailable(f"CONTROL ends at {last_seq}, but {self._control().seq} is served")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from events.log import EventLog, Position
+from events.log import EventLog, StreamState
 from events.streams import MIB, STREAMS, StreamSpec
 from searchsvc.behavior.ingest import DURABLE
 
@@ -22,23 +22,23 @@ async def make_room(event_log: EventLog, spec: StreamSpec = STREAMS["INGEST"]) -
 
     Returns what is wrong: publishers are refused, or soon will be; '' if nothing is. Raises Unavailable.
     """
-    position = await event_log.position("INGEST")
-    if _used_share(position, spec) > REMOVE_SHARE:
+    stream_state = await event_log.stream_state("INGEST")
+    if _used_share(stream_state, spec) > REMOVE_SHARE:
         handled_seq = await event_log.acknowledged("INGEST", DURABLE)
-        if handled_seq >= position.first_seq:
+        if handled_seq >= stream_state.first_seq:
             await event_log.purge("INGEST", through=handled_seq)
-            position = await event_log.position("INGEST")
-    used_share = _used_share(position, spec)
+            stream_state = await event_log.stream_state("INGEST")
+    used_share = _used_share(stream_state, spec)
     if used_share <= WARN_SHARE:
         return ""
     state = (
-        f"INGEST holds {position.count} of {spec.max_messages} messages and {position.size_bytes / MIB:.0f} of "
+        f"INGEST holds {stream_state.count} of {spec.max_messages} messages and {stream_state.size_bytes / MIB:.0f} of "
         f"{spec.max_bytes / MIB:.0f} MiB, which this service has still to handle"
     )
-    if spec.is_full(position.size_bytes, position.count):
+    if spec.is_full(stream_state.size_bytes, stream_state.count):
         return f"{state}: it is full, and what is published on ingest.* is refused"
     return f"{state}: once it is full, what is published on ingest.* is refused"
 
 
-def _used_share(position: Position, spec: StreamSpec) -> float:
-    return max(position.size_bytes / spec.max_bytes, position.count / spec.max_messages)
+def _used_share(stream_state: StreamState, spec: StreamSpec) -> float:
+    return max(stream_state.size_bytes / spec.max_bytes, stream_state.count / spec.max_messages)

@@ -139,14 +139,14 @@ class BehaviorWriter:
 
     async def _read_through(self) -> None:
         n_unknown_outcomes = self._n_unknown_outcomes
-        position = await self._log.position("BEHAVIOR")
+        stream_state = await self._log.stream_state("BEHAVIOR")
         until = time.monotonic() + LOOK_UP_TIMEOUT_S
-        while position.count and self._state.seq < position.last_seq and not self._closing:
+        while stream_state.count and self._state.seq < stream_state.last_seq and not self._closing:
             if time.monotonic() > until:
                 log.warning(
                     "BEHAVIOR is read up to %d of %d: an event may be stored twice, and counts once",
                     self._state.seq,
-                    position.last_seq,
+                    stream_state.last_seq,
                 )
                 break
             await asyncio.sleep(LOOK_UP_EVERY_S)

@@ -72,11 +72,11 @@ async def _tail(
     config: Config, streams: tuple[StreamName, ...], last: int, follow: bool, printer: EventPrinter
 ) -> None:
     async with reading_log(config) as event_log:
-        positions: dict[StreamName, int] = {}
-        for record in await recent(event_log, streams, last, printer, positions):
+        last_seqs: dict[StreamName, int] = {}
+        for record in await recent(event_log, streams, last, printer, last_seqs):
             printer.print(record)
         if follow:
-            async for record in _follow(event_log, positions):
+            async for record in _follow(event_log, last_seqs):
                 printer.print(record)
 
 
@@ -85,19 +85,19 @@ async def recent(
     streams: tuple[StreamName, ...],
     last: int,
     printer: EventPrinter,
-    positions: dict[StreamName, int],
+    last_seqs: dict[StreamName, int],
 ) -> list[Record]:
-    """Return the last messages of each stream, up to 32 MiB, in order of time; note where each ends in `positions`.
+    """Return the last messages of each stream, up to 32 MiB, in order of time; note where each ends in `last_seqs`.
 
     The printer remembers the rankings before them.
     """
     records: list[Record] = []
     for name in streams:
-        position = await event_log.position(name)
-        positions[name] = position.last_seq
-        if position.count:
+        stream_state = await event_log.stream_state(name)
+        last_seqs[name] = stream_state.last_seq
+        if stream_state.count:
             n_read = max(last, LOOK_BACK) if name == "BEHAVIOR" else last
-            after = max(position.last_seq - n_read, 0)
+            after = max(stream_state.last_seq - n_read, 0)
             newest, n_bytes = deque[Record](), 0
             async for record in event_log.read(name, after=after):
                 newest.append(record)
@@ -110,19 +110,19 @@ async def recent(
     return sorted(records, key=lambda record: record.timestamp)
 
 
-async def _follow(event_log: EventLog, positions: dict[StreamName, int]) -> AsyncIterator[Record]:
-    """Yield the messages of several streams after these positions, as they come."""
+async def _follow(event_log: EventLog, last_seqs: dict[StreamName, int]) -> AsyncIterator[Record]:
+    """Yield the messages of several streams after these sequences, as they come."""
     queue: asyncio.Queue[Record | SearchsvcError] = asyncio.Queue(QUEUE_SIZE)
 
     async def pump(name: StreamName) -> None:
         try:
-            async for record in event_log.follow(name, after=positions[name]):
+            async for record in event_log.follow(name, after=last_seqs[name]):
                 await queue.put(record)
         except SearchsvcError as error:
             await queue.put(error)
 
     async with Spawned() as pumps:
-        for name in positions:
+        for name in last_seqs:
             pumps.start(pump(name), f"follow {name}")
         while True:
             item = await queue.get()

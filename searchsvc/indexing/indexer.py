@@ -110,7 +110,7 @@ class Indexer:
 
     async def was_built_from_this_log(self, engine: Engine) -> bool:
         """See `Engine.was_built_from`. Raises Unavailable."""
-        created = (await self._log.position("CATALOG")).created
+        created = (await self._log.stream_state("CATALOG")).created
         return await self.run_on_thread(partial(engine.was_built_from, created))
 
     async def read_into(
@@ -147,7 +147,7 @@ class Indexer:
 
     async def end_of_catalog(self) -> int:
         """Return the sequence of the newest document of any index. Raises Unavailable."""
-        return (await self._log.position("CATALOG")).last_seq
+        return (await self._log.stream_state("CATALOG")).last_seq
 
     def replace_engine(self, control: IndexControl, storage: IndexStorage, engine: Engine) -> None:
         """Go on with another engine, which `storage` has adopted. The caller holds `write_lock`."""

@@ -58,14 +58,14 @@ class Leftovers:
     async def _purge_all(self, stream: StreamName, subjects: Sequence[str]) -> None:
         for subject, n in (await self._log.counts(stream, subjects)).items():
             # The newest message of the stream stays.
-            if n > 1 or await self._log.last_seq(stream, subject) != (await self._log.position(stream)).last_seq:
+            if n > 1 or await self._log.last_seq(stream, subject) != (await self._log.stream_state(stream)).last_seq:
                 await self._purge(stream, subject)
                 log.info("%s: messages of %s were removed, because the index was deleted", stream, subject)
 
     async def _purge(self, stream: StreamName, subject: str) -> None:
         """Remove the messages of a subject, but for the newest message of the stream, which followers wait for."""
-        position = await self._log.position(stream)
-        end = position.last_seq - 1
-        for through in [*range(position.first_seq + STEP, end, STEP), end]:
+        stream_state = await self._log.stream_state(stream)
+        end = stream_state.last_seq - 1
+        for through in [*range(stream_state.first_seq + STEP, end, STEP), end]:
             await self._log.purge(stream, through=through, subject=subject)
             await asyncio.sleep(PAUSE_S)

@@ -69,7 +69,7 @@ class SignalsFollower:
         while True:
             try:
                 if self._seq_at_start is None:
-                    self._seq_at_start = (await self._log.position("SIGNALS")).last_seq
+                    self._seq_at_start = (await self._log.stream_state("SIGNALS")).last_seq
                     self._changed.set()
                 async for record in self._log.follow("SIGNALS", after=self._seq):
                     self._seq = record.seq

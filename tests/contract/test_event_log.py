@@ -132,8 +132,8 @@ async def test_a_compacted_stream_keeps_the_newest_message_of_a_subject(event_lo
     await event_log.append_batch("CATALOG", [Entry("catalog.s.1.a", b"1"), Entry("catalog.s.1.b", b"2")])
     await event_log.append_batch("CATALOG", [Entry("catalog.s.1.a", b"3"), Entry("catalog.s.1.a", b"4")])
     assert [(r.seq, r.data) async for r in event_log.read("CATALOG")] == [(2, b"2"), (4, b"4")]
-    position = await event_log.position("CATALOG")
-    assert (position.last_seq, position.count) == (4, 2)
+    stream_state = await event_log.stream_state("CATALOG")
+    assert (stream_state.last_seq, stream_state.count) == (4, 2)
 
 
 @pytest.mark.parametrize("n", [0, 1001])
@@ -233,12 +233,12 @@ async def test_a_stream_that_refuses_more_than_its_bytes_keeps_what_it_acknowled
 
     with pytest.raises(StorageFull, match="maximum bytes"):
         await fill()
-    n_stored = (await small_log.position("INGEST")).last_seq
+    n_stored = (await small_log.stream_state("INGEST")).last_seq
     assert 0 < n_stored <= SMALL["INGEST"].max_bytes // 1000
-    position = await small_log.position("INGEST")
-    assert (position.first_seq, position.count) == (1, n_stored)
-    assert position.size_bytes <= SMALL["INGEST"].max_bytes
-    assert SMALL["INGEST"].is_full(position.size_bytes, position.count)
+    stream_state = await small_log.stream_state("INGEST")
+    assert (stream_state.first_seq, stream_state.count) == (1, n_stored)
+    assert stream_state.size_bytes <= SMALL["INGEST"].max_bytes
+    assert SMALL["INGEST"].is_full(stream_state.size_bytes, stream_state.count)
     await small_log.purge("INGEST", through=1)
     assert await small_log.append("INGEST", Entry("ingest.shop", b"x" * 1000, "once more")) == n_stored + 1
 
@@ -249,16 +249,16 @@ async def test_a_stream_that_refuses_more_than_its_messages_says_so(small_log: E
         await small_log.append("INGEST", Entry("ingest.shop", b"x"))
     with pytest.raises(StorageFull, match="messages"):
         await small_log.append("INGEST", Entry("ingest.shop", b"x"))
-    assert (await small_log.position("INGEST")).count == limit
+    assert (await small_log.stream_state("INGEST")).count == limit
 
 
 async def test_a_stream_that_does_not_refuse_loses_its_oldest_messages(small_log: EventLog) -> None:
     for i in range(100):
         await small_log.append("DEAD", Entry(f"dead.nats.{i}", b"x" * 1000))
-    position = await small_log.position("DEAD")
-    assert position.last_seq == 100
-    assert 0 < position.count == 101 - position.first_seq
-    assert position.size_bytes <= SMALL["DEAD"].max_bytes
+    stream_state = await small_log.stream_state("DEAD")
+    assert stream_state.last_seq == 100
+    assert 0 < stream_state.count == 101 - stream_state.first_seq
+    assert stream_state.size_bytes <= SMALL["DEAD"].max_bytes
 
 
 async def test_messages_are_purged_up_to_a_sequence_and_by_subject(event_log: EventLog) -> None:
@@ -268,14 +268,14 @@ async def test_messages_are_purged_up_to_a_sequence_and_by_subject(event_log: Ev
     assert (await anext(following)).seq == 1
     await event_log.purge("CATALOG", through=0, subject="catalog.films.1.*")
     await event_log.purge("CATALOG", through=0)
-    assert (await event_log.position("CATALOG")).count == 6
+    assert (await event_log.stream_state("CATALOG")).count == 6
     await event_log.purge("CATALOG", through=5, subject="catalog.films.1.*")
     assert [record.seq async for record in event_log.read("CATALOG")] == [2, 4, 5, 6]
     await event_log.purge("CATALOG", through=6, subject="catalog.films.1.*")
     await event_log.purge("CATALOG", through=6, subject="catalog.films.1.*")
     assert [record.seq async for record in event_log.read("CATALOG")] == [2, 4, 5]
-    position = await event_log.position("CATALOG")
-    assert (position.first_seq, position.last_seq, position.count) == (2, 6, 3)
+    stream_state = await event_log.stream_state("CATALOG")
+    assert (stream_state.first_seq, stream_state.last_seq, stream_state.count) == (2, 6, 3)
     assert await event_log.append("CATALOG", Entry("catalog.films.7.a", b"x")) == 7
     assert await event_log.last_seq("CATALOG", "catalog.films.1.*") == 0
 

@@ -181,9 +181,9 @@ def n_documents(nats: server.NatsServer) -> int:
     async def count() -> int:
         account = nats.address.accounts["service"]
         log = await connect(nats.address.url, user=account.user, password=account.password)
-        position = await log.position("CATALOG")
+        stream_state = await log.stream_state("CATALOG")
         await log.close()
-        return position.count
+        return stream_state.count
 
     return asyncio.run(count())
 

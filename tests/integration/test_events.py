@@ -150,7 +150,7 @@ async def test_what_the_ingest_account_names_as_reply_reaches_no_stream(service:
     address = read_address(service.data_dir)
     account = address.accounts["ingest"]
     async with event_log(service) as log:
-        before = {stream: await log.position(stream) for stream in STREAMS}
+        before = {stream: await log.stream_state(stream) for stream in STREAMS}
         client = await nats.connect(address.url, user=account.user, password=account.password)
         payload = json.dumps({"type": "view", "document_id": "1"}).encode()
         subjects = [f"{name.lower()}.published" for name in STREAMS] + ["catalog.published.1.x", "drafts.x"]
@@ -161,7 +161,7 @@ async def test_what_the_ingest_account_names_as_reply_reaches_no_stream(service:
         await client.close()
         assert acknowledged.stream == "INGEST"
         await wait_for_async(lambda: service.call("GET", "/health/ready")[1]["outbox"]["written"], "the views")
-        after = {stream: await log.position(stream) for stream in STREAMS}
+        after = {stream: await log.stream_state(stream) for stream in STREAMS}
     assert after["INGEST"].last_seq - before["INGEST"].last_seq > len(subjects), "every reply was allowed"
     for stream in ("CONTROL", "CATALOG", "DRAFTS", "SIGNALS"):
         assert after[stream].last_seq == before[stream].last_seq, stream

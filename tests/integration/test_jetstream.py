@@ -53,7 +53,7 @@ async def test_before_it_is_connected_every_call_is_refused() -> None:
     calls: list[Awaitable[object]] = [
         log.append("CATALOG", entry),
         log.append_batch("CATALOG", [entry, entry]),
-        log.position("CATALOG"),
+        log.stream_state("CATALOG"),
         log.last_seq("CATALOG", entry.subject),
         log.n_waiting("INGEST", "x"),
         log.get("CATALOG", 1),
@@ -80,7 +80,7 @@ async def test_streams_of_an_earlier_version_get_the_limits_of_this_one_and_lose
     log = await connect(nats_server.address.url, user=account.user, password=account.password, specs=SMALL)
     await log.ensure_streams()
     await log.ensure_streams()
-    assert [(await log.position(stream)).count for stream in ("INGEST", "DEAD")] == [60, 60]
+    assert [(await log.stream_state(stream)).count for stream in ("INGEST", "DEAD")] == [60, 60]
     with pytest.raises(StorageFull):
         await log.append("INGEST", Entry("ingest.shop", b"x"))
     await log.close()
@@ -96,7 +96,7 @@ async def test_a_publisher_is_told_that_ingest_is_full(nats_server: server.NatsS
         assert (answer["stream"], answer["seq"]) == ("INGEST", i + 1)
     answer = json.loads((await publisher.request("ingest.shop", b"x")).data)
     assert answer["error"] == {"code": 503, "err_code": 10077, "description": "maximum messages exceeded"}
-    assert (await log.position("INGEST")).last_seq == SMALL["INGEST"].max_messages
+    assert (await log.stream_state("INGEST")).last_seq == SMALL["INGEST"].max_messages
     await publisher.close()
     await log.close()
 

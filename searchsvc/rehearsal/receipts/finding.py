@@ -71,9 +71,9 @@ class RankingFinder:
             return await self._search_log_around(query_id, timestamp)
 
     async def _search_log_around(self, query_id: str, timestamp: datetime) -> LocatedRanking | None:
-        position = await self._log.position("BEHAVIOR")
-        first_seq = await first_stored_since(self._log, "BEHAVIOR", timestamp - MAX_CLOCK_SKEW, position)
-        if first_seq == position.first_seq > 1:
+        stream_state = await self._log.stream_state("BEHAVIOR")
+        first_seq = await first_stored_since(self._log, "BEHAVIOR", timestamp - MAX_CLOCK_SKEW, stream_state)
+        if first_seq == stream_state.first_seq > 1:
             await self._require_within_age(query_id, timestamp, first_seq)
         async for record in self._log.read("BEHAVIOR", after=first_seq - 1):
             if record.timestamp > timestamp + MAX_DELAY:

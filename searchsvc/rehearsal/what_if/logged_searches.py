@@ -40,9 +40,9 @@ class LoggedSearchReader:
 
         back: how far back to read
         """
-        position = await self._log.position("BEHAVIOR")
-        first_seq = await first_stored_since(self._log, "BEHAVIOR", self._clock() - back, position)
-        first_seq = max(first_seq, position.last_seq - MAX_MESSAGES + 1)
+        stream_state = await self._log.stream_state("BEHAVIOR")
+        first_seq = await first_stored_since(self._log, "BEHAVIOR", self._clock() - back, stream_state)
+        first_seq = max(first_seq, stream_state.last_seq - MAX_MESSAGES + 1)
         collected = _Collected(index)
         async for record in self._log.read("BEHAVIOR", after=first_seq - 1):
             collected.add((await asyncio.to_thread(decode_behavior, record.data)).events)

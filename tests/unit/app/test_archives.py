@@ -52,7 +52,7 @@ async def test_control_continues_where_the_log_ends(tmp_path: Path) -> None:
     await export_log(await new_log(), file, ["CONTROL"])
     restored = await new_log(2, 0)
     assert await import_archive(restored, tmp_path, file) == {"CONTROL": 1}
-    assert (await restored.position("CONTROL")).last_seq == 3
+    assert (await restored.stream_state("CONTROL")).last_seq == 3
 
 
 async def test_another_control_message_than_in_the_archive_is_corrupt(tmp_path: Path) -> None:

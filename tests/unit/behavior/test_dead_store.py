@@ -27,7 +27,7 @@ def refusal(number: int, source: str = "nats") -> EventRefused:
 async def fill(store: DeadStore, log: MemoryEventLog) -> int:
     """Refuse events until the next one has to make room; return how many."""
     n_refused = 0
-    while (await log.position("DEAD")).size_bytes <= MAX_BYTES:
+    while (await log.stream_state("DEAD")).size_bytes <= MAX_BYTES:
         await store.refuse(refusal(n_refused))
         n_refused += 1
     return n_refused
@@ -46,7 +46,7 @@ async def test_past_the_limit_the_oldest_are_removed_and_counted() -> None:
     store = DeadStore(log, max_bytes=MAX_BYTES)
     for number in range(100):
         await store.refuse(refusal(number))
-    assert (await log.position("DEAD")).size_bytes <= MAX_BYTES + 1500
+    assert (await log.stream_state("DEAD")).size_bytes <= MAX_BYTES + 1500
     kept = [event.id for event in await dead_letters(log)]
     n_dropped = (await store.dropped()).n_dropped
     assert kept == [f"e{number}" for number in range(n_dropped, 100)]

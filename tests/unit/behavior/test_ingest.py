@@ -83,7 +83,7 @@ class RecordingDelivery:
         self._log = log
 
     async def ack(self) -> None:
-        self.n_stored = (await self._log.position("BEHAVIOR")).last_seq
+        self.n_stored = (await self._log.stream_state("BEHAVIOR")).last_seq
         self.acknowledged.set()
 
 

@@ -34,7 +34,7 @@ async def test_what_was_handled_stays_while_there_is_room() -> None:
     await publish(log, SPEC.max_messages // 2)
     await handle(log, 20)
     assert await make_room(log, SPEC) == ""
-    assert (await log.position("INGEST")).count == SPEC.max_messages // 2
+    assert (await log.stream_state("INGEST")).count == SPEC.max_messages // 2
 
 
 async def test_what_was_handled_makes_room_past_half_of_the_limit() -> None:
@@ -42,8 +42,8 @@ async def test_what_was_handled_makes_room_past_half_of_the_limit() -> None:
     await publish(log, SPEC.max_messages)
     await handle(log, 40)
     assert await make_room(log, SPEC) == ""
-    position = await log.position("INGEST")
-    assert (position.first_seq, position.count) == (41, SPEC.max_messages - 40)
+    stream_state = await log.stream_state("INGEST")
+    assert (stream_state.first_seq, stream_state.count) == (41, SPEC.max_messages - 40)
     await publish(log, 40)
 
 
@@ -55,10 +55,10 @@ async def test_what_was_not_handled_stays_and_health_says_that_publishers_are_re
     assert "it is full, and what is published on ingest.* is refused" in await make_room(log, SPEC)
     with pytest.raises(StorageFull):
         await publish(log, 1)
-    assert (await log.position("INGEST")).count == SPEC.max_messages
+    assert (await log.stream_state("INGEST")).count == SPEC.max_messages
     await handle(log, SPEC.max_messages)
     assert await make_room(log, SPEC) == ""
-    assert (await log.position("INGEST")).count == 0
+    assert (await log.stream_state("INGEST")).count == 0
 
 
 async def test_large_messages_fill_it_too() -> None:

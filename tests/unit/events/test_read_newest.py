@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from events.errors import Unavailable
-from events.log import Entry, Position, Record, read_newest
+from events.log import Entry, Record, StreamState, read_newest
 from events.streams import StreamName
 from tests.changing import RewrittenLog
 
@@ -39,9 +39,9 @@ async def test_a_subject_that_was_never_written_has_no_message() -> None:
 class BusyLog(RewrittenLog):
     """Is written during every read."""
 
-    async def position(self, stream: StreamName) -> Position:
+    async def stream_state(self, stream: StreamName) -> StreamState:
         self.during_next_read = [Entry(DRAFT, b"again")]
-        return await super().position(stream)
+        return await super().stream_state(stream)
 
 
 @pytest.mark.anyio

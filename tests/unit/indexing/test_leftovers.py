@@ -69,15 +69,15 @@ async def test_messages_of_a_deleted_index_go_and_those_of_others_stay(event_log
     assert await subjects(event_log, "CATALOG") == ["films.3.d", "shop.4.e"]
     assert await subjects(event_log, "SIGNALS") == ["films.3.d.query", "films.3", "shop.4.e.query", "shop.4"]
     await Leftovers(event_log, later).remove()
-    assert (await event_log.position("CATALOG")).last_seq == 5
+    assert (await event_log.stream_state("CATALOG")).last_seq == 5
 
 
 async def test_messages_stay_for_a_day_after_the_deletion(event_log: EventLog) -> None:
     await shop_after_films(event_log)
     await Leftovers(event_log).remove()
-    assert (await event_log.position("CATALOG")).count == 5
+    assert (await event_log.stream_state("CATALOG")).count == 5
     await Leftovers(event_log, lambda: datetime.now(UTC) + GRACE_PERIOD - timedelta(minutes=1)).remove()
-    assert (await event_log.position("CATALOG")).count == 5
+    assert (await event_log.stream_state("CATALOG")).count == 5
 
 
 async def test_the_newest_message_of_a_stream_stays_until_another_follows(event_log: EventLog) -> None:

@@ -143,8 +143,8 @@ async def test_a_ranking_past_the_age_of_the_log_is_gone(tmp_path: Path) -> None
 async def test_a_recent_ranking_is_read_where_it_is_known_to_be(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     await shop.search()
-    position = await shop.log.position("BEHAVIOR")
-    assert position.last_seq == 40
+    stream_state = await shop.log.stream_state("BEHAVIOR")
+    assert stream_state.last_seq == 40
     request = SearchRequest(query="red shoe")
     shown = shop.searcher.search(shop.serving.current, "shop", request, query_id=shop.query_id, now=NOW).shown
     shop.rankings.add(shown, seq=24)

@@ -93,7 +93,7 @@ async def test_a_batch_whose_answer_was_lost_is_sent_again_under_its_ids(shop: C
     written = await use_case(shop, log).write("shop", b'{"id":"a","title":"red"}', ADA)
     assert written.catalog_seq == 1
     assert log.batches[0] == log.batches[1]
-    assert (await log.position("CATALOG")).count == 1
+    assert (await log.stream_state("CATALOG")).count == 1
 
 
 @pytest.mark.anyio
