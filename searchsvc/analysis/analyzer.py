@@ -19,7 +19,8 @@ from searchsvc.analysis.folding import FILLER, is_unseen
 from searchsvc.analysis.numbers import Number
 from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.spacing import spaced
-from searchsvc.analysis.tokens import INCH, MAX_WORD_CHARS, Token, tokens
+from searchsvc.analysis.tokens import MAX_WORD_CHARS, Token, tokens
+from searchsvc.analysis.units import DEGREE, POWERS, UNITS, measure
 
 MAX_QUERY_KEY_CHARS: Final = 100
 MAX_COMPOUND_CHARS: Final = 32
@@ -28,32 +29,6 @@ MAX_COMPOUND_PARTS: Final = 4
 HYPHENS: Final = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
 # The last two stand within Hebrew words.
 CONNECTORS: Final = f"{HYPHENS}./'’_&+\u05f3\u05f4"
-# Units are written with and without a space after their number.
-_UNITS: Final = """
-    inch gb tb mb kb ghz mhz khz hz mm cm m km ml cl l g kg mg w kw v mv a ma ah mah wh mp dpi ppm rpm fps bit
-    pin oz lb ft
-"""
-# How else they are written. Compounds have them in one spelling.
-_SPELLINGS: Final = {
-    INCH: "inches zoll pouce pouces",
-    "mm": "millimeter millimeters millimetre millimetres мм",
-    "cm": "centimeter centimeters centimetre centimetres см",
-    "m": "meter meters metre metres",
-    "ft": "foot feet",
-    "ml": "milliliter milliliters millilitre millilitres мл",
-    "l": "liter liters litre litres",
-    "g": "gram grams gramm gramme grammes",
-    "kg": "kilogram kilograms kilogramm kilo kilos кг",
-    "lb": "lbs pound pounds",
-    "oz": "ounce ounces",
-    "w": "watt watts вт",
-    "v": "volt volts",
-}
-_UNIT_NAMES: Final = {spelling: unit for unit, spellings in _SPELLINGS.items() for spelling in spellings.split()}
-# Areas and volumes: 20 m2 is no length.
-POWERS: Final = ("2", "3")
-_POWERS: Final = {unit + power for unit in ("mm", "cm", "m", "km", "ft", INCH) for power in POWERS}
-UNITS: Final = frozenset(_UNITS.split()) | _UNIT_NAMES.keys() | _POWERS
 # Of digits that a space parts.
 THOUSANDS_CHARS: Final = 3
 _PIECE: Final = re.compile(r"\S+")
@@ -137,7 +112,7 @@ def analyze(text: str) -> Analysis:
         start = n + len(its_words) - 1
         if before is not None:
             if first in UNITS:
-                end = n + (1 if its_words[0] == first else 2)
+                end = n + (1 if its_words[0] == first.lstrip(DEGREE) else 2)
                 compounds += _across(before, before_dimension, first, _Place(before_start, n, end))
             elif number is not None and len(its_words) == 1:
                 thousands = _thousands(before, number, before_start, n)
@@ -206,11 +181,11 @@ def _read_piece(text: str) -> _Piece:
         for run in chain:
             for i, token in enumerate(run):
                 power = _power(token, run[i + 1 : i + 2]) if text[token.start].isalpha() else ""
-                if last is not None and last.number is not None and token.word in UNITS:
+                if last is not None and last.number is not None and token.unit in UNITS:
                     between, n = text[last.end : token.start], len(words)
-                    measures = _measure(last.number, token.word + power, between, n - 1, n)
+                    measures = _measure(last.number, token.unit + power, between, n - 1, n)
                     compounds += [c._replace(end=c.end + 1) for c in measures] if power else measures
-                begins_with = begins_with or token.word + power
+                begins_with = begins_with or token.unit + power
                 if token.number is not None:
                     compounds += [Compound(len(words), len(words) + 1, other) for other in _also(token.number)]
                 words.append(token.word)
@@ -230,7 +205,7 @@ def _read_piece(text: str) -> _Piece:
 
 def _power(unit: Token, after: Sequence[Token]) -> str:
     """Return the 2 of m2, or ''. after: the token that stands right after a word, if one does"""
-    return after[0].word if after and after[0].word in POWERS and unit.word + after[0].word in _POWERS else ""
+    return after[0].word if after and after[0].word in POWERS and unit.word + after[0].word in UNITS else ""
 
 
 def _is_dimension(run: Run) -> bool:
@@ -256,7 +231,7 @@ def _across(number: Number, dimension: tuple[str, int] | None, unit: str, place:
     compounds = [measure._replace(end=place.end) for measure in measures]
     if measures and dimension is not None:
         sizes, n_words = dimension
-        compounds += _of_words(sizes + _UNIT_NAMES.get(unit, unit), place.unit - n_words, place.end)
+        compounds += _of_words(measure(sizes, unit), place.unit - n_words, place.end)
     return compounds
 
 
@@ -279,6 +254,8 @@ def _chains(text: str) -> Iterator[Chain]:
     chain: Chain = []
     end = -1
     for token in tokens(text):
+        if token.number is not None and _has_minus(text, token.start):
+            token = token._replace(number=token.number._replace(is_negative=True))
         gap = token.start - end
         if not chain:
             chain = [[token]]
@@ -296,13 +273,18 @@ def _chains(text: str) -> Iterator[Chain]:
         yield chain
 
 
+def _has_minus(text: str, start: int) -> bool:
+    """Whether a minus stands before a number, and not a hyphen between it and something else. start: of the number"""
+    return start > 0 and text[start - 1] in HYPHENS and not (start > 1 and text[start - 2].isalnum())
+
+
 def _also(number: Number) -> list[str]:
     """Return what else a number is found by."""
     return [other for other in (number.value, number.also) if other and other != number.word]
 
 
 def _is_measure(run: Run) -> bool:
-    return len(run) == 2 and run[0].number is not None and run[1].word in UNITS
+    return len(run) == 2 and run[0].number is not None and run[1].unit in UNITS
 
 
 def _are_measures(run: Run) -> bool:
@@ -314,14 +296,14 @@ def _measure(number: Number, unit: str, between: str, start: int, position: int)
     """Return a number with its unit, if that is what two words are. start, position: of the number and of the unit"""
     if unit not in UNITS or between.strip(f"{HYPHENS} {FILLER}"):
         return []
-    name = _UNIT_NAMES.get(unit, unit)
     values = [number.value, number.also] if number.also else [number.value]
-    return [Compound(start, position + 1, value + name, is_measure=True) for value in values]
+    texts = (measure(value, unit, is_negative=number.is_negative) for value in values)
+    return [Compound(start, position + 1, text, is_measure=True) for text in texts]
 
 
 def _sides(run: Run, position: int) -> list[Compound]:
     """Return the parts of a dimension with several words: m8 of M8x40, 5x10 of 5x10cm. position: of the first word"""
-    sizes = run[:-1] if run[-1].word in UNITS and _is_dimension(run[:-1]) else []
+    sizes = run[:-1] if run[-1].unit in UNITS and _is_dimension(run[:-1]) else []
     whole = _of_words(_whole(sizes), position, position + len(sizes)) if sizes else []
     places = [i for i in range(1, len(run) - 1) if run[i].word == "x" and run[i - 1].number and run[i + 1].number]
     bounds = [-1, *places, len(run)] if places else []
@@ -335,7 +317,7 @@ def _whole(run: Run) -> str:
     """Return a run as one word."""
     if _is_measure(run):
         assert run[0].number is not None
-        return run[0].number.value + _UNIT_NAMES.get(run[1].word, run[1].word)
+        return measure(run[0].number.value, run[1].unit, is_negative=run[0].number.is_negative)
     return "".join(token.word for token in run)
 
 

@@ -29,11 +29,13 @@ class Number(NamedTuple):
     word: as it is counted, such as 1.5 or 3.0
     value: the same without zeros at its end, such as 3
     also: what it may be meant as instead, such as 3500 for 3.500; '' for nothing
+    is_negative: whether a minus stands before it
     """
 
     word: str
     value: str
     also: str = ""
+    is_negative: bool = False
 
 
 @short_cache(20_000)

@@ -13,6 +13,8 @@ from searchsvc.analysis.numbers import FRACTION_SIGNS
 _PLAIN: Final = {0xFF01 + n: chr(0x21 + n) for n in range(94)} | {0x2044: "/", 0xD7: "x"}
 # 2 x 4 is 2x4.
 _DIMENSION: Final = re.compile(r"(?<=\d)\s([xX])\s(?=\d)")
+# 5 ° C is 5 °C.
+_DEGREES: Final = re.compile(r"(?<=[°º˚])\s(?=[CcFf]\b)")
 # Marks that quote, and those of them that may end a quotation: a pair ends what one of the same pair began.
 _QUOTES: Final = ((re.compile('["“”„«»]'), '"”“»'), (re.compile("['‘’‚]"), "'’‘"))
 # 1 1/2, 1 ½ and 17 " with a space before the last part.
@@ -39,7 +41,7 @@ def spaced(text: str) -> str:
     if _MARK.search(text) and _MARKED_NUMBER.search(text):
         text = _SPACED_MARK.sub("-", _without_closing_quotes(text))
     if not text.isascii():
-        text = _SPACED_THOUSANDS.sub(lambda match: _FIXED_SPACE.sub("’", match[0]), text)
+        text = _DEGREES.sub(FILLER, _SPACED_THOUSANDS.sub(lambda match: _FIXED_SPACE.sub("’", match[0]), text))
     return _MIXED.sub(r"\1-", text) if "/" in text or not text.isascii() else text
 
 

@@ -12,13 +12,12 @@ from typing import Final, NamedTuple
 
 import regex
 
-from searchsvc.analysis.folding import UNSEEN, fold
+from searchsvc.analysis.folding import FILLER, UNSEEN, fold
 from searchsvc.analysis.numbers import FRACTION_SIGNS, Number, read_fraction, read_number
 from searchsvc.analysis.segmentation import segments
+from searchsvc.analysis.units import DEGREE, FOOT, INCH
 
 MAX_WORD_CHARS: Final = 64
-INCH: Final = "inch"
-FOOT: Final = "ft"
 
 _LETTER: Final = r"\p{L}\p{Nl}\p{No}"
 _LETTERS: Final = rf"[{_LETTER}][{_LETTER}\p{{M}}{UNSEEN}]*+"
@@ -37,13 +36,14 @@ _ASCII: Final = re.compile(
     re.VERBOSE,
 )
 _UNICODE: Final = regex.compile(
-    rf"""(?P<sign>(?<![\p{{L}}\p{{M}}\d])[A-Za-z]{{1,2}}(?:\+\+|\#)(?![\p{{L}}+\#]))
+    rf"""(?P<degrees>(?<![\p{{L}}\p{{M}}])[°º˚]{FILLER}?[CcFf](?![\p{{L}}\p{{M}}\d])|[℃℉])
+    |(?P<sign>(?<![\p{{L}}\p{{M}}\d])[A-Za-z]{{1,2}}(?:\+\+|\#)(?![\p{{L}}+\#]))
     |(?P<fraction>(?<![\d/.,])(?:\d{{1,2}}-)?\d{{1,2}}/\d{{1,2}}(?![\d/])|(?:(?<!\d)\d{{1,2}}-?)?[{FRACTION_SIGNS}])
     |(?P<word>{_LETTERS})
     |(?P<number>(?:(?<![\w.])\.(?=\d))?\d+(?:[.,٬٫]\d+|['’]\d{{3}}(?!\d)|['’]\d++(?!["”″]|''))*)
     |(?P<inch>(?<=[\d{FRACTION_SIGNS}])-?(?:''|["”″]))
     |(?P<foot>(?<=[\d{FRACTION_SIGNS}])-?['’′](?!\w)|(?<=[\d{FRACTION_SIGNS}])['’′](?=\d{{1,2}}(?:["”″]|'')))
-    |(?P<square>[\u3371-\u337a\u3380-\u33df\u2103\u2109])
+    |(?P<square>[\u3371-\u337a\u3380-\u33df])
     |(?P<emoji>{_FLAG}|{_EMOJI}{_JOINED_EMOJI})""",
     regex.VERBOSE,
 )
@@ -61,6 +61,7 @@ class Token(NamedTuple):
     word: folded
     number: the number that it is, if it is one
     is_segment: whether other words stand before or after it without a space, by the custom of its script
+    has_degree: whether it is the C of 5 °C
     """
 
     start: int
@@ -68,6 +69,12 @@ class Token(NamedTuple):
     word: str
     number: Number | None = None
     is_segment: bool = False
+    has_degree: bool = False
+
+    @property
+    def unit(self) -> str:
+        """The word as the unit that it may be."""
+        return DEGREE + self.word if self.has_degree else self.word
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -95,9 +102,8 @@ def tokens(text: str) -> Iterator[Token]:
             yield Token(start, end, INCH if kind == "inch" else FOOT)
         elif kind == "fraction":
             yield from _fraction(match[0], start)
-        elif kind == "square":
-            # Several letters as one character, such as ㎏ and ℃.
-            yield Token(start, end, fold(match[0]).replace("°", ""))
+        elif kind == "degrees":
+            yield Token(start, end, fold(match[0])[-1], has_degree=True)
         else:
             yield Token(start, end, _TONES.sub("", fold(match[0])))
 

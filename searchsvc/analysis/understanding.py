@@ -19,6 +19,7 @@ from searchsvc.analysis.lexicon import Lexicon
 from searchsvc.analysis.query import Alternative, Phrase, Query, QueryTerm
 from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
+from searchsvc.analysis.units import in_other_units
 from searchsvc.analysis.word_pairs import Pairs, fits_beside
 
 MAX_QUERY_TERMS: Final = 32
@@ -131,6 +132,7 @@ def _terms(
             parts = tuple(words[position : compound.end])
             same = dict.fromkeys(_texts_of(compound.start, compound.end, analysis))
             alternatives = tuple(exact(text, lexicon) for text in same if _count(text, lexicon))
+            alternatives += _in_other_units(compound, lexicon)
             terms.append(QueryTerm(compound.text, alternatives, parts=parts))
             corrected += parts
             position = compound.end
@@ -202,6 +204,12 @@ def _is_unknown_model(words: Sequence[str], lexicon: Lexicon) -> bool:
     numbers = [word for word in words if not word.isalpha()]
     is_model = bool(letters) and all(len(word) <= MAX_MODEL_LETTERS for word in letters)
     return is_model and not all(_count(word, lexicon) for word in numbers)
+
+
+def _in_other_units(compound: Compound, lexicon: Lexicon) -> tuple[Alternative, ...]:
+    """Return what documents have for a number with its unit in other units: 1000 GB for 1 TB."""
+    same = in_other_units(compound.text) if compound.is_measure else []
+    return tuple(Alternative(text, text, JOINED_WEIGHT, "compound") for text in same if lexicon.count(text))
 
 
 def _of_number(position: int, analysis: Analysis, lexicon: Lexicon) -> list[Alternative]:

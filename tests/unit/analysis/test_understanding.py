@@ -97,6 +97,23 @@ def test_each_word_has_its_alternatives(typed: str, expected: list[list[str]], d
     assert query.did_you_mean == did_you_mean
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("ssd 1tb", [["ssd"], ["1tb", "compound:1000gb", "compound:1024gb"]]),
+        ("ssd 1000 GB", [["ssd"], ["compound:1tb"]]),
+        ("cable 5 m", [["cable"], ["compound:500cm"]]),
+        ("cable 6 m", [["cable"], []]),
+    ],
+)
+def test_a_measure_also_finds_the_same_in_other_units(typed: str, expected: list[list[str]]) -> None:
+    words = {"ssd": 9, "cable": 9, "1tb": 3, "1000gb": 3, "1024gb": 1, "500cm": 2}
+    if "1000" in typed:
+        del words["1000gb"]
+    lexicon = OracleLexicon(set(words), {stem(word): n for word, n in words.items()})
+    assert alternatives(understand(typed, lexicon)) == expected
+
+
 def test_the_last_word_may_be_unfinished_while_the_user_types() -> None:
     typing = understand("wireless print", LEXICON, typing=True)
     assert alternatives(typing) == [["wireless"], ["print", "prefix:printer"]]
