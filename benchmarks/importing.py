@@ -15,10 +15,11 @@ from benchmarks.collection import documents_file, lines
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.running import RunningService, call
 from events.errors import InvalidInput
+from events.sizes import MIB
 from searchsvc.engines.embedded import storage
 
 CHUNK_LINES: Final = 500
-CHUNK_BYTES: Final = 4 * 1024 * 1024
+CHUNK_BYTES: Final = 4 * MIB
 POLL_S: Final = 0.1
 STALLED_S: Final = 120.0
 

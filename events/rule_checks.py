@@ -33,6 +33,7 @@ from events.rules import (
     SynonymAction,
     UserDataAction,
 )
+from events.sizes import KIB
 
 RULE_ID: Final = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$")
 MAX_ACTIONS: Final = 300
@@ -43,7 +44,7 @@ MAX_PHRASE_CHARS: Final = 100
 MAX_RANK: Final = 300
 MAX_ID_CHARS: Final = 512
 MAX_URL_CHARS: Final = 2000
-MAX_DATA_BYTES: Final = 16 * 1024
+MAX_DATA_BYTES: Final = 16 * KIB
 # What a rule may do that fires for some filters: all that does not change which documents match.
 WITH_FILTERS: Final = ("boost", "bury", "redirect", "user_data")
 _URL: Final = re.compile(r"^(https?://[^\s/]+|/)[^\s]*$")

@@ -22,13 +22,14 @@ import msgspec
 import psutil
 
 from events.errors import Corrupt, Unavailable
+from events.sizes import MIB
 from events.store_lock import StoreLock
 from events.streams import STREAMS
 
 Role = Literal["service", "reader", "ingest"]
 
 START_TIMEOUT_S: Final = 20.0
-MAX_PAYLOAD_BYTES: Final = 8 * 1024 * 1024
+MAX_PAYLOAD_BYTES: Final = 8 * MIB
 PR_SET_PDEATHSIG: Final = 1
 LOG_NAME: Final = "nats-server.log"
 # NATS accounts: names that are the same in one are apart from those in another.

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 import msgspec
 
+from events.sizes import GIB, KIB, MIB
+
 StreamName = Literal["CONTROL", "DRAFTS", "CATALOG", "BEHAVIOR", "SIGNALS", "INGEST", "DEAD"]
 
 # Of the log as a whole, on disk and on a server: see docs/decisions/log-format.md.
@@ -19,7 +21,6 @@ FORMAT: Final = 1
 FORMAT_KEY: Final = "searchsvc-format"
 
 DAY_S: Final = 86_400.0
-MIB: Final = 1024 * 1024
 MAX_SUBJECT_TOKEN_BYTES: Final = 128
 
 
@@ -41,7 +42,7 @@ class StreamSpec(msgspec.Struct, frozen=True):
     compacted: bool = False
     append_only: bool = False
     atomic: bool = False
-    max_message_bytes: int = 8 * 1024 * 1024
+    max_message_bytes: int = 8 * MIB
     max_bytes: int = 0
     max_messages: int = 0
     refuses_when_full: bool = False
@@ -69,8 +70,8 @@ STREAMS: Final[dict[StreamName, StreamSpec]] = {
             "INGEST",
             ("ingest.*",),
             max_age_s=4 * DAY_S,
-            max_message_bytes=64 * 1024,
-            max_bytes=1024 * MIB,
+            max_message_bytes=64 * KIB,
+            max_bytes=GIB,
             max_messages=2_000_000,
             refuses_when_full=True,
         ),

@@ -19,6 +19,7 @@ from events.jetstream.connection import Subscription, translate
 from events.jetstream.session import Session
 from events.jetstream.streams import ServerStreams
 from events.log import Record, StreamState, require_reached
+from events.sizes import MIB
 from events.streams import STREAMS, StreamName
 
 READ_TIMEOUT_S: Final = 1.0
@@ -29,7 +30,7 @@ FOLLOW_CHECK_S: Final = 0.25
 # covers all earlier messages. The wait is so long that no message is delivered twice.
 MAX_IN_FLIGHT: Final = 1024
 MIN_IN_FLIGHT: Final = 8
-IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
+IN_FLIGHT_BYTES: Final = 16 * MIB
 SUBSCRIPTION_ACK_WAIT_S: Final = 22 * 3600.0
 # After this many checks without a message a follower asks the server whether it has missed one.
 IDLE_CHECKS: Final = 8

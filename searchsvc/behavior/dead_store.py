@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 from events.codec import decode_dead, encode
 from events.errors import Conflict, SearchsvcError
 from events.log import Entry, EventLog, Record
-from events.streams import DROPPED_SUBJECT, MIB, dead_subject
+from events.sizes import MIB
+from events.streams import DROPPED_SUBJECT, dead_subject
 from events.types import DeadLettersDropped, EventRefused, EventReplayed
 
 # Less than the stream's limit, at which the server silently removes the oldest: the gap holds what other services store

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from events.log import EventLog, StreamState
-from events.streams import MIB, STREAMS, StreamSpec
+from events.sizes import MIB
+from events.streams import STREAMS, StreamSpec
 from searchsvc.behavior.ingest import DURABLE
 
 # Share of a limit past which what was handled is removed, and past which health warns.

@@ -10,12 +10,13 @@ import msgspec
 from events.codec import encode
 from events.errors import Forbidden
 from events.policies import Part
+from events.sizes import KIB
 from events.types import ChangeRefused
 
 # The same refusal is logged once in this time.
 LOGGED_EVERY: Final = timedelta(minutes=1)
 MAX_REFUSALS: Final = 1000
-MAX_REFUSED_BYTES: Final = 64 * 1024
+MAX_REFUSED_BYTES: Final = 64 * KIB
 
 # Index, actor, kind of event, member of the policy, parts of the index.
 _Key = tuple[str, str, str, str, frozenset[Part]]

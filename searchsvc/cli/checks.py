@@ -22,6 +22,7 @@ from events.errors import SearchsvcError
 from events.log import EventLog
 from events.server import read_address
 from events.server_process import find_binary
+from events.sizes import GIB, KIB
 from events.streams import FORMAT, catalog_filter
 from searchsvc.app.log_clients import reading_log
 from searchsvc.cli.client import ServiceClient
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 Status = Literal["ok", "warn", "fail"]
 Result = tuple[Status, str]
 
-LOW_DISK_BYTES: Final = 1 << 30
+LOW_DISK_BYTES: Final = GIB
 N_FSYNCS: Final = 10
 SLOW_FSYNC_MS: Final = 50.0
 BINARY_TIMEOUT_S: Final = 10
@@ -109,7 +110,7 @@ def _check_fsync(config: Config) -> Result:
     with tempfile.NamedTemporaryFile(dir=_existing(config.data_path)) as file:
         started_s = time.perf_counter()
         for _ in range(N_FSYNCS):
-            file.write(b"x" * 1024)
+            file.write(b"x" * KIB)
             file.flush()
             os.fsync(file.fileno())
         each_ms = (time.perf_counter() - started_s) * 1e3 / N_FSYNCS

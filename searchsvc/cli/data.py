@@ -16,6 +16,7 @@ import msgspec
 import rich_click as click
 
 from events.settings import IndexSettings
+from events.sizes import MIB
 from searchsvc.cli.client import ServiceClient
 from searchsvc.cli.options import json_option, url_option
 from searchsvc.cli.output import print_json, progress_bar, say
@@ -26,7 +27,7 @@ from searchsvc.runtime.printable import printable
 from searchsvc.service.documents import DocumentsWritten
 
 CHUNK_LINES: Final = 500
-CHUNK_BYTES: Final = 4 * 1024 * 1024
+CHUNK_BYTES: Final = 4 * MIB
 POLL_S: Final = 0.1
 MAX_SHOWN_REFUSALS: Final = 10
 # Without progress for this long, health is asked whether the index stands still.

@@ -12,6 +12,7 @@ import rich_click as click
 
 from events.errors import SearchsvcError
 from events.log import EventLog, Record
+from events.sizes import MIB
 from events.streams import StreamName
 from events.tasks import Spawned
 from searchsvc.app.log_clients import reading_log
@@ -28,7 +29,7 @@ TAILED_STREAMS: Final[tuple[StreamName, ...]] = ("CONTROL", "BEHAVIOR", "DEAD")
 # Messages of BEHAVIOR to read for rankings that later interactions belong to.
 LOOK_BACK: Final = 2_000
 # Of each stream, what is held to be printed in order of time.
-MAX_RECENT_BYTES: Final = 32 * 1024 * 1024
+MAX_RECENT_BYTES: Final = 32 * MIB
 QUEUE_SIZE: Final = 1_000
 
 

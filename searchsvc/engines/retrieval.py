@@ -23,7 +23,7 @@ from tuning.arrays import FloatArray, IntArray
 
 # Operator `auto` requires all words if at least this many documents contain them all, and any word otherwise.
 FULL_PAGE: Final = 10
-# Digits of a sum that do not depend on the order of its numbers.
+# A sum is rounded to as many digits, because its last one depends on the order of its numbers.
 _SUM_DIGITS: Final = 15
 
 
@@ -193,7 +193,7 @@ class FacetStats(msgspec.Struct, frozen=True):
 
     @staticmethod
     def from_totals(low: float, high: float, total: float, n: int) -> FacetStats:
-        """Return the statistics of n numbers. total: their sum; its last digit, which depends on their order, goes"""
+        """Return the statistics of n numbers. total: their sum"""
         total = float(f"{total:.{_SUM_DIGITS}g}")
         return FacetStats(low, high, total / n, total)
 

@@ -13,13 +13,13 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
 
 from events.errors import SearchsvcError
+from events.sizes import KIB
 from searchsvc import __version__
 from searchsvc.app.health import HealthCheck
 from searchsvc.http.client_address import ClientAddress
 from searchsvc.http.foreign_pages import ForeignPages
 from searchsvc.http.opaque_ids import OpaqueIds
 from searchsvc.http.problems import answer_problem
-from searchsvc.http.requests import KIB
 from searchsvc.http.routes import (
     changes,
     documents,

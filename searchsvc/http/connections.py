@@ -11,6 +11,8 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
+from events.sizes import MIB
+
 # What a connection waits for: a request, the rest of a header or body, or the client reading its answer; '' while a
 # request is being processed.
 Waiting = Literal["request", "header", "body", "reader", ""]
@@ -55,7 +57,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     connections: int = 4096
     connections_per_client: int = 512
-    body_bytes: int = 256 * 1024 * 1024
+    body_bytes: int = 256 * MIB
 
 
 class HeldConnection(Protocol):

@@ -10,7 +10,6 @@ from litestar.datastructures import State
 
 from searchsvc.changes.author import Author
 
-KIB: Final = 1024
 ACTOR_HEADER: Final = "X-Searchsvc-Actor"
 
 AnyRequest = Request[Any, Any, State]

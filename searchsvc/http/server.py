@@ -21,13 +21,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from events.errors import Unavailable
+from events.sizes import GIB, KIB
 from searchsvc.http.client_address import Network, is_within
 from searchsvc.http.connections import Connections, Limits, Timeouts, Waiting
 from searchsvc.http.problems import MEDIA_TYPE, Problem
 from searchsvc.http.unpacked_bodies import COUNT_BODY
 
 SWEEP_EVERY_S: Final = 1.0
-MAX_HEADER_BYTES: Final = 64 * 1024
+MAX_HEADER_BYTES: Final = 64 * KIB
 BACKLOG: Final = 1024
 # Files that are not connections: indexes, the log, the model.
 OTHER_FILES: Final = 1024
@@ -254,4 +255,4 @@ def _raise_file_limit() -> int:
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 30 if soft == resource.RLIM_INFINITY else max(soft - OTHER_FILES, soft // 2)
+    return GIB if soft == resource.RLIM_INFINITY else max(soft - OTHER_FILES, soft // 2)

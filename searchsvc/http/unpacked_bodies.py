@@ -11,11 +11,12 @@ from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPReceiveMessage, Receive, Scope, Send
 
 from events.errors import InvalidInput, Unavailable, UnsupportedEncoding
+from events.sizes import KIB
 
 # Extension of ASGI by which a server counts the bytes that a request holds: see `Counting`.
 COUNT_BODY: Final = "searchsvc.count_body"
 # What is unpacked at a time.
-PIECE_BYTES: Final = 64 * 1024
+PIECE_BYTES: Final = 64 * KIB
 _OF_PACKED: Final = (b"content-encoding", b"content-length")
 _AS_IT_IS: Final = ("", "identity")
 _GZIP: Final = ("gzip", "x-gzip")

@@ -10,10 +10,11 @@ import msgspec
 
 from events.errors import InvalidInput
 from events.settings import IndexSettings
+from events.sizes import MIB
 from searchsvc.engines import signals
 from searchsvc.engines.attributes import attributes_of
 
-MAX_DOCUMENT_BYTES: Final = 1024 * 1024
+MAX_DOCUMENT_BYTES: Final = MIB
 MAX_ID_BYTES: Final = 512
 # Of one document, those in objects and lists included: each may be filtered by, and is kept for as long as the index.
 MAX_MEMBERS: Final = 10_000

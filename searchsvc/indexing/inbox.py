@@ -7,12 +7,13 @@ from collections import deque
 from typing import Final
 
 from events.log import Record
+from events.sizes import MIB
 
 MAX_DOCUMENTS: Final = 512
-MAX_BYTES: Final = 8 * 1024 * 1024
+MAX_BYTES: Final = 8 * MIB
 # Of one batch. Analysing a text takes many times its size.
 BATCH_DOCUMENTS: Final = 256
-BATCH_BYTES: Final = 4 * 1024 * 1024
+BATCH_BYTES: Final = 4 * MIB
 
 
 class Inbox:

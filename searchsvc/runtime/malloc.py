@@ -6,16 +6,18 @@ import contextlib
 import ctypes
 from typing import Final
 
+from events.sizes import MIB
+
 # Option numbers from malloc.h.
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
 M_ARENA_MAX: Final = -8
 # Allocations of a search are smaller and are reused; columns and merges are larger and are returned at once.
-LARGE_BYTES: Final = 16 * 1024 * 1024
+LARGE_BYTES: Final = 16 * MIB
 MAX_ARENAS: Final = 2
 # Enough for several searches of a large index at once. Returned memory comes back by page faults, hundreds a search:
 # without this, they were a quarter of the slowest searches of a million documents.
-RETAINED_BYTES: Final = 64 * 1024 * 1024
+RETAINED_BYTES: Final = 64 * MIB
 
 
 def limit_retained_memory() -> None:

@@ -8,10 +8,11 @@ from typing import Final, Generic, NamedTuple, TypeVar
 import msgspec
 
 from events.errors import require
+from events.sizes import MIB
 
 T = TypeVar("T")
 
-MAX_PAGE_BYTES: Final = 4 * 1024 * 1024
+MAX_PAGE_BYTES: Final = 4 * MIB
 MAX_PAGE_ITEMS: Final = 1000
 
 

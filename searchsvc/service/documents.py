@@ -17,6 +17,7 @@ from events.errors import Conflict, InvalidInput, NotFound, StorageFull, Unavail
 from events.index_control import IndexControl
 from events.log import MAX_BATCH, Entry, EventLog, Record
 from events.settings import IndexSettings, check_index_name
+from events.sizes import MIB
 from events.streams import catalog_subject
 from events.types import DocumentDeleted, DocumentUpserted
 from searchsvc.analysis.query import Query
@@ -41,7 +42,7 @@ from searchsvc.state.serving import Serving
 from searchsvc.state.serving_state import ServingState
 
 # The server holds one atomic batch in memory until it commits.
-MAX_BATCH_BYTES: Final = 4 * 1024 * 1024
+MAX_BATCH_BYTES: Final = 4 * MIB
 # How often a change is tried because another writer was first.
 PATCH_ATTEMPTS: Final = 8
 PATCH_RETRY_S: Final = 0.02

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
+from events.sizes import MIB
 from tests.attack.arena import RETRIED, Arena, Fault
 from tests.attack.clients import Client, Shopper
 
@@ -17,7 +18,6 @@ PROBE: Final = "probe"
 RESUME_S: Final = 2.0
 # A health check that answers later than this is no answer.
 HEALTH_TIMEOUT_S: Final = 2.0
-MIB: Final = 2**20
 
 
 class Limits(NamedTuple):

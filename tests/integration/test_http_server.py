@@ -15,6 +15,7 @@ import pytest
 from litestar import Litestar, Request, get, post
 from litestar.exceptions import HTTPException
 
+from events.sizes import MIB
 from searchsvc.http.connections import Limits, Timeouts
 from searchsvc.http.problems import answer_problem
 from searchsvc.http.server import MAX_HEADER_BYTES, HttpServer
@@ -23,7 +24,6 @@ from searchsvc.http.unpacked_bodies import PIECE_BYTES, UnpackedBodies
 pytestmark = pytest.mark.anyio
 QUICK = Timeouts(first=0.5, header=0.5, idle=0.5, body=0.5, reader=0.5)
 LONG = Timeouts(first=600, header=600, idle=600, body=600, reader=600)
-MIB = 1024 * 1024
 
 
 @get("/hello")

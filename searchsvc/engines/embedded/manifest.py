@@ -10,6 +10,7 @@ import msgspec
 
 from events.errors import Corrupt
 from events.settings import IndexSettings
+from events.sizes import MIB
 from events.snapshot import sync
 
 # Of the layout of a snapshot, and of which words a text has. A snapshot of another schema is not opened: the index is
@@ -80,7 +81,7 @@ def sha256(path: Path, size_bytes: int | None = None) -> str:
         if size_bytes is None:
             return hashlib.file_digest(file, "sha256").hexdigest()
         digest = hashlib.sha256()
-        while size_bytes > 0 and (part := file.read(min(size_bytes, 1 << 20))):
+        while size_bytes > 0 and (part := file.read(min(size_bytes, MIB))):
             digest.update(part)
             size_bytes -= len(part)
         return digest.hexdigest()

@@ -12,6 +12,7 @@ import numpy as np
 
 from events.digest import DocumentsDigest
 from events.settings import IndexSettings
+from events.sizes import MIB
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.title_heads import SearchedThing
 from searchsvc.engines.columnar.lexicon_view import LexiconView
@@ -30,7 +31,7 @@ V = TypeVar("V")
 MAX_FAST_SLOTS: Final = 32_768
 # Values of attributes to go through, and bytes of documents to read, in a few milliseconds.
 MAX_LIGHT_VALUES: Final = 131_072
-MAX_LIGHT_BYTES: Final = 1024 * 1024
+MAX_LIGHT_BYTES: Final = MIB
 # From this number of slots on, each leg takes milliseconds, most of them without Python's lock: the legs run at once.
 CONCURRENT_FROM_SLOTS: Final = 200_000
 # Queries whose terms a snapshot remembers.

@@ -7,11 +7,12 @@ from typing import Final
 from litestar import Response, get, post
 
 from events.point_in_time import parse_point_in_time
+from events.sizes import KIB
 from searchsvc.changes.audit import AuditEntry
 from searchsvc.changes.commands import Commands
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.requests import AnyRequest, author, json_answer
 from searchsvc.http.shapes.changes import (
     AuditList,
     AuditQuery,

@@ -6,10 +6,11 @@ from typing import Final
 
 from litestar import Response, delete, get, patch, post
 
+from events.sizes import KIB
 from searchsvc.http.body import Body
 from searchsvc.http.opaque_ids import document_id_of
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.requests import AnyRequest, author, json_answer
 from searchsvc.http.shapes.documents import DeletionInput, DocumentWrittenAnswer
 from searchsvc.service.documents import Documents, DocumentsDeleted, DocumentsWritten
 

@@ -6,11 +6,12 @@ from typing import Final
 
 from litestar import Response, delete, get, post, put
 
+from events.sizes import KIB
 from searchsvc.changes.draft import Draft, DraftStatus
 from searchsvc.changes.drafts import Drafts
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.requests import AnyRequest, author, json_answer
 from searchsvc.http.shapes.changes import ChangedAnswer
 from searchsvc.http.shapes.drafts import (
     ApproveInput,

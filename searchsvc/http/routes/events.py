@@ -9,11 +9,12 @@ import msgspec
 from litestar import Response, get, post
 
 from events.errors import InvalidInput
+from events.sizes import KIB
 from searchsvc.behavior.dead_letters import DeadLetters, Replayed
 from searchsvc.behavior.intake import EventInput, EventsInput, OnError, RefusedEvent, UncheckedEvents
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, json_answer
+from searchsvc.http.requests import AnyRequest, json_answer
 from searchsvc.http.shapes.events import DeadList, DeadQuery, Erased, ErasureInput, EventsAccepted, ReplayInput
 from searchsvc.service.interactions import Interactions
 from searchsvc.service.privacy import Privacy

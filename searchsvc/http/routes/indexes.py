@@ -6,9 +6,10 @@ from typing import Final
 
 from litestar import Response, delete, get, post, put
 
+from events.sizes import KIB
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.requests import AnyRequest, author, json_answer
 from searchsvc.http.shapes.indexes import IndexChanged, IndexInfo, IndexInput, IndexList, ReindexInput
 from searchsvc.http.shapes.pages import PageQuery
 from searchsvc.indexing.rebuild import RebuildStatus

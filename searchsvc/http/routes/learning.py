@@ -7,10 +7,11 @@ from typing import Final
 
 from litestar import Response, get, post, put
 
+from events.sizes import KIB
 from searchsvc.changes.commands import Commands
 from searchsvc.http.body import Body
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.requests import AnyRequest, author, json_answer
 from searchsvc.http.shapes.changes import ChangedAnswer
 from searchsvc.http.shapes.learning import ForgetInput, LearningInfo, LearningInput, StopInput
 from searchsvc.http.shapes.policies import PolicyInfo, PolicyInput

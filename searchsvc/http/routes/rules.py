@@ -7,10 +7,11 @@ from typing import Final
 
 from litestar import Response, delete, get, put
 
+from events.sizes import KIB
 from searchsvc.changes.commands import Commands
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.requests import AnyRequest, author, json_answer
 from searchsvc.http.shapes.pages import PageQuery
 from searchsvc.http.shapes.rules import DeletionQuery, RuleChangedAnswer, RuleInfo, RuleInput, RuleList
 from searchsvc.runtime.pages import named_page

@@ -7,10 +7,11 @@ from typing import Final
 import msgspec
 from litestar import Response, get, post
 
+from events.sizes import KIB
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.foreign_pages import READS
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, json_answer
+from searchsvc.http.requests import AnyRequest, json_answer
 from searchsvc.http.shapes.suggestions import Suggestions, SuggestQuery
 from searchsvc.search.answer import SearchAnswer, SearchOutcome
 from searchsvc.search.request import SearchRequest

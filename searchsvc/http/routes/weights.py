@@ -8,10 +8,11 @@ import msgspec
 from litestar import Response, delete, get, put
 
 from events.index_control import WeightsChange
+from events.sizes import KIB
 from searchsvc.changes.commands import Commands
 from searchsvc.http.body import Body, decode_query
 from searchsvc.http.openapi import describe
-from searchsvc.http.requests import KIB, AnyRequest, author, json_answer
+from searchsvc.http.requests import AnyRequest, author, json_answer
 from searchsvc.http.shapes.pages import PageQuery
 from searchsvc.http.shapes.weights import (
     HistoryQuery,

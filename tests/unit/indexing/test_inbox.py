@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from events.log import Record
+from events.sizes import MIB
 from searchsvc.indexing.inbox import BATCH_BYTES, BATCH_DOCUMENTS, MAX_BYTES, MAX_DOCUMENTS, Batch, Inbox
 
 pytestmark = pytest.mark.anyio
@@ -62,7 +63,7 @@ async def test_what_was_waited_for_in_vain_is_not_lost() -> None:
 
 async def test_every_message_comes_out_in_order_whatever_the_sizes() -> None:
     inbox, seqs = Inbox(), list[int]()
-    sizes = [1 + (7**n) % (3 * 1024 * 1024) for n in range(60)]
+    sizes = [1 + (7**n) % (3 * MIB) for n in range(60)]
 
     async def write() -> None:
         for seq, size in enumerate(sizes):
