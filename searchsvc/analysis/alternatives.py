@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
+from searchsvc.analysis.adjacent_words import Fits, fits_nowhere
 from searchsvc.analysis.lexicon import Lexicon, SimilarWord
 from searchsvc.analysis.query import Alternative, AlternativeKind
-from searchsvc.analysis.word_pairs import Fits, fits_nowhere
 
 MAX_CORRECTIONS: Final = 5
 _DOUBLED: Final = re.compile(r"(.)\1+")

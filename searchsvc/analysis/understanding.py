@@ -2,7 +2,7 @@
 
 read signs: "phrases" and -excluded words
 ->  split into words; a compound that documents contain is one term
-->  each word: itself, what it is the beginning or a misspelling of, or the two words it is made of
+->  each word: itself, what it is the beginning or a misspelling of, and the two words it is made of
 ->  neighbours written as one word  ->  synonyms  ->  stop words
 """
 
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from searchsvc.analysis.adjacent_words import NO_ADJACENT_WORDS, AdjacentWords, fits_beside
 from searchsvc.analysis.alternatives import Tolerance, alternatives_of, exact, more_frequent
 from searchsvc.analysis.analyzer import Analysis, Compound, analyze_query
 from searchsvc.analysis.lexicon import Lexicon
@@ -20,7 +21,6 @@ from searchsvc.analysis.query import Alternative, Phrase, Query, QueryTerm
 from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.synonyms import SynonymLookup, no_synonyms
 from searchsvc.analysis.units import in_other_units
-from searchsvc.analysis.word_pairs import Pairs, fits_beside
 
 MAX_QUERY_TERMS: Final = 32
 MIN_SPLIT_CHARS: Final = 2
@@ -70,7 +70,7 @@ def understand(
     typing: bool = False,
     tolerance: Tolerance | None = TOLERANT,
     stop_words: Collection[str] | None = None,
-    pairs: Pairs = frozenset(),
+    adjacent: AdjacentWords = NO_ADJACENT_WORDS,
 ) -> Query:
     """Return a query whose terms have their alternatives in the index.
 
@@ -79,7 +79,7 @@ def understand(
     typing: whether the last word may be unfinished
     tolerance: how far words may be misspelt; None if they may not
     stop_words: folded words that a document need not have; None for those of the index's languages
-    pairs: of the words of titles
+    adjacent: words side by side in titles
     """
     stem = lexicon.languages.stem
     typed = read_query(text)
@@ -87,7 +87,7 @@ def understand(
     words = analysis.words[:MAX_QUERY_TERMS]
     compounds = _indexed_compounds(analysis, len(words), lexicon)
     guessing = _guessing(words, compounds, lexicon, tolerance)
-    terms, corrected = _terms(words, analysis, compounds, lexicon, guessing, typing=typing, pairs=pairs)
+    terms, corrected = _terms(words, analysis, compounds, lexicon, guessing, typing=typing, adjacent=adjacent)
     if guessing.joins:
         terms = _with_neighbours_joined(terms, lexicon)
     terms, rule_ids, left_out = _with_synonyms(terms[:MAX_QUERY_TERMS], synonyms, lexicon)
@@ -121,7 +121,7 @@ def _terms(
     guessing: _Guessing,
     *,
     typing: bool,
-    pairs: Pairs,
+    adjacent: AdjacentWords,
 ) -> _Terms:
     terms: list[QueryTerm] = []
     corrected: list[str] = []
@@ -142,14 +142,17 @@ def _terms(
         position += 1
         is_last = position == len(words) and guessing.completes
         before, after = (stem(words[i]) if 0 <= i < len(words) else "" for i in (position - 2, position))
-        fits = fits_beside(before, after, pairs, stem)
+        fits = fits_beside(before, after, adjacent, stem)
         alternatives = alternatives_of(
             word, lexicon, is_last=is_last, typing=is_last and typing, tolerance=tolerated, fits=fits
         )
         alternatives += tuple(_of_number(position - 1, analysis, lexicon))
         halves: tuple[str, ...] = ()
-        if guessing.splits and not _count(word, lexicon):
-            halves = _split(word, lexicon, pairs, only_pairs=bool(alternatives))
+        if _count(word, lexicon):
+            alternatives += _as_phrase(_open_compound(word, lexicon, adjacent), lexicon)
+        elif guessing.splits:
+            halves = _open_compound(word, lexicon, adjacent)
+            halves = halves or _split(word, lexicon, adjacent, only_pairs=bool(alternatives))
         if halves:
             terms += [QueryTerm(half, (exact(half, lexicon),)) for half in halves]
             corrected += halves
@@ -228,7 +231,19 @@ def _is_in_model_number(position: int, analysis: Analysis) -> bool:
     return any(c.start <= position < c.end and not c.text.isalpha() for c in analysis.compounds)
 
 
-def _split(word: str, lexicon: Lexicon, pairs: Pairs, *, only_pairs: bool) -> tuple[str, ...]:
+def _open_compound(word: str, lexicon: Lexicon, adjacent: AdjacentWords) -> tuple[str, ...]:
+    """Return a word as the two words that titles also write for it: t shirt for tshirt. Returns () if they do not."""
+    cut = adjacent.open_compounds.get(lexicon.languages.stem(word), 0)
+    return (word[:cut], word[cut:]) if 0 < cut < len(word) else ()
+
+
+def _as_phrase(words: tuple[str, ...], lexicon: Lexicon) -> tuple[Alternative, ...]:
+    """Return words side by side as the alternative of one word; () of no words."""
+    stems = " ".join(map(lexicon.languages.stem, words))
+    return (Alternative(stems, " ".join(words), JOINED_WEIGHT, "compound"),) if words else ()
+
+
+def _split(word: str, lexicon: Lexicon, adjacent: AdjacentWords, *, only_pairs: bool) -> tuple[str, ...]:
     """Split letters into two words of the index. Returns () if they are not made of two.
 
     Two that stand side by side in titles are likeliest, then the most frequent. Other words of two letters are none:
@@ -236,14 +251,14 @@ def _split(word: str, lexicon: Lexicon, pairs: Pairs, *, only_pairs: bool) -> tu
 
     only_pairs: only into two that stand side by side in titles
     """
-    if not word.isalpha() or (only_pairs and not pairs):
+    if not word.isalpha() or (only_pairs and not adjacent.pairs):
         return ()
     stem = lexicon.languages.stem
     best: tuple[str, ...] = ()
     best_rank = (False, 0)
     for cut in range(MIN_SPLIT_CHARS, len(word) - MIN_SPLIT_CHARS + 1):
         halves = word[:cut], word[cut:]
-        is_pair = (stem(halves[0]), stem(halves[1])) in pairs
+        is_pair = (stem(halves[0]), stem(halves[1])) in adjacent.pairs
         rank = is_pair, min(_count(half, lexicon) for half in halves)
         may_be = is_pair or not (only_pairs or min(map(len, halves)) <= MIN_SPLIT_CHARS)
         if rank[1] and rank > best_rank and may_be:

@@ -9,8 +9,8 @@ from typing import Final
 import msgspec
 
 from events.digest import DocumentsDigest
+from searchsvc.analysis.adjacent_words import AdjacentWords, adjacent_words
 from searchsvc.analysis.title_heads import find_heads
-from searchsvc.analysis.word_pairs import word_pairs
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.indexing.neighbour_cut import measure_cut
 from searchsvc.state.serving_state import Measurements
@@ -56,7 +56,7 @@ class StoredMeasurements(msgspec.Struct, frozen=True):
     n_changes: int
     neighbour_cut: float
     heads: dict[str, frozenset[str]]
-    pairs: frozenset[tuple[str, str]]
+    adjacent: AdjacentWords
     digest: str
 
 
@@ -118,7 +118,7 @@ class Measurer:
             n_changes=self._n_changes,
             neighbour_cut=self.value.neighbour_cut,
             heads=dict(self.value.heads),
-            pairs=frozenset(self.value.pairs),
+            adjacent=self.value.adjacent,
             digest=self.value.digest,
         )
 
@@ -127,7 +127,7 @@ class Measurer:
         now = (VERSION, snapshot.generation, snapshot.digest)
         if (stored.version, stored.generation, stored.documents) == now:
             self._cut_age, self._titles_age, self._n_changes = stored.cut_age, stored.titles_age, stored.n_changes
-            self.value = Measurements(stored.neighbour_cut, stored.heads, stored.pairs, stored.digest)
+            self.value = Measurements(stored.neighbour_cut, stored.heads, stored.adjacent, stored.digest)
 
     def _is_due(self, age: IndexAge, snapshot: EngineSnapshot, share: float) -> bool:
         """Whether another build is to be measured, or one of which more than this share has changed since."""
@@ -144,7 +144,8 @@ def _digest(value: Measurements) -> str:
     """Return a digest that is the same for the same measurements, also after another start."""
     parts = [str(value.neighbour_cut)]
     parts += (f"{word}\x1f{head}" for word in sorted(value.heads) for head in sorted(value.heads[word]))
-    parts += ("\x1f".join(pair) for pair in sorted(value.pairs))
+    parts += ("\x1f".join(pair) for pair in sorted(value.adjacent.pairs))
+    parts += (f"{word}\x1f{cut}" for word, cut in sorted(value.adjacent.open_compounds.items()))
     return hashlib.blake2b("\x1e".join(parts).encode(), digest_size=8).hexdigest()
 
 
@@ -153,5 +154,5 @@ def _with_titles(before: Measurements, snapshot: EngineSnapshot) -> Measurements
     reading = snapshot.reading()
     slots = reading.sample(N_TITLES)
     titles = reading.titles(slots)
-    heads, pairs = find_heads(titles, reading.vectors(slots)), word_pairs(titles)
-    return msgspec.structs.replace(before, heads=heads, pairs=pairs)
+    heads, adjacent = find_heads(titles, reading.vectors(slots)), adjacent_words(titles, snapshot.lexicon)
+    return msgspec.structs.replace(before, heads=heads, adjacent=adjacent)

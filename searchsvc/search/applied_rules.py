@@ -11,13 +11,13 @@ import msgspec
 
 from events.errors import InvalidInput
 from events.settings import IndexSettings, Typos
+from searchsvc.analysis.adjacent_words import NO_ADJACENT_WORDS, AdjacentWords
 from searchsvc.analysis.alternatives import Tolerance
 from searchsvc.analysis.folding import fold
 from searchsvc.analysis.languages import Languages
 from searchsvc.analysis.query import Query
 from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.understanding import TOLERANT, understand
-from searchsvc.analysis.word_pairs import Pairs
 from searchsvc.engines.filters import Filter
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.rules.conditions import SearchContext, Stems, filter_conjuncts, stems_of
@@ -70,7 +70,7 @@ def apply_rules(
     request: SearchRequest,
     filters: SearchFilters,
     now: datetime,
-    pairs: Pairs = frozenset(),
+    adjacent: AdjacentWords = NO_ADJACENT_WORDS,
 ) -> AppliedRules:
     """Find the rules that fire for a request and understand its query as they change it.
 
@@ -78,7 +78,7 @@ def apply_rules(
     what another rule made of the query.
 
     settings: of the index, as CONTROL has them.
-    pairs: of the words of its titles.
+    adjacent: words side by side in its titles.
     """
     languages, tolerance = book.languages, _tolerance(settings) if request.typos else None
     stop_words = None if settings.stop_words is msgspec.UNSET else frozenset(map(fold, settings.stop_words))
@@ -91,7 +91,7 @@ def apply_rules(
             typing=request.typing,
             tolerance=tolerance,
             stop_words=stop_words,
-            pairs=pairs,
+            adjacent=adjacent,
         )
 
     context = _context(request, filters, _typed_stems(request.query, languages))

@@ -126,7 +126,7 @@ class Searcher:
             applied = apply_rules_without_query(reading.snapshot, book, request, filters, now, Query(request.like))
             encoding, excluded_slot = QueryEncoding(vector=similar.vector), similar.slot
         else:
-            applied = apply_rules(reading.snapshot, book, control.settings, request, filters, now, measured.pairs)
+            applied = apply_rules(reading.snapshot, book, control.settings, request, filters, now, measured.adjacent)
             laps.timings.analyse = laps.lap()
             encoding, excluded_slot = QueryEncoding(), None
             if request.retrieval_mode(control.settings) != "keyword":

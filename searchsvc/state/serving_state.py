@@ -10,8 +10,8 @@ import msgspec
 
 from events.control import ControlState
 from events.errors import Unavailable
+from searchsvc.analysis.adjacent_words import NO_ADJACENT_WORDS, AdjacentWords
 from searchsvc.analysis.title_heads import Heads
-from searchsvc.analysis.word_pairs import Pairs
 from searchsvc.engines.protocol import EngineSnapshot
 from searchsvc.state.sharded_mapping import ShardedMapping
 
@@ -45,13 +45,13 @@ class Measurements(msgspec.Struct, frozen=True):
 
     neighbour_cut: the cosine that only neighbours of a query exceed.
     heads: of its titles.
-    pairs: of the words of its titles.
+    adjacent: words side by side in its titles.
     digest: of all this; '' where nothing was measured.
     """
 
     neighbour_cut: float = 0.0
     heads: Heads = MappingProxyType({})
-    pairs: Pairs = frozenset()
+    adjacent: AdjacentWords = NO_ADJACENT_WORDS
     digest: str = ""
 
 

@@ -11,6 +11,7 @@ from events.control import ControlState, fold
 from events.digest import DocumentsDigest
 from events.index_control import IndexControl
 from events.types import IndexConfigured
+from searchsvc.analysis.adjacent_words import AdjacentWords
 from searchsvc.indexing.measurement_files import MeasurementFiles
 from searchsvc.indexing.measuring import IndexAge, StoredMeasurements
 from tests.factories import NOW, SETTINGS, alike
@@ -26,7 +27,7 @@ STORED = StoredMeasurements(
     n_changes=4,
     neighbour_cut=0.25,
     heads={"laptop": frozenset({"sleev"})},
-    pairs=frozenset({("laptop", "sleev")}),
+    adjacent=AdjacentWords(frozenset({("laptop", "sleev")}), {"tshirt": 1}),
     digest="d",
 )
 
@@ -82,15 +83,15 @@ async def test_a_start_goes_on_with_what_was_measured_before(tmp_path: Path) -> 
     files = MeasurementFiles(tmp_path / "measurements")
     stored = files.read(index())
     assert stored is not None
-    assert stored.pairs == {("desk", "lamp")}
-    files.write(index(), msgspec.structs.replace(stored, pairs=frozenset({("as", "stored")})))
+    assert stored.adjacent.pairs == {("desk", "lamp")}
+    files.write(index(), msgspec.structs.replace(stored, adjacent=AdjacentWords(frozenset({("as", "stored")}))))
 
     again = IndexedShop(tmp_path, alike, log=shop.log)
     await again.configure(TITLES)
     await again.served(1)
-    assert again.serving.current.measurements["shop"].pairs == {("as", "stored")}
+    assert again.serving.current.measurements["shop"].adjacent.pairs == {("as", "stored")}
     await again.served(await again.write("1", title="floor lamp"))
-    assert again.serving.current.measurements["shop"].pairs == {("floor", "lamp")}
+    assert again.serving.current.measurements["shop"].adjacent.pairs == {("floor", "lamp")}
     await again.drop()
     assert not list((tmp_path / "measurements").iterdir())
     await again.indexers.close()

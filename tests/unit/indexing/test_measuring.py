@@ -67,7 +67,7 @@ def test_documents_that_were_all_replaced_are_measured_again(tmp_path: Path) -> 
     before = measurer.update(catalogue.snapshot(), is_quiet=True)
     lamps = [document(f"l{i}", f"Desk lamp {i}", 1, i) for i in range(20)]
     after = update(measurer, catalogue, lamps, 100)
-    assert ("desk", "lamp") in after.pairs
+    assert ("desk", "lamp") in after.adjacent.pairs
     assert after.digest != before.digest
 
 
@@ -126,4 +126,4 @@ def test_an_index_without_vectors_has_no_heads(tmp_path: Path) -> None:
     settings = msgspec.structs.replace(SETTINGS, embedding=None)
     measured = measure(engine(tmp_path, laptops(20), settings).snapshot(), [])
     assert measured.heads == {}
-    assert ("laptop", "7") in measured.pairs
+    assert ("laptop", "7") in measured.adjacent.pairs

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.oracle.lexicon import OracleLexicon
+from searchsvc.analysis.adjacent_words import NO_ADJACENT_WORDS, adjacent_words, fits_beside, fits_nowhere
 from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.understanding import understand
-from searchsvc.analysis.word_pairs import fits_beside, fits_nowhere, word_pairs
 
 COUNTS = {"silent": 2, "hill": 9, "sent": 40, "the": 90, "robot": 3, "rob": 30, "king": 20, "kong": 5, "potter": 3}
 COUNTS |= {"harry": 5, "peter": 30, "porter": 9, "skull": 2, "skill": 20, "laptop": 9, "bag": 9}
@@ -16,15 +16,15 @@ TITLES = [["silent", "hill"], ["the", "robot", "king"], ["kong", "skull"], ["har
 
 
 def test_neighbours_of_a_title_are_pairs() -> None:
-    assert word_pairs([["a", "b", "c"], ["b"], []]) == {("a", "b"), ("b", "c")}
+    assert adjacent_words([["a", "b", "c"], ["b"], []], LEXICON).pairs == {("a", "b"), ("b", "c")}
 
 
 def test_a_word_fits_beside_the_word_before_it_or_after_it() -> None:
-    pairs = word_pairs(TITLES)
-    assert fits_beside("", "hill", pairs, stem)("silent")
-    assert fits_beside("kong", "", pairs, stem)("skulls")
-    assert not fits_beside("hill", "", pairs, stem)("silent")
-    assert fits_beside("", "", pairs, stem) is fits_beside("kong", "", frozenset(), stem) is fits_nowhere
+    adjacent = adjacent_words(TITLES, LEXICON)
+    assert fits_beside("", "hill", adjacent, stem)("silent")
+    assert fits_beside("kong", "", adjacent, stem)("skulls")
+    assert not fits_beside("hill", "", adjacent, stem)("silent")
+    assert fits_beside("", "", adjacent, stem) is fits_beside("kong", "", NO_ADJACENT_WORDS, stem) is fits_nowhere
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_word_fits_beside_the_word_before_it_or_after_it() -> None:
     ],
 )
 def test_neighbours_in_the_query_choose_among_corrections(typed: str, meant: str, without_titles: str) -> None:
-    assert understand(typed, LEXICON, pairs=word_pairs(TITLES)).did_you_mean == meant
+    assert understand(typed, LEXICON, adjacent=adjacent_words(TITLES, LEXICON)).did_you_mean == meant
     assert understand(typed, LEXICON).did_you_mean == without_titles
 
 
@@ -62,11 +62,54 @@ def test_neighbours_in_the_query_choose_among_corrections(typed: str, meant: str
 def test_a_word_is_two_if_titles_have_them_side_by_side(typed: str, words: list[str]) -> None:
     counts = COUNTS | {"robotkin": 50, "ch": 9, "eap": 9, "tv": 9}
     lexicon = OracleLexicon(set(counts), {stem(word): n for word, n in counts.items()})
-    query = understand(typed, lexicon, pairs=word_pairs([*TITLES, ["tv", "bag"]]))
+    query = understand(typed, lexicon, adjacent=adjacent_words([*TITLES, ["tv", "bag"]], lexicon))
     assert [term.word for term in query.terms] == words
 
 
 def test_a_word_that_documents_have_stays_whatever_fits() -> None:
-    query = understand("sent hill", LEXICON, pairs=word_pairs(TITLES))
+    query = understand("sent hill", LEXICON, adjacent=adjacent_words(TITLES, LEXICON))
     assert query.did_you_mean is None
     assert [alternative.word for alternative in query.terms[0].alternatives] == ["sent"]
+
+
+OPEN = [
+    ["t", "shirt"],
+    ["t", "shirt", "red"],
+    ["kung", "fu"],
+    ["kung", "fu", "kung", "fu"],
+    ["prince", "ss"],
+    ["in", "to"],
+]
+CLOSED = {
+    "t": 2,
+    "shirt": 9,
+    "tshirt": 6,
+    "kung": 2,
+    "fu": 2,
+    "prince": 9,
+    "ss": 1,
+    "princess": 2,
+    "into": 1,
+    "kungfu": 7,
+}
+
+
+@pytest.mark.parametrize(
+    ("typed", "counts", "expected"),
+    [
+        ("tshirt", CLOSED, [["tshirt", "t shirt"]]),
+        ("tshirts", CLOSED, [["tshirts", "t shirts"]]),
+        # No document writes it as one.
+        ("tshirt", {"t": 2, "shirt": 9}, [["t"], ["shirt"]]),
+        # Documents write it as one far more often.
+        ("kungfu", CLOSED, [["kungfu"]]),
+        ("princess", CLOSED, [["princess"]]),
+        ("into", CLOSED, [["into"]]),
+    ],
+)
+def test_a_word_that_titles_also_write_as_two_finds_both(
+    typed: str, counts: dict[str, int], expected: list[list[str]]
+) -> None:
+    lexicon = OracleLexicon(set(counts), {stem(word): n for word, n in counts.items()})
+    query = understand(typed, lexicon, adjacent=adjacent_words(OPEN, lexicon))
+    assert [[alternative.word for alternative in term.alternatives] for term in query.terms] == expected
