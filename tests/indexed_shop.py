@@ -106,7 +106,7 @@ class GatedIndexes:
     about_to_adopt: set when an index is about to be adopted.
     may_adopt: it waits for this.
     may_open: an index waits for this before it is opened.
-    full: names of indexes that cannot be saved.
+    full: names of indexes that cannot be saved or compacted.
     saved: names of indexes that were saved.
     """
 
@@ -159,4 +159,6 @@ class _GatedStorage:
         self._storage.save()
 
     def compact(self) -> Engine | None:
+        if self._name in self._gate.full:
+            raise OSError("no space left on the disk")
         return self._storage.compact()

@@ -269,13 +269,13 @@ class IndexStorage(Protocol):
         ...
 
     def save(self) -> None:
-        """Store the engine's newest snapshot."""
+        """Store the engine's newest snapshot. Raises OSError if the disk takes no more; what was stored stays."""
         ...
 
     def compact(self) -> Engine | None:
         """Replace the current engine by one without deleted documents, if they are most of it.
 
-        Returns the new engine, or None if the current one stays.
+        Returns the new engine, or None if the current one stays. Raises OSError as `save` does; the current one stays.
         """
         ...
 

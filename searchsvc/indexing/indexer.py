@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Final, TypeVar
 
@@ -38,6 +39,8 @@ RETRY_S: Final = 1.0
 MAINTENANCE_TIMEOUT_S: Final = 0.5
 # Unsaved documents are read from the log again at the next start; this limits how many.
 SAVE_AFTER: Final = 1000
+# Until storing is tried again after the disk did not take it.
+STORE_RETRY_S: Final = 60.0
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -80,6 +83,7 @@ class Indexer:
         # The engines of this index are written on it. Other indexes have others, and go on whatever this one does.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"indexing-{control.name}")
         self._n_unsaved = 0
+        self._store_after = 0.0
         self._measurer: Measurer | None = None
 
     async def run(self) -> None:
@@ -100,7 +104,7 @@ class Indexer:
 
         save: save unsaved documents first. Not after an error, which may have left a batch half written.
         """
-        engine, self.engine = self.engine, None
+        engine, self.engine, self._store_after = self.engine, None, 0.0
         if engine is not None and save:
             await self.run_on_thread(partial(self._save, engine))
 
@@ -256,9 +260,11 @@ class Indexer:
         engine = self.engine
         if engine is not None:
             self._write(engine, batch)
-            compacted = self.storage.compact()
-            if compacted is not None:
-                self.engine, self._n_unsaved = compacted, 0
+            if self._may_store:
+                with self._postponed_if_full():
+                    compacted = self.storage.compact()
+                    if compacted is not None:
+                        self.engine, self._n_unsaved = compacted, 0
 
     def _write(self, engine: Engine, records: Sequence[Record]) -> None:
         """Write the records that an engine does not hold yet.
@@ -304,11 +310,25 @@ class Indexer:
         return measured
 
     def _save(self, engine: Engine) -> None:
-        if self._n_unsaved:
-            self.storage.save()
-            self._n_unsaved = 0
-            if self._measurer is not None:
-                self._measurement_files.write(self.control, self._measurer.store(engine.snapshot()))
+        if self._n_unsaved and self._may_store:
+            with self._postponed_if_full():
+                self.storage.save()
+                self._n_unsaved = 0
+                if self._measurer is not None:
+                    self._measurement_files.write(self.control, self._measurer.store(engine.snapshot()))
+
+    @property
+    def _may_store(self) -> bool:
+        return time.monotonic() >= self._store_after
+
+    @contextmanager
+    def _postponed_if_full(self) -> Iterator[None]:
+        """Go on without storing if the disk does not take it; try again after a while. The log has all that is lost."""
+        try:
+            yield
+        except OSError as error:
+            self._store_after = time.monotonic() + STORE_RETRY_S
+            log.warning("index %s cannot be stored; the next start reads it from the log: %s", self.control.name, error)
 
 
 def _decode_change(record: Record) -> Upsert | Delete | None:

@@ -94,16 +94,20 @@ class EmbeddedStorage:
         if engine is None or not engine.is_worth_compacting:
             return None
         compacted = storage.compact(engine, self._folder, self._executor)
-        self._keep(compacted)
+        try:
+            self._keep(compacted)
+        except OSError:
+            storage.drop(self._folder, compacted.generation)
+            raise
         # Another index may be built beside it.
         storage.drop(self._folder, engine.generation)
         return compacted
 
     def _keep(self, engine: EmbeddedEngine) -> None:
         """Use an engine from now on, and save it before others are deleted."""
-        self._engine = engine
         if engine.snapshot().n_documents and not storage.has_snapshot(self._folder, engine.generation):
-            self.save()
+            storage.save(engine, self._folder, self._model)
+        self._engine = engine
 
     def _open_newest(self) -> EmbeddedEngine:
         for snapshot in storage.snapshots(self._folder):

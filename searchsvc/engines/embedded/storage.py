@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 import shutil
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +45,19 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
     target = folder / "snapshots" / f"{stored.catalog_seq:020d}"
     partial = target.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    with _removed_after_failure(partial):
+        partial.mkdir(parents=True)
+        _write_snapshot(engine, stored, partial, model)
+        shutil.rmtree(target, ignore_errors=True)
+        partial.rename(target)
+    sync(target.parent)
+    for old in snapshots(folder)[MAX_SNAPSHOTS:]:
+        shutil.rmtree(old)
+    return target
+
+
+def _write_snapshot(engine: EmbeddedEngine, stored: StoredEngine, partial: Path, model: str) -> None:
+    """Write the files of a snapshot, the manifest last."""
     save_stored(stored, partial)
     if engine.vector_base is not None:
         faiss.write_index(engine.vector_base, str(partial / VECTOR_BASE))
@@ -64,12 +77,16 @@ def save(engine: EmbeddedEngine, folder: Path, model: str) -> Path:
         files={file.name: sha256(file) for file in files},
     )
     manifest.write(partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    sync(target.parent)
-    for old in snapshots(folder)[MAX_SNAPSHOTS:]:
-        shutil.rmtree(old)
-    return target
+
+
+@contextmanager
+def _removed_after_failure(path: Path) -> Iterator[None]:
+    """Remove a folder if writing it fails: what is left of it would keep a full disk full."""
+    try:
+        yield
+    except OSError:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
 
 
 def load(
@@ -106,8 +123,9 @@ def compact(engine: EmbeddedEngine, folder: Path, executor: Executor | None = No
     """
     generation = _new_generation()
     work = work_folder(folder, generation)
-    work.mkdir(parents=True)
-    engine.documents.copy(engine.live_slots().tolist(), work / DOCUMENTS)
+    with _removed_after_failure(work):
+        work.mkdir(parents=True)
+        engine.documents.copy(engine.live_slots().tolist(), work / DOCUMENTS)
     stored = compacted(engine.store())
     return EmbeddedEngine(work, engine.settings, engine.dimension, generation, stored, executor=executor)
 

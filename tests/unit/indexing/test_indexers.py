@@ -26,6 +26,23 @@ async def test_an_index_that_cannot_be_saved_does_not_keep_others_from_it(tmp_pa
     assert indexes.saved == ["zoo"]
 
 
+async def test_an_index_goes_on_while_the_disk_is_full(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    indexes = GatedIndexes(tmp_path)
+    shop = IndexedShop(tmp_path, alike, indexes=indexes)
+    await shop.configure(SETTINGS)
+    await shop.served(await shop.write("1", title="shoe"))
+    indexer = shop.indexers.indexer("shop")
+    assert indexer is not None
+    indexes.full, n_opened = {"shop"}, indexer.n_opened
+    for title in ("hat", "coat"):
+        await shop.served(await shop.write("2", title=title))
+    assert (indexer.n_opened, shop.indexers.failed) == (n_opened, {})
+    assert caplog.text.count("cannot be stored") == 1
+    indexes.full, indexes.saved = set(), []
+    await shop.indexers.close()
+    assert indexes.saved == ["shop"]
+
+
 async def test_an_index_that_was_deleted_is_not_saved(tmp_path: Path) -> None:
     indexes = GatedIndexes(tmp_path)
     shop = IndexedShop(tmp_path, alike, indexes=indexes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -67,6 +70,34 @@ def test_a_compacted_index_is_stored_before_the_old_one_is_dropped(tmp_path: Pat
     assert (snapshot.generation, snapshot.catalog_seq, snapshot.n_documents) == (compacted.generation, 13, 1)
     last = upsert(str(COMPACT_MIN + 1), "red")
     assert reading.read([reading.find(last.id) or 0]) == [msgspec.Raw(last.text)]
+
+
+@contextmanager
+def files_limited_to(n_bytes: int) -> Iterator[None]:
+    """Let this process write no more to any file, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("n_bytes", [10, 600])
+def test_a_full_disk_leaves_the_index_as_it_was(tmp_path: Path, n_bytes: int) -> None:
+    index = stored(tmp_path)
+    opened = index.open()
+    opened.apply([upsert(str(i), "red") for i in range(COMPACT_MIN + 2)], 8)
+    index.save()
+    opened.apply([Delete(str(i)) for i in range(COMPACT_MIN + 1)], 13)
+    files = sorted(tmp_path.rglob("*"))
+    for store in (index.save, index.compact):
+        with files_limited_to(n_bytes), pytest.raises(OSError, match=r"too large|written"):
+            store()
+        assert sorted(tmp_path.rglob("*")) == files
+    opened.apply([upsert("last", "blue")], 14)
+    assert index.compact() is not None
+    assert stored(tmp_path).open().snapshot().n_documents == 2
 
 
 def test_an_index_that_is_built_beside_one_that_is_compacted_stays(tmp_path: Path) -> None:
