@@ -149,9 +149,10 @@ class Documents:
                 fitting.append(document)
             else:
                 refused.append(unfit)
+        before = self._serving.current.snapshots.get(index)
         entries = await asyncio.to_thread(_entries, control, fitting)
         seq = await self._append(entries)
-        return await self._written(control, fitting, refused, seq, created)
+        return await self._written(before, control, fitting, refused, seq, created)
 
     async def patch(self, index: str, body: bytes) -> DocumentsWritten:
         """Change members of documents: every line of `body` (NDJSON) has an id, and what changes.
@@ -162,7 +163,7 @@ class Documents:
         control = self._serving.current.control.index(index)
         results = await asyncio.to_thread(_parse, body)
         refused = [result for result in results if isinstance(result, RefusedDocument)]
-        seq = 0
+        before, seq = self._serving.current.snapshots.get(index), 0
         changes = [result for result in results if isinstance(result, AcceptedDocument)]
         for batch in _batches_by_id(changes):
             written = await self._patch_batch(control, batch)
@@ -170,7 +171,7 @@ class Documents:
             refused += written.refused
         refused_lines = {document.line for document in refused}
         accepted = [change for change in changes if change.line not in refused_lines]
-        return await self._written(control, accepted, refused, seq)
+        return await self._written(before, control, accepted, refused, seq)
 
     async def patch_one(self, index: str, document_id: str, body: bytes) -> int:
         """Change members of one document; return the CATALOG sequence of the change.
@@ -259,24 +260,28 @@ class Documents:
 
     async def _written(
         self,
+        before: EngineSnapshot | None,
         control: IndexControl,
         accepted: Sequence[AcceptedDocument],
         refused: Sequence[RefusedDocument],
         catalog_seq: int,
         created: IndexSettings | None = None,
     ) -> DocumentsWritten:
-        """Return the result of writing documents. accepted: what was sent of those that were"""
-        new_members = await asyncio.to_thread(self._new_members, control.name, accepted)
+        """Return the result of writing documents.
+
+        before: the index before they were written; None if it was not served
+        accepted: what was sent of those that were accepted
+        """
+        new_members = await asyncio.to_thread(self._new_members, before, control.name, accepted)
         members = [document.members for document in accepted]
-        snapshot = self._serving.current.snapshots.get(control.name)
         read = await asyncio.to_thread(
-            texts_read, members, lambda name, dates: _holds(snapshot, Range(name, dates=dates))
+            texts_read, members, lambda name, dates: _holds(before, Range(name, dates=dates))
         )
         if created is not None:
             not_searched = await asyncio.to_thread(left_out, members, created)
         else:
             not_searched = unsearched(new_members, control.settings)
-        too_many = too_many_attributes(snapshot.n_attributes if snapshot is not None else 0, new_members)
+        too_many = too_many_attributes(before.n_attributes if before is not None else 0, new_members)
         return DocumentsWritten(
             accepted=len(accepted),
             refused=sorted(refused, key=lambda document: document.line),
@@ -290,13 +295,14 @@ class Documents:
         """Forget the members of all indexes but these."""
         self._seen_members = {name: seen for name, seen in self._seen_members.items() if name in indexes}
 
-    def _new_members(self, index: str, documents: Sequence[AcceptedDocument]) -> list[str]:
+    def _new_members(
+        self, before: EngineSnapshot | None, index: str, documents: Sequence[AcceptedDocument]
+    ) -> list[str]:
         """Return the members with words that no document of the index had, as far as is known here."""
         names = members_with_words(document.members for document in documents)
         seen = self._seen_members.setdefault(index, set())
         unseen = [name for name in names if name not in seen]
-        snapshot = self._serving.current.snapshots.get(index)
-        new = [name for name in unseen if not _holds(snapshot, Exists(name))]
+        new = [name for name in unseen if not _holds(before, Exists(name))]
         if len(seen) < MAX_SEEN_MEMBERS:
             seen.update(unseen)
         return new
