@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import threading
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -49,6 +51,10 @@ _ENGLISH: Final = (ENGLISH_CODE,)
 # Languages whose list is another's.
 _LIST_OF: Final = {"nn": "nb", "no": "nb"}
 _WITHOUT_LIST: Final = frozenset(("eo", "et", "eu", "ga", "hy", "lt", "ne", "sr", "st", "ta", "yi"))
+# A query with so many different stop words of another language is in that language, if they are at least this share of
+# its words: "la la land" and "gemini man will smith" are not.
+MIN_FOREIGN_STOP_WORDS: Final = 3
+MIN_FOREIGN_SHARE: Final = 0.4
 
 
 class Languages(msgspec.Struct, frozen=True):
@@ -65,6 +71,21 @@ class Languages(msgspec.Struct, frozen=True):
     def stop_words(self) -> frozenset[str]:
         """Folded words that a document need not have."""
         return _stop_words(self.codes or (ENGLISH_CODE,))
+
+    def are_foreign(self, words: Sequence[str]) -> bool:
+        """Return whether the folded words of a query are a sentence in a language that is none of these."""
+        if len(words) < MIN_FOREIGN_STOP_WORDS:
+            return False
+        languages_of, own = _languages_of_stop_word(), self.stop_words
+        by_language = defaultdict[str, list[str]](list)
+        for word in words:
+            for code in languages_of.get(word, ()) if word not in own else ():
+                by_language[code].append(word)
+        return any(
+            len(set(found)) >= MIN_FOREIGN_STOP_WORDS and len(found) >= MIN_FOREIGN_SHARE * len(words)
+            for code, found in by_language.items()
+            if code not in self.codes
+        )
 
     @property
     def purpose_words(self) -> frozenset[str]:
@@ -125,6 +146,16 @@ def _purpose_words(codes: tuple[str, ...]) -> frozenset[str]:
 def _purpose_stems(codes: tuple[str, ...]) -> frozenset[str]:
     languages = Languages(codes)
     return frozenset(map(languages.stem, languages.purpose_words))
+
+
+@lru_cache(maxsize=1)
+def _languages_of_stop_word() -> Mapping[str, Sequence[str]]:
+    codes = defaultdict[str, list[str]](list)
+    for code in ALGORITHMS:
+        if code not in _LIST_OF:
+            for word in _stop_words((code,)):
+                codes[word].append(code)
+    return codes
 
 
 @lru_cache(maxsize=100)

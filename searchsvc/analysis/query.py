@@ -94,6 +94,7 @@ class Query(msgspec.Struct, frozen=True):
     left_out: rules some of whose synonyms are not, because a query may have only so many
     required: phrases that each document must contain
     excluded: phrases that no document may contain
+    is_foreign: whether it is a sentence in a language that is none of the index's
     """
 
     text: str
@@ -104,6 +105,7 @@ class Query(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
     required: tuple[Phrase, ...] = ()
     excluded: tuple[Phrase, ...] = ()
+    is_foreign: bool = False
 
     @property
     def phrase_alternatives(self) -> list[PhraseAlternative]:

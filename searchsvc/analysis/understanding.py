@@ -55,6 +55,9 @@ class _Guessing(NamedTuple):
     joins: bool = True
 
 
+NO_GUESSING: Final = _Guessing(None, completes=False, splits=False, joins=False)
+
+
 class _Terms(NamedTuple):
     """The terms of a query before synonyms. corrected: its words with the misspelt ones replaced."""
 
@@ -86,7 +89,8 @@ def understand(
     analysis = analyze_query(typed.text)
     words = analysis.words[:MAX_QUERY_TERMS]
     compounds = _indexed_compounds(analysis, len(words), lexicon)
-    guessing = _guessing(words, compounds, lexicon, tolerance)
+    is_foreign = lexicon.languages.are_foreign(words)
+    guessing = NO_GUESSING if is_foreign else _guessing(words, compounds, lexicon, tolerance)
     terms, corrected = _terms(words, analysis, compounds, lexicon, guessing, typing=typing, adjacent=adjacent)
     if guessing.joins:
         terms = _with_neighbours_joined(terms, lexicon)
@@ -100,6 +104,7 @@ def understand(
         left_out=left_out,
         required=tuple(_phrase(words, stem) for phrase in typed.phrases if (words := analyze_query(phrase).words)),
         excluded=tuple(phrase for words in typed.excluded for phrase in _spellings(analyze_query(words), stem)),
+        is_foreign=is_foreign,
     )
 
 
@@ -109,7 +114,7 @@ def _guessing(
     """Return what may be guessed. tolerance: that the search asked for"""
     n_unknown = len(words) - _n_known(words, compounds, lexicon)
     if len(words) >= SENTENCE_FROM and n_unknown > 1 and n_unknown >= FOREIGN_FROM_SHARE * len(words):
-        return _Guessing(None, completes=False, splits=False, joins=False)
+        return NO_GUESSING
     return _Guessing(tolerance, splits=n_unknown <= 1)
 
 

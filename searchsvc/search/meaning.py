@@ -33,6 +33,8 @@ def has_meaning(query: Query, knows: Callable[[str], bool]) -> bool:
     n_known = sum(bool(term.alternatives) or known for term, known in zip(terms, in_model, strict=True))
     if not n_known or n_known < MIN_KNOWN_SHARE * len(terms):
         return False
+    if query.is_foreign:
+        return all(in_model)
     if len(terms) < SENTENCE_FROM or n_known == len(terms):
         return True
     return sum(in_model) >= MIN_SHARE_OF_SENTENCE * len(terms)

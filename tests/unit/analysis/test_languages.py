@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.oracle import OracleLexicon
 from events.settings import LANGUAGES, IndexSettings, SearchableField
+from searchsvc.analysis.analyzer import analyze_query
 from searchsvc.analysis.folding import fold
 from searchsvc.analysis.languages import ALGORITHMS, DEFAULT, ENGLISH_CODE, Languages
 from searchsvc.analysis.understanding import understand
@@ -95,3 +96,23 @@ def test_compounds_are_alternatives_in_languages_that_have_them() -> None:
     assert alternatives("fahrrad", "de") == {"kinderfahrrad"}
     assert alternatives("fahrrad") == set()
     assert alternatives("ski", "de") == {"ski"}
+
+
+@pytest.mark.parametrize(
+    ("query", "is_foreign"),
+    [
+        ("una historia de amor en la guerra", True),
+        ("un film avec un requin dans l'ocean", True),
+        ("ich suche einen Drucker fur das Buro", True),
+        ("la la land", False),
+        ("spider man far from home", False),
+        ("no country for old men", False),
+        ("gemini man will smith", False),
+        ("the man who will die in a war", False),
+        ("", False),
+    ],
+)
+def test_stop_words_tell_a_foreign_sentence(query: str, is_foreign: bool) -> None:
+    words = analyze_query(query).words
+    assert Languages().are_foreign(words) is is_foreign
+    assert not Languages(("en", "es", "fr", "it", "ca", "pt", "de", "ro", "nl", "sv")).are_foreign(words)

@@ -37,6 +37,9 @@ VOCABULARY = frozenset(WORDS.split())
         ("ich suche zorbo mango papaya", False),
         ("un qwrtzpsd zorbo mango papaya", False),
         ("un film zorbo mango papaya", True),
+        # Stop words of a language that the index does not have.
+        ("una historia de papaya en la mango", False),
+        ("una historia una film que historia", True),
     ],
 )
 def test_a_query_has_neighbours_if_enough_of_its_words_are_known(tmp_path: Path, query: str, expected: bool) -> None:
