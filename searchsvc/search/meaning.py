@@ -22,19 +22,18 @@ MIN_SHARE_OF_SENTENCE: Final = 0.75
 
 
 def has_meaning(query: Query, knows: Callable[[str], bool]) -> bool:
-    """Return whether enough of a query's words are known, and not all of them are numbers: those are meant exactly.
+    """Return whether enough of a query's words are known, in a language of the index, and not all of them are numbers:
+    those are meant exactly.
 
     knows: whether a word is in the model's vocabulary
     """
     terms = [term for term in query.terms if not term.optional]
-    if all(any(map(str.isdigit, term.word)) for term in terms):
+    if query.is_foreign or all(any(map(str.isdigit, term.word)) for term in terms):
         return False
     in_model = [_is_in_model(term, knows) for term in terms]
     n_known = sum(bool(term.alternatives) or known for term, known in zip(terms, in_model, strict=True))
     if not n_known or n_known < MIN_KNOWN_SHARE * len(terms):
         return False
-    if query.is_foreign:
-        return all(in_model)
     if len(terms) < SENTENCE_FROM or n_known == len(terms):
         return True
     return sum(in_model) >= MIN_SHARE_OF_SENTENCE * len(terms)

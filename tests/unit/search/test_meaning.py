@@ -40,6 +40,7 @@ VOCABULARY = frozenset(WORDS.split())
         # Stop words of a language that the index does not have.
         ("una historia de papaya en la mango", False),
         ("una historia una film que historia", True),
+        ("la historia una en que historia", False),
     ],
 )
 def test_a_query_has_neighbours_if_enough_of_its_words_are_known(tmp_path: Path, query: str, expected: bool) -> None:
