@@ -150,7 +150,12 @@ class _GatedStorage:
     def adopt(self, engine: Engine) -> None:
         self._gate.about_to_adopt.set()
         assert self._gate.may_adopt.wait(TIMEOUT_S)
+        if self._name in self._gate.full:
+            raise OSError("no space left on the disk")
         self._storage.adopt(engine)
+
+    def discard(self, engine: Engine) -> None:
+        self._storage.discard(engine)
 
     def save(self) -> None:
         if self._name in self._gate.full:

@@ -265,7 +265,14 @@ class IndexStorage(Protocol):
         ...
 
     def adopt(self, engine: Engine) -> None:
-        """Make an engine with all documents the current one. Raises Corrupt if it lacks documents."""
+        """Make an engine with all documents the current one.
+
+        Raises Corrupt if it lacks documents, and OSError if the disk takes no more: the next start does not find it.
+        """
+        ...
+
+    def discard(self, engine: Engine) -> None:
+        """Delete what an engine wrote that will not be adopted, unless a later start can go on with it."""
         ...
 
     def save(self) -> None:

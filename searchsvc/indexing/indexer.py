@@ -200,7 +200,8 @@ class Indexer:
                 if was_saved:
                     await self.serve_snapshot()  # an older state is better than nothing while the log is away
                 await asyncio.sleep(RETRY_S)
-        await self.run_on_thread(partial(self.storage.adopt, engine))
+        with self._storing():
+            await self.run_on_thread(partial(self.storage.adopt, engine))
         await self.serve_snapshot()
         return engine
 
@@ -247,10 +248,11 @@ class Indexer:
             return
         if engine.is_lost:
             raise Unavailable(f"the stored index {self.control.name} is gone; rebuilding it from the log")
-        if self._n_unsaved >= SAVE_AFTER or engine.needs_maintenance:
+        is_save_due = self._n_unsaved >= SAVE_AFTER and self._may_store
+        if is_save_due or engine.needs_maintenance:
             done = await self._retry_while_away(partial(engine.maintain, MAINTENANCE_TIMEOUT_S))
             await self.serve_snapshot()
-            if done and self._n_unsaved >= SAVE_AFTER:
+            if done and is_save_due:
                 await self.run_on_thread(partial(self._save, engine))
                 await self.run_on_thread(malloc.trim)
         if self._measurer is not None and self._measurer.is_behind(engine.snapshot()):
@@ -261,7 +263,7 @@ class Indexer:
         if engine is not None:
             self._write(engine, batch)
             if self._may_store:
-                with self._postponed_if_full():
+                with self._storing():
                     compacted = self.storage.compact()
                     if compacted is not None:
                         self.engine, self._n_unsaved = compacted, 0
@@ -311,7 +313,7 @@ class Indexer:
 
     def _save(self, engine: Engine) -> None:
         if self._n_unsaved and self._may_store:
-            with self._postponed_if_full():
+            with self._storing():
                 self.storage.save()
                 self._n_unsaved = 0
                 if self._measurer is not None:
@@ -322,8 +324,8 @@ class Indexer:
         return time.monotonic() >= self._store_after
 
     @contextmanager
-    def _postponed_if_full(self) -> Iterator[None]:
-        """Go on without storing if the disk does not take it; try again after a while. The log has all that is lost."""
+    def _storing(self) -> Iterator[None]:
+        """Go on if the disk takes no more: the log has the documents. Storing is tried again `STORE_RETRY_S` later."""
         try:
             yield
         except OSError as error:

@@ -92,7 +92,7 @@ class Indexers:
                     self._start(control)
             self._begin_step("deleting what indexes left behind")
             in_use = list(controls.values())
-            for leftovers in (self._indexes, self._measurement_files):
+            for leftovers in (self._measurement_files, self._indexes):
                 await asyncio.get_running_loop().run_in_executor(self._thread, leftovers.drop_others, in_use)
         except SearchsvcError as error:
             # A cluster refuses it while it takes a snapshot, for instance.
@@ -218,7 +218,7 @@ class Indexers:
         try:
             await running.indexer.close(save=save)
         except Exception:
-            # A full disk, for instance. The other indexes must be stopped and started all the same.
+            # An engine may raise anything. The other indexes must be stopped and started all the same.
             log.exception("index %s could not be saved; the next start reads it from the log", name)
         running.indexer.end_thread()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -54,11 +55,12 @@ class MeasurementFiles:
             log.warning("the measurements of index %s cannot be stored: %s", control.name, error)
 
     def drop_others(self, controls: Collection[IndexControl]) -> None:
-        """Delete the files of every index that is not listed."""
+        """Delete the files of every index that is not listed, as far as the disk allows it."""
         files = {self._file(control) for control in controls}
         for file in self._folder.glob(f"*{SUFFIX}*"):
             if file.with_suffix(SUFFIX) not in files:
-                file.unlink(missing_ok=True)
+                with suppress(OSError):
+                    file.unlink()
 
     def _file(self, control: IndexControl) -> Path:
         return self._folder / f"{control.name}-{control.created_seq}{SUFFIX}"

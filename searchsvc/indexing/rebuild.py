@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Literal
 
 import msgspec
@@ -148,6 +149,7 @@ class Rebuild:
         """Do all steps. Raises the error of the step that failed, after noting it in `status`."""
         status = self.status
         log.warning("index %s: rebuilding beside %s (%s)", status.index, status.before, status.trigger)
+        engine: Engine | None = None
         try:
             engine = await self._open_new()
             await self._read_catalog(engine)
@@ -157,6 +159,8 @@ class Rebuild:
             if status.phase != "done":
                 cancelled = isinstance(error, asyncio.CancelledError)
                 status.error = "stopped before it was done" if cancelled else str(error) or type(error).__name__
+                if engine is not None:
+                    await self._indexer.run_on_thread(partial(self._storage.discard, engine))
                 self._enter("failed")
                 log.warning("index %s: rebuild failed, %s stays: %s", status.index, status.before, status.error)
             raise

@@ -21,8 +21,12 @@ def open_private(path: Path) -> BinaryIO:
 def replace_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, whole or not at all, and have it on disk. Blocks."""
     partial = path.with_name(f"{path.name}.partial")
-    with open_private(partial) as output:
-        output.write(content)
-    sync(partial)
-    partial.rename(path)
+    try:
+        with open_private(partial) as output:
+            output.write(content)
+        sync(partial)
+        partial.rename(path)
+    except OSError:
+        partial.unlink(missing_ok=True)  # what is left of it would keep a full disk full
+        raise
     sync(path.parent)

@@ -70,6 +70,8 @@ class EmbeddedStorage:
         self._engine: EmbeddedEngine | None = None
 
     def open(self) -> EmbeddedEngine:
+        if self._engine is not None:
+            self.discard(self._engine)
         self._engine = engine = self._open_newest()
         return engine
 
@@ -82,8 +84,14 @@ class EmbeddedStorage:
     def adopt(self, engine: Engine) -> None:
         if not isinstance(engine, EmbeddedEngine):
             raise TypeError(f"{type(engine).__name__} is not an embedded engine")
-        self._keep(engine)
+        self._engine = engine
+        self._save_new(engine)
         storage.drop_others(self._folder, engine.generation)
+
+    def discard(self, engine: Engine) -> None:
+        generation = engine.snapshot().generation
+        if not storage.has_snapshot(self._folder, generation):
+            storage.drop(self._folder, generation)
 
     def save(self) -> None:
         if self._engine is not None:
@@ -95,19 +103,19 @@ class EmbeddedStorage:
             return None
         compacted = storage.compact(engine, self._folder, self._executor)
         try:
-            self._keep(compacted)
+            self._save_new(compacted)
         except OSError:
             storage.drop(self._folder, compacted.generation)
             raise
+        self._engine = compacted
         # Another index may be built beside it.
         storage.drop(self._folder, engine.generation)
         return compacted
 
-    def _keep(self, engine: EmbeddedEngine) -> None:
-        """Use an engine from now on, and save it before others are deleted."""
+    def _save_new(self, engine: EmbeddedEngine) -> None:
+        """Save an engine of which nothing is stored, before others are deleted. Raises OSError."""
         if engine.snapshot().n_documents and not storage.has_snapshot(self._folder, engine.generation):
             storage.save(engine, self._folder, self._model)
-        self._engine = engine
 
     def _open_newest(self) -> EmbeddedEngine:
         for snapshot in storage.snapshots(self._folder):

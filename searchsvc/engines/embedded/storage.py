@@ -60,7 +60,8 @@ def _write_snapshot(engine: EmbeddedEngine, stored: StoredEngine, partial: Path,
     """Write the files of a snapshot, the manifest last."""
     save_stored(stored, partial)
     if engine.vector_base is not None:
-        faiss.write_index(engine.vector_base, str(partial / VECTOR_BASE))
+        # FAISS itself would leave a file out of which the disk took only a part, and say nothing.
+        (partial / VECTOR_BASE).write_bytes(faiss.serialize_index(engine.vector_base).data)
     engine.documents.sync()
     files = sorted(partial.iterdir())
     for file in files:

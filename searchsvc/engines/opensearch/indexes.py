@@ -143,6 +143,9 @@ class OpenSearchStorage:
             actions += [{"add": {"index": target, "alias": alias}}] if target is not None else []
         self._node.call("POST", "/_aliases", msgspec.Raw, {"actions": actions})
 
+    def discard(self, engine: Engine) -> None:
+        """Do nothing: what was begun is continued, or dropped when another index is adopted."""
+
     def save(self) -> None:
         """Do nothing: the node stores each write."""
 

@@ -11,6 +11,7 @@ from events.log import Entry
 from events.streams import catalog_subject
 from tests.factories import alike
 from tests.indexed_shop import SETTINGS, TIMEOUT_S, GatedIndexes, IndexedShop
+from tests.waiting import wait_for_async
 
 pytestmark = pytest.mark.anyio
 
@@ -41,6 +42,34 @@ async def test_an_index_goes_on_while_the_disk_is_full(tmp_path: Path, caplog: p
     indexes.full, indexes.saved = set(), []
     await shop.indexers.close()
     assert indexes.saved == ["shop"]
+
+
+async def test_an_index_is_served_although_the_disk_does_not_take_it(tmp_path: Path) -> None:
+    indexes = GatedIndexes(tmp_path)
+    indexes.full = {"shop"}
+    shop = IndexedShop(tmp_path, alike, indexes=indexes)
+    await shop.configure(SETTINGS)
+    snapshot = await shop.served(await shop.write("1", title="shoe"))
+    assert (snapshot.n_documents, shop.indexers.failed) == (1, {})
+    indexes.full = set()
+    await shop.indexers.close()
+    assert len(list(tmp_path.glob("indexes/*/snapshots/*"))) == 1
+
+
+async def test_a_rebuild_that_the_disk_does_not_take_leaves_nothing(tmp_path: Path) -> None:
+    indexes = GatedIndexes(tmp_path)
+    shop = IndexedShop(tmp_path, alike, indexes=indexes)
+    await shop.configure(SETTINGS)
+    seq = await shop.write("1", title="shoe")
+    before = (await shop.served(seq)).generation
+    indexes.full = {"shop"}
+    shop.indexers.rebuild("shop")
+    status = await shop.rebuilt()
+    assert (status.phase, status.error) == ("failed", "no space left on the disk")
+    await wait_for_async(lambda: len(list(tmp_path.glob("indexes/*/work-*"))) == 1, "the new index to be deleted")
+    assert list(tmp_path.glob(f"indexes/*/work-{before}"))
+    indexes.full = set()
+    await shop.indexers.close()
 
 
 async def test_an_index_that_was_deleted_is_not_saved(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_large_base_is_partitioned_and_vectors_added_since_are_found(tmp_path:
         for share in (1.0, 0.6, 0.2, 0.1, 0.01):
             check(view, end, share)
     # A base that was written and mapped, and one that is built after it with the same centroids.
-    faiss.write_index(vectors.base, str(tmp_path / storage.VECTOR_BASE))
+    (tmp_path / storage.VECTOR_BASE).write_bytes(faiss.serialize_index(vectors.base).data)
     again = VectorIndex(DIMENSION, vectors.store(), storage.vector_base(tmp_path))
     check(again.view(), PARTITION_FROM + MAX_EXHAUSTIVE_ROWS + 100)
     again.extend(rows[PARTITION_FROM + MAX_EXHAUSTIVE_ROWS + 100 :])

@@ -72,6 +72,10 @@ def test_a_compacted_index_is_stored_before_the_old_one_is_dropped(tmp_path: Pat
     assert reading.read([reading.find(last.id) or 0]) == [msgspec.Raw(last.text)]
 
 
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 @contextmanager
 def files_limited_to(n_bytes: int) -> Iterator[None]:
     """Let this process write no more to any file, as on a full disk."""
@@ -90,14 +94,37 @@ def test_a_full_disk_leaves_the_index_as_it_was(tmp_path: Path, n_bytes: int) ->
     opened.apply([upsert(str(i), "red") for i in range(COMPACT_MIN + 2)], 8)
     index.save()
     opened.apply([Delete(str(i)) for i in range(COMPACT_MIN + 1)], 13)
-    files = sorted(tmp_path.rglob("*"))
+    before = contents(tmp_path)
     for store in (index.save, index.compact):
         with files_limited_to(n_bytes), pytest.raises(OSError, match=r"too large|written"):
             store()
-        assert sorted(tmp_path.rglob("*")) == files
+        assert contents(tmp_path) == before
     opened.apply([upsert("last", "blue")], 14)
     assert index.compact() is not None
     assert stored(tmp_path).open().snapshot().n_documents == 2
+
+
+def test_what_was_built_in_vain_is_deleted_and_what_is_stored_stays(tmp_path: Path) -> None:
+    index = stored(tmp_path)
+    opened = index.open()
+    opened.apply([upsert("1", "red")], 1)
+    index.save()
+    before = contents(tmp_path)
+    rebuilt = index.create()
+    rebuilt.apply([upsert("1", "blue")], 2)
+    with files_limited_to(10), pytest.raises(OSError, match=r"too large|written"):
+        index.adopt(rebuilt)
+    index.discard(rebuilt)
+    index.discard(opened)
+    assert contents(tmp_path) == before
+    assert index.open().snapshot().n_documents == 1
+
+
+def test_an_index_that_is_opened_again_leaves_one_folder(tmp_path: Path) -> None:
+    index = stored(tmp_path)
+    for seq in (1, 2):
+        index.open().apply([upsert("1", "red")], seq)
+    assert len(list(tmp_path.glob("work-*"))) == 1
 
 
 def test_an_index_that_is_built_beside_one_that_is_compacted_stays(tmp_path: Path) -> None:
