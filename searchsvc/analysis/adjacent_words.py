@@ -12,12 +12,12 @@ import msgspec
 
 from searchsvc.analysis.lexicon import Lexicon
 
-# A word is also written as two if so many titles write it so, and as many as this share of the documents that write it
-# as one. One title with "prince ss" says nothing about princess.
+# A word is also written as two if at least so many titles write it so, and at least this share of the number of
+# documents that write it as one. One title with "prince ss" says nothing about princess.
 MIN_OPEN_TITLES: Final = 2
 MIN_OPEN_SHARE: Final = 1 / 3
 
-# Whether titles have a word beside one of its neighbours in the query.
+# Whether titles have a word beside one of its adjacent words in the query.
 Fits = Callable[[str], bool]
 
 
@@ -35,26 +35,35 @@ class AdjacentWords(msgspec.Struct, frozen=True):
 NO_ADJACENT_WORDS: Final = AdjacentWords()
 
 
-def adjacent_words(titles: Sequence[Sequence[str]], lexicon: Lexicon) -> AdjacentWords:
-    """Return the words that stand side by side in titles. titles: stems of the words of each"""
+def adjacent_words(titles: Sequence[Sequence[str]], lexicon: Lexicon, share_read: float = 1.0) -> AdjacentWords:
+    """Return the words that stand side by side in titles.
+
+    titles: stems of the words of each
+    share_read: share of the index's documents whose titles these are
+    """
     counts = Counter(pair for title in titles for pair in set(pairwise(title)))
     stop_words = {lexicon.languages.stem(word) for word in lexicon.languages.stop_words}
-    compounds = {
-        first + second: len(first)
-        for (first, second), n in counts.items()
-        if n >= MIN_OPEN_TITLES and first.isalpha() and second.isalpha() and stop_words.isdisjoint((first, second))
-        if _is_written_as_one(first, second, n, lexicon)
-    }
+    open_pairs = [
+        (n, pair)
+        for pair, n in counts.items()
+        if n >= MIN_OPEN_TITLES and "".join(pair).isalpha() and stop_words.isdisjoint(pair)
+        if _is_also_one_word(*pair, n, share_read, lexicon)
+    ]
+    # Of two that make the same word, the one that more titles have comes last and stays.
+    compounds = {first + second: len(first) for _, (first, second) in sorted(open_pairs)}
     return AdjacentWords(frozenset(counts), compounds)
 
 
-def _is_written_as_one(first: str, second: str, n_open: int, lexicon: Lexicon) -> bool:
-    """Whether documents write two words as one now and then; also if people do who type a letter before a word.
+def _is_also_one_word(first: str, second: str, n_open: int, share_read: float, lexicon: Lexicon) -> bool:
+    """Whether two words are written as one at times: by documents, or by people if the first is a letter.
+
+    A letter that is doubled is a slip: ccable is no c cable.
 
     n_open: titles that have the two
     """
     n_closed = lexicon.count(first + second)
-    return n_open >= MIN_OPEN_SHARE * n_closed and (n_closed > 0 or len(first) == 1)
+    is_letter = len(first) == 1 and not second.startswith(first)
+    return n_open >= MIN_OPEN_SHARE * share_read * n_closed and (n_closed > 0 or is_letter)
 
 
 def fits_nowhere(word: str) -> bool:
@@ -63,7 +72,7 @@ def fits_nowhere(word: str) -> bool:
 
 
 def fits_beside(before: str, after: str, adjacent: AdjacentWords, stem: Callable[[str], str]) -> Fits:
-    """Return what tells whether a word fits between two words of a query. before, after: stems of these; '' for none"""
+    """Return a function: does a word fit between two words of a query? before, after: their stems; '' for none"""
     pairs = adjacent.pairs
     if not pairs or not (before or after):
         return fits_nowhere

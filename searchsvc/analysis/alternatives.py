@@ -59,7 +59,7 @@ def alternatives_of(
     is_last: whether it is the last word of the query; an unknown one is then completed
     typing: whether it may be unfinished even if the index contains it
     tolerance: how far it may be misspelt; None if it may not
-    fits: whether a word fits beside its neighbours in the query
+    fits: whether a word fits between its adjacent words in the query
     """
     alternatives: list[Alternative] = []
     count = lexicon.count(lexicon.languages.stem(word))
@@ -100,9 +100,9 @@ def more_frequent(word: str, lexicon: Lexicon, tolerance: Tolerance) -> str:
 def _corrections(word: str, lexicon: Lexicon, tolerance: Tolerance, fits: Fits) -> list[Alternative]:
     """Return what a word that no document contains may be a misspelling of, likeliest first.
 
-    A word that titles have beside a neighbour in the query is likeliest, also with one error more: sient hill is Silent
-    Hill. Of others no error is as common as one letter for two, or two for one: poter is Potter rather than Peter, whom
-    more documents have.
+    A word that titles have beside an adjacent word of the query is likeliest, also with one error more: sient hill is
+    Silent Hill. Of others no error is as common as one letter for two, or two for one: poter is Potter rather than
+    Peter, whom more documents have.
     """
     similar = [c for c in lexicon.similar(word, tolerance.allowed_edits(word)) if c.word.isalpha()]
     fitting = {candidate.word for candidate in similar if fits(candidate.word)}

@@ -20,13 +20,15 @@ from searchsvc.analysis.numbers import Number
 from searchsvc.analysis.query_syntax import read_query
 from searchsvc.analysis.spacing import spaced
 from searchsvc.analysis.tokens import MAX_WORD_CHARS, Token, tokens
-from searchsvc.analysis.units import DEGREE, POWERS, UNITS, measure
+from searchsvc.analysis.units import DEGREE, POWERS, UNITS, measure_of
 
 MAX_QUERY_KEY_CHARS: Final = 100
 MAX_COMPOUND_CHARS: Final = 32
 # A chain of more parts is an address, a date or a path: users do not type it as one word.
 MAX_COMPOUND_PARTS: Final = 4
 HYPHENS: Final = "-\u2010\u2011\u2012\u2013\u2212\ufe63\uff0d"
+# What may stand before a minus in a piece of text without spaces; behind anything else it is a hyphen.
+BEFORE_MINUS: Final = "([{/:~<>=≤≥±,;.…\"'“‘«"
 # The last two stand within Hebrew words.
 CONNECTORS: Final = f"{HYPHENS}./'’_&+\u05f3\u05f4"
 # Of digits that a space parts.
@@ -121,7 +123,7 @@ def analyze(text: str) -> Analysis:
                     # Of 1 500 ml, the unit belongs to 1500.
                     number, start = Number(thousands[0].text, thousands[0].text), before_start
         if its_compounds:
-            compounds += [Compound(begin + n, end + n, of, measure) for begin, end, of, measure in its_compounds]
+            compounds += [Compound(begin + n, end + n, of, is_measure) for begin, end, of, is_measure in its_compounds]
         words += its_words
         before, before_start, before_dimension = number, start, dimension
     return Analysis(words, compounds)
@@ -231,7 +233,7 @@ def _across(number: Number, dimension: tuple[str, int] | None, unit: str, place:
     compounds = [measure._replace(end=place.end) for measure in measures]
     if measures and dimension is not None:
         sizes, n_words = dimension
-        compounds += _of_words(measure(sizes, unit), place.unit - n_words, place.end)
+        compounds += _of_words(measure_of(sizes, unit), place.unit - n_words, place.end)
     return compounds
 
 
@@ -274,8 +276,8 @@ def _chains(text: str) -> Iterator[Chain]:
 
 
 def _has_minus(text: str, start: int) -> bool:
-    """Whether a minus stands before a number, and not a hyphen between it and something else. start: of the number"""
-    return start > 0 and text[start - 1] in HYPHENS and not (start > 1 and text[start - 2].isalnum())
+    """Whether a minus stands before a number, and not a hyphen, as in 2°-8°C. start: of the number"""
+    return start > 0 and text[start - 1] in HYPHENS and (start == 1 or text[start - 2] in BEFORE_MINUS)
 
 
 def _also(number: Number) -> list[str]:
@@ -297,7 +299,7 @@ def _measure(number: Number, unit: str, between: str, start: int, position: int)
     if unit not in UNITS or between.strip(f"{HYPHENS} {FILLER}"):
         return []
     values = [number.value, number.also] if number.also else [number.value]
-    texts = (measure(value, unit, is_negative=number.is_negative) for value in values)
+    texts = (measure_of(value, unit, is_negative=number.is_negative) for value in values)
     return [Compound(start, position + 1, text, is_measure=True) for text in texts]
 
 
@@ -317,7 +319,7 @@ def _whole(run: Run) -> str:
     """Return a run as one word."""
     if _is_measure(run):
         assert run[0].number is not None
-        return measure(run[0].number.value, run[1].unit, is_negative=run[0].number.is_negative)
+        return measure_of(run[0].number.value, run[1].unit, is_negative=run[0].number.is_negative)
     return "".join(token.word for token in run)
 
 

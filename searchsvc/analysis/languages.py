@@ -72,19 +72,21 @@ class Languages(msgspec.Struct, frozen=True):
         """Folded words that a document need not have."""
         return _stop_words(self.codes or (ENGLISH_CODE,))
 
-    def are_foreign(self, words: Sequence[str]) -> bool:
-        """Return whether the folded words of a query are a sentence in a language that is none of these."""
-        if len(words) < MIN_FOREIGN_STOP_WORDS:
+    def is_foreign_sentence(self, words: Sequence[str]) -> bool:
+        """Return whether the folded words of a query are a sentence in a language that is none of these.
+
+        Of a language without a list of stop words no sentence can be told from others, so then none is foreign.
+        """
+        if len(words) < MIN_FOREIGN_STOP_WORDS or not _WITHOUT_LIST.isdisjoint(self.codes):
             return False
-        languages_of, own = _languages_of_stop_word(), self.stop_words
-        by_language = defaultdict[str, list[str]](list)
+        codes_of_word, own = _codes_of_stop_words(), self.stop_words
+        by_code = defaultdict[str, list[str]](list)
         for word in words:
-            for code in languages_of.get(word, ()) if word not in own else ():
-                by_language[code].append(word)
+            for code in codes_of_word.get(word, ()) if word not in own else ():
+                by_code[code].append(word)
         return any(
-            len(set(found)) >= MIN_FOREIGN_STOP_WORDS and len(found) >= MIN_FOREIGN_SHARE * len(words)
-            for code, found in by_language.items()
-            if code not in self.codes
+            len(set(stop_words)) >= MIN_FOREIGN_STOP_WORDS and len(stop_words) >= MIN_FOREIGN_SHARE * len(words)
+            for stop_words in by_code.values()
         )
 
     @property
@@ -149,7 +151,8 @@ def _purpose_stems(codes: tuple[str, ...]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1)
-def _languages_of_stop_word() -> Mapping[str, Sequence[str]]:
+def _codes_of_stop_words() -> Mapping[str, Sequence[str]]:
+    """Return the languages that have each stop word, besides English."""
     codes = defaultdict[str, list[str]](list)
     for code in ALGORITHMS:
         if code not in _LIST_OF:

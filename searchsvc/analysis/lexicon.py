@@ -63,7 +63,7 @@ class Lexicon(Protocol):
     def similar(self, word: str, max_edits: int) -> list[SimilarWord]:
         """Return the words within an edit distance, nearest first.
 
-        An edit is an insertion, deletion, substitution or swap of neighbours.
+        An edit is an insertion, deletion, substitution or swap of adjacent letters.
         """
         ...
 

@@ -109,7 +109,7 @@ class Query(msgspec.Struct, frozen=True):
 
     @property
     def phrase_alternatives(self) -> list[PhraseAlternative]:
-        """The phrases among the alternatives, each once for neighbouring terms that it stands for."""
+        """The phrases among the alternatives, each once for adjacent terms that it stands for."""
         found: list[PhraseAlternative] = []
         for position, term in enumerate(self.terms):
             for alternative in term.alternatives:

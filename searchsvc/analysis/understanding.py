@@ -3,12 +3,13 @@
 read signs: "phrases" and -excluded words
 ->  split into words; a compound that documents contain is one term
 ->  each word: itself, what it is the beginning or a misspelling of, and the two words it is made of
-->  neighbours written as one word  ->  synonyms  ->  stop words
+->  adjacent words written as one  ->  synonyms  ->  stop words
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import msgspec
@@ -29,7 +30,10 @@ MAX_MODEL_LETTERS: Final = 3
 # From so many words on, a query is a sentence. One in which two or more words are unknown, and at least this share of
 # all, is in another language: nothing in it is guessed.
 SENTENCE_FROM: Final = 4
-FOREIGN_FROM_SHARE: Final = 0.25
+UNKNOWN_FROM_SHARE: Final = 0.25
+# A sentence of another language is a name that the catalogue has if titles have at least this share of its words side
+# by side as it has them: la vie est belle eau de parfum.
+MIN_TITLE_SHARE: Final = 0.5
 JOINED_WEIGHT: Final = 0.9
 SYNONYM_WEIGHT: Final = 0.9
 # Words that synonyms may add to the terms of a query, each for each term that it stands for: the engine looks them all
@@ -89,11 +93,11 @@ def understand(
     analysis = analyze_query(typed.text)
     words = analysis.words[:MAX_QUERY_TERMS]
     compounds = _indexed_compounds(analysis, len(words), lexicon)
-    is_foreign = lexicon.languages.are_foreign(words)
+    is_foreign = lexicon.languages.is_foreign_sentence(words) and not _is_in_titles(words, adjacent, stem)
     guessing = NO_GUESSING if is_foreign else _guessing(words, compounds, lexicon, tolerance)
     terms, corrected = _terms(words, analysis, compounds, lexicon, guessing, typing=typing, adjacent=adjacent)
     if guessing.joins:
-        terms = _with_neighbours_joined(terms, lexicon)
+        terms = _with_adjacent_joined(terms, lexicon)
     terms, rule_ids, left_out = _with_synonyms(terms[:MAX_QUERY_TERMS], synonyms, lexicon)
     return Query(
         text=typed.text,
@@ -108,12 +112,18 @@ def understand(
     )
 
 
+def _is_in_titles(words: Sequence[str], adjacent: AdjacentWords, stem: Stem) -> bool:
+    """Whether titles have most of the words side by side, in order."""
+    pairs = list(pairwise(map(stem, words)))
+    return sum(pair in adjacent.pairs for pair in pairs) >= MIN_TITLE_SHARE * len(pairs)
+
+
 def _guessing(
     words: Sequence[str], compounds: dict[int, Compound], lexicon: Lexicon, tolerance: Tolerance | None
 ) -> _Guessing:
     """Return what may be guessed. tolerance: that the search asked for"""
     n_unknown = len(words) - _n_known(words, compounds, lexicon)
-    if len(words) >= SENTENCE_FROM and n_unknown > 1 and n_unknown >= FOREIGN_FROM_SHARE * len(words):
+    if len(words) >= SENTENCE_FROM and n_unknown > 1 and n_unknown >= UNKNOWN_FROM_SHARE * len(words):
         return NO_GUESSING
     return _Guessing(tolerance, splits=n_unknown <= 1)
 
@@ -271,8 +281,8 @@ def _split(word: str, lexicon: Lexicon, adjacent: AdjacentWords, *, only_pairs: 
     return best
 
 
-def _with_neighbours_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[QueryTerm]:
-    """Let two neighbours written as one word stand for each of them: `note book` also finds notebook.
+def _with_adjacent_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[QueryTerm]:
+    """Let two adjacent words written as one stand for each of them: `note book` also finds notebook.
 
     It is left out if it is rarer than both of them: `de terror con fantasmas` asks for no Terrorcon.
     """
@@ -282,8 +292,8 @@ def _with_neighbours_joined(terms: list[QueryTerm], lexicon: Lexicon) -> list[Qu
         count = _count(text, lexicon)
         if count and count >= min(_count(word, lexicon) for word in both):
             joined = Alternative(lexicon.languages.stem(text), text, JOINED_WEIGHT, "compound")
-            for neighbour in (position, position + 1):
-                terms[neighbour] = _added(terms[neighbour], joined)
+            for place in (position, position + 1):
+                terms[place] = _added(terms[place], joined)
     return terms
 
 

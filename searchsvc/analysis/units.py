@@ -45,12 +45,6 @@ UNITS: Final = (
 )
 
 
-def measure(number: str, unit: str, *, is_negative: bool = False) -> str:
-    """Return a number and its unit as one word, the unit in its usual spelling. is_negative: whether it has a minus"""
-    name = _NAMES.get(unit, unit)
-    return ("-" if is_negative and name in _TEMPERATURES else "") + number + name
-
-
 # By quantity, how many of its smallest unit each unit is.
 _QUANTITIES: Final[Sequence[Mapping[str, int]]] = (
     {"kb": 1, "mb": 10**3, "gb": 10**6, "tb": 10**9},
@@ -70,10 +64,16 @@ _MEASURE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([a-z]+)")
 _MAX_DECIMALS: Final = 3
 
 
+def measure_of(number: str, unit: str, *, is_negative: bool = False) -> str:
+    """Return a number and its unit as one word, the unit in its usual spelling. is_negative: whether it has a minus"""
+    name = _NAMES.get(unit, unit)
+    return ("-" if is_negative and name in _TEMPERATURES else "") + number + name
+
+
 def in_other_units(text: str) -> list[str]:
     """Return what a number with its unit is in other units, also in unusual ones: 1tb is 1000gb and 1024gb.
 
-    text: as `measure` returns it; anything else has no other units
+    text: as `measure_of` returns it; anything else has no other units
     """
     match = _MEASURE.fullmatch(text)
     if match is None:

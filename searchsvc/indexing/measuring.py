@@ -16,14 +16,14 @@ from searchsvc.indexing.neighbour_cut import measure_cut
 from searchsvc.state.serving_state import Measurements
 from tuning.arrays import FloatArray
 
-# Measure again when so many documents have changed, as a share of those that were there.
+# Measure again when more than this share of the documents has changed since the last measurement.
 CHANGED_SHARE: Final = 0.5
-# The same for titles while no documents arrive: they take longer to read than the cut does, and change less.
+# The same for titles while no documents arrive. The cut is then measured after every change.
 QUIET_CHANGED_SHARE: Final = 0.02
-# Documents whose titles are read: a larger catalogue says the same of its frequent words.
+# At most so many titles are read. A larger catalogue would say the same of its frequent words.
 N_TITLES: Final = 20_000
-# Of what is measured, and how. What was stored by another version is measured again.
-VERSION: Final = 1
+# Raise it when something else is measured, or in another way: measurements of another version are made again.
+VERSION: Final = 2
 
 
 class IndexAge(msgspec.Struct, frozen=True):
@@ -142,11 +142,13 @@ def measure(snapshot: EngineSnapshot, probes: Sequence[FloatArray]) -> Measureme
 
 def _digest(value: Measurements) -> str:
     """Return a digest that is the same for the same measurements, also after another start."""
-    parts = [str(value.neighbour_cut)]
-    parts += (f"{word}\x1f{head}" for word in sorted(value.heads) for head in sorted(value.heads[word]))
-    parts += ("\x1f".join(pair) for pair in sorted(value.adjacent.pairs))
-    parts += (f"{word}\x1f{cut}" for word, cut in sorted(value.adjacent.open_compounds.items()))
-    return hashlib.blake2b("\x1e".join(parts).encode(), digest_size=8).hexdigest()
+    parts = (
+        value.neighbour_cut,
+        sorted((word, sorted(heads)) for word, heads in value.heads.items()),
+        sorted(value.adjacent.pairs),
+        sorted(value.adjacent.open_compounds.items()),
+    )
+    return hashlib.blake2b(msgspec.json.encode(parts), digest_size=8).hexdigest()
 
 
 def _with_titles(before: Measurements, snapshot: EngineSnapshot) -> Measurements:
@@ -154,5 +156,7 @@ def _with_titles(before: Measurements, snapshot: EngineSnapshot) -> Measurements
     reading = snapshot.reading()
     slots = reading.sample(N_TITLES)
     titles = reading.titles(slots)
-    heads, adjacent = find_heads(titles, reading.vectors(slots)), adjacent_words(titles, snapshot.lexicon)
+    share_read = len(slots) / max(snapshot.n_documents, 1)
+    heads = find_heads(titles, reading.vectors(slots))
+    adjacent = adjacent_words(titles, snapshot.lexicon, share_read)
     return msgspec.structs.replace(before, heads=heads, adjacent=adjacent)

@@ -15,7 +15,7 @@ LEXICON = OracleLexicon(set(COUNTS), {stem(word): n for word, n in COUNTS.items(
 TITLES = [["silent", "hill"], ["the", "robot", "king"], ["kong", "skull"], ["harry", "potter"], ["harry", "porter"], []]
 
 
-def test_neighbours_of_a_title_are_pairs() -> None:
+def test_adjacent_words_of_a_title_are_pairs() -> None:
     assert adjacent_words([["a", "b", "c"], ["b"], []], LEXICON).pairs == {("a", "b"), ("b", "c")}
 
 
@@ -36,12 +36,12 @@ def test_a_word_fits_beside_the_word_before_it_or_after_it() -> None:
         ("robt king", "robot king", "rob king"),
         # Of two that fit, the one that differs by a doubled letter.
         ("harry poter", "harry potter", "harry potter"),
-        # No neighbour tells.
+        # No adjacent word tells.
         ("sient", "sent", "sent"),
         ("laptop sient", "laptop sent", "laptop sent"),
     ],
 )
-def test_neighbours_in_the_query_choose_among_corrections(typed: str, meant: str, without_titles: str) -> None:
+def test_adjacent_words_of_the_query_choose_among_corrections(typed: str, meant: str, without_titles: str) -> None:
     assert understand(typed, LEXICON, adjacent=adjacent_words(TITLES, LEXICON)).did_you_mean == meant
     assert understand(typed, LEXICON).did_you_mean == without_titles
 
@@ -79,6 +79,9 @@ OPEN = [
     ["kung", "fu", "kung", "fu"],
     ["prince", "ss"],
     ["in", "to"],
+    ["to", "in", "to"],
+    ["c", "cable"],
+    ["c", "cable", "red"],
 ]
 CLOSED = {
     "t": 2,
@@ -91,6 +94,8 @@ CLOSED = {
     "princess": 2,
     "into": 1,
     "kungfu": 7,
+    "c": 2,
+    "cable": 9,
 }
 
 
@@ -104,7 +109,10 @@ CLOSED = {
         # Documents write it as one far more often.
         ("kungfu", CLOSED, [["kungfu"]]),
         ("princess", CLOSED, [["princess"]]),
+        # Two titles have it, but of stop words.
         ("into", CLOSED, [["into"]]),
+        # A slip of cable.
+        ("ccable", CLOSED, [["cable"]]),
     ],
 )
 def test_a_word_that_titles_also_write_as_two_finds_both(
@@ -113,3 +121,27 @@ def test_a_word_that_titles_also_write_as_two_finds_both(
     lexicon = OracleLexicon(set(counts), {stem(word): n for word, n in counts.items()})
     query = understand(typed, lexicon, adjacent=adjacent_words(OPEN, lexicon))
     assert [[alternative.word for alternative in term.alternatives] for term in query.terms] == expected
+
+
+def test_a_part_of_the_titles_tells_the_same_as_all() -> None:
+    lexicon = OracleLexicon({"kungfu"}, {"kungfu": 8})
+    titles = [["kung", "fu"]] * 2
+    assert "kungfu" not in adjacent_words(titles, lexicon).open_compounds
+    assert adjacent_words(titles, lexicon, share_read=0.5).open_compounds == {"kungfu": 4}
+
+
+def test_of_two_ways_to_write_a_word_as_two_the_one_that_more_titles_have_counts() -> None:
+    lexicon = OracleLexicon({"bluetooth"}, {"bluetooth": 3})
+    for n_first, n_second, cut in ((3, 2, 4), (2, 3, 8)):
+        titles = [["blue", "tooth"]] * n_first + [["bluetoot", "h"]] * n_second
+        assert adjacent_words(titles, lexicon).open_compounds == {"bluetooth": cut}
+
+
+def test_a_foreign_sentence_is_a_name_if_titles_have_it() -> None:
+    title = ["la", "vie", "est", "belle", "eau", "de", "parfum"]
+    lexicon = OracleLexicon(set(title), dict.fromkeys(map(stem, title), 2))
+    query = "la vie est belle eau de parfum"
+    assert understand(query, lexicon).is_foreign
+    adjacent = adjacent_words([[stem(word) for word in title]], lexicon)
+    assert not understand(query, lexicon, adjacent=adjacent).is_foreign
+    assert understand("la parfum est eau de vie", lexicon, adjacent=adjacent).is_foreign

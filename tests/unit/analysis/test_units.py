@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from searchsvc.analysis.units import in_other_units, measure
+from searchsvc.analysis.units import in_other_units, measure_of
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from searchsvc.analysis.units import in_other_units, measure
     ],
 )
 def test_a_number_and_its_unit_are_one_word(number: str, unit: str, is_negative: bool, expected: str) -> None:
-    assert measure(number, unit, is_negative=is_negative) == expected
+    assert measure_of(number, unit, is_negative=is_negative) == expected
 
 
 @pytest.mark.parametrize(
