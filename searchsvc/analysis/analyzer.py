@@ -110,6 +110,9 @@ def analyze(text: str) -> Analysis:
         its_words, its_compounds, first, number, dimension = (
             _piece(part) if len(part) <= MAX_CACHED_CHARS else _read_piece(part)
         )
+        if number is before is None and not its_compounds:
+            words += its_words
+            continue
         n = len(words)
         start = n + len(its_words) - 1
         if before is not None:
@@ -167,6 +170,7 @@ def _piece(text: str) -> _Piece:
 
 
 def _read_piece(text: str) -> _Piece:
+    text = text.replace(FILLER, "")
     plain = _PLAIN.fullmatch(text)
     if plain is not None:
         word = plain[2].lower()
