@@ -15,7 +15,7 @@ from events.snapshot import sync
 
 # Of the layout of a snapshot, and of which words a text has. A snapshot of another schema is not opened: the index is
 # rebuilt from CATALOG.
-SCHEMA: Final = 13
+SCHEMA: Final = 14
 MANIFEST: Final = "manifest.json"
 
 

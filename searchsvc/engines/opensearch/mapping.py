@@ -19,7 +19,7 @@ from searchsvc.engines.columnar.statistics import K1, B
 from searchsvc.engines.opensearch.attribute_columns import COLUMN_KINDS, KINDS, N_COLUMNS
 
 # Part of an index's fingerprint: an index with another schema, or with words found otherwise in texts, is rebuilt.
-SCHEMA: Final = 15
+SCHEMA: Final = 16
 # Joins the stems at one position.
 SAME_POSITION: Final = "|"
 # Our analyzer on the node.
