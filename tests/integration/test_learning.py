@@ -96,6 +96,7 @@ def test_behavior_moves_a_document_within_bounds_until_it_is_ignored(
     for n in range(80):
         user = f"speaker-{n}"
         answer = search(shop, "speaker", user_token=user)
+        assert clicked in [hit["id"] for hit in answer["hits"]], f"it was on the page at first: {answer}"
         act(shop, answer, clicked, user, "add_to_cart")
     wait_for(lambda: behavior(shop, "speaker", clicked) > 1.2, "the promoted document")
     assert behavior(shop, "speaker", clicked) <= 1.3
