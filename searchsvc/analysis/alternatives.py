@@ -18,6 +18,8 @@ TYPO_WEIGHTS: Final = {1: 0.9, 2: 0.7}
 SUSPICIOUS_BELOW: Final = 3
 SUSPICIOUS_RATIO: Final = 30
 MAX_COMPLETIONS: Final = 12
+# Completions among which those are looked for that titles have beside an adjacent word of the query.
+MAX_COMPARED_COMPLETIONS: Final = 500
 PREFIX_WEIGHT: Final = 0.8
 MIN_GUESSED_PREFIX: Final = 3
 # Shorter words are parts of too many.
@@ -69,7 +71,7 @@ def alternatives_of(
         compounds = lexicon.compounds(word, MAX_COMPOUNDS)
         alternatives += [_alternative(compound, COMPOUND_WEIGHT, "compound", lexicon) for compound in compounds]
     if typing or (is_last and not count and len(word) >= MIN_GUESSED_PREFIX):
-        completions = lexicon.completions(word, MAX_COMPLETIONS)
+        completions = _completions(word, lexicon, fits)
         alternatives += [_alternative(completion, PREFIX_WEIGHT, "prefix", lexicon) for completion in completions]
     if tolerance is not None and not alternatives and tolerance.allowed_edits(word):
         alternatives += _corrections(word, lexicon, tolerance, fits)
@@ -95,6 +97,17 @@ def more_frequent(word: str, lexicon: Lexicon, tolerance: Tolerance) -> str:
     stop_words = lexicon.languages.stop_words
     similar = [c for c in lexicon.similar(word, 1) if c.word.isalpha() and c.word not in stop_words]
     return next((c.word for c in similar if c.edits == 1 and c.frequency >= SUSPICIOUS_RATIO * count), "")
+
+
+def _completions(word: str, lexicon: Lexicon, fits: Fits) -> list[SimilarWord]:
+    """Return what an unfinished word may become: what titles have beside an adjacent word, then what is frequent.
+
+    So `watering c` is a watering can, however many words begin with c.
+    """
+    if fits is fits_nowhere:
+        return lexicon.completions(word, MAX_COMPLETIONS)
+    frequent = lexicon.completions(word, MAX_COMPARED_COMPLETIONS)
+    return sorted(frequent, key=lambda completion: not fits(completion.word))[:MAX_COMPLETIONS]
 
 
 def _corrections(word: str, lexicon: Lexicon, tolerance: Tolerance, fits: Fits) -> list[Alternative]:

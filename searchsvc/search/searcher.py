@@ -193,7 +193,8 @@ class Searcher:
     def suggest_titles(self, state: ServingState, index: str, typed: str, n: int, *, now: datetime) -> list[Suggestion]:
         """Return the titles of the n best documents whose titles contain what was typed."""
         control, reading = state.control.index(index), state.snapshot(index).reading()
-        return suggest_titles(reading, control.settings, self.rulebooks.get(control), typed, n, now=now)
+        book, adjacent = self.rulebooks.get(control), state.measured(index).adjacent
+        return suggest_titles(reading, control.settings, book, adjacent, typed, n, now=now)
 
     def _encoding(self, snapshot: EngineSnapshot, query: Query, vector_leg: bool, all_cores: bool) -> QueryEncoding:
         if not query.text or snapshot.settings.embedding is None:

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from events.settings import IndexSettings
+from searchsvc.analysis.adjacent_words import AdjacentWords
 from searchsvc.analysis.document_text import field_text
 from searchsvc.analysis.markup import shown
 from searchsvc.analysis.understanding import understand
@@ -20,14 +21,22 @@ from searchsvc.search.suggestions import Suggestion
 
 
 def suggest_titles(
-    reading: Reading, settings: IndexSettings, book: Rulebook, typed: str, n: int, *, now: datetime
+    reading: Reading,
+    settings: IndexSettings,
+    book: Rulebook,
+    adjacent: AdjacentWords,
+    typed: str,
+    n: int,
+    *,
+    now: datetime,
 ) -> list[Suggestion]:
     """Return the titles of the n best documents whose titles contain what was typed.
 
     settings: of the index, as CONTROL has them.
+    adjacent: words side by side in its titles.
     typed: its last word may be unfinished.
     """
-    query = understand(typed, reading.snapshot.lexicon, typing=True)
+    query = understand(typed, reading.snapshot.lexicon, typing=True, adjacent=adjacent)
     if not query.terms:
         return []
     applied = apply_rules_without_query(reading.snapshot, book, SearchRequest(), SearchFilters(), now, query)

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.oracle.lexicon import OracleLexicon
 from searchsvc.analysis.adjacent_words import NO_ADJACENT_WORDS, adjacent_words, fits_beside, fits_nowhere
+from searchsvc.analysis.alternatives import MAX_COMPLETIONS
 from searchsvc.analysis.stemming import stem
 from searchsvc.analysis.understanding import understand
 
@@ -145,3 +146,15 @@ def test_a_foreign_sentence_is_a_name_if_titles_have_it() -> None:
     adjacent = adjacent_words([[stem(word) for word in title]], lexicon)
     assert not understand(query, lexicon, adjacent=adjacent).is_foreign
     assert understand("la parfum est eau de vie", lexicon, adjacent=adjacent).is_foreign
+
+
+@pytest.mark.parametrize(("typed", "completed"), [("watering c", "can"), ("tap c", "common"), ("c", "common")])
+def test_an_unfinished_word_becomes_what_titles_have_beside_the_other(typed: str, completed: str) -> None:
+    frequent = {f"common{chr(97 + i)}": 50 - i for i in range(MAX_COMPLETIONS)} | {"common": 60}
+    counts = frequent | {"watering": 3, "tap": 5, "can": 2}
+    lexicon = OracleLexicon(set(counts), {stem(word): n for word, n in counts.items()})
+    adjacent = adjacent_words([[stem("watering"), stem("can")]], lexicon)
+    last = understand(typed, lexicon, typing=True, adjacent=adjacent).terms[-1]
+    words = [alternative.word for alternative in last.alternatives]
+    assert words[0] == completed
+    assert ("can" in words) == (completed == "can")
