@@ -105,12 +105,13 @@ class TermInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 class Relaxation(msgspec.Struct, frozen=True):
     """What an answer allows that the request did not ask for, because there would be too little else.
 
-    part: `operator`: not all words have to be there; `neighbours`: nothing that matches passes the filters, and these
-        are the documents within them that are nearest in meaning.
+    part: `words`: some of them are in no document, and the others are searched; `operator`: not all words have to be
+        there; `neighbours`: nothing that matches passes the filters, and these are the documents within them that are
+        nearest in meaning.
     message: the same in words.
     """
 
-    part: Literal["operator", "neighbours"]
+    part: Literal["words", "operator", "neighbours"]
     message: str
 
 

@@ -127,13 +127,14 @@ def _did_you_mean(prepared: PreparedSearch) -> str | None:
 
 
 def _relaxations(prepared: PreparedSearch, retrieved: Retrieved) -> list[Relaxation]:
-    relaxed = []
-    if (
-        retrieved.operator == "any"
-        and prepared.request.operator == "auto"
-        and len(prepared.query.required_positions) > 1
-    ):
-        relaxed.append(Relaxation("operator", "too few documents have all words, so one of them is enough"))
+    relaxed, terms, required = [], prepared.query.terms, prepared.query.required_positions
+    unknown = [terms[position].word for position in required if position in retrieved.unmatched_terms]
+    if prepared.request.operator == "auto" and len(required) > max(len(unknown), 1):
+        if unknown:
+            message = f"no document has {', '.join(map(repr, unknown))}, so the other words are searched"
+            relaxed.append(Relaxation("words", message))
+        if retrieved.operator == "any":
+            relaxed.append(Relaxation("operator", "too few documents have all words, so one of them is enough"))
     if retrieved.is_fallback:
         message = "nothing that matches passes the filters; these are the nearest in meaning that do"
         relaxed.append(Relaxation("neighbours", message))

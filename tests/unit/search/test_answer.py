@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from searchsvc.analysis.query import Alternative, QueryTerm
 from searchsvc.search.answer import AlternativeInfo, TermInfo
 from tests.searching import answer, shoe_shop
@@ -25,3 +27,21 @@ def test_an_answer_says_which_words_no_document_contains_and_which_were_correcte
 def test_browsing_has_neither_terms_nor_operator(tmp_path: Path) -> None:
     answered = answer(shoe_shop(tmp_path), "")
     assert (answered.terms, answered.operator, answered.vector_trust) == ([], None, None)
+
+
+@pytest.mark.parametrize(
+    ("query", "operator", "parts"),
+    [
+        ("red zzzz", "auto", ["words"]),
+        ("blue red zzzz", "auto", ["words", "operator"]),
+        ("red zzzz", "any", []),
+        ("red zzzz", "all", []),
+        ("zzzz", "auto", []),
+        ("zzzz qqqq", "auto", []),
+        ("blue red", "auto", ["operator"]),
+    ],
+)
+def test_an_answer_says_what_it_relaxed(tmp_path: Path, query: str, operator: str, parts: list[str]) -> None:
+    relaxed = answer(shoe_shop(tmp_path), query, operator=operator).relaxed
+    assert [relaxation.part for relaxation in relaxed] == parts
+    assert all("'zzzz'" in relaxation.message for relaxation in relaxed if relaxation.part == "words")
